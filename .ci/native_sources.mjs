@@ -1,0 +1,50 @@
+// Which native sources belong to what, for binding.gyp and for the native tests: one answer for both.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { modules, nodeDirectory, root } from './paths.mjs';
+
+/** Paths of the files under native/ with one of these endings, from the root, sorted. */
+export function nativeFiles(...endings) {
+  const found = [];
+  const walk = (directory) => {
+    for (const entry of readdirSync(join(root, directory), { withFileTypes: true })) {
+      const path = `${directory}/${entry.name}`;
+      if (entry.isDirectory()) walk(path);
+      else if (endings.some((ending) => entry.name.endsWith(ending))) found.push(path);
+    }
+  };
+  walk('native');
+  return found.sort();
+}
+
+const text = (path) => readFileSync(join(root, path), 'utf8');
+const isTest = (path) => path.startsWith('native/tests/');
+const isSimulation = (path) => path.startsWith('native/simulation/');
+// Headers of the seam lie beside it: what includes one is of the seam too.
+const isSeam = (path) => path.startsWith('native/addon') || /#include <(?:napi|node_api|js_native_api)\.h>/.test(text(path));
+const hasMain = (path) => /^int main\(/m.test(text(path));
+
+/** Everything that goes into skerry.node. */
+export const addonSources = () => nativeFiles('.cc').filter((path) => !isTest(path) && !isSimulation(path));
+/** The engine without the seam to node. */
+export const engineSources = () => addonSources().filter((path) => !isSeam(path));
+/** The simulated world, without the program around it: tests may use it too. */
+export const simulationSources = () => nativeFiles('.cc').filter((path) => isSimulation(path) && !hasMain(path));
+/** The one file with the simulator's main(), if there is one yet. */
+export const simulationMain = () => nativeFiles('.cc').find((path) => isSimulation(path) && hasMain(path));
+export const testSources = () => nativeFiles('_test.cc').filter(isTest);
+
+export const includeDirectories = {
+  'node-addon-api': () => join(modules, 'node-addon-api'),
+  xxhash: () => join(modules, 'xxhash-addon', 'xxHash'),
+  node: () => join(nodeDirectory(), 'include', 'node'),
+};
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [what, name] = process.argv.slice(2);
+  if (what === 'addon') console.log(addonSources().join('\n'));
+  else if (what === 'include' && Object.hasOwn(includeDirectories, name)) console.log(includeDirectories[name]());
+  else process.exit(2);
+}

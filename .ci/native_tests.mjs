@@ -1,0 +1,159 @@
+// Builds native/tests/*_test.cc (each one executable) and the simulator over one static library of the engine, then runs
+// the tests. --variant plain|asan|tsan, --build-only, --only TEXT (executables whose name contains it), --verbose.
+// The last line is `N passed, N failed`.
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { inParallel, run } from './commands.mjs';
+import { engineSources, includeDirectories, simulationMain, simulationSources, testSources } from './native_sources.mjs';
+import { build, root } from './paths.mjs';
+
+const { values } = parseArgs({
+  options: {
+    variant: { type: 'string', default: 'plain' },
+    'build-only': { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+    verbose: { type: 'boolean', default: false },
+  },
+});
+
+const variants = {
+  plain: { flags: ['-O2'], env: {} },
+  asan: {
+    flags: ['-O1', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+    env: { ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1', UBSAN_OPTIONS: 'print_stacktrace=1' },
+  },
+  tsan: { flags: ['-O1', '-fsanitize=thread'], env: { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' } },
+};
+const variant = variants[values.variant];
+if (variant === undefined) {
+  console.error(`skerry: --variant is one of ${Object.keys(variants).join(', ')}`);
+  process.exit(2);
+}
+
+const directory = join(build, 'tests', values.variant);
+const compiler = process.env.CXX ?? 'g++';
+const flags = ['-std=c++20', '-Wall', '-Wextra', '-Werror', '-g', '-pthread', ...variant.flags];
+const includes = [`-I${includeDirectories.xxhash()}`, `-isystem${includeDirectories.node()}`];
+const libraries = ['-l:libcrypto.so.3', '-lrt', '-pthread'];
+const compilers = 2;
+
+const flagsStamp = createHash('sha256')
+  .update([compiler, ...flags, ...includes].join(' '))
+  .digest('hex');
+const failures = [];
+const binaries = [];
+
+await compileAll();
+if (failures.length > 0) {
+  for (const failure of failures) process.stderr.write(failure);
+  console.log(`0 passed, ${failures.length} failed`);
+  process.exit(1);
+}
+if (!values['build-only']) await runAll();
+
+async function compileAll() {
+  mkdirSync(directory, { recursive: true });
+  const stampPath = join(directory, '.flags');
+  if (!existsSync(stampPath) || readFileSync(stampPath, 'utf8') !== flagsStamp) {
+    rmSync(directory, { recursive: true, force: true });
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(stampPath, flagsStamp);
+  }
+  const engine = engineSources();
+  const simulation = simulationSources();
+  const tests = testSources().filter((path) => basename(path).includes(values.only));
+  const main = simulationMain();
+  const mains = main === undefined || values.only !== '' ? tests : [...tests, main];
+  await inParallel([...engine, ...simulation, ...mains], compilers, compile);
+  if (failures.length > 0) return;
+  // The simulated world is used by its main and by tests; both libraries name each other, so one archive holds both.
+  const library = join(directory, 'libskerry.a');
+  const objects = [...engine, ...simulation].map(objectOf);
+  const members = objects.join('\n');
+  const membersPath = join(directory, '.members');
+  const sameMembers = existsSync(membersPath) && readFileSync(membersPath, 'utf8') === members;
+  if (objects.length > 0 && (!sameMembers || isOlder(library, objects))) {
+    rmSync(library, { force: true });
+    await step(`archive of the engine`, run('ar', ['rcs', library, ...objects], { quiet: true }));
+    writeFileSync(membersPath, members);
+  }
+  await inParallel(mains, compilers, async (source) => {
+    const name = source === main ? 'simulate' : basename(source, '.cc');
+    const output = source === main && values.variant === 'plain' ? join(build, name) : join(directory, name);
+    if (source !== main) binaries.push({ name, output });
+    const inputs = objects.length > 0 ? [objectOf(source), library] : [objectOf(source)];
+    if (!isOlder(output, inputs)) return;
+    const partial = `${output}.new`;
+    if (
+      await step(
+        `linking ${name}`,
+        run(compiler, [...variant.flags, '-g', '-o', partial, ...inputs, ...libraries], { quiet: true }),
+      )
+    ) {
+      renameSync(partial, output);
+    }
+  });
+  binaries.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+async function compile(source) {
+  const object = objectOf(source);
+  const dependencies = object.replace(/\.o$/, '.d');
+  if (existsSync(object) && existsSync(dependencies) && !isOlder(object, readDependencies(dependencies))) return;
+  mkdirSync(dirname(object), { recursive: true });
+  rmSync(object, { force: true });
+  const args = [...flags, ...includes, '-MMD', '-MF', dependencies, '-c', source, '-o', object];
+  await step(`compiling ${source}`, run(compiler, args, { quiet: true }));
+}
+
+async function step(what, running) {
+  const { status, output } = await running;
+  if (status !== 0) failures.push(`${output}skerry: ${what} failed\n`);
+  return status === 0;
+}
+
+async function runAll() {
+  let passed = 0;
+  let failed = 0;
+  for (const { name, output } of binaries) {
+    const began = performance.now();
+    const result = await run(output, [], { env: variant.env, quiet: true });
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    const counts = /^(\d+) passed, (\d+) failed$/m.exec(result.output.trimEnd().split('\n').at(-1) ?? '');
+    const tests = { passed: Number(counts?.[1] ?? 0), failed: Number(counts?.[2] ?? 0) };
+    // One that died before its last line has failed, whatever it said before.
+    if (counts === null || (result.status !== 0 && tests.failed === 0)) tests.failed += 1;
+    passed += tests.passed;
+    failed += tests.failed;
+    if (tests.failed > 0 || values.verbose) process.stdout.write(result.output);
+    console.log(`${tests.failed > 0 ? 'FAILED' : 'ok'} ${name}: ${tests.passed} passed, ${tests.failed} failed (${seconds} s)`);
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+function objectOf(source) {
+  return join(directory, 'objects', source.replace(/\.cc$/, '.o'));
+}
+
+/** True if `output` is absent, or older than one of `inputs`, or one of these is gone. */
+function isOlder(output, inputs) {
+  if (!existsSync(output)) return true;
+  const { mtimeMs } = statSync(output);
+  return inputs.some((input) => {
+    const path = input.startsWith('/') ? input : join(root, input);
+    return !existsSync(path) || statSync(path).mtimeMs > mtimeMs;
+  });
+}
+
+/** The files that a compiler's dependency file names. */
+function readDependencies(path) {
+  const text = readFileSync(path, 'utf8').replace(/\\\n/g, ' ');
+  return text
+    .slice(text.indexOf(':') + 1)
+    .trim()
+    .split(/\s+/);
+}

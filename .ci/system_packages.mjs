@@ -1,0 +1,70 @@
+// Debian packages that building and testing need. As root they are installed, else they are named.
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+import { run } from './commands.mjs';
+
+/** A package, and a program of it that shows that it is there on systems without dpkg. */
+const forBuilding = [
+  { package: 'g++', program: 'g++' },
+  { package: 'make', program: 'make' },
+  { package: 'python3', program: 'python3' },
+  { package: 'util-linux', program: 'flock' },
+];
+const forTests = [
+  { package: 'libssl3', program: null },
+  { package: 'qemu-system-x86', program: 'qemu-system-x86_64' },
+  { package: 'qemu-utils', program: 'qemu-img' },
+  { package: 'nbdkit', program: 'nbdkit' },
+  { package: 'nbd-server', program: 'nbd-server' },
+  { package: 'libnbd-bin', program: 'nbdinfo' },
+  { package: 'python3-libnbd', program: null },
+  { package: 'fio', program: 'fio' },
+  { package: 'busybox-static', program: 'busybox' },
+  { package: 'cpio', program: 'cpio' },
+  { package: 'e2fsprogs', program: 'mke2fs' },
+];
+
+/** Installs what is missing, or throws an Error that names it with the command that brings it. */
+export async function ensureSystemPackages({ tests }) {
+  const wanted = tests ? [...forBuilding, ...forTests] : forBuilding;
+  const missing = await findMissing(wanted);
+  if (missing.length === 0) return;
+  const command = `apt-get install --yes --no-install-recommends ${missing.join(' ')}`;
+  if (process.getuid?.() !== 0 || !hasProgram('apt-get')) {
+    throw new Error(`these Debian packages are missing: ${missing.join(' ')}\n  install them with: sudo ${command}`);
+  }
+  console.error(`skerry: installing ${missing.join(' ')}`);
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  const update = await run('apt-get', ['update', '--quiet'], { env, quiet: true });
+  const install = await run('apt-get', ['install', '--quiet', '--yes', '--no-install-recommends', ...missing], {
+    env,
+    quiet: true,
+  });
+  if (install.status !== 0) throw new Error(`${update.status === 0 ? '' : update.output}${install.output}\n${command} failed`);
+}
+
+async function findMissing(wanted) {
+  if (!hasProgram('dpkg-query'))
+    return wanted.filter((entry) => entry.program !== null && !hasProgram(entry.program)).map((entry) => entry.package);
+  const names = wanted.map((entry) => entry.package);
+  const { output } = await run(
+    'dpkg-query',
+    ['--show', '--showformat', '${db:Status-Status} ${Package} ${Provides}\n', ...names],
+    { quiet: true },
+  );
+  const installed = new Set();
+  for (const line of output.split('\n')) {
+    const [status, ...provided] = line.split(/[\s,]+/);
+    if (status === 'installed') for (const name of provided) installed.add(name);
+  }
+  // A program built by hand, or a package of another name (libssl3t64), is as good.
+  return wanted
+    .filter((entry) => !installed.has(entry.package) && !(entry.program !== null && hasProgram(entry.program)))
+    .map((entry) => entry.package);
+}
+
+function hasProgram(name) {
+  const path = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`;
+  return path.split(delimiter).some((directory) => directory !== '' && existsSync(join(directory, name)));
+}

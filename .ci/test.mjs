@@ -1,0 +1,104 @@
+// npm test: builds, then runs every suite, each with its time, whatever became of those before. Ends with the plain line
+// `N passed, N failed, N skipped` and with status 1 if anything failed. `npm test -- NAME ...` runs the suites so named.
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { buildAddon, buildTypescript } from './build.mjs';
+import { run, runInstalled } from './commands.mjs';
+import { build, node, root } from './paths.mjs';
+
+const reports = join(build, 'reports');
+
+/** A suite is a name and what runs it; `run` resolves with counts. A check counts only when it fails. */
+const suites = [
+  { name: 'lint', run: () => check(runInstalled('oxlint', ['--type-aware', '--deny-warnings'], { quiet: true })) },
+  { name: 'format', run: () => check(runInstalled('biome', ['format', '--colors=off'], { quiet: true })) },
+  { name: 'typecheck', run: () => check(runInstalled('tsc', ['--noEmit'], { quiet: true })) },
+  { name: 'native', run: () => native([]) },
+  { name: 'simulation', run: simulation },
+  { name: 'unit', run: () => vitest('unit') },
+  { name: 'conformance', run: () => vitest('conformance') },
+  { name: 'integration', run: () => vitest('integration') },
+  { name: 'crash', run: () => vitest('crash') },
+];
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !suites.some((suite) => suite.name === name));
+if (unknown.length > 0) {
+  console.error(`skerry: there is no suite ${unknown.join(', ')}; there are ${suites.map((suite) => suite.name).join(', ')}`);
+  process.exit(2);
+}
+
+mkdirSync(reports, { recursive: true });
+const total = { passed: 0, failed: 0, skipped: 0 };
+await timed('build', async () => {
+  await buildAddon();
+  await buildTypescript();
+  return { passed: 0, failed: 0, skipped: 0 };
+});
+for (const suite of suites) {
+  if (wanted.length === 0 || wanted.includes(suite.name)) await timed(suite.name, suite.run);
+}
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exitCode = total.failed === 0 ? 0 : 1;
+
+async function timed(name, work) {
+  console.log(`== ${name}`);
+  const began = performance.now();
+  const counts = await work();
+  for (const key of Object.keys(total)) total[key] += counts[key];
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  console.log(`== ${name}: ${counts.failed > 0 ? 'FAILED' : 'ok'} in ${seconds} s (${describe(counts)})`);
+}
+
+function describe({ passed, failed, skipped }) {
+  return `passed ${passed}, failed ${failed}, skipped ${skipped}`;
+}
+
+async function check(running) {
+  const { status, output } = await running;
+  if (status !== 0) process.stdout.write(output);
+  return { passed: 0, failed: status === 0 ? 0 : 1, skipped: 0 };
+}
+
+/** A program of ours whose last line is `N passed, N failed`. */
+async function counted(command, args) {
+  const { status, output } = await run(command, args, { quiet: true });
+  const lines = output.trimEnd().split('\n');
+  const counts = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/.exec(lines.at(-1) ?? '');
+  const result = { passed: Number(counts?.[1] ?? 0), failed: Number(counts?.[2] ?? 0), skipped: Number(counts?.[3] ?? 0) };
+  if (counts === null || (status !== 0 && result.failed === 0)) result.failed += 1;
+  // The closing line of a part would be taken for that of the whole.
+  process.stdout.write(`${(counts === null ? lines : lines.slice(0, -1)).join('\n')}\n`);
+  return result;
+}
+
+function native(args) {
+  return counted(node, [join(root, '.ci', 'native_tests.mjs'), ...args]);
+}
+
+async function simulation() {
+  const simulator = join(build, 'simulate');
+  const built = await run(node, [join(root, '.ci', 'native_tests.mjs'), '--build-only'], { quiet: true });
+  if (built.status !== 0) return check(Promise.resolve(built));
+  if (!existsSync(simulator)) return { passed: 0, failed: 0, skipped: 0 };
+  return counted(simulator, []);
+}
+
+async function vitest(name) {
+  if (!existsSync(join(root, 'test', name))) return { passed: 0, failed: 0, skipped: 0 };
+  const report = join(reports, `${name}.json`);
+  rmSync(report, { force: true });
+  const args = ['run', '--project', name, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const { status } = await runInstalled('vitest', args);
+  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
+  const result = JSON.parse(readFileSync(report, 'utf8'));
+  const counts = {
+    passed: result.numPassedTests,
+    failed: result.numFailedTests,
+    skipped: result.numPendingTests + result.numTodoTests,
+  };
+  // A file that cannot even be loaded has no failed test, and has failed.
+  if (status !== 0 && counts.failed === 0) counts.failed = Math.max(1, result.numFailedTestSuites ?? 1);
+  return counts;
+}

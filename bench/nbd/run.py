@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""bench/nbd/run.py [--rounds 9] [--seconds 3] [--servers a,b] [--workloads x,y] [--out FILE]: measures NBD servers side by side.
+
+The client is fio's nbd engine. Rounds are interleaved and their order rotates; every server gets the same data, which
+differs from round to round, or a deduplicating server would be flattered. Writes FILE.json and FILE.md.
+"""
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from report import report
+from servers import SERVERS, cpu_seconds, memory
+from workloads import WORKLOADS
+
+DATA = ["--buffer_compress_percentage=50", "--refill_buffers", "--dedupe_percentage=30"]
+DEDUPE_SET = ["--dedupe_mode=working_set", "--dedupe_working_set_percentage=10"]
+
+
+def log(*words):
+    print(time.strftime("%H:%M:%S"), *words, file=sys.stderr, flush=True)
+
+
+def fio(words, directory, limit):
+    done = subprocess.run(["fio", "--output-format=json", "--ioengine=nbd", "--thread"] + words, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=directory, timeout=limit)
+    try:
+        job = json.loads(done.stdout[done.stdout.index("{"):])["jobs"][0]
+    except ValueError:
+        raise RuntimeError("fio: " + (done.stderr or done.stdout)[-300:])
+    if done.returncode or job["error"]:
+        raise RuntimeError("fio: error %s %s" % (job["error"], done.stderr[-300:]))
+    return job
+
+
+def once_each(path, span):
+    """A log that fio replays: one 4 KiB write in each 64 KiB of the span, in random order."""
+    if not os.path.exists(path):
+        order = list(range(span >> 16))
+        draw = random.Random(5)
+        draw.shuffle(order)
+        with open(path, "w") as f:
+            f.write("fio version 2 iolog\nnbd add\nnbd open\n")
+            f.writelines("nbd write %d 4096\n" % ((unit << 16) + (draw.randrange(16) << 12)) for unit in order)
+            f.write("nbd close\n")
+    return path
+
+
+def sample(server, workload, round_number, a, directory):
+    options, unit, fresh = WORKLOADS[workload]
+    uri, pid, end = server.uri, server.pid, None
+    if fresh:
+        clone = server.fresh_clone()
+        if clone is None:
+            return None
+        uri, pid, end = clone
+    words = ["--name=" + workload, "--uri=" + uri, "--randseed=%d" % (1000 + 100 * round_number + list(WORKLOADS).index(workload)),
+             "--lat_percentiles=1", "--clat_percentiles=0", "--percentile_list=50:99"]
+    words += ["--%s=%s" % pair for pair in options.items()]
+    if fresh:
+        words += ["--read_iolog=" + once_each(os.path.join(directory, "once.log"), a.working_set), "--runtime=%g" % a.seconds] + DATA
+    else:
+        words += ["--size=%d" % a.working_set, "--time_based", "--norandommap", "--runtime=%g" % a.seconds]
+        if "write" in options["rw"]:
+            words += DATA + DEDUPE_SET
+    os.sync()
+    cpu, destage = cpu_seconds(pid), server.destage_seconds()
+    try:
+        job = fio(words, directory, a.seconds + 120)
+        used, moved = cpu_seconds(pid) - cpu, server.destage_seconds() - destage
+        rss, high = memory(pid)
+    finally:
+        if end:
+            end()
+    side = job["read"] if job["read"]["total_ios"] else job["write"]
+    seconds = max(side["runtime"], 1) / 1000
+    rate = side["total_ios"] / seconds if unit == "iops" else side["io_bytes"] / 1e6 / seconds
+    percentile = side["lat_ns"].get("percentile", {})
+    return dict(server=server.name, workload=workload, round=round_number, rate=rate, operations=side["total_ios"], seconds=seconds,
+                cpu_seconds=used, destage_seconds=moved, rss=rss, rss_high=high,
+                p50=percentile.get("50.000000", 0) / 1000, p99=percentile.get("99.000000", 0) / 1000)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--size", type=int, default=4 << 30)
+    parser.add_argument("--working-set", type=int, default=1 << 30)
+    parser.add_argument("--servers", default=",".join(SERVERS))
+    parser.add_argument("--workloads", default=",".join(WORKLOADS))
+    parser.add_argument("--directory", default=tempfile.gettempdir())
+    parser.add_argument("--out", default="bench-nbd")
+    a = parser.parse_args()
+    directory = tempfile.mkdtemp(prefix="skerry-bench-", dir=a.directory)
+    servers = [SERVERS[name](directory, a.size) for name in a.servers.split(",")]
+    workloads = [w for w in WORKLOADS if w in a.workloads.split(",")]
+    with open("/proc/cpuinfo") as f:
+        cpu = next((line.split(": ")[1].strip() for line in f if line.startswith("model name")), "unknown")
+    result = dict(meta=dict(date=time.strftime("%F %T"), cpu=cpu, cpus=os.cpu_count(), kernel=os.uname().release, size=a.size,
+                            working_set=a.working_set, seconds=a.seconds, rounds=a.rounds),
+                  servers={s.name: s.note for s in servers}, samples=[], errors=[])
+
+    def save():
+        with open(a.out + ".json", "w") as f:
+            json.dump(result, f, indent=1)
+        with open(a.out + ".md", "w") as f:
+            f.write(report(result))
+
+    try:
+        for server in servers:
+            server.start()
+            fio(["--name=fill", "--uri=" + server.uri, "--rw=write", "--bs=64k", "--iodepth=8", "--size=%d" % a.working_set, "--randseed=1",
+                 "--end_fsync=1"] + DATA + DEDUPE_SET, directory, 900)
+            if hasattr(server, "precondition_done"):
+                server.precondition_done()
+            log("filled", server.name)
+        for number in range(a.rounds):
+            for workload in workloads:
+                turn = number % len(servers)
+                for server in servers[turn:] + servers[:turn]:
+                    try:
+                        one = sample(server, workload, number, a, directory)
+                    except (RuntimeError, subprocess.SubprocessError) as error:
+                        result["errors"].append("%s %s round %d: %s" % (server.name, workload, number, error))
+                        log(result["errors"][-1])
+                        continue
+                    if one:
+                        result["samples"].append(one)
+                        log("round %d %-22s %-12s %10.0f" % (number, workload, server.name, one["rate"]))
+            save()
+    finally:
+        for server in servers:
+            server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+    print(report(result))
+
+
+main()

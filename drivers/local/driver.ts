@@ -1,0 +1,242 @@
+/**
+ * Chunks as files of a directory on this host. A chunk appears whole or not at all: it is written and synced under
+ * another name, renamed, and the directory is synced before put resolves.
+ */
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, open, opendir, readdir, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+
+import { z } from 'zod';
+
+import { isSkerryError, SkerryError, toSkerryError } from '../../src/core/errors.js';
+import { chunkKey, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
+import { registerDriver } from '../../src/driver/registry.js';
+
+const chunk_bytes_max = 1 << 30;
+const compare_bytes = 1 << 20;
+/** What a put that never ended left behind is removed once it is older. */
+const incoming_age_milliseconds_max = 3_600_000;
+/** A key's part never begins with a dot, so that nothing of ours can be taken for a chunk. */
+const incomingName = '.incoming';
+
+export const localDriver = registerDriver({
+  name: 'local',
+  description: 'Chunks as files of a directory on this host',
+  settings: z.strictObject({ directory: z.string().min(1).startsWith('/', 'must be an absolute path') }),
+  open: async ({ directory }) => LocalDriver.open(directory),
+});
+
+export class LocalDriver implements Driver {
+  readonly traits: DriverTraits;
+  readonly #directory: string;
+  readonly #underWay = new Set<Promise<unknown>>();
+  /** Directories known to be there, durably, so that a put into one costs no more than its own syncs. */
+  readonly #directories = new Set<string>();
+  #closing: Promise<unknown> | null = null;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+    this.traits = {
+      chunkBytesMax: chunk_bytes_max,
+      inFlightMax: 32,
+      readAfterWrite: true,
+      refusesRewrite: true,
+      directPath: { directory },
+    };
+  }
+
+  /** Makes the directory where absent. */
+  static async open(path: string): Promise<LocalDriver> {
+    const directory = resolve(path);
+    const driver = new LocalDriver(directory);
+    await driver.#makeDirectory(join(directory, incomingName));
+    await driver.#removeStale();
+    return driver;
+  }
+
+  put(key: ChunkKey, data: Uint8Array): Promise<void> {
+    return this.#run(`chunk ${key} cannot be written`, async () => {
+      const path = this.#pathOf(key);
+      if (data.length > chunk_bytes_max)
+        throw new SkerryError('too-large', `chunk ${key} has ${data.length} bytes, at most ${chunk_bytes_max} are taken`);
+      if (await this.#isThere(path, key, data)) return;
+      const incoming = join(this.#directory, incomingName, randomBytes(16).toString('hex'));
+      await this.#makeDirectory(dirname(path));
+      try {
+        const file = await open(incoming, 'wx', 0o600);
+        try {
+          await file.writeFile(data);
+          await file.sync();
+        } finally {
+          await file.close();
+        }
+        await rename(incoming, path);
+      } catch (error) {
+        await rm(incoming, { force: true }).catch(() => undefined);
+        throw error;
+      }
+      await syncPath(dirname(path));
+    });
+  }
+
+  get(key: ChunkKey, offset: number, into: Uint8Array): Promise<number | null> {
+    return this.#run(`chunk ${key} cannot be read`, async () => {
+      const file = await openIfThere(this.#pathOf(key));
+      if (file === null) return null;
+      try {
+        return await readFully(file, offset, into);
+      } finally {
+        await file.close();
+      }
+    });
+  }
+
+  stat(key: ChunkKey): Promise<ChunkStat | null> {
+    return this.#run(`chunk ${key} cannot be looked at`, async () => {
+      const found = await stat(this.#pathOf(key)).catch(nullIfAbsent);
+      return found?.isFile() === true ? { key, bytes: found.size } : null;
+    });
+  }
+
+  remove(key: ChunkKey): Promise<void> {
+    return this.#run(`chunk ${key} cannot be removed`, async () => {
+      const path = this.#pathOf(key);
+      await unlink(path).catch(nullIfAbsent);
+      // Also where it was absent: an earlier removal may have failed between the two.
+      await syncPath(dirname(path)).catch(nullIfAbsent);
+    });
+  }
+
+  async *list(prefix: string): AsyncGenerator<ChunkStat> {
+    this.#refuseIfClosed();
+    // Only the directories that the prefix names whole can be descended into at once; its last part is the beginning of names.
+    const parts = prefix.split('/');
+    parts.pop();
+    if (parts.some((part) => part === '' || part.startsWith('.'))) return;
+    const begin = parts.map((part) => `${part}/`).join('');
+    yield* this.#walk(begin, prefix);
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= Promise.allSettled(this.#underWay);
+    await this.#closing;
+  }
+
+  /** Chunks in the directory of the keys that begin with `begin`, which ends with a slash or is empty. */
+  async *#walk(begin: string, prefix: string): AsyncGenerator<ChunkStat> {
+    let entries: AsyncIterable<{ name: string; isDirectory(): boolean; isFile(): boolean }>;
+    try {
+      entries = await opendir(join(this.#directory, begin));
+    } catch (error) {
+      if (nullIfAbsent(error) === null) return;
+      throw toSkerryError(error, `chunks under ${begin} cannot be listed`);
+    }
+    for await (const entry of entries) {
+      this.#refuseIfClosed();
+      if (entry.name.startsWith('.')) continue;
+      const key = begin + entry.name;
+      if (entry.isDirectory()) {
+        const inside = `${key}/`;
+        if (inside.startsWith(prefix) || prefix.startsWith(inside)) yield* this.#walk(inside, prefix);
+      } else if (entry.isFile() && key.startsWith(prefix)) {
+        const found = await this.stat(key as ChunkKey);
+        if (found !== null) yield found;
+      }
+    }
+  }
+
+  /** True if the chunk is there with these bytes, durably. @throws SkerryError exists where it has others. */
+  async #isThere(path: string, key: ChunkKey, data: Uint8Array): Promise<boolean> {
+    const file = await openIfThere(path);
+    if (file === null) return false;
+    try {
+      const { size } = await file.stat();
+      let same = size === data.length;
+      const buffer = Buffer.allocUnsafe(Math.min(compare_bytes, data.length));
+      for (let offset = 0; same && offset < data.length; offset += compare_bytes) {
+        const part = data.subarray(offset, offset + compare_bytes);
+        const read = await readFully(file, offset, buffer.subarray(0, part.length));
+        same = read === part.length && Buffer.compare(buffer.subarray(0, part.length), part) === 0;
+      }
+      if (!same) throw new SkerryError('exists', `chunk ${key} is there with other bytes`);
+      // Whoever wrote it may have died before its syncs.
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await syncPath(dirname(path));
+    return true;
+  }
+
+  /** The directory and its parents, each durable. */
+  async #makeDirectory(path: string): Promise<void> {
+    if (this.#directories.has(path)) return;
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    for (let directory = path; directory.startsWith(this.#directory); directory = dirname(directory)) {
+      await syncPath(dirname(directory));
+      if (directory === this.#directory) break;
+    }
+    this.#directories.add(path);
+  }
+
+  async #removeStale(): Promise<void> {
+    const incoming = join(this.#directory, incomingName);
+    for (const name of await readdir(incoming)) {
+      const path = join(incoming, name);
+      const found = await stat(path).catch(nullIfAbsent);
+      if (found !== null && Date.now() - found.mtimeMs > incoming_age_milliseconds_max) await rm(path, { force: true });
+    }
+  }
+
+  #pathOf(key: ChunkKey): string {
+    return join(this.#directory, chunkKey(key));
+  }
+
+  async #run<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    this.#refuseIfClosed();
+    const running = work();
+    this.#underWay.add(running);
+    try {
+      return await running;
+    } catch (error) {
+      if (isSkerryError(error)) throw error;
+      throw toSkerryError(error, doing);
+    } finally {
+      this.#underWay.delete(running);
+    }
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#closing !== null) throw new SkerryError('closed', 'the local driver is closed');
+  }
+}
+
+async function readFully(file: FileHandle, offset: number, into: Uint8Array): Promise<number> {
+  let done = 0;
+  while (done < into.length) {
+    const { bytesRead } = await file.read(into, done, into.length - done, offset + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
+}
+
+async function openIfThere(path: string): Promise<FileHandle | null> {
+  return open(path, constants.O_RDONLY).catch(nullIfAbsent);
+}
+
+async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** null for an error that says there is no such file; any other is thrown on. */
+function nullIfAbsent(error: unknown): null {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+  throw error;
+}

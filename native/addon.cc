@@ -1,0 +1,476 @@
+// The seam: everything JavaScript can ask of the engine, and everything the engine tells it, in batches. With
+// addon_values.cc the only code that knows N-API. Nothing crosses it per I/O.
+#include <napi.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "addon_values.h"
+
+namespace skerry::addon {
+namespace {
+
+/** Work for the JavaScript thread, run in order and in batches. Any thread may post; after Close posts are dropped. */
+class Mailbox {
+ public:
+  using Letter = std::function<void(Napi::Env, Napi::Array& events)>;
+
+  Mailbox(Napi::Env env, Napi::Function on_events)
+      : on_events_(Napi::Persistent(on_events)),
+        wake_(Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "skerry", 0, 1)) {}
+
+  void Post(Letter letter) {
+    std::lock_guard lock(mutex_);
+    if (closed_) return;
+    letters_.push_back(std::move(letter));
+    if (letters_.size() > 1) return;
+    // The batch is run by the first wake after it began to fill. A wake that cannot be queued means the environment ends.
+    if (wake_.NonBlockingCall([this](Napi::Env env, Napi::Function) { Deliver(env); }) != napi_ok) closed_ = true;
+  }
+  void Close() {
+    std::lock_guard lock(mutex_);
+    if (closed_) return;
+    closed_ = true;
+    wake_.Release();
+  }
+  void Unref(Napi::Env env) { wake_.Unref(env); }
+  void Ref(Napi::Env env) { wake_.Ref(env); }
+
+ private:
+  void Deliver(Napi::Env env) {
+    Napi::HandleScope scope(env);
+    std::vector<Letter> letters;
+    {
+      std::lock_guard lock(mutex_);
+      letters.swap(letters_);
+    }
+    Napi::Array events = Napi::Array::New(env);
+    for (Letter& letter : letters) letter(env, events);
+    if (events.Length() > 0) on_events_.Call({events});
+  }
+
+  Napi::FunctionReference on_events_;
+  Napi::ThreadSafeFunction wake_;
+  std::mutex mutex_;
+  std::vector<Letter> letters_;
+  bool closed_ = false;
+};
+
+using Deferred = std::shared_ptr<Napi::Promise::Deferred>;
+
+class NativeEngine : public Napi::ObjectWrap<NativeEngine>, public EngineListener, public NbdEvents {
+ public:
+  static Napi::Function Define(Napi::Env env);
+  explicit NativeEngine(const Napi::CallbackInfo& info);
+  ~NativeEngine() override;
+
+  void OnCommit(const RootCommit& commit) override;
+  void OnLog(LogLevel level, const std::string& message) override;
+  void OnConnected(ConnectionId connection, const std::string& listener) override;
+  void OnMessage(ConnectionId connection, std::vector<uint8_t> bytes) override;
+  void OnClosed(ConnectionId connection, const std::string& why) override;
+
+ private:
+  Napi::Value Start(const Napi::CallbackInfo& info);
+  Napi::Value ListenUnix(const Napi::CallbackInfo& info);
+  Napi::Value ListenTcp(const Napi::CallbackInfo& info);
+  Napi::Value Answer(const Napi::CallbackInfo& info);
+  Napi::Value Add(const Napi::CallbackInfo& info);
+  Napi::Value Snapshot(const Napi::CallbackInfo& info);
+  Napi::Value Drop(const Napi::CallbackInfo& info);
+  Napi::Value Destage(const Napi::CallbackInfo& info);
+  Napi::Value Committed(const Napi::CallbackInfo& info);
+  Napi::Value Attached(const Napi::CallbackInfo& info);
+  Napi::Value ImportFile(const Napi::CallbackInfo& info) { return Begin(info, Transfer::Direction::kImport); }
+  Napi::Value ExportFile(const Napi::CallbackInfo& info) { return Begin(info, Transfer::Direction::kExport); }
+  Napi::Value Begin(const Napi::CallbackInfo& info, Transfer::Direction direction);
+  Napi::Value TransferDone(const Napi::CallbackInfo& info);
+  Napi::Value Progress(const Napi::CallbackInfo& info);
+  Napi::Value TransferCancel(const Napi::CallbackInfo& info);
+  Napi::Value Stats(const Napi::CallbackInfo& info);
+  Napi::Value AllocatedBytes(const Napi::CallbackInfo& info);
+  Napi::Value Stop(const Napi::CallbackInfo& info);
+
+  bool Running(Napi::Env env);
+  /** Runs `work` on a thread of its own, joined at the end; settles the promise with what `work` returned. */
+  using Finish = std::function<Napi::Value(Napi::Env)>;
+  Napi::Value OnThread(Napi::Env env, std::function<Result<Finish>()> work);
+  void Settle(const Deferred& deferred, Status status, Finish finish);
+  void Halt();
+
+  StoreOptions store_options_;
+  NbdOptions nbd_options_;
+  std::unique_ptr<Mailbox> mailbox_;
+  std::unique_ptr<::skerry::Env> system_;
+  std::unique_ptr<Engine> engine_;
+  std::mutex threads_mutex_;
+  std::map<uint64_t, std::thread> threads_;
+  uint64_t next_thread_ = 1, next_transfer_ = 1;
+  struct Running_ {
+    std::unique_ptr<Transfer> transfer;
+    std::shared_ptr<std::pair<std::optional<Status>, std::vector<Deferred>>> outcome;
+  };
+  std::map<uint64_t, Running_> transfers_;
+  bool stopped_ = false;
+};
+
+Napi::Function NativeEngine::Define(Napi::Env env) {
+  return DefineClass(env, "Engine",
+                     {InstanceMethod<&NativeEngine::Start>("start"), InstanceMethod<&NativeEngine::ListenUnix>("listenUnix"),
+                      InstanceMethod<&NativeEngine::ListenTcp>("listenTcp"), InstanceMethod<&NativeEngine::Answer>("answer"),
+                      InstanceMethod<&NativeEngine::Add>("add"), InstanceMethod<&NativeEngine::Snapshot>("snapshot"),
+                      InstanceMethod<&NativeEngine::Drop>("drop"), InstanceMethod<&NativeEngine::Destage>("destage"),
+                      InstanceMethod<&NativeEngine::Committed>("committed"), InstanceMethod<&NativeEngine::Attached>("attached"),
+                      InstanceMethod<&NativeEngine::ImportFile>("importFile"), InstanceMethod<&NativeEngine::ExportFile>("exportFile"),
+                      InstanceMethod<&NativeEngine::TransferDone>("transferDone"), InstanceMethod<&NativeEngine::Progress>("transferProgress"),
+                      InstanceMethod<&NativeEngine::TransferCancel>("transferCancel"), InstanceMethod<&NativeEngine::Stats>("stats"),
+                      InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Stop>("stop")});
+}
+
+NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeEngine>(info), system_(MakePosixEnv()) {
+  const Napi::Object options = info[0].As<Napi::Object>();
+  store_options_ = ToStoreOptions(options);
+  nbd_options_ = ToNbdOptions(options);
+  mailbox_ = std::make_unique<Mailbox>(info.Env(), info[1].As<Napi::Function>());
+}
+
+NativeEngine::~NativeEngine() { Halt(); }
+
+void NativeEngine::Halt() {
+  if (stopped_) return;
+  stopped_ = true;
+  transfers_.clear();
+  if (engine_) {
+    if (const Status status = engine_->Stop(); !status.ok()) OnLog(LogLevel::kError, "stopping: " + status.detail());
+  }
+  std::map<uint64_t, std::thread> threads;
+  {
+    std::lock_guard lock(threads_mutex_);
+    threads.swap(threads_);
+  }
+  for (auto& [id, thread] : threads) thread.join();
+  engine_.reset();
+  mailbox_->Close();
+}
+
+bool NativeEngine::Running(Napi::Env env) {
+  if (engine_ && !stopped_) return true;
+  ToError(env, Status(Code::kClosed, "the engine does not run")).ThrowAsJavaScriptException();
+  return false;
+}
+
+void NativeEngine::Settle(const Deferred& deferred, Status status, Finish finish) {
+  mailbox_->Post([deferred, status = std::move(status), finish = std::move(finish)](Napi::Env env, Napi::Array&) {
+    if (!status.ok()) {
+      deferred->Reject(ToError(env, status).Value());
+    } else {
+      deferred->Resolve(finish ? finish(env) : env.Undefined());
+    }
+  });
+}
+
+Napi::Value NativeEngine::OnThread(Napi::Env env, std::function<Result<Finish>()> work) {
+  Deferred deferred = std::make_shared<Napi::Promise::Deferred>(env);
+  std::lock_guard lock(threads_mutex_);
+  const uint64_t id = next_thread_++;
+  threads_.emplace(id, std::thread([this, id, deferred, work = std::move(work)] {
+    Result<Finish> done = work();
+    if (done.ok()) {
+      Settle(deferred, Status::Ok(), std::move(*done));
+    } else {
+      Settle(deferred, done.status(), {});
+    }
+    mailbox_->Post([this, id](Napi::Env, Napi::Array&) {
+      std::thread finished;
+      {
+        std::lock_guard relock(threads_mutex_);
+        const auto found = threads_.find(id);
+        if (found == threads_.end()) return;
+        finished = std::move(found->second);
+        threads_.erase(found);
+      }
+      finished.join();
+    });
+  }));
+  return deferred->Promise();
+}
+
+Napi::Value NativeEngine::Start(const Napi::CallbackInfo& info) {
+  const Napi::Object pool = info[0].As<Napi::Object>();
+  const Napi::Uint8Array key = pool.Get("domainKey").As<Napi::Uint8Array>();
+  store_options_.pool_name = Text(pool, "name");
+  store_options_.packs.directory = Text(pool, "directory");
+  store_options_.packs.domain = Whole(pool, "domain");
+  store_options_.packs.key_id = static_cast<uint32_t>(Whole(pool, "keyId"));
+  store_options_.domain_key.assign(key.Data(), key.Data() + key.ByteLength());
+  const Napi::Array list = info[1].As<Napi::Array>();
+  auto resources = std::make_shared<std::vector<ResourceSpec>>();
+  for (uint32_t i = 0; i < list.Length(); ++i) resources->push_back(ToResource(list.Get(i).As<Napi::Object>()));
+  return OnThread(info.Env(), [this, resources]() -> Result<Finish> {
+    auto report = std::make_shared<StoreReport>();
+    Result<std::unique_ptr<Engine>> engine = Engine::Start(*system_, {store_options_, nbd_options_}, *resources, *this, *this, *report);
+    if (!engine.ok()) return engine.status();
+    auto held = std::make_shared<std::unique_ptr<Engine>>(std::move(*engine));
+    return Finish([this, held, report](Napi::Env env) -> Napi::Value {
+      engine_ = std::move(*held);
+      return FromReport(env, *report);
+    });
+  });
+}
+
+Napi::Value NativeEngine::ListenUnix(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  return OnThread(info.Env(), [this, path = info[0].ToString().Utf8Value()]() -> Result<Finish> {
+    Result<std::string> address = engine_->nbd().ListenUnix(path);
+    if (!address.ok()) return address.status();
+    return Finish([text = *address](Napi::Env env) -> Napi::Value { return Napi::String::New(env, text); });
+  });
+}
+
+Napi::Value NativeEngine::ListenTcp(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  const auto port = static_cast<uint16_t>(info[1].ToNumber().Uint32Value());
+  return OnThread(info.Env(), [this, host = info[0].ToString().Utf8Value(), port]() -> Result<Finish> {
+    Result<std::string> address = engine_->nbd().ListenTcp(host, port);
+    if (!address.ok()) return address.status();
+    return Finish([text = *address](Napi::Env env) -> Napi::Value { return Napi::String::New(env, text); });
+  });
+}
+
+Napi::Value NativeEngine::Answer(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  const Napi::Object answer = info[1].As<Napi::Object>();
+  HandshakeReply reply;
+  const Napi::Uint8Array send = answer.Get("send").As<Napi::Uint8Array>();
+  reply.send.assign(send.Data(), send.Data() + send.ByteLength());
+  const std::string next = Text(answer, "next");
+  if (next == "read") {
+    reply.next = HandshakeReply::Next::kRead;
+    reply.read_bytes = static_cast<uint32_t>(Whole(answer, "readBytes"));
+  } else if (next == "transmit") {
+    reply.transmit.volume = engine_->store().Find(Whole(answer, "resource"));
+    if (reply.transmit.volume) reply.next = HandshakeReply::Next::kTransmit;
+    reply.transmit.structured_replies = answer.Get("structuredReplies").ToBoolean().Value();
+    reply.transmit.base_allocation = answer.Get("baseAllocation").ToBoolean().Value();
+    if (reply.transmit.base_allocation) reply.transmit.base_allocation_id = static_cast<uint32_t>(Whole(answer, "baseAllocationId"));
+  }
+  engine_->nbd().Reply(static_cast<ConnectionId>(info[0].ToNumber().DoubleValue()), std::move(reply));
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeEngine::Add(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  const Status status = engine_->store().Add(ToResource(info[0].As<Napi::Object>()));
+  if (!status.ok()) ToError(info.Env(), status).ThrowAsJavaScriptException();
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeEngine::Snapshot(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+  const auto volume = static_cast<ResourceId>(info[0].ToNumber().DoubleValue());
+  const std::shared_ptr<LiveVolume> live = engine_->store().Find(volume);
+  const double size = live ? static_cast<double>(live->size()) : 0;
+  engine_->Snapshot(volume, static_cast<ResourceId>(info[1].ToNumber().DoubleValue()), [this, deferred, size](Status status, uint64_t sequence) {
+    Settle(deferred, std::move(status), [size, sequence](Napi::Env env) -> Napi::Value {
+      Napi::Object result = Napi::Object::New(env);
+      result.Set("sequence", static_cast<double>(sequence));
+      result.Set("sizeBytes", size);
+      return result;
+    });
+  });
+  return deferred->Promise();
+}
+
+Napi::Value NativeEngine::Drop(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+  engine_->Drop(static_cast<ResourceId>(info[0].ToNumber().DoubleValue()), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  return deferred->Promise();
+}
+
+Napi::Value NativeEngine::Destage(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+  engine_->DestageAll(static_cast<ResourceId>(info[0].ToNumber().DoubleValue()), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  return deferred->Promise();
+}
+
+Napi::Value NativeEngine::Committed(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  engine_->Committed(static_cast<uint64_t>(info[0].ToNumber().DoubleValue()), info[1].ToBoolean().Value());
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeEngine::Attached(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), engine_->nbd().Attached(static_cast<ResourceId>(info[0].ToNumber().DoubleValue())));
+}
+
+Napi::Value NativeEngine::Begin(const Napi::CallbackInfo& info, Transfer::Direction direction) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  const uint64_t id = next_transfer_++;
+  auto outcome = std::make_shared<std::pair<std::optional<Status>, std::vector<Deferred>>>();
+  Running_& running = transfers_[id];
+  running.outcome = outcome;
+  running.transfer = std::make_unique<Transfer>(
+      *system_, *engine_, direction, static_cast<ResourceId>(info[0].ToNumber().DoubleValue()), info[1].ToString().Utf8Value(), [this, outcome](Status status) {
+        mailbox_->Post([outcome, status = std::move(status)](Napi::Env env, Napi::Array&) {
+          for (const Deferred& deferred : outcome->second) {
+            status.ok() ? deferred->Resolve(env.Undefined()) : deferred->Reject(ToError(env, status).Value());
+          }
+          outcome->second.clear();
+          outcome->first = status;
+        });
+      });
+  return Napi::Number::New(info.Env(), static_cast<double>(id));
+}
+
+Napi::Value NativeEngine::TransferDone(const Napi::CallbackInfo& info) {
+  Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+  const auto found = transfers_.find(static_cast<uint64_t>(info[0].ToNumber().DoubleValue()));
+  if (found == transfers_.end()) {
+    deferred->Reject(ToError(info.Env(), Status(Code::kNotFound, "no such transfer")).Value());
+  } else if (!found->second.outcome->first) {
+    found->second.outcome->second.push_back(deferred);
+  } else if (found->second.outcome->first->ok()) {
+    deferred->Resolve(info.Env().Undefined());
+  } else {
+    deferred->Reject(ToError(info.Env(), *found->second.outcome->first).Value());
+  }
+  return deferred->Promise();
+}
+
+Napi::Value NativeEngine::Progress(const Napi::CallbackInfo& info) {
+  const auto found = transfers_.find(static_cast<uint64_t>(info[0].ToNumber().DoubleValue()));
+  if (found == transfers_.end()) {
+    ToError(info.Env(), Status(Code::kNotFound, "no such transfer")).ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  return FromProgress(info.Env(), found->second.transfer->progress());
+}
+
+Napi::Value NativeEngine::TransferCancel(const Napi::CallbackInfo& info) {
+  const auto found = transfers_.find(static_cast<uint64_t>(info[0].ToNumber().DoubleValue()));
+  if (found != transfers_.end()) found->second.transfer->Cancel();
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeEngine::Stats(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  return FromStats(info.Env(), *engine_);
+}
+
+Napi::Value NativeEngine::AllocatedBytes(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  const auto id = static_cast<ResourceId>(info[0].ToNumber().DoubleValue());
+  return OnThread(info.Env(), [this, id]() -> Result<Finish> {
+    const std::shared_ptr<LiveVolume> volume = engine_->store().Find(id);
+    if (!volume) return Status(Code::kNotFound, "no resource " + std::to_string(id));
+    uint64_t allocated = 0;
+    for (uint64_t at = 0; at < volume->size();) {
+      Result<std::vector<Extent>> extents = volume->BlockStatus(at, volume->size() - at, 1024, true);
+      if (!extents.ok()) return extents.status();
+      for (const Extent& extent : *extents) {
+        if (!extent.zero) allocated += extent.length;
+        at = extent.offset + extent.length;
+      }
+    }
+    return Finish([allocated](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(allocated)); });
+  });
+}
+
+Napi::Value NativeEngine::Stop(const Napi::CallbackInfo& info) {
+  Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+  const bool drain = info[0].ToBoolean().Value();
+  if (!engine_ || stopped_ || !drain) {
+    // Joining is short: clients' answers, one flush.
+    Halt();
+    deferred->Resolve(info.Env().Undefined());
+    return deferred->Promise();
+  }
+  engine_->DestageAll(0, [this, deferred](Status) {
+    mailbox_->Post([this, deferred](Napi::Env env, Napi::Array&) {
+      Halt();
+      deferred->Resolve(env.Undefined());
+    });
+  });
+  return deferred->Promise();
+}
+
+void NativeEngine::OnCommit(const RootCommit& commit) {
+  mailbox_->Post([commit](Napi::Env env, Napi::Array& events) {
+    Napi::Object event = Napi::Object::New(env);
+    event.Set("type", "commit");
+    event.Set("commit", FromCommit(env, commit));
+    events.Set(events.Length(), event);
+  });
+}
+
+void NativeEngine::OnLog(LogLevel level, const std::string& message) {
+  mailbox_->Post([level, message](Napi::Env env, Napi::Array& events) {
+    Napi::Object event = Napi::Object::New(env);
+    event.Set("type", "log");
+    event.Set("level", level == LogLevel::kError ? "error" : level == LogLevel::kWarn ? "warn" : "info");
+    event.Set("message", message);
+    events.Set(events.Length(), event);
+  });
+}
+
+void NativeEngine::OnConnected(ConnectionId connection, const std::string& listener) {
+  mailbox_->Post([connection, listener](Napi::Env env, Napi::Array& events) {
+    Napi::Object event = Napi::Object::New(env);
+    event.Set("type", "connected");
+    event.Set("connection", static_cast<double>(connection));
+    event.Set("listener", listener);
+    events.Set(events.Length(), event);
+  });
+}
+
+void NativeEngine::OnMessage(ConnectionId connection, std::vector<uint8_t> bytes) {
+  mailbox_->Post([connection, bytes = std::move(bytes)](Napi::Env env, Napi::Array& events) {
+    Napi::Object event = Napi::Object::New(env);
+    event.Set("type", "message");
+    event.Set("connection", static_cast<double>(connection));
+    event.Set("bytes", Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size()));
+    events.Set(events.Length(), event);
+  });
+}
+
+void NativeEngine::OnClosed(ConnectionId connection, const std::string& why) {
+  mailbox_->Post([connection, why](Napi::Env env, Napi::Array& events) {
+    Napi::Object event = Napi::Object::New(env);
+    event.Set("type", "closed");
+    event.Set("connection", static_cast<double>(connection));
+    event.Set("why", why);
+    events.Set(events.Length(), event);
+  });
+}
+
+Napi::Value BlockIdOf(const Napi::CallbackInfo& info) {
+  const Napi::Uint8Array key = info[0].As<Napi::Uint8Array>(), data = info[1].As<Napi::Uint8Array>();
+  if (data.ByteLength() == 0 || data.ByteLength() % kPageBytes != 0 || key.ByteLength() != 32) {
+    ToError(info.Env(), Status(Code::kInvalid, "a key of 32 bytes and whole pages are wanted")).ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  const DomainKey domain_key(ConstBytes(key.Data(), key.ByteLength()));
+  return Napi::String::New(info.Env(), HexOf(domain_key.BlockIdOf(ConstBytes(data.Data(), data.ByteLength()))));
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Engine", NativeEngine::Define(env));
+  exports.Set("blockId", Napi::Function::New(env, BlockIdOf));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(skerry, Init)
+
+}  // namespace skerry::addon

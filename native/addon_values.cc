@@ -1,0 +1,198 @@
+#include "addon_values.h"
+
+namespace skerry::addon {
+namespace {
+
+Napi::Object FromRoot(Napi::Env env, const TreeRoot& root) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("id", root.id.empty() ? std::string() : HexOf(root.id));
+  object.Set("levels", static_cast<double>(root.levels));
+  object.Set("pack", static_cast<double>(root.at.pack));
+  object.Set("offset", static_cast<double>(root.at.offset));
+  object.Set("storedBytes", static_cast<double>(root.at.stored_bytes));
+  return object;
+}
+
+void Set(Napi::Object& object, const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); }
+
+}  // namespace
+
+const char* CodeName(Code code) {
+  switch (code) {
+    case Code::kOk: return "ok";
+    case Code::kIo: return "io";
+    case Code::kNoSpace: return "no-space";
+    case Code::kCorrupt: return "corrupt";
+    case Code::kNotFound: return "not-found";
+    case Code::kInvalid: return "invalid";
+    case Code::kReadOnly: return "read-only";
+    case Code::kTryAgain: return "try-again";
+    case Code::kClosed: return "closed";
+  }
+  return "io";
+}
+
+Napi::Error ToError(Napi::Env env, const Status& status) {
+  Napi::Error error = Napi::Error::New(env, status.detail());
+  error.Set("code", Napi::String::New(env, CodeName(status.code())));
+  return error;
+}
+
+BlockId IdFromHex(const std::string& hex) {
+  BlockId id;
+  const auto digit = [](char c) { return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); };
+  if (hex.size() != 2 * id.bytes.size()) return id;
+  for (size_t i = 0; i < id.bytes.size(); ++i) id.bytes[i] = static_cast<uint8_t>(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
+  return id;
+}
+
+std::string HexOf(const BlockId& id) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  for (uint8_t byte : id.bytes) {
+    hex.push_back(kDigits[byte >> 4]);
+    hex.push_back(kDigits[byte & 15]);
+  }
+  return hex;
+}
+
+ResourceSpec ToResource(const Napi::Object& object) {
+  ResourceSpec spec;
+  const std::string kind = Text(object, "kind");
+  spec.kind = kind == "snapshot" ? ResourceKind::kSnapshot : kind == "image" ? ResourceKind::kImage : ResourceKind::kVolume;
+  spec.volume.id = Whole(object, "id");
+  spec.volume.size_bytes = Whole(object, "sizeBytes");
+  spec.volume.read_only = spec.kind == ResourceKind::kSnapshot;
+  spec.volume.writethrough = object.Get("writethrough").ToBoolean().Value();
+  spec.volume.applied_sequence = Whole(object, "appliedSequence");
+  spec.volume.fence = Whole(object, "fence");
+  const Napi::Object root = object.Get("root").As<Napi::Object>();
+  spec.root.id = IdFromHex(Text(root, "id"));
+  spec.root.levels = static_cast<uint8_t>(Whole(root, "levels"));
+  spec.root.at = {static_cast<uint32_t>(Whole(root, "pack")), static_cast<uint32_t>(Whole(root, "offset")), static_cast<uint32_t>(Whole(root, "storedBytes"))};
+  spec.pending_of = Whole(object, "pendingOf");
+  return spec;
+}
+
+StoreOptions ToStoreOptions(const Napi::Object& options) {
+  StoreOptions store;
+  const std::string directory = Text(options, "directory");
+  store.journal.directory = directory + "/journal";
+  store.journal.ring_name = Text(options, "ringName");
+  store.journal.ring_bytes = Whole(options, "ringBytes");
+  store.journal.segment_bytes = Whole(options, "segmentBytes");
+  store.journal.journal_bytes_max = Whole(options, "journalBytesMax");
+  store.journal.salvage = options.Get("salvageJournal").ToBoolean().Value();
+  store.packs.checkpoint = directory + "/index.checkpoint";
+  store.overlay_bytes_max = Whole(options, "overlayBytesMax");
+  store.node_cache_bytes_max = Whole(options, "nodeCacheBytesMax");
+  return store;
+}
+
+NbdOptions ToNbdOptions(const Napi::Object& options) {
+  NbdOptions nbd;
+  nbd.threads = static_cast<unsigned>(Whole(options, "socketThreads"));
+  nbd.blocking_threads = static_cast<unsigned>(Whole(options, "blockingThreads"));
+  nbd.buffer_bytes_max = Whole(options, "nbdBufferBytesMax");
+  return nbd;
+}
+
+Napi::Object FromReport(Napi::Env env, const StoreReport& report) {
+  Napi::Object object = Napi::Object::New(env);
+  Set(object, "epoch", report.journal.epoch);
+  Set(object, "records", report.journal.records);
+  Set(object, "ringRecords", report.journal.ring_records);
+  object.Set("ringUsed", report.journal.ring_used);
+  Set(object, "segments", report.journal.segments);
+  Set(object, "packs", report.packs.packs);
+  Napi::Array notes = Napi::Array::New(env);
+  for (const auto* list : {&report.journal.notes, &report.packs.notes, &report.notes}) {
+    for (const std::string& note : *list) notes.Set(notes.Length(), note);
+  }
+  object.Set("notes", notes);
+  return object;
+}
+
+Napi::Object FromCommit(Napi::Env env, const RootCommit& commit) {
+  Napi::Object object = Napi::Object::New(env);
+  Set(object, "token", commit.token);
+  object.Set("root", FromRoot(env, commit.root));
+  Napi::Array takers = Napi::Array::New(env);
+  for (const RootTaker& taker : commit.takers) {
+    Napi::Object one = Napi::Object::New(env);
+    Set(one, "id", taker.id);
+    Set(one, "appliedSequence", taker.applied_sequence);
+    Set(one, "fence", taker.fence);
+    takers.Set(takers.Length(), one);
+  }
+  object.Set("takers", takers);
+  return object;
+}
+
+Napi::Object FromProgress(Napi::Env env, const TransferProgress& progress) {
+  Napi::Object object = Napi::Object::New(env);
+  Set(object, "doneBytes", progress.done_bytes);
+  Set(object, "totalBytes", progress.total_bytes);
+  Set(object, "dataBytes", progress.data_bytes);
+  object.Set("finished", progress.finished);
+  return object;
+}
+
+Napi::Object FromStats(Napi::Env env, Engine& engine) {
+  static constexpr const char* kNames[] = {"read", "write", "flush", "trim", "zero", "cache", "status"};
+  Napi::Object stats = Napi::Object::New(env);
+  const NbdCounters nbd = engine.nbd().counters();
+  Napi::Object operations = Napi::Object::New(env);
+  for (size_t i = 0; i < std::size(kNames); ++i) {
+    Napi::Object one = Napi::Object::New(env);
+    Set(one, "operations", nbd.operations[i]);
+    Set(one, "bytes", nbd.bytes[i]);
+    Set(one, "errors", nbd.errors[i]);
+    one.Set("latencySeconds", static_cast<double>(nbd.latency_nanos[i]) / 1e9);
+    Napi::Array buckets = Napi::Array::New(env);
+    for (uint64_t count : nbd.latency[i]) buckets.Set(buckets.Length(), static_cast<double>(count));
+    one.Set("latencyBuckets", buckets);
+    operations.Set(kNames[i], one);
+  }
+  stats.Set("nbd", operations);
+  Set(stats, "connections", nbd.connections);
+  Set(stats, "connectionsTotal", nbd.connections_total);
+  Set(stats, "nbdBufferBytes", nbd.buffer_bytes);
+  const Journal::Usage journal = engine.store().journal().usage();
+  Napi::Object log = Napi::Object::New(env);
+  Set(log, "bytes", journal.bytes);
+  Set(log, "bytesMax", journal.bytes_max);
+  Set(log, "ringBytes", journal.ring_bytes);
+  Set(log, "segments", journal.segments);
+  Set(log, "segmentsReady", journal.segments_ready);
+  Set(log, "appends", journal.appends);
+  Set(log, "batches", journal.batches);
+  Set(log, "syncs", journal.syncs);
+  Set(log, "bytesWritten", journal.bytes_written);
+  log.Set("failed", engine.store().journal().failed());
+  stats.Set("journal", log);
+  const Store::Usage usage = engine.store().usage();
+  Set(stats, "overlayBytes", usage.overlay_bytes);
+  Set(stats, "overlayPages", usage.overlay_pages);
+  Set(stats, "nodeCacheBytes", engine.store().pool().tree->cache_bytes());
+  const PackStore::Usage packs = engine.store().pool().packs->usage();
+  Napi::Object pool = Napi::Object::New(env);
+  Set(pool, "packs", packs.packs);
+  Set(pool, "storedBytes", packs.stored_bytes);
+  Set(pool, "blocks", packs.blocks);
+  Set(pool, "nodes", packs.nodes);
+  Set(pool, "putBytes", packs.put_bytes);
+  Set(pool, "putRecords", packs.put_records);
+  Set(pool, "dedupHits", packs.dedup_hits);
+  Set(pool, "dedupBytes", packs.dedup_bytes);
+  Set(pool, "indexBytes", packs.index_bytes);
+  Set(pool, "corruptCells", packs.corrupt_cells);
+  Set(pool, "freeBytes", packs.free_bytes);
+  stats.Set("packs", pool);
+  Set(stats, "destagedGenerations", usage.destaged_generations);
+  Set(stats, "destagedBytes", usage.destaged_bytes);
+  stats.Set("destageCpuSeconds", engine.destage_cpu_seconds());
+  return stats;
+}
+
+}  // namespace skerry::addon

@@ -1,0 +1,30 @@
+#pragma once
+// Plain structures to JavaScript values and back: the shapes of src/engine/binding.ts.
+#include <napi.h>
+
+#include <string>
+
+#include "engine/engine.h"
+#include "engine/transfer.h"
+
+namespace skerry::addon {
+
+const char* CodeName(Code code);
+Napi::Error ToError(Napi::Env env, const Status& status);
+
+BlockId IdFromHex(const std::string& hex);
+std::string HexOf(const BlockId& id);
+ResourceSpec ToResource(const Napi::Object& object);
+StoreOptions ToStoreOptions(const Napi::Object& options);
+NbdOptions ToNbdOptions(const Napi::Object& options);
+
+Napi::Object FromReport(Napi::Env env, const StoreReport& report);
+Napi::Object FromCommit(Napi::Env env, const RootCommit& commit);
+Napi::Object FromProgress(Napi::Env env, const TransferProgress& progress);
+Napi::Object FromStats(Napi::Env env, Engine& engine);
+
+inline double Number(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().DoubleValue(); }
+inline uint64_t Whole(const Napi::Object& object, const char* name) { return static_cast<uint64_t>(Number(object, name)); }
+inline std::string Text(const Napi::Object& object, const char* name) { return object.Get(name).ToString().Utf8Value(); }
+
+}  // namespace skerry::addon

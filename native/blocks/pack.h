@@ -1,0 +1,126 @@
+#pragma once
+// A pack: a file of 64 MiB that holds block and node records, and once sealed a footer that lists them. See
+// docs/formats/pack.md. A record's payload is laid down in cells, one a page: up to 4096 bytes, then the XXH3 of these
+// seeded with CellSeed(id, page): one read of one cell gives a page and its proof; another block's cell never passes.
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "../env/env.h"
+#include "block_id.h"
+
+namespace skerry {
+
+inline constexpr uint32_t kPackVersion = 1;
+inline constexpr uint32_t kPackMagic = 0x50504b53;        // "SKPP", file header
+inline constexpr uint32_t kPackRecordMagic = 0x52504b53;  // "SKPR"
+inline constexpr uint32_t kPackFooterMagic = 0x46504b53;  // "SKPF"
+inline constexpr uint32_t kPackBytes = 64 << 20;
+inline constexpr uint32_t kPackAlignBytes = 512;
+inline constexpr uint32_t kCellBytes = kPageBytes + 8;
+
+enum class RecordKind : uint8_t { kBlock = 1, kNode = 2, kPaged = 3 /* room: not written yet */ };
+enum class Codec : uint8_t { kRaw = 0, kLz4 = 1, kZstd = 2 };            // only kRaw is written yet
+enum class HashAlgorithm : uint8_t { kHmacSha256 = 1 };
+
+struct PackRecordHeader {
+  uint32_t magic;
+  uint8_t version;
+  RecordKind kind;
+  Codec codec;
+  HashAlgorithm algorithm;
+  uint32_t key_id;          // of the domain key
+  uint32_t raw_bytes;       // payload as the reader wants it
+  uint64_t domain;
+  uint32_t stored_bytes;    // header, cells and padding: what the record takes in the pack
+  uint32_t flags;
+  uint8_t id[32];
+  uint64_t pack;            // number of the pack it was written to
+  uint64_t reserved[6];
+  uint64_t sum;             // XXH3 of the bytes before, seeded with the record's offset
+};
+static_assert(sizeof(PackRecordHeader) == 128);
+
+/** Where a record is. Pack 0 means unknown: ask the index. */
+struct Location {
+  uint32_t pack = 0;
+  uint32_t offset = 0;         // of the record header
+  uint32_t stored_bytes = 0;
+  bool known() const { return pack != 0; }
+  bool operator==(const Location&) const = default;
+};
+
+inline uint64_t CellSeed(const BlockId& id, uint32_t page) { return id.prefix() + page; }
+inline uint32_t CellOffset(const Location& at, uint32_t page) { return at.offset + uint32_t{sizeof(PackRecordHeader)} + page * kCellBytes; }
+
+struct PackStoreOptions {
+  std::string directory;            // pack files: NNNNNNNN.pack sealed, NNNNNNNN.open not yet
+  std::string checkpoint;           // path of the location index's checkpoint, on local disk
+  uint32_t pack_bytes = kPackBytes;
+  uint64_t reserve_bytes = 64 << 20;  // free space that only kNode records and urgent ones may use
+  uint64_t domain = 1;
+  uint32_t key_id = 1;
+};
+
+struct PackReport {
+  uint64_t packs = 0, records = 0;
+  uint64_t recovered_open = 0;      // open packs found and sealed
+  bool index_from_checkpoint = false;
+  std::vector<std::string> notes;
+};
+
+/** The packs of one pool with directPath, and the index over them. Thread-safe. */
+class PackStore {
+ public:
+  /** Opens the packs, scans and seals those left open, loads or rebuilds the index. Pack numbers are never reused. */
+  static Result<std::unique_ptr<PackStore>> Open(Env& env, const PackStoreOptions& options, PackReport& report);
+  ~PackStore();
+
+  /** The record of this id, if the index knows one. A hint: readers verify. */
+  std::optional<Location> Find(const BlockId& id) const;
+
+  /**
+   * Appends a record unless the index knows the id already (dedup; `*reused` says so). Returns its location; the bytes
+   * are in the page cache (they survive the process) and become durable with Sync. kNoSpace when the disk is full.
+   */
+  Result<Location> Put(RecordKind kind, const BlockId& id, ConstBytes raw, bool* reused, bool urgent = false);
+
+  /** All that Put returned before this call becomes durable. A failure is final for the open pack: it is poisoned. */
+  Status Sync();
+  bool unsynced() const;
+  /** Writes the index checkpoint when enough has changed. */
+  Status Checkpoint(bool force);
+  /** Seals the open pack (footer, sync, rename). For shutdown and tests. */
+  Status Seal();
+
+  /**
+   * Reads one page's cell, verifies it against `seed`. kTryAgain when it would block and may not; kCorrupt when the sum
+   * fails (after one direct re-read, if it may block), kNotFound when the pack is gone.
+   */
+  Status ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, Bytes page, bool may_block);
+  /** Reads pages [first, first + count) of a block record at `at`, one system call, every page verified. */
+  Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
+  /** Reads a whole record's payload (nodes, blocks), header verified against `id`. */
+  Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
+  /** The id in the record header at `at` (stored_bytes unknown there), verified by the header's own sum; `full` gets the whole location. */
+  Result<BlockId> IdAt(const Location& at, Location* full);
+  /** True if the record at `at` is whole and is `id`: every sum read and checked. Used on replay of REF records. */
+  bool Verify(const Location& at, const BlockId& id);
+
+  struct Usage {
+    uint64_t packs = 0, stored_bytes = 0, blocks = 0, nodes = 0, put_bytes = 0, put_records = 0, dedup_hits = 0, dedup_bytes = 0,
+             index_bytes = 0, corrupt_cells = 0, free_bytes = 0;
+  };
+  Usage usage() const;
+
+  class Impl;
+
+ private:
+  explicit PackStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace skerry

@@ -1,0 +1,287 @@
+#include "engine.h"
+
+#include <time.h>
+
+#include <chrono>
+
+namespace skerry {
+namespace {
+
+constexpr std::chrono::milliseconds kAdmissionTick{2};   // how long a held-back writer waits at most for another look
+constexpr std::chrono::milliseconds kIdleTick{500};
+constexpr std::chrono::milliseconds kPrepareTick{50};
+constexpr uint64_t kDestageRetryNanos = 1000000000;
+
+uint64_t ThreadCpuNanos() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000ull + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::Start(Env& env, const EngineOptions& options, const std::vector<ResourceSpec>& resources,
+                                              EngineListener& listener, NbdEvents& nbd_events, StoreReport& report) {
+  std::unique_ptr<Engine> engine(new Engine(env, listener));
+  Result<std::unique_ptr<Store>> store = Store::Open(env, options.store, resources, report);
+  if (!store.ok()) return store.status();
+  engine->store_ = std::move(*store);
+  Result<std::unique_ptr<NbdServer>> nbd = NbdServer::Start(options.nbd, *engine, nbd_events);
+  if (!nbd.ok()) return nbd.status();
+  engine->nbd_ = std::move(*nbd);
+  engine->flusher_ = std::thread([raw = engine.get()] { raw->FlusherLoop(); });
+  engine->preparer_ = std::thread([raw = engine.get()] { raw->PreparerLoop(); });
+  engine->destager_ = std::thread([raw = engine.get()] { raw->DestagerLoop(); });
+  return engine;
+}
+
+Engine::~Engine() {
+  // A failure was logged where it happened; what matters here is that no thread outlives the engine.
+  const Status status = Stop();
+  if (!status.ok()) listener_.OnLog(LogLevel::kError, "stopping: " + status.detail());
+}
+
+void Engine::Kick() {
+  kicked_.store(true, std::memory_order_seq_cst);
+  if (!flusher_sleeps_.load(std::memory_order_seq_cst)) return;
+  { std::lock_guard lock(flush_mutex_); }
+  flush_wake_.notify_one();
+}
+
+void Engine::WhenDurable(Lsn target, std::function<void(Status)> done) {
+  if (failed_.load()) return done(Status(Code::kIo, "the journal failed: writes are no longer made durable"));
+  if (store_->journal().durable() >= target) return done(Status::Ok());
+  {
+    std::lock_guard lock(flush_mutex_);
+    durable_waiters_.emplace(target, std::move(done));
+  }
+  Kick();
+}
+
+void Engine::WhenAdmitted(ResourceId, std::function<void()> retry) {
+  {
+    std::lock_guard lock(flush_mutex_);
+    admitted_.push_back(std::move(retry));
+  }
+  {
+    std::lock_guard lock(destage_mutex_);
+    destage_wanted_ = true;
+  }
+  destage_wake_.notify_one();
+  Kick();
+}
+
+// One round: write what was appended meanwhile, sync if somebody waits for it, answer. True when there may be more to do.
+bool Engine::FlushRound() {
+  kicked_.store(false);
+  Result<bool> wrote = store_->WriteStep();
+  if (!wrote.ok()) {
+    AnswerDurable(wrote.status());
+    return false;
+  }
+  bool waits;
+  {
+    std::lock_guard lock(flush_mutex_);
+    waits = !durable_waiters_.empty();
+  }
+  if (waits) {
+    const Status synced = store_->SyncStep();
+    AnswerDurable(synced);
+    if (!synced.ok()) return false;
+  }
+  if (*wrote) {
+    { std::lock_guard lock(prepare_mutex_); prepare_wanted_ = true; }
+    prepare_wake_.notify_one();
+  }
+  return *wrote || kicked_.load();
+}
+
+void Engine::AnswerDurable(const Status& failure) {
+  std::vector<std::function<void(Status)>> ready;
+  {
+    std::lock_guard lock(flush_mutex_);
+    if (!failure.ok() && !failed_.exchange(true)) {
+      listener_.OnLog(LogLevel::kError, "the journal failed, every volume is read-only from now on: " + failure.detail());
+    }
+    const auto end = failure.ok() ? durable_waiters_.upper_bound(store_->journal().durable()) : durable_waiters_.end();
+    for (auto it = durable_waiters_.begin(); it != end; ++it) ready.push_back(std::move(it->second));
+    durable_waiters_.erase(durable_waiters_.begin(), end);
+  }
+  for (auto& done : ready) done(failure);
+}
+
+void Engine::RunAdmitted() {
+  std::vector<std::function<void()>> retries;
+  {
+    std::lock_guard lock(flush_mutex_);
+    retries.swap(admitted_);
+  }
+  for (auto& retry : retries) retry();
+}
+
+void Engine::FlusherLoop() {
+  uint64_t paced = 0;
+  while (true) {
+    const bool more = FlushRound();
+    const uint64_t now = env_.NowNanos();
+    if (now - paced > 5000000) {
+      paced = now;
+      store_->Pace();
+      { std::lock_guard lock(destage_mutex_); destage_wanted_ = true; }
+      destage_wake_.notify_one();
+    }
+    RunAdmitted();
+    if (more) continue;
+    std::unique_lock lock(flush_mutex_);
+    flusher_sleeps_.store(true, std::memory_order_seq_cst);
+    const bool held = !admitted_.empty();
+    flush_wake_.wait_for(lock, held ? kAdmissionTick : kIdleTick, [this] { return kicked_.load(std::memory_order_seq_cst) || flusher_stops_; });
+    flusher_sleeps_.store(false);
+    if (flusher_stops_ && (failed_.load() || (!kicked_.load() && durable_waiters_.empty()))) return;
+  }
+}
+
+void Engine::PreparerLoop() {
+  while (true) {
+    Result<bool> prepared = store_->journal().PrepareSegment();
+    if (!prepared.ok() && prepared.code() != Code::kTryAgain) listener_.OnLog(LogLevel::kWarn, "preparing a journal segment: " + prepared.status().detail());
+    const bool more = prepared.ok() && *prepared;
+    if (more) RunAdmitted();
+    std::unique_lock lock(prepare_mutex_);
+    if (prepare_stops_) return;
+    if (more) continue;
+    prepare_wanted_ = false;
+    prepare_wake_.wait_for(lock, prepared.ok() ? kIdleTick : kPrepareTick, [this] { return prepare_wanted_ || prepare_stops_; });
+    if (prepare_stops_) return;
+  }
+}
+
+void Engine::DestagerLoop() {
+  uint64_t retry_at = 0;
+  std::string last_failure;
+  while (true) {
+    {
+      std::unique_lock lock(destage_mutex_);
+      destage_wake_.wait_for(lock, kIdleTick, [this] { return destage_wanted_ || destage_stops_; });
+      if (destage_stops_) return;
+      destage_wanted_ = false;
+    }
+    while (env_.NowNanos() >= retry_at) {
+      Result<std::optional<RootCommit>> commit = store_->DestageStep();
+      destage_cpu_nanos_.store(ThreadCpuNanos());
+      if (!commit.ok()) {
+        if (commit.status().detail() != last_failure) listener_.OnLog(LogLevel::kError, "destage: " + commit.status().detail());
+        last_failure = commit.status().detail();
+        retry_at = env_.NowNanos() + kDestageRetryNanos;
+        break;
+      }
+      if (!commit->has_value()) break;
+      last_failure.clear();
+      listener_.OnCommit(**commit);
+      std::lock_guard lock(destage_mutex_);
+      if (destage_stops_) return;
+    }
+    if (const Status status = store_->pool().packs->Checkpoint(false); !status.ok()) {
+      listener_.OnLog(LogLevel::kWarn, "writing the location index's checkpoint: " + status.detail());
+    }
+    CheckSettled();
+  }
+}
+
+void Engine::CheckSettled() {
+  std::vector<SettleWaiter> settled;
+  {
+    std::lock_guard lock(destage_mutex_);
+    for (auto it = settle_waiters_.begin(); it != settle_waiters_.end();) {
+      if (store_->Settled(it->id)) {
+        settled.push_back(std::move(*it));
+        it = settle_waiters_.erase(it);
+      } else {
+        ++it;
+      }
+    }
+  }
+  for (SettleWaiter& waiter : settled) waiter.done(Status::Ok());
+}
+
+void Engine::Snapshot(ResourceId volume, ResourceId snapshot, std::function<void(Status, uint64_t)> done) {
+  uint64_t sequence = 0;
+  Result<WriteOutcome> outcome = store_->Snapshot(volume, snapshot, &sequence);
+  if (!outcome.ok()) return done(outcome.status(), 0);
+  WhenDurable(outcome->end, [done = std::move(done), sequence](Status status) { done(std::move(status), sequence); });
+  std::lock_guard lock(destage_mutex_);
+  destage_wanted_ = true;
+  destage_wake_.notify_one();
+}
+
+void Engine::Drop(ResourceId id, std::function<void(Status)> done) {
+  nbd_->Disconnect(id);
+  Result<WriteOutcome> outcome = store_->Drop(id);
+  if (!outcome.ok()) return done(outcome.status());
+  if (outcome->end == 0) return done(Status::Ok());
+  WhenDurable(outcome->end, std::move(done));
+}
+
+void Engine::DestageAll(ResourceId id, std::function<void(Status)> done) {
+  if (id != 0) {
+    if (Status status = store_->Freeze(id); !status.ok()) return done(status);
+  } else {
+    store_->FreezeAll();
+  }
+  std::lock_guard lock(destage_mutex_);
+  settle_waiters_.push_back({id, std::move(done)});
+  destage_wanted_ = true;
+  destage_wake_.notify_one();
+}
+
+void Engine::Committed(uint64_t token, bool ok) {
+  store_->Committed(token, ok);
+  store_->Pace();
+  RunAdmitted();
+  { std::lock_guard lock(prepare_mutex_); prepare_wanted_ = true; }
+  prepare_wake_.notify_one();
+  std::lock_guard lock(destage_mutex_);
+  destage_wanted_ = true;
+  destage_wake_.notify_one();
+}
+
+Status Engine::Stop() {
+  if (stopped_) return Status::Ok();
+  stopped_ = true;
+  if (nbd_) nbd_->Stop();
+  Status status = Status::Ok();
+  if (flusher_.joinable()) {
+    // What is only in the ring survives the process, not the host: leave nothing there.
+    if (!failed_.load()) {
+      std::mutex mutex;
+      std::condition_variable wake;
+      bool answered = false;
+      WhenDurable(store_->journal().appended(), [&](Status durable) {
+        std::lock_guard lock(mutex);
+        status = std::move(durable);
+        answered = true;
+        wake.notify_one();
+      });
+      std::unique_lock lock(mutex);
+      wake.wait(lock, [&] { return answered; });
+    }
+    { std::lock_guard lock(flush_mutex_); flusher_stops_ = true; }
+    flush_wake_.notify_one();
+    flusher_.join();
+  }
+  { std::lock_guard lock(prepare_mutex_); prepare_stops_ = true; }
+  prepare_wake_.notify_one();
+  if (preparer_.joinable()) preparer_.join();
+  { std::lock_guard lock(destage_mutex_); destage_stops_ = true; }
+  destage_wake_.notify_one();
+  if (destager_.joinable()) destager_.join();
+  if (store_) {
+    if (Status saved = store_->pool().packs->Checkpoint(true); !saved.ok() && status.ok()) status = saved;
+  }
+  std::vector<SettleWaiter> waiters;
+  waiters.swap(settle_waiters_);
+  for (SettleWaiter& waiter : waiters) waiter.done(Status(Code::kClosed, "the engine stops"));
+  return status;
+}
+
+}  // namespace skerry

@@ -1,0 +1,101 @@
+#pragma once
+// The store with its threads: a flusher that moves the ring to segments and answers flushes, a preparer of segments, a
+// destager, the NBD server. Whoever embeds it (the addon) hears of roots to commit and of what an operator should know.
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../nbd/server.h"
+#include "../volume/store.h"
+
+namespace skerry {
+
+enum class LogLevel : uint8_t { kInfo, kWarn, kError };
+
+/** Called from engine threads; must not block and must not call back into the engine. */
+class EngineListener {
+ public:
+  virtual ~EngineListener() = default;
+  virtual void OnCommit(const RootCommit& commit) = 0;
+  virtual void OnLog(LogLevel level, const std::string& message) = 0;
+};
+
+struct EngineOptions {
+  StoreOptions store;
+  NbdOptions nbd;
+};
+
+class Engine : public NbdBackend {
+ public:
+  static Result<std::unique_ptr<Engine>> Start(Env& env, const EngineOptions& options, const std::vector<ResourceSpec>& resources, EngineListener& listener,
+                                               NbdEvents& nbd_events, StoreReport& report);
+  ~Engine() override;
+
+  Store& store() { return *store_; }
+  NbdServer& nbd() { return *nbd_; }
+
+  /** Freezes `volume` as `snapshot`; `done` once the barrier is durable, with the last sequence in it. */
+  void Snapshot(ResourceId volume, ResourceId snapshot, std::function<void(Status, uint64_t sequence)> done);
+  void Drop(ResourceId id, std::function<void(Status)> done);
+  /** Destages all that the volume (0: every volume) holds; `done` once its roots are committed. */
+  void DestageAll(ResourceId id, std::function<void(Status)> done);
+  void Committed(uint64_t token, bool ok);
+
+  void WhenDurable(Lsn target, std::function<void(Status)> done) override;
+  void Kick() override;
+  void WhenAdmitted(ResourceId volume, std::function<void()> retry) override;
+
+  /** CPU time of the destager, in seconds. */
+  double destage_cpu_seconds() const { return static_cast<double>(destage_cpu_nanos_.load()) / 1e9; }
+  /** Answers what has been read, makes the journal durable, joins every thread. Idempotent. */
+  Status Stop();
+
+ private:
+  Engine(Env& env, EngineListener& listener) : env_(env), listener_(listener) {}
+  void FlusherLoop();
+  void PreparerLoop();
+  void DestagerLoop();
+  bool FlushRound();
+  void AnswerDurable(const Status& failure);
+  void RunAdmitted();
+  void CheckSettled();
+
+  Env& env_;
+  EngineListener& listener_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<NbdServer> nbd_;
+
+  std::mutex flush_mutex_;
+  std::condition_variable flush_wake_;
+  std::multimap<Lsn, std::function<void(Status)>> durable_waiters_;
+  std::vector<std::function<void()>> admitted_;
+  std::atomic<bool> kicked_{false};
+  std::atomic<bool> flusher_sleeps_{false};
+  std::atomic<bool> failed_{false};
+  bool flusher_stops_ = false;
+
+  std::mutex destage_mutex_;
+  std::condition_variable destage_wake_;
+  bool destage_stops_ = false, destage_wanted_ = false;
+  struct SettleWaiter {
+    ResourceId id;
+    std::function<void(Status)> done;
+  };
+  std::vector<SettleWaiter> settle_waiters_;
+  std::atomic<uint64_t> destage_cpu_nanos_{0};
+
+  std::mutex prepare_mutex_;
+  std::condition_variable prepare_wake_;
+  bool prepare_stops_ = false, prepare_wanted_ = true;
+
+  std::thread flusher_, preparer_, destager_;
+  bool stopped_ = false;
+};
+
+}  // namespace skerry

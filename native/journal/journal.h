@@ -1,0 +1,119 @@
+#pragma once
+// The daemon's ordered log of acknowledged writes. Append() puts a record in the ring, which survives the process; Write()
+// moves whole batches from the ring to segments; Sync() makes what was written survive the host. The class starts no
+// threads: the engine's flusher, or the simulator, calls Write and Sync.
+#include <array>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "../env/env.h"
+#include "record.h"
+
+namespace skerry {
+
+struct JournalOptions {
+  std::string directory;             // of segment files
+  std::string ring_name;             // shared memory region
+  size_t ring_bytes = 64 << 20;      // a multiple of a sector
+  uint64_t segment_bytes = 32 << 20; // a multiple of a sector; at most ring_bytes / 2
+  uint64_t journal_bytes_max = 4ull << 30;
+  bool salvage = false;              // go on past corruption instead of refusing: the operator said so
+};
+
+/** A record as the caller describes it; payload pieces are gathered. Sums are computed by the journal. */
+struct RecordDraft {
+  RecordType type;
+  uint16_t flags = 0;
+  ResourceId resource = 0;
+  uint64_t sequence = 0;
+  uint64_t fence = 0;
+  uint64_t offset = 0;
+  uint64_t length = 0;
+  ConstBytes payload{};
+  std::span<const uint64_t> sums{};  // of the payload's pieces where the caller has them already; else the journal computes them
+};
+
+/** What a caller must know of an appended record to publish it: piece i covers the bytes of page (offset / 4096 + i). */
+struct Appended {
+  Lsn record = 0;
+  Lsn end = 0;           // a flush that wants this record durable waits for durable() >= end
+  Lsn payload = 0;       // place of the first payload byte; pieces follow each other
+};
+
+/** XXH3 of a piece, seeded so that a piece of another volume, page or place in the page fails. */
+uint64_t PieceSum(ResourceId resource, uint64_t volume_offset, ConstBytes piece);
+
+/** A record met on replay, in order of Lsn. `payload` is empty when it was not read (sealed segments): read it on demand. */
+struct ReplayedRecord {
+  RecordHeader header;
+  Lsn record = 0;
+  Lsn payload = 0;
+  bool below_durable = false;          // at or below a durable mark: what fails here is corruption, not a torn end
+  std::span<const uint64_t> sums;      // a piece each
+  ConstBytes payload_bytes;            // only for kRef, always given
+};
+
+struct ReplayReport {
+  uint64_t epoch = 0;             // the new one
+  Lsn end = 0;
+  uint64_t records = 0;
+  uint64_t ring_records = 0;      // of these, found only in the ring
+  bool ring_used = false;
+  uint64_t segments = 0;
+  std::vector<std::string> notes; // torn tail, salvaged damage, ...: a sentence each
+};
+
+class Journal {
+ public:
+  /**
+   * Opens or creates the journal in `options.directory`, calls `replay` for each surviving record in order (a failing
+   * Status ends the opening), begins a new epoch durably, and is ready for Append. Records found only in the ring are
+   * moved to segments durably first. Corruption at or below a durable mark is kCorrupt, naming file and offset, unless
+   * `salvage`. `wanted(resource, sequence)` tells whether a record is still needed (else its segment may be recycled).
+   */
+  static Result<std::unique_ptr<Journal>> Open(Env& env, const JournalOptions& options,
+                                               const std::function<Status(const ReplayedRecord&)>& replay, ReplayReport& report);
+  ~Journal();
+
+  /** Thread-safe. kTryAgain when ring or segments have no room: the caller waits for Written or Trim. kReadOnly once failed. */
+  Result<Appended> Append(const RecordDraft& draft);
+
+  /** Cuts the open batch and writes it to its segment; false where there was nothing to write. One caller at a time. */
+  Result<bool> Write();
+  /** Makes all that is written durable and advances durable(). One caller at a time, the one that calls Write. */
+  Status Sync();
+  /** Prepares (prewrites or recycles) one segment ahead of need; false where enough are ready. Any thread. */
+  Result<bool> PrepareSegment();
+
+  Lsn appended() const;  // end of the last record
+  Lsn written() const;   // all records that end at or before this are in segments
+  Lsn durable() const;
+  bool failed() const;   // an fsync or write failed: read-only from then on
+
+  /**
+   * Reads payload bytes of a record by place, from the ring or else from its segment. `may_block` false: kTryAgain
+   * where the bytes are not in memory. No sum is checked here. kNotFound once the place was trimmed and recycled.
+   */
+  Status Read(Lsn place, Bytes into, bool may_block);
+
+  /** Nothing below `lsn` is wanted any more: segments wholly below are recycled, durable and written permitting. */
+  void Trim(Lsn lsn);
+
+  struct Usage {
+    uint64_t bytes = 0, bytes_max = 0, ring_bytes = 0, segments = 0, segments_ready = 0;
+    uint64_t appends = 0, batches = 0, syncs = 0, bytes_written = 0;
+  };
+  Usage usage() const;
+
+  class Impl;
+
+ private:
+  explicit Journal(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace skerry

@@ -1,0 +1,78 @@
+#pragma once
+// What the journal holds. A log position (Lsn) is also a physical place: segment = lsn / segment_bytes, and the ring is an
+// image of the newest part of that space (ring offset = lsn % ring_bytes). So a page's place in the overlay is its Lsn.
+//
+// Segment:  [SegmentHeader, one sector] [batch] [batch] ... [index, at the end, once full]
+// Batch:    [BatchHeader 64] [record] [record] ... zero padding to a sector. A sector once written is never rewritten.
+// Record:   [RecordHeader 72] [piece sums: 8 bytes a piece] [payload] padding to 8 bytes
+//
+// A write's payload is cut into pieces at page boundaries of the volume: one sum a piece, so that one page can be
+// read and checked by itself. A torn write and a write of a dead epoch look the same to a reader: the log ends before it.
+#include <cstdint>
+
+namespace skerry {
+
+using Lsn = uint64_t;
+using ResourceId = uint64_t;
+
+inline constexpr uint32_t kJournalVersion = 1;
+inline constexpr uint32_t kSegmentMagic = 0x474a4b53;  // "SKJG"
+inline constexpr uint32_t kBatchMagic = 0x424a4b53;    // "SKJB"
+inline constexpr uint32_t kRecordMagic = 0x524a4b53;   // "SKJR"
+inline constexpr uint32_t kIndexMagic = 0x494a4b53;    // "SKJI"
+inline constexpr uint32_t kRingMagic = 0x4d4a4b53;     // "SKJM"
+
+enum class RecordType : uint8_t {
+  kWrite = 1,    // payload: length bytes at offset
+  kZero = 2,     // [offset, offset + length) reads as zero, allocated or not as the flag says; no payload
+  kTrim = 3,     // the same, given back
+  kRef = 4,      // whole aligned blocks whose bytes are in a pack; payload: RefPlace for each block
+  kBarrier = 5,  // the volume's state here is snapshot `offset` (a resource id)
+  kRewind = 7,   // recovery ended this volume's log early: earlier records with this sequence or a later one are void
+  kDrop = 6,     // the resource is deleted: nothing of it at or below this record is wanted
+};
+
+struct RecordHeader {
+  uint32_t magic;
+  uint8_t version;
+  RecordType type;
+  uint16_t flags;
+  uint64_t resource;       // volume's resource id
+  uint64_t sequence;       // of the volume, from 1, without gaps
+  uint64_t fence;
+  uint64_t offset;         // bytes in the volume; the snapshot's id for kBarrier
+  uint64_t length;         // bytes of the volume this covers
+  uint32_t payload_bytes;
+  uint32_t piece_count;
+  uint64_t reserved;
+  uint64_t sum;            // XXH3 of the header's bytes before this one and of the piece sums, seeded with the record's Lsn
+};
+static_assert(sizeof(RecordHeader) == 72);
+
+struct BatchHeader {
+  uint32_t magic;
+  uint32_t version;
+  uint64_t epoch;
+  Lsn start;               // of this header
+  uint64_t bytes;          // header and records, without padding
+  Lsn durable;             // everything before this Lsn was durable when the batch was built
+  uint32_t record_count;
+  uint32_t flags;          // kBatchEndsSegment: the next batch is the first of the next segment
+  uint64_t journal;        // first 8 bytes of the journal's uuid
+  uint64_t sum;            // XXH3 of the bytes before
+};
+static_assert(sizeof(BatchHeader) == 64);
+inline constexpr uint32_t kBatchEndsSegment = 1;
+inline constexpr uint32_t kBatchBeginsEpoch = 2;
+
+/** Where one block of a kRef record rests. `id` is its block id; page sums stand in the pack record. */
+struct RefPlace {
+  uint8_t id[32];
+  uint32_t pack;
+  uint32_t offset;         // of the pack record
+  uint32_t stored_bytes;   // of the pack record
+  uint32_t reserved;
+};
+static_assert(sizeof(RefPlace) == 48);
+
+}  // namespace skerry

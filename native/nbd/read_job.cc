@@ -1,0 +1,131 @@
+#include "read_job.h"
+
+#include <algorithm>
+
+namespace skerry::nbd {
+
+// The pieces of a sparse reply, headers between, must fit in the request's length and the room before the buffer.
+static_assert(kReadChunksMax * kHoleChunkBytes + kErrorReplyBytesMax <= kBufferHeadBytes);
+static_assert(kDataChunkHeaderBytes <= kHoleChunkBytes);
+
+bool ReadJob::Run(bool may_block) {
+  error_ = 0;
+  reply_ = {};
+  if (request_.type == kCmdBlockStatus) return RunStatus(may_block);
+  const bool sparse = structured_ && request_.length >= kSparseReadBytesMin && (request_.flags & kFlagDf) == 0;
+  return sparse ? RunSparse(may_block) : RunRead(may_block);
+}
+
+bool ReadJob::RunRead(bool may_block) {
+  const Status status = volume_->Read(request_.offset, {buffer_.data(), request_.length}, may_block);
+  if (status.code() == Code::kTryAgain && !may_block) return false;
+  if (!status.ok()) return Fail(status);
+  uint8_t* start = buffer_.data() - (structured_ ? kDataChunkHeaderBytes : kSimpleReplyBytes);
+  if (structured_) {
+    EncodeDataHeader(start, true, request_.cookie, request_.offset, request_.length);
+  } else {
+    EncodeSimple(start, request_.cookie, 0);
+  }
+  reply_ = {start, buffer_.data() + request_.length};
+  return true;
+}
+
+bool ReadJob::RunSparse(bool may_block) {
+  std::vector<Piece> pieces;
+  if (!Plan(may_block, pieces)) return false;
+  // One piece of data is read page-aligned, its header in front of it.
+  if (pieces.size() == 1 && !pieces[0].hole) return RunRead(may_block);
+  uint8_t* const start = buffer_.data() - kBufferHeadBytes;
+  uint8_t* at = start;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const Piece& piece = pieces[i];
+    const bool done = i + 1 == pieces.size();
+    if (piece.hole) {
+      at = EncodeHole(at, done, request_.cookie, piece.offset, piece.length);
+      continue;
+    }
+    const Status status = volume_->Read(piece.offset, {at + kDataChunkHeaderBytes, piece.length}, may_block);
+    if (status.code() == Code::kTryAgain && !may_block) return false;
+    if (!status.ok()) {
+      error_ = ErrorOf(status.code());
+      at = EncodeError(at, request_.cookie, error_, &piece.offset);
+      break;
+    }
+    at = EncodeDataHeader(at, done, request_.cookie, piece.offset, piece.length) + piece.length;
+  }
+  reply_ = {start, at};
+  return true;
+}
+
+bool ReadJob::Plan(bool may_block, std::vector<Piece>& pieces) {
+  const uint64_t end = request_.offset + request_.length;
+  const auto extents = volume_->BlockStatus(request_.offset, request_.length, kReadChunksMax, may_block);
+  if (extents.code() == Code::kTryAgain && !may_block) return false;
+  uint64_t at = request_.offset;
+  // A volume that cannot say what is where is read whole: the read finds the error, or does not.
+  if (extents.ok()) {
+    for (const Extent& extent : extents.value()) {
+      if (extent.offset != at || at >= end || pieces.size() + 1 >= kReadChunksMax) break;
+      const auto length = static_cast<uint32_t>(std::min(extent.length, end - at));
+      const bool hole = extent.zero && length >= kPageBytes;
+      if (!pieces.empty() && pieces.back().hole == hole) {
+        pieces.back().length += length;
+      } else {
+        pieces.push_back({at, length, hole});
+      }
+      at += length;
+    }
+  }
+  if (at < end) {
+    const auto length = static_cast<uint32_t>(end - at);
+    if (!pieces.empty() && !pieces.back().hole) {
+      pieces.back().length += length;
+    } else {
+      pieces.push_back({at, length, false});
+    }
+  }
+  return true;
+}
+
+bool ReadJob::RunStatus(bool may_block) {
+  const bool one = (request_.flags & kFlagReqOne) != 0;
+  const auto extents = volume_->BlockStatus(request_.offset, request_.length, one ? 16 : kStatusExtentsMax, may_block);
+  if (extents.code() == Code::kTryAgain && !may_block) return false;
+  if (!extents.ok()) return Fail(extents.status());
+  const uint64_t end = request_.offset + request_.length;
+  uint64_t at = request_.offset;
+  uint32_t run_bytes = 0, run_state = 0;
+  size_t count = 0;
+  uint8_t* into = buffer_.data();
+  const auto emit = [&] {
+    if (run_bytes == 0) return;
+    into = Store32(Store32(into, run_bytes), run_state);
+    ++count;
+  };
+  for (const Extent& extent : extents.value()) {
+    if (extent.offset != at || at >= end) break;
+    const auto length = static_cast<uint32_t>(std::min(extent.length, end - at));
+    const uint32_t state = (extent.hole ? kStateHole : 0) | (extent.zero ? kStateZero : 0);
+    if (run_bytes > 0 && state != run_state) {
+      emit();
+      run_bytes = 0;
+      if (count == kStatusExtentsMax || (one && count == 1)) break;
+    }
+    run_state = state;
+    run_bytes += length;
+    at += length;
+  }
+  if (count < kStatusExtentsMax && !(one && count == 1)) emit();
+  if (count == 0) return Fail(Status(Code::kIo, "the volume described nothing of the range"));
+  uint8_t* const start = buffer_.data() - kChunkHeaderBytes - 4;
+  Store32(EncodeChunk(start, kReplyFlagDone, kReplyBlockStatus, request_.cookie, static_cast<uint32_t>(4 + 8 * count)), context_id_);
+  reply_ = {start, into};
+  return true;
+}
+
+bool ReadJob::Fail(const Status& status) {
+  error_ = ErrorOf(status.code());
+  return true;
+}
+
+}  // namespace skerry::nbd

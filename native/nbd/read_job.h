@@ -1,0 +1,59 @@
+#pragma once
+// A READ or BLOCK_STATUS with a buffer of its own: tried at once on the socket thread and, where a device would have to
+// be waited for, run again from its beginning by the blocking pool. The reply is built whole, ready to be sent.
+#include <memory>
+
+#include "buffer_budget.h"
+#include "server.h"
+#include "wire.h"
+
+namespace skerry::nbd {
+
+inline constexpr uint32_t kSparseReadBytesMin = 64u << 10;  // shorter reads are answered in one piece, holes and all
+inline constexpr size_t kReadChunksMax = 64;
+inline constexpr size_t kStatusExtentsMax = 4096;
+inline constexpr size_t kStatusBufferBytes = kStatusExtentsMax * 8;
+
+class ReadJob {
+ public:
+  /** `buffer` holds at least BufferBytes(request). */
+  ReadJob(const Request& request, std::shared_ptr<Volume> volume, bool structured, uint32_t context_id, Buffer buffer, uint64_t started_nanos)
+      : request_(request), volume_(std::move(volume)), structured_(structured), context_id_(context_id), started_nanos_(started_nanos),
+        buffer_(std::move(buffer)) {}
+
+  static size_t BufferBytes(const Request& request) { return request.type == kCmdBlockStatus ? kStatusBufferBytes : request.length; }
+
+  /** False where it would have had to wait: run it again with `may_block`. Otherwise the outcome stands below. */
+  bool Run(bool may_block);
+
+  const Request& request() const { return request_; }
+  uint64_t started_nanos() const { return started_nanos_; }
+  /** 0, or the protocol's error value. With an empty reply the caller answers with the error alone. */
+  uint32_t error() const { return error_; }
+  ConstBytes reply() const { return reply_; }
+  Buffer& buffer() { return buffer_; }
+
+ private:
+  struct Piece {
+    uint64_t offset;
+    uint32_t length;
+    bool hole;
+  };
+  bool RunRead(bool may_block);
+  bool RunSparse(bool may_block);
+  bool RunStatus(bool may_block);
+  /** The request cut into runs of holes and data; one data piece where that is not worth it. False: would block. */
+  bool Plan(bool may_block, std::vector<Piece>& pieces);
+  bool Fail(const Status& status);
+
+  Request request_;
+  std::shared_ptr<Volume> volume_;
+  bool structured_;
+  uint32_t context_id_;
+  uint64_t started_nanos_;
+  Buffer buffer_;
+  ConstBytes reply_;
+  uint32_t error_ = 0;
+};
+
+}  // namespace skerry::nbd

@@ -1,0 +1,93 @@
+#pragma once
+// The NBD server: owns every descriptor it serves. In the handshake it reads messages to their exact length and hands
+// each to the state machine above (TypeScript), which answers with bytes to send and what to read next; in the transmission phase native
+// threads parse, dispatch and answer in batches. Protocol: github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../volume/volume.h"
+
+namespace skerry {
+
+inline constexpr uint32_t kRequestBytesMax = 32u << 20;
+inline constexpr uint32_t kHandshakeMessageBytesMax = 64u << 10;
+
+struct NbdOptions {
+  unsigned threads = 2;                 // socket threads
+  unsigned blocking_threads = 8;        // for reads that must wait for a device
+  uint64_t buffer_bytes_max = 256u << 20;  // of all connections together: admission stops reading sockets, it does not allocate and hope
+  unsigned connections_max = 1024;
+};
+
+using ConnectionId = uint64_t;
+
+/** How a connection enters the transmission phase. */
+struct TransmissionSpec {
+  std::shared_ptr<Volume> volume;
+  bool structured_replies = false;
+  bool base_allocation = false;         // base:allocation was negotiated, with this context id
+  uint32_t base_allocation_id = 0;
+};
+
+/** What the state machine wants done, in this order. */
+struct HandshakeReply {
+  std::vector<uint8_t> send;
+  enum class Next : uint8_t { kRead, kTransmit, kClose } next = Next::kClose;
+  uint32_t read_bytes = 0;              // kRead: the next message is exactly this long
+  TransmissionSpec transmit;            // kTransmit
+};
+
+/** Called from server threads; must not block. */
+class NbdEvents {
+ public:
+  virtual ~NbdEvents() = default;
+  virtual void OnConnected(ConnectionId connection, const std::string& listener) = 0;  // answer with Reply: the greeting
+  virtual void OnMessage(ConnectionId connection, std::vector<uint8_t> bytes) = 0;      // exactly read_bytes long
+  virtual void OnClosed(ConnectionId connection, const std::string& why) = 0;
+};
+
+/** What the server needs of the engine. Thread-safe. */
+class NbdBackend {
+ public:
+  virtual ~NbdBackend() = default;
+  /**
+   * Calls `done` (from any thread, or at once) when the journal is durable up to `target` (Status ok), or can no longer be.
+   */
+  virtual void WhenDurable(Lsn target, std::function<void(Status)> done) = 0;
+  /** Tells the flusher that something was appended. Cheap; call once a batch of requests. */
+  virtual void Kick() = 0;
+  /** Calls `retry` once, from any thread, when a kTryAgain of a write may have passed. */
+  virtual void WhenAdmitted(ResourceId volume, std::function<void()> retry) = 0;
+};
+
+enum class NbdOperation : uint8_t { kRead, kWrite, kFlush, kTrim, kZero, kCache, kStatus, kCount };
+
+struct NbdCounters {
+  static constexpr size_t kBuckets = 24;  // bucket i counts latencies under 2^i microseconds; the last all others
+  uint64_t operations[7] = {}, bytes[7] = {}, errors[7] = {}, latency_nanos[7] = {};
+  uint64_t latency[7][kBuckets] = {};
+  uint64_t connections = 0, connections_total = 0, buffer_bytes = 0;
+};
+
+class NbdServer {
+ public:
+  static Result<std::unique_ptr<NbdServer>> Start(const NbdOptions& options, NbdBackend& backend, NbdEvents& events);
+  virtual ~NbdServer() = default;
+  /** Removes a dead socket file first; a live one is kInvalid. Mode 0600. */
+  virtual Result<std::string> ListenUnix(const std::string& path) = 0;
+  /** Port 0 picks a free one. Returns "host:port". */
+  virtual Result<std::string> ListenTcp(const std::string& host, uint16_t port) = 0;
+  virtual void Reply(ConnectionId connection, HandshakeReply reply) = 0;
+  /** Connections in transmission on this resource. */
+  virtual unsigned Attached(ResourceId resource) const = 0;
+  /** Ends every connection of the resource (its volume is deleted). */
+  virtual void Disconnect(ResourceId resource) = 0;
+  /** Stops accepting; answers what has been read; closes; joins its threads. Idempotent. */
+  virtual void Stop() = 0;
+  virtual NbdCounters counters() const = 0;
+};
+
+}  // namespace skerry

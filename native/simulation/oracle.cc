@@ -1,0 +1,87 @@
+#include "oracle.h"
+
+#include <algorithm>
+
+namespace skerry::simulation {
+
+void Image::Write(uint64_t offset, ConstBytes data) {
+  while (!data.empty()) {
+    const size_t page = offset / kPageBytes, in_page = offset % kPageBytes;
+    const size_t part = std::min<size_t>(kPageBytes - in_page, data.size());
+    auto bytes = pages[page] ? std::make_shared<std::vector<uint8_t>>(*pages[page]) : std::make_shared<std::vector<uint8_t>>(kPageBytes);
+    std::memcpy(bytes->data() + in_page, data.data(), part);
+    pages[page] = std::move(bytes);
+    offset += part;
+    data = data.subspan(part);
+  }
+}
+
+void Image::Clear(uint64_t offset, uint64_t length) {
+  static const std::vector<uint8_t> zeroes(kPageBytes);
+  while (length > 0) {
+    const size_t in_page = offset % kPageBytes;
+    const size_t part = std::min<uint64_t>(kPageBytes - in_page, length);
+    if (part == kPageBytes) {
+      pages[offset / kPageBytes] = nullptr;
+    } else {
+      Write(offset, ConstBytes(zeroes).first(part));
+    }
+    offset += part;
+    length -= part;
+  }
+}
+
+bool Image::PageEquals(size_t page, ConstBytes bytes) const {
+  if (pages[page]) return std::memcmp(pages[page]->data(), bytes.data(), kPageBytes) == 0;
+  return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0; });
+}
+
+std::optional<size_t> Image::Differs(ConstBytes content) const {
+  for (size_t page = 0; page < pages.size(); ++page) {
+    if (!PageEquals(page, content.subspan(page * kPageBytes, kPageBytes))) return page;
+  }
+  return std::nullopt;
+}
+
+Image Image::Of(ConstBytes content) {
+  Image image = Zero(content.size());
+  image.Write(0, content);
+  return image;
+}
+
+void History::Acknowledge(uint64_t sequence) {
+  states_.push_back({sequence, std::move(*in_flight_)});
+  in_flight_.reset();
+}
+
+void History::Reset(uint64_t sequence, Image image) {
+  states_.clear();
+  states_.push_back({sequence, std::move(image)});
+  in_flight_.reset();
+  flushed_ = sequence;
+}
+
+std::string History::CheckAt(uint64_t sequence, ConstBytes content) const {
+  if (sequence < states_.front().sequence) return {};   // from before the last recovery: no longer known
+  // The state whose records end at or just before `sequence`; what lies between it and the next may be there by half.
+  size_t at = 0;
+  while (at + 1 < states_.size() && states_[at + 1].sequence <= sequence) ++at;
+  const Image* next = at + 1 < states_.size() ? &states_[at + 1].image : in_flight_ ? &*in_flight_ : nullptr;
+  if (states_[at].sequence == sequence) next = nullptr;
+  for (size_t page = 0; page < states_[at].image.pages.size(); ++page) {
+    const ConstBytes bytes = content.subspan(page * kPageBytes, kPageBytes);
+    if (states_[at].image.PageEquals(page, bytes)) continue;
+    if (next != nullptr && next->PageEquals(page, bytes)) continue;
+    return "page " + std::to_string(page) + " is not what the writes up to " + std::to_string(sequence) + " left there";
+  }
+  return {};
+}
+
+std::string History::Recover(uint64_t sequence, uint64_t lowest, ConstBytes content) {
+  if (sequence < lowest) return "came back at write " + std::to_string(sequence) + ", but " + std::to_string(lowest) + " was promised";
+  if (std::string wrong = CheckAt(sequence, content); !wrong.empty()) return wrong;
+  Reset(sequence, Image::Of(content));
+  return {};
+}
+
+}  // namespace skerry::simulation

@@ -1,0 +1,61 @@
+#pragma once
+// What a volume must hold: a plain byte array for each state since the last recovery, pages shared between states.
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "../env/env.h"
+
+namespace skerry::simulation {
+
+using PageBytes = std::shared_ptr<const std::vector<uint8_t>>;
+
+/** One image of a volume. A null page is zeroes. */
+struct Image {
+  std::vector<PageBytes> pages;
+
+  static Image Zero(uint64_t bytes) { return {std::vector<PageBytes>(bytes / kPageBytes)}; }
+  void Write(uint64_t offset, ConstBytes data);
+  void Clear(uint64_t offset, uint64_t length);
+  bool PageEquals(size_t page, ConstBytes bytes) const;
+  /** First page that differs, if any. */
+  std::optional<size_t> Differs(ConstBytes content) const;
+  static Image Of(ConstBytes content);
+};
+
+struct State {
+  uint64_t sequence;   // of the volume's last record in it
+  Image image;
+};
+
+/** A writable volume's history: the last entry is what was last acknowledged. */
+class History {
+ public:
+  explicit History(uint64_t bytes) { states_.push_back({0, Image::Zero(bytes)}); }
+  const State& last() const { return states_.back(); }
+  uint64_t bytes() const { return states_.back().image.pages.size() * kPageBytes; }
+  void Begin(Image image) { in_flight_ = std::move(image); }
+  void Acknowledge(uint64_t sequence);
+  /** Nothing older than `sequence` may come back after a host crash from now on. */
+  void Flushed(uint64_t sequence) { flushed_ = sequence; }
+  uint64_t flushed() const { return flushed_; }
+  /**
+   * Checks a recovered image that claims to hold all records up to `sequence`; `lowest` is the oldest that may come back.
+   * Empty when it is a prefix of the history; else a sentence. On success the history starts again from here.
+   */
+  std::string Recover(uint64_t sequence, uint64_t lowest, ConstBytes content);
+  /** The same for a root that claims `sequence`: nothing is forgotten. */
+  std::string CheckAt(uint64_t sequence, ConstBytes content) const;
+  /** States below are no longer needed: nothing can come back older than this. */
+  void Reset(uint64_t sequence, Image image);
+
+ private:
+  std::vector<State> states_;
+  std::optional<Image> in_flight_;
+  uint64_t flushed_ = 0;
+};
+
+}  // namespace skerry::simulation

@@ -1,0 +1,72 @@
+#pragma once
+// What a simulated process stands on: the disk, memory that outlives processes, dice, time, and the faults that were asked
+// for. Open files share it, so that they are safe to use (they say "crashed") and to destroy after the process died.
+#include <functional>
+#include <optional>
+
+#include "../env/ring_mapping.h"
+#include "sim_names.h"
+
+namespace skerry {
+
+/** The next `count` operations on a path that holds `part` meet the fault. */
+struct SimFault {
+  std::string part;
+  uint64_t count = 0;
+  uint64_t redirect = 0;  // of misdirected writes: the offset they go to
+};
+
+class SimMachine {
+ public:
+  explicit SimMachine(uint64_t seed);
+
+  enum class Admission : uint8_t {
+    kGo,
+    kDying,  // the failpoint: the operation is in flight, it may take effect or not, nobody is told
+    kDead,
+  };
+  /** Every operation that changes the disk passes here, and is counted. `process` is the caller's incarnation. */
+  Admission Admit(uint64_t process, const char* operation, const std::string& path);
+  /** Reads are not counted, but a dead process reads nothing either. */
+  bool Alive(uint64_t process) const { return !dead && process == this->process; }
+  static Status Crashed() { return {Code::kClosed, "crashed"}; }
+
+  /** Takes one use of the first fault of the list that fits. */
+  static std::optional<SimFault> Take(std::vector<SimFault>& faults, const std::string& path);
+
+  void Advance(uint64_t nanos);
+  void Die();
+  void EndProcess();
+  void CrashHost();
+  uint64_t Digest();
+
+  struct Region {
+    size_t header_bytes = 0, ring_bytes = 0;
+    std::shared_ptr<RingMapping> mapping;
+  };
+  std::map<std::string, Region> regions;
+  SimNames names;
+  const std::shared_ptr<SimSpace> space = std::make_shared<SimSpace>();
+
+  SimRandom dice;          // crashes, faults
+  SimRandom read_dice;     // apart, so that one more cached read does not change which sectors a crash keeps
+  SimRandom entropy;       // what the engine gets as random bytes
+  std::string boot_id;
+  uint64_t nanos = 0;      // since boot
+  uint64_t wall_nanos = 0;
+
+  uint64_t process = 1;
+  bool dead = false;
+  uint64_t operations = 0;
+  std::optional<uint64_t> crash_at;
+  std::function<void(const char* operation, const std::string& path)> before_operation;
+
+  std::vector<SimFault> sync_faults, write_faults, read_faults, misdirections;
+  unsigned read_now_miss_percent = 25;
+
+ private:
+  std::string NewBootId();
+  void DetachRegions();
+};
+
+}  // namespace skerry

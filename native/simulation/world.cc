@@ -1,0 +1,427 @@
+#include "world.h"
+
+#include <algorithm>
+
+namespace skerry::simulation {
+namespace {
+
+constexpr uint64_t kVolumeBytes = 8 * kBlockBytes;
+constexpr size_t kVolumesMax = 4, kResourcesMax = 12;
+constexpr int kRetriesMax = 400;
+constexpr const char* kDirectory = "/sim";
+
+uint64_t Mix(uint64_t value) {
+  value += 0x9e3779b97f4a7c15ull;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ull;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111ebull;
+  return value ^ (value >> 31);
+}
+
+}  // namespace
+
+World::World(WorldOptions options) : options_(options), env_(options.seed), dice_(Mix(options.seed)) {}
+
+uint64_t World::Dice(uint64_t sides) {
+  dice_ = Mix(dice_);
+  return dice_ % sides;
+}
+
+void World::Say(std::string line) {
+  for (char c : line) outcome_.digest = Mix(outcome_.digest ^ static_cast<uint8_t>(c));
+  if (options_.trace) outcome_.trace.push_back(std::move(line));
+}
+
+void World::Fail(std::string why) {
+  if (!outcome_.failure.empty()) return;
+  Say("FAILED " + why);
+  outcome_.failure = std::move(why);
+}
+
+StoreOptions World::Options() {
+  StoreOptions options;
+  options.journal.directory = std::string(kDirectory) + "/journal";
+  options.journal.ring_name = "sim-ring";
+  options.journal.ring_bytes = 512 << 10;
+  options.journal.segment_bytes = 128 << 10;
+  options.journal.journal_bytes_max = 2 << 20;
+  options.packs.directory = std::string(kDirectory) + "/pool";
+  options.packs.checkpoint = std::string(kDirectory) + "/index.checkpoint";
+  options.packs.pack_bytes = 1 << 20;
+  options.packs.reserve_bytes = 0;
+  options.domain_key.assign(32, 7);
+  options.overlay_bytes_max = 1 << 20;
+  options.node_cache_bytes_max = 64 << 10;
+  return options;
+}
+
+bool World::Crashed() const { return env_.crashed(); }
+
+// About half of the lives end at a device operation drawn in advance, in the middle of whatever is going on then.
+void World::MaybeArm() {
+  if (Dice(2) == 0) env_.CrashAfter(1 + Dice(400));
+}
+
+bool World::Open() {
+  std::vector<ResourceSpec> resources;
+  for (const auto& [id, named] : catalog_) resources.push_back(named.spec);
+  // A clone or snapshot stands after what it is pending on: ids grow, so their order is that order.
+  StoreReport report;
+  Result<std::unique_ptr<Store>> store = Store::Open(env_, Options(), resources, report);
+  if (!store.ok()) {
+    if (!Crashed()) Fail("opening: " + store.status().detail());
+    return false;
+  }
+  store_ = std::move(*store);
+  Say("open epoch " + std::to_string(report.journal.epoch) + " records " + std::to_string(report.journal.records) + " ring " +
+      std::to_string(report.journal.ring_records));
+  return true;
+}
+
+void World::Crash(bool host) {
+  store_.reset();
+  if (host) {
+    ++outcome_.host_crashes;
+    env_.HostCrash();
+  } else {
+    ++outcome_.process_crashes;
+    env_.ProcessCrash();
+  }
+  Say(host ? "host crash" : "process crash");
+  for (int attempt = 0; outcome_.failure.empty(); ++attempt) {
+    // Recovery itself is crashed now and then: recovering twice is recovering once.
+    if (attempt < 3 && Dice(4) == 0) env_.CrashAfter(1 + Dice(60));
+    if (Open()) break;
+    if (!outcome_.failure.empty()) return;
+    const bool again_host = host || Dice(4) == 0;
+    host = again_host;
+    store_.reset();
+    if (again_host) {
+      env_.HostCrash();
+    } else {
+      env_.ProcessCrash();
+    }
+    Say(again_host ? "host crash in recovery" : "process crash in recovery");
+  }
+  if (!outcome_.failure.empty()) return;
+  CheckRecovered(host);
+  MaybeArm();
+}
+
+void World::CheckRecovered(bool host) {
+  for (auto& [id, named] : catalog_) {
+    if (named.deleting) continue;
+    Result<std::vector<uint8_t>> content = ReadAll(id);
+    if (!content.ok()) {
+      if (!Crashed()) Fail("resource " + std::to_string(id) + " cannot be read after recovery: " + content.status().detail());
+      return;
+    }
+    if (named.history) {
+      const uint64_t sequence = store_->Find(id)->sequence();
+      const uint64_t lowest = host ? named.history->flushed() : named.history->last().sequence;
+      const std::string wrong = named.history->Recover(sequence, lowest, *content);
+      if (!wrong.empty()) return Fail("volume " + std::to_string(id) + (host ? " after a host crash: " : " after a process crash: ") + wrong);
+      // What was recovered is durable: a later host crash must keep it.
+    } else if (const auto page = named.content.Differs(*content)) {
+      return Fail("snapshot " + std::to_string(id) + " changed at page " + std::to_string(*page));
+    }
+  }
+}
+
+WorldOutcome World::Run() {
+  if (Open()) {
+    MaybeArm();
+    for (unsigned step = 0; step < options_.steps && outcome_.failure.empty(); ++step) {
+      Step();
+      if (Crashed() && outcome_.failure.empty()) Crash(Dice(2) == 0);
+    }
+    if (outcome_.failure.empty()) Crash(Dice(2) == 0);
+  }
+  return std::move(outcome_);
+}
+
+void World::Step() {
+  env_.Advance(1000000);
+  const uint64_t what = Dice(100);
+  if (what < 4) return Create();
+  if (what < 34) return Write();
+  if (what < 42) return Zero();
+  if (what < 52) return Read();
+  if (what < 62) return Flush();
+  if (what < 67) return Snapshot();
+  if (what < 71) return Clone();
+  if (what < 74) return Remove();
+  if (what < 84) return Destage();
+  if (what < 97) return Pump();
+  Crash(Dice(2) == 0);
+}
+
+void World::Pump() {
+  Result<bool> wrote = store_->WriteStep();
+  if (!wrote.ok() && !Crashed()) return Fail("writing the journal: " + wrote.status().detail());
+  if (Dice(3) == 0) {
+    Result<bool> prepared = store_->journal().PrepareSegment();
+    if (!prepared.ok() && !Crashed()) return Fail("preparing a segment: " + prepared.status().detail());
+  }
+  if (Dice(8) == 0) {
+    const Status saved = store_->pool().packs->Checkpoint(true);
+    if (!saved.ok() && !Crashed()) Fail("checkpoint: " + saved.detail());
+  }
+  store_->Pace();
+}
+
+bool World::Retry(const std::function<Code()>& attempt) {
+  for (int i = 0; i < kRetriesMax; ++i) {
+    const Code code = attempt();
+    if (code == Code::kOk) return true;
+    if (Crashed()) return false;
+    if (code != Code::kTryAgain) {
+      Fail("an operation failed with code " + std::to_string(static_cast<int>(code)));
+      return false;
+    }
+    env_.Advance(50000000);
+    Pump();
+    if (i % 4 == 3) Destage();
+    if (Crashed() || !outcome_.failure.empty()) return false;
+  }
+  Fail("no room after many destages");
+  return false;
+}
+
+bool World::MakeDurable() {
+  while (true) {
+    Result<bool> wrote = store_->WriteStep();
+    if (!wrote.ok()) return false;
+    if (!*wrote) break;
+  }
+  return store_->SyncStep().ok();
+}
+
+World::Named* World::PickVolume() {
+  std::vector<Named*> volumes;
+  for (auto& [id, named] : catalog_) {
+    if (named.history && !named.deleting) volumes.push_back(&named);
+  }
+  return volumes.empty() ? nullptr : volumes[Dice(volumes.size())];
+}
+
+// Few different contents, so that deduplication happens; pages differ within a block, so that misplaced ones show.
+std::vector<uint8_t> World::Content(uint64_t length) {
+  std::vector<uint8_t> bytes(length);
+  const uint64_t flavor = Dice(6);
+  if (flavor == 0) return bytes;
+  for (size_t i = 0; i < length; i += 8) {
+    const uint64_t word = flavor < 3 ? Mix(flavor * 1000 + i % kBlockBytes / 8) : Mix(dice_ + i);
+    std::memcpy(bytes.data() + i, &word, std::min<size_t>(8, length - i));
+  }
+  return bytes;
+}
+
+void World::Create() {
+  if (catalog_.size() >= kResourcesMax) return;
+  const ResourceId id = next_id_++;
+  Named named;
+  named.spec.volume = {id, kVolumeBytes, false, false, 0, 1};
+  named.history = std::make_unique<History>(kVolumeBytes);
+  const Status added = store_->Add(named.spec);
+  if (!added.ok()) return Fail("create: " + added.detail());
+  catalog_.emplace(id, std::move(named));
+  Say("create " + std::to_string(id));
+}
+
+void World::Write() {
+  Named* named = PickVolume();
+  if (named == nullptr) return Create();
+  static constexpr uint64_t kLengths[] = {512, 1000, 4096, 4096, 8192, 20480, kBlockBytes, 2 * kBlockBytes, 3 * kBlockBytes + 4096};
+  const uint64_t length = kLengths[Dice(std::size(kLengths))];
+  uint64_t offset = Dice(kVolumeBytes - length + 1);
+  if (Dice(4) != 0) offset -= offset % kPageBytes;
+  if (length % kBlockBytes == 0 && Dice(4) != 0) offset -= offset % kBlockBytes;
+  const std::vector<uint8_t> data = Content(length);
+  Image image = named->history->last().image;
+  image.Write(offset, data);
+  named->history->Begin(std::move(image));
+  const std::shared_ptr<LiveVolume> volume = store_->Find(named->spec.volume.id);
+  if (!Retry([&] { return volume->Write(offset, data).code(); })) return;
+  named->history->Acknowledge(volume->sequence());
+  ++outcome_.writes;
+  Say("write " + std::to_string(volume->id()) + " " + std::to_string(offset) + "+" + std::to_string(length));
+}
+
+void World::Zero() {
+  Named* named = PickVolume();
+  if (named == nullptr) return;
+  uint64_t offset = Dice(kVolumeBytes), length = 1 + Dice(kVolumeBytes - offset);
+  if (Dice(3) != 0) {
+    offset -= offset % kPageBytes;
+    length += kPageBytes - length % kPageBytes;
+    length = std::min(length, kVolumeBytes - offset);
+  }
+  const bool punch = Dice(2) == 0;
+  Image image = named->history->last().image;
+  image.Clear(offset, length);
+  named->history->Begin(std::move(image));
+  const std::shared_ptr<LiveVolume> volume = store_->Find(named->spec.volume.id);
+  if (!Retry([&] { return volume->Zero(offset, length, punch).code(); })) return;
+  named->history->Acknowledge(volume->sequence());
+  Say((punch ? "trim " : "zero ") + std::to_string(volume->id()) + " " + std::to_string(offset) + "+" + std::to_string(length));
+}
+
+Result<std::vector<uint8_t>> World::ReadAll(ResourceId id) {
+  const std::shared_ptr<LiveVolume> volume = store_->Find(id);
+  if (!volume) return Status(Code::kNotFound, "the store does not know it");
+  std::vector<uint8_t> content(volume->size());
+  if (Status status = volume->Read(0, content, true); !status.ok()) return status;
+  return content;
+}
+
+void World::Read() {
+  if (catalog_.empty()) return;
+  auto it = catalog_.begin();
+  std::advance(it, static_cast<long>(Dice(catalog_.size())));
+  if (it->second.deleting) return;
+  const Image& expected = it->second.history ? it->second.history->last().image : it->second.content;
+  Result<std::vector<uint8_t>> content = ReadAll(it->first);
+  if (!content.ok()) {
+    if (!Crashed()) Fail("reading " + std::to_string(it->first) + ": " + content.status().detail());
+    return;
+  }
+  if (const auto page = expected.Differs(*content)) Fail("resource " + std::to_string(it->first) + " reads wrong at page " + std::to_string(*page));
+  // Block status must never call a page a hole that is not one.
+  Result<std::vector<Extent>> extents = store_->Find(it->first)->BlockStatus(0, kVolumeBytes, 1000, true);
+  if (!extents.ok()) return;
+  for (const Extent& extent : *extents) {
+    if (extent.zero && !std::all_of(content->begin() + static_cast<long>(extent.offset), content->begin() + static_cast<long>(extent.offset + extent.length),
+                                    [](uint8_t byte) { return byte == 0; })) {
+      Fail("resource " + std::to_string(it->first) + " reports zeroes where there is data, at " + std::to_string(extent.offset));
+    }
+  }
+}
+
+void World::Flush() {
+  if (!MakeDurable()) {
+    if (!Crashed()) Fail("a flush failed without a fault");
+    return;
+  }
+  for (auto& [id, named] : catalog_) {
+    if (named.history && !named.deleting) named.history->Flushed(named.history->last().sequence);
+  }
+  ++outcome_.flushes;
+  Say("flush");
+}
+
+void World::Snapshot() {
+  Named* named = PickVolume();
+  if (named == nullptr || catalog_.size() >= kResourcesMax) return;
+  const ResourceId volume = named->spec.volume.id, id = next_id_++;
+  uint64_t sequence = 0;
+  named->history->Begin(named->history->last().image);
+  if (!Retry([&] { return store_->Snapshot(volume, id, &sequence).code(); })) return;
+  named->history->Acknowledge(sequence);
+  // The barrier is durable before the name is: a crash between leaves a barrier without a name.
+  if (!MakeDurable()) return;
+  for (auto& [other, entry] : catalog_) {
+    if (entry.history && !entry.deleting) entry.history->Flushed(entry.history->last().sequence);
+  }
+  Named snapshot;
+  snapshot.spec.volume = {id, kVolumeBytes, true, false, 0, 0};
+  snapshot.spec.kind = ResourceKind::kSnapshot;
+  snapshot.spec.pending_of = volume;
+  snapshot.content = named->history->last().image;
+  catalog_.emplace(id, std::move(snapshot));
+  ++outcome_.snapshots;
+  Say("snapshot " + std::to_string(volume) + " as " + std::to_string(id));
+}
+
+void World::Clone() {
+  std::vector<Named*> sources;
+  for (auto& [id, named] : catalog_) {
+    if (!named.history && !named.deleting) sources.push_back(&named);
+  }
+  if (sources.empty() || catalog_.size() >= kResourcesMax) return;
+  const Named& source = *sources[Dice(sources.size())];
+  const ResourceId id = next_id_++;
+  Named clone;
+  clone.spec.volume = {id, kVolumeBytes, false, false, 0, 1};
+  clone.spec.root = source.spec.root;
+  clone.spec.pending_of = source.spec.pending_of != 0 ? source.spec.volume.id : 0;
+  clone.history = std::make_unique<History>(kVolumeBytes);
+  clone.history->Reset(0, source.content);
+  const ResourceSpec spec = clone.spec;
+  catalog_.emplace(id, std::move(clone));
+  const Status added = store_->Add(spec);
+  if (!added.ok()) return Fail("clone: " + added.detail());
+  ++outcome_.clones;
+  Say("clone " + std::to_string(source.spec.volume.id) + " as " + std::to_string(id));
+}
+
+void World::Remove() {
+  if (catalog_.size() < 3) return;
+  auto it = catalog_.begin();
+  std::advance(it, static_cast<long>(Dice(catalog_.size())));
+  const ResourceId id = it->first;
+  for (const auto& [other, named] : catalog_) {
+    if (named.spec.pending_of == id) return;
+  }
+  it->second.deleting = true;
+  if (!Retry([&] { return store_->Drop(id).code(); })) return;
+  if (!MakeDurable()) return;
+  catalog_.erase(id);
+  Say("remove " + std::to_string(id));
+}
+
+void World::Destage() {
+  if (Dice(2) == 0) {
+    if (Named* named = PickVolume()) {
+      const Status frozen = store_->Freeze(named->spec.volume.id);
+      if (!frozen.ok()) return Fail("freeze: " + frozen.detail());
+    }
+  }
+  Result<std::optional<RootCommit>> commit = store_->DestageStep();
+  if (!commit.ok()) {
+    if (!Crashed()) Fail("destage: " + commit.status().detail());
+    return;
+  }
+  if (!commit->has_value() || Crashed()) return;
+  const RootCommit& root = **commit;
+  if (Dice(10) == 0) {
+    store_->Committed(root.token, false);
+    Say("commit refused");
+    return;
+  }
+  CheckRoot(root);
+  for (const RootTaker& taker : root.takers) {
+    const auto found = catalog_.find(taker.id);
+    if (found == catalog_.end()) continue;
+    found->second.spec.root = root.root;
+    found->second.spec.volume.applied_sequence = taker.applied_sequence;
+    found->second.spec.pending_of = 0;
+  }
+  ++outcome_.roots;
+  if (Dice(8) == 0) return Crash(Dice(2) == 0);  // committed in the catalog, and the store never heard of it
+  store_->Committed(root.token, true);
+  Say("commit of " + std::to_string(root.takers.empty() ? 0 : root.takers[0].id));
+}
+
+void World::CheckRoot(const RootCommit& commit) {
+  std::vector<uint8_t> content(kVolumeBytes);
+  const Status visited = store_->pool().tree->Visit(commit.root, [&](BlockIndex block, const MapSlot& slot) {
+    const Status read = store_->pool().packs->ReadPages(slot.at, slot.id, 0, kPagesPerBlock, Bytes(content).subspan(block * kBlockBytes, kBlockBytes), true);
+    if (!read.ok() && !Crashed()) Fail("a block of a root cannot be read: " + read.detail());
+    return read.ok();
+  });
+  if (Crashed() || !outcome_.failure.empty()) return;
+  if (!visited.ok()) return Fail("a root cannot be walked: " + visited.detail());
+  for (const RootTaker& taker : commit.takers) {
+    const auto found = catalog_.find(taker.id);
+    if (found == catalog_.end()) continue;
+    std::string wrong;
+    if (found->second.history) {
+      wrong = found->second.history->CheckAt(taker.applied_sequence, content);
+    } else if (const auto page = found->second.content.Differs(content)) {
+      wrong = "page " + std::to_string(*page) + " differs from the snapshot";
+    }
+    if (!wrong.empty()) return Fail("the root of " + std::to_string(taker.id) + ": " + wrong);
+  }
+}
+
+}  // namespace skerry::simulation

@@ -1,0 +1,80 @@
+#pragma once
+// One seed, one world: volumes, snapshots and clones over the shipped store, on simulated files, with crashes. Every read
+// is compared with the oracle; after a crash each volume must be a prefix of its history that keeps what was promised.
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../volume/store.h"
+#include "oracle.h"
+#include "sim_env.h"
+
+namespace skerry::simulation {
+
+struct WorldOptions {
+  uint64_t seed = 1;
+  unsigned steps = 250;
+  bool trace = false;
+};
+
+struct WorldOutcome {
+  std::string failure;     // empty: all held
+  uint64_t digest = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0;
+  std::vector<std::string> trace;
+};
+
+class World {
+ public:
+  explicit World(WorldOptions options);
+  WorldOutcome Run();
+
+ private:
+  struct Named {
+    ResourceSpec spec;
+    bool deleting = false;
+    std::unique_ptr<History> history;   // volumes
+    Image content;                      // snapshots
+  };
+
+  uint64_t Dice(uint64_t sides);
+  void Say(std::string line);
+  void Fail(std::string why);
+  StoreOptions Options();
+  bool Open();
+  void Crash(bool host);
+  void MaybeArm();
+  bool Crashed() const;
+  void CheckRecovered(bool host);
+
+  void Step();
+  void Create();
+  void Write();
+  void Zero();
+  void Read();
+  void Flush();
+  void Snapshot();
+  void Clone();
+  void Remove();
+  void Destage();
+  void CheckRoot(const RootCommit& commit);
+  bool MakeDurable();
+  bool Retry(const std::function<Code()>& attempt);
+  void Pump();
+
+  Named* PickVolume();
+  std::vector<uint8_t> Content(uint64_t length);
+  Result<std::vector<uint8_t>> ReadAll(ResourceId id);
+
+  const WorldOptions options_;
+  SimEnv env_;
+  uint64_t dice_;
+  std::unique_ptr<Store> store_;
+  std::map<ResourceId, Named> catalog_;   // durable by itself: its own crashes are another test's matter
+  ResourceId next_id_ = 1;
+  bool host_crash_armed_ = false;
+  WorldOutcome outcome_;
+};
+
+}  // namespace skerry::simulation

@@ -1,0 +1,80 @@
+#pragma once
+// Who may write how fast. Each volume has a share of the journal and of the overlay's memory; inside its upper half
+// the permitted rate falls steadily, so that writers meet a ramp and never a cliff.
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "../env/env.h"
+
+namespace skerry {
+
+struct AdmissionLimits {
+  uint64_t journal_bytes_max = 4ull << 30;
+  uint64_t overlay_bytes_max = 192ull << 20;
+  uint64_t ramp_fastest_bytes_per_second = 2ull << 30;
+  uint64_t ramp_slowest_bytes_per_second = 8ull << 20;
+};
+
+/** One volume's side: when its next write may be taken. */
+struct AdmissionShare {
+  uint64_t next_nanos = 0;
+};
+
+/** Daemon-wide fill, refreshed by the store after writes and destages; read by every volume on each write. */
+class Admission {
+ public:
+  Admission(Env& env, AdmissionLimits limits) : env_(env), limits_(limits) {}
+
+  /**
+   * Ok, or kTryAgain when the volume has to wait (nothing is charged), or kNoSpace when the pool has no room for what
+   * waits to be destaged. `volume_journal_bytes` and `volume_overlay_bytes` are what the volume holds.
+   */
+  Status Admit(AdmissionShare& share, uint64_t bytes, uint64_t volume_journal_bytes, uint64_t volume_overlay_bytes) {
+    if (!room_.load(std::memory_order_relaxed)) return Status(Code::kNoSpace, "the pool's disk is full");
+    const uint64_t writers = writers_.load(std::memory_order_relaxed);
+    const double fill = Fill(volume_journal_bytes, volume_overlay_bytes, writers == 0 ? 1 : writers);
+    if (fill <= kRampBegins) return Status::Ok();
+    if (fill >= 1.0) return Status(Code::kTryAgain, "the volume's share of the journal is full");
+    const uint64_t now = env_.NowNanos();
+    if (now < share.next_nanos) return Status(Code::kTryAgain, "the volume writes faster than it is destaged");
+    const double left = (1.0 - fill) / (1.0 - kRampBegins);
+    const double rate = static_cast<double>(limits_.ramp_slowest_bytes_per_second) +
+                        static_cast<double>(limits_.ramp_fastest_bytes_per_second) * left * left * left;
+    share.next_nanos = now + static_cast<uint64_t>(static_cast<double>(bytes) * 1e9 / rate);
+    return Status::Ok();
+  }
+
+  /** What all volumes hold, of how many that hold something, and whether the pool could take it. */
+  void Refresh(uint64_t journal_bytes, uint64_t overlay_bytes, uint64_t writers, bool room) {
+    journal_bytes_.store(journal_bytes, std::memory_order_relaxed);
+    overlay_bytes_.store(overlay_bytes, std::memory_order_relaxed);
+    writers_.store(writers, std::memory_order_relaxed);
+    room_.store(room, std::memory_order_relaxed);
+  }
+
+  const AdmissionLimits& limits() const { return limits_; }
+  bool room() const { return room_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr double kRampBegins = 0.5;
+
+  double Fill(uint64_t volume_journal, uint64_t volume_overlay, uint64_t writers) const {
+    const double journal_max = static_cast<double>(limits_.journal_bytes_max), overlay_max = static_cast<double>(limits_.overlay_bytes_max);
+    const double all = std::max(static_cast<double>(journal_bytes_.load(std::memory_order_relaxed)) / journal_max,
+                                static_cast<double>(overlay_bytes_.load(std::memory_order_relaxed)) / overlay_max);
+    const double own = std::max(static_cast<double>(volume_journal) / journal_max, static_cast<double>(volume_overlay) / overlay_max) *
+                       static_cast<double>(writers);
+    // A volume inside its share is held back only by what all hold together, and only near the end.
+    return std::max(all >= kAllFullAt ? all : std::min(all, own), all >= 1.0 ? 1.0 : 0.0);
+  }
+
+  static constexpr double kAllFullAt = 0.9;
+
+  Env& env_;
+  const AdmissionLimits limits_;
+  std::atomic<uint64_t> journal_bytes_{0}, overlay_bytes_{0}, writers_{1};
+  std::atomic<bool> room_{true};
+};
+
+}  // namespace skerry

@@ -1,0 +1,132 @@
+#include "layered_read.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace skerry {
+namespace {
+
+constexpr uint32_t kRunPagesMax = kPagesPerBlock;
+
+Status ReadJournalPiece(ReadContext& context, ResourceId resource, uint64_t volume_offset, const PageSlot& slot, Bytes into, bool may_block) {
+  if (Status status = context.journal.Read(slot.place.lsn(), into, may_block); !status.ok()) return status;
+  if (PieceSum(resource, volume_offset, into) != slot.check) {
+    return Status(Code::kCorrupt, "journal bytes at " + std::to_string(slot.place.lsn()) + " fail their sum");
+  }
+  return Status::Ok();
+}
+
+/** Length of the run of pages from `at` on that rest in one pack record, one after the other. */
+size_t PackRun(const std::vector<PageSource>& sources, size_t at, PageIndex first) {
+  const PageSlot& head = sources[at].base;
+  const size_t room = kPagesPerBlock - (first + at) % kPagesPerBlock;
+  size_t run = 1;
+  while (run < room && at + run < sources.size()) {
+    const PageSlot& next = sources[at + run].base;
+    if (next.place.kind() != Place::Kind::kPack || next.place.pack() != head.place.pack() ||
+        next.place.cell() != head.place.cell() + run * kCellBytes || next.check != head.check + run) {
+      break;
+    }
+    ++run;
+  }
+  return run;
+}
+
+/** Pages of one pack record, known by the place and seed of the first: no index is asked. */
+Status ReadPackRun(ReadContext& context, const PageSlot& head, uint32_t count, Bytes into, bool may_block) {
+  if (count == 1) return context.pool.packs->ReadCell(head.place.pack(), head.place.cell(), head.check, into, may_block);
+  BlockId seed;
+  std::memcpy(seed.bytes.data(), &head.check, sizeof(head.check));
+  const Location at{head.place.pack(), head.place.cell() - uint32_t{sizeof(PackRecordHeader)}, 0};
+  return context.pool.packs->ReadPages(at, seed, 0, count, into, may_block);
+}
+
+/** Pages that only the map knows, all within one block. */
+Status ReadMapped(ReadContext& context, const TreeRoot& root, PageIndex page, uint32_t count, Bytes into, bool may_block) {
+  Result<MapSlot> slot = context.pool.tree->Lookup(root, page / kPagesPerBlock, may_block);
+  if (!slot.ok()) return slot.status();
+  if (slot->hole()) {
+    std::memset(into.data(), 0, into.size());
+    return Status::Ok();
+  }
+  PackStore& packs = *context.pool.packs;
+  const auto first = static_cast<uint32_t>(page % kPagesPerBlock);
+  Status status = Status::Ok();
+  if (slot->at.known()) {
+    status = packs.ReadPages(slot->at, slot->id, first, count, into, may_block);
+    if (status.ok() || status.code() == Code::kTryAgain) return status;
+  }
+  // The hint may be stale: the index knows where the block lives now.
+  const std::optional<Location> now = packs.Find(slot->id);
+  if (!now) return status.ok() ? Status(Code::kCorrupt, "a mapped block is in no pack") : status;
+  if (*now == slot->at) return status;
+  return packs.ReadPages(*now, slot->id, first, count, into, may_block);
+}
+
+Status ApplyPieces(ReadContext& context, PageIndex page, const PageSource& source, Bytes into, bool may_block) {
+  for (auto it = source.pieces.rbegin(); it != source.pieces.rend(); ++it) {
+    const PagePiece& piece = it->piece;
+    Bytes part = into.subspan(piece.offset, piece.length);
+    if (piece.slot.place.kind() == Place::Kind::kZero) {
+      std::memset(part.data(), 0, part.size());
+      continue;
+    }
+    const uint64_t at = page * kPageBytes + piece.offset;
+    if (Status status = ReadJournalPiece(context, it->resource, at, piece.slot, part, may_block); !status.ok()) return status;
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+void AskLayer(const Generation& generation, PageIndex page, PageSource& source) {
+  const PageState state = generation.Lookup(page);
+  if (state.kind == PageState::Kind::kBelow) return;
+  if (state.kind == PageState::Kind::kPieces) {
+    for (auto it = state.pieces.rbegin(); it != state.pieces.rend(); ++it) source.pieces.push_back({*it, generation.resource});
+    if (state.base.place.kind() == Place::Kind::kNone) return;
+  }
+  source.base = state.base;
+  source.base_resource = generation.resource;
+  source.hole = state.hole;
+  source.done = true;
+}
+
+Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into, bool may_block) {
+  for (size_t at = 0; at < sources.size();) {
+    PageSource& source = sources[at];
+    const PageIndex page = first + at;
+    size_t run = 1;
+    Status status = Status::Ok();
+    if (!source.done) {
+      const size_t room = kRunPagesMax - page % kRunPagesMax;
+      while (run < room && at + run < sources.size() && !sources[at + run].done) ++run;
+      status = ReadMapped(context, root, page, static_cast<uint32_t>(run), into.subspan(at * kPageBytes, run * kPageBytes), may_block);
+    } else {
+      Bytes one = into.subspan(at * kPageBytes, kPageBytes);
+      switch (source.base.place.kind()) {
+        case Place::Kind::kNone:
+        case Place::Kind::kZero:
+          std::memset(one.data(), 0, one.size());
+          break;
+        case Place::Kind::kJournal:
+          status = ReadJournalPiece(context, source.base_resource, page * kPageBytes, source.base, one, may_block);
+          break;
+        case Place::Kind::kPack:
+          run = PackRun(sources, at, first);
+          status = ReadPackRun(context, source.base, static_cast<uint32_t>(run), into.subspan(at * kPageBytes, run * kPageBytes), may_block);
+          break;
+      }
+    }
+    if (!status.ok()) return status;
+    for (size_t i = 0; i < run; ++i) {
+      if (sources[at + i].pieces.empty()) continue;
+      status = ApplyPieces(context, page + i, sources[at + i], into.subspan((at + i) * kPageBytes, kPageBytes), may_block);
+      if (!status.ok()) return status;
+    }
+    at += run;
+  }
+  return Status::Ok();
+}
+
+}  // namespace skerry

@@ -1,0 +1,39 @@
+#pragma once
+// Reading pages through a stack: overlay generations first, then the map, each page verified before it leaves.
+#include <vector>
+
+#include "../journal/journal.h"
+#include "base.h"
+#include "pool.h"
+
+namespace skerry {
+
+/** What is known of one page after asking some layers; `done` once nothing below can matter. */
+struct PageSource {
+  bool done = false;
+  bool hole = false;                 // zero, given back
+  PageSlot base;                     // kNone and done == false: below, then the map
+  ResourceId base_resource = 0;      // seeds the sum of a journalled base
+  struct Piece {
+    PagePiece piece;
+    ResourceId resource;
+  };
+  std::vector<Piece> pieces;         // newest first, over the base
+};
+
+/** Adds what `generation` knows of `page` under what is already in `source`. */
+void AskLayer(const Generation& generation, PageIndex page, PageSource& source);
+
+/** What reading needs besides the sources; all shared by every volume of a store. */
+struct ReadContext {
+  Journal& journal;
+  Pool& pool;
+};
+
+/**
+ * Fills `into` (whole pages) with pages [first, first + sources.size()). Sources that are not done are read from the map
+ * under `root`. kTryAgain when it would block and may not. kNotFound or kCorrupt: the stack may have moved on, ask again.
+ */
+Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into, bool may_block);
+
+}  // namespace skerry

@@ -1,0 +1,125 @@
+#pragma once
+// A volume with its generations: [active | frozen, newest first | base]. Writes are journalled and published under one
+// lock, so that the overlay takes effect in journal order. A snapshot or image is the same with nothing of its own.
+#include <deque>
+#include <mutex>
+
+#include "admission.h"
+#include "base.h"
+#include "layered_read.h"
+#include "volume.h"
+
+namespace skerry {
+
+struct VolumeSpec {
+  ResourceId id = 0;
+  uint64_t size_bytes = 0;
+  bool read_only = false;
+  bool writethrough = false;
+  uint64_t applied_sequence = 0;
+  uint64_t fence = 0;
+};
+
+/** A generation that takes no more writes; `snapshot` is the one whose barrier closed it, or 0. */
+struct FrozenGeneration {
+  std::shared_ptr<const Generation> generation;
+  ResourceId snapshot = 0;
+  uint64_t last_sequence = 0;   // of the record that closed it: the barrier's, where there is one
+};
+
+/** Whole frozen generations, oldest first, that become one root. */
+struct DestageGroup {
+  std::vector<FrozenGeneration> generations;
+  std::shared_ptr<Base> base;   // resolved
+  uint64_t applied_sequence = 0;
+};
+
+class LiveVolume : public Volume {
+ public:
+  LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Pool& pool, Admission& admission);
+
+  ResourceId id() const override { return spec_.id; }
+  uint64_t size() const override { return spec_.size_bytes; }
+  bool read_only() const override { return spec_.read_only; }
+  bool writethrough() const override { return spec_.writethrough; }
+  uint64_t fence() const { return spec_.fence; }
+  uint64_t sequence() const { return sequence_; }   // of the last record; for recovery, which is single-threaded
+
+  Result<WriteOutcome> Write(uint64_t offset, ConstBytes data) override;
+  Result<WriteOutcome> Zero(uint64_t offset, uint64_t length, bool punch_hole) override;
+  Status Read(uint64_t offset, Bytes into, bool may_block) override;
+  Result<std::vector<Extent>> BlockStatus(uint64_t offset, uint64_t length, size_t extents_max, bool may_block) override;
+  Lsn FlushTarget() const override { return last_end_.load(std::memory_order_acquire); }
+
+  /** Puts a replayed record in the overlay. Records that the root holds already are skipped. `gaps`: missing ones are bearable. */
+  Status Replay(const ReplayedRecord& record, bool gaps);
+  /** Journals that earlier records past what was replayed are void: the log of this volume ends here and goes on anew. */
+  Status Rewind();
+
+  /**
+   * Journals a barrier and freezes what is active as `snapshot`; returns the base that reads as of now, and in
+   * `outcome` what to wait for.
+   */
+  Result<std::shared_ptr<Base>> Snapshot(ResourceId snapshot, WriteOutcome& outcome, uint64_t* sequence);
+  /** On replay: the same for a barrier that is already in the journal. */
+  std::shared_ptr<Base> ReplaySnapshot(ResourceId snapshot, uint64_t sequence);
+  /** Journals that the resource is gone, then forgets all it holds. Later writes are kReadOnly. */
+  Result<WriteOutcome> Drop();
+  /** Closes the active generation, if it holds anything. */
+  void Freeze();
+
+  /** The oldest frozen generations up to the first with a snapshot; empty when there are none, or the base is pending. */
+  std::optional<DestageGroup> OldestGroup() const;
+  /** The group's root is committed: the volume now rests on it. Returns the snapshots that it resolves. */
+  std::vector<ResourceId> Commit(const DestageGroup& group, const TreeRoot& root);
+  /** What snapshot `snapshot` of this volume reads now, for those still pending. */
+  void RefreshPending(ResourceId snapshot, Base& base) const;
+  /** Rebuilds the flattened stack after the base changed elsewhere. */
+  void Restack();
+
+  std::shared_ptr<Base> base() const;
+  /** Ids of snapshots that wait for this volume's destage, oldest first. */
+  std::vector<ResourceId> PendingSnapshots() const;
+
+  struct Load {
+    bool active = false;             // the active generation holds something
+    uint64_t active_journal_bytes = 0, active_overlay_bytes = 0, overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, ranges = 0;
+    Lsn first_lsn = ~0ull;           // of all that is not in a committed root
+    size_t frozen = 0;
+    uint64_t blocks_bound = 0;       // at most this many blocks wait for destage
+  };
+  Load load() const;
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  Status AdmitLocked(uint64_t bytes);
+  Result<Lsn> AppendLocked(RecordType type, uint64_t offset, uint64_t length, ConstBytes payload);
+  Result<Lsn> WriteJournalled(uint64_t offset, ConstBytes data);
+  Result<Lsn> WriteBlocks(uint64_t offset, ConstBytes data);
+  Result<Lsn> PublishRefs(uint64_t offset, std::span<const RefPlace> places);
+  Status ReadOnce(uint64_t offset, Bytes into, bool may_block);
+  Status ReadPagesOnce(PageIndex first, Bytes into, bool may_block);
+  void PublishWrite(uint64_t offset, ConstBytes data, Lsn payload, std::span<const uint64_t> sums, uint64_t length);
+  void PublishRef(uint64_t offset, std::span<const RefPlace> places);
+  void NoteLocked(Lsn record, Lsn end);
+  std::shared_ptr<const Generation> CloseActiveLocked(ResourceId snapshot, uint64_t last_sequence);
+  std::shared_ptr<Base> PendingBaseLocked(ResourceId snapshot) const;
+  void RestackLocked();
+
+  const VolumeSpec spec_;
+  Journal& journal_;
+  Pool& pool_;
+  Admission& admission_;
+  AdmissionShare share_;
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<Generation> active_;
+  std::deque<FrozenGeneration> frozen_;     // oldest first
+  std::shared_ptr<Base> base_;
+  std::shared_ptr<const Stack> stack_;
+  uint64_t sequence_ = 0;                   // of the last record
+  bool dropped_ = false;
+  std::atomic<Lsn> last_end_{0};
+};
+
+}  // namespace skerry

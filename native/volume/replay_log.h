@@ -1,0 +1,38 @@
+#pragma once
+// The records that recovery found, kept until all are known: what a later rewind voids must never be applied.
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "../journal/journal.h"
+
+namespace skerry {
+
+class ReplayLog {
+ public:
+  void Add(const ReplayedRecord& record);
+  /** Records in order of the log, without those that a later rewind of their volume voids. A failing Status ends it. */
+  Status ForEach(const std::function<Status(const ReplayedRecord&)>& visit) const;
+  size_t size() const { return records_.size(); }
+
+ private:
+  struct Kept {
+    RecordHeader header;
+    Lsn record, payload;
+    size_t sums, bytes;       // where they begin in the pools below
+    uint32_t sum_count, byte_count;
+    bool below_durable;
+  };
+  struct Rewind {
+    Lsn at;
+    uint64_t sequence;
+  };
+  bool Void(const Kept& kept) const;
+
+  std::vector<Kept> records_;
+  std::vector<uint64_t> sums_;
+  std::vector<uint8_t> bytes_;
+  std::unordered_map<ResourceId, std::vector<Rewind>> rewinds_;
+};
+
+}  // namespace skerry

@@ -1,0 +1,219 @@
+#include "store.h"
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_set>
+
+#include "replay_log.h"
+
+namespace skerry {
+
+Store::Store(Env& env, const StoreOptions& options)
+    : env_(env), options_(options), admission_(env, {options.journal.journal_bytes_max, options.overlay_bytes_max}) {}
+
+Result<std::unique_ptr<Store>> Store::Open(Env& env, const StoreOptions& options, const std::vector<ResourceSpec>& resources, StoreReport& report) {
+  std::unique_ptr<Store> store(new Store(env, options));
+  Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env, options.packs, report.packs);
+  if (!packs.ok()) return packs.status();
+  store->pool_.name = options.pool_name;
+  store->pool_.packs = std::move(*packs);
+  store->pool_.key = std::make_unique<DomainKey>(ConstBytes(options.domain_key));
+  store->pool_.tree = std::make_unique<Tree>(*store->pool_.packs, *store->pool_.key, options.node_cache_bytes_max);
+  if (Status status = store->Replay(resources, report); !status.ok()) return status;
+  store->Pace();
+  return store;
+}
+
+Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& report) {
+  ReplayLog log;
+  Result<std::unique_ptr<Journal>> journal = Journal::Open(
+      env_, options_.journal,
+      [&log](const ReplayedRecord& record) {
+        log.Add(record);
+        return Status::Ok();
+      },
+      report.journal);
+  if (!journal.ok()) return journal.status();
+  journal_ = std::move(*journal);
+
+  // What pends on nothing first; a snapshot that pends enters when its barrier is met, and with it the clones that pend on it.
+  std::unordered_map<ResourceId, const ResourceSpec*> waiting;
+  for (const ResourceSpec& spec : resources) {
+    if (spec.pending_of != 0) {
+      waiting.emplace(spec.volume.id, &spec);
+    } else if (Status status = AddLocked(spec); !status.ok()) {
+      return status;
+    }
+  }
+  std::unordered_set<ResourceId> ended;
+  const auto admit_clones = [&](ResourceId snapshot) -> Status {
+    for (const ResourceSpec& spec : resources) {
+      if (spec.pending_of != snapshot || spec.kind == ResourceKind::kSnapshot || !waiting.contains(spec.volume.id)) continue;
+      waiting.erase(spec.volume.id);
+      if (Status status = AddLocked(spec); !status.ok()) return status;
+    }
+    return Status::Ok();
+  };
+  for (const ResourceSpec& spec : resources) {
+    if (spec.pending_of != 0) continue;
+    if (Status status = admit_clones(spec.volume.id); !status.ok()) return status;
+  }
+  Status status = log.ForEach([&](const ReplayedRecord& record) -> Status {
+    const auto found = entries_.find(record.header.resource);
+    if (found == entries_.end() || ended.contains(record.header.resource)) return Status::Ok();
+    LiveVolume& volume = *found->second.volume;
+    if (record.header.type == RecordType::kRef && !record.below_durable) {
+      for (size_t at = 0; at + sizeof(RefPlace) <= record.payload_bytes.size(); at += sizeof(RefPlace)) {
+        RefPlace place;
+        std::memcpy(&place, record.payload_bytes.data() + at, sizeof(place));
+        BlockId id;
+        std::memcpy(id.bytes.data(), place.id, sizeof(place.id));
+        if (pool_.packs->Verify({place.pack, place.offset, place.stored_bytes}, id)) continue;
+        ended.insert(record.header.resource);
+        report.notes.push_back("the log of volume " + std::to_string(record.header.resource) + " ends before write " +
+                               std::to_string(record.header.sequence) + ", which was never flushed");
+        return Status::Ok();
+      }
+    }
+    const bool before = record.header.sequence <= volume.sequence();
+    if (Status applied = volume.Replay(record, options_.journal.salvage); !applied.ok()) return applied;
+    const auto snapshot = waiting.find(record.header.offset);
+    if (record.header.type != RecordType::kBarrier || before || snapshot == waiting.end()) return Status::Ok();
+    const ResourceSpec& spec = *snapshot->second;
+    if (spec.kind != ResourceKind::kSnapshot || spec.pending_of != record.header.resource) return Status::Ok();
+    Entry entry;
+    entry.kind = spec.kind;
+    entry.pending_of = spec.pending_of;
+    entry.base = volume.ReplaySnapshot(spec.volume.id, record.header.sequence);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, entry.base, *journal_, pool_, admission_);
+    entries_.emplace(spec.volume.id, std::move(entry));
+    waiting.erase(snapshot);
+    return admit_clones(spec.volume.id);
+  });
+  if (!status.ok()) return status;
+  if (!waiting.empty()) {
+    return Status(Code::kCorrupt, "snapshot or clone " + std::to_string(waiting.begin()->first) +
+                                      " waits for a root, and the journal does not hold what it is made of");
+  }
+  for (ResourceId id : ended) {
+    if (Status rewound = entries_.at(id).volume->Rewind(); !rewound.ok()) return rewound;
+  }
+  while (true) {
+    Result<bool> wrote = journal_->Write();
+    if (!wrote.ok()) return wrote.status();
+    if (!*wrote) break;
+  }
+  return ended.empty() ? Status::Ok() : SyncStep();
+}
+
+Status Store::AddLocked(const ResourceSpec& spec) {
+  if (entries_.contains(spec.volume.id)) return Status(Code::kInvalid, "resource " + std::to_string(spec.volume.id) + " is known already");
+  Entry entry;
+  entry.kind = spec.kind;
+  entry.pending_of = spec.pending_of;
+  if (spec.pending_of != 0) {
+    const auto source = entries_.find(spec.pending_of);
+    if (source == entries_.end()) return Status(Code::kNotFound, "resource " + std::to_string(spec.pending_of) + " to clone from is not known");
+    std::shared_ptr<Base> base = source->second.base ? source->second.base : source->second.volume->base();
+    if (!base->pending) {
+      entry.pending_of = 0;
+      OfferRootLocked(spec.volume.id, spec.volume.fence, base->root);
+    }
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, pool_, admission_);
+  } else {
+    auto base = std::make_shared<Base>();
+    base->root = spec.root;
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, std::move(base), *journal_, pool_, admission_);
+  }
+  entries_.emplace(spec.volume.id, std::move(entry));
+  return Status::Ok();
+}
+
+Status Store::Add(const ResourceSpec& spec) {
+  std::unique_lock lock(mutex_);
+  return AddLocked(spec);
+}
+
+std::shared_ptr<LiveVolume> Store::Find(ResourceId id) const {
+  std::shared_lock lock(mutex_);
+  const auto found = entries_.find(id);
+  return found == entries_.end() ? nullptr : found->second.volume;
+}
+
+Result<WriteOutcome> Store::Snapshot(ResourceId volume, ResourceId snapshot, uint64_t* sequence) {
+  std::unique_lock lock(mutex_);
+  const auto found = entries_.find(volume);
+  if (found == entries_.end()) return Status(Code::kNotFound, "no volume " + std::to_string(volume));
+  if (entries_.contains(snapshot)) return Status(Code::kInvalid, "resource " + std::to_string(snapshot) + " is known already");
+  WriteOutcome outcome;
+  Result<std::shared_ptr<Base>> base = found->second.volume->Snapshot(snapshot, outcome, sequence);
+  if (!base.ok()) return base.status();
+  Entry entry;
+  entry.kind = ResourceKind::kSnapshot;
+  entry.pending_of = volume;
+  entry.base = *base;
+  entry.volume = std::make_shared<LiveVolume>(VolumeSpec{snapshot, found->second.volume->size(), true, false, 0, 0}, *base, *journal_, pool_, admission_);
+  entries_.emplace(snapshot, std::move(entry));
+  return outcome;
+}
+
+Result<WriteOutcome> Store::Drop(ResourceId id) {
+  std::shared_ptr<LiveVolume> volume = Find(id);
+  if (!volume) return Status(Code::kNotFound, "no resource " + std::to_string(id));
+  WriteOutcome outcome;
+  if (!volume->read_only()) {
+    Result<WriteOutcome> dropped = volume->Drop();
+    if (!dropped.ok()) return dropped.status();
+    outcome = *dropped;
+  }
+  std::unique_lock lock(mutex_);
+  entries_.erase(id);
+  TrimLocked();
+  return outcome;
+}
+
+Status Store::SyncStep() {
+  // Packs first: a journal mark must never vouch for a REF whose bytes could still be lost.
+  if (Status status = pool_.packs->Sync(); !status.ok()) return status;
+  return journal_->Sync();
+}
+
+Status Store::Freeze(ResourceId id) {
+  std::shared_ptr<LiveVolume> volume = Find(id);
+  if (!volume) return Status(Code::kNotFound, "no resource " + std::to_string(id));
+  std::unique_lock lock(mutex_);  // closing reads the base, which commits change
+  volume->Freeze();
+  return Status::Ok();
+}
+
+void Store::FreezeAll() {
+  std::unique_lock lock(mutex_);
+  for (auto& [id, entry] : entries_) entry.volume->Freeze();
+}
+
+bool Store::Settled(ResourceId id) const {
+  std::shared_lock lock(mutex_);
+  for (const auto& [resource, entry] : entries_) {
+    if (id != 0 && resource != id) continue;
+    const LiveVolume::Load load = entry.volume->load();
+    if (entry.busy || load.frozen > 0 || load.active || entry.volume->base()->pending) return false;
+  }
+  return true;
+}
+
+Store::Usage Store::usage() const {
+  std::shared_lock lock(mutex_);
+  Usage usage;
+  for (const auto& [id, entry] : entries_) {
+    const LiveVolume::Load load = entry.volume->load();
+    usage.overlay_bytes += load.overlay_bytes;
+    usage.overlay_pages += load.overlay_pages;
+    usage.journal_bytes += load.journal_bytes;
+    usage.generations += load.frozen + (load.active ? 1 : 0);
+  }
+  usage.destaged_generations = destaged_generations_.load();
+  usage.destaged_bytes = destaged_bytes_.load();
+  return usage;
+}
+
+}  // namespace skerry

@@ -1,0 +1,133 @@
+#pragma once
+// Every resource of a daemon over one journal and one pool. It starts no threads: the engine's threads, or the simulator,
+// call its steps. Locks are taken in the order store, volume, journal.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "live_volume.h"
+
+namespace skerry {
+
+struct StoreOptions {
+  JournalOptions journal;
+  PackStoreOptions packs;
+  std::vector<uint8_t> domain_key;           // 32 bytes
+  std::string pool_name = "default";
+  uint64_t overlay_bytes_max = 192ull << 20;
+  uint64_t node_cache_bytes_max = 64ull << 20;
+  uint64_t idle_destage_nanos = 30ull * 1000000000;  // a volume that rests is destaged after this, so that starting stays quick
+};
+
+enum class ResourceKind : uint8_t { kVolume, kSnapshot, kImage };
+
+/** What the catalog knows of a resource. */
+struct ResourceSpec {
+  VolumeSpec volume;
+  ResourceKind kind = ResourceKind::kVolume;
+  TreeRoot root;
+  ResourceId pending_of = 0;   // snapshot with a pending root: its volume. Clone of a pending snapshot: that snapshot
+};
+
+struct RootTaker {
+  ResourceId id;
+  uint64_t applied_sequence;
+  uint64_t fence;
+};
+
+/** A root whose packs are durable, waiting for its catalog transaction. */
+struct RootCommit {
+  uint64_t token = 0;
+  std::vector<RootTaker> takers;   // the destaged volume first
+  TreeRoot root;
+};
+
+struct StoreReport {
+  ReplayReport journal;
+  PackReport packs;
+  std::vector<std::string> notes;
+};
+
+class Store {
+ public:
+  /** `resources`: a snapshot or clone stands after what it is pending on. */
+  static Result<std::unique_ptr<Store>> Open(Env& env, const StoreOptions& options, const std::vector<ResourceSpec>& resources, StoreReport& report);
+
+  Status Add(const ResourceSpec& spec);
+  std::shared_ptr<LiveVolume> Find(ResourceId id) const;
+  /** Freezes `volume` as `snapshot`, which is readable at once. `end`: what to wait for before it is named. */
+  Result<WriteOutcome> Snapshot(ResourceId volume, ResourceId snapshot, uint64_t* sequence);
+  Result<WriteOutcome> Drop(ResourceId id);
+
+  Journal& journal() { return *journal_; }
+  Pool& pool() { return pool_; }
+
+  /** Writes what was appended; then, if `target` is not yet durable, makes everything written durable (packs first). */
+  Result<bool> WriteStep() { return journal_->Write(); }
+  Status SyncStep();
+
+  /** Closes generations whose time has come, and refreshes admission. Cheap; called after writes and now and then. */
+  void Pace();
+  /** Closes the volume's active generation now. */
+  Status Freeze(ResourceId id);
+  void FreezeAll();
+  /** True when nothing of the volume (or of any, for 0) waits to be destaged or committed. */
+  bool Settled(ResourceId id) const;
+
+  /**
+   * Destages the oldest group of one volume that has one and no commit under way. nullopt: nothing to do. The returned commit
+   * waits for Committed.
+   */
+  Result<std::optional<RootCommit>> DestageStep();
+  /** The catalog has (or has not) taken the root. On success the journal is trimmed. */
+  void Committed(uint64_t token, bool ok);
+
+  struct Usage {
+    uint64_t overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, generations = 0, destaged_generations = 0, destaged_bytes = 0;
+  };
+  Usage usage() const;
+
+ private:
+  struct UnderWay {
+    RootCommit commit;
+    ResourceId volume;
+    DestageGroup group;
+  };
+  struct Entry {
+    std::shared_ptr<LiveVolume> volume;
+    ResourceKind kind = ResourceKind::kVolume;
+    ResourceId pending_of = 0;
+    std::shared_ptr<Base> base;     // of a pending snapshot: shared with its clones
+    bool busy = false;              // a group of it is being destaged or committed
+    uint64_t quiet_since = 0;       // for idle destage
+    Lsn quiet_end = 0;
+  };
+  Store(Env& env, const StoreOptions& options);
+  Status AddLocked(const ResourceSpec& spec);
+  void OfferRootLocked(ResourceId taker, uint64_t fence, const TreeRoot& root);
+  Status Replay(const std::vector<ResourceSpec>& resources, StoreReport& report);
+  Result<RootCommit> DestageGroupOf(ResourceId id, const DestageGroup& group);
+  std::vector<RootTaker> TakersLocked(ResourceId volume, const DestageGroup& group) const;
+  void RestackDependentsLocked();
+  void TrimLocked();
+  void AdmitByRoomLocked(uint64_t journal_bytes, uint64_t overlay_bytes, uint64_t writers, uint64_t blocks);
+
+  Env& env_;
+  const StoreOptions options_;
+  std::unique_ptr<Journal> journal_;
+  Pool pool_;
+  Admission admission_;
+  mutable std::shared_mutex mutex_;
+  std::unordered_map<ResourceId, Entry> entries_;
+  std::unordered_map<uint64_t, UnderWay> under_way_;
+  uint64_t next_token_ = 1;
+  std::vector<RootCommit> offered_;  // commits without destage: clones that came while their snapshot's root was on its way
+  ResourceId next_destage_ = 0;     // round robin over volumes
+  std::atomic<uint64_t> destaged_generations_{0}, destaged_bytes_{0};
+};
+
+}  // namespace skerry

@@ -1,0 +1,190 @@
+// Pacing, destage and commits: the slow half of Store.
+#include <algorithm>
+
+#include "../destage/destage.h"
+#include "store.h"
+
+namespace skerry {
+namespace {
+
+constexpr double kFreezeAt = 0.5;               // of the journal's window, or of the overlay's memory
+constexpr double kFreezeOverlayAt = 0.4;
+
+}  // namespace
+
+void Store::Pace() {
+  std::unique_lock lock(mutex_);
+  const uint64_t now = env_.NowNanos();
+  const uint64_t window = options_.journal.journal_bytes_max;
+  uint64_t journal_bytes = 0, overlay_bytes = 0, writers = 0, blocks = 0;
+  Entry* oldest = nullptr;
+  Entry* largest = nullptr;
+  Lsn oldest_lsn = ~0ull;
+  uint64_t largest_bytes = 0;
+  bool frozen_waits = false;
+  for (auto& [id, entry] : entries_) {
+    const LiveVolume::Load load = entry.volume->load();
+    journal_bytes += load.journal_bytes;
+    overlay_bytes += load.overlay_bytes;
+    blocks += load.blocks_bound;
+    if (load.active || load.frozen > 0) ++writers;
+    if (load.frozen > 0) frozen_waits = true;
+    if (!load.active) continue;
+    if (load.first_lsn < oldest_lsn) {
+      oldest_lsn = load.first_lsn;
+      oldest = &entry;
+    }
+    if (load.active_overlay_bytes > largest_bytes) {
+      largest_bytes = load.active_overlay_bytes;
+      largest = &entry;
+    }
+    const Lsn end = entry.volume->FlushTarget();
+    if (entry.quiet_end != end) {
+      entry.quiet_end = end;
+      entry.quiet_since = now;
+    }
+    const bool resting = now - entry.quiet_since > options_.idle_destage_nanos;
+    if (load.ranges >= kOverlayRangesMax / 2 || resting) entry.volume->Freeze();
+  }
+  // The log's span, not only what is live in it, is what segments hold: an old record of a quiet volume pins all after it.
+  const uint64_t span = journal_->usage().bytes;
+  if (!frozen_waits) {
+    if (oldest != nullptr && static_cast<double>(std::max(span, journal_bytes)) > kFreezeAt * static_cast<double>(window)) oldest->volume->Freeze();
+    if (largest != nullptr && static_cast<double>(overlay_bytes) > kFreezeOverlayAt * static_cast<double>(options_.overlay_bytes_max)) {
+      largest->volume->Freeze();
+    }
+  }
+  AdmitByRoomLocked(std::max(journal_bytes, span), overlay_bytes, writers, blocks);
+}
+
+void Store::AdmitByRoomLocked(uint64_t journal_bytes, uint64_t overlay_bytes, uint64_t writers, uint64_t blocks) {
+  // Everything acknowledged must fit when destaged: a block at most for each page that waits.
+  const PackStore::Usage packs = pool_.packs->usage();
+  const uint64_t need = blocks * uint64_t{kCellBytes} + options_.packs.reserve_bytes;
+  admission_.Refresh(journal_bytes, overlay_bytes, writers, packs.free_bytes > need);
+}
+
+Result<std::optional<RootCommit>> Store::DestageStep() {
+  ResourceId id = 0;
+  std::optional<DestageGroup> group;
+  {
+    std::unique_lock lock(mutex_);
+    if (!offered_.empty()) {
+      const RootCommit commit = offered_.back();
+      offered_.pop_back();
+      under_way_.emplace(commit.token, UnderWay{commit, 0, {}});
+      return std::optional<RootCommit>(commit);
+    }
+    std::vector<ResourceId> ids;
+    for (const auto& [resource, entry] : entries_) {
+      if (!entry.busy) ids.push_back(resource);
+    }
+    std::sort(ids.begin(), ids.end());
+    std::rotate(ids.begin(), std::upper_bound(ids.begin(), ids.end(), next_destage_), ids.end());
+    for (ResourceId candidate : ids) {
+      group = entries_.at(candidate).volume->OldestGroup();
+      if (!group) continue;
+      id = candidate;
+      next_destage_ = candidate;
+      entries_.at(candidate).busy = true;
+      break;
+    }
+  }
+  if (!group) return std::optional<RootCommit>();
+  Result<RootCommit> commit = DestageGroupOf(id, *group);
+  if (!commit.ok()) {
+    std::unique_lock lock(mutex_);
+    if (const auto found = entries_.find(id); found != entries_.end()) found->second.busy = false;
+    return commit.status();
+  }
+  return std::optional<RootCommit>(std::move(*commit));
+}
+
+Result<RootCommit> Store::DestageGroupOf(ResourceId id, const DestageGroup& group) {
+  const std::shared_ptr<LiveVolume> volume = Find(id);
+  if (!volume) return Status(Code::kNotFound, "the volume was deleted");
+  Result<DestageResult> destaged = Destage(*journal_, pool_, group, volume->size());
+  if (!destaged.ok()) return destaged.status();
+  if (Status status = pool_.packs->Sync(); !status.ok()) return status;
+  destaged_generations_ += group.generations.size();
+  destaged_bytes_ += destaged->bytes;
+  std::unique_lock lock(mutex_);
+  UnderWay under_way;
+  under_way.volume = id;
+  under_way.group = group;
+  under_way.commit.token = next_token_++;
+  under_way.commit.root = destaged->root;
+  under_way.commit.takers = TakersLocked(id, group);
+  const RootCommit commit = under_way.commit;
+  under_way_.emplace(commit.token, std::move(under_way));
+  return commit;
+}
+
+std::vector<RootTaker> Store::TakersLocked(ResourceId volume, const DestageGroup& group) const {
+  std::vector<RootTaker> takers;
+  const auto self = entries_.find(volume);
+  if (self != entries_.end()) takers.push_back({volume, group.applied_sequence, self->second.volume->fence()});
+  const ResourceId snapshot = group.generations.back().snapshot;
+  if (snapshot == 0) return takers;
+  if (entries_.contains(snapshot)) takers.push_back({snapshot, group.applied_sequence, 0});
+  for (const auto& [id, entry] : entries_) {
+    if (entry.pending_of == snapshot && entry.kind != ResourceKind::kSnapshot) takers.push_back({id, 0, entry.volume->fence()});
+  }
+  return takers;
+}
+
+void Store::Committed(uint64_t token, bool ok) {
+  std::unique_lock lock(mutex_);
+  const auto found = under_way_.find(token);
+  if (found == under_way_.end()) return;
+  const UnderWay done = std::move(found->second);
+  under_way_.erase(found);
+  if (done.volume == 0) {
+    if (!ok) offered_.push_back(done.commit);
+    return;
+  }
+  const auto self = entries_.find(done.volume);
+  if (self == entries_.end()) return;
+  self->second.busy = false;
+  if (!ok) return;
+  for (ResourceId snapshot : self->second.volume->Commit(done.group, done.commit.root)) {
+    const auto entry = entries_.find(snapshot);
+    if (entry == entries_.end()) continue;
+    if (entry->second.base) {
+      *entry->second.base = Base{};
+      entry->second.base->root = done.commit.root;
+    }
+    entry->second.pending_of = 0;
+    for (auto& [id, clone] : entries_) {
+      if (clone.pending_of != snapshot || clone.kind == ResourceKind::kSnapshot) continue;
+      clone.pending_of = 0;
+      const auto& takers = done.commit.takers;
+      const bool told = std::any_of(takers.begin(), takers.end(), [id = id](const RootTaker& taker) { return taker.id == id; });
+      if (!told) OfferRootLocked(id, clone.volume->fence(), done.commit.root);
+    }
+  }
+  // Snapshots that still wait must not go on reading what was just destaged: its journal is about to be recycled.
+  for (ResourceId snapshot : self->second.volume->PendingSnapshots()) {
+    const auto entry = entries_.find(snapshot);
+    if (entry != entries_.end() && entry->second.base) self->second.volume->RefreshPending(snapshot, *entry->second.base);
+  }
+  RestackDependentsLocked();
+  TrimLocked();
+}
+
+void Store::OfferRootLocked(ResourceId taker, uint64_t fence, const TreeRoot& root) {
+  offered_.push_back({next_token_++, {{taker, 0, fence}}, root});
+}
+
+void Store::RestackDependentsLocked() {
+  for (auto& [id, entry] : entries_) entry.volume->Restack();
+}
+
+void Store::TrimLocked() {
+  // Read before the volumes are: a record appended after this lies above it.
+  Lsn lowest = journal_->appended();
+  for (const auto& [id, entry] : entries_) lowest = std::min(lowest, entry.volume->load().first_lsn);
+  journal_->Trim(lowest);
+}
+
+}  // namespace skerry

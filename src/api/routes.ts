@@ -1,0 +1,57 @@
+/**
+ * The admin API's routes: one table that the server registers and the client calls, so that they cannot drift apart.
+ * What travels on each is in shapes.ts; here is nothing that a client would be slow to load.
+ */
+
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** `:name` stands for one percent-encoded segment. */
+  readonly path: string;
+  /** HTTP status of a success. */
+  readonly status: 200 | 201 | 202;
+}
+
+export const routes = {
+  status: { method: 'GET', path: '/v1/status', status: 200 },
+  volumeList: { method: 'GET', path: '/v1/volumes', status: 200 },
+  volumeCreate: { method: 'POST', path: '/v1/volumes', status: 201 },
+  volumeGet: { method: 'GET', path: '/v1/volumes/:name', status: 200 },
+  volumeDelete: { method: 'DELETE', path: '/v1/volumes/:name', status: 200 },
+  /** `:name` may also be VOL@SNAP. */
+  volumeUri: { method: 'GET', path: '/v1/volumes/:name/uri', status: 200 },
+  snapshotList: { method: 'GET', path: '/v1/snapshots', status: 200 },
+  snapshotCreate: { method: 'POST', path: '/v1/snapshots', status: 201 },
+  snapshotGet: { method: 'GET', path: '/v1/snapshots/:name', status: 200 },
+  snapshotDelete: { method: 'DELETE', path: '/v1/snapshots/:name', status: 200 },
+  clone: { method: 'POST', path: '/v1/clones', status: 201 },
+  imageList: { method: 'GET', path: '/v1/images', status: 200 },
+  /** Begins an import; its transfer tells how it goes. */
+  imageImport: { method: 'POST', path: '/v1/images', status: 202 },
+  imageGet: { method: 'GET', path: '/v1/images/:name', status: 200 },
+  imageDelete: { method: 'DELETE', path: '/v1/images/:name', status: 200 },
+  /** Begins an export; its transfer tells how it goes. */
+  export: { method: 'POST', path: '/v1/exports', status: 202 },
+  transferGet: { method: 'GET', path: '/v1/transfers/:id', status: 200 },
+  /** Asks a running transfer to end; one that has ended stays as it is. */
+  transferCancel: { method: 'DELETE', path: '/v1/transfers/:id', status: 200 },
+  poolList: { method: 'GET', path: '/v1/pools', status: 200 },
+  poolGet: { method: 'GET', path: '/v1/pools/:name', status: 200 },
+} as const satisfies Readonly<Record<string, Route>>;
+
+export type RouteName = keyof typeof routes;
+
+/** The longest request body, in bytes: names, paths and words only. */
+export const admin_body_bytes_max = 65_536;
+/** The longest percent-decoded path segment, in characters: an image name, or VOL@SNAP. */
+export const admin_segment_characters_max = 256;
+/** The longest path of a file on the daemon's host, in characters. */
+export const admin_file_path_characters_max = 4096;
+
+/** The path of a route with its parameters in place, percent-encoded. A missing parameter is a bug of the caller. */
+export function routePath(route: RouteName, params: Readonly<Record<string, string | number>> = {}): string {
+  return routes[route].path.replace(/:([a-z]+)/g, (_, name: string) => {
+    const value = params[name];
+    if (value === undefined) throw new TypeError(`route ${route} needs the parameter ${name}`);
+    return encodeURIComponent(value);
+  });
+}

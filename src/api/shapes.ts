@@ -1,0 +1,204 @@
+/**
+ * What travels on each route of the admin API, as JSON. Field names are stable; sizes are in bytes, times are ISO 8601 in
+ * UTC. Names are judged by the mapper, not here: its refusals say which rule was broken.
+ */
+import { z } from 'zod';
+import { errorTable } from '../core/errors.js';
+import type { ErrorCode } from '../core/errors.js';
+import { admin_file_path_characters_max, admin_segment_characters_max } from './routes.js';
+import type { RouteName } from './routes.js';
+
+const bytes = z.number().int().nonnegative();
+const count = z.number().int().nonnegative();
+const time = z.iso.datetime();
+const nameText = z.string().max(admin_segment_characters_max);
+const filePath = z
+  .string()
+  .max(admin_file_path_characters_max)
+  .refine((path) => path.startsWith('/') && !path.includes('\0'), 'must be an absolute path of a file on the daemon’s host');
+
+const durability = z.enum(['local', 'pool']);
+const cache = z.enum(['writeback', 'writethrough']);
+const errorCode = z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]);
+
+export const errorView = z.strictObject({ error: z.strictObject({ code: errorCode, message: z.string() }) });
+export type ErrorView = z.infer<typeof errorView>;
+
+export const resourceView = z.strictObject({
+  /** Never reused, not even after the name is. */
+  id: count,
+  kind: z.enum(['volume', 'snapshot', 'image']),
+  name: z.string(),
+  pool: z.string(),
+  /** What a guest sees as the size of its disk. */
+  sizeBytes: bytes,
+  /** Its content is still in the journal only; it is readable all the same. */
+  pending: z.boolean(),
+  durability,
+  cache,
+  description: z.string(),
+  createdAt: time,
+  /** Name of what it was cloned or taken from, as of then. */
+  parent: z.string().nullable(),
+  /** 64 hexadecimal digits; empty for one that holds no data yet. */
+  rootId: z.string(),
+  appliedSequence: count,
+  /** NBD connections that have it open now. */
+  attachedConnections: count,
+});
+export type ResourceView = z.infer<typeof resourceView>;
+
+export const transferView = z.strictObject({
+  id: count,
+  state: z.enum(['running', 'done', 'failed', 'cancelled']),
+  doneBytes: bytes,
+  totalBytes: bytes,
+  /** Of doneBytes, those that were neither holes nor zeroes. */
+  dataBytes: bytes,
+  error: z.strictObject({ code: z.string(), message: z.string() }).nullable(),
+});
+export type TransferView = z.infer<typeof transferView>;
+
+export const poolView = z.strictObject({
+  name: z.string(),
+  driver: z.string(),
+  healthy: z.boolean(),
+  /** Why it is not healthy, or null. */
+  problem: z.string().nullable(),
+  /** Sizes of the pool's volumes, snapshots and images together, as their users see them. */
+  logicalBytes: bytes,
+  /** Content of the distinct blocks that the pool holds. */
+  uniqueBytes: bytes,
+  /** What packs take on the backend: blocks, map nodes, sums and padding, and what no root reaches any more. */
+  storedBytes: bytes,
+  /** Room left on the backend; null where it cannot tell. */
+  freeBytes: bytes.nullable(),
+  /** Written since the daemon started and found there already: not stored again. */
+  dedupBytes: bytes,
+  volumes: count,
+  snapshots: count,
+  images: count,
+  packs: count,
+  blocks: count,
+  nodes: count,
+  /** Pages whose sum failed since the daemon started; more than 0 means rot. */
+  corruptPages: count,
+});
+export type PoolView = z.infer<typeof poolView>;
+
+export const statusView = z.strictObject({
+  version: z.string(),
+  pid: count,
+  dataDirectory: z.string(),
+  startedAt: time,
+  uptimeSeconds: z.number().nonnegative(),
+  healthy: z.boolean(),
+  /** A sentence each; empty when healthy. */
+  problems: z.array(z.string()),
+  /** `nbd` and `admin` are absolute paths of sockets, `nbdTcp` and `http` are HOST:PORT where they listen. */
+  listeners: z.record(z.string(), z.string()),
+  volumes: count,
+  snapshots: count,
+  images: count,
+  connections: count,
+  journal: z.strictObject({ bytes, bytesMax: bytes, ringBytes: bytes, segments: count, failed: z.boolean() }),
+  memory: z.strictObject({ rssBytes: bytes, overlayBytes: bytes, nodeCacheBytes: bytes, nbdBufferBytes: bytes }),
+  destagedBytes: bytes,
+});
+export type StatusView = z.infer<typeof statusView>;
+
+export const uriView = z.strictObject({
+  name: z.string(),
+  /** Over the Unix socket. */
+  uri: z.string(),
+  /** Over TCP; null while the daemon does not listen there. */
+  tcpUri: z.string().nullable(),
+});
+export type UriView = z.infer<typeof uriView>;
+
+export const deletedView = z.strictObject({
+  kind: z.enum(['volume', 'snapshot', 'image']),
+  name: z.string(),
+  deleted: z.literal(true),
+});
+export type DeletedView = z.infer<typeof deletedView>;
+
+export const createVolumeRequest = z.strictObject({
+  name: nameText,
+  sizeBytes: z.number(),
+  pool: nameText.exactOptional(),
+  durability: durability.exactOptional(),
+  cache: cache.exactOptional(),
+  description: z.string().exactOptional(),
+});
+export type CreateVolumeRequest = z.infer<typeof createVolumeRequest>;
+
+/** `name` is VOL@SNAP. */
+export const createSnapshotRequest = z.strictObject({ name: nameText, description: z.string().exactOptional() });
+export type CreateSnapshotRequest = z.infer<typeof createSnapshotRequest>;
+
+/** `source`: a volume, VOL@SNAP or an image; `name`: the new volume. */
+export const cloneRequest = z.strictObject({
+  source: nameText,
+  name: nameText,
+  durability: durability.exactOptional(),
+  cache: cache.exactOptional(),
+  description: z.string().exactOptional(),
+});
+export type CloneRequest = z.infer<typeof cloneRequest>;
+
+export const importRequest = z.strictObject({ path: filePath, name: nameText });
+export type ImportRequest = z.infer<typeof importRequest>;
+
+export const exportRequest = z.strictObject({ source: nameText, path: filePath });
+export type ExportRequest = z.infer<typeof exportRequest>;
+
+const byName = z.strictObject({ name: nameText });
+const byId = z.strictObject({
+  id: z
+    .string()
+    .regex(/^\d{1,15}$/, 'must be the number of a transfer')
+    .transform(Number),
+});
+
+interface Shape {
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  readonly body?: z.ZodType;
+  readonly answer: z.ZodType;
+}
+
+export const shapes = {
+  status: { answer: statusView },
+  volumeList: { answer: z.strictObject({ volumes: z.array(resourceView) }) },
+  volumeCreate: { body: createVolumeRequest, answer: resourceView },
+  volumeGet: { params: byName, answer: resourceView },
+  volumeDelete: { params: byName, answer: deletedView },
+  volumeUri: { params: byName, answer: uriView },
+  snapshotList: {
+    query: z.strictObject({ volume: nameText.exactOptional() }),
+    answer: z.strictObject({ snapshots: z.array(resourceView) }),
+  },
+  snapshotCreate: { body: createSnapshotRequest, answer: resourceView },
+  snapshotGet: { params: byName, answer: resourceView },
+  snapshotDelete: { params: byName, answer: deletedView },
+  clone: { body: cloneRequest, answer: resourceView },
+  imageList: { answer: z.strictObject({ images: z.array(resourceView) }) },
+  imageImport: { body: importRequest, answer: transferView },
+  imageGet: { params: byName, answer: resourceView },
+  imageDelete: { params: byName, answer: deletedView },
+  export: { body: exportRequest, answer: transferView },
+  transferGet: { params: byId, answer: transferView },
+  transferCancel: { params: byId, answer: transferView },
+  poolList: { answer: z.strictObject({ pools: z.array(poolView) }) },
+  poolGet: { params: byName, answer: poolView },
+} as const satisfies Readonly<Record<RouteName, Shape>>;
+
+type Shapes = typeof shapes;
+type PartName<R extends RouteName> = Exclude<keyof Shapes[R], 'answer'>;
+
+/** The parts of a request: those of `params`, `query` and `body` that the route has. */
+export type Parts<R extends RouteName> = {
+  readonly [P in PartName<R>]: Shapes[R][P] extends z.ZodType ? z.output<Shapes[R][P]> : never;
+};
+export type Answer<R extends RouteName> = z.output<Shapes[R]['answer']>;

@@ -1,0 +1,44 @@
+/** Keys of the catalog: one place that spells them. An id is 16 hexadecimal digits, so that keys sort by id. */
+import { SkerryError } from '../core/errors.js';
+import type { ResourceKind } from './records.js';
+
+export const resourcePrefix = 'resource/';
+export const poolPrefix = 'pool/';
+export const resourceCounterKey = 'counter/resource';
+
+export function resourceKey(id: number): string {
+  return `${resourcePrefix}${idText(id)}`;
+}
+
+/** Holds the id of the resource of that kind and name (encodeId). */
+export function nameKey(kind: ResourceKind, name: string): string {
+  return `${namePrefix(kind)}${name}`;
+}
+
+/** Of all names of a kind; with `begin`, of those that begin so: `vm1@` finds the snapshots of vm1. */
+export function namePrefix(kind: ResourceKind, begin = ''): string {
+  return `name/${kind}/${begin}`;
+}
+
+export function poolKey(name: string): string {
+  return `${poolPrefix}${name}`;
+}
+
+export function idText(id: number): string {
+  if (!Number.isSafeInteger(id) || id <= 0) throw new RangeError(`${id} is no resource id`);
+  return id.toString(16).padStart(16, '0');
+}
+
+/** The value under a nameKey. */
+export function encodeId(id: number): Uint8Array {
+  return new TextEncoder().encode(idText(id));
+}
+
+/** @throws SkerryError corrupt */
+export function decodeId(value: Uint8Array): number {
+  const text = new TextDecoder().decode(value);
+  const id = /^[0-9a-f]{16}$/.test(text) ? Number.parseInt(text, 16) : 0;
+  if (!Number.isSafeInteger(id) || id === 0)
+    throw new SkerryError('corrupt', `${JSON.stringify(text.slice(0, 40))} under a name of the catalog is no resource id`);
+  return id;
+}

@@ -1,0 +1,318 @@
+/**
+ * What the catalog holds, as protobuf records (docs/formats/catalog.md). Every record begins with its version; one that a
+ * newer Skerry wrote is refused, never half understood. Golden files in test/unit/catalog/golden hold the bytes fixed.
+ */
+import protobuf from 'protobufjs';
+
+import { SkerryError } from '../core/errors.js';
+
+export const record_version = 1;
+
+export const resourceKinds = ['volume', 'snapshot', 'image'] as const;
+export type ResourceKind = (typeof resourceKinds)[number];
+
+/** importing: an image whose content is not whole yet. deleting: nameless, waiting until nothing pends on it. */
+export const resourceStates = ['ready', 'importing', 'deleting'] as const;
+export type ResourceState = (typeof resourceStates)[number];
+
+export const durabilities = ['local', 'pool'] as const;
+export type Durability = (typeof durabilities)[number];
+
+export const cacheModes = ['writeback', 'writethrough'] as const;
+export type CacheMode = (typeof cacheModes)[number];
+
+/** A committed tree: its id (32 bytes, or none for an empty tree), its height, and where its top node was last seen. */
+export interface RootRecord {
+  readonly id: Uint8Array;
+  readonly levels: number;
+  readonly pack: number;
+  readonly offset: number;
+  readonly storedBytes: number;
+}
+
+export interface ResourceRecord {
+  /** Never reused. */
+  readonly id: number;
+  readonly kind: ResourceKind;
+  /** VOL, VOL@SNAP or an image's; '' for one without a name (an anchor of a clone, or a name given up by a deletion). */
+  readonly name: string;
+  readonly pool: string;
+  readonly sizeBytes: number;
+  readonly state: ResourceState;
+  readonly durability: Durability;
+  readonly cache: CacheMode;
+  readonly description: string;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  /** What it was cloned or taken from; 0 and '' where it began empty. The name is as of then. */
+  readonly parentId: number;
+  readonly parentName: string;
+  readonly root: RootRecord;
+  /** Last write that `root` holds. */
+  readonly appliedSequence: number;
+  readonly fence: number;
+  /** Id of what its root is still to come from: a snapshot's volume, a clone's snapshot. 0: `root` is its content. */
+  readonly pendingOf: number;
+}
+
+export interface PoolRecord {
+  readonly name: string;
+  readonly driver: string;
+  /** As the driver's schema checks them. */
+  readonly settings: Readonly<Record<string, string>>;
+  readonly domain: number;
+  readonly keyId: number;
+  /** 32 bytes, secret. */
+  readonly domainKey: Uint8Array;
+  /** 16 bytes, made with the pool; its chunks carry them. */
+  readonly poolUuid: Uint8Array;
+  readonly createdAt: number;
+}
+
+export interface CounterRecord {
+  /** The next value to hand out. */
+  readonly next: number;
+}
+
+export const emptyRoot: RootRecord = { id: new Uint8Array(0), levels: 0, pack: 0, offset: 0, storedBytes: 0 };
+
+// The schema is code, not reflection over a file, so that what ships is what was type-checked. Field numbers are for ever.
+const schema = protobuf.Root.fromJSON({
+  nested: {
+    Root: {
+      fields: {
+        id: { type: 'bytes', id: 1 },
+        levels: { type: 'uint32', id: 2 },
+        pack: { type: 'uint64', id: 3 },
+        offset: { type: 'uint64', id: 4 },
+        storedBytes: { type: 'uint64', id: 5 },
+      },
+    },
+    Resource: {
+      fields: {
+        version: { type: 'uint32', id: 1 },
+        id: { type: 'uint64', id: 2 },
+        kind: { type: 'uint32', id: 3 },
+        name: { type: 'string', id: 4 },
+        pool: { type: 'string', id: 5 },
+        sizeBytes: { type: 'uint64', id: 6 },
+        state: { type: 'uint32', id: 7 },
+        durability: { type: 'uint32', id: 8 },
+        cache: { type: 'uint32', id: 9 },
+        description: { type: 'string', id: 10 },
+        createdAt: { type: 'uint64', id: 11 },
+        parentId: { type: 'uint64', id: 12 },
+        parentName: { type: 'string', id: 13 },
+        root: { type: 'Root', id: 14 },
+        appliedSequence: { type: 'uint64', id: 15 },
+        fence: { type: 'uint64', id: 16 },
+        pendingOf: { type: 'uint64', id: 17 },
+      },
+    },
+    Pool: {
+      fields: {
+        version: { type: 'uint32', id: 1 },
+        name: { type: 'string', id: 2 },
+        driver: { type: 'string', id: 3 },
+        settings: { keyType: 'string', type: 'string', id: 4 } as protobuf.IMapField,
+        domain: { type: 'uint32', id: 5 },
+        keyId: { type: 'uint32', id: 6 },
+        domainKey: { type: 'bytes', id: 7 },
+        poolUuid: { type: 'bytes', id: 8 },
+        createdAt: { type: 'uint64', id: 9 },
+      },
+    },
+    Counter: {
+      fields: {
+        version: { type: 'uint32', id: 1 },
+        next: { type: 'uint64', id: 2 },
+      },
+    },
+  },
+});
+
+const resourceType = schema.lookupType('Resource');
+const poolType = schema.lookupType('Pool');
+const counterType = schema.lookupType('Counter');
+
+export function encodeResource(record: ResourceRecord): Uint8Array {
+  for (const field of ['sizeBytes', 'createdAt', 'parentId', 'appliedSequence', 'fence', 'pendingOf'] as const)
+    exact(record[field], field);
+  if (record.id <= 0) throw new RangeError(`${record.id} is no resource id`);
+  if (record.root.id.length !== 0 && record.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
+  return encode(resourceType, {
+    ...record,
+    version: record_version,
+    id: exact(record.id, 'id'),
+    kind: number(resourceKinds, record.kind),
+    state: number(resourceStates, record.state),
+    durability: number(durabilities, record.durability),
+    cache: number(cacheModes, record.cache),
+    root: { ...record.root, pack: exact(record.root.pack, 'pack'), offset: exact(record.root.offset, 'offset') },
+  });
+}
+
+/** @throws SkerryError corrupt, or unsupported for a newer version. */
+export function decodeResource(data: Uint8Array): ResourceRecord {
+  const fields = decode(resourceType, data, 'resource');
+  const root = fields.message('root');
+  const record: ResourceRecord = {
+    id: fields.number('id'),
+    kind: fields.choice('kind', resourceKinds),
+    name: fields.text('name'),
+    pool: fields.text('pool'),
+    sizeBytes: fields.number('sizeBytes'),
+    state: fields.choice('state', resourceStates),
+    durability: fields.choice('durability', durabilities),
+    cache: fields.choice('cache', cacheModes),
+    description: fields.text('description'),
+    createdAt: fields.number('createdAt'),
+    parentId: fields.number('parentId'),
+    parentName: fields.text('parentName'),
+    root: {
+      id: root.bytes('id'),
+      levels: root.number('levels'),
+      pack: root.number('pack'),
+      offset: root.number('offset'),
+      storedBytes: root.number('storedBytes'),
+    },
+    appliedSequence: fields.number('appliedSequence'),
+    fence: fields.number('fence'),
+    pendingOf: fields.number('pendingOf'),
+  };
+  if (record.id === 0) throw new SkerryError('corrupt', 'a resource record of the catalog has no id');
+  if (record.root.id.length !== 0 && record.root.id.length !== 32) {
+    throw new SkerryError(
+      'corrupt',
+      `the root id of resource ${record.id} in the catalog has ${record.root.id.length} bytes, not 32`,
+    );
+  }
+  return record;
+}
+
+export function encodePool(record: PoolRecord): Uint8Array {
+  if (record.domainKey.length !== 32) throw new RangeError('a domain key has 32 bytes');
+  if (record.poolUuid.length !== 16) throw new RangeError('a pool uuid has 16 bytes');
+  return encode(poolType, { ...record, version: record_version, createdAt: exact(record.createdAt, 'createdAt') });
+}
+
+/** @throws SkerryError corrupt, or unsupported for a newer version. */
+export function decodePool(data: Uint8Array): PoolRecord {
+  const fields = decode(poolType, data, 'pool');
+  const record: PoolRecord = {
+    name: fields.text('name'),
+    driver: fields.text('driver'),
+    settings: fields.map('settings'),
+    domain: fields.number('domain'),
+    keyId: fields.number('keyId'),
+    domainKey: fields.bytes('domainKey'),
+    poolUuid: fields.bytes('poolUuid'),
+    createdAt: fields.number('createdAt'),
+  };
+  if (record.domainKey.length !== 32)
+    throw new SkerryError(
+      'corrupt',
+      `the domain key of pool ${record.name} in the catalog has ${record.domainKey.length} bytes, not 32`,
+    );
+  if (record.poolUuid.length !== 16)
+    throw new SkerryError(
+      'corrupt',
+      `the uuid of pool ${record.name} in the catalog has ${record.poolUuid.length} bytes, not 16`,
+    );
+  return record;
+}
+
+export function encodeCounter(record: CounterRecord): Uint8Array {
+  return encode(counterType, { version: record_version, next: exact(record.next, 'next') });
+}
+
+/** @throws SkerryError corrupt, or unsupported for a newer version. */
+export function decodeCounter(data: Uint8Array): CounterRecord {
+  return { next: decode(counterType, data, 'counter').number('next') };
+}
+
+function encode(type: protobuf.Type, fields: Record<string, unknown>): Uint8Array {
+  // protobufjs answers with a Buffer over its pool; a plain copy is what LMDB and comparisons may keep.
+  return Uint8Array.from(type.encode(type.fromObject(fields)).finish());
+}
+
+function decode(type: protobuf.Type, data: Uint8Array, what: string): Fields {
+  let fields: Fields;
+  try {
+    fields = new Fields(type.toObject(type.decode(data), { longs: Number, defaults: true, objects: true }), what);
+  } catch (cause) {
+    throw new SkerryError('corrupt', `a ${what} record of the catalog cannot be read`, { cause });
+  }
+  const version = fields.number('version');
+  if (version === 0) throw new SkerryError('corrupt', `a ${what} record of the catalog has no version`);
+  if (version > record_version) {
+    throw new SkerryError(
+      'unsupported',
+      `a ${what} record of the catalog has version ${version}, and this Skerry reads up to ${record_version}: start a newer Skerry`,
+    );
+  }
+  return fields;
+}
+
+/** A decoded message, read field by field with the check that its type promises. */
+class Fields {
+  readonly #values: Readonly<Record<string, unknown>>;
+  readonly #what: string;
+
+  constructor(values: Readonly<Record<string, unknown>>, what: string) {
+    this.#values = values;
+    this.#what = what;
+  }
+
+  number(name: string): number {
+    const value = this.#values[name];
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+    return this.#refuse(name);
+  }
+
+  text(name: string): string {
+    const value = this.#values[name];
+    return typeof value === 'string' ? value : this.#refuse(name);
+  }
+
+  bytes(name: string): Uint8Array {
+    const value = this.#values[name];
+    if (value instanceof Uint8Array) return Uint8Array.from(value);
+    // An absent bytes field has the default of an empty array.
+    return Array.isArray(value) && value.length === 0 ? new Uint8Array(0) : this.#refuse(name);
+  }
+
+  choice<T extends string>(name: string, choices: readonly T[]): T {
+    return choices[this.number(name) - 1] ?? this.#refuse(name);
+  }
+
+  map(name: string): Readonly<Record<string, string>> {
+    const value = this.#values[name];
+    if (typeof value !== 'object' || value === null) return this.#refuse(name);
+    const entries = Object.entries(value);
+    return Object.fromEntries(entries.map(([key, entry]) => [key, typeof entry === 'string' ? entry : this.#refuse(name)]));
+  }
+
+  message(name: string): Fields {
+    const value = this.#values[name];
+    if (typeof value !== 'object' || value === null) return this.#refuse(name);
+    return new Fields(value as Record<string, unknown>, this.#what);
+  }
+
+  #refuse(name: string): never {
+    throw new SkerryError('corrupt', `field ${name} of a ${this.#what} record of the catalog is not what it must be`);
+  }
+}
+
+/** Enumerations count from 1 on the wire, so that an absent field is an error and not the first choice. */
+function number<T extends string>(choices: readonly T[], choice: T): number {
+  const index = choices.indexOf(choice);
+  if (index < 0) throw new RangeError(`${choice} is none of ${choices.join(', ')}`);
+  return index + 1;
+}
+
+function exact(value: number, field: string): number {
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new RangeError(`${field} of a record must be a safe integer of at least 0, not ${value}`);
+  return value;
+}

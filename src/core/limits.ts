@@ -1,0 +1,20 @@
+/** Numbers that more than one layer keeps to. Each name ends with its unit. Limits of one layer live in that layer. */
+
+export const page_bytes = 4096;
+export const block_bytes = 65_536;
+
+/** Largest volume: offsets stay exact as JavaScript numbers, and a whole number of blocks. */
+export const volume_bytes_max = 2 ** 53 - block_bytes;
+export const volume_bytes_min = page_bytes;
+/** The largest size that the NBD protocol and 64-bit file offsets can name. */
+export const size_bytes_max = 2n ** 63n;
+
+export const volume_name_characters_max = 56;
+export const snapshot_name_characters_max = 56;
+export const image_name_characters_max = 128;
+export const pool_name_characters_max = 56;
+export const description_characters_max = 1024;
+
+/** A root chunk, tombstone or any other chunk that JavaScript reads whole. */
+export const small_chunk_bytes_max = 65_536;
+export const chunk_key_characters_max = 512;

@@ -1,0 +1,119 @@
+/**
+ * Tries again what may pass: only codes that say so in the one table, with full jitter (so that many who failed together do
+ * not come back together), within a deadline. All verbs of the contract may be repeated, a put with the same bytes too.
+ */
+import { setTimeout as sleepFor } from 'node:timers/promises';
+
+import { isSkerryError, SkerryError } from '../core/errors.js';
+import type { ChunkStat, Driver } from './driver.js';
+import { intercept, type Operation } from './filter.js';
+
+export interface RetryOptions {
+  readonly attemptsMax: number;
+  /** The first pause is up to this long; each further one up to twice the one before. */
+  readonly pauseMillisecondsFirst: number;
+  readonly pauseMillisecondsMax: number;
+  /** No attempt begins later than this after the first. */
+  readonly deadlineMilliseconds: number;
+  /** In [0, 1). */
+  readonly random?: () => number;
+  /** Ends early, by a rejection, when the signal says so. */
+  readonly sleep?: (milliseconds: number, signal: AbortSignal) => Promise<void>;
+  readonly now?: () => number;
+  readonly onRetry?: (operation: Operation, error: SkerryError, attempt: number) => void;
+}
+
+export const retryDefaults = {
+  attemptsMax: 6,
+  pauseMillisecondsFirst: 50,
+  pauseMillisecondsMax: 5000,
+  deadlineMilliseconds: 30_000,
+} as const satisfies RetryOptions;
+
+/** Keys a listing remembers, so that one begun anew yields none twice. A longer listing passes its failure on. */
+const list_keys_max = 262_144;
+
+export function withRetry(driver: Driver, options: RetryOptions = retryDefaults): Driver {
+  const random = options.random ?? Math.random;
+  const sleep = options.sleep ?? ((milliseconds: number, signal: AbortSignal) => sleepFor(milliseconds, undefined, { signal }));
+  const now = options.now ?? (() => performance.now());
+  const closing = new AbortController();
+  const underWay = new Set<Promise<unknown>>();
+
+  /** Resolves after the pause before attempt + 1, or throws `error` where there is to be none. */
+  const pause = async (operation: Operation, error: unknown, attempt: number, began: number): Promise<void> => {
+    if (!isSkerryError(error) || !error.retry) throw error;
+    if (closing.signal.aborted) throw closedError(error);
+    if (attempt >= options.attemptsMax) throw error;
+    const pauseMax = Math.min(options.pauseMillisecondsMax, options.pauseMillisecondsFirst * 2 ** (attempt - 1));
+    const milliseconds = random() * pauseMax;
+    if (now() - began + milliseconds > options.deadlineMilliseconds) throw error;
+    options.onRetry?.(operation, error, attempt);
+    try {
+      await sleep(milliseconds, closing.signal);
+    } catch {
+      // Only closing ends a pause early.
+    }
+    if (closing.signal.aborted) throw closedError(error);
+  };
+
+  const attempts = async <T>(operation: Operation, run: () => Promise<T>): Promise<T> => {
+    const began = now();
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await run();
+      } catch (error) {
+        await pause(operation, error, attempt, began);
+      }
+    }
+  };
+
+  return intercept(driver, {
+    async call(operation, run) {
+      if (closing.signal.aborted) throw closedError();
+      const calling = attempts(operation, run);
+      underWay.add(calling);
+      try {
+        return await calling;
+      } finally {
+        underWay.delete(calling);
+      }
+    },
+    async *list(operation, start): AsyncGenerator<ChunkStat> {
+      if (closing.signal.aborted) throw closedError();
+      const began = now();
+      const seen = new Set<string>();
+      for (let attempt = 1; ; attempt += 1) {
+        const listing = start()[Symbol.asyncIterator]();
+        try {
+          for (;;) {
+            let next: IteratorResult<ChunkStat>;
+            // What the consumer throws into its loop is not ours to retry: only the pull is guarded.
+            try {
+              next = await listing.next();
+            } catch (error) {
+              if (seen.size >= list_keys_max) throw error;
+              await pause(operation, error, attempt, began);
+              break;
+            }
+            if (next.done === true) return;
+            if (seen.has(next.value.key)) continue;
+            if (seen.size < list_keys_max) seen.add(next.value.key);
+            yield next.value;
+          }
+        } finally {
+          await listing.return?.();
+        }
+      }
+    },
+    async close(run) {
+      closing.abort();
+      await Promise.allSettled(underWay);
+      await run();
+    },
+  });
+}
+
+function closedError(cause?: SkerryError): SkerryError {
+  return new SkerryError('closed', 'the driver is closed', cause === undefined ? {} : { cause });
+}

@@ -1,0 +1,188 @@
+/**
+ * The seam, as the addon exports it (native/addon.cc). Nothing crosses it per I/O. Ids, sizes and sequences are safe
+ * integers; ids of trees are 64 hexadecimal digits, '' for an empty tree.
+ */
+
+export interface EngineOptions {
+  /** Journal segments and the index checkpoint live under it. */
+  readonly directory: string;
+  /** Name of the ring in shared memory: the same at every start of the same data directory. */
+  readonly ringName: string;
+  readonly ringBytes: number;
+  readonly segmentBytes: number;
+  readonly journalBytesMax: number;
+  readonly overlayBytesMax: number;
+  readonly nodeCacheBytesMax: number;
+  readonly nbdBufferBytesMax: number;
+  readonly socketThreads: number;
+  readonly blockingThreads: number;
+  /** Go on past journal corruption, losing what it held, instead of refusing to start. */
+  readonly salvageJournal: boolean;
+}
+
+export interface PoolSpec {
+  readonly name: string;
+  readonly directory: string;
+  readonly domain: number;
+  readonly keyId: number;
+  /** 32 bytes. */
+  readonly domainKey: Uint8Array;
+}
+
+/** A Merkle tree: its id, a location hint, and its height. */
+export interface TreeRootSpec {
+  readonly id: string;
+  readonly levels: number;
+  readonly pack: number;
+  readonly offset: number;
+  readonly storedBytes: number;
+}
+
+export interface ResourceSpec {
+  readonly id: number;
+  readonly kind: 'volume' | 'snapshot' | 'image';
+  readonly sizeBytes: number;
+  readonly writethrough: boolean;
+  /** Last committed root, and the write sequence it holds. */
+  readonly root: TreeRootSpec;
+  readonly appliedSequence: number;
+  readonly fence: number;
+  /** Snapshot whose root is pending: the volume it was taken of. Clone of a pending snapshot: that snapshot. Else 0. */
+  readonly pendingOf: number;
+}
+
+export interface StartReport {
+  readonly epoch: number;
+  readonly records: number;
+  readonly ringRecords: number;
+  readonly ringUsed: boolean;
+  readonly segments: number;
+  readonly packs: number;
+  readonly notes: readonly string[];
+}
+
+/** A root that is durable in the pool's packs and wants its root chunk and catalog transaction. */
+export interface RootCommit {
+  readonly token: number;
+  /** Every resource that takes this root in one transaction: the volume, snapshots resolved by it, clones of these. */
+  readonly takers: readonly { readonly id: number; readonly appliedSequence: number; readonly fence: number }[];
+  readonly root: TreeRootSpec;
+}
+
+export type EngineEvent =
+  | { readonly type: 'connected'; readonly connection: number; readonly listener: string }
+  | { readonly type: 'message'; readonly connection: number; readonly bytes: Uint8Array }
+  | { readonly type: 'closed'; readonly connection: number; readonly why: string }
+  | { readonly type: 'commit'; readonly commit: RootCommit }
+  | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };
+
+export interface HandshakeAnswer {
+  readonly send: Uint8Array;
+  readonly next: 'read' | 'transmit' | 'close';
+  readonly readBytes?: number;
+  /** For 'transmit'. */
+  readonly resource?: number;
+  readonly structuredReplies?: boolean;
+  readonly baseAllocation?: boolean;
+  readonly baseAllocationId?: number;
+}
+
+export interface OperationCounters {
+  readonly operations: number;
+  readonly bytes: number;
+  readonly errors: number;
+  readonly latencySeconds: number;
+  /** Bucket i counts latencies under 2^i microseconds, the last all others. */
+  readonly latencyBuckets: readonly number[];
+}
+
+export interface EngineStats {
+  readonly nbd: Readonly<Record<'read' | 'write' | 'flush' | 'trim' | 'zero' | 'cache' | 'status', OperationCounters>>;
+  readonly connections: number;
+  readonly connectionsTotal: number;
+  readonly nbdBufferBytes: number;
+  readonly journal: {
+    readonly bytes: number;
+    readonly bytesMax: number;
+    readonly ringBytes: number;
+    readonly segments: number;
+    readonly segmentsReady: number;
+    readonly appends: number;
+    readonly batches: number;
+    readonly syncs: number;
+    readonly bytesWritten: number;
+    readonly failed: boolean;
+  };
+  readonly overlayBytes: number;
+  readonly overlayPages: number;
+  readonly nodeCacheBytes: number;
+  readonly packs: {
+    readonly packs: number;
+    readonly storedBytes: number;
+    readonly blocks: number;
+    readonly nodes: number;
+    readonly putBytes: number;
+    readonly putRecords: number;
+    readonly dedupHits: number;
+    readonly dedupBytes: number;
+    readonly indexBytes: number;
+    readonly corruptCells: number;
+    readonly freeBytes: number;
+  };
+  readonly destagedGenerations: number;
+  readonly destagedBytes: number;
+  /** CPU seconds of destage threads, apart from those that serve. */
+  readonly destageCpuSeconds: number;
+}
+
+export interface TransferProgress {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly dataBytes: number;
+  readonly finished: boolean;
+}
+
+/**
+ * Rejections and throws carry `code`: one of 'io' | 'no-space' | 'corrupt' | 'not-found' | 'invalid' | 'read-only' |
+ * 'try-again' | 'closed'.
+ */
+export interface NativeEngine {
+  /** Opens the pool, then the journal; replays it over `resources`; starts threads. A snapshot or clone comes after what it is pending on. */
+  start(pool: PoolSpec, resources: readonly ResourceSpec[]): Promise<StartReport>;
+  listenUnix(path: string): Promise<string>;
+  listenTcp(host: string, port: number): Promise<string>;
+  answer(connection: number, answer: HandshakeAnswer): void;
+  /** A resource of the catalog becomes known (a new volume, an image, a clone of a resolved or pending root). */
+  add(resource: ResourceSpec): void;
+  /**
+   * Freezes the volume here as `snapshot`; resolves once the barrier is durable. The snapshot is readable at once; its
+   * root comes later, in a commit. `sequence` is the last write in it.
+   */
+  snapshot(volume: number, snapshot: number): Promise<{ sequence: number; sizeBytes: number }>;
+  /** Ends the resource's connections and forgets it; resolves once the drop is durable. What depends on it stays readable. */
+  drop(resource: number): Promise<void>;
+  /** Destages all of the volume that is written so far; resolves once its root is committed. 0: every volume. */
+  destage(resource: number): Promise<void>;
+  /** The commit's root chunk and catalog transaction are durable (true) or failed (false: it will be offered again). */
+  committed(token: number, ok: boolean): void;
+  attached(resource: number): number;
+  /** Writes a raw file's content into an empty volume, holes and zeroes skipped. Returns a transfer id. */
+  importFile(resource: number, path: string): number;
+  /** Writes the resource's content to a file (created, sparse), synced. Returns a transfer id. */
+  exportFile(resource: number, path: string): number;
+  /** Resolves at the end of the transfer. */
+  transferDone(transfer: number): Promise<void>;
+  transferProgress(transfer: number): TransferProgress;
+  transferCancel(transfer: number): void;
+  stats(): EngineStats;
+  /** Logical content of a resource: bytes mapped by its root and its overlay (an upper bound where both hold a page). */
+  allocatedBytes(resource: number): Promise<number>;
+  /** Stops accepting, answers what is under way, flushes the journal, joins threads. With `drain`, destages first. */
+  stop(drain: boolean): Promise<void>;
+}
+
+export interface NativeModule {
+  Engine: new (options: EngineOptions, onEvents: (events: EngineEvent[]) => void) => NativeEngine;
+  /** HMAC-SHA-256 block id of data (whole pages) under a 32-byte key, for tests and tools. */
+  blockId(key: Uint8Array, data: Uint8Array): string;
+}

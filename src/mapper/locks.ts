@@ -1,0 +1,44 @@
+/** Mutual exclusion by name, first come first served. Each caller takes all its names at once, which is why no two can wait for each other. */
+
+export class KeyedLocks {
+  /** The last holder in line for each key; a key nobody wants is not in it. */
+  readonly #tails = new Map<string, Promise<void>>();
+
+  /**
+   * Runs `work` while holding every key. Within `work` take no keys of the same kind again: names come before ids
+   * (nameLock, then idLock), and that order is what keeps callers from waiting in a circle.
+   */
+  async run<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
+    const wanted = [...new Set(keys)].sort();
+    let release: () => void = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    // All places in line are taken in one turn, so two callers stand in the same order in every line.
+    const before = wanted.map((key) => this.#tails.get(key));
+    const tails = wanted.map((key) => {
+      const tail = (this.#tails.get(key) ?? Promise.resolve()).then(() => released);
+      this.#tails.set(key, tail);
+      return tail;
+    });
+    try {
+      await Promise.all(before);
+      return await work();
+    } finally {
+      release();
+      wanted.forEach((key, index) => {
+        if (this.#tails.get(key) === tails[index]) this.#tails.delete(key);
+      });
+    }
+  }
+
+  /** Keys that somebody holds or waits for. */
+  get size(): number {
+    return this.#tails.size;
+  }
+}
+
+/** Held by a verb that makes, uses or removes what has this name. */
+export const nameLock = (name: string): string => `name/${name}`;
+/** Held while a resource comes to be or goes, and while a commit of it is recorded. */
+export const idLock = (id: number): string => `resource/${id}`;

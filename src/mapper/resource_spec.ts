@@ -1,0 +1,36 @@
+/** A catalog record as the engine wants to hear of it. */
+import type { ResourceRecord, RootRecord } from '../catalog/records.js';
+import type { ResourceSpec, TreeRootSpec } from '../engine/binding.js';
+
+export function resourceSpec(record: ResourceRecord): ResourceSpec {
+  const { id, kind, sizeBytes, appliedSequence, fence, pendingOf } = record;
+  return {
+    id,
+    kind,
+    sizeBytes,
+    writethrough: record.cache === 'writethrough',
+    root: rootSpec(record.root),
+    appliedSequence,
+    fence,
+    pendingOf,
+  };
+}
+
+export function rootSpec(root: RootRecord): TreeRootSpec {
+  return { id: rootIdText(root), levels: root.levels, pack: root.pack, offset: root.offset, storedBytes: root.storedBytes };
+}
+
+/** 64 hexadecimal digits, '' for an empty tree. */
+export function rootIdText(root: RootRecord): string {
+  return Buffer.from(root.id).toString('hex');
+}
+
+export function rootRecord(root: TreeRootSpec): RootRecord {
+  return {
+    id: Uint8Array.from(Buffer.from(root.id, 'hex')),
+    levels: root.levels,
+    pack: root.pack,
+    offset: root.offset,
+    storedBytes: root.storedBytes,
+  };
+}

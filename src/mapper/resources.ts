@@ -1,0 +1,69 @@
+/**
+ * The verbs on resources, as everything above calls them (admin API, NBD look-up). The implementation is mapper.ts; the
+ * outcome of each is durable when its promise resolves. Failures are SkerryError with a code of src/core/errors.ts.
+ */
+
+export type ResourceKind = 'volume' | 'snapshot' | 'image';
+
+/** One named thing: (root, size) and what is known of it. Sizes in bytes, times in milliseconds since 1970. */
+export interface Resource {
+  /** Never reused. */
+  readonly id: number;
+  readonly kind: ResourceKind;
+  /** `vm1`, `vm1@before-upgrade`, `debian-12.raw`. */
+  readonly name: string;
+  readonly pool: string;
+  readonly sizeBytes: number;
+  /** Its root is not yet in the pool: its content is in the journal, and is served from there. */
+  readonly pending: boolean;
+  readonly durability: 'local' | 'pool';
+  readonly cache: 'writeback' | 'writethrough';
+  readonly description: string;
+  readonly createdAt: number;
+  /** Name of what it was cloned or taken from, if any, as of then. */
+  readonly parent: string | null;
+  /** 64 hexadecimal digits, '' for an empty tree. */
+  readonly rootId: string;
+  readonly appliedSequence: number;
+  readonly attachedConnections: number;
+}
+
+export interface TransferState {
+  readonly id: number;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  /** Bytes that were not holes or zeroes. */
+  readonly dataBytes: number;
+  readonly state: 'running' | 'done' | 'failed' | 'cancelled';
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+export interface Resources {
+  create(request: {
+    readonly name: string;
+    readonly sizeBytes: number;
+    readonly pool?: string;
+    readonly durability?: 'local' | 'pool';
+    readonly cache?: 'writeback' | 'writethrough';
+    readonly description?: string;
+  }): Promise<Resource>;
+  /** `source`: a volume, VOL@SNAP or an image. The new volume has its size. */
+  clone(
+    source: string,
+    name: string,
+    options?: { readonly cache?: 'writeback' | 'writethrough'; readonly description?: string },
+  ): Promise<Resource>;
+  /** `name` is VOL@SNAP. */
+  snapshot(name: string, options?: { readonly description?: string }): Promise<Resource>;
+  get(kind: ResourceKind, name: string): Promise<Resource>;
+  /** For volumes and images by name; for snapshots, of `volume` or of all. Ordered by name. */
+  list(kind: ResourceKind, volume?: string): Promise<readonly Resource[]>;
+  /** A volume that is attached, or that has snapshots: conflict (the message names them). What was cloned from it lives on. */
+  remove(kind: ResourceKind, name: string): Promise<void>;
+  /** Imports a raw file on this host as an image; the name appears when the content is whole. */
+  importImage(path: string, name: string): Promise<TransferState>;
+  /** Exports any resource to a new raw file on this host. An existing file: conflict. */
+  exportResource(source: string, path: string): Promise<TransferState>;
+  transfer(id: number): TransferState;
+  cancelTransfer(id: number): void;
+}

@@ -1,0 +1,18 @@
+/** NBD URIs that any client takes (the grammar is NetworkBlockDevice/nbd doc/uri.md). */
+
+/** @param socketPath absolute path of the socket @param exportName VOL or VOL@SNAP */
+export function unixUri(socketPath: string, exportName: string): string {
+  return `nbd+unix:///${encode(exportName, '@')}?socket=${encode(socketPath, '/')}`;
+}
+
+/** @param address HOST:PORT, with an IPv6 host in brackets */
+export function tcpUri(address: string, exportName: string): string {
+  return `nbd://${address}/${encode(exportName, '@')}`;
+}
+
+// QEMU splits its options at commas and a shell splits words at much more, so only what none of them minds stays plain.
+function encode(text: string, plain: string): string {
+  return encodeURIComponent(text)
+    .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll(encodeURIComponent(plain), plain);
+}

@@ -1,0 +1,45 @@
+/**
+ * What this API shows of the things below, and what it asks of the daemon for the numbers that no verb yields. Wire fields
+ * are named one by one, so that a change below never renames a field above.
+ */
+import type { PoolView, ResourceView, StatusView, TransferView } from '../../api/shapes.js';
+import type { Resource, TransferState } from '../../mapper/resources.js';
+
+export interface PoolsView {
+  /** Ordered by name. */
+  list(): Promise<readonly PoolView[]>;
+  /** @throws SkerryError not-found */
+  get(name: string): Promise<PoolView>;
+}
+
+export type StatusSource = () => Promise<StatusView>;
+
+export function viewResource(resource: Resource): ResourceView {
+  return {
+    id: resource.id,
+    kind: resource.kind,
+    name: resource.name,
+    pool: resource.pool,
+    sizeBytes: resource.sizeBytes,
+    pending: resource.pending,
+    durability: resource.durability,
+    cache: resource.cache,
+    description: resource.description,
+    createdAt: new Date(resource.createdAt).toISOString(),
+    parent: resource.parent,
+    rootId: resource.rootId,
+    appliedSequence: resource.appliedSequence,
+    attachedConnections: resource.attachedConnections,
+  };
+}
+
+export function viewTransfer(transfer: TransferState): TransferView {
+  return {
+    id: transfer.id,
+    state: transfer.state,
+    doneBytes: transfer.doneBytes,
+    totalBytes: transfer.totalBytes,
+    dataBytes: transfer.dataBytes,
+    error: transfer.error === null ? null : { code: transfer.error.code, message: transfer.error.message },
+  };
+}

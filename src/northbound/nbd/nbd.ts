@@ -1,0 +1,158 @@
+/** Connects the engine's handshake events with one state machine each. The transmission phase never comes here. */
+import { isSkerryError } from '../../core/errors.js';
+import type { EngineEvent, NativeEngine } from '../../engine/binding.js';
+import type { Resource, Resources } from '../../mapper/resources.js';
+import { Handshake, type Export, type Listing, type LookUp, type Step } from './handshake.js';
+import { exports_listed_max } from './protocol.js';
+
+export type ConnectionEvent = Extract<EngineEvent, { type: 'connected' | 'message' | 'closed' }>;
+
+export interface NbdOptions {
+  readonly engine: Pick<NativeEngine, 'answer'>;
+  readonly resources: Pick<Resources, 'get' | 'list'>;
+  readonly log: (level: 'info' | 'warn', message: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+interface Connection {
+  readonly handshake: Handshake;
+  readonly listener: string;
+  /** Messages of a connection are handled one at a time, in order. */
+  tail: Promise<void>;
+}
+
+export class NbdHandshakes {
+  readonly #options: NbdOptions;
+  readonly #connections = new Map<number, Connection>();
+  #stopping = false;
+
+  constructor(options: NbdOptions) {
+    this.#options = options;
+  }
+
+  /** Connections that are still in their handshake. */
+  get size(): number {
+    return this.#connections.size;
+  }
+
+  /** New options are answered with SHUTDOWN from here on. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  handle(event: ConnectionEvent): void {
+    switch (event.type) {
+      case 'connected': {
+        const connection = { handshake: new Handshake(), listener: event.listener, tail: Promise.resolve() };
+        this.#connections.set(event.connection, connection);
+        this.#enqueue(event.connection, connection, (handshake) => handshake.start());
+        return;
+      }
+      case 'message': {
+        const connection = this.#connections.get(event.connection);
+        if (connection !== undefined) this.#enqueue(event.connection, connection, (handshake) => handshake.receive(event.bytes));
+        return;
+      }
+      case 'closed':
+        this.#connections.delete(event.connection);
+    }
+  }
+
+  #enqueue(id: number, connection: Connection, begin: (handshake: Handshake) => Step): void {
+    connection.tail = connection.tail
+      .then(() => this.#run(id, connection, begin))
+      .catch((error: unknown) => {
+        // The engine refuses an answer for a connection that closed, or for a resource that was deleted, meanwhile.
+        this.#options.log('warn', 'an NBD handshake failed', {
+          connection: id,
+          error: error instanceof Error ? error.message : String(error),
+        });
+        this.#end(id);
+      });
+  }
+
+  async #run(id: number, connection: Connection, begin: (handshake: Handshake) => Step): Promise<void> {
+    const { handshake } = connection;
+    let step = begin(handshake);
+    while (step.next === 'look-up' || step.next === 'list') {
+      // oxlint-disable-next-line no-await-in-loop -- each answer decides the next step
+      step = step.next === 'look-up' ? handshake.found(await this.#lookUp(step.name)) : handshake.listed(await this.#list());
+    }
+    if (this.#connections.get(id) !== connection) return;
+    const { engine } = this.#options;
+    switch (step.next) {
+      case 'read':
+        engine.answer(id, { send: step.send, next: 'read', readBytes: step.readBytes });
+        return;
+      case 'transmit':
+        engine.answer(id, {
+          send: step.send,
+          next: 'transmit',
+          resource: step.resource,
+          structuredReplies: step.structuredReplies,
+          baseAllocation: step.baseAllocationId !== null,
+          baseAllocationId: step.baseAllocationId ?? 0,
+        });
+        this.#connections.delete(id);
+        return;
+      case 'close':
+        this.#options.log('info', 'an NBD handshake ended', { connection: id, listener: connection.listener, why: step.why });
+        engine.answer(id, { send: step.send, next: 'close' });
+        this.#connections.delete(id);
+    }
+  }
+
+  #end(id: number): void {
+    if (!this.#connections.delete(id)) return;
+    try {
+      this.#options.engine.answer(id, { send: new Uint8Array(0), next: 'close' });
+    } catch {
+      // It was closed already, which is what was wanted.
+    }
+  }
+
+  async #lookUp(name: string): Promise<LookUp> {
+    if (this.#stopping) return { outcome: 'shutdown' };
+    // There is no default export: with more than one volume nobody could say which it is.
+    if (name === '') return { outcome: 'unknown', message: 'name an export: a volume, or VOLUME@SNAPSHOT' };
+    try {
+      return {
+        outcome: 'found',
+        exported: toExport(await this.#options.resources.get(name.includes('@') ? 'snapshot' : 'volume', name)),
+      };
+    } catch (error) {
+      if (isSkerryError(error, 'closed')) return { outcome: 'shutdown' };
+      if (isSkerryError(error)) return { outcome: 'unknown', message: error.message };
+      throw error;
+    }
+  }
+
+  async #list(): Promise<Listing> {
+    if (this.#stopping) return { outcome: 'shutdown', message: '' };
+    try {
+      const volumes = await this.#options.resources.list('volume');
+      const snapshots = volumes.length > exports_listed_max ? [] : await this.#options.resources.list('snapshot');
+      return { outcome: 'listed', exports: [...volumes, ...snapshots].map(toExport) };
+    } catch (error) {
+      if (isSkerryError(error, 'closed')) return { outcome: 'shutdown', message: '' };
+      if (isSkerryError(error)) return { outcome: 'failed', message: error.message };
+      throw error;
+    }
+  }
+}
+
+function toExport(resource: Resource): Export {
+  const { id, name, description, sizeBytes, kind } = resource;
+  return {
+    resource: id,
+    name,
+    description: description === '' ? describe(resource) : description,
+    sizeBytes,
+    readOnly: kind !== 'volume',
+  };
+}
+
+function describe(resource: Resource): string {
+  return resource.parent === null
+    ? `${resource.kind} ${resource.name}`
+    : `${resource.kind} ${resource.name} of ${resource.parent}`;
+}

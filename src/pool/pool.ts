@@ -1,0 +1,250 @@
+/**
+ * A configured, named place for chunks: its driver under its filters, the roots that it keeps of every resource, and how it
+ * fares. Nothing above it knows which driver it talks to.
+ */
+import { SkerryError } from '../core/errors.js';
+import { small_chunk_bytes_max } from '../core/limits.js';
+import { chunkKey, type ChunkKey, type Driver, type DriverTraits } from '../driver/driver.js';
+import { waiting_calls_max, withLimit } from '../driver/limit.js';
+import { openDriver, type DriverRegistry } from '../driver/registry.js';
+import { retryDefaults, withRetry, type RetryOptions } from '../driver/retry.js';
+import { withTrace, type TraceEvent } from '../driver/trace.js';
+import { PoolHealth, type HealthReport } from './health.js';
+import {
+  decodeRootChunk,
+  decodeTombstone,
+  encodeRootChunk,
+  encodeTombstone,
+  parseRootChunkKey,
+  rootChunkKey,
+  rootChunksPrefix,
+  tombstoneKey,
+  type RootChunk,
+  type Tombstone,
+} from './root_chunk.js';
+
+/** Superseded root chunks of a resource are removed but for this many: one whose put is not known elsewhere yet, and one before. */
+export const root_chunks_kept = 3;
+
+/** What a pool is made of; a PoolRecord of the catalog is one. */
+export interface PoolConfiguration {
+  readonly name: string;
+  readonly driver: string;
+  readonly settings: Readonly<Record<string, string>>;
+  /** 16 bytes. */
+  readonly poolUuid: Uint8Array;
+}
+
+export interface PoolOptions {
+  readonly registry: DriverRegistry;
+  readonly retry?: RetryOptions;
+  /** Told of every call to the backend, once it has ended for good. */
+  readonly onCall?: (event: TraceEvent) => void;
+  /** Told of each failure that is tried again. */
+  readonly onRetry?: (message: string) => void;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/** A root to be kept; what the pool knows itself is left out. */
+export type RootToPut = Omit<RootChunk, 'poolUuid' | 'number' | 'writtenAt'>;
+export type TombstoneToPut = Omit<Tombstone, 'poolUuid' | 'deletedAt'>;
+
+/** @throws SkerryError invalid for a driver or settings that there are not, else what the driver's open throws. */
+export async function openPool(configuration: PoolConfiguration, options: PoolOptions): Promise<Pool> {
+  const driver = await openDriver(options.registry, configuration.driver, configuration.settings);
+  return new Pool(configuration, driver, options);
+}
+
+export class Pool {
+  readonly name: string;
+  readonly poolUuid: Uint8Array;
+  readonly #driver: Driver;
+  readonly #health = new PoolHealth();
+  readonly #now: () => number;
+  readonly #rootChains = new Map<number, RootChain>();
+
+  /** Takes the driver over: close() closes it. */
+  constructor(configuration: PoolConfiguration, driver: Driver, options: Omit<PoolOptions, 'registry'> = {}) {
+    this.name = configuration.name;
+    this.poolUuid = configuration.poolUuid;
+    this.#now = options.now ?? Date.now;
+    const retry: RetryOptions = {
+      ...(options.retry ?? retryDefaults),
+      onRetry: (operation, error, attempt) => {
+        options.onRetry?.(
+          `pool ${this.name}: ${operation.verb} of ${operation.key} failed (attempt ${attempt}), trying again: ${error.message}`,
+        );
+      },
+    };
+    // A pause between two attempts holds no place among those in flight, so retry is around limit.
+    const limited = withLimit(driver, { inFlightMax: driver.traits.inFlightMax, waitingMax: waiting_calls_max });
+    this.#driver = withTrace(withRetry(limited, retry), (event) => {
+      this.#health.observe(event, this.#now());
+      options.onCall?.(event);
+    });
+  }
+
+  get traits(): DriverTraits {
+    return this.#driver.traits;
+  }
+
+  /** The driver under its filters, for those who carry chunks of their own. */
+  get chunks(): Driver {
+    return this.#driver;
+  }
+
+  /**
+   * Keeps the root durably: once this resolves, the pool alone tells of it. Calls for one resource take effect in order.
+   * A call that rejects may have been kept or not; the next one supersedes it either way.
+   * @throws SkerryError of the driver
+   */
+  async putRoot(root: RootToPut): Promise<ChunkKey> {
+    return this.#chainOf(root.id).run(async (chain) => {
+      chain.keys ??= await this.#rootKeys(root.id);
+      const number = Math.max(chain.numberMax, ...chain.keys.map((known) => known.number)) + 1;
+      const key = rootChunkKey(root.id, root.fence, number);
+      const data = encodeRootChunk({ ...root, poolUuid: this.poolUuid, number, writtenAt: this.#now() });
+      // Taken even where the put fails: it may have arrived, and other bytes must not go under its key.
+      chain.numberMax = number;
+      await this.#driver.put(key, data);
+      chain.keys.push({ key, fence: root.fence, number });
+      chain.keys.sort(byAge);
+      await this.#removeSuperseded(chain);
+      return key;
+    });
+  }
+
+  /** Root chunks of the resource that can be read, the newest first; those that cannot are in `damaged`. */
+  async readRoots(id: number): Promise<{ readonly roots: readonly RootChunk[]; readonly damaged: readonly string[] }> {
+    const roots: RootChunk[] = [];
+    const damaged: string[] = [];
+    for (const { key } of (await this.#rootKeys(id)).reverse()) {
+      const data = await this.#readSmall(key);
+      if (data === null) continue;
+      try {
+        const root = decodeRootChunk(data);
+        if (root.id === id && Buffer.compare(root.poolUuid, this.poolUuid) === 0) roots.push(root);
+        else damaged.push(`${key}: it is of another resource or pool`);
+      } catch (error) {
+        damaged.push(`${key}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    return { roots, damaged };
+  }
+
+  /**
+   * Marks the resource as gone, durably, then lets its root chunks go. Idempotent.
+   * @throws SkerryError of the driver
+   */
+  async putTombstone(tombstone: TombstoneToPut): Promise<ChunkKey> {
+    const key = tombstoneKey(tombstone.id);
+    return this.#chainOf(tombstone.id).run(async (chain) => {
+      // The time in it differs from call to call, so one that is there stays.
+      if ((await this.#driver.stat(key)) === null) {
+        await this.#driver.put(key, encodeTombstone({ ...tombstone, poolUuid: this.poolUuid, deletedAt: this.#now() }));
+      }
+      for (const root of await this.#rootKeys(tombstone.id)) await this.#driver.remove(root.key).catch(ignoreForNow);
+      chain.keys = [];
+      this.#rootChains.delete(tombstone.id);
+      return key;
+    });
+  }
+
+  /** null where the resource has none. @throws SkerryError corrupt where it cannot be read */
+  async readTombstone(id: number): Promise<Tombstone | null> {
+    const data = await this.#readSmall(tombstoneKey(id));
+    return data === null ? null : decodeTombstone(data);
+  }
+
+  /** How the backend has answered of late; asks it nothing. */
+  health(): HealthReport {
+    return this.#health.report();
+  }
+
+  /** Asks the backend for a chunk that is not there. @throws SkerryError where it does not answer */
+  async check(): Promise<HealthReport> {
+    await this.#driver.stat(chunkKey('health/probe'));
+    return this.#health.report();
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#rootChains.values()].map((chain) => chain.idle()));
+    await this.#driver.close();
+  }
+
+  /** Oldest first. */
+  async #rootKeys(id: number): Promise<RootKey[]> {
+    const found: RootKey[] = [];
+    for await (const { key } of this.#driver.list(rootChunksPrefix(id))) {
+      const parsed = parseRootChunkKey(key);
+      if (parsed !== null) found.push({ key, fence: parsed.fence, number: parsed.number });
+    }
+    return found.sort(byAge);
+  }
+
+  /** A superseded chunk that cannot be removed now is tried again after the next put. */
+  async #removeSuperseded(chain: RootChain): Promise<void> {
+    const keys = chain.keys ?? [];
+    while (keys.length > root_chunks_kept) {
+      const [oldest] = keys;
+      if (oldest === undefined) return;
+      try {
+        await this.#driver.remove(oldest.key);
+      } catch {
+        return;
+      }
+      keys.shift();
+    }
+  }
+
+  async #readSmall(key: ChunkKey): Promise<Uint8Array | null> {
+    const buffer = new Uint8Array(small_chunk_bytes_max + 1);
+    const bytes = await this.#driver.get(key, 0, buffer);
+    if (bytes === null) return null;
+    if (bytes > small_chunk_bytes_max)
+      throw new SkerryError('corrupt', `chunk ${key} of pool ${this.name} is larger than it can be`);
+    return buffer.slice(0, bytes);
+  }
+
+  #chainOf(id: number): RootChain {
+    let chain = this.#rootChains.get(id);
+    if (chain === undefined) {
+      chain = new RootChain();
+      this.#rootChains.set(id, chain);
+    }
+    return chain;
+  }
+}
+
+interface RootKey {
+  readonly key: ChunkKey;
+  readonly fence: number;
+  readonly number: number;
+}
+
+/** The root chunks of one resource, written one after the other. */
+class RootChain {
+  /** null until they were listed. */
+  keys: RootKey[] | null = null;
+  numberMax = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  run<T>(work: (chain: RootChain) => Promise<T>): Promise<T> {
+    const running = this.#last.then(() => work(this));
+    this.#last = running.catch(ignoreForNow);
+    return running;
+  }
+
+  async idle(): Promise<void> {
+    await this.#last;
+  }
+}
+
+function byAge(a: RootKey, b: RootKey): number {
+  return a.fence - b.fence || a.number - b.number;
+}
+
+function ignoreForNow(): void {
+  // What is left behind here is found again by the next listing.
+}

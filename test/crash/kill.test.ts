@@ -1,0 +1,84 @@
+/** The daemon is killed at random moments under stamped writes; the client stays alive and knows what it was promised. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { packageRoot } from '../harness/command.ts';
+import { DaemonProcess } from '../harness/daemon_process.ts';
+
+const sizeBytes = 24 * 1024 * 1024;
+
+class Stamper {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+  readonly #reader: Interface;
+
+  constructor(uri: string, seed: number) {
+    this.#child = spawn('/usr/bin/python3', [
+      join(packageRoot, 'test', 'harness', 'stamper.py'),
+      uri,
+      String(sizeBytes),
+      String(seed),
+    ]);
+    this.#child.stderr.pipe(process.stderr);
+    this.#reader = createInterface({ input: this.#child.stdout });
+    this.#lines = this.#reader[Symbol.asyncIterator]();
+  }
+
+  async ask(word: 'run' | 'check' | 'check-flushed'): Promise<string> {
+    this.#child.stdin.write(`${word}\n`);
+    const line = await this.#lines.next();
+    return line.done === true ? 'BAD the client died' : line.value;
+  }
+
+  close(): void {
+    this.#reader.close();
+    this.#child.kill('SIGKILL');
+  }
+}
+
+/** A small generator, so that a failing run can be repeated. */
+function dice(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+let daemon: DaemonProcess | null = null;
+let stamper: Stamper | null = null;
+
+afterEach(async () => {
+  stamper?.close();
+  await daemon?.destroy();
+  daemon = null;
+  stamper = null;
+});
+
+async function torture(rounds: number, power: boolean): Promise<void> {
+  // A small journal, so that segments are recycled and roots are committed while the writes go on.
+  daemon = new DaemonProcess({ arguments: ['--journal-bytes', '128M', '--segment-bytes', '4M', '--overlay-bytes', '4M'] });
+  await daemon.start();
+  await daemon.ok('volume', 'create', 'stamped', '--size', String(sizeBytes));
+  const seed = 20261121;
+  stamper = new Stamper(await daemon.uri('stamped'), seed);
+  const random = dice(seed);
+  for (let round = 0; round < rounds; ++round) {
+    const running = stamper.ask('run');
+    await sleep(50 + random() * 400);
+    if (round % 5 === 2) await daemon.ok('snapshot', 'create', `stamped@s${round}`);
+    await daemon.kill();
+    expect(await running).toMatch(/^broken/);
+    if (power) await daemon.wipeRing();
+    await daemon.start();
+    expect(`round ${round}: ${await stamper.ask(power ? 'check-flushed' : 'check')}`).toBe(`round ${round}: ok`);
+  }
+}
+
+describe('kill -9 at random moments', () => {
+  it('loses no acknowledged write in 50 rounds', () => torture(50, false));
+  it('with the ring wiped as a power loss would, loses no flushed write in 15 rounds', () => torture(15, true));
+});

@@ -1,0 +1,54 @@
+/** Programs run by tests: what they printed and how they ended. */
+import { spawn } from 'node:child_process';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const packageRoot = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly input?: string;
+  readonly timeoutSeconds?: number;
+}
+
+/** Runs to the end; a signal counts as code 128. */
+export async function run(command: string, words: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  return new Promise((resolveOutcome, reject) => {
+    const child = spawn(command, words, {
+      cwd: options.cwd ?? packageRoot,
+      env: { ...process.env, ...options.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...(options.timeoutSeconds === undefined ? {} : { timeout: options.timeoutSeconds * 1000, killSignal: 'SIGKILL' as const }),
+    });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(options.input ?? '');
+    child.once('error', reject);
+    child.once('close', (code) => resolveOutcome({ code: code ?? 128, stdout, stderr }));
+  });
+}
+
+/** Runs to the end, which must be good. */
+export async function must(command: string, words: readonly string[], options: RunOptions = {}): Promise<string> {
+  const outcome = await run(command, words, options);
+  if (outcome.code !== 0) {
+    throw new Error(
+      `${command} ${words.join(' ')} ended with ${outcome.code}\n${outcome.stdout.slice(-4000)}\n${outcome.stderr.slice(-4000)}`,
+    );
+  }
+  return outcome.stdout;
+}

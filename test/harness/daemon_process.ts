@@ -1,0 +1,120 @@
+/** A real daemon in a process of its own, on a data directory that outlives it: started, killed and started again. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { type Outcome, packageRoot, run } from './command.ts';
+
+export const cliPath = join(packageRoot, 'dist', 'src', 'cli', 'main.js');
+
+export interface ReadyLine {
+  readonly ready: true;
+  readonly listeners: Readonly<Record<string, string>>;
+}
+
+export class DaemonProcess {
+  readonly directory: string;
+  readonly #arguments: readonly string[];
+  #child: ChildProcess | null = null;
+  #log = '';
+  ready: ReadyLine | null = null;
+
+  /** `directory`: an existing data directory to go on with; else a fresh one. */
+  constructor(options: { readonly arguments?: readonly string[]; readonly directory?: string } = {}) {
+    this.directory = options.directory ?? mkdtempSync(join(tmpdir(), 'skerry-'));
+    this.#arguments = options.arguments ?? [];
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error('the daemon does not run');
+    return pid;
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Resolves when it serves; rejects with its log when it ends before. Returns the seconds that took. */
+  async start(extra: readonly string[] = []): Promise<number> {
+    const began = performance.now();
+    const child = spawn(
+      process.execPath,
+      [cliPath, 'serve', '--data', this.directory, '--http-port', '0', ...this.#arguments, ...extra],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    this.#child = child;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#log += text;
+    });
+    const ended = new Promise<never>((_, reject) => {
+      child.once('exit', (code, signal) =>
+        reject(new Error(`the daemon ended (${code ?? signal}) before it served:\n${this.#log}`)),
+      );
+    });
+    const first = new Promise<string>((resolve) => {
+      createInterface({ input: child.stdout }).once('line', resolve);
+    });
+    const line = await Promise.race([first, ended]);
+    ended.catch(() => undefined);
+    this.ready = JSON.parse(line) as ReadyLine;
+    return (performance.now() - began) / 1000;
+  }
+
+  /** SIGKILL, as a crash of the process; resolves when it is gone. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const gone = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+    child.kill(signal);
+    return gone;
+  }
+
+  /** What a power cut does to the ring: it is not there afterwards. Call between kill and start. */
+  async wipeRing(): Promise<void> {
+    for (const name of await this.ringNames()) rmSync(join('/dev/shm', name), { force: true });
+  }
+
+  async ringNames(): Promise<string[]> {
+    const uuid = readFileSync(join(this.directory, 'id'), 'utf8').trim();
+    return [`skerry-${uuid}`];
+  }
+
+  /** Runs the command against this daemon. */
+  async cli(...words: readonly string[]): Promise<Outcome> {
+    return run(process.execPath, [cliPath, '--data', this.directory, ...words]);
+  }
+
+  /** The same, which must succeed; the parsed JSON. */
+  async json<T>(...words: readonly string[]): Promise<T> {
+    const outcome = await this.cli(...words, '--json');
+    if (outcome.code !== 0)
+      throw new Error(`skerry ${words.join(' ')} ended with ${outcome.code}: ${outcome.stderr}${this.#log.slice(-2000)}`);
+    return JSON.parse(outcome.stdout) as T;
+  }
+
+  /** The same, which must succeed; what it printed. */
+  async ok(...words: readonly string[]): Promise<string> {
+    const outcome = await this.cli(...words);
+    if (outcome.code !== 0)
+      throw new Error(`skerry ${words.join(' ')} ended with ${outcome.code}: ${outcome.stderr}${this.#log.slice(-2000)}`);
+    return outcome.stdout.trim();
+  }
+
+  async uri(name: string): Promise<string> {
+    return this.ok('volume', 'uri', name);
+  }
+
+  /** Kills the daemon if it still runs and removes all it left. */
+  async destroy(): Promise<void> {
+    await this.kill();
+    try {
+      await this.wipeRing();
+    } catch {
+      // A daemon that never served has no ring.
+    }
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}

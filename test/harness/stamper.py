@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Writes stamped blocks over NBD until the server dies, and knows afterwards what must be there.
+
+stamper.py URI SIZE SEED ROUNDS, driven over standard input and output, a line each way:
+  run      -> writes until the connection breaks; prints "broken ACKED FLUSHED"
+  check    -> reconnects; every block must hold a stamp at least as new as its last acknowledged one
+  check-flushed -> the same for the last flushed one (after a power loss); prints "ok" or "BAD ..."
+A stamp fills its block: (slot, generation) repeated, so a torn or misplaced block shows.
+"""
+import random
+import struct
+import sys
+import nbd
+
+CONNECTIONS = 4
+DEPTH = 8
+
+
+def stamp(slot, generation, length):
+    return struct.pack("<QQ", slot, generation) * (length // 16)
+
+
+class Stamper:
+    def __init__(self, uri, size, seed):
+        self.uri, self.random = uri, random.Random(seed)
+        # Slots of different sizes: sub-page, page, and whole blocks that bypass the journal's payload.
+        self.slots, at = [], 0
+        lengths = [512, 4096, 4096, 12288, 65536, 131072]
+        while True:
+            length = lengths[len(self.slots) % len(lengths)]
+            if length >= 65536:
+                at = (at + 65535) // 65536 * 65536
+            if at + length > size:
+                break
+            self.slots.append((at, length))
+            at += length
+        self.sent = [0] * len(self.slots)
+        self.acked = [0] * len(self.slots)
+        self.flushed = [0] * len(self.slots)
+
+    def connect(self):
+        handle = nbd.NBD()
+        handle.connect_uri(self.uri)
+        return handle
+
+    def run(self):
+        handles = [self.connect() for _ in range(CONNECTIONS)]
+        acked = flushed = 0
+        busy = set()
+        broken = False
+        buffers = {}
+        while not broken:
+            for handle in handles:
+                try:
+                    while handle.aio_in_flight() < DEPTH:
+                        slot = self.random.randrange(len(self.slots))
+                        if slot in busy:
+                            continue
+                        self.sent[slot] += 1
+                        offset, length = self.slots[slot]
+                        data = nbd.Buffer.from_bytearray(bytearray(stamp(slot, self.sent[slot], length)))
+                        busy.add(slot)
+                        cookie = handle.aio_pwrite(data, offset)
+                        buffers[(id(handle), cookie)] = (slot, self.sent[slot], data)
+                    handle.poll(0)
+                    while True:
+                        cookie = handle.aio_peek_command_completed()
+                        if not cookie or cookie < 0:
+                            break
+                        handle.aio_command_completed(cookie)
+                        slot, generation, _ = buffers.pop((id(handle), cookie))
+                        self.acked[slot] = generation
+                        busy.discard(slot)
+                        acked += 1
+                    if self.random.randrange(400) == 0:
+                        covered = list(self.acked)
+                        self.settle(handle, buffers, busy)
+                        handle.flush()
+                        self.flushed = [max(a, b) for a, b in zip(self.flushed, covered)]
+                        flushed += 1
+                except nbd.Error:
+                    broken = True
+                    break
+        return acked, flushed
+
+    def settle(self, handle, buffers, busy):
+        """Collects this connection's completions: a synchronous flush must not swallow them."""
+        while handle.aio_in_flight() > 0:
+            handle.poll(-1)
+            while True:
+                cookie = handle.aio_peek_command_completed()
+                if not cookie or cookie < 0:
+                    break
+                handle.aio_command_completed(cookie)
+                slot, generation, _ = buffers.pop((id(handle), cookie))
+                self.acked[slot] = generation
+                busy.discard(slot)
+
+    def check(self, promised):
+        handle = self.connect()
+        for slot, (offset, length) in enumerate(self.slots):
+            data = bytes(handle.pread(length, offset))
+            generation = 0
+            if data != bytes(length):
+                owner, generation = struct.unpack("<QQ", data[:16])
+                if owner != slot:
+                    return "BAD slot %d at %d holds slot %d" % (slot, offset, owner)
+                if data != stamp(slot, generation, length):
+                    # Pages of a write in flight may be there by part; of a finished one, never.
+                    bad = self.mixed(slot, data, length, promised[slot])
+                    if bad:
+                        return bad
+                    generation = max(promised[slot], generation)
+            if generation < promised[slot] or generation > self.sent[slot]:
+                return "BAD slot %d at %d holds generation %d, promised %d, sent %d" % (slot, offset, generation, promised[slot], self.sent[slot])
+            # What is there now is where the next round begins.
+            self.acked[slot] = max(generation, promised[slot]) if data == stamp(slot, generation, length) or generation == 0 else promised[slot]
+        self.flushed = list(self.acked)
+        handle.shutdown()
+        return "ok"
+
+    def mixed(self, slot, data, length, promised):
+        for at in range(0, length, 512):
+            owner, generation = struct.unpack("<QQ", data[at:at + 16])
+            piece = data[at:at + min(512, length - at)]
+            if piece == bytes(len(piece)):
+                owner, generation = slot, 0
+            elif piece != struct.pack("<QQ", owner, generation) * (len(piece) // 16):
+                return "BAD slot %d is torn inside a sector" % slot
+            if owner != slot or generation < promised or generation > self.sent[slot]:
+                return "BAD slot %d piece %d holds slot %d generation %d, promised %d" % (slot, at, owner, generation, promised)
+        return ""
+
+
+def main():
+    stamper = Stamper(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    for line in sys.stdin:
+        word = line.strip()
+        if word == "run":
+            print("broken %d %d" % stamper.run(), flush=True)
+        elif word == "check":
+            print(stamper.check(stamper.acked), flush=True)
+        elif word == "check-flushed":
+            print(stamper.check(stamper.flushed), flush=True)
+        else:
+            break
+
+
+main()
