@@ -11,7 +11,7 @@
       "cflags!": ["-fno-exceptions", "-O3"],
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20", "-O3"],
       "cflags_cc": ["-std=c++20", "-Wall", "-Wextra", "-Werror", "-O2", "-g", "-pthread", "-fvisibility=hidden"],
-      "ldflags": ["-pthread"],
+      "ldflags": ["-pthread", "-Wl,-z,now"],
       "conditions": [
         ["OS=='linux'", {"libraries": ["-lrt"]}]
       ]

@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { must, runInstalled } from './commands.mjs';
+import { must, run, runInstalled } from './commands.mjs';
 import { nativeFiles } from './native_sources.mjs';
-import { build, nodeDirectory, root } from './paths.mjs';
+import { build, node, nodeDirectory, root } from './paths.mjs';
 
 const addon = join(build, 'Release', 'skerry.node');
 const stampPath = join(build, 'Release', '.skerry_sources');
@@ -26,6 +26,8 @@ export async function buildAddon() {
   const env = { npm_config_nodedir: nodedir, npm_package_config_node_gyp_nodedir: nodedir };
   const args = ['configure', 'build', '--release', '-j', '2', `--nodedir=${nodedir}`, '--loglevel=error'];
   await must('building the engine', runInstalled('node-gyp', args, { env, quiet: true }));
+  // A symbol that no source defines shows only when the addon is loaded.
+  await must('loading the engine', run(node, ['--eval', `require(${JSON.stringify(addon)})`], { quiet: true }));
   mkdirSync(join(build, 'Release'), { recursive: true });
   writeFileSync(stampPath, wanted);
 }

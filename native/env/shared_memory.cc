@@ -101,8 +101,8 @@ Result<std::unique_ptr<SharedMemory>> MapPosixShared(const std::string& name, si
   }
   // One that was found is reserved too: a reservation keeps what is there and fills what somebody punched out.
   Status status = Reserve(descriptor, path, *wanted);
-  Result<std::unique_ptr<RingMapping>> mapping =
-      status.ok() ? RingMapping::Map(descriptor.get(), path, header_bytes, ring_bytes) : Result<std::unique_ptr<RingMapping>>(status);
+  Result<std::unique_ptr<RingMapping>> mapping(status);
+  if (status.ok()) mapping = RingMapping::Map(descriptor.get(), path, header_bytes, ring_bytes);
   if (!mapping.ok()) {
     if (created) ::unlink(path.c_str());
     return mapping.status();

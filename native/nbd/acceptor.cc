@@ -111,7 +111,7 @@ Result<Listener> ListenOnTcp(const std::string& host, uint16_t port) {
 void Acceptor::Add(int poll, Listener listener) {
   poll_ = poll;
   epoll_event event{};
-  event.events = paused() ? 0 : EPOLLIN;
+  event.events = paused() ? 0u : uint32_t{EPOLLIN};
   event.data.u64 = kTag | listeners_.size();
   ::epoll_ctl(poll_, EPOLL_CTL_ADD, listener.socket.get(), &event);
   listeners_.push_back(std::move(listener));
@@ -157,7 +157,7 @@ void Acceptor::OnTick(uint64_t now) {
 void Acceptor::Listen(bool wanted) {
   for (size_t i = 0; i < listeners_.size(); ++i) {
     epoll_event event{};
-    event.events = wanted ? EPOLLIN : 0;
+    event.events = wanted ? uint32_t{EPOLLIN} : 0u;
     event.data.u64 = kTag | i;
     ::epoll_ctl(poll_, EPOLL_CTL_MOD, listeners_[i].socket.get(), &event);
   }

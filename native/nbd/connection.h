@@ -91,17 +91,18 @@ class Connection {
   /** False where nothing more is to be had now. */
   bool Receive();
   bool ReceiveInto(uint8_t* at, size_t bytes, size_t* received);
+  /** False (and held) where one must be waited for. */
   bool TakeReceiveBuffer();
-  void RestReceiveBuffer();
+  void RestBuffers();
   void Flush();
   void SetHold(Hold hold);
   void Drain(std::string why);
   /** A buffer of the data budget; empty (and held) where one must be waited for. */
   Buffer TakeBuffer(size_t bytes);
-  bool Busy() const;
 
   // dispatch.cc
-  void DispatchReceived();
+  /** False where something other than missing bytes stopped it. */
+  bool DispatchReceived();
   bool BeginPayload();
   /** 0, or the error that the request deserves whatever the volume says. */
   uint32_t Check(const Request& request) const;
@@ -109,13 +110,13 @@ class Connection {
   bool Dispatch();
   bool DispatchRead(const Request& request);
   bool DispatchChange(const Request& request);
-  void Submit(std::unique_ptr<ReadJob> job);
   void FinishJob(ReadJob& job);
   void AnswerError(uint64_t cookie, uint32_t error);
   void AnswerDone(uint64_t cookie);
   void AwaitDurable(const Request& request, Lsn target);
   void Count(uint16_t type, uint64_t bytes, uint32_t error);
   void EndBatch();
+  void CountBatch();
 
   Reactor& reactor_;
   const ConnectionId id_;
@@ -124,7 +125,8 @@ class Connection {
   std::string why_;
   bool readable_ = true;
   bool half_closed_ = false;
-  bool writable_armed_ = false;
+  bool writable_armed_ = false;  // polled for
+  bool send_blocked_ = false;
   bool again_ = false;
   bool draining_ = false;
   bool stopping_ = false;
@@ -163,6 +165,7 @@ class Connection {
   uint64_t batch_nanos_ = 0;     // when the bytes being dispatched were received
   unsigned batch_requests_ = 0;
   std::array<Tally, kOperations> tally_{};
+  bool counted_ = false;         // tally_ holds something
   std::shared_ptr<Mailbox> mailbox_;
 };
 

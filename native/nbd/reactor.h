@@ -81,7 +81,7 @@ class Reactor {
   std::vector<Connection*> turns_, turning_;
   std::vector<Message> messages_;
   uint64_t next_connection_ = 1;
-  uint64_t now_ = 0, next_tick_ = 0, stop_deadline_ = 0;
+  uint64_t now_ = 0, last_tick_ = 0, stop_deadline_ = 0;
   int parked_ = 0;
   bool stopping_ = false;
   std::thread thread_;

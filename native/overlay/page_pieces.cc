@@ -1,9 +1,36 @@
 #include "page_pieces.h"
 
 #include <algorithm>
-#include <bitset>
+#include <array>
 
 namespace skerry {
+
+namespace {
+
+/** The bytes of a page that something newer covers, 64 to a word: a guest may write thousands of pieces to one page. */
+class Coverage {
+ public:
+  /** Covers [from, to); true where some of it was not covered yet. */
+  bool Cover(uint32_t from, uint32_t to) {
+    bool fresh = false;
+    for (uint32_t word = from / 64; word * 64 < to; ++word) {
+      const uint32_t low = from > word * 64 ? from - word * 64 : 0;
+      const uint32_t high = std::min(to - word * 64, 64u);
+      const uint64_t bits = (high == 64 ? ~0ull : (1ull << high) - 1) & (~0ull << low);
+      fresh |= (bits & ~words_[word]) != 0;
+      words_[word] |= bits;
+    }
+    return fresh;
+  }
+  bool Full() const {
+    return std::all_of(words_.begin(), words_.end(), [](uint64_t word) { return word == ~0ull; });
+  }
+
+ private:
+  std::array<uint64_t, kPageBytes / 64> words_{};
+};
+
+}  // namespace
 
 void PagePieces::Add(const PagePiece& piece) {
   const uint32_t end = uint32_t{piece.offset} + piece.length;
@@ -19,19 +46,14 @@ void PagePieces::Add(const PagePiece& piece) {
 
 void PagePieces::Prune() {
   // From the newest back: a piece under the union of newer ones goes, and so does a base under them all.
-  std::bitset<kPageBytes> covered;
+  Coverage coverage;
   std::vector<PagePiece> kept;
   for (auto piece = pieces.rbegin(); piece != pieces.rend(); ++piece) {
-    bool shows = false;
-    for (uint32_t byte = piece->offset; byte < uint32_t{piece->offset} + piece->length; ++byte) {
-      shows |= !covered[byte];
-      covered[byte] = true;
-    }
-    if (shows) kept.push_back(*piece);
+    if (coverage.Cover(piece->offset, uint32_t{piece->offset} + piece->length)) kept.push_back(*piece);
   }
   std::reverse(kept.begin(), kept.end());
   pieces = std::move(kept);
-  if (covered.all()) base = {Place::Zero(), 0};
+  if (coverage.Full()) base = {Place::Zero(), 0};
   prune_at = std::max<uint32_t>(16, static_cast<uint32_t>(pieces.size()) * 2);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Pages written in parts: a base and the pieces over it, oldest first. Every piece kept has a byte that shows or may
-// show, so a page never holds more than 4096 of them.
+// Pages written in parts: a base and the pieces over it, oldest first. Pieces that newer ones hide are
+// looked for whenever their number has doubled, so a page holds at most two for each of its bytes.
 #include <cstdint>
 #include <vector>
 

@@ -42,7 +42,7 @@ Result<std::unique_ptr<File>> SimEnv::Open(const std::string& given, OpenOptions
     if (!options.create) return Refuse(Code::kNotFound, "open", path, "there is no such file");
     if (!names.IsDirectory(SimNames::ParentOf(path))) return Refuse(Code::kNotFound, "create", path, "there is no such directory");
     const Admission admission = machine_->Admit(process, "create", path);
-    if (admission == Admission::kDead || (admission == Admission::kDying && machine_->dice.Chance(1, 2))) return SimMachine::Crashed();
+    if (!machine_->TakesEffect(admission)) return SimMachine::Crashed();
     inode = std::make_shared<SimInode>(machine_->space);
     names.Create(path, inode);
     if (admission == Admission::kDying) return SimMachine::Crashed();
@@ -56,10 +56,12 @@ Status SimEnv::Rename(const std::string& given_from, const std::string& given_to
   const std::string from = SimNames::Clean(given_from), to = SimNames::Clean(given_to);
   SimNames& names = machine_->names;
   if (names.Find(from) == nullptr) return Refuse(Code::kNotFound, "rename", from, "there is no such file");
-  if (!names.IsDirectory(SimNames::ParentOf(to))) return Refuse(Code::kNotFound, "rename " + from + " to", to, "there is no such directory");
+  if (!names.IsDirectory(SimNames::ParentOf(to))) {
+    return Refuse(Code::kNotFound, "rename " + from + " to", to, "there is no such directory");
+  }
   if (names.IsDirectory(to)) return Refuse(Code::kInvalid, "rename " + from + " to", to, "it is a directory");
   const Admission admission = machine_->Admit(process, "rename", from);
-  if (admission == Admission::kDead || (admission == Admission::kDying && machine_->dice.Chance(1, 2))) return SimMachine::Crashed();
+  if (!machine_->TakesEffect(admission)) return SimMachine::Crashed();
   names.Rename(from, to);
   return admission == Admission::kDying ? SimMachine::Crashed() : Status();
 }
@@ -71,7 +73,7 @@ Status SimEnv::Remove(const std::string& given) {
   if (machine_->names.IsDirectory(path)) return Refuse(Code::kInvalid, "remove", path, "it is a directory");
   if (machine_->names.Find(path) == nullptr) return {};
   const Admission admission = machine_->Admit(process, "remove", path);
-  if (admission == Admission::kDead || (admission == Admission::kDying && machine_->dice.Chance(1, 2))) return SimMachine::Crashed();
+  if (!machine_->TakesEffect(admission)) return SimMachine::Crashed();
   machine_->names.Remove(path);
   return admission == Admission::kDying ? SimMachine::Crashed() : Status();
 }
@@ -93,7 +95,7 @@ Status SimEnv::SyncDirectory(const std::string& given) {
   const std::string path = SimNames::Clean(given);
   if (!machine_->names.IsDirectory(path)) return Refuse(Code::kNotFound, "sync directory", path, "there is no such directory");
   const Admission admission = machine_->Admit(process, "sync directory", path);
-  if (admission == Admission::kDead || (admission == Admission::kDying && machine_->dice.Chance(1, 2))) return SimMachine::Crashed();
+  if (!machine_->TakesEffect(admission)) return SimMachine::Crashed();
   machine_->names.SyncDirectory(path);
   return admission == Admission::kDying ? SimMachine::Crashed() : Status();
 }
@@ -120,7 +122,9 @@ Result<uint64_t> SimEnv::FreeBytes(const std::string& given) {
 
 Result<std::unique_ptr<SharedMemory>> SimEnv::MapShared(const std::string& name, size_t header_bytes, size_t ring_bytes) {
   if (!machine_->Alive(machine_->process)) return SimMachine::Crashed();
-  if (name.empty() || name.find('/') != std::string::npos) return Refuse(Code::kInvalid, "map", name, "it cannot name shared memory");
+  if (name.empty() || name.find('/') != std::string::npos) {
+    return Refuse(Code::kInvalid, "map", name, "it cannot name shared memory");
+  }
   SimMachine::Region& region = machine_->regions[name];
   if (region.mapping == nullptr || region.header_bytes != header_bytes || region.ring_bytes != ring_bytes) {
     Result<std::unique_ptr<RingMapping>> mapping = RingMapping::MapAnonymous(name, header_bytes, ring_bytes);
@@ -140,12 +144,17 @@ Status SimEnv::RemoveShared(const std::string& name) {
 }
 
 void SimEnv::ClearFaults() {
-  for (auto* faults : {&machine_->sync_faults, &machine_->write_faults, &machine_->read_faults, &machine_->misdirections}) faults->clear();
+  machine_->sync_faults.clear();
+  machine_->write_faults.clear();
+  machine_->read_faults.clear();
+  machine_->misdirections.clear();
 }
 
 Status SimEnv::FlipBit(const std::string& path, uint64_t offset, unsigned bit) {
   const SimNames::Inode inode = machine_->names.Find(SimNames::Clean(path));
-  if (inode == nullptr || offset >= inode->current().size()) return Refuse(Code::kNotFound, "flip a bit of", path, "there is no such byte");
+  if (inode == nullptr || offset >= inode->current().size()) {
+    return Refuse(Code::kNotFound, "flip a bit of", path, "there is no such byte");
+  }
   inode->Flip(offset, bit);
   return {};
 }

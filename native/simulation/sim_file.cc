@@ -15,8 +15,8 @@ using Admission = SimMachine::Admission;
 
 Status SimFile::Check(const char* verb, const void* memory, size_t bytes, uint64_t offset) const {
   const auto refuse = [&](const char* why) {
-    return Status(Code::kInvalid, std::string("cannot ") + verb + " " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
-                                      " of " + path_ + ": " + why);
+    const std::string range = std::to_string(bytes) + " bytes at " + std::to_string(offset);
+    return Status(Code::kInvalid, std::string("cannot ") + verb + " " + range + " of " + path_ + ": " + why);
   };
   if (offset > kFileBytesMax || bytes > kFileBytesMax - offset) return refuse("no file is that long");
   if (options_.direct && (reinterpret_cast<uintptr_t>(memory) | bytes | offset) % kSectorBytes != 0) {
@@ -76,7 +76,9 @@ Status SimFile::Write(ConstBytes data, uint64_t offset) {
     // The device puts the bytes elsewhere and says it did as told. It knows nothing of sizes, so these are as meant.
     inode_->Resize(std::max(inode_->current().size(), offset + data.size()));
     const uint64_t size = inode_->current().size();
-    if (misdirected->redirect < size) inode_->Write(data.first(std::min<uint64_t>(data.size(), size - misdirected->redirect)), misdirected->redirect);
+    if (misdirected->redirect < size) {
+      inode_->Write(data.first(std::min<uint64_t>(data.size(), size - misdirected->redirect)), misdirected->redirect);
+    }
     return {};
   }
   const uint64_t room = inode_->Claim(offset, data.size());
@@ -112,7 +114,7 @@ Status SimFile::Allocate(uint64_t bytes) {
   if (Status status = CheckWritable("allocate"); !status.ok()) return status;
   if (bytes > kFileBytesMax) return {Code::kNoSpace, "cannot allocate " + path_ + ": no file is that long"};
   const Admission admission = machine_->Admit(process_, "allocate", path_);
-  if (admission == Admission::kDead || (admission == Admission::kDying && machine_->dice.Chance(1, 2))) return SimMachine::Crashed();
+  if (!machine_->TakesEffect(admission)) return SimMachine::Crashed();
   const bool room = inode_->Reserve(bytes);
   if (room && bytes > inode_->current().size()) inode_->Resize(bytes);
   if (admission == Admission::kDying) return SimMachine::Crashed();
@@ -124,7 +126,7 @@ Status SimFile::Truncate(uint64_t bytes) {
   if (Status status = CheckWritable("truncate"); !status.ok()) return status;
   if (bytes > kFileBytesMax) return {Code::kNoSpace, "cannot truncate " + path_ + ": no file is that long"};
   const Admission admission = machine_->Admit(process_, "truncate", path_);
-  if (admission == Admission::kDead || (admission == Admission::kDying && machine_->dice.Chance(1, 2))) return SimMachine::Crashed();
+  if (!machine_->TakesEffect(admission)) return SimMachine::Crashed();
   inode_->Resize(bytes);
   return admission == Admission::kDying ? SimMachine::Crashed() : Status();
 }

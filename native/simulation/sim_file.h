@@ -7,7 +7,11 @@ namespace skerry {
 class SimFile : public File {
  public:
   SimFile(std::shared_ptr<SimMachine> machine, SimNames::Inode inode, std::string path, OpenOptions options)
-      : machine_(std::move(machine)), process_(machine_->process), inode_(std::move(inode)), path_(std::move(path)), options_(options) {}
+      : machine_(std::move(machine)),
+        process_(machine_->process),
+        inode_(std::move(inode)),
+        path_(std::move(path)),
+        options_(options) {}
 
   Result<size_t> Read(Bytes into, uint64_t offset) override;
   Result<size_t> ReadNow(std::span<const Bytes> into, uint64_t offset) override;

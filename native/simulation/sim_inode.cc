@@ -7,13 +7,22 @@
 namespace skerry {
 namespace {
 
-constexpr std::array<uint8_t, kSimTearBytes> kZeroSector{};
+constexpr std::array<uint8_t, kPageBytes> kZeroPage{};
 
 uint64_t SectorCount(uint64_t bytes) { return bytes / kSimTearBytes; }
 
 }  // namespace
 
-SimInode::~SimInode() { space_->used_bytes -= pages_claimed_.size() * kPageBytes; }
+SimInode::~SimInode() { Count(false); }
+
+void SimInode::Count(bool counted) {
+  const uint64_t bytes = pages_claimed_.size() * kPageBytes;
+  if (counted && !counted_) space_->used_bytes += bytes;
+  if (!counted && counted_) space_->used_bytes -= bytes;
+  counted_ = counted;
+}
+
+void SimInode::Unlink() { Count(false); }
 
 uint64_t SimInode::Claim(uint64_t offset, uint64_t bytes) {
   for (uint64_t at = offset; at < offset + bytes;) {
@@ -21,7 +30,7 @@ uint64_t SimInode::Claim(uint64_t offset, uint64_t bytes) {
     if (!pages_claimed_.contains(page)) {
       if (space_->free() < kPageBytes) return at - offset;
       pages_claimed_.insert(page);
-      space_->used_bytes += kPageBytes;
+      if (counted_) space_->used_bytes += kPageBytes;
     }
     at = (page + 1) * kPageBytes;
   }
@@ -40,7 +49,7 @@ bool SimInode::Reserve(uint64_t bytes) {
 void SimInode::ReleaseFrom(uint64_t bytes) {
   const size_t before = pages_claimed_.size();
   std::erase_if(pages_claimed_, [&](uint64_t page) { return page * kPageBytes >= bytes; });
-  space_->used_bytes -= (before - pages_claimed_.size()) * kPageBytes;
+  if (counted_) space_->used_bytes -= (before - pages_claimed_.size()) * kPageBytes;
 }
 
 void SimInode::Write(ConstBytes data, uint64_t offset) {
@@ -70,9 +79,13 @@ void SimInode::Resize(uint64_t bytes) {
   changes_.push_back({.resize = true, .bytes = bytes});
 }
 
-void SimInode::ApplySector(const Change& change, uint64_t at) {
-  const ConstBytes sector = change.data.empty() ? ConstBytes(kZeroSector) : ConstBytes(change.data).subspan(at, kSimTearBytes);
-  durable_.Write(sector, change.offset + at);
+void SimInode::Apply(const Change& change, uint64_t at, uint64_t bytes) {
+  if (!change.data.empty()) return durable_.Write(ConstBytes(change.data).subspan(at, bytes), change.offset + at);
+  for (const uint64_t end = at + bytes; at < end;) {
+    const uint64_t step = std::min(end - at, kPageBytes - (change.offset + at) % kPageBytes);
+    durable_.Write(ConstBytes(kZeroPage).first(step), change.offset + at);
+    at += step;
+  }
 }
 
 void SimInode::ApplyAll() {
@@ -80,7 +93,7 @@ void SimInode::ApplyAll() {
     if (change.resize) {
       durable_.Resize(change.bytes);
     } else {
-      for (uint64_t at = 0; at < change.bytes; at += kSimTearBytes) ApplySector(change, at);
+      Apply(change, 0, change.bytes);
     }
   }
   changes_.clear();
@@ -123,7 +136,7 @@ void SimInode::ApplySome(SimRandom& random) {
         --sectors_left;
         survives = true;
       }
-      if (survives && change.offset + at < lost_from) ApplySector(change, at);
+      if (survives && change.offset + at < lost_from) Apply(change, at, kSimTearBytes);
     }
   }
   changes_.clear();
@@ -146,6 +159,7 @@ void SimInode::Crash(SimSurvival survival, SimRandom& random) {
     ApplySome(random);
   }
   current_ = durable_;
+  Count(true);
   ReleaseFrom(current_.size());
 }
 

@@ -37,6 +37,9 @@ class SimInode {
   /** Claims room for all of [0, bytes) or nothing. */
   bool Reserve(uint64_t bytes);
 
+  /** The last name is gone: its room is free for others, unless a crash brings the name back. */
+  void Unlink();
+
   void Write(ConstBytes data, uint64_t offset);
   void Resize(uint64_t bytes);
   void Sync();
@@ -55,11 +58,13 @@ class SimInode {
   };
   void ApplyAll();
   void ApplySome(SimRandom& random);
-  void ApplySector(const Change& change, uint64_t at);
+  void Apply(const Change& change, uint64_t at, uint64_t bytes);
   void ReleaseFrom(uint64_t bytes);
+  void Count(bool counted);
 
   const std::shared_ptr<SimSpace> space_;
   std::unordered_set<uint64_t> pages_claimed_;
+  bool counted_ = true;  // pages_claimed_ are in space_->used_bytes
   SimImage durable_;
   SimImage current_;
   std::vector<Change> changes_;

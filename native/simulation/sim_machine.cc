@@ -15,7 +15,11 @@ constexpr size_t kBootIdBytes = 16;
 }  // namespace
 
 SimMachine::SimMachine(uint64_t seed)
-    : dice(SplitMix(seed)), read_dice(SplitMix(seed + 1)), entropy(SplitMix(seed + 2)), nanos(kBootNanos), wall_nanos(kFirstWallNanos) {
+    : dice(SplitMix(seed)),
+      read_dice(SplitMix(seed + 1)),
+      entropy(SplitMix(seed + 2)),
+      nanos(kBootNanos),
+      wall_nanos(kFirstWallNanos) {
   boot_id = NewBootId();
 }
 
@@ -42,7 +46,11 @@ std::optional<SimFault> SimMachine::Take(std::vector<SimFault>& faults, const st
   for (auto fault = faults.begin(); fault != faults.end(); ++fault) {
     if (path.find(fault->part) == std::string::npos) continue;
     const SimFault taken = *fault;
-    if (--fault->count == 0) faults.erase(fault);
+    if (fault->count <= 1) {
+      faults.erase(fault);
+    } else {
+      --fault->count;
+    }
     return taken;
   }
   return std::nullopt;

@@ -12,7 +12,7 @@ namespace skerry {
 /** The next `count` operations on a path that holds `part` meet the fault. */
 struct SimFault {
   std::string part;
-  uint64_t count = 0;
+  uint64_t count = 1;
   uint64_t redirect = 0;  // of misdirected writes: the offset they go to
 };
 
@@ -27,6 +27,10 @@ class SimMachine {
   };
   /** Every operation that changes the disk passes here, and is counted. `process` is the caller's incarnation. */
   Admission Admit(uint64_t process, const char* operation, const std::string& path);
+  /** Of an operation that happens whole or not at all: an operation in flight at death does so by the dice. */
+  bool TakesEffect(Admission admission) {
+    return admission == Admission::kGo || (admission == Admission::kDying && dice.Chance(1, 2));
+  }
   /** Reads are not counted, but a dead process reads nothing either. */
   bool Alive(uint64_t process) const { return !dead && process == this->process; }
   static Status Crashed() { return {Code::kClosed, "crashed"}; }

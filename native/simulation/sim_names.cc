@@ -50,11 +50,13 @@ void SimNames::Create(const std::string& path, Inode inode) {
 
 void SimNames::Rename(const std::string& from, const std::string& to) {
   if (from == to) return;
+  if (const Inode replaced = Find(to)) replaced->Unlink();
   pending_.push_back({Kind::kRename, from, to});
   Apply(pending_.back(), current_);
 }
 
 void SimNames::Remove(const std::string& path) {
+  if (const Inode removed = Find(path)) removed->Unlink();
   pending_.push_back({Kind::kRemove, path});
   Apply(pending_.back(), current_);
 }

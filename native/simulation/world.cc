@@ -58,7 +58,7 @@ bool World::Crashed() const { return env_.crashed(); }
 
 // About half of the lives end at a device operation drawn in advance, in the middle of whatever is going on then.
 void World::MaybeArm() {
-  if (Dice(2) == 0) env_.CrashAfter(1 + Dice(400));
+  if (Dice(2) == 0) env_.CrashAfterOperations(1 + Dice(400));
 }
 
 bool World::Open() {
@@ -89,7 +89,7 @@ void World::Crash(bool host) {
   Say(host ? "host crash" : "process crash");
   for (int attempt = 0; outcome_.failure.empty(); ++attempt) {
     // Recovery itself is crashed now and then: recovering twice is recovering once.
-    if (attempt < 3 && Dice(4) == 0) env_.CrashAfter(1 + Dice(60));
+    if (attempt < 3 && Dice(4) == 0) env_.CrashAfterOperations(1 + Dice(60));
     if (Open()) break;
     if (!outcome_.failure.empty()) return;
     const bool again_host = host || Dice(4) == 0;

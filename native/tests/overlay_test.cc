@@ -179,7 +179,7 @@ TEST("a piece under newer ones is dropped, and a base under pieces that cover th
   CHECK(generation.Lookup(7).base.place.kind() == Place::Kind::kZero);
 }
 
-TEST("a page never holds more pieces than bytes") {
+TEST("a page never holds more than two pieces for each of its bytes") {
   Generation generation;
   uint64_t tag = 2;
   size_t most = 0;

@@ -2,7 +2,7 @@
  * The embedded catalog: LMDB under `DIRECTORY/catalog`, one process at a time. A value is kept behind its revision, which
  * is the number of the commit that wrote it; the number of the last commit is part of the same transaction.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 import { open, type Database, type RootDatabase } from 'lmdb';
@@ -28,6 +28,11 @@ const writes_per_transaction_max = 4096;
 const watch_changes_max = 65_536;
 const revision_bytes = 8;
 
+/** A page header of 24 bytes, then the mark of a meta page; there are two such pages. */
+const lmdb_header_bytes = 8192;
+const lmdb_magic_offset = 24;
+const lmdb_magic = 0xbeefc0de;
+
 const formatKey = 'format';
 const revisionKey = 'revision';
 
@@ -47,6 +52,7 @@ export async function openLmdbCatalog(options: { readonly directory: string }): 
   let environment: RootDatabase<Buffer, string> | undefined;
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
+    checkHeader(join(path, 'data.mdb'));
     environment = open<Buffer, string>({
       path,
       encoding: 'binary',
@@ -73,6 +79,22 @@ export async function openLmdbCatalog(options: { readonly directory: string }): 
       },
     );
   }
+}
+
+/** LMDB's binding does not survive opening what is no LMDB file, so that is refused before. @throws SkerryError corrupt */
+function checkHeader(path: string): void {
+  if (!existsSync(path)) return;
+  const header = Buffer.alloc(lmdb_header_bytes);
+  const descriptor = openSync(path, 'r');
+  try {
+    const bytes = readSync(descriptor, header, 0, header.length, 0);
+    // A file of no bytes is one that a crash kept from becoming more: LMDB begins it.
+    if (bytes === 0) return;
+    if (bytes === header.length && header.readUInt32LE(lmdb_magic_offset) === lmdb_magic) return;
+  } finally {
+    closeSync(descriptor);
+  }
+  throw new SkerryError('corrupt', `${path} is no catalog, or its beginning was overwritten: put a copy of it back`);
 }
 
 function syncDirectory(directory: string): void {

@@ -31,10 +31,9 @@ export function parseSize(text: string): bigint {
   const scaled = BigInt(digits + fraction) * unit;
   if (sign === '-' && scaled !== 0n) return refuse('it is negative');
   if (scaled === 0n) return refuse('it must be more than 0');
+  if (scaled > size_bytes_max * scale) return refuse('it is over 8 EiB, the largest that 64-bit offsets can reach');
   if (scaled % scale !== 0n) return refuse('it is not a whole number of bytes');
-  const size = scaled / scale;
-  if (size > size_bytes_max) return refuse('it is over 8 EiB, the largest that 64-bit offsets can reach');
-  return size;
+  return scaled / scale;
 }
 
 /**

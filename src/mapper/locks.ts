@@ -15,9 +15,9 @@ export class KeyedLocks {
       release = resolve;
     });
     // All places in line are taken in one turn, so two callers stand in the same order in every line.
-    const before = wanted.map((key) => this.#tails.get(key));
-    const tails = wanted.map((key) => {
-      const tail = (this.#tails.get(key) ?? Promise.resolve()).then(() => released);
+    const before = wanted.map((key) => this.#tails.get(key) ?? Promise.resolve());
+    const tails = wanted.map((key, index) => {
+      const tail = (before[index] ?? Promise.resolve()).then(() => released);
       this.#tails.set(key, tail);
       return tail;
     });

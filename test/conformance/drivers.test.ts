@@ -59,7 +59,7 @@ for (const [name, open] of Object.entries(subjects)) {
   const { traits } = sample;
   await sample.close();
   describe(name, () => {
-    for (const law of laws.filter(({ needs }) => needs?.(traits) !== false)) {
+    for (const law of laws.filter((candidate) => candidate.needs?.(traits) !== false)) {
       test(law.title, async () => {
         const driver = await open();
         try {

@@ -180,9 +180,9 @@ export const laws: readonly Law[] = [
     needs: (traits) => traits.chunkBytesMax >= 4_000_000,
     async check(driver) {
       const data = pattern(4_000_000, 16);
-      let done = false;
+      const state = { done: false };
       const putting = driver.put(key, data).finally(() => {
-        done = true;
+        state.done = true;
       });
       const into = new Uint8Array(data.length);
       try {
@@ -191,7 +191,7 @@ export const laws: readonly Law[] = [
           if (bytes !== null) same(bytes, data.length, 'bytes seen during the put');
           const found = await driver.stat(key);
           if (found !== null) same(found.bytes, data.length, 'size seen during the put');
-        } while (!done);
+        } while (!state.done);
       } finally {
         await putting;
       }
@@ -344,7 +344,7 @@ export const laws: readonly Law[] = [
         'a-b_c',
         'x..y',
         'x--',
-        `${'p'.repeat(200)}`,
+        'p'.repeat(200),
         Array.from({ length: 20 }, () => 'deep').join('/'),
       ].map(chunkKey);
       for (const [index, one] of keys.entries()) await driver.put(one, pattern(30, index));

@@ -41,11 +41,8 @@ export function buildAdmin(options: AdminOptions): FastifyInstance {
   const app = fastify({
     bodyLimit: admin_body_bytes_max,
     forceCloseConnections: 'idle',
-    // One longer than fits is judged as a name by the shapes, with words, and not as a route that is not there.
-    routerOptions: {
-      maxParamLength: admin_segment_characters_max * 4,
-      onMaxParamLength: (_path, _request, reply) => unknownName(reply),
-    },
+    // Room for a name that is too long, so that the shapes refuse it with words and not the router as a route that is not there.
+    routerOptions: { maxParamLength: admin_segment_characters_max * 16 },
     frameworkErrors: (error, _request, reply) => {
       void send(reply, error);
     },

@@ -49,7 +49,8 @@ export type LookUp =
 
 export type Listing =
   | { readonly outcome: 'listed'; readonly exports: readonly Export[] }
-  | { readonly outcome: 'failed' | 'shutdown'; readonly message: string };
+  | { readonly outcome: 'failed'; readonly message: string }
+  | { readonly outcome: 'shutdown' };
 
 export type Step =
   /** Send, then hand the next `readBytes` bytes to receive(). */
@@ -74,8 +75,8 @@ type State =
   | { readonly at: 'client flags' }
   | { readonly at: 'option header' }
   | { readonly at: 'option data'; readonly option: number; readonly length: number }
-  | { readonly at: 'look-up'; readonly then: (result: LookUp) => Step }
-  | { readonly at: 'list'; readonly then: (result: Listing) => Step }
+  | { readonly at: 'look-up'; readonly resume: (result: LookUp) => Step }
+  | { readonly at: 'list'; readonly resume: (result: Listing) => Step }
   | { readonly at: 'end' };
 
 const nothing = new Uint8Array(0);
@@ -104,19 +105,21 @@ export class Handshake {
       case 'option data':
         if (message.length !== state.length) return this.#close('a message of another length than was asked for');
         return this.#option(state.option, message);
-      default:
+      case 'look-up':
+      case 'list':
+      case 'end':
         return this.#close('a message where none was asked for');
     }
   }
 
   /** Answers a step with next 'look-up'. */
   found(result: LookUp): Step {
-    return this.#state.at === 'look-up' ? this.#state.then(result) : this.#close('an export where none was asked for');
+    return this.#state.at === 'look-up' ? this.#state.resume(result) : this.#close('an export where none was asked for');
   }
 
   /** Answers a step with next 'list'. */
   listed(result: Listing): Step {
-    return this.#state.at === 'list' ? this.#state.then(result) : this.#close('a list where none was asked for');
+    return this.#state.at === 'list' ? this.#state.resume(result) : this.#close('a list where none was asked for');
   }
 
   #clientFlags(message: Uint8Array): Step {
@@ -207,7 +210,7 @@ export class Handshake {
 
   #list(code: number, data: Uint8Array): Step {
     if (data.length > 0) return this.#refuse(code, reply.invalid, 'LIST takes no data');
-    const then = (result: Listing): Step => {
+    const resume = (result: Listing): Step => {
       if (result.outcome === 'shutdown') return this.#refuse(code, reply.shutdown, 'the server is shutting down');
       if (result.outcome === 'failed') return this.#refuse(code, reply.policy, result.message);
       const { exports } = result;
@@ -217,7 +220,7 @@ export class Handshake {
         Buffer.concat([...exports.map((exported) => serverReply(code, exported)), optionReply(code, reply.ack)]),
       );
     };
-    this.#state = { at: 'list', then };
+    this.#state = { at: 'list', resume };
     return { next: 'list' };
   }
 
@@ -251,8 +254,8 @@ export class Handshake {
     return always | access | (this.#structuredReplies ? flag.sendDf : 0);
   }
 
-  #lookUp(name: string, then: (result: LookUp) => Step): Step {
-    this.#state = { at: 'look-up', then };
+  #lookUp(name: string, resume: (result: LookUp) => Step): Step {
+    this.#state = { at: 'look-up', resume };
     return { next: 'look-up', name };
   }
 

@@ -74,7 +74,6 @@ export class NbdHandshakes {
     const { handshake } = connection;
     let step = begin(handshake);
     while (step.next === 'look-up' || step.next === 'list') {
-      // oxlint-disable-next-line no-await-in-loop -- each answer decides the next step
       step = step.next === 'look-up' ? handshake.found(await this.#lookUp(step.name)) : handshake.listed(await this.#list());
     }
     if (this.#connections.get(id) !== connection) return;
@@ -127,13 +126,13 @@ export class NbdHandshakes {
   }
 
   async #list(): Promise<Listing> {
-    if (this.#stopping) return { outcome: 'shutdown', message: '' };
+    if (this.#stopping) return { outcome: 'shutdown' };
     try {
       const volumes = await this.#options.resources.list('volume');
       const snapshots = volumes.length > exports_listed_max ? [] : await this.#options.resources.list('snapshot');
       return { outcome: 'listed', exports: [...volumes, ...snapshots].map(toExport) };
     } catch (error) {
-      if (isSkerryError(error, 'closed')) return { outcome: 'shutdown', message: '' };
+      if (isSkerryError(error, 'closed')) return { outcome: 'shutdown' };
       if (isSkerryError(error)) return { outcome: 'failed', message: error.message };
       throw error;
     }

@@ -1,0 +1,45 @@
+#pragma once
+// How a record is laid down: header, cells, padding. A cell is up to one page and the XXH3 of it, seeded with the block and
+// the page's index in it, so that a misdirected read fails. Nothing here touches a file. See docs/formats/pack.md.
+#include "pack.h"
+
+namespace skerry {
+
+inline constexpr uint32_t kCellSumBytes = kCellBytes - kPageBytes;
+/** Of one record's payload. A location can say 16 MiB less 512 bytes. */
+inline constexpr uint32_t kRecordRawBytesMax = 4u << 20;
+
+inline uint32_t CellCount(uint32_t raw_bytes) { return (raw_bytes + kPageBytes - 1) / kPageBytes; }
+/** Header and cells, without padding. */
+inline uint32_t RecordBytes(uint32_t raw_bytes) {
+  return uint32_t{sizeof(PackRecordHeader)} + raw_bytes + CellCount(raw_bytes) * kCellSumBytes;
+}
+inline uint32_t RecordStoredBytes(uint32_t raw_bytes) {
+  return (RecordBytes(raw_bytes) + kPackAlignBytes - 1) / kPackAlignBytes * kPackAlignBytes;
+}
+
+/** XXH3 of any bytes; every sum of this folder is one. */
+uint64_t SumOf(const void* data, size_t bytes, uint64_t seed);
+
+inline bool CellHolds(const uint8_t* payload, size_t bytes, const uint8_t* sum, uint64_t seed) {
+  uint64_t expected;
+  std::memcpy(&expected, sum, sizeof(expected));
+  return SumOf(payload, bytes, seed) == expected;
+}
+
+/** Fills the cells and the padding of a record; `record` is RecordStoredBytes(raw.size()) long. Its header is left alone. */
+void FillCells(Bytes record, const BlockId& id, ConstBytes raw);
+
+/** Writes `header` at the head of `record`, completed with its sum for this offset in the pack. */
+void FillHeader(Bytes record, PackRecordHeader header, uint32_t offset);
+
+/** The header at the head of `bytes`, if it is whole, of a form this version reads, and was written at this place. */
+std::optional<PackRecordHeader> ParseHeader(ConstBytes bytes, uint32_t pack, uint32_t offset);
+
+/**
+ * Checks every cell of a record whose header stands at the head of `record`, and copies its payload to `into` unless that
+ * is empty. Returns the index of the first cell that fails its sum, or CellCount(raw_bytes) when all hold.
+ */
+uint32_t CheckCells(ConstBytes record, const PackRecordHeader& header, Bytes into);
+
+}  // namespace skerry

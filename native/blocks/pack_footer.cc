@@ -1,0 +1,82 @@
+#include "pack_footer.h"
+
+#include <cstddef>
+
+#include "cell.h"
+
+namespace skerry {
+
+std::vector<uint8_t> EncodeFileHeader(uint32_t pack, uint64_t domain, uint32_t key_id, uint64_t created_millis) {
+  PackFileHeader header{};
+  header.magic = kPackMagic;
+  header.version = kPackVersion;
+  header.pack = pack;
+  header.domain = domain;
+  header.created_millis = created_millis;
+  header.key_id = key_id;
+  header.align_bytes = kPackAlignBytes;
+  header.sum = SumOf(&header, offsetof(PackFileHeader, sum), pack);
+  std::vector<uint8_t> sector(kPackAlignBytes);
+  std::memcpy(sector.data(), &header, sizeof(header));
+  return sector;
+}
+
+bool FileHeaderHolds(ConstBytes sector, uint32_t pack) {
+  PackFileHeader header;
+  if (sector.size() < sizeof(header)) return false;
+  std::memcpy(&header, sector.data(), sizeof(header));
+  return header.magic == kPackMagic && header.version == kPackVersion && header.pack == pack &&
+         header.sum == SumOf(&header, offsetof(PackFileHeader, sum), pack);
+}
+
+std::vector<uint8_t> EncodeFooter(uint32_t pack, uint64_t domain, const std::vector<PackFooterEntry>& entries) {
+  const size_t entry_bytes = entries.size() * sizeof(PackFooterEntry);
+  PackFooterTrailer trailer{};
+  trailer.magic = kPackFooterMagic;
+  trailer.version = kPackVersion;
+  trailer.count = entries.size();
+  trailer.bytes = entry_bytes;
+  trailer.pack = pack;
+  trailer.domain = domain;
+  std::vector<uint8_t> footer(FooterBytes(entries.size()));
+  if (!entries.empty()) std::memcpy(footer.data(), entries.data(), entry_bytes);
+  std::memcpy(footer.data() + entry_bytes, &trailer, sizeof(trailer));
+  trailer.sum = SumOf(footer.data(), footer.size() - sizeof(trailer.sum), pack);
+  std::memcpy(footer.data() + footer.size() - sizeof(trailer.sum), &trailer.sum, sizeof(trailer.sum));
+  return footer;
+}
+
+Result<std::vector<PackFooterEntry>> ReadFooter(File& file, uint32_t pack) {
+  const auto damaged = [pack](const char* what) {
+    return Status(Code::kCorrupt, "the footer of pack " + std::to_string(pack) + " " + what);
+  };
+  Result<uint64_t> size = file.Size();
+  if (!size.ok()) return size.status();
+  PackFooterTrailer trailer;
+  if (*size < kPackAlignBytes + sizeof(trailer)) return damaged("is missing: the file is too short");
+  Result<size_t> got = file.Read({reinterpret_cast<uint8_t*>(&trailer), sizeof(trailer)}, *size - sizeof(trailer));
+  if (!got.ok()) return got.status();
+  if (*got != sizeof(trailer) || trailer.magic != kPackFooterMagic || trailer.version != kPackVersion || trailer.pack != pack ||
+      trailer.count > *size / sizeof(PackFooterEntry) || trailer.bytes != trailer.count * sizeof(PackFooterEntry) ||
+      FooterBytes(trailer.count) > *size - kPackAlignBytes) {
+    return damaged("has no valid trailer");
+  }
+  std::vector<uint8_t> footer(FooterBytes(trailer.count));
+  const uint64_t records_end = *size - footer.size();
+  got = file.Read(footer, records_end);
+  if (!got.ok()) return got.status();
+  if (*got != footer.size() || SumOf(footer.data(), footer.size() - sizeof(trailer.sum), pack) != trailer.sum) {
+    return damaged("fails its sum");
+  }
+  std::vector<PackFooterEntry> entries(trailer.count);
+  if (!entries.empty()) std::memcpy(entries.data(), footer.data(), trailer.bytes);
+  for (const PackFooterEntry& entry : entries) {
+    const bool placed = entry.offset >= kPackAlignBytes && entry.offset % kPackAlignBytes == 0 && entry.raw_bytes != 0 &&
+                        entry.raw_bytes <= kRecordRawBytesMax && entry.stored_bytes == RecordStoredBytes(entry.raw_bytes) &&
+                        uint64_t{entry.offset} + entry.stored_bytes <= records_end;
+    if (!placed) return damaged("names a record outside the pack");
+  }
+  return entries;
+}
+
+}  // namespace skerry

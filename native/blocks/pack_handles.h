@@ -1,0 +1,46 @@
+#pragma once
+// Open pack files for reading, a bounded number of them. Sets of a few ways, each under its own lock held for nanoseconds:
+// a page read from the page cache takes about a microsecond, and this must not show in it.
+#include <array>
+
+#include "pack.h"
+
+namespace skerry {
+
+/** `NNNNNNNN.pack`, or `.open` while it is not sealed: the number in eight hexadecimal digits. */
+std::string PackPath(const std::string& directory, uint32_t pack, bool sealed);
+
+/** Thread-safe. */
+class PackHandles {
+ public:
+  static constexpr size_t kHandlesMax = 512;
+
+  PackHandles(Env& env, std::string directory) : env_(env), directory_(std::move(directory)) {}
+
+  /** kNotFound when there is no such pack. */
+  Result<std::shared_ptr<File>> Get(uint32_t pack);
+  void Add(uint32_t pack, std::shared_ptr<File> file);
+  /** A handle that bypasses the page cache, for one use. */
+  Result<std::unique_ptr<File>> OpenDirect(uint32_t pack) { return OpenFile(pack, true); }
+
+ private:
+  static constexpr size_t kWays = 8;
+  struct Slot {
+    uint32_t pack = 0;
+    uint64_t used = 0;
+    std::shared_ptr<File> file;
+  };
+  struct Set {
+    std::mutex mutex;
+    uint64_t clock = 0;
+    std::array<Slot, kWays> slots;
+  };
+  Result<std::unique_ptr<File>> OpenFile(uint32_t pack, bool direct);
+  Set& SetOf(uint32_t pack) { return sets_[pack % sets_.size()]; }
+
+  Env& env_;
+  const std::string directory_;
+  std::array<Set, kHandlesMax / kWays> sets_;
+};
+
+}  // namespace skerry

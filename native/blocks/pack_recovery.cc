@@ -1,0 +1,185 @@
+// Opening a store: which packs are there, what they hold, and sealing what a crash left open.
+#include <algorithm>
+
+#include "pack_scan.h"
+#include "pack_store_impl.h"
+
+namespace skerry {
+namespace {
+
+struct PackName {
+  uint32_t number;
+  bool sealed;
+};
+
+std::optional<PackName> ParseName(const std::string& name) {
+  constexpr size_t kDigits = 8;
+  if (name.size() != kDigits + 5) return std::nullopt;
+  const bool sealed = name.compare(kDigits, 5, ".pack") == 0;
+  if (!sealed && name.compare(kDigits, 5, ".open") != 0) return std::nullopt;
+  uint32_t number = 0;
+  for (size_t i = 0; i < kDigits; ++i) {
+    const char c = name[i];
+    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (digit < 0) return std::nullopt;
+    number = number << 4 | static_cast<uint32_t>(digit);
+  }
+  if (number == 0) return std::nullopt;
+  return PackName{number, sealed};
+}
+
+BlockId IdOf(const PackFooterEntry& entry) {
+  BlockId id;
+  std::memcpy(id.bytes.data(), entry.id, id.bytes.size());
+  return id;
+}
+
+}  // namespace
+
+Status PackStore::Impl::Recover(PackReport& report) {
+  if (Status status = env_.MakeDirectory(options_.directory); !status.ok()) return status;
+  Result<std::vector<DirectoryEntry>> listed = env_.List(options_.directory);
+  if (!listed.ok()) return listed.status();
+  std::map<uint32_t, uint64_t> sealed;
+  std::vector<uint32_t> open;
+  uint32_t newest = 0;
+  for (const DirectoryEntry& entry : *listed) {
+    const auto name = ParseName(entry.name);
+    if (!name) continue;
+    newest = std::max(newest, name->number);
+    if (name->sealed) {
+      sealed[name->number] = entry.bytes;
+    } else {
+      open.push_back(name->number);
+    }
+  }
+
+  next_pack_ = uint64_t{newest} + 1;
+  Result<CheckpointContent> checkpoint = LoadCheckpoint(env_, options_.checkpoint, options_.domain, sealed, index_);
+  if (checkpoint.ok()) {
+    next_pack_ = std::max(next_pack_, checkpoint->next_pack);
+    for (const auto& [number, pack] : checkpoint->packs) AddSealed(number, pack);
+    report.index_from_checkpoint = true;
+  } else if (checkpoint.code() != Code::kNotFound) {
+    report.notes.push_back("the index is rebuilt from the packs' footers: " + checkpoint.status().detail());
+  }
+  for (const auto& [number, bytes] : sealed) {
+    if (sealed_.contains(number)) continue;
+    if (Status status = RecoverSealed(number, bytes, report); !status.ok()) return status;
+  }
+  for (const uint32_t number : open) {
+    if (sealed.contains(number)) {
+      // A pack takes its final name only once it is durable and whole.
+      report.notes.push_back("pack " + PackPath(options_.directory, number, false) + " is left alone: it is there sealed");
+      continue;
+    }
+    if (Status status = RecoverOpen(number, number == newest, report); !status.ok()) return status;
+  }
+  report.packs = sealed_.size();
+  report.records = sealed_totals_.blocks + sealed_totals_.nodes;
+  return {};
+}
+
+void PackStore::Impl::AddSealed(uint32_t number, const SealedPack& pack) {
+  sealed_[number] = pack;
+  sealed_totals_.bytes += pack.file_bytes;
+  sealed_totals_.blocks += pack.blocks;
+  sealed_totals_.nodes += pack.nodes;
+}
+
+void PackStore::Impl::Adopt(uint32_t number, uint64_t file_bytes, const std::vector<PackFooterEntry>& entries) {
+  SealedPack pack;
+  pack.file_bytes = file_bytes;
+  for (const PackFooterEntry& entry : entries) {
+    ++(entry.kind == RecordKind::kNode ? pack.nodes : pack.blocks);
+    (void)index_.Insert(IdOf(entry).prefix(), {number, entry.offset, entry.stored_bytes});
+  }
+  if (file_bytes == 0) return;  // it could not be sealed: the next start looks again
+  AddSealed(number, pack);
+  ++sealed_since_checkpoint_;
+}
+
+Status PackStore::Impl::RecoverSealed(uint32_t number, uint64_t file_bytes, PackReport& report) {
+  const std::string path = PackPath(options_.directory, number, true);
+  Result<std::unique_ptr<File>> file = env_.Open(path, {});
+  if (!file.ok()) return file.status();
+  Result<std::vector<PackFooterEntry>> entries = ReadFooter(**file, number);
+  if (entries.ok()) {
+    Adopt(number, file_bytes, *entries);
+    return {};
+  }
+  report.notes.push_back(path + ": " + entries.status().detail());
+  if (entries.code() != Code::kCorrupt) return {};  // unreadable: what maps name in it is told when it is read
+  Result<PackScan> scan = ScanPack(**file, number);
+  if (!scan.ok()) {
+    report.notes.push_back(path + ": " + scan.status().detail());
+    return {};
+  }
+  // Of a record with a rotten page the others can be read, so it keeps its place; no new data is given up for it.
+  for (const PackScan::Damaged& damaged : scan->damaged) {
+    const Location at{number, damaged.entry.offset, damaged.entry.stored_bytes};
+    NoteDamage(number, CellOffset(at, damaged.first_bad_cell));
+    scan->entries.push_back(damaged.entry);
+  }
+  report.notes.push_back(path + ": " + std::to_string(scan->entries.size()) + " records were found by reading all of it, " +
+                         std::to_string(scan->damaged.size()) + " of them damaged");
+  Adopt(number, file_bytes, scan->entries);
+  return {};
+}
+
+Status PackStore::Impl::RecoverOpen(uint32_t number, bool newest, PackReport& report) {
+  const std::string path = PackPath(options_.directory, number, false);
+  OpenOptions how;
+  how.write = true;
+  Result<std::unique_ptr<File>> opened = env_.Open(path, how);
+  if (!opened.ok()) return opened.status();
+  File& file = **opened;
+  // After a process crash the newest records are in the page cache alone, and after a failed sync the page cache may hold
+  // what the device never got. So: make durable first, then believe only what the device gives back.
+  if (Status status = file.DataSync(); !status.ok()) return status;
+  Result<PackScan> scan = Status(Code::kIo, {});
+  {
+    how = {};
+    how.direct = true;
+    const Result<std::unique_ptr<File>> direct = env_.Open(path, how);
+    scan = ScanPack(direct.ok() ? *direct.value() : file, number);
+  }
+  if (!scan.ok()) {
+    report.notes.push_back(path + " cannot be read and stays unsealed: " + scan.status().detail());
+    return {};
+  }
+  // The newest number stays even when its pack is empty: no other file says that it was given out.
+  if (scan->entries.empty() && scan->damaged.empty() && !newest) {
+    opened->reset();
+    if (Status status = env_.Remove(path); !status.ok()) return status;
+    return env_.SyncDirectory(options_.directory);
+  }
+  auto& recovered = recovered_[number];
+  for (const PackFooterEntry& entry : scan->entries) recovered.emplace(entry.offset, IdOf(entry));
+  ++report.recovered_open;
+  if (!scan->damaged.empty()) {
+    report.notes.push_back(path + ": " + std::to_string(scan->damaged.size()) + " records are torn and were skipped, the first at byte " +
+                           std::to_string(scan->damaged.front().entry.offset));
+  }
+  if (!scan->header_holds && !scan->entries.empty()) report.notes.push_back(path + ": its file header is damaged; its records are not");
+
+  // Behind all that is not zero, not behind the last whole record: what was skipped may be wanted for a look.
+  const uint64_t tail = (std::max<uint64_t>(scan->data_end, 1) + kPackAlignBytes - 1) / kPackAlignBytes * kPackAlignBytes;
+  const std::vector<uint8_t> footer = EncodeFooter(number, options_.domain, scan->entries);
+  Status sealed = file.Write(footer, tail);
+  if (sealed.ok()) sealed = file.Truncate(tail + footer.size());
+  if (sealed.code() == Code::kNoSpace) {
+    // A full disk must not keep a pool from starting.
+    report.notes.push_back(path + " stays unsealed: " + sealed.detail());
+    Adopt(number, 0, scan->entries);
+    return {};
+  }
+  if (sealed.ok()) sealed = file.DataSync();
+  if (sealed.ok()) sealed = env_.Rename(path, PackPath(options_.directory, number, true));
+  if (sealed.ok()) sealed = env_.SyncDirectory(options_.directory);
+  if (!sealed.ok()) return sealed;
+  Adopt(number, tail + footer.size(), scan->entries);
+  return {};
+}
+
+}  // namespace skerry

@@ -1,0 +1,94 @@
+#include "pack_scan.h"
+
+#include <algorithm>
+
+#include "cell.h"
+
+namespace skerry {
+namespace {
+
+/** A stretch of the file in memory, read in big pieces at sector boundaries; moves forward as it is asked to. */
+class Window {
+ public:
+  static constexpr size_t kWindowBytes = 2 * size_t{kRecordRawBytesMax};
+
+  Window(File& file, uint64_t size) : file_(file), size_(size), buffer_(std::min<uint64_t>(kWindowBytes, RoundUp(size))) {}
+
+  /** [offset, offset + bytes), fewer at the end of the file. `bytes` is at most a record's. */
+  Result<ConstBytes> At(uint64_t offset, uint64_t bytes) {
+    const uint64_t end = std::min(size_, offset + bytes);
+    if (offset >= end) return ConstBytes{};
+    if (offset < start_ || end > start_ + filled_) {
+      start_ = offset / kSectorBytes * kSectorBytes;
+      const uint64_t wanted = std::min<uint64_t>(buffer_.size(), RoundUp(size_ - start_));
+      Result<size_t> got = file_.Read(buffer_.bytes().first(wanted), start_);
+      if (!got.ok()) return got.status();
+      filled_ = *got;
+      if (end > start_ + filled_) return Status(Code::kIo, "a pack became shorter while it was scanned");
+    }
+    return ConstBytes(buffer_.data() + (offset - start_), end - offset);
+  }
+
+ private:
+  static uint64_t RoundUp(uint64_t bytes) { return std::max<uint64_t>(1, (bytes + kSectorBytes - 1) / kSectorBytes) * kSectorBytes; }
+
+  File& file_;
+  const uint64_t size_;
+  AlignedBuffer buffer_;
+  uint64_t start_ = 0;
+  uint64_t filled_ = 0;
+};
+static_assert(Window::kWindowBytes % kSectorBytes == 0);
+
+PackFooterEntry EntryOf(const PackRecordHeader& header, uint32_t offset) {
+  PackFooterEntry entry{};
+  std::memcpy(entry.id, header.id, sizeof(entry.id));
+  entry.offset = offset;
+  entry.stored_bytes = header.stored_bytes;
+  entry.raw_bytes = header.raw_bytes;
+  entry.kind = header.kind;
+  entry.codec = header.codec;
+  entry.algorithm = header.algorithm;
+  return entry;
+}
+
+}  // namespace
+
+Result<PackScan> ScanPack(File& file, uint32_t pack) {
+  Result<uint64_t> size = file.Size();
+  if (!size.ok()) return size.status();
+  // What lies past the largest pack cannot be named by a location.
+  const uint64_t end = std::min<uint64_t>(*size, kPackBytes);
+  PackScan scan;
+  scan.data_end = std::min<uint64_t>(kPackAlignBytes, *size);
+  Window window(file, *size);
+  Result<ConstBytes> sector = window.At(0, kPackAlignBytes);
+  if (!sector.ok()) return sector.status();
+  scan.header_holds = FileHeaderHolds(*sector, pack);
+  uint64_t at = kPackAlignBytes;
+  while (at < *size) {
+    sector = window.At(at, kPackAlignBytes);
+    if (!sector.ok()) return sector.status();
+    const auto offset = static_cast<uint32_t>(at);
+    const auto header = at < end ? ParseHeader(*sector, pack, offset) : std::nullopt;
+    if (!header) {
+      if (!IsZero(*sector)) scan.data_end = at + sector->size();
+      at += kPackAlignBytes;
+      continue;
+    }
+    Result<ConstBytes> record = window.At(at, header->stored_bytes);
+    if (!record.ok()) return record.status();
+    // The header's own sum holds, so its length is true: what it spans is its payload, not a place to look for headers.
+    const uint32_t held = CheckCells(*record, *header, {});
+    if (held == CellCount(header->raw_bytes)) {
+      scan.entries.push_back(EntryOf(*header, offset));
+    } else {
+      scan.damaged.push_back({EntryOf(*header, offset), held});
+    }
+    at += header->stored_bytes;
+    scan.data_end = std::min<uint64_t>(at, *size);
+  }
+  return scan;
+}
+
+}  // namespace skerry

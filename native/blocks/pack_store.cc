@@ -1,0 +1,69 @@
+#include "pack.h"
+
+#include "pack_store_impl.h"
+
+namespace skerry {
+
+PackStore::Impl::Impl(Env& env, const PackStoreOptions& options) : env_(env), options_(options), handles_(env, options.directory) {}
+
+PackStore::PackStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+PackStore::~PackStore() = default;
+
+Result<std::unique_ptr<PackStore>> PackStore::Open(Env& env, const PackStoreOptions& options, PackReport& report) {
+  if (options.pack_bytes < kPackBytesMin || options.pack_bytes > kPackBytes || options.pack_bytes % kSectorBytes != 0) {
+    return Status(Code::kInvalid, "a pack takes whole sectors, from " + std::to_string(kPackBytesMin) + " to " +
+                                      std::to_string(kPackBytes) + " bytes, not " + std::to_string(options.pack_bytes));
+  }
+  auto impl = std::make_unique<Impl>(env, options);
+  if (Status status = impl->Recover(report); !status.ok()) return status;
+  return std::unique_ptr<PackStore>(new PackStore(std::move(impl)));
+}
+
+std::optional<Location> PackStore::Find(const BlockId& id) const { return impl_->Find(id); }
+Result<Location> PackStore::Put(RecordKind kind, const BlockId& id, ConstBytes raw, bool* reused, bool urgent) {
+  return impl_->Put(kind, id, raw, reused, urgent);
+}
+Status PackStore::Sync() { return impl_->Sync(); }
+bool PackStore::unsynced() const { return impl_->unsynced(); }
+Status PackStore::Checkpoint(bool force) { return impl_->Checkpoint(force); }
+Status PackStore::Seal() { return impl_->Seal(); }
+Status PackStore::ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, Bytes page, bool may_block) {
+  return impl_->ReadCell(pack, cell_offset, seed, page, may_block);
+}
+Status PackStore::ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block) {
+  return impl_->ReadPages(at, id, first, count, into, may_block);
+}
+Result<std::vector<uint8_t>> PackStore::ReadRecord(const Location& at, const BlockId& id, bool may_block) {
+  return impl_->ReadRecord(at, id, may_block);
+}
+Result<BlockId> PackStore::IdAt(const Location& at, Location* full) { return impl_->IdAt(at, full); }
+bool PackStore::Verify(const Location& at, const BlockId& id) { return impl_->Verify(at, id); }
+PackStore::Usage PackStore::usage() const { return impl_->usage(); }
+
+PackStore::Usage PackStore::Impl::usage() const {
+  Usage usage;
+  {
+    std::lock_guard lock(mutex_);
+    usage.packs = sealed_.size() + poisoned_packs_;
+    usage.stored_bytes = sealed_totals_.bytes;
+    usage.blocks = sealed_totals_.blocks;
+    usage.nodes = sealed_totals_.nodes;
+    for (const auto& pack : open_) {
+      ++usage.packs;
+      usage.stored_bytes += pack->tail;
+      usage.blocks += pack->blocks;
+      usage.nodes += pack->nodes;
+    }
+    usage.free_bytes = free_bytes_;
+  }
+  if (const Result<uint64_t> now = env_.FreeBytes(options_.directory); now.ok()) usage.free_bytes = now.value();
+  usage.put_bytes = put_bytes_.load(std::memory_order_relaxed);
+  usage.put_records = put_records_.load(std::memory_order_relaxed);
+  usage.dedup_hits = dedup_hits_.load(std::memory_order_relaxed);
+  usage.dedup_bytes = dedup_bytes_.load(std::memory_order_relaxed);
+  usage.corrupt_cells = corrupt_cells_.load(std::memory_order_relaxed);
+  usage.index_bytes = index_.bytes();
+  return usage;
+}
+
+}  // namespace skerry

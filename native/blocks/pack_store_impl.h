@@ -1,0 +1,146 @@
+#pragma once
+// The pack store's inside, shared by its files: writing (pack_writer.cc), making durable (pack_sync.cc), reading
+// (pack_reader.cc), opening (pack_recovery.cc).
+//
+// One pack is current and takes records; those that became full wait to be sealed by the next Sync. A record counts, that
+// is, it is in the index and in its pack's entries, only once its bytes are written, and never in a pack whose sync failed.
+#include <atomic>
+#include <condition_variable>
+#include <list>
+#include <set>
+#include <unordered_map>
+
+#include "cell.h"
+#include "index_checkpoint.h"
+#include "location_index.h"
+#include "pack_footer.h"
+#include "pack_handles.h"
+
+namespace skerry {
+
+/** Full packs that wait for a Sync to seal them. Past this many, the Put that filled one seals it itself. */
+inline constexpr size_t kFullPacksMax = 2;
+inline constexpr uint32_t kWritebackBytes = 4u << 20;
+/** Free space is looked at again once this much has been put, and at each new pack. */
+inline constexpr uint64_t kFreeSampleBytes = 4u << 20;
+/** How long a disk that was found full is believed to be. */
+inline constexpr uint64_t kFreeSampleNanosMax = 100'000'000;
+/** New packs sealed before a checkpoint is worth its writing. */
+inline constexpr uint64_t kCheckpointPacksMin = 16;
+inline constexpr uint32_t kPackBytesMin = 16u << 10;
+/** An urgent record may open a pack as small as this where there is no room for a whole one. */
+inline constexpr uint32_t kUrgentPackBytesMin = 256u << 10;
+
+/** A pack that is not sealed. Guarded by the store's mutex, but for what never changes. */
+struct OpenPack {
+  uint32_t number = 0;
+  uint32_t capacity = 0;                  // records and footer together
+  std::shared_ptr<File> file;
+  uint32_t tail = kPackAlignBytes;        // where the next record goes
+  uint32_t synced_to = 0;                 // every record below it is durable
+  std::vector<uint32_t> writing;          // offsets that were given out and are being written, ascending
+  uint32_t reserved_records = 0;          // the footer's room is kept free
+  std::vector<PackFooterEntry> entries;
+  uint32_t blocks = 0, nodes = 0;
+  bool full = false;                      // takes no more records
+  bool busy = false;                      // one thread syncs or seals it
+  bool named = false;                     // its directory entry is durable
+  bool sealed = false;
+  bool poisoned = false;                  // a sync failed: what lies at or after synced_to may be lost
+};
+
+struct SealedTotals {
+  uint64_t bytes = 0, blocks = 0, nodes = 0;
+};
+
+class PackStore::Impl {
+ public:
+  Impl(Env& env, const PackStoreOptions& options);
+
+  Status Recover(PackReport& report);
+  Result<Location> Put(RecordKind kind, const BlockId& id, ConstBytes raw, bool* reused, bool urgent);
+  Status Sync();
+  bool unsynced() const;
+  Status Checkpoint(bool force);
+  Status Seal();
+  Status ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, Bytes page, bool may_block);
+  Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
+  Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
+  Result<BlockId> IdAt(const Location& at, Location* full);
+  bool Verify(const Location& at, const BlockId& id);
+  Usage usage() const;
+  std::optional<Location> Find(const BlockId& id) const { return index_.Find(id.prefix()); }
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  struct Reservation {
+    std::shared_ptr<OpenPack> pack;
+    uint32_t offset = 0;
+  };
+  enum class Hit : uint8_t { kSame, kOther, kBad };
+
+  // pack_writer.cc
+  Hit CheckHit(const Location& at, const BlockId& id, size_t raw_bytes);
+  Result<Reservation> Reserve(uint32_t stored_bytes, bool may_use_reserve);
+  Status CreatePack(Lock& lock, uint32_t stored_bytes, bool may_use_reserve);
+  Status MakePackFile(OpenPack& pack, bool may_shrink, uint32_t stored_bytes);
+  bool Count(const Reservation& place, const PackFooterEntry& entry, bool written, bool replace);
+  Status CheckSpace(uint64_t need, bool fresh);
+  void SealOverdue();
+  void StartWritebackUpTo(const Reservation& place, uint32_t stored_bytes);
+
+  // pack_sync.cc
+  Status SyncPack(Lock& lock, const std::shared_ptr<OpenPack>& pack, uint32_t goal);
+  Status SealPack(Lock& lock, const std::shared_ptr<OpenPack>& pack);
+  Status MakeDurable(OpenPack& pack, bool named);
+  Status WriteFooter(OpenPack& pack);
+  void Poison(const std::shared_ptr<OpenPack>& pack, const Status& cause);
+  Status SealFull(Lock& lock);
+
+  // pack_reader.cc
+  Status ReadCellsBlocking(File& file, uint32_t pack, uint32_t cell_offset, uint64_t seed, uint32_t count, Bytes into);
+  Status ReadDirect(uint32_t pack, uint64_t offset, Bytes into);
+  Status ReadRange(uint32_t pack, uint64_t offset, Bytes into, bool may_block);
+  Result<PackRecordHeader> ReadHeader(const Location& at, bool may_block);
+  void NoteDamage(uint32_t pack, uint32_t cell_offset);
+  bool IsDamaged(const Location& at) const;
+
+  // pack_recovery.cc
+  Status RecoverSealed(uint32_t number, uint64_t file_bytes, PackReport& report);
+  Status RecoverOpen(uint32_t number, bool newest, PackReport& report);
+  void AddSealed(uint32_t number, const SealedPack& pack);
+  void Adopt(uint32_t number, uint64_t file_bytes, const std::vector<PackFooterEntry>& entries);
+
+  Env& env_;
+  const PackStoreOptions options_;
+  LocationIndex index_;
+  PackHandles handles_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;                 // of anything below that someone may wait for
+  std::shared_ptr<OpenPack> current_;
+  std::list<std::shared_ptr<OpenPack>> open_;       // current and full ones, oldest first
+  SealedPacks sealed_;
+  SealedTotals sealed_totals_;                      // of sealed_: usage() is asked often
+  uint64_t next_pack_ = 1;
+  bool creating_ = false;                           // one thread makes a new pack
+  Status lost_;                                     // not ok once a sync has failed: every later one fails
+  uint64_t free_bytes_ = 0;                         // as sampled
+  uint64_t free_sampled_nanos_ = 0;
+  uint64_t put_since_sample_ = 0;
+  uint64_t poisoned_packs_ = 0;
+
+  std::mutex checkpoint_mutex_;                     // one checkpoint at a time; taken before mutex_
+  uint64_t sealed_since_checkpoint_ = 0;            // under mutex_
+
+  mutable std::mutex damage_mutex_;
+  std::set<std::pair<uint32_t, uint32_t>> damaged_; // pack, offset of a cell that failed for good
+  std::atomic<uint64_t> damaged_count_{0};          // of damaged_, to be looked at without the lock
+
+  // Records of the packs that this start found open, by pack and offset: each was verified then. Never changes after.
+  std::unordered_map<uint32_t, std::map<uint32_t, BlockId>> recovered_;
+
+  std::atomic<uint64_t> put_bytes_{0}, put_records_{0}, dedup_hits_{0}, dedup_bytes_{0}, corrupt_cells_{0};
+};
+
+}  // namespace skerry

@@ -1,0 +1,280 @@
+#include "journal.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "journal_impl.h"
+
+namespace skerry {
+
+// The open batch may need its end marked in a sector of its own, and every batch is padded to a sector.
+constexpr uint64_t kSlackBytes = 3 * kSectorBytes;
+
+Journal::Journal(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Journal::~Journal() = default;
+
+Result<std::unique_ptr<Journal>> Journal::Open(Env& env, const JournalOptions& options, const std::function<Status(const ReplayedRecord&)>& replay,
+                                               ReplayReport& report) {
+  auto impl = std::make_unique<Impl>(env, options);
+  if (Status status = impl->LoadIdentity(); !status.ok()) return status;
+  if (Status status = impl->MapRing(); !status.ok()) return status;
+  if (Status status = impl->Recover(replay, report); !status.ok()) return status;
+  return std::unique_ptr<Journal>(new Journal(std::move(impl)));
+}
+
+Result<Appended> Journal::Append(const RecordDraft& draft) { return impl_->Append(draft); }
+Result<bool> Journal::Write() { return impl_->Write(); }
+Status Journal::Sync() { return impl_->Sync(); }
+Result<bool> Journal::PrepareSegment() { return impl_->PrepareSegment(); }
+Lsn Journal::appended() const { return impl_->appended(); }
+Lsn Journal::written() const { return impl_->written(); }
+Lsn Journal::durable() const { return impl_->durable(); }
+bool Journal::failed() const { return impl_->failed(); }
+Status Journal::Read(Lsn place, Bytes into, bool may_block) { return impl_->Read(place, into, may_block); }
+void Journal::Trim(Lsn lsn) { impl_->Trim(lsn); }
+Journal::Usage Journal::usage() const { return impl_->usage(); }
+
+bool Journal::Impl::FitsLocked(uint64_t record_bytes, uint64_t entry_bytes) const {
+  const uint64_t number = SegmentOf(batch_start_);
+  const auto index = indices_.find(number);
+  const uint64_t region = IndexBuilder::RegionBytes((index == indices_.end() ? 0 : index->second.bytes.size()) + entry_bytes);
+  return head_ - number * segment_bytes_ + record_bytes + kSlackBytes + region <= segment_bytes_;
+}
+
+bool Journal::Impl::RingHasRoomLocked(Lsn end) const {
+  return end + kSlackBytes - tail_.load(std::memory_order_acquire) <= ring_->ring_bytes();
+}
+
+void Journal::Impl::OpenBatchLocked(Lsn start) {
+  batch_start_ = start;
+  head_ = start + sizeof(BatchHeader);
+  batch_records_ = 0;
+}
+
+void Journal::Impl::CloseBatchLocked(uint32_t flags) {
+  BatchHeader header{kBatchMagic, kJournalVersion, epoch_, batch_start_, head_ - batch_start_, durable(), batch_records_, flags, id_.prefix(), 0};
+  header.sum = BatchSum(header);
+  const Lsn padded = RoundUp(head_, kSectorBytes);
+  std::memset(RingAt(head_), 0, padded - head_);
+  std::memcpy(RingAt(batch_start_), &header, sizeof(header));
+  const bool ends = (flags & kBatchEndsSegment) != 0;
+  closed_.push_back({batch_start_, head_ - batch_start_, ends});
+  OpenBatchLocked(ends ? FirstBatch(SegmentOf(batch_start_) + 1) : padded);
+}
+
+Result<Appended> Journal::Impl::Append(const RecordDraft& draft) {
+  if (failed()) return Status(Code::kReadOnly, "the journal failed");
+  if (draft.payload.size() > kPayloadBytesMax) return Status(Code::kInvalid, "a journal record holds at most 1 MiB");
+  std::vector<uint64_t> computed;
+  std::span<const uint64_t> sums = draft.sums;
+  if (sums.empty() && !draft.payload.empty()) {
+    if (draft.type == RecordType::kWrite) {
+      uint64_t offset = draft.offset;
+      for (ConstBytes rest = draft.payload; !rest.empty();) {
+        const size_t part = std::min<uint64_t>(kPageBytes - offset % kPageBytes, rest.size());
+        computed.push_back(PieceSum(draft.resource, offset, rest.first(part)));
+        rest = rest.subspan(part);
+        offset += part;
+      }
+    } else {
+      computed.push_back(PieceSum(draft.resource, draft.offset, draft.payload));
+    }
+    sums = computed;
+  }
+  RecordHeader header{};
+  header.magic = kRecordMagic;
+  header.version = kJournalVersion;
+  header.type = draft.type;
+  header.flags = draft.flags;
+  header.resource = draft.resource;
+  header.sequence = draft.sequence;
+  header.fence = draft.fence;
+  header.offset = draft.offset;
+  header.length = draft.length;
+  header.payload_bytes = static_cast<uint32_t>(draft.payload.size());
+  header.piece_count = static_cast<uint32_t>(sums.size());
+  const uint64_t record_bytes = RecordBytes(header), entry_bytes = IndexBuilder::EntryBytes(header.piece_count);
+
+  std::lock_guard lock(mutex_);
+  if (!FitsLocked(record_bytes, entry_bytes)) {
+    if (record_bytes + entry_bytes + kSlackBytes + 3 * kSectorBytes > segment_bytes_) return Status(Code::kInvalid, "a record that no segment can hold");
+    const uint64_t next = SegmentOf(batch_start_) + 1;
+    if (!RingHasRoomLocked(FirstBatch(next) + sizeof(BatchHeader) + record_bytes)) return Status(Code::kTryAgain, "the ring is full");
+    if (!segments_->Assign(next)) return Status(Code::kTryAgain, "no journal segment is ready");
+    CloseBatchLocked(kBatchEndsSegment);
+  }
+  if (!RingHasRoomLocked(head_ + record_bytes)) return Status(Code::kTryAgain, "the ring is full");
+  Appended done;
+  done.record = head_;
+  done.end = head_ + record_bytes;
+  done.payload = head_ + sizeof(RecordHeader) + sums.size_bytes();
+  header.sum = RecordSum(header, sums, head_);
+  uint8_t* at = RingAt(head_);
+  if (!draft.payload.empty()) std::memcpy(at + sizeof(header) + sums.size_bytes(), draft.payload.data(), draft.payload.size());
+  if (!sums.empty()) std::memcpy(at + sizeof(header), sums.data(), sums.size_bytes());
+  const uint64_t used = sizeof(header) + sums.size_bytes() + draft.payload.size();
+  std::memset(at + used, 0, record_bytes - used);
+  std::memcpy(at, &header, sizeof(header));
+  indices_[SegmentOf(batch_start_)].Add(header, head_, sums);
+  head_ = done.end;
+  ++batch_records_;
+  // From here on the record survives the process.
+  ring_header().head.store(head_, std::memory_order_release);
+  appended_.store(head_, std::memory_order_release);
+  appends_.fetch_add(1, std::memory_order_relaxed);
+  if (head_ - batch_start_ > kBatchBytesMax) CloseBatchLocked(0);
+  return done;
+}
+
+Status Journal::Impl::Fail(Status status) {
+  failed_.store(true, std::memory_order_release);
+  return status;
+}
+
+Status Journal::Impl::WriteSegmentHeader(uint64_t number) {
+  AlignedBuffer sector(kSectorBytes);
+  std::memset(sector.data(), 0, sector.size());
+  SegmentHeader header{kSegmentMagic, kJournalVersion, id_, number, epoch_, 0, 0};
+  {
+    std::lock_guard lock(mutex_);
+    header.trim = trim_;
+  }
+  header.sum = SumOf(&header, sizeof(header) - sizeof(header.sum), 0);
+  std::memcpy(sector.data(), &header, sizeof(header));
+  const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
+  if (!slot) return Status(Code::kIo, "segment " + std::to_string(number) + " has no file");
+  if (Status status = slot->direct->Write(sector.bytes(), 0); !status.ok()) return status;
+  headed_.insert(number);
+  return Status::Ok();
+}
+
+Status Journal::Impl::WriteBatch(const ClosedBatch& batch) {
+  const uint64_t number = SegmentOf(batch.start);
+  const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
+  if (!slot) return Status(Code::kIo, "segment " + std::to_string(number) + " has no file");
+  dirty_.insert(number);
+  if (!headed_.contains(number)) {
+    if (Status status = WriteSegmentHeader(number); !status.ok()) return status;
+  }
+  const uint64_t padded = RoundUp(batch.bytes, kSectorBytes);
+  return slot->direct->Write({RingAt(batch.start), padded}, batch.start - number * segment_bytes_);
+}
+
+Result<bool> Journal::Impl::Write() {
+  if (failed()) return Status(Code::kIo, "the journal failed");
+  ClosedBatch batch;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_.empty()) {
+      if (batch_records_ == 0) return false;
+      CloseBatchLocked(0);
+    }
+    batch = closed_.front();
+    closed_.pop_front();
+  }
+  if (Status status = WriteBatch(batch); !status.ok()) return Fail(status);
+  batches_.fetch_add(1, std::memory_order_relaxed);
+  bytes_written_.fetch_add(RoundUp(batch.bytes, kSectorBytes), std::memory_order_relaxed);
+  const uint64_t number = SegmentOf(batch.start);
+  const Lsn next = batch.ends_segment ? FirstBatch(number + 1) : RoundUp(batch.start + batch.bytes, kSectorBytes);
+  written_.store(batch.start + batch.bytes, std::memory_order_release);
+  // The slot may be overwritten from now on.
+  tail_.store(next, std::memory_order_release);
+  ring_header().tail.store(next, std::memory_order_release);
+  if (batch.ends_segment) {
+    if (Status status = Seal(number); !status.ok()) return Fail(status);
+  }
+  return true;
+}
+
+// An index vouches for what it lists: it is written only after that is durable.
+Status Journal::Impl::Seal(uint64_t number) {
+  const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
+  if (!slot) return Status(Code::kIo, "segment " + std::to_string(number) + " has no file");
+  if (Status status = slot->direct->DataSync(); !status.ok()) return status;
+  IndexBuilder index;
+  {
+    std::lock_guard lock(mutex_);
+    index = std::move(indices_[number]);
+    indices_.erase(number);
+  }
+  const uint64_t region = IndexBuilder::RegionBytes(index.bytes.size());
+  AlignedBuffer buffer(region);
+  std::memset(buffer.data(), 0, region);
+  IndexFooter footer{kIndexMagic, kJournalVersion, id_.prefix(), number, epoch_, index.entries, index.bytes.size(), 0, durable(), 0};
+  footer.entries_sum = SumOf(index.bytes.data(), index.bytes.size(), number);
+  footer.sum = SumOf(&footer, sizeof(footer) - sizeof(footer.sum), number);
+  std::memcpy(buffer.data() + region - sizeof(footer), &footer, sizeof(footer));
+  std::memcpy(buffer.data() + region - sizeof(footer) - index.bytes.size(), index.bytes.data(), index.bytes.size());
+  return slot->direct->Write(buffer.bytes(), segment_bytes_ - region);
+}
+
+Status Journal::Impl::Sync() {
+  if (failed()) return Status(Code::kIo, "the journal failed");
+  const Lsn target = written();
+  for (uint64_t number : dirty_) {
+    const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
+    if (!slot) continue;  // recycled: only what was durable is
+    if (Status status = slot->direct->DataSync(); !status.ok()) return Fail(status);
+  }
+  dirty_.clear();
+  syncs_.fetch_add(1, std::memory_order_relaxed);
+  durable_.store(target, std::memory_order_release);
+  return Status::Ok();
+}
+
+// The ring may be overwritten under this copy; the caller looks at the tail afterwards and then throws the copy away.
+__attribute__((no_sanitize("thread"))) void Journal::Impl::CopyFromRing(Lsn place, Bytes into) const {
+#if defined(__SANITIZE_THREAD__)
+  const volatile uint8_t* from = RingAt(place);
+  for (size_t i = 0; i < into.size(); ++i) into[i] = from[i];
+#else
+  std::memcpy(into.data(), RingAt(place), into.size());
+#endif
+}
+
+Status Journal::Impl::Read(Lsn place, Bytes into, bool may_block) {
+  if (place >= tail_.load(std::memory_order_acquire)) {
+    CopyFromRing(place, into);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (place >= tail_.load(std::memory_order_acquire)) return Status::Ok();
+  }
+  const uint64_t number = SegmentOf(place);
+  const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
+  if (!slot) return Status(Code::kNotFound, "journal position " + std::to_string(place) + " was trimmed");
+  const uint64_t offset = place - number * segment_bytes_;
+  const Bytes part[] = {into};
+  Result<size_t> got = may_block ? slot->buffered->Read(into, offset) : slot->buffered->ReadNow(part, offset);
+  if (!got.ok()) return got.status();
+  return *got == into.size() ? Status::Ok() : Status(Code::kNotFound, "journal position " + std::to_string(place) + " is past its segment");
+}
+
+void Journal::Impl::Trim(Lsn lsn) {
+  const Lsn lowest = std::min({lsn, durable(), tail_.load(std::memory_order_acquire)});
+  {
+    std::lock_guard lock(mutex_);
+    trim_ = std::max(trim_, lowest);
+  }
+  segments_->Recycle(SegmentOf(lowest));
+}
+
+Journal::Usage Journal::Impl::usage() const {
+  Usage usage;
+  usage.segments = segments_->live();
+  usage.segments_ready = segments_->ready();
+  const uint64_t lowest = segments_->lowest();
+  {
+    std::lock_guard lock(mutex_);
+    const Lsn from = lowest == ~0ull ? head_ : std::max(trim_, lowest * segment_bytes_);
+    usage.bytes = head_ > from ? head_ - from : 0;
+  }
+  usage.bytes_max = options_.journal_bytes_max;
+  usage.ring_bytes = ring_->ring_bytes();
+  usage.appends = appends_.load();
+  usage.batches = batches_.load();
+  usage.syncs = syncs_.load();
+  usage.bytes_written = bytes_written_.load();
+  return usage;
+}
+
+}  // namespace skerry

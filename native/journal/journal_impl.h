@@ -1,0 +1,113 @@
+#pragma once
+// The journal's state. Fields under `mutex_` change in Append and around batches; what only the flusher touches is apart.
+#include <deque>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "journal.h"
+#include "layout.h"
+#include "segments.h"
+
+namespace skerry {
+
+class Journal::Impl {
+ public:
+  Impl(Env& env, const JournalOptions& options) : env_(env), options_(options) {}
+
+  // Opening (recovery.cc), in this order.
+  Status LoadIdentity();
+  Status MapRing();
+  Status Recover(const std::function<Status(const ReplayedRecord&)>& replay, ReplayReport& report);
+
+  Result<Appended> Append(const RecordDraft& draft);
+  Result<bool> Write();
+  Status Sync();
+  Status Read(Lsn place, Bytes into, bool may_block);
+  void Trim(Lsn lsn);
+  Result<bool> PrepareSegment() { return segments_->Prepare(kReadyWant, false); }
+  Usage usage() const;
+
+  Lsn appended() const { return appended_.load(std::memory_order_acquire); }
+  Lsn written() const { return written_.load(std::memory_order_acquire); }
+  Lsn durable() const { return durable_.load(std::memory_order_acquire); }
+  bool failed() const { return failed_.load(std::memory_order_acquire); }
+
+ private:
+  static constexpr size_t kReadyWant = 2;
+
+  struct ClosedBatch {
+    Lsn start;
+    uint64_t bytes;
+    bool ends_segment;
+  };
+  /** What recovery learns of the log before it delivers anything. */
+  struct Survey {
+    std::vector<Segments::Found> segments;   // live, contiguous, ascending
+    Lsn mark = 0;                            // all before it was durable once
+    uint64_t epoch = 0;
+  };
+  struct Delivery {
+    const std::function<Status(const ReplayedRecord&)>& replay;
+    ReplayReport& report;
+    Lsn mark = 0;
+  };
+
+  uint64_t SegmentOf(Lsn lsn) const { return lsn / segment_bytes_; }
+  Lsn FirstBatch(uint64_t number) const { return number * segment_bytes_ + kSectorBytes; }
+  uint8_t* RingAt(Lsn lsn) const { return ring_->ring() + lsn % ring_->ring_bytes(); }
+  RingHeader& ring_header() const { return *reinterpret_cast<RingHeader*>(ring_->header().data()); }
+
+  bool FitsLocked(uint64_t record_bytes, uint64_t entry_bytes) const;
+  bool RingHasRoomLocked(Lsn end) const;
+  void CloseBatchLocked(uint32_t flags);
+  void OpenBatchLocked(Lsn start);
+  Status WriteBatch(const ClosedBatch& batch);
+  Status WriteSegmentHeader(uint64_t number);
+  Status Seal(uint64_t number);
+  Status Fail(Status status);
+  void CopyFromRing(Lsn place, Bytes into) const;
+
+  // recovery.cc and scan.cc
+  Result<Survey> SurveySegments(ReplayReport& report);
+  /** Takes in the durable marks of an unsealed segment's batches. */
+  Status SurveyMarks(const Segments::Found& segment, Survey& survey);
+  Status AssignPrepared(uint64_t number);
+  Result<bool> ReadIndex(const Segments::Found& segment, std::vector<uint8_t>& entries, IndexFooter& footer);
+  Status DeliverIndex(const Segments::Found& segment, ConstBytes entries, const IndexFooter& footer, Delivery& delivery);
+  /** Delivers the batches of an unsealed segment; `end` gets where the next batch would begin, `ended` whether the log ends here. */
+  Status ScanSegment(const Segments::Found& segment, Survey& survey, Delivery& delivery, Lsn& end, bool& ended);
+  Status DeliverBatch(ConstBytes batch, const BatchHeader& header, Delivery& delivery, bool ring, bool* damaged_payload, std::string* damage);
+  Lsn FindLaterBatch(ConstBytes segment, uint64_t number, Lsn from, uint64_t epoch) const;
+  std::string Where(const SegmentSlot& slot, Lsn at) const;
+  Status Damaged(const std::string& where, const std::string& what) const;
+  Status DeliverRing(Lsn end, Survey& survey, Delivery& delivery, std::vector<ClosedBatch>& batches, Lsn& next);
+  Status BeginEpoch(uint64_t epoch, Lsn next, const std::vector<ClosedBatch>& from_ring, const Survey& survey);
+  bool RingUsable(const Survey& survey, Lsn end) const;
+
+  Env& env_;
+  JournalOptions options_;
+  JournalId id_{};
+  uint64_t segment_bytes_ = 0;
+  uint64_t epoch_ = 0;
+  std::unique_ptr<SharedMemory> ring_;
+  std::unique_ptr<Segments> segments_;
+
+  mutable std::mutex mutex_;
+  Lsn batch_start_ = 0;              // of the open batch
+  Lsn head_ = 0;                     // where the next record goes
+  uint32_t batch_records_ = 0;
+  std::deque<ClosedBatch> closed_;
+  std::map<uint64_t, IndexBuilder> indices_;   // of segments not yet sealed
+  Lsn trim_ = 0;
+
+  // The flusher's alone.
+  std::set<uint64_t> dirty_;         // segments written since the last sync
+  std::set<uint64_t> headed_;        // live segments whose header is written
+
+  std::atomic<Lsn> tail_{0}, appended_{0}, written_{0}, durable_{0};
+  std::atomic<bool> failed_{false};
+  std::atomic<uint64_t> appends_{0}, batches_{0}, syncs_{0}, bytes_written_{0};
+};
+
+}  // namespace skerry

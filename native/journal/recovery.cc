@@ -1,0 +1,262 @@
+// Opening: who the journal is, what of it survived, and a new epoch over that. Crashing anywhere in here and opening again
+// gives the same state: nothing is changed before the new epoch's batches, and these hold what the ring held.
+#include <algorithm>
+#include <cstring>
+
+#include "journal_impl.h"
+
+namespace skerry {
+
+Status Journal::Impl::LoadIdentity() {
+  if (Status status = env_.MakeDirectory(options_.directory); !status.ok()) return status;
+  const std::string path = options_.directory + "/identity";
+  Result<std::unique_ptr<File>> file = env_.Open(path, {});
+  IdentityFile identity{};
+  if (file.ok()) {
+    Result<size_t> got = (*file)->Read({reinterpret_cast<uint8_t*>(&identity), sizeof(identity)}, 0);
+    if (!got.ok()) return got.status();
+    if (*got >= 8 && identity.magic == kIdentityMagic && identity.version > kJournalVersion) {
+      return Status(Code::kInvalid, path + " was written by a newer version of Skerry (journal format " + std::to_string(identity.version) + ")");
+    }
+    if (*got != sizeof(identity) || identity.magic != kIdentityMagic || identity.sum != SumOf(&identity, sizeof(identity) - 8, 0)) {
+      return Status(Code::kCorrupt, path + " is damaged: restore it from a copy of the data directory");
+    }
+  } else if (file.code() != Code::kNotFound) {
+    return file.status();
+  } else {
+    identity = {kIdentityMagic, kJournalVersion, {}, options_.segment_bytes, 0};
+    env_.Random(Bytes(identity.journal.bytes, sizeof(identity.journal.bytes)));
+    identity.sum = SumOf(&identity, sizeof(identity) - 8, 0);
+    Result<std::unique_ptr<File>> fresh = env_.Open(path + ".new", {.write = true, .create = true});
+    if (!fresh.ok()) return fresh.status();
+    if (Status status = (*fresh)->Write({reinterpret_cast<const uint8_t*>(&identity), sizeof(identity)}, 0); !status.ok()) return status;
+    if (Status status = (*fresh)->DataSync(); !status.ok()) return status;
+    if (Status status = env_.Rename(path + ".new", path); !status.ok()) return status;
+    if (Status status = env_.SyncDirectory(options_.directory); !status.ok()) return status;
+  }
+  id_ = identity.journal;
+  segment_bytes_ = identity.segment_bytes;
+  if (segment_bytes_ % kSectorBytes != 0 || segment_bytes_ < 16 * kSectorBytes || options_.ring_bytes < 2 * segment_bytes_) {
+    return Status(Code::kInvalid, "journal segments of " + std::to_string(segment_bytes_) + " bytes need a ring of at least twice that");
+  }
+  const uint64_t slots = std::max<uint64_t>(options_.journal_bytes_max / segment_bytes_, 4);
+  segments_ = std::make_unique<Segments>(env_, options_.directory, segment_bytes_, slots);
+  return Status::Ok();
+}
+
+Status Journal::Impl::MapRing() {
+  Result<std::unique_ptr<SharedMemory>> ring = env_.MapShared(options_.ring_name, kSectorBytes, RoundUp(options_.ring_bytes, kSectorBytes));
+  if (!ring.ok()) return ring.status();
+  ring_ = std::move(*ring);
+  return Status::Ok();
+}
+
+std::string Journal::Impl::Where(const SegmentSlot& slot, Lsn at) const {
+  return slot.path + " at byte " + std::to_string(at % segment_bytes_) + " (log position " + std::to_string(at) + ")";
+}
+
+Status Journal::Impl::Damaged(const std::string& where, const std::string& what) const {
+  return Status(Code::kCorrupt, "the journal is damaged: " + what + " in " + where +
+                                    ", and later batches show that it was durable. To go on without what cannot be read, start with "
+                                    "--salvage-journal; to lose nothing, restore the file from a copy first");
+}
+
+Result<Journal::Impl::Survey> Journal::Impl::SurveySegments(ReplayReport& report) {
+  Result<std::vector<Segments::Found>> found = segments_->Load(id_, options_.salvage);
+  if (!found.ok()) return found.status();
+  Survey survey;
+  Lsn trim = 0;
+  for (const Segments::Found& segment : *found) {
+    trim = std::max(trim, segment.header.trim);
+    survey.epoch = std::max(survey.epoch, segment.header.epoch);
+  }
+  trim_ = trim;
+  for (const Segments::Found& segment : *found) {
+    // Below the trim mark: the slot was recycled and not used again. It is simply ready.
+    segments_->Adopt(segment.header.number, segment.slot);
+    if ((segment.header.number + 1) * segment_bytes_ > trim) survey.segments.push_back(segment);
+  }
+  segments_->Recycle(SegmentOf(trim));
+  for (size_t i = 1; i < survey.segments.size(); ++i) {
+    const uint64_t before = survey.segments[i - 1].header.number, number = survey.segments[i].header.number;
+    if (number == before + 1) continue;
+    const std::string what = "segments " + std::to_string(before + 1) + " to " + std::to_string(number - 1) + " are missing";
+    if (!options_.salvage) return Damaged(options_.directory, what);
+    report.notes.push_back("salvage: " + what);
+  }
+  return survey;
+}
+
+bool Journal::Impl::RingUsable(const Survey& survey, Lsn end) const {
+  const RingHeader& header = ring_header();
+  const std::string boot = env_.BootId();
+  return header.magic == kRingMagic && header.version == kJournalVersion && header.journal == id_ && boot.size() == sizeof(header.boot) &&
+         std::memcmp(header.boot, boot.data(), boot.size()) == 0 && header.segment_bytes == segment_bytes_ &&
+         header.ring_bytes == ring_->ring_bytes() && header.epoch.load() <= survey.epoch && header.tail.load() <= end;
+}
+
+// Batches at or past the end of what segments hold: closed ones have a valid header, the last may still be open.
+Status Journal::Impl::DeliverRing(Lsn end, Survey& survey, Delivery& delivery, std::vector<ClosedBatch>& batches, Lsn& next) {
+  const RingHeader& header = ring_header();
+  const uint64_t epoch = header.epoch.load();
+  const Lsn head = header.head.load(), tail = header.tail.load();
+  const uint64_t before = delivery.report.records;
+  for (Lsn at = tail; at < head && head - at <= ring_->ring_bytes();) {
+    const uint64_t room = ring_->ring_bytes();
+    BatchHeader batch{};
+    const bool closed = ParseBatch({RingAt(at), sizeof(BatchHeader)}, at, id_.prefix(), batch) && batch.epoch >= epoch && batch.bytes <= room;
+    if (!closed) {
+      // Reserved when the batch was opened, filled when it is closed: do that now.
+      batch = {kBatchMagic, kJournalVersion, survey.epoch, at, head - at, 0, 0, 0, id_.prefix(), 0};
+      if (batch.bytes <= sizeof(BatchHeader)) break;
+    }
+    if (at >= end) {
+      bool damaged = false;
+      std::string damage;
+      if (Status status = DeliverBatch({RingAt(at), batch.bytes}, batch, delivery, true, &damaged, &damage); !status.ok()) return status;
+      if (!damage.empty()) return Status(Code::kCorrupt, "the ring in shared memory is damaged at log position " + std::to_string(at) + ": " + damage);
+      batches.push_back({at, batch.bytes, (batch.flags & kBatchEndsSegment) != 0});
+    }
+    next = (batch.flags & kBatchEndsSegment) != 0 ? FirstBatch(SegmentOf(at) + 1) : RoundUp(at + batch.bytes, kSectorBytes);
+    at = next;
+  }
+  next = std::max(next, end);
+  delivery.report.ring_records = delivery.report.records - before;
+  delivery.report.ring_used = true;
+  return Status::Ok();
+}
+
+Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>& replay, ReplayReport& report) {
+  Result<Survey> surveyed = SurveySegments(report);
+  if (!surveyed.ok()) return surveyed.status();
+  Survey& survey = *surveyed;
+  Delivery delivery{replay, report, 0};
+  std::vector<std::vector<uint8_t>> entries(survey.segments.size());
+  std::vector<IndexFooter> footers(survey.segments.size());
+  std::vector<bool> sealed(survey.segments.size());
+  for (size_t i = 0; i < survey.segments.size(); ++i) {
+    Result<bool> has_index = ReadIndex(survey.segments[i], entries[i], footers[i]);
+    if (!has_index.ok()) return has_index.status();
+    sealed[i] = *has_index;
+    if (sealed[i]) {
+      survey.mark = std::max(survey.mark, footers[i].durable);
+      survey.epoch = std::max(survey.epoch, footers[i].epoch);
+    } else if (Status status = SurveyMarks(survey.segments[i], survey); !status.ok()) {
+      return status;
+    }
+  }
+  delivery.mark = survey.mark;
+  Lsn end = survey.segments.empty() ? FirstBatch(0) : FirstBatch(survey.segments.front().header.number);
+  bool ended = false;
+  for (size_t i = 0; i < survey.segments.size() && !ended; ++i) {
+    const uint64_t number = survey.segments[i].header.number;
+    if (sealed[i]) {
+      if (Status status = DeliverIndex(survey.segments[i], entries[i], footers[i], delivery); !status.ok()) return status;
+      end = FirstBatch(number + 1);
+      continue;
+    }
+    if (survey.mark >= (number + 1) * segment_bytes_) {
+      // A flush that covered a later segment covered this one's index too.
+      const std::string where = survey.segments[i].slot->path + " at its end (the index of log segment " + std::to_string(number) + ")";
+      if (!options_.salvage) return Damaged(where, "the index fails its sum");
+      report.notes.push_back("salvage: the index in " + where + " fails its sum; its batches are read instead");
+    }
+    if (Status status = ScanSegment(survey.segments[i], survey, delivery, end, ended); !status.ok()) return status;
+    epoch_ = survey.epoch;
+    durable_.store(survey.mark);
+    if (!ended) {
+      if (Status status = Seal(number); !status.ok()) return status;
+    }
+  }
+  report.segments = survey.segments.size();
+  std::vector<ClosedBatch> from_ring;
+  Lsn next = end;
+  if (RingUsable(survey, end)) {
+    if (Status status = DeliverRing(end, survey, delivery, from_ring, next); !status.ok()) return status;
+  }
+  report.end = next;
+  report.epoch = survey.epoch + 1;
+  return BeginEpoch(survey.epoch + 1, next, from_ring, survey);
+}
+
+Status Journal::Impl::AssignPrepared(uint64_t number) {
+  if (segments_->Find(number)) return Status::Ok();
+  if (Result<bool> prepared = segments_->Prepare(1, true); !prepared.ok()) return prepared.status();
+  return segments_->Assign(number) ? Status::Ok() : Status(Code::kIo, "no journal segment could be prepared");
+}
+
+Status Journal::Impl::BeginEpoch(uint64_t epoch, Lsn next, const std::vector<ClosedBatch>& from_ring, const Survey& survey) {
+  epoch_ = epoch;
+  for (const Segments::Found& segment : survey.segments) {
+    headed_.insert(segment.header.number);
+    // What was read may only be in the page cache: this epoch's marks will vouch for it.
+    if (segment.header.number <= SegmentOf(next)) dirty_.insert(segment.header.number);
+  }
+  std::vector<ClosedBatch> batches = from_ring;
+  Lsn mark_end = batches.empty() ? next : batches.front().start;
+  durable_.store(0);
+  // The image of the ring is intact where batches came from it; where none did, the marker batch alone is laid into it.
+  // Where the segment has hardly room for more batches, the marker ends it, or many starts in a row would run over its index.
+  const uint64_t region = IndexBuilder::RegionBytes(indices_[SegmentOf(next)].bytes.size());
+  const bool marker_ends = next % segment_bytes_ + 3 * kSectorBytes + region > segment_bytes_;
+  batches.push_back({next, sizeof(BatchHeader), marker_ends});
+  for (size_t i = 0; i < batches.size(); ++i) {
+    ClosedBatch& batch = batches[i];
+    const uint64_t number = SegmentOf(batch.start);
+    const bool marker = i + 1 == batches.size();
+    if (Status status = AssignPrepared(number); !status.ok()) return status;
+    BatchHeader header{};
+    if (marker || !ParseBatch({RingAt(batch.start), sizeof(header)}, batch.start, id_.prefix(), header)) {
+      header = {kBatchMagic, kJournalVersion, epoch, batch.start, batch.bytes, 0, 0, 0, id_.prefix(), 0};
+    }
+    header.epoch = epoch;
+    header.durable = std::min(mark_end, batch.start);
+    header.flags = (batch.ends_segment ? kBatchEndsSegment : 0) | (marker ? kBatchBeginsEpoch : 0);
+    header.sum = BatchSum(header);
+    const uint64_t padded = RoundUp(batch.bytes, kSectorBytes);
+    std::memset(RingAt(batch.start + batch.bytes), 0, padded - batch.bytes);
+    std::memcpy(RingAt(batch.start), &header, sizeof(header));
+  }
+  // Marks in these batches say that all before the first of them is durable: make it so before they are written.
+  for (uint64_t number : dirty_) {
+    const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
+    if (!slot) continue;
+    if (Status status = slot->direct->DataSync(); !status.ok()) return status;
+  }
+  for (const ClosedBatch& batch : batches) {
+    if (Status status = WriteBatch(batch); !status.ok()) return status;
+    if (batch.ends_segment) {
+      if (Status status = Seal(SegmentOf(batch.start)); !status.ok()) return status;
+    }
+  }
+  written_.store(next + sizeof(BatchHeader));
+  if (Status status = Sync(); !status.ok()) return status;
+  const Lsn open = marker_ends ? FirstBatch(SegmentOf(next) + 1) : next + kSectorBytes;
+  if (Status status = AssignPrepared(SegmentOf(open)); !status.ok()) return status;
+  OpenBatchLocked(open);
+  appended_.store(next + sizeof(BatchHeader));
+  tail_.store(open);
+  RingHeader& header = ring_header();
+  const std::string boot = env_.BootId();
+  // Nothing is appended yet: a ring whose stamp is torn by a crash here is not believed, and nothing is missed.
+  header.magic = 0;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  header.version = kJournalVersion;
+  std::memcpy(header.boot, boot.data(), std::min(boot.size(), sizeof(header.boot)));
+  header.journal = id_;
+  header.segment_bytes = segment_bytes_;
+  header.ring_bytes = ring_->ring_bytes();
+  header.epoch.store(epoch);
+  header.tail.store(open);
+  header.head.store(open);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  header.magic = kRingMagic;
+  for (size_t have = 0; have < kReadyWant; ++have) {
+    Result<bool> prepared = segments_->Prepare(kReadyWant, false);
+    if (!prepared.ok()) return prepared.status();
+    if (!*prepared) break;
+  }
+  return Status::Ok();
+}
+
+}  // namespace skerry

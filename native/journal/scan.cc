@@ -1,0 +1,173 @@
+// Reading what segments hold: by their index where they are sealed, batch by batch where they are not.
+#include <algorithm>
+#include <cstring>
+
+#include "journal_impl.h"
+
+namespace skerry {
+
+Result<bool> Journal::Impl::ReadIndex(const Segments::Found& segment, std::vector<uint8_t>& entries, IndexFooter& footer) {
+  AlignedBuffer sector(kSectorBytes);
+  Result<size_t> got = segment.slot->direct->Read(sector.bytes(), segment_bytes_ - kSectorBytes);
+  if (!got.ok()) return got.status();
+  std::memcpy(&footer, sector.data() + kSectorBytes - sizeof(footer), sizeof(footer));
+  const uint64_t number = segment.header.number;
+  if (*got != kSectorBytes || footer.magic != kIndexMagic || footer.version != kJournalVersion || footer.journal != id_.prefix() ||
+      footer.number != number || footer.sum != SumOf(&footer, sizeof(footer) - sizeof(footer.sum), number)) {
+    return false;
+  }
+  const uint64_t region = IndexBuilder::RegionBytes(footer.bytes);
+  if (footer.bytes >= segment_bytes_ || region >= segment_bytes_) return false;
+  AlignedBuffer buffer(region);
+  got = segment.slot->direct->Read(buffer.bytes(), segment_bytes_ - region);
+  if (!got.ok()) return got.status();
+  entries.assign(buffer.data() + region - sizeof(footer) - footer.bytes, buffer.data() + region - sizeof(footer));
+  return *got == region && SumOf(entries.data(), entries.size(), number) == footer.entries_sum;
+}
+
+Status Journal::Impl::DeliverIndex(const Segments::Found& segment, ConstBytes entries, const IndexFooter& footer, Delivery& delivery) {
+  std::vector<uint64_t> sums;
+  std::vector<uint8_t> payload;
+  for (uint64_t i = 0; i < footer.entries; ++i) {
+    IndexEntry entry;
+    if (entries.size() < sizeof(entry)) return Damaged(segment.slot->path, "the index is short");
+    std::memcpy(&entry, entries.data(), sizeof(entry));
+    const uint64_t sum_bytes = uint64_t{entry.header.piece_count} * 8;
+    if (entries.size() - sizeof(entry) < sum_bytes) return Damaged(segment.slot->path, "the index is short");
+    sums.resize(entry.header.piece_count);
+    std::memcpy(sums.data(), entries.data() + sizeof(entry), sum_bytes);
+    entries = entries.subspan(sizeof(entry) + sum_bytes);
+    ReplayedRecord record;
+    record.header = entry.header;
+    record.record = entry.record;
+    record.payload = entry.record + sizeof(RecordHeader) + sum_bytes;
+    record.below_durable = true;
+    record.sums = sums;
+    if (entry.header.type == RecordType::kRef) {
+      payload.resize(entry.header.payload_bytes);
+      Result<size_t> got = segment.slot->buffered->Read(payload, record.payload - segment.header.number * segment_bytes_);
+      if (!got.ok()) return got.status();
+      const bool good = *got == payload.size() && sums.size() == 1 && PieceSum(entry.header.resource, entry.header.offset, payload) == sums[0];
+      if (!good) {
+        const std::string where = Where(*segment.slot, record.record);
+        if (!options_.salvage) return Damaged(where, "a reference to written blocks fails its sum");
+        delivery.report.notes.push_back("salvage: a write of volume " + std::to_string(entry.header.resource) + " is lost with " + where);
+        continue;
+      }
+      record.payload_bytes = payload;
+    }
+    ++delivery.report.records;
+    if (Status status = delivery.replay(record); !status.ok()) return status;
+  }
+  return Status::Ok();
+}
+
+// Parses the whole batch before it delivers any of it: a torn batch leaves nothing behind.
+Status Journal::Impl::DeliverBatch(ConstBytes batch, const BatchHeader& header, Delivery& delivery, bool ring, bool* damaged_payload,
+                                   std::string* damage) {
+  std::vector<ParsedRecord> records;
+  for (uint64_t at = sizeof(BatchHeader); at < header.bytes;) {
+    ParsedRecord record;
+    if (!ParseRecord(batch.subspan(at, header.bytes - at), header.start + at, record)) {
+      *damage = "a record header at log position " + std::to_string(header.start + at) + " fails its sum";
+      return Status::Ok();
+    }
+    at += RecordBytes(record.header);
+    if (!record.whole) *damaged_payload = true;
+    if (!record.whole && record.header.type == RecordType::kRef) {
+      *damage = "a reference to written blocks at log position " + std::to_string(record.record) + " fails its sum";
+      return Status::Ok();
+    }
+    records.push_back(std::move(record));
+  }
+  const bool below = !ring && header.start + header.bytes <= delivery.mark;
+  if (*damaged_payload && !below) {
+    *damage = "a payload in the batch at log position " + std::to_string(header.start) + " fails its sum";
+    return Status::Ok();
+  }
+  IndexBuilder& index = indices_[SegmentOf(header.start)];
+  for (const ParsedRecord& parsed : records) {
+    index.Add(parsed.header, parsed.record, parsed.sums);
+    ReplayedRecord record{parsed.header, parsed.record, parsed.payload, below, parsed.sums, {}};
+    if (parsed.header.type == RecordType::kRef) record.payload_bytes = parsed.payload_bytes;
+    ++delivery.report.records;
+    if (Status status = delivery.replay(record); !status.ok()) return status;
+  }
+  return Status::Ok();
+}
+
+/** Start of the next position past `from` that holds a valid batch of `epoch` or later; 0 if none does. */
+Lsn Journal::Impl::FindLaterBatch(ConstBytes segment, uint64_t number, Lsn from, uint64_t epoch) const {
+  const Lsn base = number * segment_bytes_;
+  for (Lsn at = RoundUp(from + 1, kSectorBytes); at + kSectorBytes <= base + segment_bytes_; at += kSectorBytes) {
+    BatchHeader header{};
+    if (ParseBatch(segment.subspan(at - base), at, id_.prefix(), header) && header.epoch >= epoch) return at;
+  }
+  return 0;
+}
+
+Status Journal::Impl::SurveyMarks(const Segments::Found& segment, Survey& survey) {
+  const Lsn base = segment.header.number * segment_bytes_;
+  AlignedBuffer buffer(segment_bytes_);
+  Result<size_t> got = segment.slot->direct->Read(buffer.bytes(), 0);
+  if (!got.ok()) return got.status();
+  for (Lsn at = base + kSectorBytes; at + kSectorBytes <= base + segment_bytes_; at += kSectorBytes) {
+    BatchHeader header{};
+    if (ParseBatch(ConstBytes(buffer.bytes()).subspan(at - base), at, id_.prefix(), header)) survey.mark = std::max(survey.mark, header.durable);
+  }
+  return Status::Ok();
+}
+
+Status Journal::Impl::ScanSegment(const Segments::Found& segment, Survey& survey, Delivery& delivery, Lsn& end, bool& ended) {
+  const uint64_t number = segment.header.number;
+  const Lsn base = number * segment_bytes_;
+  AlignedBuffer buffer(segment_bytes_);
+  Result<size_t> got = segment.slot->direct->Read(buffer.bytes(), 0);
+  if (!got.ok()) return got.status();
+  const ConstBytes bytes = buffer.bytes();
+  // A later segment begins only after the one before it was durable to its end.
+  const bool last = segment.header.number == survey.segments.back().header.number;
+  uint64_t epoch = 0;
+  for (Lsn at = FirstBatch(number);;) {
+    end = at;
+    BatchHeader header{};
+    std::string damage;
+    bool damaged_payload = false;
+    const bool valid = at + kSectorBytes <= base + segment_bytes_ && ParseBatch(bytes.subspan(at - base), at, id_.prefix(), header) && header.epoch >= epoch &&
+                       header.bytes <= base + segment_bytes_ - at;
+    if (!valid) damage = "no valid batch stands there";
+    if (valid) {
+      if (Status status = DeliverBatch(bytes.subspan(at - base, header.bytes), header, delivery, false, &damaged_payload, &damage); !status.ok()) return status;
+      if (damaged_payload && damage.empty()) {
+        delivery.report.notes.push_back("pages written by the batch in " + Where(*segment.slot, at) + " are damaged: reading them is an I/O error");
+      }
+    }
+    if (!damage.empty()) {
+      const bool was_durable = at < survey.mark || !last;
+      if (!was_durable) {
+        if (valid) delivery.report.notes.push_back("torn tail: the log ends in " + Where(*segment.slot, at));
+        ended = true;
+        return Status::Ok();
+      }
+      if (!options_.salvage) return Damaged(Where(*segment.slot, at), damage);
+      const Lsn later = FindLaterBatch(bytes, number, at, epoch);
+      delivery.report.notes.push_back("salvage: the journal from " + Where(*segment.slot, at) + (later ? " to log position " + std::to_string(later) : " to the segment's end") + " is lost");
+      if (later == 0) {
+        ended = last;
+        end = last ? at : FirstBatch(number + 1);
+        return Status::Ok();
+      }
+      at = later;
+      continue;
+    }
+    epoch = header.epoch;
+    survey.epoch = std::max(survey.epoch, epoch);
+    if ((header.flags & kBatchEndsSegment) != 0) {
+      end = FirstBatch(number + 1);
+      return Status::Ok();
+    }
+    at = RoundUp(at + header.bytes, kSectorBytes);
+  }
+}
+
+}  // namespace skerry

@@ -1,0 +1,304 @@
+// Requests, in the order they came: checked, handed to the volume, answered; what must wait is parked, whole batches at once.
+#include <algorithm>
+#include <utility>
+
+#include "connection.h"
+#include "reactor.h"
+
+namespace skerry::nbd {
+
+namespace {
+
+NbdOperation OperationOf(uint16_t type) {
+  switch (type) {
+    case kCmdRead: return NbdOperation::kRead;
+    case kCmdWrite: return NbdOperation::kWrite;
+    case kCmdFlush: return NbdOperation::kFlush;
+    case kCmdTrim: return NbdOperation::kTrim;
+    case kCmdWriteZeroes: return NbdOperation::kZero;
+    case kCmdCache: return NbdOperation::kCache;
+    case kCmdBlockStatus: return NbdOperation::kStatus;
+    default: return NbdOperation::kCount;
+  }
+}
+
+}  // namespace
+
+bool Connection::DispatchReceived() {
+  while (phase_ == Phase::kTransmission && !draining_) {
+    const bool full = in_flight_ >= kInFlightRequestsMax || replies_.bytes() > kReplyBacklogBytesMax;
+    if (full || hold_ != Hold::kNone) {
+      // What waits here may wait for seconds. See BeginFence on why a write of a client that has gone is not applied.
+      if (hold_ == Hold::kAdmission && retry_ ? PeerGone() : half_closed_) {
+        Drain("the client closed the connection");
+        return false;
+      }
+      if (full || hold_ == Hold::kBudget || !retry_) return false;
+    }
+    if (!head_) {
+      size_t consumed = 0;
+      const RequestParser::Step step = parser_.Next(receive_ ? ConstBytes{receive_.data() + begin_, end_ - begin_} : ConstBytes{}, &consumed);
+      begin_ += consumed;
+      if (step == RequestParser::Step::kMore) return true;
+      if (step == RequestParser::Step::kFailed) {
+        Drain(parser_.why());
+        return false;
+      }
+      if (step == RequestParser::Step::kLarge) {
+        if (!BeginPayload()) return false;
+        continue;
+      }
+      head_ = true;
+    }
+    if (!Dispatch()) continue;  // held: see above
+    SetHold(Hold::kNone);
+    retry_ = false;
+    head_ = false;
+    payload_.Release();
+    ++batch_requests_;
+    if (replies_.bytes() >= kSendEarlyBytes && !send_blocked_) {
+      CountBatch();
+      Flush();
+    }
+  }
+  return false;
+}
+
+bool Connection::BeginPayload() {
+  const Request& request = parser_.request();
+  skip_error_ = Check(request);
+  if (skip_error_ != 0) {
+    parser_.Skip();
+    return true;
+  }
+  Buffer buffer = TakeBuffer(request.length);
+  if (!buffer) return false;
+  payload_ = std::move(buffer);
+  large_stream_ = true;
+  parser_.Collect({payload_.data(), payload_.size()});
+  return true;
+}
+
+uint32_t Connection::Check(const Request& request) const {
+  const uint64_t size = volume_->size();
+  const bool past_end = request.offset > size || request.length > size - request.offset;
+  const bool empty = request.length == 0;
+  uint16_t flags = kFlagFua;  // valid on every command, where it is only heeded by those that write
+  switch (request.type) {
+    case kCmdRead:
+      if (structured_) flags |= kFlagDf;
+      break;
+    case kCmdWriteZeroes: flags |= kFlagNoHole | kFlagFastZero; break;
+    case kCmdBlockStatus: flags |= kFlagReqOne; break;
+    default: break;
+  }
+  if ((request.flags & ~flags) != 0) return kErrInvalid;
+  switch (request.type) {
+    case kCmdRead: return past_end || empty || request.length > kRequestBytesMax ? kErrInvalid : 0;
+    case kCmdFlush: return request.offset != 0 || request.length != 0 ? kErrInvalid : 0;
+    case kCmdCache: return past_end || empty ? kErrInvalid : 0;
+    case kCmdBlockStatus: return past_end || empty || !base_allocation_ ? kErrInvalid : 0;
+    case kCmdWrite:
+    case kCmdTrim:
+    case kCmdWriteZeroes: break;
+    default: return kErrInvalid;
+  }
+  if (volume_->read_only()) return kErrPerm;
+  if (empty || (request.type == kCmdWrite && request.length > kRequestBytesMax)) return kErrInvalid;
+  if (past_end) return request.type == kCmdTrim ? kErrInvalid : kErrNoSpace;
+  return 0;
+}
+
+bool Connection::Dispatch() {
+  const Request& request = parser_.request();
+  if (request.type == kCmdDisc) {
+    Drain("the client disconnected");
+    return true;
+  }
+  if (const uint32_t error = parser_.skipped() ? skip_error_ : Check(request); error != 0) {
+    Count(request.type, 0, error);
+    AnswerError(request.cookie, error);
+    return true;
+  }
+  switch (request.type) {
+    case kCmdRead:
+    case kCmdBlockStatus: return DispatchRead(request);
+    case kCmdFlush:
+      AwaitDurable(request, volume_->FlushTarget());
+      return true;
+    case kCmdCache:  // a hint: what is read next is read ahead by the layers below
+      Count(request.type, request.length, 0);
+      AnswerDone(request.cookie);
+      return true;
+    default: return DispatchChange(request);
+  }
+}
+
+bool Connection::DispatchRead(const Request& request) {
+  const bool read = request.type == kCmdRead;
+  bool tried = false;
+  if (read && request.length <= kArenaReadBytesMax) {
+    const size_t header_bytes = structured_ ? kDataChunkHeaderBytes : kSimpleReplyBytes;
+    if (uint8_t* at = replies_.Reserve(header_bytes + request.length)) {
+      const Status status = volume_->Read(request.offset, {at + header_bytes, request.length}, false);
+      if (status.ok()) {
+        if (structured_) {
+          EncodeDataHeader(at, true, request.cookie, request.offset, request.length);
+        } else {
+          EncodeSimple(at, request.cookie, 0);
+        }
+        replies_.Commit(header_bytes + request.length);
+        Count(request.type, request.length, 0);
+        return true;
+      }
+      if (status.code() != Code::kTryAgain) {
+        const uint32_t error = ErrorOf(status.code());
+        Count(request.type, 0, error);
+        AnswerError(request.cookie, error);
+        return true;
+      }
+      tried = true;
+    }
+  }
+  Buffer buffer = TakeBuffer(ReadJob::BufferBytes(request));
+  if (!buffer) return false;
+  auto job = std::make_unique<ReadJob>(request, volume_, structured_, base_allocation_id_, std::move(buffer), batch_nanos_);
+  if (!tried && job->Run(false)) {
+    Count(request.type, job->error() == 0 && read ? request.length : 0, job->error());
+    FinishJob(*job);
+    return true;
+  }
+  ++in_flight_;
+  reactor_.context().blocking.Submit(std::move(job), mailbox_, id_);
+  return true;
+}
+
+void Connection::OnJob(std::unique_ptr<ReadJob> job) {
+  if (ended()) return;
+  --in_flight_;
+  const Request& request = job->request();
+  const bool failed = job->error() != 0;
+  const uint64_t bytes = failed || request.type != kCmdRead ? 0 : request.length;
+  reactor_.counters().Record(OperationOf(request.type), 1, bytes, failed ? 1 : 0, reactor_.now() - job->started_nanos());
+  FinishJob(*job);
+}
+
+void Connection::FinishJob(ReadJob& job) {
+  if (job.reply().empty()) return AnswerError(job.request().cookie, job.error());
+  const ConstBytes reply = job.reply();
+  replies_.Push(std::move(job.buffer()), reply);
+}
+
+bool Connection::DispatchChange(const Request& request) {
+  for (bool again = false;; again = true) {
+    Result<WriteOutcome> outcome = request.type == kCmdWrite
+        ? volume_->Write(request.offset, parser_.payload())
+        : volume_->Zero(request.offset, request.length, request.type == kCmdTrim || (request.flags & kFlagNoHole) == 0);
+    if (outcome.ok()) {
+      appended_ = true;
+      if ((request.flags & kFlagFua) != 0 || volume_->writethrough()) {
+        AwaitDurable(request, outcome->end);
+      } else {
+        Count(request.type, request.length, 0);
+        AnswerDone(request.cookie);
+      }
+      if (request.type == kCmdWrite) large_stream_ = static_cast<bool>(payload_);
+      return true;
+    }
+    if (outcome.code() != Code::kTryAgain) {
+      const uint32_t error = ErrorOf(outcome.code());
+      Count(request.type, 0, error);
+      AnswerError(request.cookie, error);
+      return true;
+    }
+    if (again) break;
+    // Room may have come between the refusal and the registration, hence the second try.
+    if (!admission_registered_) {
+      admission_registered_ = true;
+      reactor_.context().backend.WhenAdmitted(volume_->id(), [mailbox = mailbox_, id = id_] { mailbox->Post(Retry{id}); });
+    }
+  }
+  // The request keeps its place: nothing behind it is taken before it.
+  SetHold(Hold::kAdmission);
+  retry_ = false;
+  return false;
+}
+
+void Connection::AwaitDurable(const Request& request, Lsn target) {
+  if (target == 0) {
+    Count(request.type, request.length, 0);
+    return AnswerDone(request.cookie);
+  }
+  // One registration for a whole batch, at its highest target: a flusher commits it in one go anyway.
+  group_.target = std::max(group_.target, target);
+  group_.requests.push_back({request.cookie, batch_nanos_, request.length, OperationOf(request.type)});
+  ++in_flight_;
+}
+
+void Connection::OnDurable(uint64_t group, Code code) {
+  const auto found = groups_.find(group);
+  if (ended() || found == groups_.end()) return;
+  // Whatever the journal's failure is called, the client must learn that its data may be lost.
+  const uint32_t error = code == Code::kOk ? 0 : code == Code::kClosed ? kErrShutdown : kErrIo;
+  for (const Pending& pending : found->second.requests) {
+    reactor_.counters().Record(pending.operation, 1, error == 0 ? pending.bytes : 0, error == 0 ? 0 : 1, reactor_.now() - pending.started_nanos);
+    if (error == 0) {
+      AnswerDone(pending.cookie);
+    } else {
+      AnswerError(pending.cookie, error);
+    }
+  }
+  in_flight_ -= found->second.requests.size();
+  groups_.erase(found);
+}
+
+void Connection::AnswerDone(uint64_t cookie) {
+  EncodeSimple(replies_.ReserveSmall(kSimpleReplyBytes), cookie, 0);
+  replies_.Commit(kSimpleReplyBytes);
+}
+
+void Connection::AnswerError(uint64_t cookie, uint32_t error) {
+  uint8_t* const at = replies_.ReserveSmall(kErrorReplyBytesMax);
+  const uint8_t* const end = structured_ ? EncodeError(at, cookie, error, nullptr) : EncodeSimple(at, cookie, error);
+  replies_.Commit(static_cast<size_t>(end - at));
+}
+
+void Connection::Count(uint16_t type, uint64_t bytes, uint32_t error) {
+  const NbdOperation operation = OperationOf(type);
+  if (operation == NbdOperation::kCount) return;
+  Tally& tally = tally_[static_cast<size_t>(operation)];
+  counted_ = true;
+  ++tally.operations;
+  tally.bytes += bytes;
+  if (error != 0) ++tally.errors;
+}
+
+void Connection::EndBatch() {
+  bool kick = std::exchange(appended_, false);
+  if (!group_.requests.empty()) {
+    const uint64_t group = next_group_++;
+    const Lsn target = group_.target;
+    groups_.emplace(group, std::exchange(group_, {}));
+    NbdBackend& backend = reactor_.context().backend;
+    backend.WhenDurable(target, [mailbox = mailbox_, id = id_, group](const Status& status) { mailbox->Post(Durable{id, group, status.code()}); });
+    backend.Kick();
+    kick = false;
+  }
+  CountBatch();
+  if (!ended()) Flush();
+  if (kick) reactor_.context().backend.Kick();
+}
+
+// Before the replies leave, so that a client which has its reply finds it counted.
+void Connection::CountBatch() {
+  if (!std::exchange(counted_, false)) return;
+  const uint64_t now = reactor_.Now();
+  for (size_t i = 0; i < kOperations; ++i) {
+    Tally& tally = tally_[i];
+    if (tally.operations == 0) continue;
+    reactor_.counters().Record(static_cast<NbdOperation>(i), tally.operations, tally.bytes, tally.errors, now - batch_nanos_);
+    tally = {};
+  }
+}
+
+}  // namespace skerry::nbd

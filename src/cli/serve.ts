@@ -1,0 +1,44 @@
+/** skerry serve: the one command that is the daemon, and so the one that loads it. */
+import { InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
+import { dataDirectory } from './context.js';
+import type { GlobalOptions } from './context.js';
+import type { Terminal } from './terminal.js';
+
+interface ServeOptions {
+  readonly config?: string;
+  readonly nbdListen?: string;
+  readonly httpPort?: number;
+  readonly salvageJournal?: boolean;
+}
+
+export function addServe(program: Command, terminal: Terminal): void {
+  program
+    .command('serve')
+    .description('run the daemon in the foreground; everything has a default')
+    .option('--config <file>', 'settings, as JSON (docs/reference/cli.md lists them)')
+    .option('--nbd-listen <host:port>', 'serve NBD over TCP as well as on DIR/nbd.sock; port 0 picks a free one')
+    .option('--http-port <port>', 'of health and metrics on 127.0.0.1, 7480 by default; 0 picks a free one', parsePort)
+    .option('--salvage-journal', 'go on past a damaged journal, losing what the damage held, instead of refusing to start')
+    .addHelpText(
+      'after',
+      '\nOnce it serves it prints one line of JSON: {"ready":true,"listeners":{...}}. Logs go to standard error.\n\nExamples:\n  $ skerry serve\n  $ skerry serve --data /srv/skerry --nbd-listen 0.0.0.0:10809',
+    )
+    .action(async (_options: object, command: Command) => {
+      const { config, nbdListen, httpPort, salvageJournal } = command.opts<ServeOptions>();
+      const { runDaemon } = await import('../daemon/main.js');
+      await runDaemon({
+        dataDirectory: dataDirectory(terminal, command.optsWithGlobals<GlobalOptions>()),
+        ...(config === undefined ? {} : { configFile: config }),
+        ...(nbdListen === undefined ? {} : { nbdListen }),
+        ...(httpPort === undefined ? {} : { httpPort }),
+        ...(salvageJournal === undefined ? {} : { salvageJournal }),
+      });
+    });
+}
+
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= 65_535)) throw new InvalidArgumentError('a port is a number from 0 to 65535.');
+  return port;
+}

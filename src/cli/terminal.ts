@@ -1,0 +1,48 @@
+/** What a command sees of the process it runs in, so that a test can stand in for it. */
+
+export interface Terminal {
+  /** Standard output. */
+  out(text: string): void;
+  /** Standard error. */
+  err(text: string): void;
+  /** Width of standard output in characters; null where it is no terminal. */
+  readonly outColumns: number | null;
+  /** Width of standard error in characters; null where it is no terminal. */
+  readonly errColumns: number | null;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly directory: string;
+  /** Calls `handler` on the first Ctrl-C or SIGTERM; the next one ends the process as it always would. Returns the way to stop. */
+  onInterrupt(handler: () => void): () => void;
+}
+
+export function processTerminal(): Terminal {
+  return {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    get outColumns() {
+      return columnsOf(process.stdout);
+    },
+    get errColumns() {
+      return columnsOf(process.stderr);
+    },
+    environment: process.env,
+    directory: process.cwd(),
+    onInterrupt: (handler) => {
+      const stop = (): void => {
+        process.off('SIGINT', once);
+        process.off('SIGTERM', once);
+      };
+      const once = (): void => {
+        stop();
+        handler();
+      };
+      process.on('SIGINT', once);
+      process.on('SIGTERM', once);
+      return stop;
+    },
+  };
+}
+
+function columnsOf(stream: NodeJS.WriteStream): number | null {
+  return stream.isTTY ? stream.columns || 80 : null;
+}

@@ -1,0 +1,174 @@
+/** skerry volume ... and skerry clone. */
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import type { ResourceView } from '../api/shapes.js';
+import { SkerryError } from '../core/errors.js';
+import { formatSize, parseVolumeSize } from '../core/sizes.js';
+import { withDaemon } from './context.js';
+import type { Context } from './context.js';
+import { checkAgainstSource, checkSource } from './source.js';
+import { formatFacts, formatTable } from './table.js';
+import type { Column } from './table.js';
+import type { Terminal } from './terminal.js';
+import { attachment, exactSize, when } from './words.js';
+
+interface CreateOptions {
+  readonly size?: number;
+  readonly pool?: string;
+  readonly from?: string;
+  readonly durability?: 'local' | 'pool';
+  readonly cache?: 'writeback' | 'writethrough';
+  readonly description?: string;
+}
+
+const durability = () =>
+  new Option('--durability <where>', 'where a flushed write must be: local (this host; pool is not available yet)').choices([
+    'local',
+    'pool',
+  ]);
+const cache = () =>
+  new Option('--cache <mode>', 'when a write is answered: writeback (default) or writethrough (durable first)').choices([
+    'writeback',
+    'writethrough',
+  ]);
+
+export function addVolume(program: Command, terminal: Terminal): void {
+  const volume = program.command('volume').description('create, list, show and delete volumes');
+
+  volume
+    .command('create')
+    .description('create a volume, empty or as a clone of a source')
+    .argument('<name>', 'of the new volume: a-z, 0-9 and -, at most 56 characters')
+    .option('--size <size>', 'of an empty volume, such as 20G; K, M, G, T are powers of 1024', parseVolumeSize)
+    .option('--pool <pool>', 'where its blocks are kept')
+    .option('--from <source>', 'clone this: a volume, VOL@SNAP or an image')
+    .addOption(durability())
+    .addOption(cache())
+    .option('--description <text>', 'one line for people')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ skerry volume create data --size 20G\n  $ skerry volume create vm1 --from debian-12\n  $ skerry volume create db --size 1T --cache writethrough',
+    )
+    .action(withDaemon(terminal, createVolume));
+
+  volume
+    .command('list')
+    .description('list all volumes')
+    .action(
+      withDaemon(terminal, async (context) => {
+        const volumes = await context.client.volumes();
+        context.result(volumes, () =>
+          volumes.length === 0
+            ? 'no volumes; create one with: skerry volume create NAME --size 20G'
+            : formatTable(volumeColumns, volumes, terminal.outColumns),
+        );
+      }),
+    );
+
+  volume
+    .command('show')
+    .description('show all that is known of a volume')
+    .argument('<name>')
+    .action(
+      withDaemon(terminal, async (context, _options, name = '') => {
+        const view = await context.client.volume(name);
+        context.result(view, () => resourceFacts(view));
+      }),
+    );
+
+  volume
+    .command('uri')
+    .description('print the NBD URI under which any client attaches the volume')
+    .argument('<name>', 'a volume, or VOL@SNAP for a snapshot (read-only)')
+    .option('--tcp', 'the URI over TCP, where the daemon listens there (serve --nbd-listen)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ qemu-system-x86_64 -m 1G -drive file="$(skerry volume uri vm1)",format=raw,if=virtio\n  $ nbdinfo "$(skerry volume uri vm1@monday)"',
+    )
+    .action(
+      withDaemon(terminal, async (context, options: { readonly tcp?: boolean }, name = '') => {
+        const view = await context.client.volumeUri(name);
+        const uri = options.tcp === true ? view.tcpUri : view.uri;
+        if (uri === null) {
+          throw new SkerryError(
+            'unavailable',
+            'the daemon does not listen on TCP; start it with: skerry serve --nbd-listen HOST:PORT',
+          );
+        }
+        context.result(view, () => uri);
+      }),
+    );
+
+  volume
+    .command('delete')
+    .description('delete a volume that is not attached and has no snapshots')
+    .argument('<name>')
+    .action(
+      withDaemon(terminal, async (context, _options, name = '') => {
+        const deleted = await context.client.deleteVolume(name);
+        context.result(deleted, () => `deleted volume ${name}`);
+      }),
+    );
+}
+
+export function addClone(program: Command, terminal: Terminal): void {
+  program
+    .command('clone')
+    .description('create a volume that begins equal to a source, in milliseconds and without a copy')
+    .argument('<source>', 'a volume, VOL@SNAP or an image')
+    .argument('<volume>', 'name of the new volume')
+    .addOption(durability())
+    .addOption(cache())
+    .option('--description <text>', 'one line for people')
+    .addHelpText('after', '\nExamples:\n  $ skerry clone debian-12 vm1\n  $ skerry clone vm1@before-upgrade vm1-old')
+    .action(
+      withDaemon(terminal, (context, options: CreateOptions, source = '', name = '') =>
+        createVolume(context, { ...options, from: source }, name),
+      ),
+    );
+}
+
+async function createVolume(context: Context, options: CreateOptions, name = ''): Promise<void> {
+  const { client } = context;
+  const { size, pool, from, ...settings } = options;
+  if (from !== undefined) {
+    const source = checkSource(from);
+    await checkAgainstSource(client, source, { sizeBytes: size, pool });
+    const view = await client.clone({ source, name, ...settings });
+    context.result(view, () => `created volume ${view.name} (${formatSize(view.sizeBytes)}), a clone of ${source}`);
+    return;
+  }
+  if (size === undefined) throw new SkerryError('invalid', 'how large? Give --size 20G, or --from SOURCE to clone one');
+  const view = await client.createVolume({ name, sizeBytes: size, ...(pool === undefined ? {} : { pool }), ...settings });
+  context.result(view, () => `created volume ${view.name} (${formatSize(view.sizeBytes)})`);
+}
+
+const volumeColumns: readonly Column<ResourceView>[] = [
+  { title: 'NAME', value: (volume) => volume.name },
+  { title: 'SIZE', value: (volume) => formatSize(volume.sizeBytes), align: 'right' },
+  { title: 'ATTACHED', value: attachment, leaveOut: 1 },
+  { title: 'CACHE', value: (volume) => volume.cache, leaveOut: 4 },
+  { title: 'POOL', value: (volume) => volume.pool, leaveOut: 5 },
+  { title: 'CREATED', value: (volume) => when(volume.createdAt), leaveOut: 2 },
+  { title: 'PARENT', value: (volume) => volume.parent ?? '-', leaveOut: 3 },
+  { title: 'DESCRIPTION', value: (volume) => volume.description, leaveOut: 6 },
+];
+
+/** Of a volume, snapshot or image. */
+export function resourceFacts(view: ResourceView): string {
+  const isVolume = view.kind === 'volume';
+  return formatFacts([
+    ['name', view.name],
+    ['kind', view.kind],
+    ['size', exactSize(view.sizeBytes)],
+    ['pool', view.pool],
+    ['description', view.description === '' ? null : view.description],
+    ['created', when(view.createdAt)],
+    ['parent', view.parent],
+    ['attached', attachment(view)],
+    ['cache', isVolume ? view.cache : null],
+    ['durability', isVolume ? view.durability : null],
+    ['root', view.pending ? 'pending: its content is in the journal' : view.rootId === '' ? 'empty' : view.rootId],
+    ['id', String(view.id)],
+  ]);
+}

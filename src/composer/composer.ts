@@ -1,0 +1,195 @@
+/**
+ * Opens what the catalog names, and takes the roots that destage makes into the catalog. The order that holds everywhere:
+ * packs durable (the engine saw to that) -> root chunk durable -> catalog transaction, fence compared -> the engine may trim.
+ */
+import type { ResourceRecord } from '../catalog/records.js';
+import { SkerryError, toSkerryError } from '../core/errors.js';
+import type { NativeEngine, PoolSpec, RootCommit, StartReport, TreeRootSpec } from '../engine/binding.js';
+import type { Ledger, LedgerChange, LedgerEntry } from '../mapper/ledger.js';
+import { idLock, type KeyedLocks } from '../mapper/locks.js';
+import { withoutName } from '../mapper/removal.js';
+import { resourceSpec, rootRecord } from '../mapper/resource_spec.js';
+import { keptRoot, type RootStore } from '../mapper/root_store.js';
+
+/** After these the engine is told that it failed, and offers the root again, perhaps with more in it. */
+const commit_attempts_max = 6;
+const retry_milliseconds_min = 50;
+const retry_milliseconds_max = 2000;
+/** A transaction is bounded; clones beyond these take the root in transactions of their own. */
+const takers_per_transaction_max = 512;
+
+type Taker = RootCommit['takers'][number];
+
+export interface ComposerOptions {
+  readonly ledger: Ledger;
+  readonly locks: KeyedLocks;
+  readonly engine: Pick<NativeEngine, 'start' | 'committed'>;
+  readonly roots: RootStore;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  /** A root was taken: what waited for it may be ready to go. */
+  readonly onCommitted?: () => void;
+}
+
+export class Composer {
+  readonly #options: ComposerOptions;
+  /** Commits are taken one after the other, in the order of the engine's events. */
+  #tail: Promise<void> = Promise.resolve();
+  readonly #stopping = new AbortController();
+
+  constructor(options: ComposerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Starts the engine over all that the catalog holds. `entries` as Ledger.open gave them.
+   * @throws SkerryError corrupt where a record waits for one that is not there; else what the engine throws.
+   */
+  async start(pool: PoolSpec, entries: readonly LedgerEntry[]): Promise<StartReport> {
+    const records = await this.#endInterruptedImports(entries.map(({ record }) => record));
+    const report = await this.#options.engine.start(pool, inOrder(records).map(resourceSpec));
+    for (const note of report.notes) this.#options.log('warn', note);
+    return report;
+  }
+
+  /** Takes the root, sooner or later; the engine hears how it went. */
+  handle(commit: RootCommit): void {
+    this.#tail = this.#tail.then(() => this.#take(commit));
+  }
+
+  /** Gives up what is being tried again, and waits for what is under way. The engine offers the rest after its next start. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#tail;
+  }
+
+  /** Never rejects. */
+  async #take(commit: RootCommit): Promise<void> {
+    const { log } = this.#options;
+    for (let attempt = 1; !this.#stopping.signal.aborted; attempt += 1) {
+      try {
+        await this.#record(commit);
+        this.#answer(commit, true);
+        this.#options.onCommitted?.();
+        return;
+      } catch (thrown) {
+        const error = toSkerryError(thrown);
+        const again = error.retry && attempt < commit_attempts_max;
+        const takers = commit.takers.map(({ id }) => id);
+        log(again ? 'warn' : 'error', 'a root could not be committed', {
+          takers,
+          attempt,
+          again,
+          code: error.code,
+          error: error.message,
+        });
+        // The engine makes and offers a refused root again, so a failure that stays is answered slowly, not in a tight loop.
+        await this.#pause(again ? retry_milliseconds_min * 2 ** (attempt - 1) : retry_milliseconds_max);
+        if (again) continue;
+        this.#answer(commit, false);
+        return;
+      }
+    }
+  }
+
+  async #record(commit: RootCommit): Promise<void> {
+    const locks = commit.takers.map(({ id }) => idLock(id));
+    // A snapshot's creation holds its id's lock until it has its name; the commit that resolves it waits here for that.
+    await this.#options.locks.run(locks, async () => {
+      const takers = [...commit.takers];
+      const told = new Set(takers.map(({ id }) => id));
+      // A clone that was made after the engine put the commit together waits for the same root. Its id is not locked: its
+      // record is compared, and a race lost is tried again.
+      for (const { id } of commit.takers) {
+        for (const waiting of this.#options.ledger.waitingOn(id)) {
+          const entry = told.has(waiting) ? null : await this.#options.ledger.get(waiting);
+          if (entry === null || entry.record.kind === 'snapshot') continue;
+          told.add(waiting);
+          takers.push({ id: waiting, appliedSequence: entry.record.appliedSequence, fence: entry.record.fence });
+        }
+      }
+      // The volume and the snapshots that its root resolves stand first, so they are in one transaction.
+      for (let first = 0; first < takers.length; first += takers_per_transaction_max) {
+        await this.#transact(takers.slice(first, first + takers_per_transaction_max), commit.root);
+      }
+    });
+  }
+
+  async #transact(takers: readonly Taker[], root: TreeRootSpec): Promise<void> {
+    const changes: Extract<LedgerChange, { change: 'update' }>[] = [];
+    for (const taker of takers) {
+      const from = await this.#options.ledger.get(taker.id);
+      const record = from === null ? null : this.#withRoot(from.record, taker, root);
+      if (from !== null && record !== null) changes.push({ change: 'update', from, record });
+    }
+    if (changes.length === 0) return;
+    // What has no name is never recovered from the pool; a half imported image must not be.
+    const kept = changes.filter(({ record }) => record.name !== '' && record.state === 'ready');
+    await Promise.all(kept.map(({ record }) => this.#options.roots.putRoot(keptRoot(record))));
+    await this.#options.ledger.commit(changes);
+  }
+
+  /** The record with the root in it; null where it holds as much or more already. @throws SkerryError conflict for a fence of the past */
+  #withRoot(record: ResourceRecord, taker: Taker, root: TreeRootSpec): ResourceRecord | null {
+    if (taker.fence < record.fence) {
+      throw new SkerryError(
+        'conflict',
+        `resource ${record.id} was taken over: fence ${record.fence} is recorded, the root came with ${taker.fence}`,
+      );
+    }
+    // A root once published never goes back: one with fewer writes is not taken, and nothing is lost by that.
+    const older = taker.appliedSequence < record.appliedSequence;
+    const same = record.pendingOf === 0 && taker.appliedSequence === record.appliedSequence && taker.fence === record.fence;
+    if (older || (same && Buffer.from(record.root.id).toString('hex') === root.id)) return null;
+    return { ...record, root: rootRecord(root), appliedSequence: taker.appliedSequence, fence: taker.fence, pendingOf: 0 };
+  }
+
+  #answer(commit: RootCommit, ok: boolean): void {
+    try {
+      this.#options.engine.committed(commit.token, ok);
+    } catch (error) {
+      // An engine that has stopped needs no answer: it finds the root in the catalog, or destages again.
+      this.#options.log('info', 'the engine took no answer to a commit', { token: commit.token, ok, error: String(error) });
+    }
+  }
+
+  #pause(milliseconds: number): Promise<void> {
+    const { signal } = this.#stopping;
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      const timer = setTimeout(end, milliseconds);
+      signal.addEventListener('abort', end);
+      if (signal.aborted) end();
+    });
+  }
+
+  /** Nobody is left to go on with an import, so what it made is removed like anything that was deleted. */
+  async #endInterruptedImports(records: readonly ResourceRecord[]): Promise<readonly ResourceRecord[]> {
+    const ended: ResourceRecord[] = [];
+    for (const record of records) {
+      const changed = record.state === 'importing' ? await this.#options.ledger.update(record.id, withoutName) : null;
+      if (changed !== null)
+        this.#options.log('warn', `the import of image ${record.name} was interrupted: start it again`, { resource: record.id });
+      ended.push(changed ?? record);
+    }
+    return ended;
+  }
+}
+
+/** What waits for a root comes after what that root is of. It was made later, so its id says so. */
+function inOrder(records: readonly ResourceRecord[]): readonly ResourceRecord[] {
+  const known = new Set(records.map(({ id }) => id));
+  for (const { id, name, pendingOf } of records) {
+    if (pendingOf === 0) continue;
+    if (!known.has(pendingOf) || pendingOf >= id) {
+      throw new SkerryError(
+        'corrupt',
+        `resource ${id} (${name === '' ? 'without a name' : name}) waits for the root of resource ${pendingOf}, which the catalog does not have`,
+      );
+    }
+  }
+  return [...records].sort((a, b) => a.id - b.id);
+}

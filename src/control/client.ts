@@ -1,0 +1,152 @@
+/**
+ * The client library: one method per verb of the admin API. A failure is a SkerryError with the code that the daemon gave, or
+ * `unavailable` where none answers. Only types come from the shapes, so that a command starts without loading zod.
+ */
+import { routePath, routes } from '../api/routes.js';
+import type { RouteName } from '../api/routes.js';
+import type {
+  Answer,
+  CloneRequest,
+  CreateSnapshotRequest,
+  CreateVolumeRequest,
+  DeletedView,
+  ExportRequest,
+  ImportRequest,
+  Parts,
+  PoolView,
+  ResourceView,
+  StatusView,
+  TransferView,
+  UriView,
+} from '../api/shapes.js';
+import { isErrorCode, SkerryError } from '../core/errors.js';
+import { httpEndpoint, socketEndpoint } from './endpoint.js';
+import { Transport } from './transport.js';
+
+export type ConnectOptions = { readonly dataDirectory: string } | { readonly url: string };
+
+/** Nothing is sent before the first verb. @throws SkerryError invalid for a bad url. */
+export function connect(options: ConnectOptions): Client {
+  return new Client(new Transport('url' in options ? httpEndpoint(options.url) : socketEndpoint(options.dataDirectory)));
+}
+
+export class Client {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  status(): Promise<StatusView> {
+    return this.#call('status', {});
+  }
+
+  async volumes(): Promise<ResourceView[]> {
+    return (await this.#call('volumeList', {})).volumes;
+  }
+
+  createVolume(request: CreateVolumeRequest): Promise<ResourceView> {
+    return this.#call('volumeCreate', { body: request });
+  }
+
+  volume(name: string): Promise<ResourceView> {
+    return this.#call('volumeGet', { params: { name } });
+  }
+
+  deleteVolume(name: string): Promise<DeletedView> {
+    return this.#call('volumeDelete', { params: { name } });
+  }
+
+  /** `name`: VOL or VOL@SNAP. */
+  volumeUri(name: string): Promise<UriView> {
+    return this.#call('volumeUri', { params: { name } });
+  }
+
+  /** Of one volume, or of all. */
+  async snapshots(volume?: string): Promise<ResourceView[]> {
+    return (await this.#call('snapshotList', { query: volume === undefined ? {} : { volume } })).snapshots;
+  }
+
+  createSnapshot(request: CreateSnapshotRequest): Promise<ResourceView> {
+    return this.#call('snapshotCreate', { body: request });
+  }
+
+  snapshot(name: string): Promise<ResourceView> {
+    return this.#call('snapshotGet', { params: { name } });
+  }
+
+  deleteSnapshot(name: string): Promise<DeletedView> {
+    return this.#call('snapshotDelete', { params: { name } });
+  }
+
+  clone(request: CloneRequest): Promise<ResourceView> {
+    return this.#call('clone', { body: request });
+  }
+
+  async images(): Promise<ResourceView[]> {
+    return (await this.#call('imageList', {})).images;
+  }
+
+  /** The path is one of the daemon's host. The transfer runs on when this resolves. */
+  importImage(request: ImportRequest): Promise<TransferView> {
+    return this.#call('imageImport', { body: request });
+  }
+
+  image(name: string): Promise<ResourceView> {
+    return this.#call('imageGet', { params: { name } });
+  }
+
+  deleteImage(name: string): Promise<DeletedView> {
+    return this.#call('imageDelete', { params: { name } });
+  }
+
+  /** The path is one of the daemon's host. The transfer runs on when this resolves. */
+  exportResource(request: ExportRequest): Promise<TransferView> {
+    return this.#call('export', { body: request });
+  }
+
+  transfer(id: number): Promise<TransferView> {
+    return this.#call('transferGet', { params: { id } });
+  }
+
+  cancelTransfer(id: number): Promise<TransferView> {
+    return this.#call('transferCancel', { params: { id } });
+  }
+
+  async pools(): Promise<PoolView[]> {
+    return (await this.#call('poolList', {})).pools;
+  }
+
+  pool(name: string): Promise<PoolView> {
+    return this.#call('poolGet', { params: { name } });
+  }
+
+  /** Ends idle connections. */
+  close(): void {
+    this.#transport.close();
+  }
+
+  async #call<R extends RouteName>(route: R, parts: Parts<R>): Promise<Answer<R>> {
+    const { params, query, body }: CallParts = parts;
+    const search = new URLSearchParams(query).toString();
+    const path = routePath(route, params) + (search === '' ? '' : `?${search}`);
+    const answer = await this.#transport.send({ method: routes[route].method, path, ...(body === undefined ? {} : { body }) });
+    if (answer.status >= 200 && answer.status < 300) return answer.body as Answer<R>;
+    throw failure(answer.status, answer.body);
+  }
+}
+
+interface CallParts {
+  readonly params?: Readonly<Record<string, string | number>>;
+  readonly query?: Record<string, string>;
+  readonly body?: unknown;
+}
+
+/** A code that this version does not know, from a newer daemon, counts as internal; its words are shown as they came. */
+function failure(status: number, body: unknown): SkerryError {
+  const error = typeof body === 'object' && body !== null && 'error' in body ? body.error : null;
+  if (typeof error !== 'object' || error === null || !('message' in error) || typeof error.message !== 'string') {
+    return new SkerryError('unsupported', `the daemon answered with status ${status} and no error that this version understands`);
+  }
+  return new SkerryError('code' in error && isErrorCode(error.code) ? error.code : 'internal', error.message);
+}

@@ -1,0 +1,117 @@
+/** One request and its whole answer, over a Unix socket or TCP. Knows HTTP and JSON, and nothing of what they say. */
+import { Agent, request } from 'node:http';
+import type { IncomingMessage, RequestOptions } from 'node:http';
+import { SkerryError } from '../core/errors.js';
+import { unreachable } from './endpoint.js';
+import type { Endpoint } from './endpoint.js';
+
+/** The largest answer, in bytes: a listing of some hundred thousand resources. */
+export const answer_bytes_max = 256 * 1024 * 1024;
+/** How long the daemon may be silent in the middle of a request before it counts as hung, in milliseconds. */
+export const silence_milliseconds_max = 120_000;
+
+export interface TransportRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: unknown;
+}
+
+export interface TransportAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+export class Transport {
+  readonly endpoint: Endpoint;
+  readonly #silenceMilliseconds: number;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 8 });
+
+  constructor(endpoint: Endpoint, options: { readonly silenceMilliseconds?: number } = {}) {
+    this.endpoint = endpoint;
+    this.#silenceMilliseconds = options.silenceMilliseconds ?? silence_milliseconds_max;
+  }
+
+  /** @throws SkerryError unavailable, denied, timeout; unsupported for an answer that is not JSON. */
+  async send({ method, path, body }: TransportRequest): Promise<TransportAnswer> {
+    const payload = body === undefined ? null : Buffer.from(JSON.stringify(body));
+    const response = await this.#exchange(method, path, payload, true);
+    const text = await this.#readAll(response, method);
+    return { status: response.statusCode ?? 0, body: this.#parse(text) };
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #exchange(method: string, path: string, payload: Buffer | null, mayRepeat: boolean): Promise<IncomingMessage> {
+    const { endpoint } = this;
+    const where: RequestOptions =
+      endpoint.kind === 'socket'
+        ? { socketPath: endpoint.socketPath, path, host: 'localhost' }
+        : { host: endpoint.host, port: endpoint.port, path: endpoint.basePath + path };
+    const headers: Record<string, string | number> = { accept: 'application/json' };
+    if (payload !== null) {
+      headers['content-type'] = 'application/json';
+      headers['content-length'] = payload.length;
+    }
+    return new Promise((resolve, reject) => {
+      const outgoing = request({ ...where, method, headers, agent: this.#agent, timeout: this.#silenceMilliseconds });
+      let connected = false;
+      outgoing.once('socket', (socket) => {
+        if (!socket.connecting) connected = true;
+        else socket.once('connect', () => (connected = true));
+      });
+      outgoing.once('timeout', () => outgoing.destroy(this.#silent()));
+      outgoing.once('response', resolve);
+      outgoing.once('error', (error) => {
+        if (error instanceof SkerryError) reject(error);
+        else if (!connected) reject(unreachable(endpoint, error));
+        // A kept connection may have been closed by the other side just before: then nothing of the request was seen.
+        else if (outgoing.reusedSocket && mayRepeat && method === 'GET') resolve(this.#exchange(method, path, payload, false));
+        else reject(this.#wentAway(method, error));
+      });
+      outgoing.end(payload ?? undefined);
+    });
+  }
+
+  async #readAll(response: IncomingMessage, method: string): Promise<string> {
+    const parts: Buffer[] = [];
+    let length = 0;
+    try {
+      for await (const part of response) {
+        const bytes = part as Buffer;
+        length += bytes.length;
+        if (length > answer_bytes_max)
+          throw new SkerryError('too-large', `the daemon’s answer is over ${answer_bytes_max} bytes`);
+        parts.push(bytes);
+      }
+    } catch (error) {
+      throw error instanceof SkerryError ? error : this.#wentAway(method, error);
+    }
+    return Buffer.concat(parts).toString('utf8');
+  }
+
+  #parse(text: string): unknown {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch (error) {
+      throw new SkerryError('unsupported', `what answers at ${this.#place()} is not a Skerry daemon: its answer is not JSON`, {
+        cause: error,
+      });
+    }
+  }
+
+  #wentAway(method: string, cause: unknown): SkerryError {
+    const after = method === 'GET' ? '' : '; whether it did what was asked is not known: look before you repeat it';
+    return new SkerryError('unavailable', `the daemon at ${this.#place()} went away before it answered${after}`, { cause });
+  }
+
+  #silent(): SkerryError {
+    const seconds = Math.round(this.#silenceMilliseconds / 1000);
+    return new SkerryError('timeout', `the daemon at ${this.#place()} has not answered for ${seconds} s`);
+  }
+
+  #place(): string {
+    return this.endpoint.kind === 'socket' ? this.endpoint.socketPath : this.endpoint.url;
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * What a daemon is told: options of the command over the configuration file over defaults, checked once and frozen.
+ *
+ * Memory. The ceiling is 1 GiB by default, and this is how it is split: the ring 64 MiB (shared memory, counted once it is
+ * touched), the overlay 192 MiB, the cache of map nodes 64 MiB, NBD buffers 128 MiB, V8's heap 256 MiB (the start script's
+ * --max-old-space-size), and the rest for the location index, threads and code. Each part keeps to its own limit.
+ */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+
+import { z } from 'zod';
+
+import { defaultDataDirectory } from '../control/endpoint.js';
+import { SkerryError, toSkerryError } from '../core/errors.js';
+import { parseSize } from '../core/sizes.js';
+import type { EngineOptions } from '../engine/binding.js';
+
+const MiB = 1 << 20;
+const GiB = 1 << 30;
+const sector_bytes = 4096;
+/** sun_path of a Unix socket, without its closing NUL. */
+const socket_path_bytes_max = 107;
+const config_file_bytes_max = 1 << 20;
+const socket_threads_max = 64;
+const blocking_threads_max = 256;
+const metrics_port = 7480;
+
+/** Bytes as a number or as people write them: 67108864, "64M". */
+function sizeOf(limits: { readonly min: number; readonly max: number }) {
+  return z
+    .union([z.number(), z.string()])
+    .transform((value, context) => {
+      try {
+        return Number(parseSize(String(value)));
+      } catch (error) {
+        context.addIssue(error instanceof Error ? error.message : String(error));
+        return z.NEVER;
+      }
+    })
+    .pipe(z.number().int().min(limits.min).max(limits.max).multipleOf(sector_bytes));
+}
+
+/** HOST:PORT, an IPv6 address in brackets. */
+const address = z.string().transform((text, context) => {
+  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535) {
+    context.addIssue(`${JSON.stringify(text)} is no address: write HOST:PORT, as in 127.0.0.1:10809`);
+    return z.NEVER;
+  }
+  return { host, port };
+});
+
+const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+const settings = z.strictObject({
+  /** Serve NBD on TCP too. Nothing is encrypted and nobody is asked for a password there. */
+  nbdListen: address.optional(),
+  /** Of health and metrics on 127.0.0.1; 0 picks a free one. */
+  httpPort: wholeNumber(0, 65_535).default(metrics_port),
+  ringBytes: sizeOf({ min: 4 * MiB, max: 4 * GiB }).default(64 * MiB),
+  segmentBytes: sizeOf({ min: 2 * MiB, max: GiB }).default(32 * MiB),
+  journalBytesMax: sizeOf({ min: 16 * MiB, max: 1024 * GiB }).default(4 * GiB),
+  overlayBytesMax: sizeOf({ min: 8 * MiB, max: 1024 * GiB }).default(192 * MiB),
+  nodeCacheBytesMax: sizeOf({ min: MiB, max: 1024 * GiB }).default(64 * MiB),
+  nbdBufferBytesMax: sizeOf({ min: 64 * MiB, max: 1024 * GiB }).default(128 * MiB),
+  socketThreads: wholeNumber(1, socket_threads_max).default(Math.min(Math.max(availableParallelism(), 2), 8)),
+  blockingThreads: wholeNumber(1, blocking_threads_max).default(8),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+});
+
+type Settings = z.output<typeof settings>;
+
+/** As the command line gives them: text where it was text. What is absent is taken from the file, else from the defaults. */
+export interface ServeOptions extends Partial<Readonly<Record<keyof Settings, string | number>>> {
+  /** Else SKERRY_DATA, else /var/lib/skerry for root and ~/.local/share/skerry for others. */
+  readonly dataDirectory?: string;
+  /** JSON, with the names of the settings above. */
+  readonly configFile?: string;
+  /** Go on past journal corruption, losing what it held. Only ever said for one start, so it is no setting. */
+  readonly salvageJournal?: boolean;
+}
+
+export interface Config extends Readonly<Settings> {
+  /** Absolute. */
+  readonly dataDirectory: string;
+  readonly nbdSocket: string;
+  readonly adminSocket: string;
+  readonly salvageJournal: boolean;
+}
+
+/** @throws SkerryError invalid naming each setting that is wrong. */
+export function resolveConfig(options: ServeOptions): Config {
+  const { dataDirectory: named, configFile, salvageJournal = false, ...given } = options;
+  const dataDirectory = resolve(named ?? defaultDataDirectory());
+  const file = configFile === undefined ? {} : readConfigFile(configFile);
+  const fromOptions = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const parsed = settings.safeParse({ ...file, ...fromOptions });
+  if (!parsed.success) {
+    const wrong = parsed.error.issues.map((issue) =>
+      issue.path.length === 0 ? issue.message : `${issue.path.join('.')}: ${issue.message}`,
+    );
+    throw new SkerryError('invalid', `the configuration is wrong: ${wrong.join('; ')}`);
+  }
+  if (parsed.data.segmentBytes * 2 > parsed.data.ringBytes) {
+    throw new SkerryError(
+      'invalid',
+      `the configuration is wrong: segmentBytes must be at most half of ringBytes (${parsed.data.ringBytes})`,
+    );
+  }
+  const nbdSocket = join(dataDirectory, 'nbd.sock');
+  const adminSocket = join(dataDirectory, 'admin.sock');
+  if (Buffer.byteLength(adminSocket) > socket_path_bytes_max) {
+    throw new SkerryError(
+      'invalid',
+      `the path of the data directory ${dataDirectory} is too long: that of a socket in it may have ${socket_path_bytes_max} bytes`,
+    );
+  }
+  return Object.freeze({ ...parsed.data, dataDirectory, nbdSocket, adminSocket, salvageJournal });
+}
+
+export function engineOptions(config: Config, ringName: string): EngineOptions {
+  const {
+    ringBytes,
+    segmentBytes,
+    journalBytesMax,
+    overlayBytesMax,
+    nodeCacheBytesMax,
+    nbdBufferBytesMax,
+    socketThreads,
+    blockingThreads,
+    salvageJournal,
+  } = config;
+  const directory = join(config.dataDirectory, 'engine');
+  return {
+    directory,
+    ringName,
+    ringBytes,
+    segmentBytes,
+    journalBytesMax,
+    overlayBytesMax,
+    nodeCacheBytesMax,
+    nbdBufferBytesMax,
+    socketThreads,
+    blockingThreads,
+    salvageJournal,
+  };
+}
+
+function readConfigFile(path: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw toSkerryError(error, `the configuration file ${path} cannot be read`);
+  }
+  if (text.length > config_file_bytes_max) throw new SkerryError('invalid', `the configuration file ${path} is too long`);
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (cause) {
+    throw new SkerryError(
+      'invalid',
+      `the configuration file ${path} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
+  }
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
+    throw new SkerryError('invalid', `the configuration file ${path} must hold one object of settings`);
+  }
+  return content as Record<string, unknown>;
+}

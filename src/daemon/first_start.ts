@@ -1,0 +1,57 @@
+/** What a data directory is given at its first start, and keeps: its own name, and the pool `default`. */
+import { randomBytes, randomUUID } from 'node:crypto';
+
+import type { Catalog, CatalogEntry } from '../catalog/catalog.js';
+import { poolKey } from '../catalog/keys.js';
+import { decodePool, encodePool, type PoolRecord } from '../catalog/records.js';
+import { SkerryError } from '../core/errors.js';
+
+export const defaultPoolName = 'default';
+const uuidKey = 'daemon/uuid';
+/** Stands for the data directory in a pool's settings, so that the directory may be moved. */
+const dataDirectoryMark = '{data}';
+
+/** Names the ring, which must be found again after the process died and must be nobody else's. */
+export async function dataDirectoryUuid(catalog: Catalog): Promise<string> {
+  const value = await getOrInsert(catalog, uuidKey, () => new TextEncoder().encode(randomUUID()));
+  const text = new TextDecoder().decode(value);
+  if (!/^[0-9a-f-]{36}$/.test(text)) throw new SkerryError('corrupt', `${uuidKey} of the catalog is no uuid`);
+  return text;
+}
+
+/** The pool of a daemon that was told of no other: chunks in the data directory itself. */
+export async function defaultPool(catalog: Catalog, now: number): Promise<PoolRecord> {
+  const value = await getOrInsert(catalog, poolKey(defaultPoolName), () =>
+    encodePool({
+      name: defaultPoolName,
+      driver: 'local',
+      settings: { directory: `${dataDirectoryMark}/pool` },
+      domain: 1,
+      keyId: 1,
+      domainKey: randomBytes(32),
+      poolUuid: randomBytes(16),
+      createdAt: now,
+    }),
+  );
+  return decodePool(value);
+}
+
+/** The settings as the driver takes them. */
+export function placedSettings(record: PoolRecord, dataDirectory: string): Readonly<Record<string, string>> {
+  const placed = Object.entries(record.settings).map(([key, value]) => [
+    key,
+    value.startsWith(`${dataDirectoryMark}/`) ? `${dataDirectory}${value.slice(dataDirectoryMark.length)}` : value,
+  ]);
+  return Object.fromEntries(placed) as Record<string, string>;
+}
+
+async function getOrInsert(catalog: Catalog, key: string, make: () => Uint8Array): Promise<Uint8Array> {
+  let found: CatalogEntry | null = await catalog.get(key);
+  if (found === null) {
+    await catalog.transact([{ key, revision: 0 }], [{ key, value: make() }]);
+    // Read back: what counts is what is durable, whoever wrote it.
+    found = await catalog.get(key);
+  }
+  if (found === null) throw new SkerryError('internal', `${key} is not in the catalog although it was just written`);
+  return found.value;
+}

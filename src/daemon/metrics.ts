@@ -1,0 +1,165 @@
+/**
+ * Metrics in Prometheus' text form. The engine counts for itself; its numbers are read when somebody asks, not copied as
+ * they change. One registry for each daemon, so that two can run in one process.
+ */
+import { Histogram, Registry, type Metric } from 'prom-client';
+
+import type { EngineStats, OperationCounters } from '../engine/binding.js';
+
+interface Sample {
+  readonly value: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Where it is not the metric's own: `NAME_bucket` and the like. */
+  readonly metricName?: string;
+}
+
+interface Definition {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  read(stats: EngineStats): readonly Sample[];
+}
+
+const number =
+  (type: 'counter' | 'gauge') =>
+  (name: string, help: string, read: (stats: EngineStats) => number): Definition => ({
+    name,
+    help,
+    type,
+    read: (stats) => [{ value: read(stats), labels: {} }],
+  });
+const counter = number('counter');
+const gauge = number('gauge');
+
+const perOperation = (name: string, help: string, read: (counters: OperationCounters) => number): Definition => ({
+  name,
+  help,
+  type: 'counter',
+  read: ({ nbd }) => Object.entries(nbd).map(([operation, counters]) => ({ value: read(counters), labels: { operation } })),
+});
+
+const definitions: readonly Definition[] = [
+  perOperation('skerry_nbd_operations_total', 'NBD requests answered', ({ operations }) => operations),
+  perOperation('skerry_nbd_bytes_total', 'Bytes that NBD requests covered', ({ bytes }) => bytes),
+  perOperation('skerry_nbd_errors_total', 'NBD requests answered with an error', ({ errors }) => errors),
+  {
+    name: 'skerry_nbd_latency_seconds',
+    help: 'Time from the arrival of an NBD request to its answer',
+    type: 'histogram',
+    read: ({ nbd }) =>
+      Object.entries(nbd).flatMap(([operation, counters]) => latencySamples('skerry_nbd_latency_seconds', operation, counters)),
+  },
+  gauge('skerry_nbd_connections', 'NBD connections that are open', ({ connections }) => connections),
+  counter('skerry_nbd_connections_total', 'NBD connections accepted', ({ connectionsTotal }) => connectionsTotal),
+  gauge('skerry_nbd_buffer_bytes', 'Buffers of NBD requests and answers', ({ nbdBufferBytes }) => nbdBufferBytes),
+  gauge('skerry_journal_bytes', 'Journal between its oldest wanted record and its end', ({ journal }) => journal.bytes),
+  gauge('skerry_journal_bytes_max', 'Limit of the journal', ({ journal }) => journal.bytesMax),
+  gauge('skerry_journal_fill_ratio', 'Journal over its limit', ({ journal }) =>
+    journal.bytesMax === 0 ? 0 : journal.bytes / journal.bytesMax,
+  ),
+  gauge('skerry_journal_ring_bytes', 'Size of the ring in shared memory', ({ journal }) => journal.ringBytes),
+  gauge('skerry_journal_segments', 'Journal segments on disk', ({ journal }) => journal.segments),
+  gauge('skerry_journal_segments_ready', 'Journal segments prepared ahead of need', ({ journal }) => journal.segmentsReady),
+  counter('skerry_journal_appends_total', 'Records appended', ({ journal }) => journal.appends),
+  counter('skerry_journal_batches_total', 'Batches written to segments', ({ journal }) => journal.batches),
+  counter('skerry_journal_syncs_total', 'Times the journal was made durable', ({ journal }) => journal.syncs),
+  counter('skerry_journal_written_bytes_total', 'Bytes written to segments', ({ journal }) => journal.bytesWritten),
+  gauge('skerry_journal_failed', '1 once the journal failed and volumes are read-only', ({ journal }) => Number(journal.failed)),
+  gauge('skerry_overlay_bytes', 'Memory of the index of journalled pages', ({ overlayBytes }) => overlayBytes),
+  gauge('skerry_overlay_pages', 'Pages that the journal holds and no root does', ({ overlayPages }) => overlayPages),
+  gauge('skerry_node_cache_bytes', 'Cache of map nodes', ({ nodeCacheBytes }) => nodeCacheBytes),
+  gauge('skerry_pool_packs', 'Packs in the pool', ({ packs }) => packs.packs),
+  gauge('skerry_pool_stored_bytes', 'Bytes of packs on the backend', ({ packs }) => packs.storedBytes),
+  gauge('skerry_pool_free_bytes', 'Room left on the backend', ({ packs }) => packs.freeBytes),
+  gauge('skerry_pool_blocks', 'Distinct blocks in the pool', ({ packs }) => packs.blocks),
+  gauge('skerry_pool_nodes', 'Distinct map nodes in the pool', ({ packs }) => packs.nodes),
+  gauge('skerry_pool_index_bytes', 'Memory of the location index', ({ packs }) => packs.indexBytes),
+  counter('skerry_pool_put_bytes_total', 'Bytes put into packs', ({ packs }) => packs.putBytes),
+  counter('skerry_pool_put_records_total', 'Records put into packs', ({ packs }) => packs.putRecords),
+  counter('skerry_dedup_hits_total', 'Blocks that were in the pool already', ({ packs }) => packs.dedupHits),
+  counter(
+    'skerry_dedup_bytes_total',
+    'Bytes that were in the pool already and were not stored again',
+    ({ packs }) => packs.dedupBytes,
+  ),
+  counter('skerry_corrupt_cells_total', 'Pages in the pool that did not match their sum', ({ packs }) => packs.corruptCells),
+  counter('skerry_destaged_generations_total', 'Generations destaged', ({ destagedGenerations }) => destagedGenerations),
+  counter('skerry_destaged_bytes_total', 'Bytes destaged', ({ destagedBytes }) => destagedBytes),
+  counter('skerry_destage_cpu_seconds_total', 'CPU time of destage', ({ destageCpuSeconds }) => destageCpuSeconds),
+];
+
+/** What the process itself uses; no engine needed. */
+const processDefinitions: readonly (Omit<Definition, 'read'> & { read(): number })[] = [
+  {
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory, the ring included',
+    type: 'gauge',
+    read: () => process.memoryUsage.rss(),
+  },
+  { name: 'process_cpu_seconds_total', help: 'CPU time of all threads', type: 'counter', read: cpuSeconds },
+  { name: 'skerry_heap_used_bytes', help: 'JavaScript heap in use', type: 'gauge', read: () => process.memoryUsage().heapUsed },
+];
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #verbs: Histogram<'verb' | 'outcome'>;
+  /** null before the engine runs and after it stopped: then only the process is told of. */
+  readonly #stats: () => EngineStats | null;
+  #current: EngineStats | null = null;
+
+  constructor(stats: () => EngineStats | null) {
+    this.#stats = stats;
+    this.#verbs = new Histogram({
+      name: 'skerry_verb_seconds',
+      help: 'Time of verbs on resources in the daemon',
+      labelNames: ['verb', 'outcome'],
+      buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5],
+      registers: [this.#registry],
+    });
+    for (const definition of processDefinitions) this.#register(definition, () => [{ value: definition.read(), labels: {} }]);
+    for (const definition of definitions)
+      this.#register(definition, () => (this.#current === null ? [] : definition.read(this.#current)));
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  observeVerb(verb: string, seconds: number, ok: boolean): void {
+    this.#verbs.observe({ verb, outcome: ok ? 'ok' : 'failed' }, seconds);
+  }
+
+  text(): Promise<string> {
+    // Read once for all metrics, which the registry collects in this same turn: their numbers are of one moment.
+    this.#current = this.#stats();
+    return this.#registry.metrics();
+  }
+
+  #register({ name, help, type }: Pick<Definition, 'name' | 'help' | 'type'>, read: () => readonly Sample[]): void {
+    const get = async () => ({ name, help, type, values: read(), aggregator: 'sum' });
+    // The registry asks a metric for no more than this; its own classes can only count what they are told of.
+    this.#registry.registerMetric({ name, get } as unknown as Metric);
+  }
+}
+
+/** The engine's buckets are of powers of two microseconds and not cumulative; Prometheus wants seconds, summed up. */
+function latencySamples(name: string, operation: string, counters: OperationCounters): Sample[] {
+  const samples: Sample[] = [];
+  let sum = 0;
+  counters.latencyBuckets.forEach((count, index) => {
+    sum += count;
+    const last = index === counters.latencyBuckets.length - 1;
+    if (!last) samples.push({ metricName: `${name}_bucket`, value: sum, labels: { operation, le: String(2 ** index / 1e6) } });
+  });
+  samples.push(
+    { metricName: `${name}_bucket`, value: sum, labels: { operation, le: '+Inf' } },
+    { metricName: `${name}_sum`, value: counters.latencySeconds, labels: { operation } },
+    { metricName: `${name}_count`, value: sum, labels: { operation } },
+  );
+  return samples;
+}
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}

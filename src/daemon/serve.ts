@@ -1,0 +1,241 @@
+/**
+ * The composition root: opens each part of the daemon over those it stands on, and closes them in the other order. It
+ * decides nothing else. Starting is recovering; there is no other way to start.
+ */
+import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { allDrivers } from '../../drivers/all.js';
+import { openLmdbCatalog } from '../catalog/lmdb.js';
+import { Composer } from '../composer/composer.js';
+import { SkerryError, toSkerryError } from '../core/errors.js';
+import type { NativeModule } from '../engine/binding.js';
+import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
+import { Ledger } from '../mapper/ledger.js';
+import { KeyedLocks } from '../mapper/locks.js';
+import { Mapper } from '../mapper/mapper.js';
+import { settledWithin } from '../mapper/verbs.js';
+import { buildAdmin } from '../northbound/admin/admin.js';
+import { NbdHandshakes } from '../northbound/nbd/nbd.js';
+import { openPool, type Pool } from '../pool/pool.js';
+import { Upkeep } from '../upkeep/upkeep.js';
+import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
+import { dataDirectoryUuid, defaultPool, placedSettings } from './first_start.js';
+import { buildHttp, listenHttp, type HealthView } from './http.js';
+import { logOf, openLog, type Logger } from './logging.js';
+import { Metrics } from './metrics.js';
+import { DaemonViews } from './views.js';
+
+/** Of each part. The engine ends within this by itself: it flushes, and joins its threads. */
+const close_milliseconds_max = 5000;
+
+export interface RunningDaemon {
+  readonly config: Config;
+  /** `nbd` and `admin`: absolute paths of sockets; `nbdTcp` (where asked for) and `http`: HOST:PORT. */
+  readonly listeners: Readonly<Record<string, string>>;
+  /** Ends in order: clients are answered, the journal is durable, threads are joined. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** What a test puts in the place of the real thing. */
+export interface ServeParts {
+  readonly module?: NativeModule;
+  readonly logger?: Logger;
+}
+
+/**
+ * Starts a daemon; resolves once it serves. Several may run in one process, each on a data directory of its own.
+ * @throws SkerryError, with everything that was opened closed again.
+ */
+export async function serve(options: ServeOptions = {}, parts: ServeParts = {}): Promise<RunningDaemon> {
+  const config = resolveConfig(options);
+  const logger = parts.logger ?? openLog(config.logLevel);
+  const closers = new Closers(logger);
+  try {
+    return await open(config, parts.module ?? loadNativeModule(), logger, closers);
+  } catch (error) {
+    await closers.close();
+    throw toSkerryError(error);
+  }
+}
+
+async function open(config: Config, module: NativeModule, logger: Logger, closers: Closers): Promise<RunningDaemon> {
+  const startedAt = Date.now();
+  const listeners: Record<string, string> = {};
+  let state: HealthView['state'] = 'starting';
+
+  // First of all, for it locks the data directory: from here on this process is the only one in it.
+  const catalog = await openLmdbCatalog({ directory: config.dataDirectory });
+  closers.add('catalog', () => catalog.close());
+
+  let engine: Engine | null = null;
+  let views: DaemonViews | null = null;
+  const metrics = new Metrics(() => (engine === null || state !== 'serving' ? null : engine.stats()));
+  const health = (): HealthView => {
+    const problems = state === 'serving' ? (views?.problems() ?? []) : [`the daemon is ${state}`];
+    return { state, healthy: problems.length === 0, problems };
+  };
+  // Before the journal is replayed, so that a port that is taken is told of at once, and a long replay can be watched.
+  const http = buildHttp({ health, metrics });
+  closers.add('http', () => http.close());
+  listeners['http'] = await listenHttp(http, config.httpPort);
+
+  const poolRecord = await defaultPool(catalog, startedAt);
+  const poolLog = logOf(logger, 'pool');
+  const pool = await openPool(
+    { ...poolRecord, settings: placedSettings(poolRecord, config.dataDirectory) },
+    { registry: allDrivers, onRetry: (message) => poolLog('warn', message) },
+  );
+  closers.add('pool', () => pool.close());
+
+  const { ledger, entries } = await Ledger.open(catalog);
+  const locks = new KeyedLocks();
+  const engineLog = logOf(logger, 'engine');
+  const engineDirectories = engineOptions(config, `skerry-${await dataDirectoryUuid(catalog)}`);
+  mkdirSync(engineDirectories.directory, { recursive: true, mode: 0o700 });
+  const running = new Engine(module, engineDirectories, (event, error) =>
+    engineLog('error', 'an event was not handled', { event, error: String(error) }),
+  );
+  running.on('log', ({ level, message }) => engineLog(level, message));
+
+  const mapperLog = logOf(logger, 'mapper');
+  const mapper: Mapper = new Mapper({
+    catalog,
+    ledger,
+    locks,
+    engine: running,
+    pool,
+    log: mapperLog,
+    onRemovable: () => upkeep.poke(),
+    onVerb: (verb, seconds, ok) => metrics.observeVerb(verb, seconds, ok),
+  });
+  const upkeep: Upkeep = new Upkeep({ ledger, removal: mapper.removal, log: logOf(logger, 'upkeep') });
+  const composer = new Composer({
+    ledger,
+    locks,
+    engine: running,
+    roots: pool,
+    log: logOf(logger, 'composer'),
+    onCommitted: () => upkeep.poke(),
+  });
+  running.on('commit', ({ commit }) => composer.handle(commit));
+
+  const nbdLog = logOf(logger, 'nbd');
+  const nbd = new NbdHandshakes({ engine: running, resources: mapper, log: nbdLog });
+  running.on('connected', (event) => nbd.handle(event));
+  running.on('message', (event) => nbd.handle(event));
+  running.on('closed', (event) => nbd.handle(event));
+
+  // Closed last to first: no new work, then verbs and transfers, then the engine, while roots can still be recorded.
+  closers.add('composer', () => composer.stop());
+  closers.add('engine', () => running.stop(false));
+  const report = await composer.start(
+    {
+      name: pool.name,
+      directory: packDirectory(pool),
+      domain: poolRecord.domain,
+      keyId: poolRecord.keyId,
+      domainKey: poolRecord.domainKey,
+    },
+    entries,
+  );
+  engine = running;
+  logOf(logger, 'daemon')('info', 'the journal is replayed', { ...report, resources: entries.length });
+  closers.add('mapper', () => mapper.stop());
+  upkeep.start();
+  closers.add('upkeep', () => upkeep.stop());
+
+  const version = readVersion();
+  const poolView = { name: pool.name, driver: poolRecord.driver, health: () => pool.health() };
+  views = new DaemonViews({
+    version,
+    dataDirectory: config.dataDirectory,
+    startedAt,
+    now: Date.now,
+    stats: () => running.stats(),
+    resources: mapper,
+    pool: poolView,
+    listeners: () => listeners,
+  });
+  const daemonViews = views;
+
+  listeners['nbd'] = await running.listenUnix(config.nbdSocket);
+  if (config.nbdListen !== undefined) {
+    const { host, port } = config.nbdListen;
+    listeners['nbdTcp'] = await running.listenTcp(host, port);
+    nbdLog('info', 'NBD is served on TCP, without encryption and without asking who connects', { address: listeners['nbdTcp'] });
+  }
+  closers.add('nbd', async () => nbd.stop());
+
+  const admin = buildAdmin({
+    resources: mapper,
+    pools: daemonViews,
+    status: () => daemonViews.status(),
+    log: logger.child({ component: 'admin' }),
+  });
+  closers.add('admin', () => admin.close());
+  // The lock is ours, so a socket that is there is one that a killed daemon left.
+  rmSync(config.adminSocket, { force: true });
+  await admin.listen({ path: config.adminSocket });
+  chmodSync(config.adminSocket, 0o600);
+  listeners['admin'] = config.adminSocket;
+
+  state = 'serving';
+  logOf(logger, 'daemon')('info', 'serving', { version, dataDirectory: config.dataDirectory, listeners });
+  let stopping: Promise<void> | null = null;
+  return {
+    config,
+    listeners,
+    stop() {
+      state = 'stopping';
+      stopping ??= closers.close();
+      return stopping;
+    },
+  };
+}
+
+/** Where native threads keep packs: beside the pool's chunks, as a driver with a direct path allows. */
+function packDirectory(pool: Pool): string {
+  const { directPath } = pool.traits;
+  if (directPath === undefined) {
+    throw new SkerryError(
+      'unsupported',
+      `pool ${pool.name} has no directory on this host, and packs cannot be kept elsewhere yet: use the driver local`,
+    );
+  }
+  const directory = join(directPath.directory, 'packs');
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
+
+function readVersion(): string {
+  const content = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { readonly version?: unknown };
+  return typeof content.version === 'string' ? content.version : 'unknown';
+}
+
+/**
+ * What has been opened, to be closed in the opposite order, each whatever became of the others. None is waited for for
+ * ever: a backend that hangs does not keep the daemon from ending, and what it left undone the next start finds.
+ */
+class Closers {
+  readonly #logger: Logger;
+  readonly #closers: { readonly name: string; readonly close: () => Promise<unknown> }[] = [];
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  add(name: string, close: () => Promise<unknown>): void {
+    this.#closers.push({ name, close });
+  }
+
+  async close(): Promise<void> {
+    for (let last = this.#closers.pop(); last !== undefined; last = this.#closers.pop()) {
+      const { name, close } = last;
+      const closing = close().catch((error: unknown) => {
+        this.#logger.error({ part: name, error: String(error) }, 'a part of the daemon did not close in order');
+      });
+      await settledWithin([closing], close_milliseconds_max);
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/** What the daemon tells of itself: status, pools, health. Read only when somebody asks. */
+import { block_bytes } from '../core/limits.js';
+import { SkerryError } from '../core/errors.js';
+import type { PoolView, StatusView } from '../api/shapes.js';
+import type { EngineStats } from '../engine/binding.js';
+import type { Resources } from '../mapper/resources.js';
+import type { PoolsView } from '../northbound/admin/views.js';
+import type { HealthReport } from '../pool/health.js';
+
+export interface ViewSources {
+  readonly version: string;
+  readonly dataDirectory: string;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  readonly now: () => number;
+  readonly stats: () => EngineStats;
+  readonly resources: Pick<Resources, 'list'>;
+  readonly pool: { readonly name: string; readonly driver: string; health(): HealthReport };
+  readonly listeners: () => Readonly<Record<string, string>>;
+}
+
+export class DaemonViews implements PoolsView {
+  readonly #sources: ViewSources;
+
+  constructor(sources: ViewSources) {
+    this.#sources = sources;
+  }
+
+  /** A sentence for each thing an operator should look at. */
+  problems(): string[] {
+    const { journal, packs } = this.#sources.stats();
+    const problems: string[] = [];
+    if (journal.failed)
+      problems.push('the journal failed: volumes are read-only until the daemon is started again on a sound disk');
+    const poolProblem = this.#poolProblem();
+    if (poolProblem !== null) problems.push(poolProblem);
+    if (packs.corruptCells > 0)
+      problems.push(`${packs.corruptCells} pages in the pool did not match their sums when they were read`);
+    return problems;
+  }
+
+  async status(): Promise<StatusView> {
+    const { version, dataDirectory, startedAt, now, listeners } = this.#sources;
+    const stats = this.#sources.stats();
+    const problems = this.problems();
+    const [volumes, snapshots, images] = await this.#counted();
+    const { bytes, bytesMax, ringBytes, segments, failed } = stats.journal;
+    return {
+      version,
+      pid: process.pid,
+      dataDirectory,
+      startedAt: new Date(startedAt).toISOString(),
+      uptimeSeconds: Math.max(0, (now() - startedAt) / 1000),
+      healthy: problems.length === 0,
+      problems,
+      listeners: { ...listeners() },
+      volumes: volumes.length,
+      snapshots: snapshots.length,
+      images: images.length,
+      connections: stats.connections,
+      journal: { bytes, bytesMax, ringBytes, segments, failed },
+      memory: {
+        rssBytes: process.memoryUsage.rss(),
+        overlayBytes: stats.overlayBytes,
+        nodeCacheBytes: stats.nodeCacheBytes,
+        nbdBufferBytes: stats.nbdBufferBytes,
+      },
+      destagedBytes: stats.destagedBytes,
+    };
+  }
+
+  async list(): Promise<readonly PoolView[]> {
+    return [await this.get(this.#sources.pool.name)];
+  }
+
+  async get(name: string): Promise<PoolView> {
+    const { pool } = this.#sources;
+    if (name !== pool.name) throw new SkerryError('not-found', `there is no pool ${JSON.stringify(name.slice(0, 60))}`);
+    const { packs } = this.#sources.stats();
+    const problem = this.#poolProblem();
+    const [volumes, snapshots, images] = await this.#counted();
+    const sizes = [...volumes, ...snapshots, ...images].map(({ sizeBytes }) => sizeBytes);
+    return {
+      name: pool.name,
+      driver: pool.driver,
+      healthy: problem === null,
+      problem,
+      // Sums of many large volumes may leave the exact integers; the shape takes only those.
+      logicalBytes: Math.min(
+        sizes.reduce((sum, size) => sum + size, 0),
+        Number.MAX_SAFE_INTEGER,
+      ),
+      uniqueBytes: packs.blocks * block_bytes,
+      storedBytes: packs.storedBytes,
+      freeBytes: packs.freeBytes,
+      dedupBytes: packs.dedupBytes,
+      volumes: volumes.length,
+      snapshots: snapshots.length,
+      images: images.length,
+      packs: packs.packs,
+      blocks: packs.blocks,
+      nodes: packs.nodes,
+      corruptPages: packs.corruptCells,
+    };
+  }
+
+  #poolProblem(): string | null {
+    const { state, lastFailure } = this.#sources.pool.health();
+    if (state !== 'failing') return null;
+    return `pool ${this.#sources.pool.name} fails: ${lastFailure?.message ?? 'its backend does not answer'}`;
+  }
+
+  #counted() {
+    const { resources } = this.#sources;
+    return Promise.all([resources.list('volume'), resources.list('snapshot'), resources.list('image')]);
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * The addon behind its type: loads it, turns its errors into SkerryErrors, and hands each event to who asked for its kind.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { SkerryError, toSkerryError } from '../core/errors.js';
+import type {
+  EngineEvent,
+  EngineOptions,
+  EngineStats,
+  HandshakeAnswer,
+  NativeEngine,
+  NativeModule,
+  PoolSpec,
+  ResourceSpec,
+  StartReport,
+  TransferProgress,
+} from './binding.js';
+
+type EventOf<Type extends EngineEvent['type']> = Extract<EngineEvent, { type: Type }>;
+type Handlers = { [Type in EngineEvent['type']]?: (event: EventOf<Type>) => void };
+
+/** @throws SkerryError unavailable where the addon was not built or does not fit this Node. */
+export function loadNativeModule(): NativeModule {
+  const path = join(packageRoot(), 'build', 'Release', 'skerry.node');
+  try {
+    return createRequire(import.meta.url)(path) as NativeModule;
+  } catch (error) {
+    const hint = existsSync(path)
+      ? 'it was built for another machine or another Node: build it again with npm run build'
+      : 'build it with npm run build';
+    const message = error instanceof Error ? error.message : String(error);
+    throw new SkerryError('unavailable', `the engine ${path} cannot be loaded (${message}): ${hint}`, { cause: error });
+  }
+}
+
+/** The nearest directory upwards that has a package.json: the same from src/ and from dist/src/. */
+export function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, 'package.json'))) {
+    const parent = dirname(directory);
+    if (parent === directory)
+      throw new SkerryError('unavailable', `there is no package.json above ${fileURLToPath(import.meta.url)}`);
+    directory = parent;
+  }
+  return directory;
+}
+
+/** Every method is that of NativeEngine, and fails with SkerryError. */
+export class Engine implements NativeEngine {
+  readonly #native: NativeEngine;
+  readonly #handlers: Handlers = {};
+  readonly #onFailure: (event: EngineEvent['type'], error: unknown) => void;
+
+  /** `onFailure` hears of a handler that threw: a bug, which must not keep other events from their handlers. */
+  constructor(module: NativeModule, options: EngineOptions, onFailure: (event: EngineEvent['type'], error: unknown) => void) {
+    this.#onFailure = onFailure;
+    this.#native = attempt(() => new module.Engine(options, (events) => this.#dispatch(events)));
+  }
+
+  /** One handler for each type, set before start(): events without one are dropped. */
+  on<Type extends EngineEvent['type']>(type: Type, handler: (event: EventOf<Type>) => void): void {
+    // Handlers[Type] is exactly this function's type, which the compiler cannot see for an open Type.
+    (this.#handlers as Record<string, unknown>)[type] = handler;
+  }
+
+  #dispatch(events: readonly EngineEvent[]): void {
+    for (const event of events) {
+      try {
+        (this.#handlers[event.type] as ((event: EngineEvent) => void) | undefined)?.(event);
+      } catch (error) {
+        this.#onFailure(event.type, error);
+      }
+    }
+  }
+
+  start(pool: PoolSpec, resources: readonly ResourceSpec[]): Promise<StartReport> {
+    return attemptAsync(() => this.#native.start(pool, resources));
+  }
+
+  listenUnix(path: string): Promise<string> {
+    return attemptAsync(() => this.#native.listenUnix(path));
+  }
+
+  listenTcp(host: string, port: number): Promise<string> {
+    return attemptAsync(() => this.#native.listenTcp(host, port));
+  }
+
+  answer(connection: number, answer: HandshakeAnswer): void {
+    attempt(() => this.#native.answer(connection, answer));
+  }
+
+  add(resource: ResourceSpec): void {
+    attempt(() => this.#native.add(resource));
+  }
+
+  snapshot(volume: number, snapshot: number): Promise<{ sequence: number; sizeBytes: number }> {
+    return attemptAsync(() => this.#native.snapshot(volume, snapshot));
+  }
+
+  drop(resource: number): Promise<void> {
+    return attemptAsync(() => this.#native.drop(resource));
+  }
+
+  destage(resource: number): Promise<void> {
+    return attemptAsync(() => this.#native.destage(resource));
+  }
+
+  committed(token: number, ok: boolean): void {
+    attempt(() => this.#native.committed(token, ok));
+  }
+
+  attached(resource: number): number {
+    return attempt(() => this.#native.attached(resource));
+  }
+
+  importFile(resource: number, path: string): number {
+    return attempt(() => this.#native.importFile(resource, path));
+  }
+
+  exportFile(resource: number, path: string): number {
+    return attempt(() => this.#native.exportFile(resource, path));
+  }
+
+  transferDone(transfer: number): Promise<void> {
+    return attemptAsync(() => this.#native.transferDone(transfer));
+  }
+
+  transferProgress(transfer: number): TransferProgress {
+    return attempt(() => this.#native.transferProgress(transfer));
+  }
+
+  transferCancel(transfer: number): void {
+    attempt(() => this.#native.transferCancel(transfer));
+  }
+
+  stats(): EngineStats {
+    return attempt(() => this.#native.stats());
+  }
+
+  allocatedBytes(resource: number): Promise<number> {
+    return attemptAsync(() => this.#native.allocatedBytes(resource));
+  }
+
+  stop(drain: boolean): Promise<void> {
+    return attemptAsync(() => this.#native.stop(drain));
+  }
+}
+
+/** The codes of native errors are those of the one table, so they keep theirs. */
+function attempt<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw toSkerryError(error);
+  }
+}
+
+async function attemptAsync<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw toSkerryError(error);
+  }
+}

@@ -1,0 +1,361 @@
+/**
+ * The verbs on resources. What makes each of them safe is its order: an id is durably taken, then the engine's barrier is
+ * durable or the root chunk is, then one catalog transaction makes the name. A crash between any two leaves either nothing
+ * or something without a name, which is removed later. Nothing here costs more on a large volume than on an empty one.
+ */
+import type { Catalog } from '../catalog/catalog.js';
+import { emptyRoot, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
+import { isSkerryError, SkerryError } from '../core/errors.js';
+import { checkDescription, checkVolumeName, parseSnapshotName } from '../core/names.js';
+import { checkVolumeBytes } from '../core/sizes.js';
+import type { NativeEngine } from '../engine/binding.js';
+import { IdAllocator } from './id_allocator.js';
+import type { Ledger, LedgerEntry } from './ledger.js';
+import { idLock, nameLock, type KeyedLocks } from './locks.js';
+import { Removal, withoutName } from './removal.js';
+import { resourceSpec, rootIdText } from './resource_spec.js';
+import type { Resource, Resources, TransferState } from './resources.js';
+import { keptRoot, type RootStore } from './root_store.js';
+import { findReady, findSource, refuseTaken } from './sources.js';
+import { Transfers } from './transfers.js';
+import { Verbs, type VerbObserver } from './verbs.js';
+
+/** How long stop() waits for verbs, and then for transfers. */
+const stop_milliseconds_max = 2000;
+const conflicts_named_max = 5;
+
+/** Of what is first written here. It grows when another host takes over; a daemon with a catalog of its own is never taken over. */
+export const first_fence = 1;
+
+export interface MapperOptions {
+  readonly catalog: Catalog;
+  readonly ledger: Ledger;
+  readonly locks: KeyedLocks;
+  readonly engine: Pick<
+    NativeEngine,
+    | 'add'
+    | 'snapshot'
+    | 'drop'
+    | 'destage'
+    | 'attached'
+    | 'importFile'
+    | 'exportFile'
+    | 'transferDone'
+    | 'transferProgress'
+    | 'transferCancel'
+  >;
+  readonly pool: RootStore & { readonly name: string };
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  /** Something without a name may be ready to go: upkeep looks. */
+  readonly onRemovable?: () => void;
+  readonly onVerb?: VerbObserver;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+export class Mapper implements Resources {
+  readonly removal: Removal;
+  readonly #options: MapperOptions;
+  readonly #ledger: Ledger;
+  readonly #locks: KeyedLocks;
+  readonly #ids: IdAllocator;
+  readonly #transfers: Transfers;
+  readonly #verbs: Verbs;
+  readonly #now: () => number;
+
+  constructor(options: MapperOptions) {
+    this.#options = options;
+    this.#ledger = options.ledger;
+    this.#locks = options.locks;
+    this.#ids = new IdAllocator(options.catalog);
+    this.#verbs = new Verbs(options.onVerb ?? (() => {}));
+    this.#now = options.now ?? Date.now;
+    this.removal = new Removal({ ledger: options.ledger, engine: options.engine, roots: options.pool, locks: options.locks });
+    this.#transfers = new Transfers({
+      ledger: options.ledger,
+      locks: options.locks,
+      engine: options.engine,
+      pool: options.pool,
+      log: options.log,
+      now: this.#now,
+      ids: this.#ids,
+      abandon: (id) => this.#abandon(id),
+    });
+  }
+
+  create(request: Parameters<Resources['create']>[0]): Promise<Resource> {
+    return this.#verbs.run('create', async () => {
+      const name = checkVolumeName(request.name);
+      const sizeBytes = checkVolumeBytes(request.sizeBytes);
+      const description = checkDescription(request.description ?? '');
+      this.#checkPool(request.pool);
+      if (request.durability === 'pool') {
+        throw new SkerryError(
+          'unsupported',
+          'durability pool is not available yet: log chunks do not exist in this version; take local',
+        );
+      }
+      return this.#locks.run([nameLock(name)], async () => {
+        await refuseTaken(this.#ledger, 'volume', name);
+        const id = await this.#ids.next();
+        const record = this.#newRecord({ id, kind: 'volume', name, sizeBytes, description, cache: request.cache ?? 'writeback' });
+        return this.#makeWithRoot(record);
+      });
+    });
+  }
+
+  clone(source: string, name: string, options: Parameters<Resources['clone']>[2] = {}): Promise<Resource> {
+    return this.#verbs.run('clone', async () => {
+      checkVolumeName(name);
+      const description = checkDescription(options.description ?? '');
+      const { kind, name: sourceName } = (await findSource(this.#ledger, source)).record;
+      return this.#locks.run([nameLock(name), nameLock(sourceName)], async () => {
+        const from = await findReady(this.#ledger, kind, sourceName);
+        await refuseTaken(this.#ledger, 'volume', name);
+        const { sizeBytes, durability, id: parentId } = from.record;
+        const cache = options.cache ?? from.record.cache;
+        const basis = {
+          kind: 'volume' as const,
+          name,
+          sizeBytes,
+          description,
+          cache,
+          durability,
+          parentId,
+          parentName: sourceName,
+        };
+        if (kind === 'volume') return this.#cloneVolume(from, basis);
+        // Whether a snapshot is pending is decided under its lock, for a commit may be resolving it just now.
+        const id = await this.#ids.next();
+        const pending = await this.#guarded([id], () =>
+          this.#locks.run([idLock(parentId)], async () => {
+            const now = await this.#ledger.get(parentId);
+            if (now === null || now.record.pendingOf === 0) return null;
+            return this.#makePending(this.#newRecord({ ...basis, id, pendingOf: parentId }));
+          }),
+        );
+        if (pending !== null) return pending;
+        const resolved = await findReady(this.#ledger, kind, sourceName);
+        return this.#makeWithRoot(this.#newRecord({ ...basis, id, root: resolved.record.root }));
+      });
+    });
+  }
+
+  snapshot(name: string, options: Parameters<Resources['snapshot']>[1] = {}): Promise<Resource> {
+    return this.#verbs.run('snapshot', async () => {
+      const { volume } = parseSnapshotName(name);
+      const description = checkDescription(options.description ?? '');
+      return this.#locks.run([nameLock(name), nameLock(volume)], async () => {
+        const from = await findReady(this.#ledger, 'volume', volume);
+        await refuseTaken(this.#ledger, 'snapshot', name);
+        const id = await this.#ids.next();
+        return this.#guarded([id], () =>
+          // A commit that resolves the snapshot may come before it has its name: the composer waits for this lock.
+          this.#locks.run([idLock(id)], async () => {
+            const { sizeBytes } = await this.#options.engine.snapshot(from.record.id, id);
+            const { cache, durability, id: parentId } = from.record;
+            const basis = {
+              id,
+              kind: 'snapshot' as const,
+              name,
+              sizeBytes,
+              description,
+              cache,
+              durability,
+              parentId,
+              parentName: volume,
+            };
+            const record = this.#newRecord({ ...basis, fence: 0, pendingOf: parentId });
+            await this.#ledger.commit([{ change: 'insert', record }]);
+            return this.#view(record);
+          }),
+        );
+      });
+    });
+  }
+
+  get(kind: ResourceKind, name: string): Promise<Resource> {
+    return this.#verbs.run('get', async () => this.#view((await findReady(this.#ledger, kind, name)).record));
+  }
+
+  list(kind: ResourceKind, volume?: string): Promise<readonly Resource[]> {
+    return this.#verbs.run('list', async () => {
+      if (volume !== undefined) {
+        if (kind !== 'snapshot') throw new SkerryError('invalid', 'only snapshots are listed by volume');
+        await findReady(this.#ledger, 'volume', volume);
+      }
+      const entries = await this.#ledger.list(kind, volume === undefined ? '' : `${volume}@`);
+      return entries.filter(({ record }) => record.state === 'ready').map(({ record }) => this.#view(record));
+    });
+  }
+
+  remove(kind: ResourceKind, name: string): Promise<void> {
+    return this.#verbs.run('remove', () =>
+      this.#locks.run([nameLock(name)], async () => {
+        const { id } = (await findReady(this.#ledger, kind, name)).record;
+        const attached = this.#options.engine.attached(id);
+        if (attached > 0) {
+          throw new SkerryError(
+            'conflict',
+            `${kind} ${name} is attached (${attached} ${attached === 1 ? 'connection' : 'connections'}): detach it first`,
+          );
+        }
+        if (this.#transfers.uses(id))
+          throw new SkerryError('conflict', `${kind} ${name} is being exported: wait, or cancel that`);
+        if (kind === 'volume') await this.#refuseWithSnapshots(name);
+        // A commit of the volume may change the record at the same time; update() looks again then.
+        await this.#ledger.update(id, withoutName);
+        await this.#finish(id);
+      }),
+    );
+  }
+
+  importImage(path: string, name: string): Promise<TransferState> {
+    return this.#verbs.run('import', () => this.#transfers.importImage(path, name));
+  }
+
+  exportResource(source: string, path: string): Promise<TransferState> {
+    return this.#verbs.run('export', () => this.#transfers.exportResource(source, path));
+  }
+
+  transfer(id: number): TransferState {
+    return this.#transfers.state(id);
+  }
+
+  cancelTransfer(id: number): void {
+    this.#transfers.cancel(id);
+  }
+
+  /** Refuses new verbs, cancels transfers, and waits a short while for what is under way. */
+  async stop(): Promise<void> {
+    await this.#verbs.stop(stop_milliseconds_max);
+    await this.#transfers.stop(stop_milliseconds_max);
+  }
+
+  /** A volume whose content is known: its root chunk first, so that the pool never knows less than the catalog. */
+  async #makeWithRoot(record: ResourceRecord): Promise<Resource> {
+    return this.#guarded([record.id], async () => {
+      await this.#options.pool.putRoot(keptRoot(record));
+      await this.#ledger.commit([{ change: 'insert', record }]);
+      this.#options.engine.add(resourceSpec(record));
+      return this.#view(record);
+    });
+  }
+
+  /** A volume whose content is still to come: its root chunk comes with its root, for an earlier one would tell a lie. */
+  async #makePending(record: ResourceRecord, anchor?: ResourceRecord): Promise<Resource> {
+    const records = anchor === undefined ? [record] : [anchor, record];
+    await this.#ledger.commit(records.map((inserted) => ({ change: 'insert', record: inserted })));
+    this.#options.engine.add(resourceSpec(record));
+    return this.#view(record);
+  }
+
+  /** The volume goes on changing, so the clone is of a snapshot without a name, its anchor, which goes when the root is there. */
+  async #cloneVolume(from: LedgerEntry, basis: Omit<NewRecord, 'id'>): Promise<Resource> {
+    const anchorId = await this.#ids.next();
+    const id = await this.#ids.next();
+    return this.#guarded([id, anchorId], () =>
+      this.#locks.run([idLock(anchorId)], async () => {
+        const { sizeBytes } = await this.#options.engine.snapshot(from.record.id, anchorId);
+        const anchor = this.#newRecord({
+          ...basis,
+          id: anchorId,
+          kind: 'snapshot',
+          name: '',
+          sizeBytes,
+          fence: 0,
+          pendingOf: from.record.id,
+        });
+        return this.#makePending(this.#newRecord({ ...basis, id, sizeBytes, pendingOf: anchorId }), anchor);
+      }),
+    );
+  }
+
+  /** Runs a creation; where it fails, what it left of `ids` is undone. Holds no id lock itself. */
+  async #guarded<T>(ids: readonly number[], work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      for (const id of ids) await this.#abandon(id);
+      throw error;
+    }
+  }
+
+  async #abandon(id: number): Promise<void> {
+    try {
+      await this.removal.abandon(id);
+    } catch (error) {
+      this.#logLeftover(id, error);
+    }
+    this.#options.onRemovable?.();
+  }
+
+  async #finish(id: number): Promise<void> {
+    try {
+      await this.removal.finish(id);
+    } catch (error) {
+      // The name is durably gone, which is what was asked for.
+      this.#logLeftover(id, error);
+    }
+    this.#options.onRemovable?.();
+  }
+
+  #logLeftover(id: number, error: unknown): void {
+    if (isSkerryError(error, 'try-again')) return;
+    this.#options.log('warn', 'what was deleted is not all gone yet, upkeep goes on with it', {
+      resource: id,
+      error: String(error),
+    });
+  }
+
+  async #refuseWithSnapshots(volume: string): Promise<void> {
+    const found = await this.#ledger.list('snapshot', `${volume}@`, conflicts_named_max + 1);
+    if (found.length === 0) return;
+    const names = found.slice(0, conflicts_named_max).map(({ record }) => record.name);
+    const more = found.length > conflicts_named_max ? ' and more' : '';
+    throw new SkerryError('conflict', `volume ${volume} has snapshots (${names.join(', ')}${more}): delete them first`);
+  }
+
+  #checkPool(pool: string | undefined): void {
+    if (pool !== undefined && pool !== this.#options.pool.name)
+      throw new SkerryError('not-found', `there is no pool ${JSON.stringify(pool.slice(0, 60))}`);
+  }
+
+  #newRecord(basis: NewRecord): ResourceRecord {
+    return {
+      pool: this.#options.pool.name,
+      state: 'ready',
+      durability: 'local',
+      createdAt: this.#now(),
+      parentId: 0,
+      parentName: '',
+      root: emptyRoot,
+      // Of the resource's own writes: those that a clone's root holds were another's.
+      appliedSequence: 0,
+      fence: first_fence,
+      pendingOf: 0,
+      ...basis,
+    };
+  }
+
+  #view(record: ResourceRecord): Resource {
+    return {
+      id: record.id,
+      kind: record.kind,
+      name: record.name,
+      pool: record.pool,
+      sizeBytes: record.sizeBytes,
+      pending: record.pendingOf !== 0,
+      durability: record.durability,
+      cache: record.cache,
+      description: record.description,
+      createdAt: record.createdAt,
+      parent: record.parentName === '' ? null : record.parentName,
+      rootId: rootIdText(record.root),
+      appliedSequence: record.appliedSequence,
+      attachedConnections: this.#options.engine.attached(record.id),
+    };
+  }
+}
+
+type NewRecord = Pick<ResourceRecord, 'id' | 'kind' | 'name' | 'sizeBytes' | 'description' | 'cache'> & Partial<ResourceRecord>;

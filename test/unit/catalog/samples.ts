@@ -1,0 +1,54 @@
+/** Records with every field set, for the golden files and the tests beside them. */
+import { emptyRoot, type PoolRecord, type ResourceRecord } from '../../../src/catalog/records.js';
+
+export const sampleVolume: ResourceRecord = {
+  id: 0x1234,
+  kind: 'volume',
+  name: 'vm1',
+  pool: 'default',
+  sizeBytes: 10 * 2 ** 40,
+  state: 'ready',
+  durability: 'local',
+  cache: 'writethrough',
+  description: 'Datenträger 1',
+  createdAt: 1_700_000_000_123,
+  parentId: 7,
+  parentName: 'debian-12.raw',
+  root: {
+    id: Uint8Array.from({ length: 32 }, (_, index) => 255 - index),
+    levels: 3,
+    pack: 42,
+    offset: 65_536,
+    storedBytes: 8704,
+  },
+  appliedSequence: 2 ** 52 + 1,
+  fence: 5,
+  pendingOf: 9,
+};
+
+export const sampleImport: ResourceRecord = {
+  ...sampleVolume,
+  id: 1,
+  kind: 'image',
+  name: '',
+  state: 'importing',
+  cache: 'writeback',
+  durability: 'pool',
+  description: '',
+  parentId: 0,
+  parentName: '',
+  root: emptyRoot,
+  appliedSequence: 0,
+  pendingOf: 0,
+};
+
+export const samplePool: PoolRecord = {
+  name: 'default',
+  driver: 'local',
+  settings: { directory: '/var/lib/skerry/pool' },
+  domain: 1,
+  keyId: 1,
+  domainKey: Uint8Array.from({ length: 32 }, (_, index) => index),
+  poolUuid: Uint8Array.from({ length: 16 }, (_, index) => index * 16),
+  createdAt: 1_700_000_000_123,
+};

@@ -1,0 +1,203 @@
+import type { FastifyInstance } from 'fastify';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { routes } from '../../../../src/api/routes.js';
+import type { RouteName } from '../../../../src/api/routes.js';
+import { errorView, shapes } from '../../../../src/api/shapes.js';
+import { errorTable, SkerryError } from '../../../../src/core/errors.js';
+import type { ErrorCode } from '../../../../src/core/errors.js';
+import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
+import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
+import { fakePools, FakeResources, fakeStatus } from './fake_resources.js';
+
+let resources: FakeResources;
+let logged: { fields: object; message: string }[];
+let listeners: Record<string, string>;
+let app: FastifyInstance;
+
+beforeEach(() => {
+  resources = new FakeResources();
+  logged = [];
+  listeners = { nbd: '/var/lib/skerry/nbd.sock', admin: '/var/lib/skerry/admin.sock' };
+  app = buildAdmin({
+    resources,
+    pools: fakePools,
+    status: async () => fakeStatus(listeners),
+    log: { error: (fields, message) => void logged.push({ fields, message }) },
+  });
+});
+
+type Method = 'GET' | 'POST' | 'DELETE' | 'PUT';
+
+async function ask(method: Method, url: string, payload?: object): Promise<{ status: number; body: unknown }> {
+  const response = await app.inject({ method, url, ...(payload === undefined ? {} : { payload }) });
+  expect(response.headers['content-type']).toMatch(/^application\/json/);
+  return { status: response.statusCode, body: response.json() };
+}
+
+/** The answer, which must be of the shape that the route promises and have its status. */
+async function good(route: RouteName, url: string, payload?: object) {
+  const { status, body } = await ask(routes[route].method, url, payload);
+  expect({ status, body }).toMatchObject({ status: routes[route].status });
+  return shapes[route].answer.parse(body);
+}
+
+async function refused(method: Method, url: string, payload?: object) {
+  const { status, body } = await ask(method, url, payload);
+  const { error } = errorView.parse(body);
+  expect(status).toBe(errorTable[error.code].httpStatus);
+  return error;
+}
+
+describe('every route', () => {
+  it('answers in its shape', async () => {
+    resources.put({ kind: 'volume', name: 'vm1', createdAt: Date.UTC(2026, 0, 2) });
+    resources.put({ kind: 'snapshot', name: 'vm1@monday' });
+    resources.put({ kind: 'image', name: 'debian_12.raw' });
+    const asked: Record<RouteName, [string, object?]> = {
+      status: ['/v1/status'],
+      volumeList: ['/v1/volumes'],
+      volumeCreate: ['/v1/volumes', { name: 'new', sizeBytes: 8192 }],
+      volumeGet: ['/v1/volumes/vm1'],
+      volumeUri: ['/v1/volumes/vm1%40monday/uri'],
+      snapshotList: ['/v1/snapshots?volume=vm1'],
+      snapshotCreate: ['/v1/snapshots', { name: 'vm1@tuesday', description: 'a day' }],
+      snapshotGet: ['/v1/snapshots/vm1%40monday'],
+      clone: ['/v1/clones', { source: 'vm1@monday', name: 'vm2' }],
+      imageList: ['/v1/images'],
+      imageImport: ['/v1/images', { path: '/srv/d.raw', name: 'd' }],
+      imageGet: ['/v1/images/debian_12.raw'],
+      export: ['/v1/exports', { source: 'vm1', path: '/srv/vm1.raw' }],
+      transferGet: ['/v1/transfers/1'],
+      transferCancel: ['/v1/transfers/2'],
+      poolList: ['/v1/pools'],
+      poolGet: ['/v1/pools/default'],
+      snapshotDelete: ['/v1/snapshots/vm1%40monday'],
+      volumeDelete: ['/v1/volumes/vm1'],
+      imageDelete: ['/v1/images/debian_12.raw'],
+    };
+    expect(Object.keys(asked).sort()).toEqual(Object.keys(routes).sort());
+    for (const [route, [url, payload]] of Object.entries(asked)) await good(route as RouteName, url, payload);
+  });
+
+  it('hands over exactly what was asked for', async () => {
+    await good('volumeCreate', '/v1/volumes', { name: 'db', sizeBytes: 2 ** 40, cache: 'writethrough', durability: 'local', pool: 'default' });
+    await good('clone', '/v1/clones', { source: 'db', name: 'db2', description: 'copy' });
+    expect(resources.calls).toEqual([
+      ['create', { name: 'db', sizeBytes: 2 ** 40, cache: 'writethrough', durability: 'local', pool: 'default' }],
+      ['clone', 'db', 'db2', { description: 'copy' }],
+    ]);
+  });
+});
+
+describe('a failure', () => {
+  it('has the code of the verb and the status of the one table', async () => {
+    for (const code of Object.keys(errorTable) as ErrorCode[]) {
+      resources.failure = new SkerryError(code, `this is ${code}`);
+      expect(await refused('GET', '/v1/volumes/vm1')).toEqual({ code, message: `this is ${code}` });
+    }
+  });
+
+  it('that nobody foresaw is internal, and logged', async () => {
+    resources.failure = new TypeError('a bug');
+    expect(await refused('GET', '/v1/volumes')).toEqual({ code: 'internal', message: 'a bug' });
+    expect(logged).toHaveLength(1);
+  });
+
+  it('of the native engine keeps its code', async () => {
+    resources.failure = Object.assign(new Error('the disk is full'), { code: 'no-space' });
+    expect(await refused('POST', '/v1/snapshots', { name: 'vm1@a' })).toMatchObject({ code: 'no-space' });
+  });
+
+  it('of a caller is not logged', async () => {
+    await refused('GET', '/v1/volumes/nope');
+    expect(logged).toEqual([]);
+  });
+});
+
+describe('a request that is not as it should be', () => {
+  it('is refused with the field named', async () => {
+    expect((await refused('POST', '/v1/volumes', { name: 'a', sizeBytes: '20G' })).message).toContain('sizeBytes: expected number');
+    expect((await refused('POST', '/v1/volumes', { sizeBytes: 4096 })).message).toContain('name: expected string');
+    expect((await refused('POST', '/v1/volumes', { name: 'a', sizeBytes: 4096, cash: 'writeback' })).message).toContain('cash');
+    expect((await refused('POST', '/v1/volumes', { name: 'a', sizeBytes: 4096, cache: 'none' })).message).toContain('cache');
+    expect((await refused('POST', '/v1/images', { name: 'a', path: 'relative.raw' })).message).toContain('path: must be an absolute path');
+    expect((await refused('GET', '/v1/snapshots?vol=x')).message).toContain('vol');
+    expect((await refused('GET', '/v1/transfers/first')).message).toContain('number of a transfer');
+    expect(resources.calls).toEqual([]);
+  });
+
+  it.each([0, -4096, 4097, 1.5, 2 ** 63, 2 ** 53])('is refused for a size of %d', async (sizeBytes) => {
+    expect(await refused('POST', '/v1/volumes', { name: 'a', sizeBytes })).toMatchObject({ code: 'invalid' });
+    expect(resources.calls).toEqual([]);
+  });
+
+  it('is refused for durability pool, with words', async () => {
+    const create = await refused('POST', '/v1/volumes', { name: 'a', sizeBytes: 4096, durability: 'pool' });
+    expect(create).toMatchObject({ code: 'invalid', message: expect.stringContaining('not available yet') as string });
+    const clone = await refused('POST', '/v1/clones', { source: 'a', name: 'b', durability: 'pool' });
+    expect(clone.message).toContain('log chunks');
+  });
+
+  it('that is not JSON is told so', async () => {
+    const post = (body: string, type: string | null) =>
+      app.inject({ method: 'POST', url: '/v1/volumes', payload: body, headers: type === null ? {} : { 'content-type': type } });
+    const bad: [string, string | null, RegExp][] = [
+      ['{"name":', 'application/json', /not JSON/],
+      ['', 'application/json', /empty/],
+      ['name=a', 'application/x-www-form-urlencoded', /must be JSON/],
+      ['null', 'application/json', /expected string/],
+      ['[1]', 'application/json', /expected object/],
+      ['{"__proto__":{"x":1},"name":"a","sizeBytes":4096}', 'application/json', /./],
+    ];
+    for (const [body, type, words] of bad) {
+      const response = await post(body, type);
+      expect(response.statusCode).toBe(400);
+      const { error } = errorView.parse(response.json());
+      expect(error.code).toBe('invalid');
+      expect(error.message).toMatch(words);
+    }
+    const large = await post(JSON.stringify({ name: 'x'.repeat(100_000) }), 'application/json');
+    expect(large.statusCode).toBe(413);
+    expect(errorView.parse(large.json()).error.code).toBe('too-large');
+  });
+
+  it('to a route that is not there is not found, in the same form', async () => {
+    expect(await refused('GET', '/v1/nothing')).toEqual({ code: 'not-found', message: 'there is no GET /v1/nothing in this API' });
+    expect(await refused('PUT', '/v1/volumes/vm1')).toMatchObject({ code: 'not-found' });
+    expect(await refused('GET', '/')).toMatchObject({ code: 'not-found' });
+    expect(await refused('GET', '/v1/volumes/%zz')).toMatchObject({ code: 'invalid' });
+  });
+
+  it('with a name that is too long is invalid, however long it is', async () => {
+    for (const length of [57, 300, 2000]) expect(await refused('GET', `/v1/volumes/${'a'.repeat(length)}`)).toMatchObject({ code: 'invalid' });
+  });
+});
+
+describe('a volume’s URI', () => {
+  it('exists only for what exists', async () => {
+    expect(await refused('GET', '/v1/volumes/vm1/uri')).toMatchObject({ code: 'not-found' });
+  });
+
+  it('names the socket and, where there is one, the TCP address', async () => {
+    resources.put({ kind: 'volume', name: 'vm1' });
+    const socket = 'nbd+unix:///vm1?socket=/var/lib/skerry/nbd.sock';
+    expect(await good('volumeUri', '/v1/volumes/vm1/uri')).toEqual({ name: 'vm1', uri: socket, tcpUri: null });
+    listeners['nbdTcp'] = '127.0.0.1:10809';
+    expect(await good('volumeUri', '/v1/volumes/vm1/uri')).toMatchObject({ uri: socket, tcpUri: 'nbd://127.0.0.1:10809/vm1' });
+  });
+
+  it('is percent-encoded where URI, QEMU or a shell would mind', () => {
+    expect(unixUri('/a b,c/d&e?f#g%h\'i(j)/ü.sock', 'vm1@m.1_x')).toBe(
+      'nbd+unix:///vm1@m.1_x?socket=/a%20b%2Cc/d%26e%3Ff%23g%25h%27i%28j%29/%C3%BC.sock',
+    );
+    expect(tcpUri('[::1]:10809', 'vm1')).toBe('nbd://[::1]:10809/vm1');
+  });
+});
+
+it('cancelling a transfer answers with what became of it', async () => {
+  resources.finishTransfers = false;
+  await good('imageImport', '/v1/images', { path: '/srv/d.raw', name: 'd' });
+  expect(await good('transferGet', '/v1/transfers/1')).toMatchObject({ state: 'running', doneBytes: 2 ** 28 });
+  expect(await good('transferCancel', '/v1/transfers/1')).toMatchObject({ state: 'cancelled' });
+  expect(await refused('DELETE', '/v1/transfers/9')).toMatchObject({ code: 'not-found' });
+});

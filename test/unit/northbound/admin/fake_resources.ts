@@ -1,0 +1,179 @@
+/** The verbs over plain maps, for tests of what stands above them. Transfers move only when a test says so. */
+import { SkerryError } from '../../../../src/core/errors.js';
+import { checkResourceName, parseSnapshotName } from '../../../../src/core/names.js';
+import type { Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
+import type { PoolView, StatusView } from '../../../../src/api/shapes.js';
+
+export class FakeResources implements Resources {
+  readonly calls: unknown[][] = [];
+  readonly transfers: TransferState[] = [];
+  readonly #known = new Map<string, Resource>();
+  #nextId = 1;
+  /** What the next verb throws instead of doing its work. */
+  failure: unknown = null;
+  /** Whether a transfer that is asked about is done at once. */
+  finishTransfers = true;
+
+  put(fields: Partial<Resource> & Pick<Resource, 'kind' | 'name'>): Resource {
+    const resource: Resource = {
+      id: this.#nextId,
+      pool: 'default',
+      sizeBytes: 2 ** 30,
+      pending: false,
+      durability: 'local',
+      cache: 'writeback',
+      description: '',
+      createdAt: Date.UTC(2026, 10, 21, 12, 30),
+      parent: null,
+      rootId: '',
+      appliedSequence: 0,
+      attachedConnections: 0,
+      ...fields,
+    };
+    this.#nextId += 1;
+    this.#known.set(`${resource.kind}/${resource.name}`, resource);
+    return resource;
+  }
+
+  async create(request: Parameters<Resources['create']>[0]): Promise<Resource> {
+    this.#begin('create', request);
+    this.#refuseTaken('volume', request.name);
+    return this.put({ kind: 'volume', ...request });
+  }
+
+  async clone(source: string, name: string, options?: Parameters<Resources['clone']>[2]): Promise<Resource> {
+    this.#begin('clone', source, name, options);
+    const from = ['volume', 'snapshot', 'image'].map((kind) => this.#known.get(`${kind}/${source}`)).find((one) => one !== undefined);
+    if (from === undefined) throw new SkerryError('not-found', `there is no volume or image ${source}`);
+    this.#refuseTaken('volume', name);
+    return this.put({ kind: 'volume', name, sizeBytes: from.sizeBytes, parent: source, ...options });
+  }
+
+  async snapshot(name: string, options?: Parameters<Resources['snapshot']>[1]): Promise<Resource> {
+    this.#begin('snapshot', name, options);
+    const { sizeBytes } = await this.get('volume', parseSnapshotName(name).volume);
+    this.#refuseTaken('snapshot', name);
+    return this.put({ kind: 'snapshot', name, sizeBytes, pending: true, ...options });
+  }
+
+  async get(kind: ResourceKind, name: string): Promise<Resource> {
+    this.#begin('get', kind, name);
+    checkResourceName(kind, name);
+    const found = this.#known.get(`${kind}/${name}`);
+    if (found === undefined) throw new SkerryError('not-found', `there is no ${kind} ${name}`);
+    return found;
+  }
+
+  async list(kind: ResourceKind, volume?: string): Promise<readonly Resource[]> {
+    this.#begin('list', kind, volume);
+    return [...this.#known.values()].filter(
+      (one) => one.kind === kind && (volume === undefined || one.name.startsWith(`${volume}@`)),
+    );
+  }
+
+  async remove(kind: ResourceKind, name: string): Promise<void> {
+    const { attachedConnections } = await this.get(kind, name);
+    if (attachedConnections > 0) throw new SkerryError('conflict', `${kind} ${name} is attached`);
+    this.#known.delete(`${kind}/${name}`);
+  }
+
+  async importImage(path: string, name: string): Promise<TransferState> {
+    this.#begin('importImage', path, name);
+    this.#refuseTaken('image', name);
+    this.put({ kind: 'image', name });
+    return this.#track();
+  }
+
+  async exportResource(source: string, path: string): Promise<TransferState> {
+    this.#begin('exportResource', source, path);
+    return this.#track();
+  }
+
+  transfer(id: number): TransferState {
+    const found = this.transfers[id - 1];
+    if (found === undefined) throw new SkerryError('not-found', `there is no transfer ${id}`);
+    if (this.finishTransfers && found.state === 'running') this.end(id, 'done');
+    return this.transfers[id - 1] ?? found;
+  }
+
+  cancelTransfer(id: number): void {
+    this.calls.push(['cancelTransfer', id]);
+    if (this.transfer(id).state === 'running') this.end(id, 'cancelled');
+  }
+
+  end(id: number, state: TransferState['state'], error: TransferState['error'] = null): void {
+    const found = this.transfers[id - 1];
+    if (found === undefined) throw new Error(`no transfer ${id}`);
+    this.transfers[id - 1] = { ...found, state, error, doneBytes: state === 'done' ? found.totalBytes : found.doneBytes };
+  }
+
+  #track(): TransferState {
+    const transfer: TransferState = {
+      id: this.transfers.length + 1,
+      doneBytes: 2 ** 28,
+      totalBytes: 2 ** 30,
+      dataBytes: 2 ** 27,
+      state: 'running',
+      error: null,
+    };
+    this.transfers.push(transfer);
+    return transfer;
+  }
+
+  #begin(...call: unknown[]): void {
+    this.calls.push(call);
+    if (this.failure !== null) throw this.failure;
+  }
+
+  #refuseTaken(kind: ResourceKind, name: string): void {
+    checkResourceName(kind, name);
+    if (this.#known.has(`${kind}/${name}`)) throw new SkerryError('exists', `there is a ${kind} ${name} already`);
+  }
+}
+
+export const fakePool: PoolView = {
+  name: 'default',
+  driver: 'local',
+  healthy: true,
+  problem: null,
+  logicalBytes: 3 * 2 ** 30,
+  uniqueBytes: 2 ** 30,
+  storedBytes: 2 ** 30 + 4096,
+  freeBytes: 5 * 2 ** 30,
+  dedupBytes: 2 ** 31,
+  volumes: 2,
+  snapshots: 1,
+  images: 0,
+  packs: 17,
+  blocks: 16_384,
+  nodes: 70,
+  corruptPages: 0,
+};
+
+export const fakePools = {
+  list: async () => [fakePool],
+  get: async (name: string) => {
+    if (name !== 'default') throw new SkerryError('not-found', `there is no pool ${name}`);
+    return fakePool;
+  },
+};
+
+export function fakeStatus(listeners: Record<string, string>): StatusView {
+  return {
+    version: '0.1.0',
+    pid: 4711,
+    dataDirectory: '/var/lib/skerry',
+    startedAt: '2026-11-21T12:00:00.000Z',
+    uptimeSeconds: 3725,
+    healthy: true,
+    problems: [],
+    listeners,
+    volumes: 2,
+    snapshots: 1,
+    images: 0,
+    connections: 4,
+    journal: { bytes: 2 ** 20, bytesMax: 2 ** 32, ringBytes: 2 ** 26, segments: 4, failed: false },
+    memory: { rssBytes: 2 ** 28, overlayBytes: 2 ** 20, nodeCacheBytes: 2 ** 16, nbdBufferBytes: 0 },
+    destagedBytes: 0,
+  };
+}

@@ -1,0 +1,141 @@
+import { expect, test } from 'vitest';
+
+import { allDrivers } from '../../../drivers/all.js';
+import { MemoryDriver } from '../../../drivers/memory/driver.js';
+import type { ChunkKey, Driver } from '../../../src/driver/driver.js';
+import { withFault } from '../../../src/driver/fault.js';
+import { openPool, Pool, root_chunks_kept, type RootToPut } from '../../../src/pool/pool.js';
+import { temporaryDirectory } from '../temporary_directory.js';
+import { poolUuid, sampleRoot } from './samples.js';
+
+const configuration = { name: 'default', driver: 'memory', settings: {}, poolUuid };
+const impatient = { attemptsMax: 3, pauseMillisecondsFirst: 0, pauseMillisecondsMax: 0, deadlineMilliseconds: 1000 };
+const root: RootToPut = sampleRoot;
+const at = (appliedSequence: number): RootToPut => ({ ...root, appliedSequence });
+
+/** A pool over `driver`, which stays open when the pool is closed. */
+function poolOver(driver: Driver): Pool {
+  return new Pool(configuration, { ...bound(driver), close: async () => undefined }, { retry: impatient, now: () => 1000 });
+}
+
+function bound(driver: Driver): Driver {
+  return {
+    traits: driver.traits,
+    put: (key, data) => driver.put(key, data),
+    get: (key, offset, into) => driver.get(key, offset, into),
+    stat: (key) => driver.stat(key),
+    remove: (key) => driver.remove(key),
+    list: (prefix) => driver.list(prefix),
+    close: () => driver.close(),
+  };
+}
+
+async function keysOf(driver: Driver): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of driver.list('')) keys.push(key);
+  return keys.toSorted();
+}
+
+test('a root that was put is the first that is read, as it was given', async () => {
+  const pool = poolOver(new MemoryDriver());
+  await pool.putRoot(at(1));
+  await pool.putRoot(at(2));
+  const { roots, damaged } = await pool.readRoots(root.id);
+  expect(damaged).toEqual([]);
+  expect(roots.map(({ appliedSequence, number }) => ({ appliedSequence, number }))).toEqual([
+    { appliedSequence: 2, number: 2 },
+    { appliedSequence: 1, number: 1 },
+  ]);
+  expect(roots[0]).toEqual({ ...sampleRoot, appliedSequence: 2, number: 2, writtenAt: 1000 });
+});
+
+test('numbers go on where an earlier process ended', async () => {
+  const driver = new MemoryDriver();
+  const before = poolOver(driver);
+  await before.putRoot(at(1));
+  await before.putRoot(at(2));
+  await before.close();
+  expect(await poolOver(driver).putRoot(at(3))).toMatch(/-0000000000000003$/);
+});
+
+test('superseded root chunks are let go, the newest stay', async () => {
+  const driver = new MemoryDriver();
+  const pool = poolOver(driver);
+  for (let sequence = 1; sequence <= 10; sequence += 1) await pool.putRoot(at(sequence));
+  expect(await keysOf(driver)).toHaveLength(root_chunks_kept);
+  expect((await pool.readRoots(root.id)).roots.map(({ appliedSequence }) => appliedSequence)).toEqual([10, 9, 8]);
+});
+
+test('roots of a higher fence are the newer ones, whatever their number', async () => {
+  const driver = new MemoryDriver();
+  const pool = poolOver(driver);
+  await pool.putRoot({ ...at(50), fence: 9 });
+  await pool.putRoot({ ...at(60), fence: 2 });
+  expect((await pool.readRoots(root.id)).roots[0]).toMatchObject({ fence: 9, appliedSequence: 50 });
+});
+
+test('puts at once for one resource take effect in order', async () => {
+  const pool = poolOver(new MemoryDriver());
+  await Promise.all(Array.from({ length: 10 }, (_, index) => pool.putRoot(at(index))));
+  expect((await pool.readRoots(root.id)).roots[0]?.appliedSequence).toBe(9);
+});
+
+test('a put whose answer was lost for good does not stand in the way of the next', async () => {
+  const faulty = withFault(new MemoryDriver(), { seed: 1, rules: [{ verb: 'put', fault: 'after', times: 3 }] });
+  const pool = poolOver(faulty);
+  await expect(pool.putRoot(at(1))).rejects.toMatchObject({ code: 'io' });
+  await pool.putRoot(at(2));
+  expect((await pool.readRoots(root.id)).roots.map(({ appliedSequence }) => appliedSequence)).toEqual([2, 1]);
+});
+
+test('a root chunk that rotted is named, and the others are read', async () => {
+  const driver = new MemoryDriver();
+  const pool = poolOver(driver);
+  const first = await pool.putRoot(at(1));
+  await pool.putRoot(at(2));
+  await driver.remove(first);
+  await driver.put(first, new Uint8Array(100));
+  const { roots, damaged } = await pool.readRoots(root.id);
+  expect(roots.map(({ appliedSequence }) => appliedSequence)).toEqual([2]);
+  expect(damaged).toEqual([expect.stringContaining(first)]);
+});
+
+test('a tombstone stays when it is put again, and the roots go', async () => {
+  const driver = new MemoryDriver();
+  const pool = poolOver(driver);
+  await pool.putRoot(at(1));
+  expect(await pool.readTombstone(root.id)).toBeNull();
+  await pool.putTombstone({ id: root.id, kind: 'snapshot', name: root.name });
+  await pool.putTombstone({ id: root.id, kind: 'snapshot', name: 'another' });
+  expect(await pool.readTombstone(root.id)).toMatchObject({ id: root.id, name: root.name, deletedAt: 1000 });
+  expect(await keysOf(driver)).toEqual(['tomb/0000000000001234']);
+});
+
+test('health tells of the backend, and of nothing that was the caller’s fault', async () => {
+  const faulty = withFault(new MemoryDriver(), { seed: 1 });
+  const pool = poolOver(faulty);
+  expect(pool.health().state).toBe('unknown');
+  await pool.check();
+  expect(pool.health()).toMatchObject({ state: 'ok', lastSuccessAt: 1000 });
+  const heal = faulty.inject({ fault: 'before', code: 'unavailable' });
+  await expect(pool.check()).rejects.toMatchObject({ code: 'unavailable' });
+  expect(pool.health()).toMatchObject({ state: 'failing', failuresInARow: 1, lastFailure: { code: 'unavailable' } });
+  heal();
+  const bad = '../x' as ChunkKey;
+  await expect(pool.chunks.stat(bad)).rejects.toMatchObject({ code: 'invalid' });
+  expect(pool.health().state).toBe('failing');
+  await pool.check();
+  expect(pool.health()).toMatchObject({ state: 'ok', failures: 1, failuresInARow: 0 });
+});
+
+test('a pool is opened from its record, with the traits of its driver', async () => {
+  const directory = temporaryDirectory();
+  const pool = await openPool({ ...configuration, driver: 'local', settings: { directory } }, { registry: allDrivers });
+  expect(pool.traits.directPath).toEqual({ directory });
+  await pool.putRoot(at(1));
+  await pool.close();
+  await expect(pool.putRoot(at(2))).rejects.toMatchObject({ code: 'closed' });
+  const again = await openPool({ ...configuration, driver: 'local', settings: { directory } }, { registry: allDrivers });
+  expect((await again.readRoots(root.id)).roots).toHaveLength(1);
+  await again.close();
+});

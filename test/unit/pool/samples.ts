@@ -1,0 +1,37 @@
+import type { RootChunk, Tombstone } from '../../../src/pool/root_chunk.js';
+
+export const poolUuid = Uint8Array.from({ length: 16 }, (_, index) => index * 16);
+
+export const sampleRoot: RootChunk = {
+  poolUuid,
+  id: 0x1234,
+  kind: 'snapshot',
+  name: 'vm1@before-upgrade',
+  fence: 5,
+  number: 17,
+  sizeBytes: 10 * 2 ** 40,
+  appliedSequence: 2 ** 52 + 1,
+  root: {
+    id: Uint8Array.from({ length: 32 }, (_, index) => 255 - index),
+    levels: 3,
+    pack: 42,
+    offset: 65_536,
+    storedBytes: 8704,
+  },
+  durability: 'local',
+  cache: 'writeback',
+  description: 'Datenträger 1',
+  createdAt: 1_700_000_000_123,
+  writtenAt: 1_700_000_099_999,
+  parentId: 7,
+  parentName: 'vm1',
+  pendingOf: 0,
+};
+
+export const sampleTombstone: Tombstone = {
+  poolUuid,
+  id: 0x1234,
+  kind: 'snapshot',
+  name: 'vm1@before-upgrade',
+  deletedAt: 1_700_000_100_000,
+};
