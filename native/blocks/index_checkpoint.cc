@@ -177,6 +177,7 @@ Result<CheckpointContent> LoadCheckpoint(Env& env, const std::string& path, uint
 
 Status SaveCheckpoint(Env& env, const std::string& path, uint64_t domain, const CheckpointContent& content,
                       const LocationIndex& index) {
+  if (Status status = env.MakeDirectory(ParentOf(path)); !status.ok()) return status;
   const std::string fresh = path + ".new";
   OpenOptions options;
   options.write = options.create = true;

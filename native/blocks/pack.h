@@ -88,10 +88,14 @@ class PackStore {
    */
   Result<Location> Put(RecordKind kind, const BlockId& id, ConstBytes raw, bool* reused, bool urgent = false);
 
-  /** All that Put returned before this call becomes durable. A failure is final for the open pack: it is poisoned. */
+  /**
+   * All that Put returned before this call becomes durable; several callers share one fdatasync. A failure is final: the
+   * pack takes no more records, those of it that were not synced leave the index, and this and every later Sync is kIo
+   * until the store is opened again, for what was lost may be what any caller has put or found.
+   */
   Status Sync();
   bool unsynced() const;
-  /** Writes the index checkpoint when enough has changed. */
+  /** Seals full packs; writes the index checkpoint when enough has changed. */
   Status Checkpoint(bool force);
   /** Seals the open pack (footer, sync, rename). For shutdown and tests. */
   Status Seal();
@@ -103,13 +107,17 @@ class PackStore {
   Status ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, Bytes page, bool may_block);
   /** Reads pages [first, first + count) of a block record at `at`, one system call, every page verified. */
   Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
-  /** Reads a whole record's payload (nodes, blocks), header verified against `id`. */
+  /**
+   * Reads a whole record's payload (nodes, blocks), header verified against `id`. kNotFound when the record there is
+   * another's: the hint is stale, Find may know better.
+   */
   Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
   /** The id in the record header at `at` (stored_bytes unknown there), verified by the header's own sum; `full` gets the whole location. */
   Result<BlockId> IdAt(const Location& at, Location* full);
   /** True if the record at `at` is whole and is `id`: every sum read and checked. Used on replay of REF records. */
   bool Verify(const Location& at, const BlockId& id);
 
+  /** put_: what was written; dedup_: what was known already. Bytes are of payload, but stored_bytes, which is of files. */
   struct Usage {
     uint64_t packs = 0, stored_bytes = 0, blocks = 0, nodes = 0, put_bytes = 0, put_records = 0, dedup_hits = 0, dedup_bytes = 0,
              index_bytes = 0, corrupt_cells = 0, free_bytes = 0;

@@ -22,6 +22,7 @@ Result<std::unique_ptr<Journal>> Journal::Open(Env& env, const JournalOptions& o
   return std::unique_ptr<Journal>(new Journal(std::move(impl)));
 }
 
+Result<std::vector<Appended>> Journal::Begin(std::span<const RecordDraft> records) { return impl_->Begin(records); }
 Result<Appended> Journal::Append(const RecordDraft& draft) { return impl_->Append(draft); }
 Result<bool> Journal::Write() { return impl_->Write(); }
 Status Journal::Sync() { return impl_->Sync(); }
@@ -62,25 +63,9 @@ void Journal::Impl::CloseBatchLocked(uint32_t flags) {
   OpenBatchLocked(ends ? FirstBatch(SegmentOf(batch_start_) + 1) : padded);
 }
 
-Result<Appended> Journal::Impl::Append(const RecordDraft& draft) {
-  if (failed()) return Status(Code::kReadOnly, "the journal failed");
-  if (draft.payload.size() > kPayloadBytesMax) return Status(Code::kInvalid, "a journal record holds at most 1 MiB");
-  std::vector<uint64_t> computed;
-  std::span<const uint64_t> sums = draft.sums;
-  if (sums.empty() && !draft.payload.empty()) {
-    if (draft.type == RecordType::kWrite) {
-      uint64_t offset = draft.offset;
-      for (ConstBytes rest = draft.payload; !rest.empty();) {
-        const size_t part = std::min<uint64_t>(kPageBytes - offset % kPageBytes, rest.size());
-        computed.push_back(PieceSum(draft.resource, offset, rest.first(part)));
-        rest = rest.subspan(part);
-        offset += part;
-      }
-    } else {
-      computed.push_back(PieceSum(draft.resource, draft.offset, draft.payload));
-    }
-    sums = computed;
-  }
+namespace {
+
+RecordHeader HeaderOf(const RecordDraft& draft, size_t pieces) {
   RecordHeader header{};
   header.magic = kRecordMagic;
   header.version = kJournalVersion;
@@ -92,9 +77,54 @@ Result<Appended> Journal::Impl::Append(const RecordDraft& draft) {
   header.offset = draft.offset;
   header.length = draft.length;
   header.payload_bytes = static_cast<uint32_t>(draft.payload.size());
-  header.piece_count = static_cast<uint32_t>(sums.size());
-  const uint64_t record_bytes = RecordBytes(header), entry_bytes = IndexBuilder::EntryBytes(header.piece_count);
+  header.piece_count = static_cast<uint32_t>(pieces);
+  return header;
+}
 
+std::vector<uint64_t> ComputeSums(const RecordDraft& draft) {
+  std::vector<uint64_t> sums;
+  if (draft.type != RecordType::kWrite) {
+    if (!draft.payload.empty()) sums.push_back(PieceSum(draft.resource, draft.offset, draft.payload));
+    return sums;
+  }
+  uint64_t offset = draft.offset;
+  for (ConstBytes rest = draft.payload; !rest.empty();) {
+    const size_t part = std::min<uint64_t>(kPageBytes - offset % kPageBytes, rest.size());
+    sums.push_back(PieceSum(draft.resource, offset, rest.first(part)));
+    rest = rest.subspan(part);
+    offset += part;
+  }
+  return sums;
+}
+
+}  // namespace
+
+Appended Journal::Impl::PlaceLocked(const RecordDraft& draft, std::span<const uint64_t> sums) {
+  RecordHeader header = HeaderOf(draft, sums.size());
+  const uint64_t record_bytes = RecordBytes(header), before = sizeof(header) + sums.size_bytes();
+  header.sum = RecordSum(header, sums, head_);
+  uint8_t* at = RingAt(head_);
+  if (!draft.payload.empty()) std::memcpy(at + before, draft.payload.data(), draft.payload.size());
+  if (!sums.empty()) std::memcpy(at + sizeof(header), sums.data(), sums.size_bytes());
+  std::memset(at + before + draft.payload.size(), 0, record_bytes - before - draft.payload.size());
+  std::memcpy(at, &header, sizeof(header));
+  indices_[SegmentOf(batch_start_)].Add(header, head_, sums);
+  const Appended done{head_, head_ + record_bytes, head_ + before};
+  head_ = done.end;
+  ++batch_records_;
+  return done;
+}
+
+Result<Appended> Journal::Impl::Append(const RecordDraft& draft) {
+  if (failed()) return Status(Code::kReadOnly, "the journal failed");
+  if (draft.payload.size() > kPayloadBytesMax) return Status(Code::kInvalid, "a journal record holds at most 1 MiB");
+  std::vector<uint64_t> computed;
+  std::span<const uint64_t> sums = draft.sums;
+  if (sums.empty()) {
+    computed = ComputeSums(draft);
+    sums = computed;
+  }
+  const uint64_t record_bytes = RecordBytes(HeaderOf(draft, sums.size())), entry_bytes = IndexBuilder::EntryBytes(static_cast<uint32_t>(sums.size()));
   std::lock_guard lock(mutex_);
   if (!FitsLocked(record_bytes, entry_bytes)) {
     if (record_bytes + entry_bytes + kSlackBytes + 3 * kSectorBytes > segment_bytes_) return Status(Code::kInvalid, "a record that no segment can hold");
@@ -104,20 +134,7 @@ Result<Appended> Journal::Impl::Append(const RecordDraft& draft) {
     CloseBatchLocked(kBatchEndsSegment);
   }
   if (!RingHasRoomLocked(head_ + record_bytes)) return Status(Code::kTryAgain, "the ring is full");
-  Appended done;
-  done.record = head_;
-  done.end = head_ + record_bytes;
-  done.payload = head_ + sizeof(RecordHeader) + sums.size_bytes();
-  header.sum = RecordSum(header, sums, head_);
-  uint8_t* at = RingAt(head_);
-  if (!draft.payload.empty()) std::memcpy(at + sizeof(header) + sums.size_bytes(), draft.payload.data(), draft.payload.size());
-  if (!sums.empty()) std::memcpy(at + sizeof(header), sums.data(), sums.size_bytes());
-  const uint64_t used = sizeof(header) + sums.size_bytes() + draft.payload.size();
-  std::memset(at + used, 0, record_bytes - used);
-  std::memcpy(at, &header, sizeof(header));
-  indices_[SegmentOf(batch_start_)].Add(header, head_, sums);
-  head_ = done.end;
-  ++batch_records_;
+  const Appended done = PlaceLocked(draft, sums);
   // From here on the record survives the process.
   ring_header().head.store(head_, std::memory_order_release);
   appended_.store(head_, std::memory_order_release);
@@ -139,7 +156,7 @@ Status Journal::Impl::WriteSegmentHeader(uint64_t number) {
     std::lock_guard lock(mutex_);
     header.trim = trim_;
   }
-  header.sum = SumOf(&header, sizeof(header) - sizeof(header.sum), 0);
+  header.sum = JournalSum(&header, sizeof(header) - sizeof(header.sum), 0);
   std::memcpy(sector.data(), &header, sizeof(header));
   const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
   if (!slot) return Status(Code::kIo, "segment " + std::to_string(number) + " has no file");
@@ -202,8 +219,8 @@ Status Journal::Impl::Seal(uint64_t number) {
   AlignedBuffer buffer(region);
   std::memset(buffer.data(), 0, region);
   IndexFooter footer{kIndexMagic, kJournalVersion, id_.prefix(), number, epoch_, index.entries, index.bytes.size(), 0, durable(), 0};
-  footer.entries_sum = SumOf(index.bytes.data(), index.bytes.size(), number);
-  footer.sum = SumOf(&footer, sizeof(footer) - sizeof(footer.sum), number);
+  footer.entries_sum = JournalSum(index.bytes.data(), index.bytes.size(), number);
+  footer.sum = JournalSum(&footer, sizeof(footer) - sizeof(footer.sum), number);
   std::memcpy(buffer.data() + region - sizeof(footer), &footer, sizeof(footer));
   std::memcpy(buffer.data() + region - sizeof(footer) - index.bytes.size(), index.bytes.data(), index.bytes.size());
   return slot->direct->Write(buffer.bytes(), segment_bytes_ - region);

@@ -70,14 +70,20 @@ struct ReplayReport {
 class Journal {
  public:
   /**
-   * Opens or creates the journal in `options.directory`, calls `replay` for each surviving record in order (a failing
-   * Status ends the opening), begins a new epoch durably, and is ready for Append. Records found only in the ring are
-   * moved to segments durably first. Corruption at or below a durable mark is kCorrupt, naming file and offset, unless
-   * `salvage`. `wanted(resource, sequence)` tells whether a record is still needed (else its segment may be recycled).
+   * Opens or creates the journal in `options.directory` and calls `replay` for each surviving record in order (a failing
+   * Status ends the opening). Nothing on disk has changed then; Begin must follow. Corruption at or below a durable mark is kCorrupt, naming file and offset, unless
+   * `salvage`.
    */
   static Result<std::unique_ptr<Journal>> Open(Env& env, const JournalOptions& options,
                                                const std::function<Status(const ReplayedRecord&)>& replay, ReplayReport& report);
   ~Journal();
+
+  /**
+   * Begins a new epoch durably: what was found only in the ring is moved to segments, then one batch is written that vouches for
+   * everything before it and holds `records` (few and small), so that recovery's own decisions stand in the log or nothing does.
+   * Returns their places. Append may be called afterwards.
+   */
+  Result<std::vector<Appended>> Begin(std::span<const RecordDraft> records);
 
   /** Thread-safe. kTryAgain when ring or segments have no room: the caller waits for Written or Trim. kReadOnly once failed. */
   Result<Appended> Append(const RecordDraft& draft);

@@ -20,6 +20,8 @@ class Journal::Impl {
   Status MapRing();
   Status Recover(const std::function<Status(const ReplayedRecord&)>& replay, ReplayReport& report);
 
+  Result<std::vector<Appended>> Begin(std::span<const RecordDraft> records);
+
   Result<Appended> Append(const RecordDraft& draft);
   Result<bool> Write();
   Status Sync();
@@ -60,6 +62,8 @@ class Journal::Impl {
 
   bool FitsLocked(uint64_t record_bytes, uint64_t entry_bytes) const;
   bool RingHasRoomLocked(Lsn end) const;
+  /** Lays a record at `head_`, which has room; nothing is published. */
+  Appended PlaceLocked(const RecordDraft& draft, std::span<const uint64_t> sums);
   void CloseBatchLocked(uint32_t flags);
   void OpenBatchLocked(Lsn start);
   Status WriteBatch(const ClosedBatch& batch);
@@ -82,7 +86,9 @@ class Journal::Impl {
   std::string Where(const SegmentSlot& slot, Lsn at) const;
   Status Damaged(const std::string& where, const std::string& what) const;
   Status DeliverRing(Lsn end, Survey& survey, Delivery& delivery, std::vector<ClosedBatch>& batches, Lsn& next);
-  Status BeginEpoch(uint64_t epoch, Lsn next, const std::vector<ClosedBatch>& from_ring, const Survey& survey);
+  Status RewriteRing();
+  Result<std::vector<Appended>> WriteMarker(std::span<const RecordDraft> records, Lsn* open);
+  void StampRing(Lsn open);
   bool RingUsable(const Survey& survey, Lsn end) const;
 
   Env& env_;
@@ -100,6 +106,13 @@ class Journal::Impl {
   std::deque<ClosedBatch> closed_;
   std::map<uint64_t, IndexBuilder> indices_;   // of segments not yet sealed
   Lsn trim_ = 0;
+
+  // What Recover leaves to Begin.
+  struct Opening {
+    std::vector<ClosedBatch> from_ring;
+    Lsn next = 0;            // where the epoch's first batch goes
+    Lsn mark = 0;
+  } opening_;
 
   // The flusher's alone.
   std::set<uint64_t> dirty_;         // segments written since the last sync

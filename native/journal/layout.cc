@@ -13,17 +13,17 @@ uint64_t JournalId::prefix() const {
   return value;
 }
 
-uint64_t SumOf(const void* data, size_t bytes, uint64_t seed) { return XXH3_64bits_withSeed(data, bytes, seed); }
+uint64_t JournalSum(const void* data, size_t bytes, uint64_t seed) { return XXH3_64bits_withSeed(data, bytes, seed); }
 
-uint64_t BatchSum(const BatchHeader& header) { return SumOf(&header, sizeof(header) - sizeof(header.sum), header.start); }
+uint64_t BatchSum(const BatchHeader& header) { return JournalSum(&header, sizeof(header) - sizeof(header.sum), header.start); }
 
 uint64_t RecordSum(const RecordHeader& header, std::span<const uint64_t> sums, Lsn record) {
-  const uint64_t own = SumOf(&header, sizeof(header) - sizeof(header.sum), record);
-  return sums.empty() ? own : SumOf(sums.data(), sums.size_bytes(), own);
+  const uint64_t own = JournalSum(&header, sizeof(header) - sizeof(header.sum), record);
+  return sums.empty() ? own : JournalSum(sums.data(), sums.size_bytes(), own);
 }
 
 uint64_t PieceSum(ResourceId resource, uint64_t volume_offset, ConstBytes piece) {
-  return SumOf(piece.data(), piece.size(), resource * 0x9e3779b97f4a7c15ull ^ volume_offset);
+  return JournalSum(piece.data(), piece.size(), resource * 0x9e3779b97f4a7c15ull ^ volume_offset);
 }
 
 bool ParseRecord(ConstBytes bytes, Lsn at, ParsedRecord& into) {

@@ -1,123 +1,113 @@
 #pragma once
-// The journal's other structures at rest, beside the records of record.h: the first sector of a segment, the index at
-// its end, the journal's identity, its trim mark, and the header of the ring in shared memory. See docs/formats/journal.md.
-//
-// All are little endian and end with the XXH3 of the bytes before (the ring's header excepted: it changes under way).
-#include <cstddef>
+// The parts of the on-disk and in-ring format that only the journal itself sees. See docs/formats/journal.md.
+#include <atomic>
 #include <cstdint>
+#include <vector>
 
-#include "../env/env.h"
-#include "record.h"
+#include "journal.h"
 
 namespace skerry {
 
 inline constexpr uint32_t kIdentityMagic = 0x444a4b53;  // "SKJD"
-inline constexpr uint32_t kTrimMagic = 0x544a4b53;      // "SKJT"
-inline constexpr size_t kUuidBytes = 16;
-inline constexpr size_t kBootIdBytes = 16;
-
-inline constexpr uint64_t kRecordPayloadBytesMax = 1 << 20;
-inline constexpr uint32_t kRecordPiecesMax = kRecordPayloadBytesMax / kPageBytes + 1;
-inline constexpr uint64_t kBatchBytesMax = 4 << 20;
 inline constexpr uint64_t kRecordAlignBytes = 8;
+inline constexpr uint64_t kBatchBytesMax = 1 << 20;     // an open batch is closed past this
+inline constexpr uint64_t kPayloadBytesMax = 1 << 20;
 
-struct SegmentHeader {
-  uint32_t magic;
-  uint32_t version;
-  uint8_t journal[kUuidBytes];
-  uint64_t number;         // what makes a recycled file's older content void
-  uint64_t epoch;          // in which the segment was begun
+struct JournalId {
+  uint8_t bytes[16];
+  bool operator==(const JournalId&) const = default;
+  uint64_t prefix() const;
+};
+
+struct IdentityFile {
+  uint32_t magic, version;
+  JournalId journal;
   uint64_t segment_bytes;
-  Lsn trim;                // nothing below was wanted when the segment was begun
-  Lsn durable;             // everything before this Lsn was durable then: at least all of the segments before
-  uint64_t reserved;
   uint64_t sum;
 };
-static_assert(sizeof(SegmentHeader) == 88);
+static_assert(sizeof(IdentityFile) == 40);
 
-/** One record in a segment's index; its piece sums follow. */
+struct SegmentHeader {
+  uint32_t magic, version;
+  JournalId journal;
+  uint64_t number;
+  uint64_t epoch;
+  Lsn trim;          // nothing below was wanted when this segment began
+  uint64_t sum;
+};
+static_assert(sizeof(SegmentHeader) == 56);
+
+/** In the index: an entry is IndexEntry, then its piece sums. The footer ends the segment. */
 struct IndexEntry {
   Lsn record;
   RecordHeader header;
 };
 static_assert(sizeof(IndexEntry) == 80);
 
-/** The last bytes of a full segment. The entries begin at the sector bound that leaves them just room before it. */
 struct IndexFooter {
-  uint32_t magic;
-  uint32_t version;
-  uint8_t journal[kUuidBytes];
+  uint32_t magic, version;
+  uint64_t journal;
   uint64_t number;
-  uint64_t segment_epoch;  // as in the segment's header
-  uint64_t last_epoch;     // of its last batch
-  uint64_t entry_count;
-  uint64_t entry_bytes;
-  uint64_t entry_sum;      // XXH3 of the entries, seeded with the segment's number
-  Lsn data_end;            // after the last batch; all before was durable before this index was written
-  uint64_t reserved;
-  uint64_t sum;
-};
-static_assert(sizeof(IndexFooter) == 96);
-
-struct IdentityBlock {
-  uint32_t magic;
-  uint32_t version;
-  uint8_t journal[kUuidBytes];
-  uint64_t segment_bytes;
-  uint64_t ring_bytes;     // a ring of another size than the configured one must still be found once
-  uint64_t reserved;
-  uint64_t sum;
-};
-static_assert(sizeof(IdentityBlock) == 56);
-
-/** Two of them, a sector each, written in turn: a torn one leaves the other. */
-struct TrimBlock {
-  uint32_t magic;
-  uint32_t version;
-  uint8_t journal[kUuidBytes];
-  uint64_t turn;
-  Lsn trim;
-  uint64_t reserved;
-  uint64_t sum;
-};
-static_assert(sizeof(TrimBlock) == 56);
-
-struct RingHeader {
-  uint32_t magic;
-  uint32_t version;
-  uint8_t boot[kBootIdBytes];
-  uint8_t journal[kUuidBytes];
-  uint64_t ring_bytes;
-  uint64_t segment_bytes;
   uint64_t epoch;
-  Lsn tail;                // all before is in segments
-  Lsn head;                // end of the newest record
+  uint64_t entries;
+  uint64_t bytes;        // of the entries, which end where the footer begins
+  uint64_t entries_sum;
+  Lsn durable;           // everything before was durable when the segment was sealed
+  uint64_t sum;
+};
+static_assert(sizeof(IndexFooter) == 72);
+
+/** First bytes of the ring's header page. Written by one process at a time; survives it. */
+struct RingHeader {
+  uint32_t magic, version;
+  uint8_t boot[16];
+  JournalId journal;
+  uint64_t segment_bytes;
+  uint64_t ring_bytes;
+  std::atomic<uint64_t> epoch;
+  std::atomic<Lsn> tail;   // start of the first batch that may not be in its segment
+  std::atomic<Lsn> head;   // end of the last whole record
 };
 static_assert(sizeof(RingHeader) == 80);
-inline constexpr size_t kRingHeaderBytes = kPageBytes;
 
-inline constexpr uint64_t RoundUp(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
+constexpr uint64_t RoundUp(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
-/** Where things are, given a segment's length. */
-struct Geometry {
-  uint64_t segment_bytes = 0;
-  uint64_t SegmentOf(Lsn lsn) const { return lsn / segment_bytes; }
-  Lsn StartOf(uint64_t segment) const { return segment * segment_bytes; }
-  Lsn EndOf(uint64_t segment) const { return (segment + 1) * segment_bytes; }
-  Lsn FirstBatchOf(uint64_t segment) const { return StartOf(segment) + kSectorBytes; }
-  uint64_t OffsetOf(Lsn lsn) const { return lsn % segment_bytes; }
-};
+uint64_t JournalSum(const void* data, size_t bytes, uint64_t seed);
+uint64_t BatchSum(const BatchHeader& header);
+uint64_t RecordSum(const RecordHeader& header, std::span<const uint64_t> sums, Lsn record);
 
-/** What an index of so many bytes of entries takes at the end of its segment. */
-inline constexpr uint64_t IndexSpaceBytes(uint64_t entry_bytes) { return RoundUp(entry_bytes + sizeof(IndexFooter), kSectorBytes); }
-
-uint64_t Xxh3(ConstBytes bytes, uint64_t seed = 0);
-
-/** XXH3 of all of a structure but its last member, the sum. */
-template <typename Block>
-uint64_t SumOf(const Block& block) {
-  static_assert(offsetof(Block, sum) == sizeof(Block) - sizeof(uint64_t));
-  return Xxh3({reinterpret_cast<const uint8_t*>(&block), offsetof(Block, sum)});
+/** Bytes of a record in the log, padding included. */
+inline uint64_t RecordBytes(const RecordHeader& header) {
+  return RoundUp(sizeof(RecordHeader) + uint64_t{header.piece_count} * 8 + header.payload_bytes, kRecordAlignBytes);
 }
+
+/** Pieces that [offset, offset + bytes) of a volume is cut into at page bounds. */
+inline uint32_t PieceCount(uint64_t offset, uint64_t bytes) {
+  return bytes == 0 ? 0 : static_cast<uint32_t>((offset + bytes - 1) / kPageBytes - offset / kPageBytes + 1);
+}
+
+/** One record read out of `bytes`, which begin at `at` in the log. */
+struct ParsedRecord {
+  RecordHeader header;
+  Lsn record = 0, payload = 0;
+  std::vector<uint64_t> sums;
+  ConstBytes payload_bytes;
+  bool whole = false;       // every piece passes its sum
+};
+/** False where no valid record header with its sums stands at the start of `bytes`. */
+bool ParseRecord(ConstBytes bytes, Lsn at, ParsedRecord& into);
+
+/** The batch header at the start of `bytes`, if it is valid and belongs to position `at` of journal `journal`. */
+bool ParseBatch(ConstBytes bytes, Lsn at, uint64_t journal, BatchHeader& into);
+
+/** A segment's index while it fills. */
+struct IndexBuilder {
+  std::vector<uint8_t> bytes;
+  uint64_t entries = 0;
+  void Add(const RecordHeader& header, Lsn record, std::span<const uint64_t> sums);
+  static uint64_t EntryBytes(uint32_t piece_count) { return sizeof(IndexEntry) + uint64_t{piece_count} * 8; }
+  /** Bytes at the end of the segment that an index of `entry_bytes` takes, whole sectors. */
+  static uint64_t RegionBytes(uint64_t entry_bytes) { return RoundUp(entry_bytes + sizeof(IndexFooter), kSectorBytes); }
+};
 
 }  // namespace skerry

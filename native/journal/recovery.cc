@@ -18,7 +18,7 @@ Status Journal::Impl::LoadIdentity() {
     if (*got >= 8 && identity.magic == kIdentityMagic && identity.version > kJournalVersion) {
       return Status(Code::kInvalid, path + " was written by a newer version of Skerry (journal format " + std::to_string(identity.version) + ")");
     }
-    if (*got != sizeof(identity) || identity.magic != kIdentityMagic || identity.sum != SumOf(&identity, sizeof(identity) - 8, 0)) {
+    if (*got != sizeof(identity) || identity.magic != kIdentityMagic || identity.sum != JournalSum(&identity, sizeof(identity) - 8, 0)) {
       return Status(Code::kCorrupt, path + " is damaged: restore it from a copy of the data directory");
     }
   } else if (file.code() != Code::kNotFound) {
@@ -26,7 +26,7 @@ Status Journal::Impl::LoadIdentity() {
   } else {
     identity = {kIdentityMagic, kJournalVersion, {}, options_.segment_bytes, 0};
     env_.Random(Bytes(identity.journal.bytes, sizeof(identity.journal.bytes)));
-    identity.sum = SumOf(&identity, sizeof(identity) - 8, 0);
+    identity.sum = JournalSum(&identity, sizeof(identity) - 8, 0);
     Result<std::unique_ptr<File>> fresh = env_.Open(path + ".new", {.write = true, .create = true});
     if (!fresh.ok()) return fresh.status();
     if (Status status = (*fresh)->Write({reinterpret_cast<const uint8_t*>(&identity), sizeof(identity)}, 0); !status.ok()) return status;
@@ -176,7 +176,14 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
   }
   report.end = next;
   report.epoch = survey.epoch + 1;
-  return BeginEpoch(survey.epoch + 1, next, from_ring, survey);
+  epoch_ = survey.epoch + 1;
+  opening_ = {std::move(from_ring), next, survey.mark};
+  for (const Segments::Found& segment : survey.segments) {
+    headed_.insert(segment.header.number);
+    // What was read may only be in the page cache: this epoch's marks will vouch for it.
+    dirty_.insert(segment.header.number);
+  }
+  return Status::Ok();
 }
 
 Status Journal::Impl::AssignPrepared(uint64_t number) {
@@ -185,60 +192,67 @@ Status Journal::Impl::AssignPrepared(uint64_t number) {
   return segments_->Assign(number) ? Status::Ok() : Status(Code::kIo, "no journal segment could be prepared");
 }
 
-Status Journal::Impl::BeginEpoch(uint64_t epoch, Lsn next, const std::vector<ClosedBatch>& from_ring, const Survey& survey) {
-  epoch_ = epoch;
-  for (const Segments::Found& segment : survey.segments) {
-    headed_.insert(segment.header.number);
-    // What was read may only be in the page cache: this epoch's marks will vouch for it.
-    if (segment.header.number <= SegmentOf(next)) dirty_.insert(segment.header.number);
-  }
-  std::vector<ClosedBatch> batches = from_ring;
-  Lsn mark_end = batches.empty() ? next : batches.front().start;
-  durable_.store(0);
-  // The image of the ring is intact where batches came from it; where none did, the marker batch alone is laid into it.
-  // Where the segment has hardly room for more batches, the marker ends it, or many starts in a row would run over its index.
-  const uint64_t region = IndexBuilder::RegionBytes(indices_[SegmentOf(next)].bytes.size());
-  const bool marker_ends = next % segment_bytes_ + 3 * kSectorBytes + region > segment_bytes_;
-  batches.push_back({next, sizeof(BatchHeader), marker_ends});
-  for (size_t i = 0; i < batches.size(); ++i) {
-    ClosedBatch& batch = batches[i];
-    const uint64_t number = SegmentOf(batch.start);
-    const bool marker = i + 1 == batches.size();
-    if (Status status = AssignPrepared(number); !status.ok()) return status;
+// Batches that only the ring holds go to their places in segments, under the new epoch and the old mark.
+Status Journal::Impl::RewriteRing() {
+  for (const ClosedBatch& batch : opening_.from_ring) {
+    if (Status status = AssignPrepared(SegmentOf(batch.start)); !status.ok()) return status;
     BatchHeader header{};
-    if (marker || !ParseBatch({RingAt(batch.start), sizeof(header)}, batch.start, id_.prefix(), header)) {
-      header = {kBatchMagic, kJournalVersion, epoch, batch.start, batch.bytes, 0, 0, 0, id_.prefix(), 0};
+    if (!ParseBatch({RingAt(batch.start), sizeof(header)}, batch.start, id_.prefix(), header)) {
+      header = {kBatchMagic, kJournalVersion, epoch_, batch.start, batch.bytes, 0, 0, 0, id_.prefix(), 0};
     }
-    header.epoch = epoch;
-    header.durable = std::min(mark_end, batch.start);
-    header.flags = (batch.ends_segment ? kBatchEndsSegment : 0) | (marker ? kBatchBeginsEpoch : 0);
+    header.epoch = epoch_;
+    header.durable = opening_.mark;
     header.sum = BatchSum(header);
-    const uint64_t padded = RoundUp(batch.bytes, kSectorBytes);
-    std::memset(RingAt(batch.start + batch.bytes), 0, padded - batch.bytes);
+    std::memset(RingAt(batch.start + batch.bytes), 0, RoundUp(batch.bytes, kSectorBytes) - batch.bytes);
     std::memcpy(RingAt(batch.start), &header, sizeof(header));
-  }
-  // Marks in these batches say that all before the first of them is durable: make it so before they are written.
-  for (uint64_t number : dirty_) {
-    const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
-    if (!slot) continue;
-    if (Status status = slot->direct->DataSync(); !status.ok()) return status;
-  }
-  for (const ClosedBatch& batch : batches) {
     if (Status status = WriteBatch(batch); !status.ok()) return status;
     if (batch.ends_segment) {
       if (Status status = Seal(SegmentOf(batch.start)); !status.ok()) return status;
     }
   }
-  written_.store(next + sizeof(BatchHeader));
-  if (Status status = Sync(); !status.ok()) return status;
-  const Lsn open = marker_ends ? FirstBatch(SegmentOf(next) + 1) : next + kSectorBytes;
-  if (Status status = AssignPrepared(SegmentOf(open)); !status.ok()) return status;
-  OpenBatchLocked(open);
-  appended_.store(next + sizeof(BatchHeader));
-  tail_.store(open);
+  written_.store(opening_.next);
+  return Sync();
+}
+
+Result<std::vector<Appended>> Journal::Impl::WriteMarker(std::span<const RecordDraft> records, Lsn* open) {
+  std::lock_guard lock(mutex_);
+  std::vector<Appended> places;
+  uint64_t bytes = 0, entries = 0;
+  for (const RecordDraft& draft : records) {
+    bytes += sizeof(RecordHeader) + draft.payload.size();
+    entries += IndexBuilder::EntryBytes(0);
+  }
+  Lsn start = opening_.next;
+  const auto region = [this](Lsn at, uint64_t more) { return IndexBuilder::RegionBytes(indices_[SegmentOf(at)].bytes.size() + more); };
+  const auto cramped = [&](Lsn at, uint64_t more) { return at % segment_bytes_ + RoundUp(sizeof(BatchHeader) + more, kSectorBytes) + 3 * kSectorBytes + region(at, entries) > segment_bytes_; };
+  if (cramped(start, bytes)) {
+    // Hardly any room is left: an empty batch ends the segment, or many starts in a row would run over its index.
+    if (Status status = AssignPrepared(SegmentOf(start)); !status.ok()) return status;
+    OpenBatchLocked(start);
+    CloseBatchLocked(kBatchEndsSegment);
+    const ClosedBatch end = closed_.front();
+    closed_.clear();
+    if (Status status = WriteBatch(end); !status.ok()) return status;
+    start = FirstBatch(SegmentOf(start) + 1);
+    if (cramped(start, bytes)) return Status(Code::kInvalid, "recovery wants to log more than a segment holds");
+  }
+  if (Status status = AssignPrepared(SegmentOf(start)); !status.ok()) return status;
+  OpenBatchLocked(start);
+  for (const RecordDraft& draft : records) places.push_back(PlaceLocked(draft, {}));
+  CloseBatchLocked(kBatchBeginsEpoch);
+  const ClosedBatch marker = closed_.front();
+  closed_.clear();
+  if (Status status = WriteBatch(marker); !status.ok()) return status;
+  written_.store(marker.start + marker.bytes);
+  appended_.store(marker.start + marker.bytes);
+  *open = batch_start_;
+  return places;
+}
+
+// Nothing is appended yet: a stamp that a crash tears is not believed, and nothing is missed.
+void Journal::Impl::StampRing(Lsn open) {
   RingHeader& header = ring_header();
   const std::string boot = env_.BootId();
-  // Nothing is appended yet: a ring whose stamp is torn by a crash here is not believed, and nothing is missed.
   header.magic = 0;
   std::atomic_thread_fence(std::memory_order_seq_cst);
   header.version = kJournalVersion;
@@ -246,17 +260,27 @@ Status Journal::Impl::BeginEpoch(uint64_t epoch, Lsn next, const std::vector<Clo
   header.journal = id_;
   header.segment_bytes = segment_bytes_;
   header.ring_bytes = ring_->ring_bytes();
-  header.epoch.store(epoch);
+  header.epoch.store(epoch_);
   header.tail.store(open);
   header.head.store(open);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   header.magic = kRingMagic;
+  tail_.store(open);
+}
+
+Result<std::vector<Appended>> Journal::Impl::Begin(std::span<const RecordDraft> records) {
+  if (Status status = RewriteRing(); !status.ok()) return status;
+  Lsn open = 0;
+  Result<std::vector<Appended>> places = WriteMarker(records, &open);
+  if (!places.ok()) return places.status();
+  if (Status status = Sync(); !status.ok()) return status;
+  StampRing(open);
   for (size_t have = 0; have < kReadyWant; ++have) {
     Result<bool> prepared = segments_->Prepare(kReadyWant, false);
     if (!prepared.ok()) return prepared.status();
     if (!*prepared) break;
   }
-  return Status::Ok();
+  return places;
 }
 
 }  // namespace skerry

@@ -13,7 +13,7 @@ Result<bool> Journal::Impl::ReadIndex(const Segments::Found& segment, std::vecto
   std::memcpy(&footer, sector.data() + kSectorBytes - sizeof(footer), sizeof(footer));
   const uint64_t number = segment.header.number;
   if (*got != kSectorBytes || footer.magic != kIndexMagic || footer.version != kJournalVersion || footer.journal != id_.prefix() ||
-      footer.number != number || footer.sum != SumOf(&footer, sizeof(footer) - sizeof(footer.sum), number)) {
+      footer.number != number || footer.sum != JournalSum(&footer, sizeof(footer) - sizeof(footer.sum), number)) {
     return false;
   }
   const uint64_t region = IndexBuilder::RegionBytes(footer.bytes);
@@ -22,7 +22,7 @@ Result<bool> Journal::Impl::ReadIndex(const Segments::Found& segment, std::vecto
   got = segment.slot->direct->Read(buffer.bytes(), segment_bytes_ - region);
   if (!got.ok()) return got.status();
   entries.assign(buffer.data() + region - sizeof(footer) - footer.bytes, buffer.data() + region - sizeof(footer));
-  return *got == region && SumOf(entries.data(), entries.size(), number) == footer.entries_sum;
+  return *got == region && JournalSum(entries.data(), entries.size(), number) == footer.entries_sum;
 }
 
 Status Journal::Impl::DeliverIndex(const Segments::Found& segment, ConstBytes entries, const IndexFooter& footer, Delivery& delivery) {
@@ -41,7 +41,8 @@ Status Journal::Impl::DeliverIndex(const Segments::Found& segment, ConstBytes en
     record.header = entry.header;
     record.record = entry.record;
     record.payload = entry.record + sizeof(RecordHeader) + sum_bytes;
-    record.below_durable = true;
+    // Sealed means that the segment is durable; of the packs a REF names only a mark tells.
+    record.below_durable = entry.record < delivery.mark;
     record.sums = sums;
     if (entry.header.type == RecordType::kRef) {
       payload.resize(entry.header.payload_bytes);

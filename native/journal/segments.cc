@@ -52,7 +52,7 @@ Result<std::vector<Segments::Found>> Segments::Load(const JournalId& journal, bo
     SegmentHeader header;
     std::memcpy(&header, sector.data(), sizeof(header));
     const bool ours = *got == kSectorBytes && header.magic == kSegmentMagic && header.journal == journal &&
-                      header.sum == SumOf(&header, sizeof(header) - sizeof(header.sum), 0);
+                      header.sum == JournalSum(&header, sizeof(header) - sizeof(header.sum), 0);
     if (ours && header.version > kJournalVersion) {
       return Status(Code::kInvalid, (*opened)->path + " was written by a newer version of Skerry (journal format " + std::to_string(header.version) + ")");
     }

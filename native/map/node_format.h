@@ -10,7 +10,7 @@
 namespace skerry {
 
 inline constexpr uint32_t kNodeMagic = 0x444e4b53;  // "SKND"
-inline constexpr uint8_t kNodeLevelMax = 7;         // eight levels of 256 slots span every 64-bit block index
+inline constexpr uint8_t kNodeLevelMax = 5;         // six levels span 2^48 blocks, as many as the overlay can name: 16 EiB of 64 KiB
 
 struct NodeHeader {
   uint32_t magic;

@@ -9,11 +9,17 @@ namespace skerry {
 
 namespace {
 
-constexpr size_t kShortcutsMax = 1024;
-constexpr size_t kShortcutsShare = 8;  // at most one part in eight of the memory
+constexpr size_t kLeafShortcutsMax = 1024;
+constexpr size_t kParentShortcutsMax = 128;
+constexpr size_t kShortcutsShare = 16;  // each kind gets at most this part of the memory
 
-size_t ShortcutsFor(size_t cache_bytes_max) {
-  return std::min(kShortcutsMax, std::bit_floor(cache_bytes_max / kShortcutsShare / kNodeBytesMax));
+size_t ShortcutsFor(size_t cache_bytes_max, size_t shortcuts_max) {
+  return std::min(shortcuts_max, std::bit_floor(cache_bytes_max / kShortcutsShare / kNodeBytesMax));
+}
+
+/** What is left for the cache once both kinds of shortcuts hold full nodes of their own. */
+size_t CacheBytesFor(size_t bytes_max) {
+  return bytes_max - (ShortcutsFor(bytes_max, kLeafShortcutsMax) + ShortcutsFor(bytes_max, kParentShortcutsMax)) * kNodeBytesMax;
 }
 
 std::string Hex(const BlockId& id) {
@@ -28,7 +34,7 @@ std::string Hex(const BlockId& id) {
 
 Status CheckRoot(const TreeRoot& root) {
   if (root.id.empty() || (root.levels >= 1 && root.levels <= kNodeLevelMax + 1)) return Status::Ok();
-  return {Code::kInvalid, "a map root of " + std::to_string(root.levels) + " levels: 1 to 8 exist"};
+  return {Code::kInvalid, "a map root of " + std::to_string(root.levels) + " levels: 1 to " + std::to_string(kNodeLevelMax + 1) + " exist"};
 }
 
 /** Depth first; false once `visit` wanted no more. */
@@ -55,15 +61,16 @@ Result<bool> VisitNode(Tree::Impl& tree, const MapSlot& slot, uint8_t level, Blo
 
 uint8_t LevelsFor(uint64_t blocks) {
   uint8_t levels = 1;
-  while (blocks > 0 && !WithinTree(blocks - 1, levels)) ++levels;
+  while (levels < 8 && blocks > SlotSpan(levels)) ++levels;
   return levels;
 }
 
 Tree::Impl::Impl(PackStore& packs_in, const DomainKey& key_in, size_t cache_bytes_max)
     : packs(packs_in),
       key(key_in),
-      shortcuts(ShortcutsFor(cache_bytes_max)),
-      cache(cache_bytes_max - ShortcutsFor(cache_bytes_max) * kNodeBytesMax) {}
+      leaves(ShortcutsFor(cache_bytes_max, kLeafShortcutsMax)),
+      parents(ShortcutsFor(cache_bytes_max, kParentShortcutsMax)),
+      cache(CacheBytesFor(cache_bytes_max)) {}
 
 Result<NodePtr> Tree::Impl::Read(const Location& at, const BlockId& id, uint8_t level, bool may_block) {
   Result<std::vector<uint8_t>> bytes = packs.ReadRecord(at, id, may_block);
@@ -94,18 +101,29 @@ Result<NodePtr> Tree::Impl::Load(const MapSlot& slot, uint8_t level, bool may_bl
 
 Result<Tree::Impl::Leaf> Tree::Impl::LeafOf(const TreeRoot& root, BlockIndex block, bool may_block) {
   if (root.id.empty() || !WithinTree(block, root.levels)) return Leaf{};
-  if (NodePtr leaf = shortcuts.Get(root.id, block / kNodeSlots)) return Leaf{std::move(leaf), 0};
+  const uint64_t leaf_index = block >> 8;
+  const uint64_t parent_index = block >> 16;
+  if (NodePtr leaf = leaves.Get(root.id, leaf_index)) return Leaf{std::move(leaf)};
   uint8_t level = root.levels - 1;
-  Result<NodePtr> node = Load({root.id, root.at}, level, may_block);
-  while (node.ok() && level > 0) {
-    const MapSlot* slot = (*node)->Find(SlotIndex(block, level));
-    if (slot == nullptr) return Leaf{nullptr, (block | (SlotSpan(level) - 1)) + 1};
-    --level;
-    node = Load(*slot, level, may_block);
+  NodePtr node = level >= 1 ? parents.Get(root.id, parent_index) : nullptr;
+  const bool short_cut = node != nullptr;
+  if (short_cut) {
+    level = 1;
+  } else {
+    Result<NodePtr> top = Load({root.id, root.at}, level, may_block);
+    if (!top.ok()) return top.status();
+    node = std::move(*top);
   }
-  if (!node.ok()) return node.status();
-  shortcuts.Put(root.id, block / kNodeSlots, *node);
-  return Leaf{std::move(*node), 0};
+  while (level > 0) {
+    if (level == 1 && !short_cut) parents.Put(root.id, parent_index, node);
+    const MapSlot* slot = node->Find(SlotIndex(block, level));
+    if (slot == nullptr) return Leaf{nullptr, block | (SlotSpan(level) - 1)};
+    Result<NodePtr> child = Load(*slot, --level, may_block);
+    if (!child.ok()) return child.status();
+    node = std::move(*child);
+  }
+  leaves.Put(root.id, leaf_index, node);
+  return Leaf{std::move(node)};
 }
 
 Tree::Tree(PackStore& packs, const DomainKey& key, size_t cache_bytes_max)
@@ -128,8 +146,8 @@ Status Tree::LookupRun(const TreeRoot& root, BlockIndex first, uint32_t count, s
     Result<Impl::Leaf> leaf = impl_->LeafOf(root, block, may_block);
     if (!leaf.ok()) return leaf.status();
     const uint32_t index = SlotIndex(block, 0);
-    const BlockIndex end = leaf->node ? block - index + kNodeSlots : leaf->hole_end;
-    const uint32_t step = static_cast<uint32_t>(std::min<uint64_t>(end - block, count - done));  // end 0 wraps to "all"
+    const BlockIndex last = leaf->node ? block | (kNodeSlots - 1) : leaf->hole_last;
+    const uint32_t step = static_cast<uint32_t>(std::min<uint64_t>(last - block, count - done - 1)) + 1;
     for (uint32_t i = 0; i < step; ++i) {
       const MapSlot* slot = leaf->node ? leaf->node->Find(index + i) : nullptr;
       into[done + i] = slot != nullptr ? *slot : MapSlot{};
@@ -151,7 +169,7 @@ Result<uint64_t> Tree::Run(const TreeRoot& root, BlockIndex block, uint64_t bloc
     begun = true;
     if (!leaf->node) {
       if (!*hole) break;
-      length += std::min(leaf->hole_end - at, blocks_max - length);  // end 0 wraps to "all"
+      length += std::min(leaf->hole_last - at, blocks_max - length - 1) + 1;
       continue;
     }
     uint32_t end = index;

@@ -1,20 +1,20 @@
 #pragma once
 // What tree.cc (reading) and tree_update.cc (writing) share: loading one node, by hint, by index, through the cache.
-#include "leaf_shortcuts.h"
 #include "node_cache.h"
 #include "node_format.h"
+#include "node_shortcuts.h"
 #include "tree.h"
 
 namespace skerry {
 
 using NodePtr = std::shared_ptr<const Node>;
 
-/** Blocks under one slot of a node of `level`. */
+/** Blocks under one slot of a node of `level`; also the blocks of a tree of that many levels. */
 inline uint64_t SlotSpan(uint8_t level) { return 1ull << (8 * level); }
 /** Slot of a node of `level` that leads to `block`. */
 inline uint32_t SlotIndex(BlockIndex block, uint8_t level) { return static_cast<uint32_t>(block >> (8 * level)) & (kNodeSlots - 1); }
 /** True where a tree of `levels` levels has a place for `block`. */
-inline bool WithinTree(BlockIndex block, uint8_t levels) { return levels >= 8 || block < 1ull << (8 * levels); }
+inline bool WithinTree(BlockIndex block, uint8_t levels) { return block < SlotSpan(levels); }
 
 struct Tree::Impl {
   Impl(PackStore& packs, const DomainKey& key, size_t cache_bytes_max);
@@ -24,16 +24,17 @@ struct Tree::Impl {
   /** Puts the node and returns the slot that names it. */
   Result<MapSlot> Store(const NodePtr& node);
 
-  /** The leaf that `block` lies in. Without one: the first block past the hole it lies in (0: the end of all blocks). */
+  /** The leaf that `block` lies in. Without one: the last block of the hole it lies in, as far as one look tells. */
   struct Leaf {
     NodePtr node;
-    BlockIndex hole_end = 0;
+    BlockIndex hole_last = ~BlockIndex{0};
   };
   Result<Leaf> LeafOf(const TreeRoot& root, BlockIndex block, bool may_block);
 
   PackStore& packs;
   const DomainKey key;
-  LeafShortcuts shortcuts;
+  NodeShortcuts leaves;
+  NodeShortcuts parents;  // of leaves: few enough to be found here nearly always, even where leaves are not
   NodeCache cache;
 
  private:

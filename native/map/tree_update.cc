@@ -9,9 +9,9 @@ namespace {
 
 // Only children that a cut or a change touches are read, and only nodes whose content became another are put: bottom up,
 // so that a node's hints name records that exist.
-class Update {
+class TreeEdit {
  public:
-  explicit Update(Tree::Impl& tree) : tree_(tree) {}
+  explicit TreeEdit(Tree::Impl& tree) : tree_(tree) {}
 
   /** The part of a tree that stands in one place: a hole, or a node of a level that may lie below the place's own. */
   struct Subtree {
@@ -49,7 +49,8 @@ class Update {
         if (!own_changes.empty()) next = own_changes[0].slot;
       } else if ((!next.hole() || !own_changes.empty()) && (!cut_whole || !own_changes.empty())) {
         const uint8_t next_level = raised && index == 0 ? old.level : child_level;
-        Result<MapSlot> applied = Apply({next, next_level}, child_level, first, cut_whole ? std::span<const MapCut>{} : own_cuts, own_changes);
+        const std::span<const MapCut> left_cuts = cut_whole ? std::span<const MapCut>{} : own_cuts;
+        Result<MapSlot> applied = Apply({next, next_level}, child_level, first, left_cuts, own_changes);
         if (!applied.ok()) return applied;
         next = *applied;
       }
@@ -65,7 +66,8 @@ class Update {
  private:
   /** The cuts, ascending and apart, that reach into [first, last]. */
   static std::span<const MapCut> Within(std::span<const MapCut> cuts, BlockIndex first, BlockIndex last) {
-    const auto begin = std::partition_point(cuts.begin(), cuts.end(), [&](const MapCut& cut) { return cut.start + (cut.count - 1) < first; });
+    const auto begin =
+        std::partition_point(cuts.begin(), cuts.end(), [&](const MapCut& cut) { return cut.start + (cut.count - 1) < first; });
     const auto end = std::partition_point(begin, cuts.end(), [&](const MapCut& cut) { return cut.start <= last; });
     return {begin, end};
   }
@@ -80,11 +82,11 @@ class Update {
 
 /** Sorted, disjoint, none empty, none past the last block of a tree of `levels`. */
 std::vector<MapCut> Normalized(std::span<const MapCut> cuts, uint8_t levels) {
-  const BlockIndex last_block = levels >= 8 ? ~BlockIndex{0} : (1ull << (8 * levels)) - 1;
+  const BlockIndex last_block = SlotSpan(levels) - 1;
   std::vector<MapCut> sorted;
   for (MapCut cut : cuts) {
     if (cut.count == 0 || cut.start > last_block) continue;
-    cut.count = std::min(cut.count - 1, last_block - cut.start) + (cut.start == 0 && last_block == ~BlockIndex{0} ? 0 : 1);
+    cut.count = std::min(cut.count - 1, last_block - cut.start) + 1;
     sorted.push_back(cut);
   }
   std::sort(sorted.begin(), sorted.end(), [](const MapCut& a, const MapCut& b) { return a.start < b.start; });
@@ -115,7 +117,7 @@ Result<MapSlot> Tree::Impl::Store(const NodePtr& node) {
 }
 
 Result<TreeRoot> Tree::Update(const TreeRoot& root, uint8_t levels, std::span<const MapCut> cuts, std::span<const MapChange> changes) {
-  if (levels < 1 || levels > kNodeLevelMax + 1) return Status(Code::kInvalid, "a map has 1 to 8 levels");
+  if (levels < 1 || levels > kNodeLevelMax + 1) return Status(Code::kInvalid, "a map has 1 to " + std::to_string(kNodeLevelMax + 1) + " levels");
   if (!root.id.empty() && (root.levels < 1 || root.levels > levels)) {
     return Status(Code::kInvalid, "a map of " + std::to_string(root.levels) + " levels cannot become one of " + std::to_string(levels));
   }
@@ -123,14 +125,15 @@ Result<TreeRoot> Tree::Update(const TreeRoot& root, uint8_t levels, std::span<co
     if (i > 0 && changes[i].block <= changes[i - 1].block) return Status(Code::kInvalid, "changes to a map must ascend by block");
   }
   if (!changes.empty() && !WithinTree(changes.back().block, levels)) {
-    return Status(Code::kInvalid, "block " + std::to_string(changes.back().block) + " lies past a map of " + std::to_string(levels) + " levels");
+    return Status(Code::kInvalid,
+                  "block " + std::to_string(changes.back().block) + " lies past a map of " + std::to_string(levels) + " levels");
   }
   const std::vector<MapCut> apart = Normalized(cuts, levels);
   const bool raise = !root.id.empty() && root.levels < levels;
   if (apart.empty() && changes.empty() && !raise) return TreeRoot{root.id, root.at, levels};
 
   const uint8_t old_level = root.id.empty() ? 0 : root.levels - 1;
-  Result<MapSlot> top = skerry::Update(*impl_).Apply({{root.id, root.at}, old_level}, levels - 1, 0, apart, changes);
+  Result<MapSlot> top = TreeEdit(*impl_).Apply({{root.id, root.at}, old_level}, levels - 1, 0, apart, changes);
   if (!top.ok()) return top.status();
   return TreeRoot{top->id, top->at, levels};
 }

@@ -44,7 +44,8 @@ Status ClearSocketFile(const std::string& path, const sockaddr_un& address) {
 
 std::string NameOf(const sockaddr_storage& address, const std::string& host) {
   const bool six = address.ss_family == AF_INET6;
-  const uint16_t port = ntohs(six ? reinterpret_cast<const sockaddr_in6&>(address).sin6_port : reinterpret_cast<const sockaddr_in&>(address).sin_port);
+  const uint16_t port = ntohs(six ? reinterpret_cast<const sockaddr_in6&>(address).sin6_port
+                                  : reinterpret_cast<const sockaddr_in&>(address).sin_port);
   return (host.find(':') != std::string::npos ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
@@ -101,7 +102,9 @@ Result<Listener> ListenOnTcp(const std::string& host, uint16_t port) {
     }
     sockaddr_storage bound{};
     socklen_t bound_bytes = sizeof(bound);
-    if (::getsockname(listener.socket.get(), reinterpret_cast<sockaddr*>(&bound), &bound_bytes) != 0) return SystemError("cannot name " + where, errno);
+    if (::getsockname(listener.socket.get(), reinterpret_cast<sockaddr*>(&bound), &bound_bytes) != 0) {
+      return SystemError("cannot name " + where, errno);
+    }
     listener.name = NameOf(bound, host.empty() ? (bound.ss_family == AF_INET6 ? "::" : "0.0.0.0") : host);
     return listener;
   }

@@ -13,7 +13,8 @@
 namespace skerry::nbd {
 
 Connection::Connection(Reactor& reactor, ConnectionId id, Descriptor socket)
-    : reactor_(reactor), id_(id), socket_(std::move(socket)), progress_nanos_(reactor.now()), replies_(reactor.arenas()), mailbox_(reactor.mailbox()) {}
+    : reactor_(reactor), id_(id), socket_(std::move(socket)), progress_nanos_(reactor.now()), replies_(reactor.arenas()),
+      mailbox_(reactor.mailbox()) {}
 
 Connection::~Connection() { SetHold(Hold::kNone); }
 
@@ -57,7 +58,8 @@ void Connection::OnTick(uint64_t now) {
   if (!context.data_budget->contended() && !context.receive_budget->contended()) return;
   // A client that stopped in the middle of a request, or does not take its replies, may keep the memory while nobody else
   // wants it; not longer.
-  const bool waits_for_client = send_blocked_ || (hold_ == Hold::kNone && !head_ && in_flight_ == 0 && (parser_.mid_payload() || end_ > begin_));
+  const bool mid_request = parser_.mid_payload() || end_ > begin_;
+  const bool waits_for_client = send_blocked_ || (mid_request && hold_ == Hold::kNone && !head_ && in_flight_ == 0);
   if (waits_for_client) End("the client stalled while others waited for the memory it held");
 }
 
@@ -219,7 +221,7 @@ void Connection::Drain(std::string why) {
 void Connection::End(std::string why) {
   if (ended()) return;
   phase_ = Phase::kEnded;
-  why_ = std::move(why);
+  if (!draining_) why_ = std::move(why);
   SetHold(Hold::kNone);
 }
 

@@ -88,11 +88,13 @@ class Server final : public NbdServer {
 
 Result<std::unique_ptr<NbdServer>> NbdServer::Start(const NbdOptions& options, NbdBackend& backend, NbdEvents& events) {
   if (options.threads == 0 || options.threads > nbd::kReactorsMax || options.blocking_threads == 0) {
-    return Status(Code::kInvalid, "the NBD server wants 1 to " + std::to_string(nbd::kReactorsMax) + " socket threads and at least 1 blocking thread");
+    return Status(Code::kInvalid, "the NBD server wants 1 to " + std::to_string(nbd::kReactorsMax) +
+                                      " socket threads and at least 1 blocking thread");
   }
   const uint64_t least = nbd::kBufferBytesMin + (uint64_t{options.threads} << 20);
   if (options.buffer_bytes_max < least) {
-    return Status(Code::kInvalid, "the NBD server wants at least " + std::to_string(least) + " bytes for buffers, to hold its largest request");
+    return Status(Code::kInvalid,
+                  "the NBD server wants at least " + std::to_string(least) + " bytes for buffers, to hold its largest request");
   }
   auto server = std::make_unique<nbd::Server>(options, backend, events);
   if (Status status = server->StartThreads(); !status.ok()) return status;

@@ -83,9 +83,15 @@ class NbdServer {
   virtual void Reply(ConnectionId connection, HandshakeReply reply) = 0;
   /** Connections in transmission on this resource. */
   virtual unsigned Attached(ResourceId resource) const = 0;
-  /** Ends every connection of the resource (its volume is deleted). */
+  /**
+   * Ends every connection of the resource (its volume is deleted). Returns at once: a request under way may still reach
+   * the volume, which refuses it.
+   */
   virtual void Disconnect(ResourceId resource) = 0;
-  /** Stops accepting; answers what has been read; closes; joins its threads. Idempotent. */
+  /**
+   * Stops accepting; answers what has been read, for up to 2 s; closes; joins its threads. Idempotent. OnClosed is called
+   * meanwhile; not to be called from an event or a completion.
+   */
   virtual void Stop() = 0;
   virtual NbdCounters counters() const = 0;
 };

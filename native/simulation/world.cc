@@ -172,6 +172,7 @@ void World::Pump() {
 bool World::Retry(const std::function<Code()>& attempt) {
   for (int i = 0; i < kRetriesMax; ++i) {
     const Code code = attempt();
+    if (Crashed()) return false;
     if (code == Code::kOk) return true;
     if (Crashed()) return false;
     if (code != Code::kTryAgain) {
@@ -193,7 +194,7 @@ bool World::MakeDurable() {
     if (!wrote.ok()) return false;
     if (!*wrote) break;
   }
-  return store_->SyncStep().ok();
+  return store_->SyncStep().ok() && !Crashed();
 }
 
 World::Named* World::PickVolume() {

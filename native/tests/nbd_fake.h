@@ -272,10 +272,10 @@ class Client {
 
   static std::vector<uint8_t> Encode(uint16_t type, uint64_t cookie, uint64_t offset, uint32_t length, uint16_t flags = 0,
                                      const std::vector<uint8_t>& payload = {}) {
-    std::vector<uint8_t> bytes(kRequestHeaderBytes);
+    std::vector<uint8_t> bytes(kRequestHeaderBytes + payload.size());
     uint8_t* at = Store16(Store16(Store32(bytes.data(), kRequestMagic), flags), type);
     Store32(Store64(Store64(at, cookie), offset), length);
-    bytes.insert(bytes.end(), payload.begin(), payload.end());
+    for (size_t i = 0; i < payload.size(); ++i) bytes[kRequestHeaderBytes + i] = payload[i];
     return bytes;
   }
   void Send(uint16_t type, uint64_t cookie, uint64_t offset, uint32_t length, uint16_t flags = 0, const std::vector<uint8_t>& payload = {}) {

@@ -1,5 +1,8 @@
 // The NBD server's connections from birth to end: listening, handshake, limits, memory, parallel clients, stopping.
+#include <sys/resource.h>
 #include <sys/stat.h>
+
+#include <ctime>
 
 #include "nbd_fake.h"
 
@@ -88,6 +91,33 @@ TEST("connections over the limit are closed; room made is used") {
   first.Close();
   CHECK(Eventually([&] { return world.server->counters().connections == 1; }));
   Client(world.path).Shake();
+}
+
+TEST("out of descriptors, the server waits without spinning and then goes on") {
+  World world;
+  Client first(world.path);
+  first.Shake();
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  const int next = ::dup(socket);
+  ::close(next);
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit low{static_cast<rlim_t>(next), before.rlim_max};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, world.path.data(), world.path.size());
+  ::setrlimit(RLIMIT_NOFILE, &low);
+  const bool connected = ::connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  const std::clock_t started = std::clock();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const double cpu_seconds = static_cast<double>(std::clock() - started) / CLOCKS_PER_SEC;
+  const bool refused = world.handshake.connected == 1;
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(connected && refused);
+  CHECK(cpu_seconds < 0.1);
+  CHECK(Eventually([&] { return world.handshake.connected == 2; }));
+  CHECK(first.Ask(kCmdRead, 0, 4) == 0);
+  ::close(socket);
 }
 
 TEST("attached connections are counted and can be ended") {
@@ -236,7 +266,8 @@ TEST("four connections in parallel on one volume keep apart") {
         if (round == 30) world.volume->cold = !world.volume->cold;
         std::vector<uint8_t> burst;
         for (uint64_t i = 0; i < 16; ++i) {
-          Append(burst, Client::Encode(kCmdWrite, i, base + i * 4096, 4096, i % 5 == 0 ? kFlagFua : uint16_t{0}, Pattern(4096, static_cast<uint8_t>(round + i))));
+          const uint16_t flags = i % 5 == 0 ? kFlagFua : uint16_t{0};
+          Append(burst, Client::Encode(kCmdWrite, i, base + i * 4096, 4096, flags, Pattern(4096, static_cast<uint8_t>(round + i))));
         }
         Append(burst, Client::Encode(kCmdFlush, 16, 0, 0));
         client.Give(burst);

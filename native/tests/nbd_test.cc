@@ -311,4 +311,33 @@ TEST("zeroes and trims reach the volume with what the flags say") {
   CHECK(client.Ask(kCmdTrim, 0, 64u << 20) == 0);
 }
 
+TEST("random requests never take the server down, nor another client with it") {
+  World world({}, 1 << 20);
+  Client good(world.path);
+  good.Shake();
+  uint64_t state = 88172645463325252ull;
+  const auto random = [&](uint64_t below) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state % below;
+  };
+  for (int round = 0; round < 100; ++round) {
+    Client bad(world.path);
+    bad.Shake(static_cast<uint8_t>(random(4)));
+    for (int i = 0; i < 20; ++i) {
+      const auto type = static_cast<uint16_t>(random(10));
+      if (type == kCmdDisc) continue;
+      auto bytes = Client::Encode(type, i, random(2) ? random(1 << 20) : random(UINT64_MAX), static_cast<uint32_t>(random(200000)),
+                                  random(4) == 0 ? static_cast<uint16_t>(random(64)) : uint16_t{0});
+      if (type == kCmdWrite) bytes.resize(bytes.size() + Load32(bytes.data() + 24));
+      bad.Give(bytes);
+    }
+    if (random(2) == 0) bad.Give(Pattern(random(1000) + 1, 3));
+  }
+  CHECK(good.Ask(kCmdWrite, 0, 3, 0, {1, 2, 3}) == 0);
+  CHECK(good.Read(0, 3) == std::vector<uint8_t>({1, 2, 3}));
+  CHECK(Eventually([&] { return world.server->counters().connections == 1; }));
+}
+
 int main(int argc, char** argv) { return skerry::check::RunAll(argc, argv); }

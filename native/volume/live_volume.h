@@ -54,7 +54,8 @@ class LiveVolume : public Volume {
   /** Puts a replayed record in the overlay. Records that the root holds already are skipped. `gaps`: missing ones are bearable. */
   Status Replay(const ReplayedRecord& record, bool gaps);
   /** Journals that earlier records past what was replayed are void: the log of this volume ends here and goes on anew. */
-  Status Rewind();
+  RecordDraft RewindDraft() const;
+  void Rewound(const Appended& appended);
 
   /**
    * Journals a barrier and freezes what is active as `snapshot`; returns the base that reads as of now, and in

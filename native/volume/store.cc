@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <unordered_set>
+#include <set>
 
 #include "replay_log.h"
 
@@ -45,7 +45,7 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
       return status;
     }
   }
-  std::unordered_set<ResourceId> ended;
+  std::set<ResourceId> ended;
   const auto admit_clones = [&](ResourceId snapshot) -> Status {
     for (const ResourceSpec& spec : resources) {
       if (spec.pending_of != snapshot || spec.kind == ResourceKind::kSnapshot || !waiting.contains(spec.volume.id)) continue;
@@ -95,15 +95,13 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     return Status(Code::kCorrupt, "snapshot or clone " + std::to_string(waiting.begin()->first) +
                                       " waits for a root, and the journal does not hold what it is made of");
   }
-  for (ResourceId id : ended) {
-    if (Status rewound = entries_.at(id).volume->Rewind(); !rewound.ok()) return rewound;
-  }
-  while (true) {
-    Result<bool> wrote = journal_->Write();
-    if (!wrote.ok()) return wrote.status();
-    if (!*wrote) break;
-  }
-  return ended.empty() ? Status::Ok() : SyncStep();
+  // Decided together with the mark that vouches for what lies before: a crash leaves both or neither.
+  std::vector<RecordDraft> rewinds;
+  for (ResourceId id : ended) rewinds.push_back(entries_.at(id).volume->RewindDraft());
+  Result<std::vector<Appended>> begun = journal_->Begin(rewinds);
+  if (!begun.ok()) return begun.status();
+  for (size_t i = 0; i < rewinds.size(); ++i) entries_.at(rewinds[i].resource).volume->Rewound((*begun)[i]);
+  return Status::Ok();
 }
 
 Status Store::AddLocked(const ResourceSpec& spec) {

@@ -49,9 +49,12 @@ std::shared_ptr<Base> LiveVolume::ReplaySnapshot(ResourceId snapshot, uint64_t s
   return PendingBaseLocked(snapshot);
 }
 
-Status LiveVolume::Rewind() {
+RecordDraft LiveVolume::RewindDraft() const { return {RecordType::kRewind, 0, spec_.id, sequence_ + 1, spec_.fence, 0, 0, {}, {}}; }
+
+void LiveVolume::Rewound(const Appended& appended) {
   Lock lock(mutex_);
-  return AppendLocked(RecordType::kRewind, 0, 0, {}).status();
+  ++sequence_;
+  NoteLocked(appended.record, appended.end);
 }
 
 Result<WriteOutcome> LiveVolume::Drop() {

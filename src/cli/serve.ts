@@ -1,9 +1,12 @@
 /** skerry serve: the one command that is the daemon, and so the one that loads it. */
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
+import { SkerryError } from '../core/errors.js';
 import { dataDirectory } from './context.js';
 import type { GlobalOptions } from './context.js';
 import type { Terminal } from './terminal.js';
+
+const node_major_min = 22;
 
 interface ServeOptions {
   readonly config?: string;
@@ -25,6 +28,8 @@ export function addServe(program: Command, terminal: Terminal): void {
       '\nOnce it serves it prints one line of JSON: {"ready":true,"listeners":{...}}. Logs go to standard error.\n\nExamples:\n  $ skerry serve\n  $ skerry serve --data /srv/skerry --nbd-listen 0.0.0.0:10809',
     )
     .action(async (_options: object, command: Command) => {
+      checkNode();
+      terminal.outliveReaders();
       const { config, nbdListen, httpPort, salvageJournal } = command.opts<ServeOptions>();
       const { runDaemon } = await import('../daemon/main.js');
       await runDaemon({
@@ -35,6 +40,16 @@ export function addServe(program: Command, terminal: Terminal): void {
         ...(salvageJournal === undefined ? {} : { salvageJournal }),
       });
     });
+}
+
+/** Commands that only ask a daemon run on the Node of the machine; the daemon itself needs one that the package can vouch for. */
+function checkNode(): void {
+  const { node } = process.versions;
+  if (Number.parseInt(node, 10) >= node_major_min) return;
+  throw new SkerryError(
+    'unsupported',
+    `the daemon needs Node.js ${node_major_min} or newer, and this is ${node}: npm start, in the package, runs it on one that fits`,
+  );
 }
 
 function parsePort(text: string): number {

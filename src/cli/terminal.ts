@@ -13,10 +13,25 @@ export interface Terminal {
   readonly directory: string;
   /** Calls `handler` on the first Ctrl-C or SIGTERM; the next one ends the process as it always would. Returns the way to stop. */
   onInterrupt(handler: () => void): () => void;
+  /** From here on the process goes on when nobody reads what it writes: a daemon outlives the terminal it was started from. */
+  outliveReaders(): void;
 }
 
+/** Takes charge of what happens when the process's output cannot be written. */
 export function processTerminal(): Terminal {
+  let outlives = false;
+  // `skerry volume list | head -1` closes the pipe early: nothing is wrong, and there is nobody left to tell.
+  const onError = (error: NodeJS.ErrnoException): void => {
+    if (outlives) return;
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
+    throw error;
+  };
+  process.stdout.on('error', onError);
+  process.stderr.on('error', onError);
   return {
+    outliveReaders: () => {
+      outlives = true;
+    },
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     get outColumns() {

@@ -5,8 +5,9 @@ import { SkerryError, toSkerryError } from '../core/errors.js';
 
 export interface HealthView {
   readonly state: 'starting' | 'serving' | 'stopping';
+  /** It does what it is for. Where not, /health answers 503. */
   readonly healthy: boolean;
-  /** A sentence each. */
+  /** What an operator should look at: a sentence each. */
   readonly problems: readonly string[];
 }
 
@@ -21,7 +22,7 @@ export function buildHttp(options: HttpOptions): FastifyInstance {
   const app = fastify({ bodyLimit: body_bytes_max, forceCloseConnections: true });
   app.get('/health', (_request, reply) => {
     const health = options.health();
-    return reply.code(health.state === 'serving' && health.healthy ? 200 : 503).send(health);
+    return reply.code(health.healthy ? 200 : 503).send(health);
   });
   app.get('/metrics', async (_request, reply) => reply.type(options.metrics.contentType).send(await options.metrics.text()));
   app.setNotFoundHandler((_request, reply) =>

@@ -72,8 +72,8 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   let views: DaemonViews | null = null;
   const metrics = new Metrics(() => (engine === null || state !== 'serving' ? null : engine.stats()));
   const health = (): HealthView => {
-    const problems = state === 'serving' ? (views?.problems() ?? []) : [`the daemon is ${state}`];
-    return { state, healthy: problems.length === 0, problems };
+    if (state !== 'serving' || views === null) return { state, healthy: false, problems: [`the daemon is ${state}`] };
+    return { state, healthy: !views.failing(), problems: views.problems() };
   };
   // Before the journal is replayed, so that a port that is taken is told of at once, and a long replay can be watched.
   const http = buildHttp({ health, metrics });

@@ -39,6 +39,11 @@ export class DaemonViews implements PoolsView {
     return problems;
   }
 
+  /** Whether it fails those it serves. Rot in the pool is a problem, but starting the daemon again does not mend it. */
+  failing(): boolean {
+    return this.#sources.stats().journal.failed || this.#poolProblem() !== null;
+  }
+
   async status(): Promise<StatusView> {
     const { version, dataDirectory, startedAt, now, listeners } = this.#sources;
     const stats = this.#sources.stats();

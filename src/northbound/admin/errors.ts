@@ -34,6 +34,7 @@ export function unknownRoute(method: string, url: string): SkerryError {
 
 const httpMessages: Readonly<Record<string, string>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'the body must be JSON, with the header content-type: application/json',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'the body is not JSON',
   FST_ERR_CTP_EMPTY_JSON_BODY: 'the body is empty where JSON was announced',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the body is not as long as its content-length says',
   FST_ERR_CTP_BODY_TOO_LARGE: 'the body is too large for this API',

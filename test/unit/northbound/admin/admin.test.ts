@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 import type { FastifyInstance } from 'fastify';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { routes } from '../../../../src/api/routes.js';
@@ -80,7 +82,13 @@ describe('every route', () => {
   });
 
   it('hands over exactly what was asked for', async () => {
-    await good('volumeCreate', '/v1/volumes', { name: 'db', sizeBytes: 2 ** 40, cache: 'writethrough', durability: 'local', pool: 'default' });
+    await good('volumeCreate', '/v1/volumes', {
+      name: 'db',
+      sizeBytes: 2 ** 40,
+      cache: 'writethrough',
+      durability: 'local',
+      pool: 'default',
+    });
     await good('clone', '/v1/clones', { source: 'db', name: 'db2', description: 'copy' });
     expect(resources.calls).toEqual([
       ['create', { name: 'db', sizeBytes: 2 ** 40, cache: 'writethrough', durability: 'local', pool: 'default' }],
@@ -116,11 +124,15 @@ describe('a failure', () => {
 
 describe('a request that is not as it should be', () => {
   it('is refused with the field named', async () => {
-    expect((await refused('POST', '/v1/volumes', { name: 'a', sizeBytes: '20G' })).message).toContain('sizeBytes: expected number');
+    expect((await refused('POST', '/v1/volumes', { name: 'a', sizeBytes: '20G' })).message).toContain(
+      'sizeBytes: expected number',
+    );
     expect((await refused('POST', '/v1/volumes', { sizeBytes: 4096 })).message).toContain('name: expected string');
     expect((await refused('POST', '/v1/volumes', { name: 'a', sizeBytes: 4096, cash: 'writeback' })).message).toContain('cash');
     expect((await refused('POST', '/v1/volumes', { name: 'a', sizeBytes: 4096, cache: 'none' })).message).toContain('cache');
-    expect((await refused('POST', '/v1/images', { name: 'a', path: 'relative.raw' })).message).toContain('path: must be an absolute path');
+    expect((await refused('POST', '/v1/images', { name: 'a', path: 'relative.raw' })).message).toContain(
+      'path: must be an absolute path',
+    );
     expect((await refused('GET', '/v1/snapshots?vol=x')).message).toContain('vol');
     expect((await refused('GET', '/v1/transfers/first')).message).toContain('number of a transfer');
     expect(resources.calls).toEqual([]);
@@ -162,14 +174,18 @@ describe('a request that is not as it should be', () => {
   });
 
   it('to a route that is not there is not found, in the same form', async () => {
-    expect(await refused('GET', '/v1/nothing')).toEqual({ code: 'not-found', message: 'there is no GET /v1/nothing in this API' });
+    expect(await refused('GET', '/v1/nothing')).toEqual({
+      code: 'not-found',
+      message: 'there is no GET /v1/nothing in this API',
+    });
     expect(await refused('PUT', '/v1/volumes/vm1')).toMatchObject({ code: 'not-found' });
     expect(await refused('GET', '/')).toMatchObject({ code: 'not-found' });
     expect(await refused('GET', '/v1/volumes/%zz')).toMatchObject({ code: 'invalid' });
   });
 
   it('with a name that is too long is invalid, however long it is', async () => {
-    for (const length of [57, 300, 2000]) expect(await refused('GET', `/v1/volumes/${'a'.repeat(length)}`)).toMatchObject({ code: 'invalid' });
+    for (const length of [57, 300, 2000])
+      expect(await refused('GET', `/v1/volumes/${'a'.repeat(length)}`)).toMatchObject({ code: 'invalid' });
   });
 });
 
@@ -187,7 +203,7 @@ describe('a volume’s URI', () => {
   });
 
   it('is percent-encoded where URI, QEMU or a shell would mind', () => {
-    expect(unixUri('/a b,c/d&e?f#g%h\'i(j)/ü.sock', 'vm1@m.1_x')).toBe(
+    expect(unixUri("/a b,c/d&e?f#g%h'i(j)/ü.sock", 'vm1@m.1_x')).toBe(
       'nbd+unix:///vm1@m.1_x?socket=/a%20b%2Cc/d%26e%3Ff%23g%25h%27i%28j%29/%C3%BC.sock',
     );
     expect(tcpUri('[::1]:10809', 'vm1')).toBe('nbd://[::1]:10809/vm1');
@@ -200,4 +216,13 @@ it('cancelling a transfer answers with what became of it', async () => {
   expect(await good('transferGet', '/v1/transfers/1')).toMatchObject({ state: 'running', doneBytes: 2 ** 28 });
   expect(await good('transferCancel', '/v1/transfers/1')).toMatchObject({ state: 'cancelled' });
   expect(await refused('DELETE', '/v1/transfers/9')).toMatchObject({ code: 'not-found' });
+});
+
+it('the reference names every route, and every code with its status', () => {
+  const page = readFileSync(new URL('../../../../docs/reference/admin_api.md', import.meta.url), 'utf8');
+  for (const { method, path } of Object.values(routes))
+    expect(page).toContain(`${method} ${path.replace(':name', 'NAME').replace(':id', 'ID')}\``);
+  for (const [code, { httpStatus, retry }] of Object.entries(errorTable)) {
+    expect(page).toContain(`| \`${code}\` | ${httpStatus} | ${retry ? 'yes' : 'no'} |`);
+  }
 });

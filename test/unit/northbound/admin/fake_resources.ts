@@ -10,7 +10,7 @@ export class FakeResources implements Resources {
   readonly #known = new Map<string, Resource>();
   #nextId = 1;
   /** What the next verb throws instead of doing its work. */
-  failure: unknown = null;
+  failure: Error | null = null;
   /** Whether a transfer that is asked about is done at once. */
   finishTransfers = true;
 
@@ -43,7 +43,9 @@ export class FakeResources implements Resources {
 
   async clone(source: string, name: string, options?: Parameters<Resources['clone']>[2]): Promise<Resource> {
     this.#begin('clone', source, name, options);
-    const from = ['volume', 'snapshot', 'image'].map((kind) => this.#known.get(`${kind}/${source}`)).find((one) => one !== undefined);
+    const from = ['volume', 'snapshot', 'image']
+      .map((kind) => this.#known.get(`${kind}/${source}`))
+      .find((one) => one !== undefined);
     if (from === undefined) throw new SkerryError('not-found', `there is no volume or image ${source}`);
     this.#refuseTaken('volume', name);
     return this.put({ kind: 'volume', name, sizeBytes: from.sizeBytes, parent: source, ...options });

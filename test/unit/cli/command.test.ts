@@ -1,0 +1,248 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+
+import { deletedView, poolView, resourceView, statusView, uriView } from '../../../src/api/shapes.js';
+import { runCommand } from '../../../src/cli/program.js';
+import { errorTable, SkerryError } from '../../../src/core/errors.js';
+import type { ErrorCode } from '../../../src/core/errors.js';
+import { temporaryDirectory } from '../temporary_directory.js';
+import { FakeDaemon, FakeTerminal } from './fake_terminal.js';
+
+describe('each verb', () => {
+  it('does what it says and reports it in one line', async () => {
+    const daemon = await FakeDaemon.start();
+    daemon.resources.put({ kind: 'image', name: 'debian-12.raw', sizeBytes: 3 * 2 ** 30 });
+    const lines: [string, RegExp][] = [
+      ['volume create data --size 20G', /^created volume data \(20G\)\n$/],
+      ['volume create vm1 --from debian-12.raw', /^created volume vm1 \(3G\), a clone of debian-12.raw\n$/],
+      ['clone vm1 vm2 --cache writethrough', /^created volume vm2 \(3G\), a clone of vm1\n$/],
+      ['snapshot create vm1@monday', /^created snapshot vm1@monday \(3G\)\n$/],
+      ['volume uri vm1', /^nbd\+unix:\/\/\/vm1\?socket=\S+\/nbd\.sock\n$/],
+      ['volume uri vm1@monday', /^nbd\+unix:\/\/\/vm1@monday\?socket=\S+\/nbd\.sock\n$/],
+      ['image import debian-13.raw debian-13', /^imported image debian-13 \(1G, 128M of it data\) in [\d.]+ s\n$/],
+      [
+        'image export vm1@monday monday.raw',
+        /^exported vm1@monday to \/home\/me\/monday\.raw \(1G, 128M of it data\) in [\d.]+ s\n$/,
+      ],
+      ['snapshot delete vm1@monday', /^deleted snapshot vm1@monday\n$/],
+      ['volume delete vm2', /^deleted volume vm2\n$/],
+      ['image delete debian-12.raw', /^deleted image debian-12\.raw\n$/],
+    ];
+    for (const [line, expected] of lines) {
+      const { code, output, errors } = await daemon.run(line);
+      expect({ line, code, errors }).toEqual({ line, code: 0, errors: '' });
+      expect(output).toMatch(expected);
+    }
+    expect(daemon.resources.calls).toContainEqual(['create', { name: 'data', sizeBytes: 20 * 2 ** 30 }]);
+    expect(daemon.resources.calls).toContainEqual(['clone', 'vm1', 'vm2', { cache: 'writethrough' }]);
+    expect(daemon.resources.calls).toContainEqual(['importImage', '/home/me/debian-13.raw', 'debian-13']);
+  });
+
+  it('gives objects of the admin API’s shapes with --json, wherever that stands', async () => {
+    const daemon = await FakeDaemon.start();
+    resourceView.parse(await daemon.json('volume create vm1 --size 1T --description big'));
+    resourceView
+      .array()
+      .length(1)
+      .parse(await daemon.json('volume list'));
+    expect(resourceView.parse(await daemon.json('volume show vm1'))).toMatchObject({ sizeBytes: 2 ** 40, description: 'big' });
+    resourceView.parse(await daemon.json('snapshot create vm1@a'));
+    resourceView
+      .array()
+      .length(1)
+      .parse(await daemon.json('snapshot list vm1'));
+    resourceView
+      .array()
+      .length(0)
+      .parse(await daemon.json('snapshot list other'));
+    resourceView.parse(await daemon.json('clone vm1@a vm2'));
+    uriView.parse(await daemon.json('volume uri vm2'));
+    resourceView.parse(await daemon.json('image import /srv/i.raw i'));
+    resourceView
+      .array()
+      .length(1)
+      .parse(await daemon.json('image list'));
+    resourceView.parse(await daemon.json('image show i'));
+    expect(await daemon.json('image export i /srv/out.raw')).toEqual({
+      source: 'i',
+      path: '/srv/out.raw',
+      format: 'raw',
+      totalBytes: 2 ** 30,
+      dataBytes: 2 ** 27,
+    });
+    deletedView.parse(await daemon.json('volume delete vm2'));
+    poolView.array().parse(await daemon.json('pool list'));
+    poolView.parse(await daemon.json('pool show'));
+    poolView.parse(await daemon.json('pool show default'));
+    statusView.parse(await daemon.json('status'));
+    for (const line of ['--json volume list', 'volume --json list', 'volume list --json']) {
+      expect(JSON.parse((await daemon.run(line)).output)).toHaveLength(1);
+    }
+  });
+
+  it('says what to do where there is nothing to list', async () => {
+    const daemon = await FakeDaemon.start();
+    for (const what of ['volume', 'snapshot', 'image']) {
+      const { code, output } = await daemon.run(`${what} list`);
+      expect(code).toBe(0);
+      expect(output).toContain(`skerry ${what} `);
+      expect(await daemon.json(`${what} list`)).toEqual([]);
+    }
+  });
+
+  it('finds the daemon by --data over SKERRY_DATA', async () => {
+    const daemon = await FakeDaemon.start();
+    const terminal = new FakeTerminal();
+    terminal.environment['SKERRY_DATA'] = '/nowhere';
+    expect(await runCommand(['volume', 'list', '--data', daemon.directory], terminal)).toBe(0);
+  });
+});
+
+describe('a failure', () => {
+  it('exits by the one table, and its words go to standard error', async () => {
+    const daemon = await FakeDaemon.start();
+    for (const code of Object.keys(errorTable) as ErrorCode[]) {
+      daemon.resources.failure = new SkerryError(code, `this is ${code}`);
+      const ran = await daemon.run('volume show vm1');
+      expect(ran).toEqual({ code: errorTable[code].exitCode, output: '', errors: `skerry: this is ${code}\n` });
+    }
+  });
+
+  it('is 3 for what is not there and 4 for what is in the way', async () => {
+    const daemon = await FakeDaemon.start();
+    daemon.resources.put({ kind: 'volume', name: 'busy', attachedConnections: 1 });
+    for (const line of [
+      'volume show a',
+      'volume uri a',
+      'volume delete a',
+      'snapshot create a@b',
+      'snapshot delete a@b',
+      'clone a b',
+      'image show a',
+      'image delete a',
+      'pool show a',
+    ])
+      expect({ line, code: (await daemon.run(line)).code }).toEqual({ line, code: 3 });
+    for (const line of ['volume create busy --size 1G', 'volume delete busy', 'clone busy busy'])
+      expect({ line, code: (await daemon.run(line)).code }).toEqual({ line, code: 4 });
+  });
+
+  it('is 1 with the way out where no daemon runs', async () => {
+    const terminal = new FakeTerminal();
+    const directory = temporaryDirectory();
+    expect(await runCommand(['status', '--data', directory], terminal)).toBe(1);
+    expect(terminal.errors).toBe(
+      `skerry: no daemon answers at ${directory}/admin.sock; start one with: skerry serve --data ${directory}\n`,
+    );
+  });
+});
+
+describe('wrong usage exits with 2 and words', () => {
+  it.each([
+    ['', /Usage: skerry/],
+    ['volume', /Usage: skerry volume/],
+    ['volum list', /unknown command 'volum'/],
+    ['volume create', /missing required argument 'name'/],
+    ['volume create a', /--size 20G, or --from SOURCE/],
+    ['volume create a --size', /argument missing/],
+    ['volume create a --size 0', /must be more than 0/],
+    ['volume create a --size -5G', /negative/],
+    ['volume create a --size 20X', /is no size/],
+    ['volume create a --size 9E', /over 8 EiB/],
+    ['volume create a --size 4097', /multiple of 4096/],
+    ['volume create Big --size 1G', /is no volume name/],
+    ['volume create a --size 1G --durability pool', /not available yet/],
+    ['volume create a --size 1G --cache none', /Allowed choices are writeback, writethrough/],
+    ['volume create a --from s3://images/debian.raw', /cannot be made from an object yet/],
+    ['clone s3://images/debian.raw a', /cannot be made from an object yet/],
+    ['image export a b.qcow2 --format qcow2', /Allowed choices are raw/],
+    ['image import - a', /standard input/],
+    ['volume list extra', /too many arguments/],
+    ['volume list --nope', /unknown option '--nope'/],
+    ['status --url nonsense', /http:\/\/HOST:PORT/],
+    ['status --data /a --url http://b', /give one of them/],
+    ['serve --http-port 70000', /0 to 65535/],
+  ])('skerry %s', async (line, words) => {
+    const daemon = await FakeDaemon.start();
+    const { code, output, errors } = await daemon.run(line);
+    expect(errors).toMatch(words);
+    expect({ code, output }).toEqual({ code: 2, output: '' });
+  });
+
+  it('where --size or --pool contradict the source of a clone', async () => {
+    const daemon = await FakeDaemon.start();
+    daemon.resources.put({ kind: 'image', name: 'i', sizeBytes: 2 ** 30 });
+    expect(await daemon.run('volume create a --from i --size 2G')).toMatchObject({
+      code: 2,
+      errors: expect.stringContaining('leave --size out') as string,
+    });
+    expect(await daemon.run('volume create a --from i --pool other')).toMatchObject({ code: 2 });
+    expect(await daemon.run('volume create a --from none --size 1G')).toMatchObject({ code: 3 });
+    expect(await daemon.run('volume create a --from i --size 1G --pool default')).toMatchObject({ code: 0 });
+    expect(await daemon.run('volume create b --from image/i --size 2G')).toMatchObject({ code: 2 });
+  });
+});
+
+it('help is asked for on standard output, with examples', async () => {
+  for (const line of [
+    '--help',
+    'volume create --help',
+    'image import --help',
+    'snapshot create --help',
+    'clone -h',
+    'serve --help',
+  ]) {
+    const terminal = new FakeTerminal();
+    expect(await runCommand(line.split(' '), terminal)).toBe(0);
+    expect(terminal.output).toMatch(/Examples:\n {2}\$ /);
+    expect(terminal.output).toContain('--json');
+    expect(terminal.errors).toBe('');
+  }
+});
+
+it('the version is the package’s', async () => {
+  const terminal = new FakeTerminal();
+  expect(await runCommand(['--version'], terminal)).toBe(0);
+  expect(terminal.output).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+const entry = join(import.meta.dirname, '../../../dist/src/cli/main.js');
+describe.skipIf(!existsSync(entry))('the process', () => {
+  it('exits with the code, and loads neither zod nor the daemon on the way', () => {
+    const watch =
+      'import { registerHooks } from "node:module"; registerHooks({ load: (url, context, next) => (console.log(url), next(url, context)) });';
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--import', `data:text/javascript,${encodeURIComponent(watch)}`, entry, 'status', '--data', '/nowhere'],
+      { encoding: 'utf8' },
+    );
+    expect(status).toBe(1);
+    expect(stderr).toContain('no daemon answers at /nowhere/admin.sock');
+    expect(stdout).toContain('/commander/');
+    expect(stdout).not.toMatch(/\/zod\/|\/fastify\/|\/dist\/src\/daemon\//);
+  });
+
+  it('takes SIGINT during an import as the wish to cancel it', async () => {
+    const daemon = await FakeDaemon.start();
+    daemon.resources.finishTransfers = false;
+    const child = spawn(process.execPath, [entry, 'image', 'import', '/srv/i.raw', 'i', '--data', daemon.directory], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let errors = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
+    await vi.waitFor(() => expect(daemon.resources.transfers).toHaveLength(1), { timeout: 10_000 });
+    child.kill('SIGINT');
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    expect({ code, errors }).toEqual({ code: 1, errors: expect.stringContaining('nothing of it was kept') as string });
+  });
+
+  it('is quiet when nobody reads on', async () => {
+    const child = spawn('sh', ['-c', `"${process.execPath}" "${entry}" --help | true`], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let errors = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
+    await new Promise((resolve) => child.once('close', resolve));
+    expect(errors).toBe('');
+  });
+});

@@ -1,0 +1,60 @@
+import { expect, it, vi } from 'vitest';
+
+import { progressBar } from '../../../src/cli/transfer.js';
+import { FakeDaemon, FakeTerminal } from './fake_terminal.js';
+
+const running = { id: 1, state: 'running', doneBytes: 2 ** 29, totalBytes: 2 ** 30, dataBytes: 0, error: null } as const;
+
+async function begun(line: string, terminal: FakeTerminal) {
+  const daemon = await FakeDaemon.start();
+  daemon.resources.finishTransfers = false;
+  const ran = daemon.run(line, terminal);
+  await vi.waitFor(() => expect(daemon.resources.transfers).toHaveLength(1));
+  return { daemon, ran };
+}
+
+it('Ctrl-C during an import cancels it and says so', async () => {
+  const terminal = new FakeTerminal();
+  const { daemon, ran } = await begun('image import /srv/i.raw i', terminal);
+  terminal.interrupt();
+  const { code, output, errors } = await ran;
+  expect({ code, output }).toEqual({ code: 1, output: '' });
+  expect(errors).toBe('skerry: cancelling the import of i\nskerry: the import of i was cancelled; nothing of it was kept\n');
+  expect(daemon.resources.calls).toContainEqual(['cancelTransfer', 1]);
+  expect(terminal.listensForInterrupt).toBe(false);
+});
+
+it('an import that ended before Ctrl-C reached it is an import', async () => {
+  const terminal = new FakeTerminal();
+  const { daemon, ran } = await begun('image import /srv/i.raw i', terminal);
+  daemon.resources.end(1, 'done');
+  terminal.interrupt();
+  expect(await ran).toMatchObject({ code: 0, output: expect.stringContaining('imported image i') as string });
+});
+
+it('a transfer that fails exits by the code of its failure', async () => {
+  const { daemon, ran } = await begun('image export v /srv/v.raw', new FakeTerminal());
+  daemon.resources.end(1, 'failed', { code: 'not-found', message: 'the disk went away' });
+  expect(await ran).toEqual({ code: 3, output: '', errors: 'skerry: the export of v failed: the disk went away\n' });
+});
+
+it('a terminal gets a bar that is gone at the end, so that the result stands alone', async () => {
+  const terminal = new FakeTerminal();
+  terminal.errColumns = 80;
+  const { daemon, ran } = await begun('image import /srv/i.raw i', terminal);
+  await vi.waitFor(() => expect(terminal.errors).toMatch(/importing i {2}\[#+\.+\] {3}25% \(256M of 1G\)/));
+  daemon.resources.end(1, 'done');
+  await ran;
+  expect(terminal.errors.endsWith('\r\u001b[K')).toBe(true);
+});
+
+it.each([30, 40, 80, 200])('a bar fits in %d columns', (columns) => {
+  const bar = progressBar({ doing: 'importing debian-12', transfer: running, seconds: 3, columns });
+  expect(bar.length).toBeLessThan(columns);
+});
+
+it('a bar shows share, amount and rate', () => {
+  expect(progressBar({ doing: 'importing i', transfer: running, seconds: 2, columns: 80 })).toBe(
+    `importing i  [${'#'.repeat(19)}${'.'.repeat(18)}]   50% (512M of 1G)  256M/s`,
+  );
+});

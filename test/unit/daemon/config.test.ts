@@ -1,0 +1,66 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+import { engineOptions, resolveConfig } from '../../../src/daemon/config.js';
+import { temporaryDirectory } from '../temporary_directory.js';
+
+const MiB = 1 << 20;
+
+test('the defaults are those of the memory ceiling', () => {
+  const config = resolveConfig({ dataDirectory: '/data' });
+  expect(config).toMatchObject({
+    ringBytes: 64 * MiB,
+    overlayBytesMax: 192 * MiB,
+    nodeCacheBytesMax: 64 * MiB,
+    nbdBufferBytesMax: 128 * MiB,
+    httpPort: 7480,
+  });
+  expect(config).toMatchObject({ nbdSocket: '/data/nbd.sock', adminSocket: '/data/admin.sock', salvageJournal: false });
+  expect(Object.isFrozen(config)).toBe(true);
+  expect(engineOptions(config, 'skerry-x')).toMatchObject({
+    directory: '/data/engine',
+    ringName: 'skerry-x',
+    segmentBytes: 32 * MiB,
+  });
+});
+
+test('options of the command win over the file, the file over defaults', () => {
+  const configFile = join(temporaryDirectory(), 'skerry.json');
+  writeFileSync(configFile, JSON.stringify({ httpPort: 1, overlayBytesMax: '64M', nbdListen: '127.0.0.1:10809' }));
+  const config = resolveConfig({ dataDirectory: '/data', configFile, httpPort: '2' });
+  expect(config).toMatchObject({ httpPort: 2, overlayBytesMax: 64 * MiB, nbdListen: { host: '127.0.0.1', port: 10_809 } });
+});
+
+test('an IPv6 address stands in brackets', () => {
+  expect(resolveConfig({ nbdListen: '[::1]:0' }).nbdListen).toEqual({ host: '::1', port: 0 });
+});
+
+test.each([
+  [{ httpPort: 70_000 }, 'httpPort'],
+  [{ httpPort: 'seven' }, 'httpPort'],
+  [{ nbdListen: 'localhost' }, 'nbdListen'],
+  [{ nbdListen: '::1:99' }, 'nbdListen'],
+  [{ nbdListen: 'host:70000' }, 'nbdListen'],
+  [{ ringBytes: '1' }, 'ringBytes'],
+  [{ ringBytes: '64Q' }, 'ringBytes'],
+  [{ ringBytes: '16M', segmentBytes: '16M' }, 'segmentBytes'],
+  [{ socketThreads: 0 }, 'socketThreads'],
+  [{ dataDirectory: `/${'d'.repeat(200)}` }, 'too long'],
+])('%j is refused with the setting named', (options, words) => {
+  expect(() => resolveConfig({ dataDirectory: '/data', ...options })).toThrowError(
+    expect.objectContaining({ code: 'invalid', message: expect.stringContaining(words) }),
+  );
+});
+
+test('a file that is not there, is no JSON, or says what nobody knows is refused', () => {
+  const directory = temporaryDirectory();
+  const file = (content: string): string => {
+    writeFileSync(join(directory, 'f.json'), content);
+    return join(directory, 'f.json');
+  };
+  expect(() => resolveConfig({ configFile: join(directory, 'no') })).toThrowError(expect.objectContaining({ code: 'not-found' }));
+  expect(() => resolveConfig({ configFile: file('{') })).toThrowError(expect.objectContaining({ code: 'invalid' }));
+  expect(() => resolveConfig({ configFile: file('[]') })).toThrowError(expect.objectContaining({ code: 'invalid' }));
+  expect(() => resolveConfig({ configFile: file('{"ringbytes":1}') })).toThrowError(expect.objectContaining({ code: 'invalid' }));
+});

@@ -1,0 +1,191 @@
+/** The engine as its callers see it, without bytes: it notes each call in `steps`, and does what the test tells it. */
+import type {
+  EngineEvent,
+  EngineOptions,
+  EngineStats,
+  HandshakeAnswer,
+  NativeEngine,
+  NativeModule,
+  OperationCounters,
+  PoolSpec,
+  ResourceSpec,
+  StartReport,
+  TransferProgress,
+} from '../../../src/engine/binding.js';
+
+export class FakeEngine implements NativeEngine {
+  readonly steps: string[];
+  readonly known = new Map<number, ResourceSpec>();
+  readonly answers: { readonly connection: number; readonly answer: HandshakeAnswer }[] = [];
+  readonly attachedTo = new Map<number, number>();
+  readonly options: EngineOptions | undefined;
+  emit: (events: EngineEvent[]) => void = () => {};
+  started: { readonly pool: PoolSpec; readonly resources: readonly ResourceSpec[] } | null = null;
+  /** Called with the name and arguments of each call, before it takes effect; what it throws is how the call fails. */
+  before: (step: string, ...args: unknown[]) => void | Promise<void> = () => {};
+  /** How each transfer ends; by default at once. */
+  transferOutcome: Promise<void> = Promise.resolve();
+  snapshotBytes = 1 << 20;
+  #transfers = 0;
+
+  constructor(steps: string[] = [], options?: EngineOptions) {
+    this.steps = steps;
+    this.options = options;
+  }
+
+  async #step(step: string, ...args: unknown[]): Promise<void> {
+    await this.before(step, ...args);
+    this.steps.push([step, ...args].join(' '));
+  }
+
+  #stepNow(step: string, ...args: unknown[]): void {
+    void this.before(step, ...args);
+    this.steps.push([step, ...args].join(' '));
+  }
+
+  async start(pool: PoolSpec, resources: readonly ResourceSpec[]): Promise<StartReport> {
+    await this.#step('start', resources.map(({ id }) => id).join(','));
+    this.started = { pool, resources };
+    for (const resource of resources) this.known.set(resource.id, resource);
+    return { epoch: 1, records: 0, ringRecords: 0, ringUsed: false, segments: 1, packs: 0, notes: ['a note'] };
+  }
+
+  async listenUnix(path: string): Promise<string> {
+    return path;
+  }
+
+  async listenTcp(host: string, port: number): Promise<string> {
+    return `${host}:${port === 0 ? 40_000 : port}`;
+  }
+
+  answer(connection: number, answer: HandshakeAnswer): void {
+    this.answers.push({ connection, answer });
+    if (answer.next === 'transmit' && !this.known.has(answer.resource ?? 0)) throw codedError('not-found', 'no such resource');
+  }
+
+  add(resource: ResourceSpec): void {
+    this.#stepNow('engine.add', resource.id);
+    this.known.set(resource.id, resource);
+  }
+
+  async snapshot(volume: number, snapshot: number): Promise<{ sequence: number; sizeBytes: number }> {
+    await this.#step('engine.snapshot', volume, snapshot);
+    return { sequence: 5, sizeBytes: this.snapshotBytes };
+  }
+
+  async drop(resource: number): Promise<void> {
+    await this.#step('engine.drop', resource);
+    if (!this.known.delete(resource)) throw codedError('not-found', 'no such resource');
+  }
+
+  async destage(resource: number): Promise<void> {
+    await this.#step('engine.destage', resource);
+  }
+
+  committed(token: number, ok: boolean): void {
+    this.#stepNow('engine.committed', token, ok);
+  }
+
+  attached(resource: number): number {
+    return this.attachedTo.get(resource) ?? 0;
+  }
+
+  importFile(resource: number, path: string): number {
+    this.#stepNow('engine.importFile', resource, path);
+    this.#transfers += 1;
+    return this.#transfers;
+  }
+
+  exportFile(resource: number, path: string): number {
+    this.#stepNow('engine.exportFile', resource, path);
+    this.#transfers += 1;
+    return this.#transfers;
+  }
+
+  transferDone(): Promise<void> {
+    return this.transferOutcome;
+  }
+
+  transferProgress(): TransferProgress {
+    return { doneBytes: 10, totalBytes: 20, dataBytes: 5, finished: false };
+  }
+
+  transferCancel(transfer: number): void {
+    this.#stepNow('engine.transferCancel', transfer);
+  }
+
+  stats(): EngineStats {
+    const counters: OperationCounters = { operations: 3, bytes: 4096, errors: 1, latencySeconds: 0.5, latencyBuckets: [1, 0, 2] };
+    return {
+      nbd: {
+        read: counters,
+        write: counters,
+        flush: counters,
+        trim: counters,
+        zero: counters,
+        cache: counters,
+        status: counters,
+      },
+      connections: 2,
+      connectionsTotal: 9,
+      nbdBufferBytes: 0,
+      journal: {
+        bytes: 1,
+        bytesMax: 4,
+        ringBytes: 8,
+        segments: 1,
+        segmentsReady: 1,
+        appends: 1,
+        batches: 1,
+        syncs: 1,
+        bytesWritten: 1,
+        failed: false,
+      },
+      overlayBytes: 0,
+      overlayPages: 0,
+      nodeCacheBytes: 0,
+      packs: {
+        packs: 1,
+        storedBytes: 100,
+        blocks: 2,
+        nodes: 1,
+        putBytes: 1,
+        putRecords: 1,
+        dedupHits: 1,
+        dedupBytes: 65_536,
+        indexBytes: 1,
+        corruptCells: 0,
+        freeBytes: 1000,
+      },
+      destagedGenerations: 1,
+      destagedBytes: 1,
+      destageCpuSeconds: 0.1,
+    };
+  }
+
+  async allocatedBytes(): Promise<number> {
+    return 0;
+  }
+
+  async stop(drain: boolean): Promise<void> {
+    await this.#step('engine.stop', drain);
+  }
+}
+
+/** The addon, with a fake in the place of its engine; `engines` holds those that were made. */
+export function fakeModule(): NativeModule & { readonly engines: FakeEngine[] } {
+  const engines: FakeEngine[] = [];
+  class Engine extends FakeEngine {
+    constructor(options: EngineOptions, onEvents: (events: EngineEvent[]) => void) {
+      super([], options);
+      this.emit = onEvents;
+      engines.push(this);
+    }
+  }
+  return { Engine, engines, blockId: () => '' };
+}
+
+/** As the addon throws them. */
+export function codedError(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}

@@ -1,0 +1,141 @@
+/** A mapper and a composer over a real catalog in a directory of its own, with an engine and a pool that only take notes. */
+import { onTestFinished } from 'vitest';
+
+import type { Catalog, Compare, TransactOutcome, Write } from '../../../src/catalog/catalog.js';
+import { openLmdbCatalog } from '../../../src/catalog/lmdb.js';
+import { Composer } from '../../../src/composer/composer.js';
+import type { NativeModule, RootCommit } from '../../../src/engine/binding.js';
+import { Engine } from '../../../src/engine/engine.js';
+import { Ledger } from '../../../src/mapper/ledger.js';
+import { KeyedLocks } from '../../../src/mapper/locks.js';
+import { Mapper } from '../../../src/mapper/mapper.js';
+import type { KeptRoot, RootStore } from '../../../src/mapper/root_store.js';
+import { Upkeep } from '../../../src/upkeep/upkeep.js';
+import { temporaryDirectory } from '../temporary_directory.js';
+import { FakeEngine } from './fake_engine.js';
+
+export const rootId = (digit: string): string => digit.repeat(64);
+
+export interface World {
+  readonly directory: string;
+  readonly steps: string[];
+  readonly fake: FakeEngine;
+  readonly catalog: Catalog;
+  readonly ledger: Ledger;
+  readonly locks: KeyedLocks;
+  readonly pool: NotedPool;
+  readonly mapper: Mapper;
+  readonly composer: Composer;
+  readonly upkeep: Upkeep;
+  readonly logged: string[];
+  /** Fails the next transactions, one for each error. */
+  readonly transactFailures: Error[];
+  /** As after kill -9: only the catalog is left. */
+  restart(): Promise<World>;
+  /** What came after `count` steps. */
+  since(count: number): readonly string[];
+  commit(commit: Omit<RootCommit, 'token'> & { readonly token?: number }): Promise<void>;
+}
+
+export class NotedPool implements RootStore {
+  readonly name = 'default';
+  readonly roots = new Map<number, KeptRoot>();
+  readonly tombstones = new Set<number>();
+  readonly failures: Error[] = [];
+  readonly #steps: string[];
+
+  constructor(steps: string[]) {
+    this.#steps = steps;
+  }
+
+  async putRoot(root: KeptRoot): Promise<void> {
+    const failure = this.failures.shift();
+    if (failure !== undefined) throw failure;
+    this.#steps.push(`pool.putRoot ${root.id}`);
+    this.roots.set(root.id, root);
+  }
+
+  async putTombstone({ id }: { readonly id: number }): Promise<void> {
+    const failure = this.failures.shift();
+    if (failure !== undefined) throw failure;
+    this.#steps.push(`pool.putTombstone ${id}`);
+    this.tombstones.add(id);
+  }
+}
+
+export async function openWorld(directory = temporaryDirectory()): Promise<World> {
+  const steps: string[] = [];
+  const logged: string[] = [];
+  const transactFailures: Error[] = [];
+  const catalog = noted(await openLmdbCatalog({ directory }), steps, transactFailures);
+  onTestFinished(() => catalog.close());
+  const { ledger, entries } = await Ledger.open(catalog);
+  const locks = new KeyedLocks();
+  const pool = new NotedPool(steps);
+  const fake = new FakeEngine(steps);
+  const module: NativeModule = {
+    // oxlint-disable-next-line no-constructor-return -- the world's own fake stands in for a new one
+    Engine: class extends FakeEngine {
+      constructor() {
+        super();
+        return fake;
+      }
+    },
+    blockId: () => '',
+  };
+  const log = (level: string, message: string): void => void logged.push(`${level} ${message}`);
+  const engine = new Engine(module, {} as never, () => {});
+  const mapper = new Mapper({ catalog, ledger, locks, engine, pool, log, now: () => 1000 });
+  const upkeep = new Upkeep({ ledger, removal: mapper.removal, log });
+  const composer = new Composer({ ledger, locks, engine, roots: pool, log });
+  await composer.start({ name: 'default', directory: '/nowhere', domain: 1, keyId: 1, domainKey: new Uint8Array(32) }, entries);
+  let token = 0;
+  return {
+    directory,
+    steps,
+    fake,
+    catalog,
+    ledger,
+    locks,
+    pool,
+    mapper,
+    composer,
+    upkeep,
+    logged,
+    transactFailures,
+    async restart() {
+      await catalog.close();
+      return openWorld(directory);
+    },
+    since: (count) => steps.slice(count),
+    async commit(commit) {
+      token += 1;
+      const own = commit.token ?? token;
+      composer.handle({ ...commit, token: own });
+      while (!steps.some((step) => step.startsWith(`engine.committed ${own} `)))
+        await new Promise((resolve) => setTimeout(resolve, 1));
+    },
+  };
+}
+
+export function root(digit: string): RootCommit['root'] {
+  return { id: rootId(digit), levels: 1, pack: 1, offset: 512, storedBytes: 4096 };
+}
+
+/** Notes transactions by the keys they write, and fails those it is told to. */
+function noted(catalog: Catalog, steps: string[], failures: Error[]): Catalog {
+  const transact = async (compares: readonly Compare[], writes: readonly Write[]): Promise<TransactOutcome> => {
+    const failure = failures.shift();
+    if (failure !== undefined) throw failure;
+    const outcome = await catalog.transact(compares, writes);
+    const written = writes.map(({ key, value }) => `${value === null ? '-' : '+'}${key.replace(/\/0*([0-9a-f]+)$/, '/$1')}`);
+    steps.push(`catalog ${outcome.outcome === 'committed' ? written.join(' ') : 'conflict'}`);
+    return outcome;
+  };
+  return new Proxy(catalog, { get: (target, key) => (key === 'transact' ? transact : bound(target, key)) });
+}
+
+function bound(target: Catalog, key: string | symbol): unknown {
+  const value: unknown = Reflect.get(target, key);
+  return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+}

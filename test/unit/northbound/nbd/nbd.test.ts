@@ -1,0 +1,193 @@
+import { expect, test } from 'vitest';
+
+import { SkerryError } from '../../../../src/core/errors.js';
+import type { HandshakeAnswer } from '../../../../src/engine/binding.js';
+import type { Resource, ResourceKind } from '../../../../src/mapper/resources.js';
+import { NbdHandshakes } from '../../../../src/northbound/nbd/nbd.js';
+import { option, reply } from '../../../../src/northbound/nbd/protocol.js';
+
+const volume: Resource = {
+  id: 7,
+  kind: 'volume',
+  name: 'vm1',
+  pool: 'default',
+  sizeBytes: 1 << 20,
+  pending: false,
+  durability: 'local',
+  cache: 'writeback',
+  description: '',
+  createdAt: 0,
+  parent: null,
+  rootId: '',
+  appliedSequence: 0,
+  attachedConnections: 0,
+};
+const snapshot: Resource = { ...volume, id: 8, kind: 'snapshot', name: 'vm1@a', parent: 'vm1' };
+
+interface Answered {
+  readonly connection: number;
+  readonly answer: HandshakeAnswer;
+}
+
+function open(
+  faults: { get?: (kind: ResourceKind, name: string) => Promise<Resource>; answer?: (answered: Answered) => void } = {},
+) {
+  const answers: Answered[] = [];
+  const logged: string[] = [];
+  const get = async (kind: ResourceKind, name: string): Promise<Resource> => {
+    const found = [volume, snapshot].find((resource) => resource.kind === kind && resource.name === name);
+    if (found === undefined) throw new SkerryError('not-found', `there is no ${kind} ${name}`);
+    return found;
+  };
+  const handshakes = new NbdHandshakes({
+    engine: {
+      answer: (connection, answer) => {
+        faults.answer?.({ connection, answer });
+        answers.push({ connection, answer });
+      },
+    },
+    resources: { get: faults.get ?? get, list: async (kind) => [volume, snapshot].filter((resource) => resource.kind === kind) },
+    log: (_level, message) => logged.push(message),
+  });
+  return { handshakes, answers, logged };
+}
+
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+
+async function connect(handshakes: NbdHandshakes, connection: number): Promise<void> {
+  handshakes.handle({ type: 'connected', connection, listener: '/nbd.sock' });
+  handshakes.handle({ type: 'message', connection, bytes: uint32(3) });
+  await settle();
+}
+
+async function ask(
+  handshakes: NbdHandshakes,
+  connection: number,
+  code: number,
+  data: Uint8Array = new Uint8Array(0),
+): Promise<void> {
+  handshakes.handle({
+    type: 'message',
+    connection,
+    bytes: Buffer.concat([Buffer.from('IHAVEOPT'), uint32(code), uint32(data.length)]),
+  });
+  if (data.length > 0) handshakes.handle({ type: 'message', connection, bytes: data });
+  await settle();
+}
+
+test('a volume is found by name and the connection goes over to transmission', async () => {
+  const { handshakes, answers } = open();
+  await connect(handshakes, 1);
+  await ask(handshakes, 1, option.go, go('vm1'));
+  expect(answers.map(({ answer }) => answer.next)).toEqual(['read', 'read', 'read', 'transmit']);
+  expect(answers.at(-1)?.answer).toMatchObject({ resource: 7, structuredReplies: false, baseAllocation: false });
+  expect(handshakes.size).toBe(0);
+});
+
+test('a snapshot is found under VOL@SNAP; an empty and an unknown name are not', async () => {
+  const { handshakes, answers } = open();
+  await connect(handshakes, 1);
+  for (const name of ['', 'nowhere', 'vm1@b']) {
+    await ask(handshakes, 1, option.go, go(name));
+    expect(typeOf(answers.at(-1))).toBe(reply.unknown);
+  }
+  await ask(handshakes, 1, option.go, go('vm1@a'));
+  expect(answers.at(-1)?.answer).toMatchObject({ next: 'transmit', resource: 8 });
+});
+
+test('volumes and snapshots are listed', async () => {
+  const { handshakes, answers } = open();
+  await connect(handshakes, 1);
+  await ask(handshakes, 1, option.list);
+  const listed = Buffer.from(answers.at(-1)?.answer.send ?? []).toString('latin1');
+  expect(listed).toContain('volume vm1');
+  expect(listed).toContain('snapshot vm1@a of vm1');
+});
+
+test('messages of one connection are handled one at a time; another connection does not wait', async () => {
+  let release: () => void = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const { handshakes, answers } = open({
+    get: async (_kind, name) => {
+      if (name === 'slow') await held;
+      return volume;
+    },
+  });
+  await connect(handshakes, 1);
+  await connect(handshakes, 2);
+  await ask(handshakes, 1, option.info, go('slow'));
+  const before = answers.filter(({ connection }) => connection === 1).length;
+  await ask(handshakes, 2, option.go, go('vm1'));
+  expect(answers.at(-1)).toMatchObject({ connection: 2, answer: { next: 'transmit' } });
+  expect(answers.filter(({ connection }) => connection === 1)).toHaveLength(before);
+  release();
+  await settle();
+  expect(answers.at(-1)).toMatchObject({ connection: 1, answer: { next: 'read' } });
+});
+
+test('a connection that closed during a look-up is not answered', async () => {
+  let release: () => void = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const { handshakes, answers } = open({ get: () => held.then(() => volume) });
+  await connect(handshakes, 1);
+  await ask(handshakes, 1, option.go, go('vm1'));
+  const before = answers.length;
+  handshakes.handle({ type: 'closed', connection: 1, why: 'gone' });
+  release();
+  await settle();
+  expect(answers).toHaveLength(before);
+  expect(handshakes.size).toBe(0);
+});
+
+test('an answer that the engine refuses ends that connection only', async () => {
+  const { handshakes, answers, logged } = open({
+    answer: ({ answer }) => {
+      if (answer.next === 'transmit') throw new SkerryError('not-found', 'deleted meanwhile');
+    },
+  });
+  await connect(handshakes, 1);
+  await connect(handshakes, 2);
+  await ask(handshakes, 1, option.go, go('vm1'));
+  expect(answers.at(-1)).toMatchObject({ connection: 1, answer: { next: 'close' } });
+  expect(logged).toContain('an NBD handshake failed');
+  await ask(handshakes, 2, option.list);
+  expect(answers.at(-1)).toMatchObject({ connection: 2, answer: { next: 'read' } });
+});
+
+test('a bug in the look-up closes the connection and is logged', async () => {
+  const { handshakes, answers, logged } = open({ get: () => Promise.reject(new TypeError('a bug')) });
+  await connect(handshakes, 1);
+  await ask(handshakes, 1, option.go, go('vm1'));
+  expect(answers.at(-1)?.answer.next).toBe('close');
+  expect(logged).toContain('an NBD handshake failed');
+});
+
+test('while the server stops, options are answered with SHUTDOWN', async () => {
+  const { handshakes, answers } = open();
+  await connect(handshakes, 1);
+  handshakes.stop();
+  await ask(handshakes, 1, option.go, go('vm1'));
+  expect(typeOf(answers.at(-1))).toBe(reply.shutdown);
+});
+
+test('a client that aborts is let go', async () => {
+  const { handshakes, answers } = open();
+  await connect(handshakes, 1);
+  await ask(handshakes, 1, option.abort);
+  expect(answers.at(-1)?.answer.next).toBe('close');
+  expect(handshakes.size).toBe(0);
+});
+
+function typeOf(answered: Answered | undefined): number {
+  return Buffer.from(answered?.answer.send ?? Buffer.alloc(20)).readUInt32BE(12);
+}
+
+function go(name: string): Uint8Array {
+  return Buffer.concat([uint32(name.length), Buffer.from(name), Uint8Array.of(0, 0)]);
+}
+
+function uint32(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}

@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+
+import { SkerryError } from '../../../src/core/errors.js';
+import { openWorld, root } from '../mapper/world.js';
+
+const MiB = 1 << 20;
+
+test('an anchor goes once the root of its clone is committed, not before', async () => {
+  const world = await openWorld();
+  const { id: vm1 } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
+  const clone = await world.mapper.clone('vm1', 'vm2');
+  const anchor = clone.id - 1;
+  world.upkeep.poke();
+  await world.upkeep.idle();
+  expect(await world.ledger.get(anchor)).not.toBeNull();
+  await world.commit({
+    takers: [
+      { id: vm1, appliedSequence: 1, fence: 1 },
+      { id: anchor, appliedSequence: 1, fence: 0 },
+      { id: clone.id, appliedSequence: 0, fence: 1 },
+    ],
+    root: root('a'),
+  });
+  const from = world.steps.length;
+  world.upkeep.poke();
+  await world.upkeep.idle();
+  expect(world.since(from)).toEqual([`engine.drop ${anchor}`, `pool.putTombstone ${anchor}`, `catalog -resource/${anchor}`]);
+});
+
+test('an anchor goes with its clone', async () => {
+  const world = await openWorld();
+  await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
+  await world.mapper.clone('vm1', 'vm2');
+  await world.mapper.remove('volume', 'vm2');
+  world.upkeep.poke();
+  await world.upkeep.idle();
+  expect(world.ledger.nameless()).toEqual([]);
+  await world.mapper.remove('volume', 'vm1');
+});
+
+test('what fails is told of once and tried again in a later round', async () => {
+  const world = await openWorld();
+  const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
+  world.pool.failures.push(...Array.from({ length: 3 }, () => new SkerryError('unavailable', 'away')));
+  await world.mapper.remove('volume', 'vm1');
+  for (let round = 0; round < 3; round += 1) {
+    world.upkeep.poke();
+    await world.upkeep.idle();
+  }
+  expect(world.logged.filter((line) => line.includes('cannot be removed yet'))).toHaveLength(1);
+  expect(world.pool.tombstones.has(id)).toBe(true);
+  expect(await world.ledger.get(id)).toBeNull();
+});
+
+test('after stop nothing begins', async () => {
+  const world = await openWorld();
+  const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
+  world.pool.failures.push(new SkerryError('unavailable', 'away'));
+  await world.mapper.remove('volume', 'vm1');
+  await world.upkeep.stop();
+  world.upkeep.poke();
+  await world.upkeep.idle();
+  expect(await world.ledger.get(id)).not.toBeNull();
+});
