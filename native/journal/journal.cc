@@ -165,7 +165,9 @@ Status Journal::Impl::WriteSegmentHeader(uint64_t number) {
   return Status::Ok();
 }
 
-Status Journal::Impl::WriteBatch(const ClosedBatch& batch) {
+Status Journal::Impl::WriteBatch(const ClosedBatch& batch) { return WriteBatchFrom(batch, {RingAt(batch.start), RoundUp(batch.bytes, kSectorBytes)}); }
+
+Status Journal::Impl::WriteBatchFrom(const ClosedBatch& batch, ConstBytes bytes) {
   const uint64_t number = SegmentOf(batch.start);
   const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
   if (!slot) return Status(Code::kIo, "segment " + std::to_string(number) + " has no file");
@@ -173,8 +175,7 @@ Status Journal::Impl::WriteBatch(const ClosedBatch& batch) {
   if (!headed_.contains(number)) {
     if (Status status = WriteSegmentHeader(number); !status.ok()) return status;
   }
-  const uint64_t padded = RoundUp(batch.bytes, kSectorBytes);
-  return slot->direct->Write({RingAt(batch.start), padded}, batch.start - number * segment_bytes_);
+  return slot->direct->Write(bytes, batch.start - number * segment_bytes_);
 }
 
 Result<bool> Journal::Impl::Write() {
@@ -195,9 +196,9 @@ Result<bool> Journal::Impl::Write() {
   const uint64_t number = SegmentOf(batch.start);
   const Lsn next = batch.ends_segment ? FirstBatch(number + 1) : RoundUp(batch.start + batch.bytes, kSectorBytes);
   written_.store(batch.start + batch.bytes, std::memory_order_release);
-  // The slot may be overwritten from now on.
-  tail_.store(next, std::memory_order_release);
+  // The shared tail moves first: once appenders see room, a kill must not find a ring that seems to hold more than it can.
   ring_header().tail.store(next, std::memory_order_release);
+  tail_.store(next, std::memory_order_release);
   if (batch.ends_segment) {
     if (Status status = Seal(number); !status.ok()) return Fail(status);
   }

@@ -67,6 +67,8 @@ class Journal::Impl {
   void CloseBatchLocked(uint32_t flags);
   void OpenBatchLocked(Lsn start);
   Status WriteBatch(const ClosedBatch& batch);
+  /** `bytes`: the batch, padded to sectors. */
+  Status WriteBatchFrom(const ClosedBatch& batch, ConstBytes bytes);
   Status WriteSegmentHeader(uint64_t number);
   Status Seal(uint64_t number);
   Status Fail(Status status);
@@ -89,7 +91,7 @@ class Journal::Impl {
   Status RewriteRing();
   Result<std::vector<Appended>> WriteMarker(std::span<const RecordDraft> records, Lsn* open);
   void StampRing(Lsn open);
-  bool RingUsable(const Survey& survey, Lsn end) const;
+  bool RingMatches(const Survey& survey) const;
 
   Env& env_;
   JournalOptions options_;

@@ -23,9 +23,10 @@ struct IdentityFile {
   uint32_t magic, version;
   JournalId journal;
   uint64_t segment_bytes;
+  uint64_t ring_bytes;   // kept: mapping the ring at another size would lose what it holds
   uint64_t sum;
 };
-static_assert(sizeof(IdentityFile) == 40);
+static_assert(sizeof(IdentityFile) == 48);
 
 struct SegmentHeader {
   uint32_t magic, version;

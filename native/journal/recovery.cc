@@ -24,7 +24,7 @@ Status Journal::Impl::LoadIdentity() {
   } else if (file.code() != Code::kNotFound) {
     return file.status();
   } else {
-    identity = {kIdentityMagic, kJournalVersion, {}, options_.segment_bytes, 0};
+    identity = {kIdentityMagic, kJournalVersion, {}, options_.segment_bytes, RoundUp(options_.ring_bytes, kSectorBytes), 0};
     env_.Random(Bytes(identity.journal.bytes, sizeof(identity.journal.bytes)));
     identity.sum = JournalSum(&identity, sizeof(identity) - 8, 0);
     Result<std::unique_ptr<File>> fresh = env_.Open(path + ".new", {.write = true, .create = true});
@@ -36,6 +36,7 @@ Status Journal::Impl::LoadIdentity() {
   }
   id_ = identity.journal;
   segment_bytes_ = identity.segment_bytes;
+  options_.ring_bytes = identity.ring_bytes;
   if (segment_bytes_ % kSectorBytes != 0 || segment_bytes_ < 16 * kSectorBytes || options_.ring_bytes < 2 * segment_bytes_) {
     return Status(Code::kInvalid, "journal segments of " + std::to_string(segment_bytes_) + " bytes need a ring of at least twice that");
   }
@@ -45,7 +46,7 @@ Status Journal::Impl::LoadIdentity() {
 }
 
 Status Journal::Impl::MapRing() {
-  Result<std::unique_ptr<SharedMemory>> ring = env_.MapShared(options_.ring_name, kSectorBytes, RoundUp(options_.ring_bytes, kSectorBytes));
+  Result<std::unique_ptr<SharedMemory>> ring = env_.MapShared(options_.ring_name, kSectorBytes, options_.ring_bytes);
   if (!ring.ok()) return ring.status();
   ring_ = std::move(*ring);
   return Status::Ok();
@@ -77,6 +78,11 @@ Result<Journal::Impl::Survey> Journal::Impl::SurveySegments(ReplayReport& report
     if ((segment.header.number + 1) * segment_bytes_ > trim) survey.segments.push_back(segment);
   }
   segments_->Recycle(SegmentOf(trim));
+  if (trim > 0 && (survey.segments.empty() || survey.segments.front().header.number > SegmentOf(trim))) {
+    const std::string what = "the segment that holds log position " + std::to_string(trim) + " is missing";
+    if (!options_.salvage) return Damaged(options_.directory, what);
+    report.notes.push_back("salvage: " + what);
+  }
   for (size_t i = 1; i < survey.segments.size(); ++i) {
     const uint64_t before = survey.segments[i - 1].header.number, number = survey.segments[i].header.number;
     if (number == before + 1) continue;
@@ -87,12 +93,12 @@ Result<Journal::Impl::Survey> Journal::Impl::SurveySegments(ReplayReport& report
   return survey;
 }
 
-bool Journal::Impl::RingUsable(const Survey& survey, Lsn end) const {
+bool Journal::Impl::RingMatches(const Survey& survey) const {
   const RingHeader& header = ring_header();
   const std::string boot = env_.BootId();
   return header.magic == kRingMagic && header.version == kJournalVersion && header.journal == id_ && boot.size() == sizeof(header.boot) &&
          std::memcmp(header.boot, boot.data(), boot.size()) == 0 && header.segment_bytes == segment_bytes_ &&
-         header.ring_bytes == ring_->ring_bytes() && header.epoch.load() <= survey.epoch && header.tail.load() <= end;
+         header.ring_bytes == ring_->ring_bytes() && header.epoch.load() <= survey.epoch;
 }
 
 // Batches at or past the end of what segments hold: closed ones have a valid header, the last may still be open.
@@ -169,9 +175,14 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
     }
   }
   report.segments = survey.segments.size();
+  if (end < survey.mark && !options_.salvage) return Damaged(options_.directory, "the log ends at position " + std::to_string(end) + ", before what was durable");
   std::vector<ClosedBatch> from_ring;
   Lsn next = end;
-  if (RingUsable(survey, end)) {
+  if (RingMatches(survey) && ring_header().tail.load() > end) {
+    // The same boot, so nothing that was written can be gone, and yet it is: going on would lose acknowledged writes.
+    if (!options_.salvage) return Damaged(options_.directory, "the ring continues at position " + std::to_string(ring_header().tail.load()) + ", the segments end at " + std::to_string(end));
+    report.notes.push_back("salvage: the ring does not continue what the segments hold, and is ignored");
+  } else if (RingMatches(survey)) {
     if (Status status = DeliverRing(end, survey, delivery, from_ring, next); !status.ok()) return status;
   }
   report.end = next;
@@ -203,9 +214,12 @@ Status Journal::Impl::RewriteRing() {
     header.epoch = epoch_;
     header.durable = opening_.mark;
     header.sum = BatchSum(header);
-    std::memset(RingAt(batch.start + batch.bytes), 0, RoundUp(batch.bytes, kSectorBytes) - batch.bytes);
-    std::memcpy(RingAt(batch.start), &header, sizeof(header));
-    if (Status status = WriteBatch(batch); !status.ok()) return status;
+    // From a copy: a kill in here must find the ring as it was.
+    AlignedBuffer copy(RoundUp(batch.bytes, kSectorBytes));
+    std::memset(copy.data() + batch.bytes, 0, copy.size() - batch.bytes);
+    std::memcpy(copy.data(), RingAt(batch.start), batch.bytes);
+    std::memcpy(copy.data(), &header, sizeof(header));
+    if (Status status = WriteBatchFrom(batch, copy.bytes()); !status.ok()) return status;
     if (batch.ends_segment) {
       if (Status status = Seal(SegmentOf(batch.start)); !status.ok()) return status;
     }
@@ -214,8 +228,8 @@ Status Journal::Impl::RewriteRing() {
   return Sync();
 }
 
+// Nobody else knows the journal yet: what elsewhere is done under its lock needs none here.
 Result<std::vector<Appended>> Journal::Impl::WriteMarker(std::span<const RecordDraft> records, Lsn* open) {
-  std::lock_guard lock(mutex_);
   std::vector<Appended> places;
   uint64_t bytes = 0, entries = 0;
   for (const RecordDraft& draft : records) {
@@ -233,6 +247,7 @@ Result<std::vector<Appended>> Journal::Impl::WriteMarker(std::span<const RecordD
     const ClosedBatch end = closed_.front();
     closed_.clear();
     if (Status status = WriteBatch(end); !status.ok()) return status;
+    if (Status status = Seal(SegmentOf(start)); !status.ok()) return status;
     start = FirstBatch(SegmentOf(start) + 1);
     if (cramped(start, bytes)) return Status(Code::kInvalid, "recovery wants to log more than a segment holds");
   }
@@ -277,8 +292,8 @@ Result<std::vector<Appended>> Journal::Impl::Begin(std::span<const RecordDraft> 
   StampRing(open);
   for (size_t have = 0; have < kReadyWant; ++have) {
     Result<bool> prepared = segments_->Prepare(kReadyWant, false);
-    if (!prepared.ok()) return prepared.status();
-    if (!*prepared) break;
+    if (!prepared.ok() && prepared.code() != Code::kNoSpace) return prepared.status();
+    if (!prepared.ok() || !*prepared) break;  // a full disk: reads and trims go on, writes wait for room
   }
   return places;
 }

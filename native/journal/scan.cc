@@ -129,6 +129,7 @@ Status Journal::Impl::ScanSegment(const Segments::Found& segment, Survey& survey
   // A later segment begins only after the one before it was durable to its end.
   const bool last = segment.header.number == survey.segments.back().header.number;
   uint64_t epoch = 0;
+  bool salvaged = false;
   for (Lsn at = FirstBatch(number);;) {
     end = at;
     BatchHeader header{};
@@ -146,6 +147,11 @@ Status Journal::Impl::ScanSegment(const Segments::Found& segment, Survey& survey
     if (!damage.empty()) {
       const bool was_durable = at < survey.mark || !last;
       if (!was_durable) {
+        if (salvaged) {
+          // The index that Recover writes now leaves out what was lost; going on in this segment would meet the damage again.
+          end = FirstBatch(number + 1);
+          return Status::Ok();
+        }
         if (valid) delivery.report.notes.push_back("torn tail: the log ends in " + Where(*segment.slot, at));
         ended = true;
         return Status::Ok();
@@ -153,9 +159,9 @@ Status Journal::Impl::ScanSegment(const Segments::Found& segment, Survey& survey
       if (!options_.salvage) return Damaged(Where(*segment.slot, at), damage);
       const Lsn later = FindLaterBatch(bytes, number, at, epoch);
       delivery.report.notes.push_back("salvage: the journal from " + Where(*segment.slot, at) + (later ? " to log position " + std::to_string(later) : " to the segment's end") + " is lost");
+      salvaged = true;
       if (later == 0) {
-        ended = last;
-        end = last ? at : FirstBatch(number + 1);
+        end = FirstBatch(number + 1);
         return Status::Ok();
       }
       at = later;

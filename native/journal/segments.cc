@@ -40,8 +40,17 @@ Result<std::vector<Segments::Found>> Segments::Load(const JournalId& journal, bo
     int end = 0;
     if (std::sscanf(entry.name.c_str(), "%6u.segment%n", &slot, &end) != 1 || static_cast<size_t>(end) != entry.name.size()) continue;
     next_slot_ = std::max(next_slot_, slot + 1);
-    if (entry.bytes != segment_bytes_) {
-      // Prewriting was interrupted; nothing was ever put in it.
+    if (entry.bytes < segment_bytes_) {
+      // Prewriting was interrupted; nothing was ever put in it: what is used was whole and durable first.
+      Result<std::unique_ptr<File>> file = env_.Open(directory_ + "/" + entry.name, {});
+      uint8_t magic[4] = {};
+      if (file.ok()) {
+        Result<size_t> got = (*file)->Read(magic, 0);
+        if (!got.ok()) return got.status();
+      }
+      if (std::any_of(magic, magic + 4, [](uint8_t byte) { return byte != 0; })) {
+        return Status(Code::kCorrupt, "the journal is damaged: " + directory_ + "/" + entry.name + " was cut short at byte " + std::to_string(entry.bytes));
+      }
       if (Status removed = env_.Remove(directory_ + "/" + entry.name); !removed.ok()) return removed;
       continue;
     }

@@ -72,7 +72,8 @@ std::string History::CheckAt(uint64_t sequence, ConstBytes content) const {
     const ConstBytes bytes = content.subspan(page * kPageBytes, kPageBytes);
     if (states_[at].image.PageEquals(page, bytes)) continue;
     if (next != nullptr && next->PageEquals(page, bytes)) continue;
-    return "page " + std::to_string(page) + " is not what the writes up to " + std::to_string(sequence) + " left there";
+    return "page " + std::to_string(page) + " (first byte " + std::to_string(bytes[0]) + ", expected " +
+           std::to_string(states_[at].image.pages[page] ? (*states_[at].image.pages[page])[0] : 0) + ") is not what the writes up to " + std::to_string(sequence) + " left there";
   }
   return {};
 }
