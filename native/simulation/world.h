@@ -71,6 +71,7 @@ class World {
   SimEnv env_;
   uint64_t dice_;
   std::unique_ptr<Store> store_;
+  std::vector<std::pair<ResourceId, uint64_t>> rewound_;   // by the last recovery
   std::map<ResourceId, Named> catalog_;   // durable by itself: its own crashes are another test's matter
   ResourceId next_id_ = 1;
   bool host_crash_armed_ = false;

@@ -97,7 +97,10 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
   }
   // Decided together with the mark that vouches for what lies before: a crash leaves both or neither.
   std::vector<RecordDraft> rewinds;
-  for (ResourceId id : ended) rewinds.push_back(entries_.at(id).volume->RewindDraft());
+  for (ResourceId id : ended) {
+    report.rewound.emplace_back(id, entries_.at(id).volume->sequence());
+    rewinds.push_back(entries_.at(id).volume->RewindDraft());
+  }
   Result<std::vector<Appended>> begun = journal_->Begin(rewinds);
   if (!begun.ok()) return begun.status();
   for (size_t i = 0; i < rewinds.size(); ++i) entries_.at(rewinds[i].resource).volume->Rewound((*begun)[i]);

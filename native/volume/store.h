@@ -50,6 +50,8 @@ struct StoreReport {
   ReplayReport journal;
   PackReport packs;
   std::vector<std::string> notes;
+  /** Volumes whose log ended early, with the sequence of the last write they kept. */
+  std::vector<std::pair<ResourceId, uint64_t>> rewound;
 };
 
 class Store {
