@@ -1,6 +1,6 @@
 /** A real daemon in a process of its own, on a data directory that outlives it: started, killed and started again. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -16,15 +16,16 @@ export interface ReadyLine {
 
 export class DaemonProcess {
   readonly directory: string;
-  readonly #arguments: readonly string[];
+  readonly #config: Readonly<Record<string, unknown>>;
+  #rings: readonly string[] = [];
   #child: ChildProcess | null = null;
   #log = '';
   ready: ReadyLine | null = null;
 
-  /** `directory`: an existing data directory to go on with; else a fresh one. */
-  constructor(options: { readonly arguments?: readonly string[]; readonly directory?: string } = {}) {
+  /** `directory`: an existing data directory to go on with, else a fresh one. `config`: settings of the daemon. */
+  constructor(options: { readonly config?: Readonly<Record<string, unknown>>; readonly directory?: string } = {}) {
     this.directory = options.directory ?? mkdtempSync(join(tmpdir(), 'skerry-'));
-    this.#arguments = options.arguments ?? [];
+    this.#config = options.config ?? {};
   }
 
   get pid(): number {
@@ -40,9 +41,12 @@ export class DaemonProcess {
   /** Resolves when it serves; rejects with its log when it ends before. Returns the seconds that took. */
   async start(extra: readonly string[] = []): Promise<number> {
     const began = performance.now();
+    const before = new Set(readdirSync('/dev/shm'));
+    const configPath = `${this.directory}.json`;
+    writeFileSync(configPath, JSON.stringify(this.#config));
     const child = spawn(
       process.execPath,
-      [cliPath, 'serve', '--data', this.directory, '--http-port', '0', ...this.#arguments, ...extra],
+      [cliPath, 'serve', '--data', this.directory, '--http-port', '0', '--config', configPath, ...extra],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );
     this.#child = child;
@@ -60,6 +64,8 @@ export class DaemonProcess {
     const line = await Promise.race([first, ended]);
     ended.catch(() => undefined);
     this.ready = JSON.parse(line) as ReadyLine;
+    const fresh = readdirSync('/dev/shm').filter((name) => name.startsWith('skerry-') && !before.has(name));
+    if (this.#rings.length === 0) this.#rings = fresh;
     return (performance.now() - began) / 1000;
   }
 
@@ -73,13 +79,9 @@ export class DaemonProcess {
   }
 
   /** What a power cut does to the ring: it is not there afterwards. Call between kill and start. */
-  async wipeRing(): Promise<void> {
-    for (const name of await this.ringNames()) rmSync(join('/dev/shm', name), { force: true });
-  }
-
-  async ringNames(): Promise<string[]> {
-    const uuid = readFileSync(join(this.directory, 'id'), 'utf8').trim();
-    return [`skerry-${uuid}`];
+  wipeRing(): void {
+    if (this.#rings.length === 0) throw new Error('the ring is not known');
+    for (const name of this.#rings) rmSync(join('/dev/shm', name), { force: true });
   }
 
   /** Runs the command against this daemon. */
@@ -110,11 +112,8 @@ export class DaemonProcess {
   /** Kills the daemon if it still runs and removes all it left. */
   async destroy(): Promise<void> {
     await this.kill();
-    try {
-      await this.wipeRing();
-    } catch {
-      // A daemon that never served has no ring.
-    }
+    if (this.#rings.length > 0) this.wipeRing();
     rmSync(this.directory, { recursive: true, force: true });
+    rmSync(`${this.directory}.json`, { force: true });
   }
 }

@@ -103,9 +103,9 @@ describe('a volume', () => {
       can_fast_zero: true,
       can_cache: true,
       can_df: true,
-      block_minimum: 1,
-      block_preferred: 4096,
-      block_maximum: 32 * MiB,
+      block_size_minimum: 1,
+      block_size_preferred: 4096,
+      block_size_maximum: 32 * MiB,
       contexts: ['base:allocation'],
     });
     await must('qemu-io', ['-f', 'raw', '-c', 'write -P 0x5a 1M 64k', '-c', 'flush', uri]);
