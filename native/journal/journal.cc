@@ -50,6 +50,8 @@ void Journal::Impl::OpenBatchLocked(Lsn start) {
   batch_start_ = start;
   head_ = start + sizeof(BatchHeader);
   batch_records_ = 0;
+  // Whatever stood here in an earlier lap must not pass for this batch's header before it has one.
+  std::memset(RingAt(start), 0, sizeof(BatchHeader));
 }
 
 void Journal::Impl::CloseBatchLocked(uint32_t flags) {
@@ -161,6 +163,8 @@ Status Journal::Impl::WriteSegmentHeader(uint64_t number) {
   const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
   if (!slot) return Status(Code::kIo, "segment " + std::to_string(number) + " has no file");
   if (Status status = slot->direct->Write(sector.bytes(), 0); !status.ok()) return status;
+  // Durable before anything lands behind it: an old header over new bytes would make the slot's former segment look alive.
+  if (Status status = slot->direct->DataSync(); !status.ok()) return status;
   headed_.insert(number);
   return Status::Ok();
 }
@@ -223,7 +227,7 @@ Status Journal::Impl::Seal(uint64_t number) {
   footer.entries_sum = JournalSum(index.bytes.data(), index.bytes.size(), number);
   footer.sum = JournalSum(&footer, sizeof(footer) - sizeof(footer.sum), number);
   std::memcpy(buffer.data() + region - sizeof(footer), &footer, sizeof(footer));
-  std::memcpy(buffer.data() + region - sizeof(footer) - index.bytes.size(), index.bytes.data(), index.bytes.size());
+  if (!index.bytes.empty()) std::memcpy(buffer.data() + region - sizeof(footer) - index.bytes.size(), index.bytes.data(), index.bytes.size());
   return slot->direct->Write(buffer.bytes(), segment_bytes_ - region);
 }
 

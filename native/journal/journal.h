@@ -71,7 +71,7 @@ class Journal {
  public:
   /**
    * Opens or creates the journal in `options.directory` and calls `replay` for each surviving record in order (a failing
-   * Status ends the opening). Nothing on disk has changed then; Begin must follow. Corruption at or below a durable mark is kCorrupt, naming file and offset, unless
+   * Status ends the opening). Nothing that the log holds has changed then; Begin must follow. Corruption at or below a durable mark is kCorrupt, naming file and offset, unless
    * `salvage`.
    */
   static Result<std::unique_ptr<Journal>> Open(Env& env, const JournalOptions& options,

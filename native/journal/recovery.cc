@@ -78,7 +78,7 @@ Result<Journal::Impl::Survey> Journal::Impl::SurveySegments(ReplayReport& report
     if ((segment.header.number + 1) * segment_bytes_ > trim) survey.segments.push_back(segment);
   }
   segments_->Recycle(SegmentOf(trim));
-  if (trim > 0 && (survey.segments.empty() || survey.segments.front().header.number > SegmentOf(trim))) {
+  if (survey.segments.empty() ? trim > 0 : survey.segments.front().header.number > SegmentOf(trim)) {
     const std::string what = "the segment that holds log position " + std::to_string(trim) + " is missing";
     if (!options_.salvage) return Damaged(options_.directory, what);
     report.notes.push_back("salvage: " + what);
@@ -208,7 +208,8 @@ Status Journal::Impl::RewriteRing() {
   for (const ClosedBatch& batch : opening_.from_ring) {
     if (Status status = AssignPrepared(SegmentOf(batch.start)); !status.ok()) return status;
     BatchHeader header{};
-    if (!ParseBatch({RingAt(batch.start), sizeof(header)}, batch.start, id_.prefix(), header)) {
+    const bool closed = ParseBatch({RingAt(batch.start), sizeof(header)}, batch.start, id_.prefix(), header);
+    if (!closed || header.bytes != batch.bytes) {
       header = {kBatchMagic, kJournalVersion, epoch_, batch.start, batch.bytes, 0, 0, 0, id_.prefix(), 0};
     }
     header.epoch = epoch_;

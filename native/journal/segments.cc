@@ -75,6 +75,12 @@ Result<std::vector<Segments::Found>> Segments::Load(const JournalId& journal, bo
       return Status(Code::kCorrupt, "the journal is damaged: the header of " + (*opened)->path + " at byte 0 fails its sum. To go on without this segment, "
                                     "start with --salvage-journal; to lose nothing, restore the file from a copy first");
     }
+    if (!blank) {
+      // Salvaged: what cannot be read is given up for good, or the next start would meet it again.
+      std::memset(sector.data(), 0, kSectorBytes);
+      if (Status wiped = (*opened)->direct->Write(sector.bytes(), 0); !wiped.ok()) return wiped;
+      if (Status synced = (*opened)->direct->DataSync(); !synced.ok()) return synced;
+    }
     ready_.push_back(*opened);
   }
   std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.header.number < b.header.number; });

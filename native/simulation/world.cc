@@ -79,6 +79,7 @@ bool World::Open() {
 }
 
 void World::Crash(bool host) {
+  ++lives_;
   store_.reset();
   if (host) {
     ++outcome_.host_crashes;
@@ -174,32 +175,37 @@ void World::Pump() {
   store_->Pace();
 }
 
-bool World::Retry(const std::function<Code()>& attempt) {
+bool World::Retry(const std::function<Status()>& attempt) {
+  const uint64_t life = lives_;
   for (int i = 0; i < kRetriesMax; ++i) {
-    const Code code = attempt();
+    const Status status = attempt();
+    const Code code = status.code();
     if (Crashed()) return false;
     if (code == Code::kOk) return true;
     if (Crashed()) return false;
     if (code != Code::kTryAgain) {
-      Fail("an operation failed with code " + std::to_string(static_cast<int>(code)));
+      Fail("an operation failed: " + status.detail());
       return false;
     }
     env_.Advance(50000000);
     Pump();
     if (i % 4 == 3) Destage();
-    if (Crashed() || !outcome_.failure.empty()) return false;
+    if (life != lives_ || Crashed() || !outcome_.failure.empty()) return false;
   }
   Fail("no room after many destages");
   return false;
 }
 
 bool World::MakeDurable() {
-  while (true) {
+  Status status = Status::Ok();
+  for (bool more = true; more && status.ok();) {
     Result<bool> wrote = store_->WriteStep();
-    if (!wrote.ok()) return false;
-    if (!*wrote) break;
+    status = wrote.status();
+    more = wrote.ok() && *wrote;
   }
-  return store_->SyncStep().ok() && !Crashed();
+  if (status.ok()) status = store_->SyncStep();
+  if (!status.ok() && !Crashed()) Fail("a flush failed without a fault: " + status.detail());
+  return status.ok() && !Crashed();
 }
 
 World::Named* World::PickVolume() {
@@ -247,7 +253,7 @@ void World::Write() {
   image.Write(offset, data);
   named->history->Begin(std::move(image));
   const std::shared_ptr<LiveVolume> volume = store_->Find(named->spec.volume.id);
-  if (!Retry([&] { return volume->Write(offset, data).code(); })) return;
+  if (!Retry([&] { return volume->Write(offset, data).status(); })) return;
   named->history->Acknowledge(volume->sequence());
   ++outcome_.writes;
   Say("write " + std::to_string(volume->id()) + " " + std::to_string(offset) + "+" + std::to_string(length));
@@ -267,7 +273,7 @@ void World::Zero() {
   image.Clear(offset, length);
   named->history->Begin(std::move(image));
   const std::shared_ptr<LiveVolume> volume = store_->Find(named->spec.volume.id);
-  if (!Retry([&] { return volume->Zero(offset, length, punch).code(); })) return;
+  if (!Retry([&] { return volume->Zero(offset, length, punch).status(); })) return;
   named->history->Acknowledge(volume->sequence());
   Say((punch ? "trim " : "zero ") + std::to_string(volume->id()) + " " + std::to_string(offset) + "+" + std::to_string(length));
 }
@@ -304,10 +310,7 @@ void World::Read() {
 }
 
 void World::Flush() {
-  if (!MakeDurable()) {
-    if (!Crashed()) Fail("a flush failed without a fault");
-    return;
-  }
+  if (!MakeDurable()) return;
   for (auto& [id, named] : catalog_) {
     if (named.history && !named.deleting) named.history->Flushed(named.history->last().sequence);
   }
@@ -321,7 +324,7 @@ void World::Snapshot() {
   const ResourceId volume = named->spec.volume.id, id = next_id_++;
   uint64_t sequence = 0;
   named->history->Begin(named->history->last().image);
-  if (!Retry([&] { return store_->Snapshot(volume, id, &sequence).code(); })) return;
+  if (!Retry([&] { return store_->Snapshot(volume, id, &sequence).status(); })) return;
   named->history->Acknowledge(sequence);
   // The barrier is durable before the name is: a crash between leaves a barrier without a name.
   if (!MakeDurable()) return;
@@ -369,7 +372,7 @@ void World::Remove() {
     if (named.spec.pending_of == id) return;
   }
   it->second.deleting = true;
-  if (!Retry([&] { return store_->Drop(id).code(); })) return;
+  if (!Retry([&] { return store_->Drop(id).status(); })) return;
   if (!MakeDurable()) return;
   catalog_.erase(id);
   Say("remove " + std::to_string(id));

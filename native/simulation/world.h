@@ -60,7 +60,7 @@ class World {
   void Destage();
   void CheckRoot(const RootCommit& commit);
   bool MakeDurable();
-  bool Retry(const std::function<Code()>& attempt);
+  bool Retry(const std::function<Status()>& attempt);
   void Pump();
 
   Named* PickVolume();
@@ -74,7 +74,7 @@ class World {
   std::vector<std::pair<ResourceId, uint64_t>> rewound_;   // by the last recovery
   std::map<ResourceId, Named> catalog_;   // durable by itself: its own crashes are another test's matter
   ResourceId next_id_ = 1;
-  bool host_crash_armed_ = false;
+  uint64_t lives_ = 0;   // an operation under way when the world crashed belongs to the life before
   WorldOutcome outcome_;
 };
 

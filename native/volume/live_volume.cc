@@ -185,7 +185,7 @@ Result<WriteOutcome> LiveVolume::Zero(uint64_t offset, uint64_t length, bool pun
 Status LiveVolume::Replay(const ReplayedRecord& record, bool gaps) {
   const RecordHeader& header = record.header;
   if (header.sequence <= sequence_) return Status::Ok();
-  if (header.sequence != sequence_ + 1 && !gaps) {
+  if (header.sequence != sequence_ + 1 && header.type != RecordType::kDrop && !gaps) {
     return Status(Code::kCorrupt, "volume " + std::to_string(spec_.id) + " misses journal records " + std::to_string(sequence_ + 1) + " to " +
                                       std::to_string(header.sequence - 1));
   }

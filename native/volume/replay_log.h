@@ -2,6 +2,7 @@
 // The records that recovery found, kept until all are known: what a later rewind voids must never be applied.
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "../journal/journal.h"
@@ -11,7 +12,7 @@ namespace skerry {
 class ReplayLog {
  public:
   void Add(const ReplayedRecord& record);
-  /** Records in order of the log, without those that a later rewind of their volume voids. A failing Status ends it. */
+  /** Records in order of the log, without those that a later rewind or drop of their volume voids. A failing Status ends it. */
   Status ForEach(const std::function<Status(const ReplayedRecord&)>& visit) const;
   size_t size() const { return records_.size(); }
 
@@ -33,6 +34,7 @@ class ReplayLog {
   std::vector<uint64_t> sums_;
   std::vector<uint8_t> bytes_;
   std::unordered_map<ResourceId, std::vector<Rewind>> rewinds_;
+  std::unordered_set<ResourceId> dropped_;   // their writes may be trimmed already, and are not wanted
 };
 
 }  // namespace skerry
