@@ -276,7 +276,10 @@ Status Engine::Stop() {
   destage_wake_.notify_one();
   if (destager_.joinable()) destager_.join();
   if (store_) {
-    if (Status saved = store_->pool().packs->Checkpoint(true); !saved.ok() && status.ok()) status = saved;
+    // Sealed packs need no scan at the next start.
+    Status saved = store_->pool().packs->Seal();
+    if (saved.ok()) saved = store_->pool().packs->Checkpoint(true);
+    if (!saved.ok() && status.ok()) status = saved;
   }
   std::vector<SettleWaiter> waiters;
   waiters.swap(settle_waiters_);

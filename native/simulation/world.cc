@@ -414,7 +414,11 @@ void World::Destage() {
 void World::CheckRoot(const RootCommit& commit) {
   std::vector<uint8_t> content(kVolumeBytes);
   const Status visited = store_->pool().tree->Visit(commit.root, [&](BlockIndex block, const MapSlot& slot) {
-    const Status read = store_->pool().packs->ReadPages(slot.at, slot.id, 0, kPagesPerBlock, Bytes(content).subspan(block * kBlockBytes, kBlockBytes), true);
+    PackStore& packs = *store_->pool().packs;
+    const Bytes into = Bytes(content).subspan(block * kBlockBytes, kBlockBytes);
+    Status read = packs.ReadPages(slot.at, slot.id, 0, kPagesPerBlock, into, true);
+    // A node that was put before a crash may hint at a place that the crash took; the index knows where the block is now.
+    if (const auto now = packs.Find(slot.id); !read.ok() && now) read = packs.ReadPages(*now, slot.id, 0, kPagesPerBlock, into, true);
     if (!read.ok() && !Crashed()) Fail("a block of a root cannot be read: " + read.detail());
     return read.ok();
   });

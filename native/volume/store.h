@@ -126,6 +126,11 @@ class Store {
   mutable std::shared_mutex mutex_;
   std::unordered_map<ResourceId, Entry> entries_;
   std::unordered_map<uint64_t, UnderWay> under_way_;
+  /** Deleted, but the journal's word of it may not be durable: their records must not go before that is. */
+  struct Dropping {
+    Lsn first, end;
+  };
+  std::vector<Dropping> dropping_;
   uint64_t next_token_ = 1;
   std::vector<RootCommit> offered_;  // commits without destage: clones that came while their snapshot's root was on its way
   ResourceId next_destage_ = 0;     // round robin over volumes

@@ -184,6 +184,8 @@ void Store::TrimLocked() {
   // Read before the volumes are: a record appended after this lies above it.
   Lsn lowest = journal_->appended();
   for (const auto& [id, entry] : entries_) lowest = std::min(lowest, entry.volume->load().first_lsn);
+  std::erase_if(dropping_, [durable = journal_->durable()](const Dropping& dropping) { return dropping.end <= durable; });
+  for (const Dropping& dropping : dropping_) lowest = std::min(lowest, dropping.first);
   journal_->Trim(lowest);
 }
 

@@ -1,0 +1,142 @@
+/** What must be refused is refused with words, and what is rotten costs only itself. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { must, run } from '../harness/command.ts';
+import { DaemonProcess } from '../harness/daemon_process.ts';
+
+let daemon: DaemonProcess;
+let scratch: string;
+
+beforeEach(async () => {
+  scratch = mkdtempSync(join(tmpdir(), 'skerry-bad-'));
+  daemon = new DaemonProcess({ config: { segmentBytes: '4M', ringBytes: '16M' } });
+  await daemon.start();
+});
+
+afterEach(async () => {
+  await daemon.destroy();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+/** Every file below a directory whose name ends so. */
+function filesBelow(directory: string, ending: string): string[] {
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => join(directory, name));
+}
+
+async function flipBit(path: string, offset: number): Promise<void> {
+  const file = await open(path, 'r+');
+  const byte = Buffer.alloc(1);
+  await file.read(byte, 0, 1, offset);
+  byte[0] = (byte[0] ?? 0) ^ 0x10;
+  await file.write(byte, 0, 1, offset);
+  await file.sync();
+  await file.close();
+}
+
+/** Flips a bit where `needle` stands in the one of `paths` that holds it. */
+async function flipAt(paths: readonly string[], needle: Buffer): Promise<void> {
+  for (const path of paths) {
+    const at = readFileSync(path).indexOf(needle);
+    if (at < 0) continue;
+    await flipBit(path, at + 100);
+    return;
+  }
+  throw new Error('what should be damaged is nowhere');
+}
+
+describe('commands that cannot be', () => {
+  it.each([
+    [['volume', 'create', 'a', '--size', '0'], 2],
+    [['volume', 'create', 'a', '--size=-5G'], 2],
+    [['volume', 'create', 'a', '--size', '8388609T'], 2],
+    [['volume', 'create', 'a', '--size', 'much'], 2],
+    [['volume', 'create', 'A_b', '--size', '1G'], 2],
+    [['volume', 'create', '-', '--size', '1G'], 2],
+    [['volume', 'create', 'x'.repeat(57), '--size', '1G'], 2],
+    [['volume', 'show', 'none'], 3],
+    [['snapshot', 'create', 'none@s'], 3],
+    [['clone', 'none', 'b'], 3],
+    [['image', 'import', '/no/such/file', 'i'], 3],
+  ] as const)('%j ends with %i and says why', async (words, code) => {
+    const outcome = await daemon.cli(...words);
+    expect(outcome.stderr).toMatch(/^(skerry|error): \S/m);
+    expect(outcome.code).toBe(code);
+    expect(await daemon.json('volume', 'list')).toEqual([]);
+  });
+
+  it('a name that is taken is a conflict, and the volume is as it was', async () => {
+    await daemon.ok('volume', 'create', 'taken', '--size', '1M');
+    expect((await daemon.cli('volume', 'create', 'taken', '--size', '2M')).code).toBe(4);
+    expect(await daemon.json('volume', 'show', 'taken')).toMatchObject({ sizeBytes: 1 << 20 });
+  });
+
+  it('a second daemon on the same data is refused with the pid of the first', async () => {
+    const second = new DaemonProcess({ directory: daemon.directory });
+    await expect(second.start()).rejects.toThrow(new RegExp(`\\b${daemon.pid}\\b`));
+  });
+});
+
+describe('rot', () => {
+  const marked = (byte: number) => {
+    const page = Buffer.alloc(4096, byte);
+    page.write('a page that can be found', 200);
+    return page;
+  };
+
+  it('in a pack is EIO for that page alone, counted, and logged', async () => {
+    const image = join(scratch, 'image.raw');
+    writeFileSync(image, Buffer.concat(Array.from({ length: 32 }, (_, page) => marked(page + 1))));
+    await daemon.ok('image', 'import', image, 'image');
+    await daemon.ok('clone', 'image', 'vol');
+    const uri = await daemon.uri('vol');
+    await daemon.kill('SIGTERM');
+    await flipAt(filesBelow(join(daemon.directory, 'pool'), '.pack'), marked(8));
+    await daemon.start();
+    const bad = await run('qemu-io', ['-r', '-f', 'raw', '-c', 'read 28k 4k', uri]);
+    expect(bad.stdout + bad.stderr).toContain('Input/output error');
+    await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read 0 28k', '-c', 'read 32k 96k', uri]);
+    const metrics = await (await fetch(`http://${daemon.ready?.listeners['http']}/metrics`)).text();
+    expect(Number(/^skerry_\w*corrupt\w* ([1-9]\d*)$/m.exec(metrics)?.[1])).toBeGreaterThan(0);
+  });
+
+  it('in a journal payload below a durable mark is EIO for that page alone', async () => {
+    await daemon.ok('volume', 'create', 'vol', '--size', '1M');
+    const uri = await daemon.uri('vol');
+    for (const page of [1, 2, 3]) {
+      const path = join(scratch, `p${page}`);
+      writeFileSync(path, marked(page));
+      await must('qemu-io', ['-f', 'raw', '-c', `write -s ${path} ${page * 4}k 4k`, '-c', 'flush', uri]);
+    }
+    await daemon.kill();
+    daemon.wipeRing();
+    await flipAt(filesBelow(join(daemon.directory, 'engine', 'journal'), '.segment'), marked(2));
+    await daemon.start();
+    const bad = await run('qemu-io', ['-r', '-f', 'raw', '-c', 'read 8k 4k', uri]);
+    expect(bad.stdout + bad.stderr).toContain('Input/output error');
+    await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read -P 1 4k 200', '-c', 'read -P 3 12k 200', uri]);
+  });
+
+  it('in a journal header below a durable mark refuses to start, names the place and how to go on; salvage does', async () => {
+    await daemon.ok('volume', 'create', 'vol', '--size', '1M');
+    const uri = await daemon.uri('vol');
+    for (const page of [1, 2, 3])
+      await must('qemu-io', ['-f', 'raw', '-c', `write -P ${page} ${page * 4}k 4k`, '-c', 'flush', uri]);
+    await daemon.kill();
+    daemon.wipeRing();
+    const segment = filesBelow(join(daemon.directory, 'engine', 'journal'), '.segment').find((path) =>
+      readFileSync(path).includes(Buffer.alloc(4096, 2)),
+    );
+    const bytes = readFileSync(segment ?? '');
+    const batch = bytes.subarray(0, bytes.indexOf(Buffer.alloc(4096, 2))).lastIndexOf('SKJB');
+    await flipBit(segment ?? '', batch + 20);
+    await expect(daemon.start()).rejects.toThrow(/damaged[^]*\.segment at byte \d+[^]*--salvage-journal/);
+    await daemon.start(['--salvage-journal']);
+    await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read -P 1 4k 4k', uri]);
+  });
+});
