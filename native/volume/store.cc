@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
 
 #include "replay_log.h"
@@ -46,6 +47,7 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     }
   }
   std::set<ResourceId> ended;
+  std::map<ResourceId, uint64_t> trailing;
   const auto admit_clones = [&](ResourceId snapshot) -> Status {
     for (const ResourceSpec& spec : resources) {
       if (spec.pending_of != snapshot || spec.kind == ResourceKind::kSnapshot || !waiting.contains(spec.volume.id)) continue;
@@ -76,6 +78,12 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
       }
     }
     const bool before = record.header.sequence <= volume.sequence();
+    // A recovery that was itself cut short may have left its rewind as the last word: it is no write.
+    if (record.header.type != RecordType::kRewind) {
+      trailing.erase(record.header.resource);
+    } else if (!before) {
+      trailing.try_emplace(record.header.resource, volume.sequence());
+    }
     if (Status applied = volume.Replay(record, options_.journal.salvage); !applied.ok()) return applied;
     const auto snapshot = waiting.find(record.header.offset);
     if (record.header.type != RecordType::kBarrier || before || snapshot == waiting.end()) return Status::Ok();
@@ -98,9 +106,10 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
   // Decided together with the mark that vouches for what lies before: a crash leaves both or neither.
   std::vector<RecordDraft> rewinds;
   for (ResourceId id : ended) {
-    report.rewound.emplace_back(id, entries_.at(id).volume->sequence());
+    trailing.try_emplace(id, entries_.at(id).volume->sequence());
     rewinds.push_back(entries_.at(id).volume->RewindDraft());
   }
+  report.rewound.assign(trailing.begin(), trailing.end());
   Result<std::vector<Appended>> begun = journal_->Begin(rewinds);
   if (!begun.ok()) return begun.status();
   for (size_t i = 0; i < rewinds.size(); ++i) entries_.at(rewinds[i].resource).volume->Rewound((*begun)[i]);
