@@ -78,10 +78,10 @@ std::string History::CheckAt(uint64_t sequence, ConstBytes content) const {
   return {};
 }
 
-std::string History::Recover(uint64_t sequence, uint64_t lowest, uint64_t now, ConstBytes content) {
+std::string History::Recover(uint64_t sequence, uint64_t lowest, ConstBytes content) {
   if (sequence < lowest) return "came back at write " + std::to_string(sequence) + ", but " + std::to_string(lowest) + " was promised";
   if (std::string wrong = CheckAt(sequence, content); !wrong.empty()) return wrong;
-  Reset(now, Image::Of(content));
+  Reset(sequence, Image::Of(content));
   return {};
 }
 

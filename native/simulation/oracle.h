@@ -43,11 +43,10 @@ class History {
   void Flushed(uint64_t sequence) { flushed_ = sequence; }
   uint64_t flushed() const { return flushed_; }
   /**
-   * Checks a recovered image that claims to hold all records up to `sequence`; `lowest` is the oldest that may come back,
-   * `now` the sequence the volume goes on from.
+   * Checks a recovered image that claims to hold all records up to `sequence`; `lowest` is the oldest that may come back.
    * Empty when it is a prefix of the history; else a sentence. On success the history starts again from here.
    */
-  std::string Recover(uint64_t sequence, uint64_t lowest, uint64_t now, ConstBytes content);
+  std::string Recover(uint64_t sequence, uint64_t lowest, ConstBytes content);
   /** The same for a root that claims `sequence`: nothing is forgotten. */
   std::string CheckAt(uint64_t sequence, ConstBytes content) const;
   /** States below are no longer needed: nothing can come back older than this. */
