@@ -101,7 +101,7 @@ void Engine::AnswerDurable(const Status& failure) {
   {
     std::lock_guard lock(flush_mutex_);
     if (!failure.ok() && !failed_.exchange(true)) {
-      listener_.OnLog(LogLevel::kError, "the journal failed, every volume is read-only from now on: " + failure.detail());
+      listener_.OnLog(LogLevel::kError, "making writes durable failed, and is not tried again: every flush fails until a restart. " + failure.detail());
     }
     const auto end = failure.ok() ? durable_waiters_.upper_bound(store_->journal().durable()) : durable_waiters_.end();
     for (auto it = durable_waiters_.begin(); it != end; ++it) ready.push_back(std::move(it->second));
