@@ -72,6 +72,15 @@ struct PackReport {
   std::vector<std::string> notes;
 };
 
+/** A record to put; `at` and `reused` are the answer. */
+struct PackPut {
+  RecordKind kind = RecordKind::kBlock;
+  BlockId id;
+  ConstBytes raw;
+  Location at;
+  bool reused = false;   // the pool knew it
+};
+
 /** The packs of one pool with directPath, and the index over them. Thread-safe. */
 class PackStore {
  public:
@@ -83,9 +92,12 @@ class PackStore {
   std::optional<Location> Find(const BlockId& id) const;
 
   /**
-   * Appends a record unless the index knows the id already (dedup; `*reused` says so). Returns its location; the bytes
-   * are in the page cache (they survive the process) and become durable with Sync. kNoSpace when the disk is full.
+   * Appends the records that the index does not know yet (dedup). Their bytes survive the process when this returns, and
+   * become durable with Sync. Records put together lie together, in few writes. kNoSpace when the disk is full: then some of
+   * them may be there. `urgent` ones, and nodes, may use the reserve.
    */
+  Status PutAll(std::span<PackPut> puts, bool urgent = false);
+  /** The same for one record. */
   Result<Location> Put(RecordKind kind, const BlockId& id, ConstBytes raw, bool* reused, bool urgent = false);
 
   /**

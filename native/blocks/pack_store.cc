@@ -20,8 +20,12 @@ Result<std::unique_ptr<PackStore>> PackStore::Open(Env& env, const PackStoreOpti
 }
 
 std::optional<Location> PackStore::Find(const BlockId& id) const { return impl_->Find(id); }
+Status PackStore::PutAll(std::span<PackPut> puts, bool urgent) { return impl_->PutAll(puts, urgent); }
 Result<Location> PackStore::Put(RecordKind kind, const BlockId& id, ConstBytes raw, bool* reused, bool urgent) {
-  return impl_->Put(kind, id, raw, reused, urgent);
+  PackPut put{kind, id, raw, {}, false};
+  if (Status status = impl_->PutAll({&put, 1}, urgent); !status.ok()) return status;
+  if (reused != nullptr) *reused = put.reused;
+  return put.at;
 }
 Status PackStore::Sync() { return impl_->Sync(); }
 bool PackStore::unsynced() const { return impl_->unsynced(); }

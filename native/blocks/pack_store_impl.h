@@ -20,7 +20,12 @@ namespace skerry {
 
 /** Full packs that wait for a Sync to seal them. Past this many, the Put that filled one seals it itself. */
 inline constexpr size_t kFullPacksMax = 2;
-inline constexpr uint32_t kWritebackBytes = 4u << 20;
+/** Records are written in whole stretches of this many bytes, at multiples of it: what direct I/O asks of any disk. */
+inline constexpr uint32_t kWriteAlignBytes = 4096;
+/** Records that one write takes, together, unless one alone is larger. */
+inline constexpr uint32_t kGroupBytesMax = 1088u << 10;
+/** Memory of ended writes, kept for the next ones: fresh memory is dear. */
+inline constexpr size_t kSpareBuffersMax = 4;
 /** Free space is looked at again once this much has been put, and at each new pack. */
 inline constexpr uint64_t kFreeSampleBytes = 4u << 20;
 /** How long a disk that was found full is believed to be. */
@@ -35,10 +40,11 @@ inline constexpr uint32_t kUrgentPackBytesMin = 256u << 10;
 struct OpenPack {
   uint32_t number = 0;
   uint32_t capacity = 0;                  // records and footer together
-  std::shared_ptr<File> file;
-  uint32_t tail = kPackAlignBytes;        // where the next record goes
+  std::shared_ptr<File> file;             // through the page cache: header, footer, reads, syncs
+  std::unique_ptr<File> direct;           // past it: records
+  uint32_t tail = kWriteAlignBytes;       // where the next record goes
   uint32_t synced_to = 0;                 // every record below it is durable
-  std::vector<uint32_t> writing;          // offsets that were given out and are being written, ascending
+  std::vector<uint32_t> writing;          // offsets of groups that are being written, ascending
   uint32_t reserved_records = 0;          // the footer's room is kept free
   std::vector<PackFooterEntry> entries;
   uint32_t blocks = 0, nodes = 0;
@@ -58,7 +64,7 @@ class PackStore::Impl {
   Impl(Env& env, const PackStoreOptions& options);
 
   Status Recover(PackReport& report);
-  Result<Location> Put(RecordKind kind, const BlockId& id, ConstBytes raw, bool* reused, bool urgent);
+  Status PutAll(std::span<PackPut> puts, bool urgent);
   Status Sync();
   bool unsynced() const;
   Status Checkpoint(bool force);
@@ -77,17 +83,29 @@ class PackStore::Impl {
     std::shared_ptr<OpenPack> pack;
     uint32_t offset = 0;
   };
+  /** A record that no pack holds yet. */
+  struct Fresh {
+    PackPut* put;
+    PackRecordHeader header;
+    bool replace;   // of a damaged record that the index knows
+  };
   enum class Hit : uint8_t { kSame, kOther, kBad };
 
-  // pack_writer.cc
+  // pack_put.cc
+  Result<bool> Known(PackPut& put, bool& replace);
   Hit CheckHit(const Location& at, const BlockId& id, size_t raw_bytes);
-  Result<Reservation> Reserve(uint32_t stored_bytes, bool may_use_reserve);
-  Status CreatePack(Lock& lock, uint32_t stored_bytes, bool may_use_reserve);
-  Status MakePackFile(OpenPack& pack, bool may_shrink, uint32_t stored_bytes);
-  bool Count(const Reservation& place, const PackFooterEntry& entry, bool written, bool replace);
+  Status PutFresh(std::span<Fresh> fresh, bool may_use_reserve);
+  Status WriteGroup(std::span<Fresh> group, uint32_t stored_bytes, bool may_use_reserve);
+  AlignedBuffer TakeBuffer(uint32_t bytes);
+  void GiveBuffer(AlignedBuffer buffer);
+
+  // pack_writer.cc
+  Result<Reservation> Reserve(uint32_t stored_bytes, uint32_t records, bool may_use_reserve);
+  Status CreatePack(Lock& lock, uint32_t need_bytes, bool may_use_reserve);
+  Status MakePackFile(OpenPack& pack, bool may_shrink, uint32_t need_bytes);
+  bool Count(const Reservation& place, std::span<const Fresh> group, bool written);
   Status CheckSpace(uint64_t need, bool fresh);
   void SealOverdue();
-  void StartWritebackUpTo(const Reservation& place, uint32_t stored_bytes);
 
   // pack_sync.cc
   Status SyncPack(Lock& lock, const std::shared_ptr<OpenPack>& pack, uint32_t goal);
@@ -129,6 +147,9 @@ class PackStore::Impl {
   uint64_t free_sampled_nanos_ = 0;
   uint64_t put_since_sample_ = 0;
   uint64_t poisoned_packs_ = 0;
+
+  std::mutex spare_mutex_;
+  std::vector<AlignedBuffer> spare_;                // each of kGroupBytesMax
 
   std::mutex checkpoint_mutex_;                     // one checkpoint at a time; taken before mutex_
   uint64_t sealed_since_checkpoint_ = 0;            // under mutex_

@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace skerry {
@@ -11,12 +12,15 @@ constexpr std::chrono::milliseconds kAdmissionTick{2};   // how long a held-back
 constexpr std::chrono::milliseconds kIdleTick{500};
 constexpr std::chrono::milliseconds kPrepareTick{50};
 constexpr uint64_t kDestageRetryNanos = 1000000000;
+constexpr unsigned kCrewThreadsMax = 8;
 
 uint64_t ThreadCpuNanos() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1000000000ull + static_cast<uint64_t>(now.tv_nsec);
 }
+
+unsigned DefaultCrew() { return std::clamp(std::thread::hardware_concurrency(), 2u, kCrewThreadsMax + 1) - 1; }
 
 }  // namespace
 
@@ -26,6 +30,8 @@ Result<std::unique_ptr<Engine>> Engine::Start(Env& env, const EngineOptions& opt
   Result<std::unique_ptr<Store>> store = Store::Open(env, options.store, resources, report);
   if (!store.ok()) return store.status();
   engine->store_ = std::move(*store);
+  engine->crew_ = std::make_unique<Crew>(options.crew_threads != 0 ? options.crew_threads : DefaultCrew());
+  engine->store_->pool().parallel = engine->crew_.get();
   Result<std::unique_ptr<NbdServer>> nbd = NbdServer::Start(options.nbd, *engine, nbd_events);
   if (!nbd.ok()) return nbd.status();
   engine->nbd_ = std::move(*nbd);

@@ -13,6 +13,7 @@
 
 #include "../nbd/server.h"
 #include "../volume/store.h"
+#include "crew.h"
 
 namespace skerry {
 
@@ -29,6 +30,7 @@ class EngineListener {
 struct EngineOptions {
   StoreOptions store;
   NbdOptions nbd;
+  unsigned crew_threads = 0;   // that help with large requests; 0: one for each processor but one, at least one
 };
 
 class Engine : public NbdBackend {
@@ -68,6 +70,7 @@ class Engine : public NbdBackend {
 
   Env& env_;
   EngineListener& listener_;
+  std::unique_ptr<Crew> crew_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<NbdServer> nbd_;
 

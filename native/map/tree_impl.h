@@ -21,8 +21,8 @@ struct Tree::Impl {
 
   /** The node `slot` names, of `level`. kCorrupt where neither hint nor index leads to its bytes. `keep`: cache what was read. */
   Result<NodePtr> Load(const MapSlot& slot, uint8_t level, bool may_block, bool keep = true);
-  /** Puts the node and returns the slot that names it. */
-  Result<MapSlot> Store(const NodePtr& node);
+  /** Puts nodes, each with the index of the slot that shall name it. */
+  Status Store(std::span<const std::pair<uint32_t, NodePtr>> nodes, std::span<MapSlot> slots);
 
   /** The leaf that `block` lies in. Without one: the last block of the hole it lies in, as far as one look tells. */
   struct Leaf {

@@ -7,6 +7,12 @@ namespace skerry {
 
 namespace {
 
+// What became of a place: a slot, or a node that is not put yet, for nodes beside each other are put together.
+struct Outcome {
+  MapSlot slot;
+  NodePtr fresh;
+};
+
 // Only children that a cut or a change touches are read, and only nodes whose content became another are put: bottom up,
 // so that a node's hints name records that exist.
 class TreeEdit {
@@ -19,9 +25,10 @@ class TreeEdit {
     uint8_t level = 0;
   };
 
-  /** The slot for the node of `level` over blocks from `base` on, once `cuts` and `changes`, which all touch it, are applied. */
-  Result<MapSlot> Apply(Subtree old, uint8_t level, BlockIndex base, std::span<const MapCut> cuts, std::span<const MapChange> changes) {
+  /** The node of `level` over blocks from `base` on, once `cuts` and `changes`, which all touch it, are applied. */
+  Result<Outcome> Apply(Subtree old, uint8_t level, BlockIndex base, std::span<const MapCut> cuts, std::span<const MapChange> changes) {
     std::array<MapSlot, kNodeSlots> slots;
+    std::vector<std::pair<uint32_t, NodePtr>> fresh;
     bool changed = false;
     if (!old.slot.hole() && old.level < level) {
       slots[0] = old.slot;  // the tree has grown: what was the root lies under the first slots of new parents
@@ -50,17 +57,19 @@ class TreeEdit {
       } else if ((!next.hole() || !own_changes.empty()) && (!cut_whole || !own_changes.empty())) {
         const uint8_t next_level = raised && index == 0 ? old.level : child_level;
         const std::span<const MapCut> left_cuts = cut_whole ? std::span<const MapCut>{} : own_cuts;
-        Result<MapSlot> applied = Apply({next, next_level}, child_level, first, left_cuts, own_changes);
+        Result<Outcome> applied = Apply({next, next_level}, child_level, first, left_cuts, own_changes);
         if (!applied.ok()) return applied;
-        next = *applied;
+        next = applied->slot;
+        if (applied->fresh) fresh.emplace_back(index, std::move(applied->fresh));
       }
-      changed |= next.id != slots[index].id;
+      changed |= next.id != slots[index].id || (!fresh.empty() && fresh.back().first == index);
       slots[index] = next;
     }
-    if (!changed) return old.slot;
+    if (!changed) return Outcome{old.slot, nullptr};
+    if (Status status = tree_.Store(fresh, slots); !status.ok()) return status;
     const bool empty = std::all_of(slots.begin(), slots.end(), [](const MapSlot& slot) { return slot.hole(); });
-    if (empty) return MapSlot{};
-    return tree_.Store(Node::Make(level, slots));
+    if (empty) return Outcome{};
+    return Outcome{{}, Node::Make(level, slots)};
   }
 
  private:
@@ -103,17 +112,22 @@ std::vector<MapCut> Normalized(std::span<const MapCut> cuts, uint8_t levels) {
 
 }  // namespace
 
-Result<MapSlot> Tree::Impl::Store(const NodePtr& node) {
-  size_t canonical_bytes = 0;
-  const std::vector<uint8_t> bytes = node->Encode(&canonical_bytes);
-  MapSlot slot;
-  slot.id = key.NodeIdOf(ConstBytes(bytes).first(canonical_bytes));
-  bool reused = false;
-  Result<Location> at = packs.Put(RecordKind::kNode, slot.id, bytes, &reused);
-  if (!at.ok()) return at.status();
-  slot.at = *at;
-  cache.Put(slot.id, node);
-  return slot;
+Status Tree::Impl::Store(std::span<const std::pair<uint32_t, NodePtr>> nodes, std::span<MapSlot> slots) {
+  std::vector<std::vector<uint8_t>> encoded;
+  std::vector<PackPut> puts;
+  encoded.reserve(nodes.size());
+  puts.reserve(nodes.size());
+  for (const auto& [index, node] : nodes) {
+    size_t canonical_bytes = 0;
+    encoded.push_back(node->Encode(&canonical_bytes));
+    puts.push_back({RecordKind::kNode, key.NodeIdOf(ConstBytes(encoded.back()).first(canonical_bytes)), encoded.back(), {}, false});
+  }
+  if (Status status = packs.PutAll(puts); !status.ok()) return status;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    slots[nodes[i].first] = {puts[i].id, puts[i].at};
+    cache.Put(puts[i].id, nodes[i].second);
+  }
+  return Status::Ok();
 }
 
 Result<TreeRoot> Tree::Update(const TreeRoot& root, uint8_t levels, std::span<const MapCut> cuts, std::span<const MapChange> changes) {
@@ -133,9 +147,14 @@ Result<TreeRoot> Tree::Update(const TreeRoot& root, uint8_t levels, std::span<co
   if (apart.empty() && changes.empty() && !raise) return TreeRoot{root.id, root.at, levels};
 
   const uint8_t old_level = root.id.empty() ? 0 : root.levels - 1;
-  Result<MapSlot> top = TreeEdit(*impl_).Apply({{root.id, root.at}, old_level}, levels - 1, 0, apart, changes);
+  Result<Outcome> top = TreeEdit(*impl_).Apply({{root.id, root.at}, old_level}, levels - 1, 0, apart, changes);
   if (!top.ok()) return top.status();
-  return TreeRoot{top->id, top->at, levels};
+  MapSlot slot = top->slot;
+  if (top->fresh) {
+    const std::pair<uint32_t, NodePtr> only{0, top->fresh};
+    if (Status status = impl_->Store({&only, 1}, {&slot, 1}); !status.ok()) return status;
+  }
+  return TreeRoot{slot.id, slot.at, levels};
 }
 
 }  // namespace skerry

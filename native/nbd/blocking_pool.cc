@@ -6,7 +6,7 @@ BlockingPool::BlockingPool(unsigned threads) {
   for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
-void BlockingPool::Submit(std::unique_ptr<ReadJob> job, std::shared_ptr<Mailbox> reply_to, ConnectionId connection) {
+void BlockingPool::Submit(std::unique_ptr<Job> job, std::shared_ptr<Mailbox> reply_to, ConnectionId connection) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
@@ -38,7 +38,7 @@ void BlockingPool::Run() {
       item = std::move(items_.front());
       items_.pop_front();
     }
-    item.job->Run(true);
+    item.job->Work();
     item.reply_to->Post(JobDone{item.connection, std::move(item.job)});
   }
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Threads for reads that must wait for a device. What it holds is bounded by the requests in flight of all connections.
+// Threads for what must wait for a device or takes long. What it holds is bounded by the requests in flight of all connections.
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -16,13 +16,13 @@ class BlockingPool {
   explicit BlockingPool(unsigned threads);
   ~BlockingPool() { Stop(); }
   /** Runs the job to its end and posts JobDone. Dropped after Stop. */
-  void Submit(std::unique_ptr<ReadJob> job, std::shared_ptr<Mailbox> reply_to, ConnectionId connection);
+  void Submit(std::unique_ptr<Job> job, std::shared_ptr<Mailbox> reply_to, ConnectionId connection);
   /** Finishes what runs, drops what waits, joins. */
   void Stop();
 
  private:
   struct Item {
-    std::unique_ptr<ReadJob> job;
+    std::unique_ptr<Job> job;
     std::shared_ptr<Mailbox> reply_to;
     ConnectionId connection;
   };

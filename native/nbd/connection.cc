@@ -16,7 +16,10 @@ Connection::Connection(Reactor& reactor, ConnectionId id, Descriptor socket)
     : reactor_(reactor), id_(id), socket_(std::move(socket)), progress_nanos_(reactor.now()), replies_(reactor.arenas()),
       mailbox_(reactor.mailbox()) {}
 
-Connection::~Connection() { SetHold(Hold::kNone); }
+Connection::~Connection() {
+  SetHold(Hold::kNone);
+  SetPublishWaits(false);
+}
 
 void Connection::OnPoll(uint32_t events) {
   if ((events & EPOLLOUT) != 0) send_blocked_ = false;
@@ -32,6 +35,7 @@ void Connection::OnPoll(uint32_t events) {
 void Connection::OnRetry() {
   admission_registered_ = false;
   retry_ = true;
+  SetPublishWaits(false);
 }
 
 void Connection::OnGranted(Buffer buffer, bool receive) {
@@ -52,6 +56,7 @@ void Connection::OnTick(uint64_t now) {
   if (phase_ == Phase::kLinger && idle_nanos > kLingerNanosMax) return End("closed by the server");
   if (phase_ != Phase::kTransmission) return;
   if (hold_ == Hold::kAdmission) retry_ = true;
+  SetPublishWaits(false);
   if (draining_ && send_blocked_ && idle_nanos > kLingerNanosMax) return End(why_);
   if (idle_nanos <= kMemoryStallNanosMax) return;
   const ServerContext& context = reactor_.context();
@@ -81,10 +86,10 @@ void Connection::Turn() {
 
 void Connection::TransmissionTurn() {
   for (unsigned round = 0;; ++round) {
+    PublishStaged();
     const bool wants_bytes = DispatchReceived();
     EndBatch();
-    if (ended() || draining_ || hold_ != Hold::kNone) break;
-    if (in_flight_ >= kInFlightRequestsMax || replies_.bytes() > kReplyBacklogBytesMax) break;
+    if (ended() || draining_ || hold_ != Hold::kNone || Full()) break;
     if (round == kRoundsPerTurnMax) {
       again_ = true;
       break;
@@ -101,6 +106,10 @@ void Connection::TransmissionTurn() {
   if (draining_ && idle) return End(why_);
   if (stopping_ && idle && hold_ == Hold::kNone && !again_) return End("the server stops");
   RestBuffers();
+}
+
+bool Connection::Full() const {
+  return publish_waits_ || in_flight_ >= kInFlightRequestsMax || staged_bytes_ >= kStagedBytesMax || replies_.bytes() > kReplyBacklogBytesMax;
 }
 
 bool Connection::Receive() {
@@ -208,6 +217,12 @@ void Connection::SetHold(Hold hold) {
   hold_ = hold;
 }
 
+void Connection::SetPublishWaits(bool waits) {
+  if (waits == publish_waits_) return;
+  publish_waits_ = waits;
+  reactor_.Parked(waits ? 1 : -1);
+}
+
 void Connection::Drain(std::string why) {
   if (ended() || draining_) return;
   draining_ = true;
@@ -223,6 +238,7 @@ void Connection::End(std::string why) {
   phase_ = Phase::kEnded;
   if (!draining_) why_ = std::move(why);
   SetHold(Hold::kNone);
+  SetPublishWaits(false);
 }
 
 bool Connection::PeerGone() const {

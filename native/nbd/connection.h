@@ -2,6 +2,7 @@
 // One client, owned by one reactor and touched by its thread alone. Everything that happens sets a fact (readable, a
 // reply has come, a buffer was granted); Turn() then goes as far as it can. See handshake.cc and dispatch.cc for the phases.
 #include <array>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,8 +11,10 @@
 
 #include "latency.h"
 #include "mailbox.h"
+#include "read_job.h"
 #include "reply_queue.h"
 #include "request_parser.h"
+#include "write_job.h"
 
 namespace skerry::nbd {
 
@@ -21,6 +24,7 @@ inline constexpr size_t kReceiveBytes = 256u << 10;           // of a connection
 inline constexpr size_t kReceiveBesideLargeBytes = 4096;      // while large writes stream: little is received only to be copied
 inline constexpr uint32_t kArenaReadBytesMax = 32u << 10;     // larger read replies have a buffer of their own
 inline constexpr size_t kInFlightRequestsMax = 256;           // of a connection
+inline constexpr size_t kStagedBytesMax = 16u << 20;          // of large writes under way: beyond it no further request is taken
 inline constexpr size_t kReplyBacklogBytesMax = 4u << 20;     // unsent: beyond it no further request is taken
 inline constexpr size_t kSendEarlyBytes = 512u << 10;         // within a batch
 inline constexpr unsigned kRoundsPerTurnMax = 16;
@@ -41,7 +45,7 @@ class Connection {
   void OnFenced();
   void OnDurable(uint64_t group, Code code);
   void OnRetry();
-  void OnJob(std::unique_ptr<ReadJob> job);
+  void OnJob(std::unique_ptr<Job> job);
   void OnGranted(Buffer buffer, bool receive);
   void OnTick(uint64_t now);
   /** Takes nothing new, answers what was received, ends. */
@@ -110,10 +114,16 @@ class Connection {
   bool Dispatch();
   bool DispatchRead(const Request& request);
   bool DispatchChange(const Request& request);
+  void StageWrite(const Request& request);
+  void PublishStaged();
+  void AnswerChange(const Request& request, uint64_t started_nanos, Lsn end);
+  void RegisterForAdmission();
+  void SetPublishWaits(bool waits);
+  bool Full() const;
   void FinishJob(ReadJob& job);
   void AnswerError(uint64_t cookie, uint32_t error);
   void AnswerDone(uint64_t cookie);
-  void AwaitDurable(const Request& request, Lsn target);
+  void AwaitDurable(const Request& request, uint64_t started_nanos, Lsn target);
   void Count(uint16_t type, uint64_t bytes, uint32_t error);
   void EndBatch();
   void CountBatch();
@@ -153,11 +163,14 @@ class Connection {
   uint32_t skip_error_ = 0;
   Hold hold_ = Hold::kNone;
   bool retry_ = false;           // the hold on admission may have passed
+  bool publish_waits_ = false;   // staged writes are held for want of room, and all behind them
   bool admission_registered_ = false;
   bool grant_awaited_ = false;
   Buffer granted_;
   ReplyQueue replies_;
   size_t in_flight_ = 0;         // waiting for durability or the blocking pool
+  size_t staged_bytes_ = 0;      // of large writes that are not published yet
+  std::deque<std::unique_ptr<WriteJob>> staged_;  // to be published
   Group group_;                  // of the batch under way
   std::unordered_map<uint64_t, Group> groups_;
   uint64_t next_group_ = 1;

@@ -26,7 +26,7 @@ NbdOperation OperationOf(uint16_t type) {
 
 bool Connection::DispatchReceived() {
   while (phase_ == Phase::kTransmission && !draining_) {
-    const bool full = in_flight_ >= kInFlightRequestsMax || replies_.bytes() > kReplyBacklogBytesMax;
+    const bool full = Full();
     if (full || hold_ != Hold::kNone) {
       // What waits here may wait for seconds. See BeginFence on why a write of a client that has gone is not applied.
       if (hold_ == Hold::kAdmission && retry_ ? PeerGone() : half_closed_) {
@@ -124,7 +124,7 @@ bool Connection::Dispatch() {
     case kCmdRead:
     case kCmdBlockStatus: return DispatchRead(request);
     case kCmdFlush:
-      AwaitDurable(request, volume_->FlushTarget());
+      AwaitDurable(request, batch_nanos_, volume_->FlushTarget());
       return true;
     case kCmdCache:  // a hint: what is read next is read ahead by the layers below
       Count(request.type, request.length, 0);
@@ -173,14 +173,21 @@ bool Connection::DispatchRead(const Request& request) {
   return true;
 }
 
-void Connection::OnJob(std::unique_ptr<ReadJob> job) {
+void Connection::OnJob(std::unique_ptr<Job> done) {
   if (ended()) return;
+  const Request& request = done->request();
+  if (request.type == kCmdWrite) {
+    staged_.emplace_back(static_cast<WriteJob*>(done.release()));
+    // What waits may have waited for this write.
+    if (hold_ == Hold::kAdmission) retry_ = true;
+    return;
+  }
+  auto& job = static_cast<ReadJob&>(*done);
   --in_flight_;
-  const Request& request = job->request();
-  const bool failed = job->error() != 0;
+  const bool failed = job.error() != 0;
   const uint64_t bytes = failed || request.type != kCmdRead ? 0 : request.length;
-  reactor_.counters().Record(OperationOf(request.type), 1, bytes, failed ? 1 : 0, reactor_.now() - job->started_nanos());
-  FinishJob(*job);
+  reactor_.counters().Record(OperationOf(request.type), 1, bytes, failed ? 1 : 0, reactor_.now() - job.started_nanos());
+  FinishJob(job);
 }
 
 void Connection::FinishJob(ReadJob& job) {
@@ -190,19 +197,20 @@ void Connection::FinishJob(ReadJob& job) {
 }
 
 bool Connection::DispatchChange(const Request& request) {
+  const bool write = request.type == kCmdWrite;
   for (bool again = false;; again = true) {
-    Result<WriteOutcome> outcome = request.type == kCmdWrite
-        ? volume_->Write(request.offset, parser_.payload())
-        : volume_->Zero(request.offset, request.length, request.type == kCmdTrim || (request.flags & kFlagNoHole) == 0);
-    if (outcome.ok()) {
-      appended_ = true;
-      if ((request.flags & kFlagFua) != 0 || volume_->writethrough()) {
-        AwaitDurable(request, outcome->end);
-      } else {
-        Count(request.type, request.length, 0);
-        AnswerDone(request.cookie);
+    Result<WriteOutcome> outcome = Status(Code::kTryAgain, {});
+    if (!volume_->gate().Blocks(request.offset, request.length)) {
+      if (payload_ && write && volume_->Stages(request.offset, request.length)) {
+        StageWrite(request);
+        return true;
       }
-      if (request.type == kCmdWrite) large_stream_ = static_cast<bool>(payload_);
+      outcome = write ? volume_->Write(request.offset, parser_.payload())
+                      : volume_->Zero(request.offset, request.length, request.type == kCmdTrim || (request.flags & kFlagNoHole) == 0);
+    }
+    if (outcome.ok()) {
+      AnswerChange(request, batch_nanos_, outcome->end);
+      if (write) large_stream_ = static_cast<bool>(payload_);
       return true;
     }
     if (outcome.code() != Code::kTryAgain) {
@@ -213,10 +221,7 @@ bool Connection::DispatchChange(const Request& request) {
     }
     if (again) break;
     // Room may have come between the refusal and the registration, hence the second try.
-    if (!admission_registered_) {
-      admission_registered_ = true;
-      reactor_.context().backend.WhenAdmitted(volume_->id(), [mailbox = mailbox_, id = id_] { mailbox->Post(Retry{id}); });
-    }
+    RegisterForAdmission();
   }
   // The request keeps its place: nothing behind it is taken before it.
   SetHold(Hold::kAdmission);
@@ -224,14 +229,65 @@ bool Connection::DispatchChange(const Request& request) {
   return false;
 }
 
-void Connection::AwaitDurable(const Request& request, Lsn target) {
+void Connection::RegisterForAdmission() {
+  if (admission_registered_) return;
+  admission_registered_ = true;
+  reactor_.context().backend.WhenAdmitted(volume_->id(), [mailbox = mailbox_, id = id_] { mailbox->Post(Retry{id}); });
+}
+
+void Connection::StageWrite(const Request& request) {
+  ++in_flight_;
+  staged_bytes_ += request.length;
+  auto job = std::make_unique<WriteJob>(request, volume_, std::move(payload_), batch_nanos_);
+  reactor_.context().blocking.Submit(std::move(job), mailbox_, id_);
+}
+
+// In the order in which they were staged: no two of them overlap.
+void Connection::PublishStaged() {
+  bool again = false;
+  while (!staged_.empty() && !ended() && !publish_waits_) {
+    WriteJob& job = *staged_.front();
+    const Request& request = job.request();
+    Result<WriteOutcome> outcome = job.Publish();
+    if (outcome.code() == Code::kTryAgain) {
+      SetPublishWaits(again);
+      RegisterForAdmission();
+      again = true;
+      continue;
+    }
+    again = false;
+    --in_flight_;
+    staged_bytes_ -= request.length;
+    if (outcome.ok()) {
+      AnswerChange(request, job.started_nanos(), outcome->end);
+    } else {
+      const uint32_t error = ErrorOf(outcome.code());
+      Count(request.type, 0, error);
+      AnswerError(request.cookie, error);
+    }
+    staged_.pop_front();
+  }
+}
+
+void Connection::AnswerChange(const Request& request, uint64_t started_nanos, Lsn end) {
+  appended_ = true;
+  if ((request.flags & kFlagFua) != 0 || volume_->writethrough()) return AwaitDurable(request, started_nanos, end);
+  if (started_nanos == batch_nanos_) {
+    Count(request.type, request.length, 0);
+  } else {
+    reactor_.counters().Record(OperationOf(request.type), 1, request.length, 0, reactor_.now() - started_nanos);
+  }
+  AnswerDone(request.cookie);
+}
+
+void Connection::AwaitDurable(const Request& request, uint64_t started_nanos, Lsn target) {
   if (target == 0) {
     Count(request.type, request.length, 0);
     return AnswerDone(request.cookie);
   }
   // One registration for a whole batch, at its highest target: a flusher commits it in one go anyway.
   group_.target = std::max(group_.target, target);
-  group_.requests.push_back({request.cookie, batch_nanos_, request.length, OperationOf(request.type)});
+  group_.requests.push_back({request.cookie, started_nanos, request.length, OperationOf(request.type)});
   ++in_flight_;
 }
 

@@ -10,7 +10,7 @@
 #include "../env/descriptor.h"
 #include "attachments.h"
 #include "buffer_budget.h"
-#include "read_job.h"
+#include "job.h"
 #include "server.h"
 
 namespace skerry::nbd {
@@ -30,7 +30,7 @@ struct Adopt { Descriptor socket; std::string listener; };
 struct Answer { ConnectionId connection; HandshakeReply reply; Attachment attachment; };
 struct Durable { ConnectionId connection; uint64_t group; Code code; };
 struct Retry { ConnectionId connection; };
-struct JobDone { ConnectionId connection; std::unique_ptr<ReadJob> job; };
+struct JobDone { ConnectionId connection; std::unique_ptr<Job> job; };
 struct Granted { ConnectionId connection; Buffer buffer; bool receive; };
 struct EndResource { ResourceId resource; };
 /** End the connections of the resource whose client has gone, then say Fenced to `from`. */

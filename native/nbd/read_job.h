@@ -1,11 +1,8 @@
 #pragma once
 // A READ or BLOCK_STATUS with a buffer of its own: tried at once on the socket thread and, where a device would have to
 // be waited for, run again from its beginning by the blocking pool. The reply is built whole, ready to be sent.
-#include <memory>
-
 #include "buffer_budget.h"
-#include "server.h"
-#include "wire.h"
+#include "job.h"
 
 namespace skerry::nbd {
 
@@ -14,20 +11,18 @@ inline constexpr size_t kReadChunksMax = 64;
 inline constexpr size_t kStatusExtentsMax = 4096;
 inline constexpr size_t kStatusBufferBytes = kStatusExtentsMax * 8;
 
-class ReadJob {
+class ReadJob : public Job {
  public:
   /** `buffer` holds at least BufferBytes(request). */
   ReadJob(const Request& request, std::shared_ptr<Volume> volume, bool structured, uint32_t context_id, Buffer buffer, uint64_t started_nanos)
-      : request_(request), volume_(std::move(volume)), structured_(structured), context_id_(context_id), started_nanos_(started_nanos),
-        buffer_(std::move(buffer)) {}
+      : Job(request, std::move(volume), started_nanos), structured_(structured), context_id_(context_id), buffer_(std::move(buffer)) {}
 
   static size_t BufferBytes(const Request& request) { return request.type == kCmdBlockStatus ? kStatusBufferBytes : request.length; }
 
   /** False where it would have had to wait: run it again with `may_block`. Otherwise the outcome stands below. */
   bool Run(bool may_block);
+  void Work() override { (void)Run(true); }
 
-  const Request& request() const { return request_; }
-  uint64_t started_nanos() const { return started_nanos_; }
   /** 0, or the protocol's error value. With an empty reply the caller answers with the error alone. */
   uint32_t error() const { return error_; }
   ConstBytes reply() const { return reply_; }
@@ -46,11 +41,8 @@ class ReadJob {
   bool Plan(bool may_block, std::vector<Piece>& pieces);
   bool Fail(const Status& status);
 
-  Request request_;
-  std::shared_ptr<Volume> volume_;
   bool structured_;
   uint32_t context_id_;
-  uint64_t started_nanos_;
   Buffer buffer_;
   ConstBytes reply_;
   uint32_t error_ = 0;

@@ -6,7 +6,7 @@
 
 namespace skerry::nbd {
 
-inline constexpr uint32_t kInPlacePayloadBytesMax = 64u << 10;  // larger ones want a buffer of their own
+inline constexpr uint32_t kInPlacePayloadBytesMax = (64u << 10) - 1;  // larger ones want a buffer of their own
 inline constexpr uint32_t kSkippedPayloadBytesMax = 64u << 20;  // a client that announces more is not worth draining
 
 class RequestParser {

@@ -6,7 +6,6 @@
 namespace skerry {
 namespace {
 
-constexpr uint32_t kRefBlocksMax = 256;        // places in one kRef record
 constexpr uint64_t kJournalledBytesMax = 1 << 20;
 
 }  // namespace
@@ -39,28 +38,18 @@ void LiveVolume::NoteLocked(Lsn record, Lsn end) {
 }
 
 Result<WriteOutcome> LiveVolume::Write(uint64_t offset, ConstBytes data) {
+  if (Stages(offset, data.size())) {
+    Result<std::unique_ptr<StagedWrite>> staged = Stage(offset, data);
+    if (!staged.ok()) return staged.status();
+    return Publish(offset, data, **staged);
+  }
   {
     Lock lock(mutex_);
     if (Status status = AdmitLocked(data.size()); !status.ok()) return status;
   }
-  const uint64_t end = offset + data.size();
-  const uint64_t first_block = (offset + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
-  const uint64_t last_block = end / kBlockBytes * kBlockBytes;
-  if (first_block >= last_block) {
-    Result<Lsn> done = WriteJournalled(offset, data);
-    if (!done.ok()) return done.status();
-    return WriteOutcome{*done};
-  }
-  Lsn last = 0;
-  const struct { uint64_t from, to; bool blocks; } parts[] = {{offset, first_block, false}, {first_block, last_block, true}, {last_block, end, false}};
-  for (const auto& part : parts) {
-    if (part.from == part.to) continue;
-    const ConstBytes bytes = data.subspan(part.from - offset, part.to - part.from);
-    Result<Lsn> done = part.blocks ? WriteBlocks(part.from, bytes) : WriteJournalled(part.from, bytes);
-    if (!done.ok()) return done.status();
-    last = *done;
-  }
-  return WriteOutcome{last};
+  Result<Lsn> done = WriteJournalled(offset, data);
+  if (!done.ok()) return done.status();
+  return WriteOutcome{*done};
 }
 
 Result<Lsn> LiveVolume::WriteJournalled(uint64_t offset, ConstBytes data) {
@@ -97,58 +86,6 @@ void LiveVolume::PublishWrite(uint64_t offset, ConstBytes, Lsn payload, std::spa
     }
     at = next;
   }
-}
-
-// The bytes go to a pack at once and only a reference is journalled: nothing is written twice, and a flush covers both.
-Result<Lsn> LiveVolume::WriteBlocks(uint64_t offset, ConstBytes data) {
-  Lsn last = 0;
-  std::vector<RefPlace> places;
-  uint64_t run = offset;      // where `places`, or the run of zero blocks, begins
-  bool zeros = false;
-  const auto publish = [&](uint64_t to) -> Status {
-    if (run == to) return Status::Ok();
-    Result<Lsn> done(Lsn{0});
-    if (zeros) {
-      Result<WriteOutcome> outcome = Zero(run, to - run, false);
-      done = outcome.ok() ? Result<Lsn>(outcome->end) : Result<Lsn>(outcome.status());
-    } else {
-      done = PublishRefs(run, places);
-    }
-    if (!done.ok()) return done.status();
-    last = *done;
-    places.clear();
-    run = to;
-    return Status::Ok();
-  };
-  for (uint64_t at = 0; at < data.size(); at += kBlockBytes) {
-    const ConstBytes block = data.subspan(at, kBlockBytes);
-    const bool zero = IsZero(block);
-    if (zero != zeros || places.size() == kRefBlocksMax) {
-      if (Status status = publish(offset + at); !status.ok()) return status;
-      zeros = zero;
-    }
-    if (zero) continue;
-    const BlockId id = pool_.key->BlockIdOf(block);
-    Result<Location> put = pool_.packs->Put(RecordKind::kBlock, id, block, nullptr);
-    if (!put.ok()) return put.status();
-    RefPlace place{};
-    std::memcpy(place.id, id.bytes.data(), sizeof(place.id));
-    place.pack = put->pack;
-    place.offset = put->offset;
-    place.stored_bytes = put->stored_bytes;
-    places.push_back(place);
-  }
-  if (Status status = publish(offset + data.size()); !status.ok()) return status;
-  return last;
-}
-
-Result<Lsn> LiveVolume::PublishRefs(uint64_t offset, std::span<const RefPlace> places) {
-  const ConstBytes payload(reinterpret_cast<const uint8_t*>(places.data()), places.size_bytes());
-  Lock lock(mutex_);
-  if (dropped_) return Status(Code::kReadOnly, "the resource takes no writes");
-  Result<Lsn> end = AppendLocked(RecordType::kRef, offset, places.size() * kBlockBytes, payload);
-  if (end.ok()) PublishRef(offset, places);
-  return end;
 }
 
 void LiveVolume::PublishRef(uint64_t offset, std::span<const RefPlace> places) {

@@ -34,6 +34,12 @@ struct DestageGroup {
   uint64_t applied_sequence = 0;
 };
 
+/** What one block of a large write became. */
+struct WrittenBlock {
+  bool zero = false;
+  RefPlace place{};
+};
+
 class LiveVolume : public Volume {
  public:
   LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Pool& pool, Admission& admission);
@@ -46,6 +52,9 @@ class LiveVolume : public Volume {
   uint64_t sequence() const { return sequence_; }   // of the last record; for recovery, which is single-threaded
 
   Result<WriteOutcome> Write(uint64_t offset, ConstBytes data) override;
+  bool Stages(uint64_t offset, uint64_t length) const override;
+  Result<std::unique_ptr<StagedWrite>> Stage(uint64_t offset, ConstBytes data) override;
+  Result<WriteOutcome> Publish(uint64_t offset, ConstBytes data, const StagedWrite& staged) override;
   Result<WriteOutcome> Zero(uint64_t offset, uint64_t length, bool punch_hole) override;
   Status Read(uint64_t offset, Bytes into, bool may_block) override;
   Result<std::vector<Extent>> BlockStatus(uint64_t offset, uint64_t length, size_t extents_max, bool may_block) override;
@@ -96,7 +105,7 @@ class LiveVolume : public Volume {
   Status AdmitLocked(uint64_t bytes);
   Result<Lsn> AppendLocked(RecordType type, uint64_t offset, uint64_t length, ConstBytes payload);
   Result<Lsn> WriteJournalled(uint64_t offset, ConstBytes data);
-  Result<Lsn> WriteBlocks(uint64_t offset, ConstBytes data);
+  Result<Lsn> PublishBlocks(uint64_t offset, std::span<const WrittenBlock> blocks);
   Result<Lsn> PublishRefs(uint64_t offset, std::span<const RefPlace> places);
   Status ReadOnce(uint64_t offset, Bytes into, bool may_block);
   Status ReadPagesOnce(PageIndex first, Bytes into, bool may_block);

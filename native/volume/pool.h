@@ -4,6 +4,7 @@
 #include <string>
 
 #include "../map/tree.h"
+#include "parallel.h"
 
 namespace skerry {
 
@@ -12,6 +13,7 @@ struct Pool {
   std::unique_ptr<PackStore> packs;
   std::unique_ptr<DomainKey> key;
   std::unique_ptr<Tree> tree;
+  Parallel* parallel = nullptr;   // null: the parts of a large request are done one after the other
 };
 
 }  // namespace skerry

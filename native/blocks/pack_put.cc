@@ -1,0 +1,175 @@
+// Putting records: those the pool knows already are found, the others laid down side by side and written in one piece past
+// the page cache, outside every lock; only then do they count.
+#include <algorithm>
+
+#include "pack_store_impl.h"
+
+namespace skerry {
+namespace {
+
+// A pack whose sync failed while records were written to it is answered with one more pack.
+constexpr int kPutAttemptsMax = 2;
+
+PackRecordHeader HeaderFor(const PackStoreOptions& options, RecordKind kind, const BlockId& id, size_t raw_bytes) {
+  PackRecordHeader header{};
+  header.magic = kPackRecordMagic;
+  header.version = kPackVersion;
+  header.kind = kind;
+  header.codec = Codec::kRaw;
+  header.algorithm = HashAlgorithm::kHmacSha256;
+  header.key_id = options.key_id;
+  header.raw_bytes = static_cast<uint32_t>(raw_bytes);
+  header.domain = options.domain;
+  header.stored_bytes = RecordStoredBytes(header.raw_bytes);
+  std::memcpy(header.id, id.bytes.data(), sizeof(header.id));
+  return header;
+}
+
+uint32_t RoundUp(uint32_t bytes) { return (bytes + kWriteAlignBytes - 1) / kWriteAlignBytes * kWriteAlignBytes; }
+
+Status CheckPut(const PackPut& put) {
+  if (put.kind != RecordKind::kBlock && put.kind != RecordKind::kNode) return {Code::kInvalid, "records of this kind are not written"};
+  if (put.id.empty()) return {Code::kInvalid, "a record needs an id"};
+  if (!put.raw.empty() && put.raw.size() <= kRecordRawBytesMax) return {};
+  return {Code::kInvalid, "a record holds 1 to " + std::to_string(kRecordRawBytesMax) + " bytes, not " + std::to_string(put.raw.size())};
+}
+
+}  // namespace
+
+Status PackStore::Impl::PutAll(std::span<PackPut> puts, bool urgent) {
+  std::vector<Fresh> fresh;
+  std::vector<std::pair<PackPut*, const PackPut*>> twins;  // of a record that comes earlier in the same call
+  fresh.reserve(puts.size());
+  bool may_use_reserve = urgent;
+  for (PackPut& put : puts) {
+    if (Status status = CheckPut(put); !status.ok()) return status;
+    bool replace = false;
+    Result<bool> known = Known(put, replace);
+    if (!known.ok()) return known.status();
+    if (*known) continue;
+    const auto twin = std::find_if(fresh.begin(), fresh.end(), [&](const Fresh& one) { return one.put->id == put.id; });
+    if (twin != fresh.end()) {
+      twins.emplace_back(&put, twin->put);
+      continue;
+    }
+    may_use_reserve |= put.kind == RecordKind::kNode;
+    fresh.push_back({&put, HeaderFor(options_, put.kind, put.id, put.raw.size()), replace});
+  }
+  if (Status status = PutFresh(fresh, may_use_reserve); !status.ok()) return status;
+  for (const auto& [put, first] : twins) {
+    put->at = first->at;
+    put->reused = true;
+    dedup_hits_.fetch_add(1, std::memory_order_relaxed);
+    dedup_bytes_.fetch_add(put->raw.size(), std::memory_order_relaxed);
+  }
+  return {};
+}
+
+/** True where the index knows a record of this id that holds; `replace` where it knows one that does not. */
+Result<bool> PackStore::Impl::Known(PackPut& put, bool& replace) {
+  const std::optional<Location> known = index_.Find(put.id.prefix());
+  if (!known) return false;
+  const Hit hit = CheckHit(*known, put.id, put.raw.size());
+  replace = hit == Hit::kBad;
+  if (hit != Hit::kSame) return false;
+  dedup_hits_.fetch_add(1, std::memory_order_relaxed);
+  dedup_bytes_.fetch_add(put.raw.size(), std::memory_order_relaxed);
+  put.at = *known;
+  put.reused = true;
+  return true;
+}
+
+PackStore::Impl::Hit PackStore::Impl::CheckHit(const Location& at, const BlockId& id, size_t raw_bytes) {
+  // New data is never given up for a record that has rotted: it is written again.
+  if (IsDamaged(at)) return Hit::kBad;
+  const Result<PackRecordHeader> header = ReadHeader(at, true);
+  if (!header.ok()) return Hit::kBad;
+  const PackRecordHeader& found = header.value();
+  const bool same = std::memcmp(found.id, id.bytes.data(), sizeof(found.id)) == 0 && found.raw_bytes == raw_bytes;
+  return same ? Hit::kSame : Hit::kOther;
+}
+
+/** Writes them in groups, each of at most kGroupBytesMax unless one record alone is larger. */
+Status PackStore::Impl::PutFresh(std::span<Fresh> fresh, bool may_use_reserve) {
+  for (size_t first = 0; first < fresh.size();) {
+    uint32_t bytes = fresh[first].header.stored_bytes;
+    size_t end = first + 1;
+    for (; end < fresh.size() && bytes + fresh[end].header.stored_bytes <= kGroupBytesMax; ++end) bytes += fresh[end].header.stored_bytes;
+    const std::span<Fresh> group = fresh.subspan(first, end - first);
+    Status status = WriteGroup(group, bytes, may_use_reserve);
+    // What does not fit together, in a small pack or on a disk that is nearly full, may fit one by one.
+    if (group.size() > 1 && (status.code() == Code::kNoSpace || status.code() == Code::kInvalid)) {
+      status = {};
+      for (size_t i = 0; i < group.size() && status.ok(); ++i) {
+        status = WriteGroup(group.subspan(i, 1), group[i].header.stored_bytes, may_use_reserve);
+      }
+    }
+    if (!status.ok()) return status;
+    first = end;
+  }
+  return {};
+}
+
+Status PackStore::Impl::WriteGroup(std::span<Fresh> group, uint32_t stored_bytes, bool may_use_reserve) {
+  const uint32_t padded_bytes = RoundUp(stored_bytes);
+  const auto records = static_cast<uint32_t>(group.size());
+  if (uint64_t{kWriteAlignBytes} + padded_bytes + FooterBytes(records) > options_.pack_bytes) {
+    return {Code::kInvalid, "a record does not fit in a pack of this size"};
+  }
+  AlignedBuffer buffer = TakeBuffer(padded_bytes);
+  const Bytes bytes = buffer.bytes().first(padded_bytes);
+  uint32_t at = 0;
+  for (Fresh& one : group) {
+    FillCells(bytes.subspan(at, one.header.stored_bytes), one.put->id, one.put->raw);
+    at += one.header.stored_bytes;
+  }
+  std::memset(bytes.data() + at, 0, padded_bytes - at);
+  Status status(Code::kIo, "packs cannot be made durable");
+  for (int attempt = 0; attempt < kPutAttemptsMax; ++attempt) {
+    Result<Reservation> place = Reserve(padded_bytes, records, may_use_reserve);
+    if (!place.ok()) {
+      status = place.status();
+      break;
+    }
+    at = 0;
+    for (Fresh& one : group) {
+      one.header.pack = place->pack->number;
+      one.put->at = {place->pack->number, place->offset + at, one.header.stored_bytes};
+      FillHeader(bytes.subspan(at), one.header, one.put->at.offset);
+      at += one.header.stored_bytes;
+    }
+    const Status written = place->pack->direct->Write(bytes, place->offset);
+    const bool counts = Count(*place, group, written.ok());
+    if (!written.ok() || counts) {
+      status = written;
+      break;
+    }
+  }
+  GiveBuffer(std::move(buffer));
+  if (!status.ok()) return status;
+  SealOverdue();
+  put_records_.fetch_add(records, std::memory_order_relaxed);
+  for (const Fresh& one : group) put_bytes_.fetch_add(one.header.raw_bytes, std::memory_order_relaxed);
+  return {};
+}
+
+AlignedBuffer PackStore::Impl::TakeBuffer(uint32_t bytes) {
+  if (bytes > kGroupBytesMax) return AlignedBuffer(bytes);
+  {
+    std::lock_guard lock(spare_mutex_);
+    if (!spare_.empty()) {
+      AlignedBuffer buffer = std::move(spare_.back());
+      spare_.pop_back();
+      return buffer;
+    }
+  }
+  return AlignedBuffer(kGroupBytesMax);
+}
+
+void PackStore::Impl::GiveBuffer(AlignedBuffer buffer) {
+  if (buffer.size() != kGroupBytesMax) return;
+  std::lock_guard lock(spare_mutex_);
+  if (spare_.size() < kSpareBuffersMax) spare_.push_back(std::move(buffer));
+}
+
+}  // namespace skerry

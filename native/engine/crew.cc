@@ -1,0 +1,65 @@
+#include "crew.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+namespace skerry {
+
+Crew::Crew(unsigned threads) {
+  for (unsigned i = 0; i < threads; ++i) {
+    threads_.emplace_back([this] { Loop(); });
+    ::pthread_setname_np(threads_.back().native_handle(), "skerry-crew");
+  }
+}
+
+Crew::~Crew() {
+  { std::lock_guard lock(mutex_); stops_ = true; }
+  wanted_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void Crew::Run(size_t parts, const std::function<void(size_t)>& part) {
+  if (parts <= 1 || threads_.empty()) {
+    for (size_t i = 0; i < parts; ++i) part(i);
+    return;
+  }
+  const auto job = std::make_shared<Job>();
+  job->part = &part;
+  job->parts = parts;
+  { std::lock_guard lock(mutex_); jobs_.push_back(job); }
+  if (parts > 2) {
+    wanted_.notify_all();
+  } else {
+    wanted_.notify_one();
+  }
+  Work(*job);
+  std::unique_lock lock(mutex_);
+  std::erase(jobs_, job);
+  finished_.wait(lock, [&] { return job->done.load(std::memory_order_acquire) == parts; });
+}
+
+// A thread that comes late finds no part left and does not touch `part`, which may be gone by then.
+void Crew::Work(Job& job) {
+  for (size_t i = job.next.fetch_add(1); i < job.parts; i = job.next.fetch_add(1)) {
+    (*job.part)(i);
+    if (job.done.fetch_add(1, std::memory_order_acq_rel) + 1 < job.parts) continue;
+    { std::lock_guard lock(mutex_); }
+    finished_.notify_all();
+  }
+}
+
+void Crew::Loop() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wanted_.wait(lock, [this] { return stops_ || !jobs_.empty(); });
+    if (stops_) return;
+    const std::shared_ptr<Job> job = jobs_.front();
+    lock.unlock();
+    Work(*job);
+    lock.lock();
+    std::erase(jobs_, job);  // no part of it is left to take
+  }
+}
+
+}  // namespace skerry

@@ -1,0 +1,29 @@
+#pragma once
+// What a request asks of another thread, because it may wait for a device or takes long. See blocking_pool.h.
+#include <memory>
+
+#include "server.h"
+#include "wire.h"
+
+namespace skerry::nbd {
+
+class Job {
+ public:
+  Job(const Request& request, std::shared_ptr<Volume> volume, uint64_t started_nanos)
+      : request_(request), volume_(std::move(volume)), started_nanos_(started_nanos) {}
+  virtual ~Job() = default;
+  /** Does all of it, however long it takes. */
+  virtual void Work() = 0;
+
+  const Request& request() const { return request_; }
+  uint64_t started_nanos() const { return started_nanos_; }
+
+ protected:
+  Request request_;
+  std::shared_ptr<Volume> volume_;
+
+ private:
+  uint64_t started_nanos_;
+};
+
+}  // namespace skerry::nbd
