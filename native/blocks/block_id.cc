@@ -9,14 +9,13 @@
 namespace skerry {
 namespace {
 
-constexpr size_t kShaBlockBytes = SHA256_CBLOCK;
+constexpr size_t kShaBlockBytes = kSha256BlockBytes;
 constexpr size_t kDigestBytes = SHA256_DIGEST_LENGTH;
 constexpr char kNodeTag[] = {'n', 'o', 'd', 'e'};
-
-using Midstate = std::array<uint32_t, 8>;
+static_assert(kShaBlockBytes == SHA256_CBLOCK && kPageBytes % kShaBlockBytes == 0);
 
 /** The state of SHA-256 once it has taken one block. */
-SHA256_CTX Resume(const Midstate& midstate) {
+SHA256_CTX Resume(const Sha256State& midstate) {
   SHA256_CTX context;
   std::memset(&context, 0, sizeof(context));
   std::memcpy(context.h, midstate.data(), sizeof(context.h));
@@ -25,18 +24,35 @@ SHA256_CTX Resume(const Midstate& midstate) {
   return context;
 }
 
-Midstate AfterPad(const std::array<uint8_t, kShaBlockBytes>& key, uint8_t pad) {
+Sha256State AfterPad(const std::array<uint8_t, kShaBlockBytes>& key, uint8_t pad) {
   std::array<uint8_t, kShaBlockBytes> block;
   for (size_t i = 0; i < block.size(); ++i) block[i] = key[i] ^ pad;
   SHA256_CTX context;
   SHA256_Init(&context);
   SHA256_Update(&context, block.data(), block.size());
-  Midstate midstate;
+  Sha256State midstate;
   std::memcpy(midstate.data(), context.h, sizeof(context.h));
   return midstate;
 }
 
-BlockId Finish(SHA256_CTX& inner, const Midstate& outer_midstate) {
+using PaddedBlock = std::array<uint8_t, kShaBlockBytes>;
+
+/** The last block of a message of `message_bytes`, of which `used` bytes, still to be filled in, stand in that block. */
+constexpr PaddedBlock Padding(size_t used, uint64_t message_bytes) {
+  PaddedBlock block{};
+  block[used] = 0x80;
+  for (size_t i = 0; i < sizeof(uint64_t); ++i) block[kShaBlockBytes - 1 - i] = static_cast<uint8_t>(message_bytes * 8 >> 8 * i);
+  return block;
+}
+
+/** The state's words, big-endian, to the kDigestBytes at `to`. */
+void StoreDigest(const Sha256State& state, uint8_t* to) {
+  for (const uint32_t word : state) {
+    for (int shift = 24; shift >= 0; shift -= 8) *to++ = static_cast<uint8_t>(word >> shift);
+  }
+}
+
+BlockId Finish(SHA256_CTX& inner, const Sha256State& outer_midstate) {
   uint8_t digest[kDigestBytes];
   SHA256_Final(digest, &inner);
   SHA256_CTX outer = Resume(outer_midstate);
@@ -68,11 +84,49 @@ BlockId DomainKey::Mac(ConstBytes data) const {
   return Finish(inner, outer_);
 }
 
-BlockId DomainKey::BlockIdOf(ConstBytes block) const {
+bool DomainKey::MacWholePages(ConstBytes pages, std::span<BlockId> macs) const {
+  // What ends a message that, with the key's block before it, is a page long, and one that is a digest long.
+  static constexpr PaddedBlock kPageEnd = Padding(0, kShaBlockBytes + kPageBytes);
+  static constexpr PaddedBlock kDigestEnd = Padding(kDigestBytes, kShaBlockBytes + kDigestBytes);
+  const size_t lanes = macs.size();
+  std::array<Sha256State, kSha256LanesMax> state_room;
+  std::array<const uint8_t*, kSha256LanesMax> stream_room;
+  std::array<PaddedBlock, kSha256LanesMax> digests;
+  const std::span states(state_room.data(), lanes);
+  const std::span streams(stream_room.data(), lanes);
+
+  for (size_t lane = 0; lane < lanes; ++lane) {
+    states[lane] = inner_;
+    streams[lane] = pages.data() + lane * kPageBytes;
+  }
+  if (!CompressLanes(states, streams, kPageBytes / kShaBlockBytes)) return false;
+  std::fill(streams.begin(), streams.end(), kPageEnd.data());
+  if (!CompressLanes(states, streams, 1)) return false;
+  for (size_t lane = 0; lane < lanes; ++lane) {
+    digests[lane] = kDigestEnd;
+    StoreDigest(states[lane], digests[lane].data());
+    states[lane] = outer_;
+    streams[lane] = digests[lane].data();
+  }
+  if (!CompressLanes(states, streams, 1)) return false;
+  for (size_t lane = 0; lane < lanes; ++lane) StoreDigest(states[lane], macs[lane].bytes.data());
+  return true;
+}
+
+BlockId DomainKey::BlockIdOf(ConstBytes block, PageHashing hashing) const {
   SHA256_CTX inner = Resume(inner_);
-  for (size_t at = 0; at < block.size(); at += kPageBytes) {
-    const BlockId page = Mac(block.subspan(at, std::min(kPageBytes, block.size() - at)));
-    SHA256_Update(&inner, page.bytes.data(), page.bytes.size());
+  std::array<BlockId, kSha256LanesMax> macs;
+  while (!block.empty()) {
+    const size_t lanes = std::min(block.size() / kPageBytes, macs.size());
+    if (hashing == PageHashing::kFastest && lanes > 1 && MacWholePages(block, std::span(macs.data(), lanes))) {
+      for (size_t lane = 0; lane < lanes; ++lane) SHA256_Update(&inner, macs[lane].bytes.data(), kDigestBytes);
+      block = block.subspan(lanes * kPageBytes);
+    } else {
+      const size_t page_bytes = std::min(kPageBytes, block.size());
+      const BlockId page = Mac(block.first(page_bytes));
+      SHA256_Update(&inner, page.bytes.data(), kDigestBytes);
+      block = block.subspan(page_bytes);
+    }
   }
   return Finish(inner, outer_);
 }

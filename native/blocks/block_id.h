@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <span>
 
 #include "../env/env.h"
+#include "sha256_lanes.h"
 
 namespace skerry {
 
@@ -24,19 +26,25 @@ struct BlockIdHash {
   size_t operator()(const BlockId& id) const { return id.prefix(); }
 };
 
+/** How pages are hashed: in lanes where the processor can, or one after another by OpenSSL everywhere. Ids are the same. */
+enum class PageHashing : uint8_t { kFastest, kPortable };
+
 /** A domain's hashing key with its midstates computed once. Copyable, thread-safe to use. */
 class DomainKey {
  public:
   explicit DomainKey(ConstBytes key32);
   /** HMAC-SHA-256(key, data). */
   BlockId Mac(ConstBytes data) const;
-  /** `block`: whole pages, at least one. */
-  BlockId BlockIdOf(ConstBytes block) const;
+  /** `block`: whole pages, at least one. Tests force the portable hashing. */
+  BlockId BlockIdOf(ConstBytes block, PageHashing hashing = PageHashing::kFastest) const;
   BlockId NodeIdOf(ConstBytes canonical) const;
 
  private:
-  std::array<uint32_t, 8> inner_{};
-  std::array<uint32_t, 8> outer_{};
+  /** HMACs of the first whole pages of `pages`, one to each of `macs`. False, and nothing done: see CompressLanes. */
+  bool MacWholePages(ConstBytes pages, std::span<BlockId> macs) const;
+
+  Sha256State inner_{};
+  Sha256State outer_{};
 };
 
 bool IsZero(ConstBytes bytes);

@@ -1,6 +1,11 @@
 // Identity: the HMAC is the one of RFC 4231, blocks and nodes are told apart, and zeroes are found.
 #include "../blocks/block_id.h"
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -24,6 +29,35 @@ std::string Hex(const BlockId& id) {
 std::vector<uint8_t> Pages(size_t count, uint8_t seed) {
   std::vector<uint8_t> bytes(count * kPageBytes);
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>((i >> 3) * 31 + i / kPageBytes + seed);
+  return bytes;
+}
+
+/** An identity by the definition alone: OpenSSL's HMAC in one call, of each page and then of what that gave. */
+struct Reference {
+  std::vector<uint8_t> key;
+
+  BlockId Mac(ConstBytes data) const {
+    BlockId mac;
+    unsigned length = 0;
+    const uint8_t* done =
+        HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), data.data(), data.size(), mac.bytes.data(), &length);
+    CHECK(done != nullptr && length == mac.bytes.size());
+    return mac;
+  }
+  BlockId IdOf(ConstBytes block) const {
+    std::vector<uint8_t> macs;
+    for (; !block.empty(); block = block.subspan(std::min(kPageBytes, block.size()))) {
+      const BlockId mac = Mac(block.first(std::min(kPageBytes, block.size())));
+      macs.insert(macs.end(), mac.bytes.begin(), mac.bytes.end());
+    }
+    return Mac(macs);
+  }
+};
+
+std::vector<uint8_t> Random(size_t size, uint64_t seed) {
+  std::mt19937_64 engine(seed);
+  std::vector<uint8_t> bytes(size);
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(engine());
   return bytes;
 }
 
@@ -60,6 +94,41 @@ TEST("a block's id is the hash of its pages' hashes") {
     hashes.insert(hashes.end(), page.bytes.begin(), page.bytes.end());
   }
   CHECK(key.BlockIdOf(block) == key.Mac(hashes));
+}
+
+TEST("a block of any length, at any address, has the id that OpenSSL's HMAC gives, whichever way its pages are hashed") {
+  constexpr size_t kPagesMax = 21;
+  const std::vector<uint8_t> bytes = Random((kPagesMax + 1) * kPageBytes + 64, 1);
+  uint64_t seed = 2;
+  for (size_t pages = 0; pages <= kPagesMax; ++pages) {
+    for (const size_t tail : {0, 1, 55, 56, 63, 64, 65, 512, 4095}) {
+      const Reference reference{Random(32, ++seed)};
+      const DomainKey key(reference.key);
+      const ConstBytes block = ConstBytes(bytes).subspan(seed % 64, pages * kPageBytes + tail);
+      const BlockId id = reference.IdOf(block);
+      CHECK(key.BlockIdOf(block, PageHashing::kFastest) == id);
+      CHECK(key.BlockIdOf(block, PageHashing::kPortable) == id);
+    }
+  }
+}
+
+TEST("each byte of each page counts, and at its place only, whichever way pages are hashed") {
+  const Reference reference{Random(32, 1)};
+  const DomainKey key(reference.key);
+  for (const uint8_t fill : {0x00, 0xff}) {
+    std::vector<uint8_t> block(16 * kPageBytes, fill);
+    std::vector<BlockId> ids{key.BlockIdOf(block)};
+    // 4099 is prime: the places go through all pages and, in them, through all parts of a hashed block.
+    for (size_t at = 0; at < block.size(); at += 4099) {
+      block[at] ^= 0x10;
+      ids.push_back(key.BlockIdOf(block));
+      CHECK(ids.back() == reference.IdOf(block));
+      CHECK(ids.back() == key.BlockIdOf(block, PageHashing::kPortable));
+      block[at] ^= 0x10;
+    }
+    std::sort(ids.begin(), ids.end());
+    CHECK(std::adjacent_find(ids.begin(), ids.end()) == ids.end());
+  }
 }
 
 TEST("one flipped bit, another key, or another order of pages gives another id") {
