@@ -68,6 +68,9 @@ Status PackStore::Impl::ReadPages(const Location& at, const BlockId& id, uint32_
 /** Full cells, one after the other; those that fail their sum are read again, directly. Seeds count up by one. */
 Status PackStore::Impl::ReadCellsBlocking(File& file, uint32_t pack, uint32_t cell_offset, uint64_t seed, uint32_t count, Bytes into) {
   const size_t bytes = size_t{count} * kCellBytes;
+  if (bytes < kWarmWindowBytes / 2 && warm_.Missed(pack, cell_offset)) {
+    file.ReadAhead(cell_offset / kWarmWindowBytes * kWarmWindowBytes, kWarmWindowBytes);
+  }
   const auto cells = std::make_unique_for_overwrite<uint8_t[]>(bytes);
   const Result<size_t> got = file.Read({cells.get(), bytes}, cell_offset);
   if (!got.ok()) return got.status();

@@ -15,6 +15,7 @@
 #include "location_index.h"
 #include "pack_footer.h"
 #include "pack_handles.h"
+#include "warm_windows.h"
 
 namespace skerry {
 
@@ -133,6 +134,7 @@ class PackStore::Impl {
   const PackStoreOptions options_;
   LocationIndex index_;
   PackHandles handles_;
+  WarmWindows warm_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;                 // of anything below that someone may wait for

@@ -4,12 +4,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 namespace skerry {
 namespace {
 
 constexpr std::chrono::milliseconds kAdmissionTick{2};   // how long a held-back writer waits at most for another look
 constexpr std::chrono::milliseconds kIdleTick{500};
+constexpr std::chrono::milliseconds kGatherTime{2};      // what is appended waits at most this long to be written
+constexpr uint64_t kGatherBytes = 256 << 10;
+constexpr uint64_t kEagerNanos = 20000000;               // since durability was last asked for
+constexpr uint64_t kPaceNanos = 5000000;
 constexpr std::chrono::milliseconds kPrepareTick{50};
 constexpr uint64_t kDestageRetryNanos = 1000000000;
 constexpr unsigned kCrewThreadsMax = 8;
@@ -48,8 +53,9 @@ Engine::~Engine() {
 }
 
 void Engine::Kick() {
-  kicked_.store(true, std::memory_order_seq_cst);
-  if (!flusher_sleeps_.load(std::memory_order_seq_cst)) return;
+  // The order of these loads and the flusher's stores keeps one of the two from missing what the other did.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!flusher_sleeps_.load(std::memory_order_relaxed) || store_->journal().appended() < wake_at_.load(std::memory_order_relaxed)) return;
   { std::lock_guard lock(flush_mutex_); }
   flush_wake_.notify_one();
 }
@@ -60,8 +66,9 @@ void Engine::WhenDurable(Lsn target, std::function<void(Status)> done) {
   {
     std::lock_guard lock(flush_mutex_);
     durable_waiters_.emplace(target, std::move(done));
+    flushed_nanos_.store(env_.NowNanos(), std::memory_order_relaxed);
   }
-  Kick();
+  flush_wake_.notify_one();
 }
 
 void Engine::WhenAdmitted(ResourceId, std::function<void()> retry) {
@@ -74,12 +81,11 @@ void Engine::WhenAdmitted(ResourceId, std::function<void()> retry) {
     destage_wanted_ = true;
   }
   destage_wake_.notify_one();
-  Kick();
+  flush_wake_.notify_one();
 }
 
 // One round: write what was appended meanwhile, sync if somebody waits for it, answer. True when there may be more to do.
 bool Engine::FlushRound() {
-  kicked_.store(false);
   Result<bool> wrote = store_->WriteStep();
   if (!wrote.ok()) {
     AnswerDurable(wrote.status());
@@ -95,11 +101,14 @@ bool Engine::FlushRound() {
     AnswerDurable(synced);
     if (!synced.ok()) return false;
   }
-  if (*wrote) {
-    { std::lock_guard lock(prepare_mutex_); prepare_wanted_ = true; }
-    prepare_wake_.notify_one();
-  }
-  return *wrote || kicked_.load();
+  const uint64_t segment = store_->journal().written() / store_->options().journal.segment_bytes;
+  if (std::exchange(prepared_for_, segment) != segment) WakePreparer();
+  return *wrote;
+}
+
+void Engine::WakePreparer() {
+  { std::lock_guard lock(prepare_mutex_); prepare_wanted_ = true; }
+  prepare_wake_.notify_one();
 }
 
 void Engine::AnswerDurable(const Status& failure) {
@@ -127,23 +136,49 @@ void Engine::RunAdmitted() {
 
 void Engine::FlusherLoop() {
   uint64_t paced = 0;
-  while (true) {
-    const bool more = FlushRound();
+  do {
+    FlushRound();
     const uint64_t now = env_.NowNanos();
-    if (now - paced > 5000000) {
+    if (now - paced > kPaceNanos) {
       paced = now;
       store_->Pace();
       { std::lock_guard lock(destage_mutex_); destage_wanted_ = true; }
       destage_wake_.notify_one();
     }
     RunAdmitted();
-    if (more) continue;
-    std::unique_lock lock(flush_mutex_);
-    flusher_sleeps_.store(true, std::memory_order_seq_cst);
-    const bool held = !admitted_.empty();
-    flush_wake_.wait_for(lock, held ? kAdmissionTick : kIdleTick, [this] { return kicked_.load(std::memory_order_seq_cst) || flusher_stops_; });
-    flusher_sleeps_.store(false);
-    if (flusher_stops_ && (failed_.load() || (!kicked_.load() && durable_waiters_.empty()))) return;
+  } while (WaitForWork());
+}
+
+// Where durability was asked for of late, the flusher is eager, so that a flush finds its data on the way. Otherwise it lets
+// some gather: a write of one record costs the machine about as much as one of many. False: stop.
+bool Engine::WaitForWork() {
+  const Journal& journal = store_->journal();
+  std::unique_lock lock(flush_mutex_);
+  std::optional<std::chrono::steady_clock::time_point> gather_end;
+  while (true) {
+    if (failed_.load() || flusher_stops_) {
+      if (flusher_stops_ && (failed_.load() || (durable_waiters_.empty() && journal.appended() <= journal.written()))) return false;
+      if (!failed_.load()) return true;
+    }
+    const bool waits = !failed_.load() && !durable_waiters_.empty();
+    const Lsn appended = journal.appended(), written = journal.written();
+    const bool eager = env_.NowNanos() - flushed_nanos_.load(std::memory_order_relaxed) < kEagerNanos;
+    const bool pending = !failed_.load() && appended > written;
+    if (waits || (pending && (eager || appended - written >= kGatherBytes))) return true;
+    const auto now = std::chrono::steady_clock::now();
+    if (pending && !gather_end) gather_end = now + kGatherTime;
+    if (pending && now >= *gather_end) return true;
+    wake_at_.store(pending ? written + kGatherBytes : 0, std::memory_order_relaxed);
+    flusher_sleeps_.store(true, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    // What was appended since it was looked at above did not see anyone asleep.
+    const bool missed = journal.appended() != appended;
+    std::cv_status woken = std::cv_status::no_timeout;
+    if (!missed && pending) woken = flush_wake_.wait_until(lock, *gather_end);
+    if (!missed && !pending) woken = flush_wake_.wait_for(lock, admitted_.empty() ? kIdleTick : kAdmissionTick);
+    flusher_sleeps_.store(false, std::memory_order_relaxed);
+    // Held-back writers look again, and the store is paced, even where nothing is to be written.
+    if (woken == std::cv_status::timeout || !admitted_.empty()) return true;
   }
 }
 
@@ -244,8 +279,7 @@ void Engine::Committed(uint64_t token, bool ok) {
   store_->Committed(token, ok);
   store_->Pace();
   RunAdmitted();
-  { std::lock_guard lock(prepare_mutex_); prepare_wanted_ = true; }
-  prepare_wake_.notify_one();
+  WakePreparer();
   std::lock_guard lock(destage_mutex_);
   destage_wanted_ = true;
   destage_wake_.notify_one();

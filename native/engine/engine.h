@@ -64,6 +64,8 @@ class Engine : public NbdBackend {
   void PreparerLoop();
   void DestagerLoop();
   bool FlushRound();
+  bool WaitForWork();
+  void WakePreparer();
   void AnswerDurable(const Status& failure);
   void RunAdmitted();
   void CheckSettled();
@@ -78,8 +80,9 @@ class Engine : public NbdBackend {
   std::condition_variable flush_wake_;
   std::multimap<Lsn, std::function<void(Status)>> durable_waiters_;
   std::vector<std::function<void()>> admitted_;
-  std::atomic<bool> kicked_{false};
   std::atomic<bool> flusher_sleeps_{false};
+  std::atomic<Lsn> wake_at_{0};               // a sleeping flusher is not woken before this much is appended
+  std::atomic<uint64_t> flushed_nanos_{0};    // when durability was last asked for
   std::atomic<bool> failed_{false};
   bool flusher_stops_ = false;
 
@@ -96,6 +99,7 @@ class Engine : public NbdBackend {
   std::mutex prepare_mutex_;
   std::condition_variable prepare_wake_;
   bool prepare_stops_ = false, prepare_wanted_ = true;
+  uint64_t prepared_for_ = 0;   // segment that was being written when the preparer was last woken
 
   std::thread flusher_, preparer_, destager_;
   bool stopped_ = false;

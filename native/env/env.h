@@ -41,8 +41,8 @@ class File {
   virtual Status Write(ConstBytes data, uint64_t offset) = 0;
   /** fdatasync. A failure is final: the caller must treat what it wrote since the last success as lost, and never retry. */
   virtual Status DataSync() = 0;
-  /** Starts writeback of a range, without waiting and without a promise. */
-  virtual void StartWriteback(uint64_t offset, uint64_t bytes) = 0;
+  /** Says that this range will be read soon: a hint, which waits for nothing. */
+  virtual void ReadAhead(uint64_t offset, uint64_t bytes) = 0;
   /** Reserves space for [0, bytes) and makes the file that long. */
   virtual Status Allocate(uint64_t bytes) = 0;
   virtual Status Truncate(uint64_t bytes) = 0;

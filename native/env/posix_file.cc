@@ -161,9 +161,9 @@ Status PosixFile::DataSync() {
   return {Code::kIo, "cannot sync " + path_ + ": an earlier sync failed, and what was written before it may be lost"};
 }
 
-void PosixFile::StartWriteback(uint64_t offset, uint64_t bytes) {
+void PosixFile::ReadAhead(uint64_t offset, uint64_t bytes) {
   if (bytes == 0 || PastOffsetMax(offset, bytes)) return;
-  (void)::sync_file_range(descriptor_.get(), static_cast<off_t>(offset), static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
+  (void)::posix_fadvise(descriptor_.get(), static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
 }
 
 Status PosixFile::Allocate(uint64_t bytes) {

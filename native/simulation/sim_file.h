@@ -17,7 +17,7 @@ class SimFile : public File {
   Result<size_t> ReadNow(std::span<const Bytes> into, uint64_t offset) override;
   Status Write(ConstBytes data, uint64_t offset) override;
   Status DataSync() override;
-  void StartWriteback(uint64_t, uint64_t) override {}
+  void ReadAhead(uint64_t, uint64_t) override {}
   Status Allocate(uint64_t bytes) override;
   Status Truncate(uint64_t bytes) override;
   Result<uint64_t> Size() override;

@@ -331,7 +331,7 @@ TEST("many threads share one file") {
         std::vector<uint8_t> back(4096);
         if (!file->Write(data, offset).ok() || !file->Read(back, offset).ok() || back != data) ++wrong;
         if (i % 10 == 0 && !file->DataSync().ok()) ++wrong;
-        file->StartWriteback(offset, 4096);
+        file->ReadAhead(offset, 4096);
       }
     });
   }

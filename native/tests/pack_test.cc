@@ -34,7 +34,7 @@ class FaultFile : public File {
     return faults_.fail_write ? Status(Code::kIo, "injected") : file_->Write(data, offset);
   }
   Status DataSync() override { return faults_.fail_sync ? Status(Code::kIo, "injected") : file_->DataSync(); }
-  void StartWriteback(uint64_t offset, uint64_t bytes) override { file_->StartWriteback(offset, bytes); }
+  void ReadAhead(uint64_t offset, uint64_t bytes) override { file_->ReadAhead(offset, bytes); }
   Status Allocate(uint64_t bytes) override {
     return bytes > faults_.allocate_bytes_max ? Status(Code::kNoSpace, "injected") : file_->Allocate(bytes);
   }

@@ -65,6 +65,7 @@ class Store {
   Result<WriteOutcome> Snapshot(ResourceId volume, ResourceId snapshot, uint64_t* sequence);
   Result<WriteOutcome> Drop(ResourceId id);
 
+  const StoreOptions& options() const { return options_; }
   Journal& journal() { return *journal_; }
   Pool& pool() { return pool_; }
 
