@@ -1,6 +1,9 @@
 #include "destage.h"
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
+#include <mutex>
 #include <optional>
 
 namespace skerry {
@@ -8,6 +11,8 @@ namespace {
 
 constexpr int kStaleRetriesMax = 3;
 constexpr size_t kBatchBlocks = 16;
+constexpr uint64_t kSpanBytesMax = 128 << 10;        // of the journal, read in one piece for one block
+constexpr uint64_t kSpanPageBytesMax = 8 << 10;      // of it for each page that is wanted
 
 /** Blocks that need a look: those with slots, and those a range of zeroes covers only in part. Whole ones become cuts. */
 void Collect(const DestageGroup& group, uint64_t blocks_total, std::vector<BlockIndex>& touched, std::vector<MapCut>& cuts) {
@@ -37,64 +42,129 @@ std::optional<Location> WholeRecord(const std::vector<PageSource>& sources) {
   return Location{head.place.pack(), head.place.cell() - uint32_t{sizeof(PackRecordHeader)}, 0};
 }
 
-/** Blocks on their way to the pool: put together, so that they lie together and cost few writes. */
-class Batch {
+/** Memory for one batch: its blocks, and a stretch of the journal. */
+struct BatchMemory {
+  AlignedBuffer blocks{kBatchBlocks * kBlockBytes};
+  std::vector<uint8_t> span = std::vector<uint8_t>(kSpanBytesMax);
+};
+
+/** Memory of ended batches, for those that follow: fresh memory is dear. */
+class Memories {
  public:
-  Batch(Pool& pool, std::vector<MapChange>& changes) : pool_(pool), changes_(changes), memory_(kBatchBlocks * kBlockBytes) {}
-
-  /** Where the next block's bytes go. */
-  Bytes room() { return memory_.bytes().subspan(puts_.size() * kBlockBytes, kBlockBytes); }
-
-  /** Takes the block in room(), whose slot changes_[change] is filled once it is put. */
-  Status Add(size_t change) {
-    const Bytes block = room();
-    puts_.push_back({RecordKind::kBlock, pool_.key->BlockIdOf(block), block, {}, false});
-    targets_.push_back(change);
-    bytes_ += block.size();
-    return puts_.size() == kBatchBlocks ? Put() : Status::Ok();
+  std::unique_ptr<BatchMemory> Take() {
+    const std::lock_guard lock(mutex_);
+    if (spare_.empty()) return std::make_unique<BatchMemory>();
+    std::unique_ptr<BatchMemory> memory = std::move(spare_.back());
+    spare_.pop_back();
+    return memory;
+  }
+  void Give(std::unique_ptr<BatchMemory> memory) {
+    const std::lock_guard lock(mutex_);
+    spare_.push_back(std::move(memory));
   }
 
-  Status Put() {
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<BatchMemory>> spare_;
+};
+
+/** Blocks that go to the pool together, so that they lie together and cost few writes. */
+class Batch {
+ public:
+  Batch(Journal& journal, Pool& pool, const DestageGroup& group, BatchMemory& memory)
+      : journal_(journal), pool_(pool), group_(group), memory_(memory) {}
+
+  /** Fills the slots of the changes, at most kBatchBlocks. */
+  Status Run(std::span<MapChange> changes) {
+    for (MapChange& change : changes) {
+      if (Status status = Add(change); !status.ok()) return status;
+    }
     if (Status status = pool_.packs->PutAll(puts_, true); !status.ok()) return status;
-    for (size_t i = 0; i < puts_.size(); ++i) changes_[targets_[i]].slot = {puts_[i].id, puts_[i].at};
-    puts_.clear();
-    targets_.clear();
+    for (size_t i = 0; i < puts_.size(); ++i) owners_[i]->slot = {puts_[i].id, puts_[i].at};
+    return Status::Ok();
+  }
+  uint64_t bytes() const { return puts_.size() * kBlockBytes; }
+
+ private:
+  Status Add(MapChange& change) {
+    const PageIndex first = change.block * kPagesPerBlock;
+    std::vector<PageSource> sources(kPagesPerBlock);
+    for (auto it = group_.generations.rbegin(); it != group_.generations.rend(); ++it) {
+      for (uint32_t i = 0; i < kPagesPerBlock; ++i) {
+        if (!sources[i].done) AskLayer(*it->generation, first + i, sources[i]);
+      }
+    }
+    if (const std::optional<Location> whole = WholeRecord(sources)) {
+      Location at;
+      Result<BlockId> id = pool_.packs->IdAt(*whole, &at);
+      if (id.ok() && id->prefix() == sources[0].base.check) {
+        change.slot = {*id, at};
+        return Status::Ok();
+      }
+    }
+    const Bytes block = memory_.blocks.bytes().subspan(puts_.size() * kBlockBytes, kBlockBytes);
+    const ReadContext context{journal_, pool_, true, ReadSpan(sources)};
+    Status status = Status::Ok();
+    for (int attempt = 0; attempt < kStaleRetriesMax; ++attempt) {
+      status = FetchPages(context, group_.base->root, first, sources, block, true);
+      if (status.ok()) break;
+    }
+    if (!status.ok() || IsZero(block)) return status;
+    puts_.push_back({RecordKind::kBlock, pool_.key->BlockIdOf(block), block, {}, false});
+    owners_.push_back(&change);
     return Status::Ok();
   }
 
-  uint64_t bytes() const { return bytes_; }
+  /** Pages that were written one after the other lie close together in the journal: one read has them all. */
+  JournalSpan ReadSpan(const std::vector<PageSource>& sources) {
+    Lsn start = ~Lsn{0}, end = 0;
+    size_t pages = 0;
+    for (const PageSource& source : sources) {
+      if (!source.done || source.base.place.kind() != Place::Kind::kJournal) continue;
+      start = std::min(start, source.base.place.lsn());
+      end = std::max(end, source.base.place.lsn() + kPageBytes);
+      ++pages;
+    }
+    if (pages < 2 || end - start > kSpanBytesMax || end - start > pages * kSpanPageBytesMax) return {};
+    const Bytes bytes(memory_.span.data(), end - start);
+    // Where it fails, each page is read by itself and tells.
+    if (!journal_.ReadOnce(start, bytes).ok()) return {};
+    return {start, bytes};
+  }
 
- private:
+  Journal& journal_;
   Pool& pool_;
-  std::vector<MapChange>& changes_;
-  AlignedBuffer memory_;
+  const DestageGroup& group_;
+  BatchMemory& memory_;
   std::vector<PackPut> puts_;
-  std::vector<size_t> targets_;
-  uint64_t bytes_ = 0;
+  std::vector<MapChange*> owners_;
 };
 
-Status DestageBlock(Journal& journal, Pool& pool, const DestageGroup& group, MapChange& change, size_t index, Batch& batch) {
-  std::vector<PageSource> sources(kPagesPerBlock);
-  for (auto it = group.generations.rbegin(); it != group.generations.rend(); ++it) {
-    for (uint32_t i = 0; i < kPagesPerBlock; ++i) {
-      if (!sources[i].done) AskLayer(*it->generation, change.block * kPagesPerBlock + i, sources[i]);
-    }
+/** Fills the slots of all changes, batches side by side; the first failure ends it. */
+Status DestageBlocks(Journal& journal, Pool& pool, const DestageGroup& group, std::span<MapChange> changes, uint64_t& bytes) {
+  const size_t parts = (changes.size() + kBatchBlocks - 1) / kBatchBlocks;
+  Memories memories;
+  std::mutex mutex;
+  Status first;
+  std::atomic<bool> failed{false};
+  const auto part = [&](size_t number) {
+    if (failed.load(std::memory_order_relaxed)) return;
+    std::unique_ptr<BatchMemory> memory = memories.Take();
+    Batch batch(journal, pool, group, *memory);
+    const size_t at = number * kBatchBlocks;
+    Status status = batch.Run(changes.subspan(at, std::min(kBatchBlocks, changes.size() - at)));
+    memories.Give(std::move(memory));
+    const std::lock_guard lock(mutex);
+    bytes += batch.bytes();
+    if (status.ok() || failed.exchange(true)) return;
+    first = std::move(status);
+  };
+  if (pool.background != nullptr) {
+    pool.background->Run(parts, part);
+  } else {
+    for (size_t number = 0; number < parts; ++number) part(number);
   }
-  if (const std::optional<Location> whole = WholeRecord(sources)) {
-    Location at;
-    Result<BlockId> id = pool.packs->IdAt(*whole, &at);
-    if (id.ok() && id->prefix() == sources[0].base.check) {
-      change.slot = {*id, at};
-      return Status::Ok();
-    }
-  }
-  Status status = Status::Ok();
-  for (int attempt = 0; attempt < kStaleRetriesMax; ++attempt) {
-    status = FetchPages({journal, pool}, group.base->root, change.block * kPagesPerBlock, sources, batch.room(), true);
-    if (status.ok()) break;
-  }
-  if (!status.ok()) return status;
-  return IsZero(batch.room()) ? Status::Ok() : batch.Add(index);
+  return first;
 }
 
 }  // namespace
@@ -108,12 +178,7 @@ Result<DestageResult> Destage(Journal& journal, Pool& pool, const DestageGroup& 
   std::vector<MapChange> changes;
   changes.reserve(touched.size());
   for (BlockIndex block : touched) changes.push_back({block, {}});
-  Batch batch(pool, changes);
-  for (size_t i = 0; i < changes.size(); ++i) {
-    if (Status status = DestageBlock(journal, pool, group, changes[i], i, batch); !status.ok()) return status;
-  }
-  if (Status status = batch.Put(); !status.ok()) return status;
-  result.bytes = batch.bytes();
+  if (Status status = DestageBlocks(journal, pool, group, changes, result.bytes); !status.ok()) return status;
   Result<TreeRoot> root = pool.tree->Update(group.base->root, LevelsFor(blocks_total), cuts, changes);
   if (!root.ok()) return root.status();
   result.root = *root;

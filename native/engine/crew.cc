@@ -1,14 +1,16 @@
 #include "crew.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include <algorithm>
 
 namespace skerry {
 
-Crew::Crew(unsigned threads) {
+Crew::Crew(unsigned threads, int nice) {
   for (unsigned i = 0; i < threads; ++i) {
-    threads_.emplace_back([this] { Loop(); });
+    threads_.emplace_back([this, nice] { Loop(nice); });
     ::pthread_setname_np(threads_.back().native_handle(), "skerry-crew");
   }
 }
@@ -17,6 +19,17 @@ Crew::~Crew() {
   { std::lock_guard lock(mutex_); stops_ = true; }
   wanted_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+}
+
+uint64_t Crew::cpu_nanos() const {
+  uint64_t total = 0;
+  for (const std::thread& thread : threads_) {
+    clockid_t clock;
+    timespec used{};
+    if (::pthread_getcpuclockid(const_cast<std::thread&>(thread).native_handle(), &clock) != 0 || ::clock_gettime(clock, &used) != 0) continue;
+    total += static_cast<uint64_t>(used.tv_sec) * 1000000000ull + static_cast<uint64_t>(used.tv_nsec);
+  }
+  return total;
 }
 
 void Crew::Run(size_t parts, const std::function<void(size_t)>& part) {
@@ -49,7 +62,9 @@ void Crew::Work(Job& job) {
   }
 }
 
-void Crew::Loop() {
+void Crew::Loop(int nice) {
+  // On Linux this is of the calling thread alone. Where it is refused the thread is as the others.
+  if (nice != 0) (void)::setpriority(PRIO_PROCESS, 0, nice);
   std::unique_lock lock(mutex_);
   while (true) {
     wanted_.wait(lock, [this] { return stops_ || !jobs_.empty(); });

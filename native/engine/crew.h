@@ -14,9 +14,12 @@ namespace skerry {
 
 class Crew : public Parallel {
  public:
-  explicit Crew(unsigned threads);
+  /** `nice`: how much of its processor each thread leaves to others, as nice(1) says it. */
+  Crew(unsigned threads, int nice);
   ~Crew() override;
   void Run(size_t parts, const std::function<void(size_t)>& part) override;
+  /** Processor time of its threads so far. */
+  uint64_t cpu_nanos() const;
 
  private:
   struct Job {
@@ -24,7 +27,7 @@ class Crew : public Parallel {
     size_t parts;
     std::atomic<size_t> next{0}, done{0};
   };
-  void Loop();
+  void Loop(int nice);
   void Work(Job& job);
 
   std::mutex mutex_;

@@ -18,6 +18,8 @@ constexpr uint64_t kPaceNanos = 5000000;
 constexpr std::chrono::milliseconds kPrepareTick{50};
 constexpr uint64_t kDestageRetryNanos = 1000000000;
 constexpr unsigned kCrewThreadsMax = 8;
+constexpr unsigned kDestageThreads = 7;   // beside the destager: they wait for the journal's device most of their time
+constexpr int kDestageNice = 5;
 
 uint64_t ThreadCpuNanos() {
   timespec now{};
@@ -35,8 +37,10 @@ Result<std::unique_ptr<Engine>> Engine::Start(Env& env, const EngineOptions& opt
   Result<std::unique_ptr<Store>> store = Store::Open(env, options.store, resources, report);
   if (!store.ok()) return store.status();
   engine->store_ = std::move(*store);
-  engine->crew_ = std::make_unique<Crew>(options.crew_threads != 0 ? options.crew_threads : DefaultCrew());
+  engine->crew_ = std::make_unique<Crew>(options.crew_threads != 0 ? options.crew_threads : DefaultCrew(), 0);
+  engine->destage_crew_ = std::make_unique<Crew>(kDestageThreads, kDestageNice);
   engine->store_->pool().parallel = engine->crew_.get();
+  engine->store_->pool().background = engine->destage_crew_.get();
   Result<std::unique_ptr<NbdServer>> nbd = NbdServer::Start(options.nbd, *engine, nbd_events);
   if (!nbd.ok()) return nbd.status();
   engine->nbd_ = std::move(*nbd);

@@ -53,8 +53,8 @@ class Engine : public NbdBackend {
   void Kick() override;
   void WhenAdmitted(ResourceId volume, std::function<void()> retry) override;
 
-  /** CPU time of the destager, in seconds. */
-  double destage_cpu_seconds() const { return static_cast<double>(destage_cpu_nanos_.load()) / 1e9; }
+  /** CPU time of the destager and those who help it, in seconds. */
+  double destage_cpu_seconds() const { return static_cast<double>(destage_cpu_nanos_.load() + destage_crew_->cpu_nanos()) / 1e9; }
   /** Answers what has been read, makes the journal durable, joins every thread. Idempotent. */
   Status Stop();
 
@@ -72,7 +72,7 @@ class Engine : public NbdBackend {
 
   Env& env_;
   EngineListener& listener_;
-  std::unique_ptr<Crew> crew_;
+  std::unique_ptr<Crew> crew_, destage_crew_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<NbdServer> nbd_;
 

@@ -32,6 +32,7 @@ Lsn Journal::written() const { return impl_->written(); }
 Lsn Journal::durable() const { return impl_->durable(); }
 bool Journal::failed() const { return impl_->failed(); }
 Status Journal::Read(Lsn place, Bytes into, bool may_block) { return impl_->Read(place, into, may_block); }
+Status Journal::ReadOnce(Lsn place, Bytes into) { return impl_->ReadOnce(place, into); }
 void Journal::Trim(Lsn lsn) { impl_->Trim(lsn); }
 Journal::Usage Journal::usage() const { return impl_->usage(); }
 
@@ -269,6 +270,24 @@ Status Journal::Impl::Read(Lsn place, Bytes into, bool may_block) {
   Result<size_t> got = may_block ? slot->buffered->Read(into, offset) : slot->buffered->ReadNow(part, offset);
   if (!got.ok()) return got.status();
   return *got == into.size() ? Status::Ok() : Status(Code::kNotFound, "journal position " + std::to_string(place) + " is past its segment");
+}
+
+Status Journal::Impl::ReadOnce(Lsn place, Bytes into) {
+  // What is in the ring alone is not in a segment yet.
+  if (place + into.size() > tail_.load(std::memory_order_acquire)) return Read(place, into, true);
+  const uint64_t number = SegmentOf(place);
+  const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
+  if (!slot) return Status(Code::kNotFound, "journal position " + std::to_string(place) + " was trimmed");
+  const uint64_t offset = place - number * segment_bytes_;
+  const Bytes part[] = {into};
+  if (Result<size_t> cached = slot->buffered->ReadNow(part, offset); cached.ok() && *cached == into.size()) return Status::Ok();
+  const uint64_t start = offset / kSectorBytes * kSectorBytes;
+  AlignedBuffer sectors(RoundUp(offset + into.size(), kSectorBytes) - start);
+  Result<size_t> got = slot->direct->Read(sectors.bytes(), start);
+  if (!got.ok()) return got.status();
+  if (*got < offset - start + into.size()) return Status(Code::kNotFound, "journal position " + std::to_string(place) + " is past its segment");
+  std::memcpy(into.data(), sectors.data() + (offset - start), into.size());
+  return Status::Ok();
 }
 
 void Journal::Impl::Trim(Lsn lsn) {

@@ -105,6 +105,8 @@ class Journal {
    * where the bytes are not in memory. No sum is checked here. kNotFound once the place was trimmed and recycled.
    */
   Status Read(Lsn place, Bytes into, bool may_block);
+  /** The same for bytes that are read once, by destage: they are left out of the page cache. May span records. Waits. */
+  Status ReadOnce(Lsn place, Bytes into);
 
   /** Nothing below `lsn` is wanted any more: segments wholly below are recycled, durable and written permitting. */
   void Trim(Lsn lsn);

@@ -36,12 +36,13 @@ class Admission {
     const double fill = Fill(volume_journal_bytes, volume_overlay_bytes, writers == 0 ? 1 : writers);
     if (fill <= kRampBegins) return Status::Ok();
     if (fill >= 1.0) return Status(Code::kTryAgain, "the volume's share of the journal is full");
+    // Those held back look again every few milliseconds: so long a burst is let through, or the ramp would be a cliff.
     const uint64_t now = env_.NowNanos();
-    if (now < share.next_nanos) return Status(Code::kTryAgain, "the volume writes faster than it is destaged");
+    if (share.next_nanos > now + kBurstNanos) return Status(Code::kTryAgain, "the volume writes faster than it is destaged");
     const double left = (1.0 - fill) / (1.0 - kRampBegins);
     const double rate = static_cast<double>(limits_.ramp_slowest_bytes_per_second) +
                         static_cast<double>(limits_.ramp_fastest_bytes_per_second) * left * left * left;
-    share.next_nanos = now + static_cast<uint64_t>(static_cast<double>(bytes) * 1e9 / rate);
+    share.next_nanos = std::max(share.next_nanos, now) + static_cast<uint64_t>(static_cast<double>(bytes) * 1e9 / rate);
     return Status::Ok();
   }
 
@@ -58,6 +59,7 @@ class Admission {
 
  private:
   static constexpr double kRampBegins = 0.5;
+  static constexpr uint64_t kBurstNanos = 5000000;
 
   double Fill(uint64_t volume_journal, uint64_t volume_overlay, uint64_t writers) const {
     const double journal_max = static_cast<double>(limits_.journal_bytes_max), overlay_max = static_cast<double>(limits_.overlay_bytes_max);

@@ -13,7 +13,8 @@ struct Pool {
   std::unique_ptr<PackStore> packs;
   std::unique_ptr<DomainKey> key;
   std::unique_ptr<Tree> tree;
-  Parallel* parallel = nullptr;   // null: the parts of a large request are done one after the other
+  Parallel* parallel = nullptr;     // for the parts of a large request; null: they are done one after the other
+  Parallel* background = nullptr;   // the same for destage, which must not keep requests from their processor
 };
 
 }  // namespace skerry
