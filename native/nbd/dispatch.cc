@@ -329,20 +329,19 @@ void Connection::Count(uint16_t type, uint64_t bytes, uint32_t error) {
   if (error != 0) ++tally.errors;
 }
 
+// The flusher is told first: where a flush follows each write, the device's time counts and not this thread's.
 void Connection::EndBatch() {
-  bool kick = std::exchange(appended_, false);
+  NbdBackend& backend = reactor_.context().backend;
   if (!group_.requests.empty()) {
     const uint64_t group = next_group_++;
     const Lsn target = group_.target;
     groups_.emplace(group, std::exchange(group_, {}));
-    NbdBackend& backend = reactor_.context().backend;
     backend.WhenDurable(target, [mailbox = mailbox_, id = id_, group](const Status& status) { mailbox->Post(Durable{id, group, status.code()}); });
-    backend.Kick();
-    kick = false;
+    appended_ = true;
   }
+  if (std::exchange(appended_, false)) backend.Kick();
   CountBatch();
   if (!ended()) Flush();
-  if (kick) reactor_.context().backend.Kick();
 }
 
 // Before the replies leave, so that a client which has its reply finds it counted.
