@@ -22,7 +22,7 @@ namespace skerry {
 /** Full packs that wait for a Sync to seal them. Past this many, the Put that filled one seals it itself. */
 inline constexpr size_t kFullPacksMax = 2;
 /** Records are written in whole stretches of this many bytes, at multiples of it: what direct I/O asks of any disk. */
-inline constexpr uint32_t kWriteAlignBytes = 4096;
+inline constexpr uint32_t kWriteAlignBytes = kSectorBytes;
 /** Records that one write takes, together, unless one alone is larger. */
 inline constexpr uint32_t kGroupBytesMax = 1088u << 10;
 /** Memory of ended writes, kept for the next ones: fresh memory is dear. */

@@ -11,8 +11,9 @@ namespace {
 
 constexpr int kStaleRetriesMax = 3;
 constexpr size_t kBatchBlocks = 16;
-constexpr uint64_t kSpanBytesMax = 128 << 10;        // of the journal, read in one piece for one block
-constexpr uint64_t kSpanPageBytesMax = 8 << 10;      // of it for each page that is wanted
+constexpr uint64_t kJournalBytesMax = 2560 << 10;    // read ahead for one batch: 256 pages, each in two sectors, and some
+constexpr uint64_t kStretchBytesMax = 256 << 10;     // of the journal, read in one piece
+constexpr uint64_t kGapBytesMax = 16 << 10;          // read through rather than around
 
 /** Blocks that need a look: those with slots, and those a range of zeroes covers only in part. Whole ones become cuts. */
 void Collect(const DestageGroup& group, uint64_t blocks_total, std::vector<BlockIndex>& touched, std::vector<MapCut>& cuts) {
@@ -42,10 +43,10 @@ std::optional<Location> WholeRecord(const std::vector<PageSource>& sources) {
   return Location{head.place.pack(), head.place.cell() - uint32_t{sizeof(PackRecordHeader)}, 0};
 }
 
-/** Memory for one batch: its blocks, and a stretch of the journal. */
+/** Memory for one batch: its blocks, and what is read of the journal for them. */
 struct BatchMemory {
   AlignedBuffer blocks{kBatchBlocks * kBlockBytes};
-  std::vector<uint8_t> span = std::vector<uint8_t>(kSpanBytesMax);
+  AlignedBuffer journal{kJournalBytesMax};
 };
 
 /** Memory of ended batches, for those that follow: fresh memory is dear. */
@@ -76,8 +77,10 @@ class Batch {
 
   /** Fills the slots of the changes, at most kBatchBlocks. */
   Status Run(std::span<MapChange> changes) {
-    for (MapChange& change : changes) {
-      if (Status status = Add(change); !status.ok()) return status;
+    for (MapChange& change : changes) Ask(change);
+    ReadAhead();
+    for (Wanted& wanted : wanted_) {
+      if (Status status = Make(wanted); !status.ok()) return status;
     }
     if (Status status = pool_.packs->PutAll(puts_, true); !status.ok()) return status;
     for (size_t i = 0; i < puts_.size(); ++i) owners_[i]->slot = {puts_[i].id, puts_[i].at};
@@ -86,7 +89,13 @@ class Batch {
   uint64_t bytes() const { return puts_.size() * kBlockBytes; }
 
  private:
-  Status Add(MapChange& change) {
+  /** A block that is to be made of pages from several places. */
+  struct Wanted {
+    MapChange* change;
+    std::vector<PageSource> sources;
+  };
+
+  void Ask(MapChange& change) {
     const PageIndex first = change.block * kPagesPerBlock;
     std::vector<PageSource> sources(kPagesPerBlock);
     for (auto it = group_.generations.rbegin(); it != group_.generations.rend(); ++it) {
@@ -99,43 +108,61 @@ class Batch {
       Result<BlockId> id = pool_.packs->IdAt(*whole, &at);
       if (id.ok() && id->prefix() == sources[0].base.check) {
         change.slot = {*id, at};
-        return Status::Ok();
+        return;
       }
     }
+    wanted_.push_back({&change, std::move(sources)});
+  }
+
+  /** Reads what the blocks want of the journal, all at once; places that lie close together in one piece. */
+  void ReadAhead() {
+    std::vector<std::pair<Lsn, Lsn>> places;   // whole sectors: start, end
+    const auto want = [&](const PageSlot& slot, uint64_t bytes) {
+      if (slot.place.kind() != Place::Kind::kJournal) return;
+      const Lsn start = slot.place.lsn() / kSectorBytes * kSectorBytes;
+      places.emplace_back(start, (slot.place.lsn() + bytes + kSectorBytes - 1) / kSectorBytes * kSectorBytes);
+    };
+    for (const Wanted& wanted : wanted_) {
+      for (const PageSource& source : wanted.sources) {
+        if (source.done) want(source.base, kPageBytes);
+        for (const PageSource::Piece& piece : source.pieces) want(piece.piece.slot, piece.piece.length);
+      }
+    }
+    std::sort(places.begin(), places.end());
+    uint64_t used = 0;
+    for (size_t i = 0, next; i < places.size(); i = next) {
+      Lsn end = places[i].second;
+      for (next = i + 1; next < places.size() && places[next].first <= end + kGapBytesMax && places[next].second - places[i].first <= kStretchBytesMax; ++next) {
+        end = std::max(end, places[next].second);
+      }
+      const uint64_t bytes = end - places[i].first;
+      if (used + bytes > kJournalBytesMax) break;   // the rest is read page by page
+      ahead_.push_back({places[i].first, memory_.journal.bytes().subspan(used, bytes), false});
+      used += bytes;
+    }
+    journal_.ReadMany(ahead_);
+  }
+
+  Status Make(Wanted& wanted) {
     const Bytes block = memory_.blocks.bytes().subspan(puts_.size() * kBlockBytes, kBlockBytes);
-    const ReadContext context{journal_, pool_, true, ReadSpan(sources)};
+    const ReadContext context{journal_, pool_, ahead_};
     Status status = Status::Ok();
     for (int attempt = 0; attempt < kStaleRetriesMax; ++attempt) {
-      status = FetchPages(context, group_.base->root, first, sources, block, true);
+      status = FetchPages(context, group_.base->root, wanted.change->block * kPagesPerBlock, wanted.sources, block, true);
       if (status.ok()) break;
     }
     if (!status.ok() || IsZero(block)) return status;
     puts_.push_back({RecordKind::kBlock, pool_.key->BlockIdOf(block), block, {}, false});
-    owners_.push_back(&change);
+    owners_.push_back(wanted.change);
     return Status::Ok();
-  }
-
-  /** Pages that were written one after the other lie close together in the journal: one read has them all. */
-  JournalSpan ReadSpan(const std::vector<PageSource>& sources) {
-    Lsn start = ~Lsn{0}, end = 0;
-    size_t pages = 0;
-    for (const PageSource& source : sources) {
-      if (!source.done || source.base.place.kind() != Place::Kind::kJournal) continue;
-      start = std::min(start, source.base.place.lsn());
-      end = std::max(end, source.base.place.lsn() + kPageBytes);
-      ++pages;
-    }
-    if (pages < 2 || end - start > kSpanBytesMax || end - start > pages * kSpanPageBytesMax) return {};
-    const Bytes bytes(memory_.span.data(), end - start);
-    // Where it fails, each page is read by itself and tells.
-    if (!journal_.ReadOnce(start, bytes).ok()) return {};
-    return {start, bytes};
   }
 
   Journal& journal_;
   Pool& pool_;
   const DestageGroup& group_;
   BatchMemory& memory_;
+  std::vector<Wanted> wanted_;
+  std::vector<JournalStretch> ahead_;   // by place
   std::vector<PackPut> puts_;
   std::vector<MapChange*> owners_;
 };

@@ -18,7 +18,7 @@ constexpr uint64_t kPaceNanos = 5000000;
 constexpr std::chrono::milliseconds kPrepareTick{50};
 constexpr uint64_t kDestageRetryNanos = 1000000000;
 constexpr unsigned kCrewThreadsMax = 8;
-constexpr unsigned kDestageThreads = 7;   // beside the destager: they wait for the journal's device most of their time
+constexpr unsigned kDestageThreads = 1;   // beside the destager: one waits for the device while the other hashes
 constexpr int kDestageNice = 5;
 
 uint64_t ThreadCpuNanos() {
@@ -281,6 +281,14 @@ void Engine::DestageAll(ResourceId id, std::function<void(Status)> done) {
 
 void Engine::Committed(uint64_t token, bool ok) {
   store_->Committed(token, ok);
+  // The journal forgets only what is durable, and where nobody asks for durability nobody else would see to that.
+  if (const Lsn written = store_->journal().written(); ok && store_->journal().durable() < written) {
+    WhenDurable(written, [this](const Status& status) {
+      if (!status.ok()) return;
+      store_->Trim();
+      WakePreparer();
+    });
+  }
   store_->Pace();
   RunAdmitted();
   WakePreparer();

@@ -6,14 +6,11 @@
 
 namespace skerry {
 
-// What direct I/O asks of memory on a disk with sectors of 4 KiB.
-constexpr size_t kMemoryAlignBytes = 4096;
-
 // Zeroed, so that padding which reaches a disk never carries what the heap held before.
 AlignedBuffer::AlignedBuffer(size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
-  const size_t rounded = (bytes + kMemoryAlignBytes - 1) / kMemoryAlignBytes * kMemoryAlignBytes;
-  data_ = static_cast<uint8_t*>(std::aligned_alloc(kMemoryAlignBytes, rounded));
+  const size_t rounded = (bytes + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
+  data_ = static_cast<uint8_t*>(std::aligned_alloc(kSectorBytes, rounded));
   // As for every other allocation of the process, there is nothing to go on with.
   if (data_ == nullptr) std::abort();
   std::memset(data_, 0, rounded);

@@ -33,6 +33,8 @@ struct DataRange {
 class File {
  public:
   virtual ~File() = default;
+  /** The system's number for it; -1 where it has none. */
+  virtual int descriptor() const { return -1; }
   /** Reads at `offset`; short only at the end of the file. Retries EINTR and partial reads. */
   virtual Result<size_t> Read(Bytes into, uint64_t offset) = 0;
   /** Scattered read that never waits for a device: kTryAgain when any byte is not in the page cache. Short only at the end. */
@@ -53,6 +55,14 @@ class File {
     if (!size.ok()) return size.status();
     return DataRange{offset < *size ? offset : *size, *size};
   }
+};
+
+/** One of many reads; `status` is the outcome: ok where all of `into` was read. */
+struct FileRead {
+  File* file = nullptr;
+  uint64_t offset = 0;
+  Bytes into;
+  Status status;
 };
 
 /** Memory that outlives the process but not the host, mapped twice in a row so that a wrapped range is contiguous. */
@@ -81,6 +91,8 @@ class Env {
   virtual std::string BootId() = 0;
 
   virtual Result<std::unique_ptr<File>> Open(const std::string& path, OpenOptions options) = 0;
+  /** All of them, in any order, side by side where the system can. Waits for the last. */
+  virtual void ReadMany(std::span<FileRead> reads) = 0;
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
   /** Removing an absent file succeeds. */
   virtual Status Remove(const std::string& path) = 0;

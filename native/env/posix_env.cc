@@ -16,12 +16,15 @@
 #include "errno_status.h"
 #include "posix_file.h"
 #include "shared_memory.h"
+#include "uring.h"
 
 namespace skerry {
 namespace {
 
 constexpr char kBootIdPath[] = "/proc/sys/kernel/random/boot_id";
 constexpr size_t kBootIdBytes = 16;
+constexpr unsigned kUringEntries = 128;
+constexpr size_t kUringReadsMin = 8;   // fewer are not worth a ring
 
 uint64_t ClockNanos(clockid_t clock) {
   struct timespec now{};
@@ -69,6 +72,13 @@ class PosixEnv : public Env {
 
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenOptions options) override {
     return PosixFile::Open(path, options);
+  }
+
+  void ReadMany(std::span<FileRead> reads) override {
+    const bool known = std::all_of(reads.begin(), reads.end(), [](const FileRead& read) { return read.file->descriptor() >= 0; });
+    const std::unique_ptr<Uring> ring = known && reads.size() >= kUringReadsMin ? Uring::Make(kUringEntries) : nullptr;
+    if (ring != nullptr) return ring->Read(reads);
+    for (FileRead& read : reads) ReadAlone(read);
   }
 
   Status Rename(const std::string& from, const std::string& to) override {

@@ -16,6 +16,7 @@ class PosixFile : public File {
   PosixFile(Descriptor descriptor, std::string path, bool direct)
       : descriptor_(std::move(descriptor)), path_(std::move(path)), direct_(direct) {}
 
+  int descriptor() const override { return descriptor_.get(); }
   Result<size_t> Read(Bytes into, uint64_t offset) override;
   Result<size_t> ReadNow(std::span<const Bytes> into, uint64_t offset) override;
   Status Write(ConstBytes data, uint64_t offset) override;

@@ -32,7 +32,7 @@ Lsn Journal::written() const { return impl_->written(); }
 Lsn Journal::durable() const { return impl_->durable(); }
 bool Journal::failed() const { return impl_->failed(); }
 Status Journal::Read(Lsn place, Bytes into, bool may_block) { return impl_->Read(place, into, may_block); }
-Status Journal::ReadOnce(Lsn place, Bytes into) { return impl_->ReadOnce(place, into); }
+void Journal::ReadMany(std::span<JournalStretch> stretches) { impl_->ReadMany(stretches); }
 void Journal::Trim(Lsn lsn) { impl_->Trim(lsn); }
 Journal::Usage Journal::usage() const { return impl_->usage(); }
 
@@ -272,22 +272,23 @@ Status Journal::Impl::Read(Lsn place, Bytes into, bool may_block) {
   return *got == into.size() ? Status::Ok() : Status(Code::kNotFound, "journal position " + std::to_string(place) + " is past its segment");
 }
 
-Status Journal::Impl::ReadOnce(Lsn place, Bytes into) {
-  // What is in the ring alone is not in a segment yet.
-  if (place + into.size() > tail_.load(std::memory_order_acquire)) return Read(place, into, true);
-  const uint64_t number = SegmentOf(place);
-  const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
-  if (!slot) return Status(Code::kNotFound, "journal position " + std::to_string(place) + " was trimmed");
-  const uint64_t offset = place - number * segment_bytes_;
-  const Bytes part[] = {into};
-  if (Result<size_t> cached = slot->buffered->ReadNow(part, offset); cached.ok() && *cached == into.size()) return Status::Ok();
-  const uint64_t start = offset / kSectorBytes * kSectorBytes;
-  AlignedBuffer sectors(RoundUp(offset + into.size(), kSectorBytes) - start);
-  Result<size_t> got = slot->direct->Read(sectors.bytes(), start);
-  if (!got.ok()) return got.status();
-  if (*got < offset - start + into.size()) return Status(Code::kNotFound, "journal position " + std::to_string(place) + " is past its segment");
-  std::memcpy(into.data(), sectors.data() + (offset - start), into.size());
-  return Status::Ok();
+void Journal::Impl::ReadMany(std::span<JournalStretch> stretches) {
+  std::vector<std::shared_ptr<SegmentSlot>> slots;   // held until all is read
+  std::vector<FileRead> reads;
+  std::vector<JournalStretch*> owners;
+  const Lsn tail = tail_.load(std::memory_order_acquire);
+  for (JournalStretch& stretch : stretches) {
+    stretch.ok = false;
+    const uint64_t number = SegmentOf(stretch.place);
+    const Lsn end = stretch.place + stretch.into.size();
+    if (end > tail || SegmentOf(end - 1) != number) continue;
+    if (slots.empty() || slots.back() != segments_->Find(number)) slots.push_back(segments_->Find(number));
+    if (!slots.back()) continue;
+    reads.push_back({slots.back()->direct.get(), stretch.place - number * segment_bytes_, stretch.into, {}});
+    owners.push_back(&stretch);
+  }
+  env_.ReadMany(reads);
+  for (size_t i = 0; i < reads.size(); ++i) owners[i]->ok = reads[i].status.ok();
 }
 
 void Journal::Impl::Trim(Lsn lsn) {

@@ -67,6 +67,13 @@ struct ReplayReport {
   std::vector<std::string> notes; // torn tail, salvaged damage, ...: a sentence each
 };
 
+/** A stretch to be read by ReadMany. */
+struct JournalStretch {
+  Lsn place = 0;
+  Bytes into;
+  bool ok = false;
+};
+
 class Journal {
  public:
   /**
@@ -105,8 +112,11 @@ class Journal {
    * where the bytes are not in memory. No sum is checked here. kNotFound once the place was trimmed and recycled.
    */
   Status Read(Lsn place, Bytes into, bool may_block);
-  /** The same for bytes that are read once, by destage: they are left out of the page cache. May span records. Waits. */
-  Status ReadOnce(Lsn place, Bytes into);
+  /**
+   * Reads stretches of segments at once, past the page cache: for destage, which reads a thing once. Places and lengths are
+   * whole sectors, memory is aligned. `ok` is false for what lies in the ring, in two segments, or cannot be read: Read tells.
+   */
+  void ReadMany(std::span<JournalStretch> stretches);
 
   /** Nothing below `lsn` is wanted any more: segments wholly below are recycled, durable and written permitting. */
   void Trim(Lsn lsn);

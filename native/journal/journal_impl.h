@@ -26,7 +26,7 @@ class Journal::Impl {
   Result<bool> Write();
   Status Sync();
   Status Read(Lsn place, Bytes into, bool may_block);
-  Status ReadOnce(Lsn place, Bytes into);
+  void ReadMany(std::span<JournalStretch> stretches);
   void Trim(Lsn lsn);
   Result<bool> PrepareSegment() { return segments_->Prepare(kReadyWant, false); }
   Usage usage() const;

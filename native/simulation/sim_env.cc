@@ -1,5 +1,7 @@
 #include "sim_env.h"
 
+#include "../env/uring.h"
+
 #include "sim_file.h"
 
 namespace skerry {
@@ -48,6 +50,10 @@ Result<std::unique_ptr<File>> SimEnv::Open(const std::string& given, OpenOptions
     if (admission == Admission::kDying) return SimMachine::Crashed();
   }
   return std::unique_ptr<File>(std::make_unique<SimFile>(machine_, std::move(inode), path, options));
+}
+
+void SimEnv::ReadMany(std::span<FileRead> reads) {
+  for (FileRead& read : reads) ReadAlone(read);
 }
 
 Status SimEnv::Rename(const std::string& given_from, const std::string& given_to) {

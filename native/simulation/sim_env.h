@@ -18,6 +18,7 @@ class SimEnv : public Env {
   void Random(Bytes into) override;
   std::string BootId() override { return machine_->boot_id; }
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenOptions options) override;
+  void ReadMany(std::span<FileRead> reads) override;
   Status Rename(const std::string& from, const std::string& to) override;
   Status Remove(const std::string& path) override;
   Status MakeDirectory(const std::string& path) override;

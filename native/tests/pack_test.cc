@@ -58,6 +58,7 @@ class FaultEnv : public Env {
     if (!file.ok() || path.find("/packs/") == std::string::npos) return file;
     return std::unique_ptr<File>(std::make_unique<FaultFile>(std::move(*file), faults));
   }
+  void ReadMany(std::span<FileRead> reads) override { real_->ReadMany(reads); }
   Status Rename(const std::string& from, const std::string& to) override { return real_->Rename(from, to); }
   Status Remove(const std::string& path) override { return real_->Remove(path); }
   Status MakeDirectory(const std::string& path) override { return real_->MakeDirectory(path); }

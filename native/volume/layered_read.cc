@@ -8,13 +8,20 @@ namespace {
 
 constexpr uint32_t kRunPagesMax = kPagesPerBlock;
 
+/** Copies from what was read ahead; false where that does not hold all of it. */
+bool CopyAhead(std::span<const JournalStretch> ahead, Lsn place, Bytes into) {
+  const auto after = std::upper_bound(ahead.begin(), ahead.end(), place, [](Lsn wanted, const JournalStretch& stretch) { return wanted < stretch.place; });
+  if (after == ahead.begin()) return false;
+  const JournalStretch& stretch = *std::prev(after);
+  if (!stretch.ok || place + into.size() > stretch.place + stretch.into.size()) return false;
+  std::memcpy(into.data(), stretch.into.data() + (place - stretch.place), into.size());
+  return true;
+}
+
 Status ReadJournalPiece(ReadContext& context, ResourceId resource, uint64_t volume_offset, const PageSlot& slot, Bytes into, bool may_block) {
   const Lsn place = slot.place.lsn();
-  if (context.span.Holds(place, into.size())) {
-    std::memcpy(into.data(), context.span.bytes.data() + (place - context.span.start), into.size());
-    if (PieceSum(resource, volume_offset, into) == slot.check) return Status::Ok();
-  }
-  const Status status = context.once ? context.journal.ReadOnce(place, into) : context.journal.Read(place, into, may_block);
+  if (CopyAhead(context.ahead, place, into) && PieceSum(resource, volume_offset, into) == slot.check) return Status::Ok();
+  const Status status = context.journal.Read(place, into, may_block);
   if (!status.ok()) return status;
   if (PieceSum(resource, volume_offset, into) != slot.check) {
     return Status(Code::kCorrupt, "journal bytes at " + std::to_string(slot.place.lsn()) + " fail their sum");

@@ -24,19 +24,11 @@ struct PageSource {
 /** Adds what `generation` knows of `page` under what is already in `source`. */
 void AskLayer(const Generation& generation, PageIndex page, PageSource& source);
 
-/** A stretch of the journal that was read ahead. */
-struct JournalSpan {
-  Lsn start = 0;
-  ConstBytes bytes;
-  bool Holds(Lsn place, size_t length) const { return place >= start && place + length <= start + bytes.size(); }
-};
-
 /** What reading needs besides the sources; all shared by every volume of a store. */
 struct ReadContext {
   Journal& journal;
   Pool& pool;
-  bool once = false;       // what is read is not read again: by destage
-  JournalSpan span = {};
+  std::span<const JournalStretch> ahead = {};   // what was read already, by place; those that are not ok are empty
 };
 
 /**

@@ -88,6 +88,8 @@ class Store {
   Result<std::optional<RootCommit>> DestageStep();
   /** The catalog has (or has not) taken the root. On success the journal is trimmed. */
   void Committed(uint64_t token, bool ok);
+  /** Lets the journal forget what roots hold and what has become durable since the last Committed. */
+  void Trim();
 
   struct Usage {
     uint64_t overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, generations = 0, destaged_generations = 0, destaged_bytes = 0;

@@ -180,6 +180,11 @@ void Store::RestackDependentsLocked() {
   for (auto& [id, entry] : entries_) entry.volume->Restack();
 }
 
+void Store::Trim() {
+  std::unique_lock lock(mutex_);
+  TrimLocked();
+}
+
 void Store::TrimLocked() {
   // Read before the volumes are: a record appended after this lies above it.
   Lsn lowest = journal_->appended();
