@@ -339,6 +339,26 @@ TEST("many threads share one file") {
   CHECK(wrong == 0);
 }
 
+TEST("many reads at once each give their bytes, and each failure its own status") {
+  const auto env = MakePosixEnv();
+  Scratch scratch;
+  const auto bytes = Pattern(1000 * 4096, 9);
+  CHECK_OK(MustOpen(*env, scratch / "many", kCreate)->Write(bytes, 0));
+  const auto direct = MustOpen(*env, scratch / "many", {.direct = true});
+  AlignedBuffer memory(1000 * 4096);
+  std::vector<FileRead> reads;
+  for (size_t i = 0; i < 1000; ++i) reads.push_back({direct.get(), (i * 7 % 1000) * 4096, memory.bytes().subspan(i * 4096, 4096), {}});
+  reads[500].offset = 2000 * 4096;   // past the end
+  env->ReadMany(reads);
+  for (size_t i = 0; i < 1000; ++i) {
+    CHECK(reads[i].status.code() == (i == 500 ? Code::kNotFound : Code::kOk));
+    if (i != 500) CHECK(std::memcmp(reads[i].into.data(), bytes.data() + reads[i].offset, 4096) == 0);
+  }
+  env->ReadMany({});
+  env->ReadMany(std::span(reads).first(1));
+  CHECK_OK(reads[0].status);
+}
+
 TEST("an aligned buffer is zeroed, moves, and may be empty") {
   AlignedBuffer a(5000);
   CHECK(a.size() == 5000 && std::all_of(a.data(), a.data() + 5000, [](uint8_t b) { return b == 0; }));
