@@ -171,6 +171,7 @@ Napi::Object FromStats(Napi::Env env, Engine& engine) {
   Set(log, "bytesWritten", journal.bytes_written);
   log.Set("failed", engine.store().journal().failed());
   stats.Set("journal", log);
+  stats.Set("failure", engine.store().failure().detail());
   const Store::Usage usage = engine.store().usage();
   Set(stats, "overlayBytes", usage.overlay_bytes);
   Set(stats, "overlayPages", usage.overlay_pages);

@@ -106,6 +106,8 @@ class PackStore {
    * until the store is opened again, for what was lost may be what any caller has put or found.
    */
   Status Sync();
+  /** Ok until a sync failed; then what every later one answers. */
+  Status failure() const;
   bool unsynced() const;
   /** Seals full packs; writes the index checkpoint when enough has changed. */
   Status Checkpoint(bool force);

@@ -28,6 +28,7 @@ Result<Location> PackStore::Put(RecordKind kind, const BlockId& id, ConstBytes r
   return put.at;
 }
 Status PackStore::Sync() { return impl_->Sync(); }
+Status PackStore::failure() const { return impl_->failure(); }
 bool PackStore::unsynced() const { return impl_->unsynced(); }
 Status PackStore::Checkpoint(bool force) { return impl_->Checkpoint(force); }
 Status PackStore::Seal() { return impl_->Seal(); }

@@ -67,6 +67,7 @@ class PackStore::Impl {
   Status Recover(PackReport& report);
   Status PutAll(std::span<PackPut> puts, bool urgent);
   Status Sync();
+  Status failure() const;
   bool unsynced() const;
   Status Checkpoint(bool force);
   Status Seal();

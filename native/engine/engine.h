@@ -67,6 +67,8 @@ class Engine : public NbdBackend {
   bool WaitForWork();
   void WakePreparer();
   void AnswerDurable(const Status& failure);
+  /** Whether nothing is written any more. Logs that, once. */
+  bool Failed();
   void RunAdmitted();
   void CheckSettled();
 

@@ -85,7 +85,7 @@ class Journal {
    */
   Result<std::vector<Appended>> Begin(std::span<const RecordDraft> records);
 
-  /** Thread-safe. kTryAgain when ring or segments have no room: the caller waits for Written or Trim. kReadOnly once failed. */
+  /** Thread-safe. kTryAgain when ring or segments have no room: the caller waits for Written or Trim. As failure() says once failed. */
   Result<Appended> Append(const RecordDraft& draft);
 
   /** Cuts the open batch and writes it to its segment; false where there was nothing to write. One caller at a time. */
@@ -99,6 +99,13 @@ class Journal {
   Lsn written() const;   // all records that end at or before this are in segments
   Lsn durable() const;
   bool failed() const;   // an fsync or write failed: read-only from then on
+  /** Ok until the journal failed; then kIo, with the first cause and what to do, for whoever is refused. Thread-safe. */
+  Status failure() const;
+  /**
+   * As after a failed write of its own: the caller could not make something durable that acknowledged records stand on, so no
+   * more may be acknowledged. What the ring holds stays there. Thread-safe; the first cause is kept.
+   */
+  void Poison(const Status& cause);
 
   /**
    * Reads payload bytes of a record by place, from the ring or else from its segment. `may_block` false: kTryAgain

@@ -34,6 +34,8 @@ class Journal::Impl {
   Lsn written() const { return written_.load(std::memory_order_acquire); }
   Lsn durable() const { return durable_.load(std::memory_order_acquire); }
   bool failed() const { return failed_.load(std::memory_order_acquire); }
+  Status failure() const;
+  Status Fail(Status status);
 
  private:
   static constexpr size_t kReadyWant = 2;
@@ -71,7 +73,6 @@ class Journal::Impl {
   Status WriteBatchFrom(const ClosedBatch& batch, ConstBytes bytes);
   Status WriteSegmentHeader(uint64_t number);
   Status Seal(uint64_t number);
-  Status Fail(Status status);
   void CopyFromRing(Lsn place, Bytes into) const;
 
   // recovery.cc and scan.cc
@@ -108,6 +109,7 @@ class Journal::Impl {
   std::deque<ClosedBatch> closed_;
   std::map<uint64_t, IndexBuilder> indices_;   // of segments not yet sealed
   Lsn trim_ = 0;
+  std::string failure_;              // set once, before `failed_`
 
   // What Recover leaves to Begin.
   struct Opening {

@@ -17,8 +17,14 @@ LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& jou
   RestackLocked();
 }
 
-Status LiveVolume::AdmitLocked(uint64_t bytes) {
+Status LiveVolume::TakesChangesLocked() const {
   if (dropped_ || spec_.read_only) return Status(Code::kReadOnly, "the resource takes no writes");
+  // Before anything that waits for room: after a failure none ever comes.
+  return journal_.failure();
+}
+
+Status LiveVolume::AdmitLocked(uint64_t bytes) {
+  if (Status status = TakesChangesLocked(); !status.ok()) return status;
   uint64_t journal_bytes = active_->journal_bytes, overlay_bytes = active_->bytes();
   for (const FrozenGeneration& frozen : frozen_) {
     journal_bytes += frozen.generation->journal_bytes;
@@ -111,7 +117,7 @@ Result<Lsn> LiveVolume::AppendLocked(RecordType type, uint64_t offset, uint64_t 
 
 Result<WriteOutcome> LiveVolume::Zero(uint64_t offset, uint64_t length, bool punch_hole) {
   Lock lock(mutex_);
-  if (dropped_ || spec_.read_only) return Status(Code::kReadOnly, "the resource takes no writes");
+  if (Status status = TakesChangesLocked(); !status.ok()) return status;
   if (active_->range_count() >= kOverlayRangesMax) return Status(Code::kTryAgain, "too many ranges of zeroes wait for destage");
   Result<Lsn> end = AppendLocked(punch_hole ? RecordType::kTrim : RecordType::kZero, offset, length, {});
   if (!end.ok()) return end.status();

@@ -102,6 +102,8 @@ class LiveVolume : public Volume {
 
  private:
   using Lock = std::unique_lock<std::mutex>;
+  /** kReadOnly for one that takes no writes; the journal's failure once it failed. */
+  Status TakesChangesLocked() const;
   Status AdmitLocked(uint64_t bytes);
   Result<Lsn> AppendLocked(RecordType type, uint64_t offset, uint64_t length, ConstBytes payload);
   Result<Lsn> WriteJournalled(uint64_t offset, ConstBytes data);

@@ -185,9 +185,16 @@ Result<WriteOutcome> Store::Drop(ResourceId id) {
   return outcome;
 }
 
+Status Store::SyncPacks() {
+  Status status = pool_.packs->Sync();
+  // Acknowledged REFs may name what was lost: from here on nothing more is acknowledged, so that the loss stays what it is.
+  if (!status.ok()) journal_->Poison(status);
+  return status;
+}
+
 Status Store::SyncStep() {
   // Packs first: a journal mark must never vouch for a REF whose bytes could still be lost.
-  if (Status status = pool_.packs->Sync(); !status.ok()) return status;
+  if (Status status = SyncPacks(); !status.ok()) return status;
   return journal_->Sync();
 }
 

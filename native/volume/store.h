@@ -72,6 +72,8 @@ class Store {
   /** Writes what was appended; then, if `target` is not yet durable, makes everything written durable (packs first). */
   Result<bool> WriteStep() { return journal_->Write(); }
   Status SyncStep();
+  /** Ok until a write or sync of journal or packs failed. Then kIo for every change there will ever be; reads go on. */
+  Status failure() const { return journal_->failure(); }
 
   /** Closes generations whose time has come, and refreshes admission. Cheap; called after writes and now and then. */
   void Pace();
@@ -112,6 +114,7 @@ class Store {
   Store(Env& env, const StoreOptions& options);
   Status AddLocked(const ResourceSpec& spec);
   void OfferRootLocked(ResourceId taker, uint64_t fence, const TreeRoot& root);
+  Status SyncPacks();
   Status Replay(const std::vector<ResourceSpec>& resources, StoreReport& report);
   Result<RootCommit> DestageGroupOf(ResourceId id, const DestageGroup& group);
   std::vector<RootTaker> TakersLocked(ResourceId volume, const DestageGroup& group) const;

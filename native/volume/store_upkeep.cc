@@ -13,6 +13,8 @@ constexpr double kFreezeOverlayAt = 0.4;
 }  // namespace
 
 void Store::Pace() {
+  // A pack that was sealed in passing may have been the one that failed.
+  if (const Status lost = pool_.packs->failure(); !lost.ok()) journal_->Poison(lost);
   std::unique_lock lock(mutex_);
   const uint64_t now = env_.NowNanos();
   const uint64_t window = options_.journal.journal_bytes_max;
@@ -65,6 +67,8 @@ void Store::AdmitByRoomLocked(uint64_t journal_bytes, uint64_t overlay_bytes, ui
 }
 
 Result<std::optional<RootCommit>> Store::DestageStep() {
+  // What packs hold can no longer be made durable, so no root can be published either.
+  if (journal_->failed()) return std::optional<RootCommit>();
   ResourceId id = 0;
   std::optional<DestageGroup> group;
   {
@@ -105,7 +109,7 @@ Result<RootCommit> Store::DestageGroupOf(ResourceId id, const DestageGroup& grou
   if (!volume) return Status(Code::kNotFound, "the volume was deleted");
   Result<DestageResult> destaged = Destage(*journal_, pool_, group, volume->size());
   if (!destaged.ok()) return destaged.status();
-  if (Status status = pool_.packs->Sync(); !status.ok()) return status;
+  if (Status status = SyncPacks(); !status.ok()) return status;
   destaged_generations_ += group.generations.size();
   destaged_bytes_ += destaged->bytes;
   std::unique_lock lock(mutex_);

@@ -28,10 +28,10 @@ export class DaemonViews implements PoolsView {
 
   /** A sentence for each thing an operator should look at. */
   problems(): string[] {
-    const { journal, packs } = this.#sources.stats();
+    const { failure, packs } = this.#sources.stats();
     const problems: string[] = [];
-    if (journal.failed)
-      problems.push('the journal failed: volumes are read-only until the daemon is started again on a sound disk');
+    // The worst first: what an operator reads before anything else.
+    if (failure !== '') problems.push(`READ-ONLY: ${failure}`);
     const poolProblem = this.#poolProblem();
     if (poolProblem !== null) problems.push(poolProblem);
     if (packs.corruptCells > 0)
@@ -41,7 +41,7 @@ export class DaemonViews implements PoolsView {
 
   /** Whether it fails those it serves. Rot in the pool is a problem, but starting the daemon again does not mend it. */
   failing(): boolean {
-    return this.#sources.stats().journal.failed || this.#poolProblem() !== null;
+    return this.#sources.stats().failure !== '' || this.#poolProblem() !== null;
   }
 
   async status(): Promise<StatusView> {

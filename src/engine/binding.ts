@@ -113,6 +113,8 @@ export interface EngineStats {
     readonly bytesWritten: number;
     readonly failed: boolean;
   };
+  /** As `failure()` says. */
+  readonly failure: string;
   readonly overlayBytes: number;
   readonly overlayPages: number;
   readonly nodeCacheBytes: number;
@@ -175,6 +177,11 @@ export interface NativeEngine {
   transferProgress(transfer: number): TransferProgress;
   transferCancel(transfer: number): void;
   stats(): EngineStats;
+  /**
+   * '' while all is well. Once a write or sync of the journal or of packs failed: a sentence that says why nothing is written any
+   * more and what to do. Every change is refused from then on; reads go on. It never passes without a restart.
+   */
+  failure(): string;
   /** Logical content of a resource: bytes mapped by its root and its overlay (an upper bound where both hold a page). */
   allocatedBytes(resource: number): Promise<number>;
   /** Stops accepting, answers what is under way, flushes the journal, joins threads. With `drain`, destages first. */

@@ -26,6 +26,8 @@ export class FakeEngine implements NativeEngine {
   /** How each transfer ends; by default at once. */
   transferOutcome: Promise<void> = Promise.resolve();
   snapshotBytes = 1 << 20;
+  /** What failure() says. */
+  failed = '';
   #transfers = 0;
 
   constructor(steps: string[] = [], options?: EngineOptions) {
@@ -139,8 +141,9 @@ export class FakeEngine implements NativeEngine {
         batches: 1,
         syncs: 1,
         bytesWritten: 1,
-        failed: false,
+        failed: this.failed !== '',
       },
+      failure: this.failed,
       overlayBytes: 0,
       overlayPages: 0,
       nodeCacheBytes: 0,
@@ -161,6 +164,10 @@ export class FakeEngine implements NativeEngine {
       destagedBytes: 1,
       destageCpuSeconds: 0.1,
     };
+  }
+
+  failure(): string {
+    return this.failed;
   }
 
   async allocatedBytes(): Promise<number> {
