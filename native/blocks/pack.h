@@ -135,6 +135,7 @@ class PackStore {
   struct Usage {
     uint64_t packs = 0, stored_bytes = 0, blocks = 0, nodes = 0, put_bytes = 0, put_records = 0, dedup_hits = 0, dedup_bytes = 0,
              index_bytes = 0, corrupt_cells = 0, free_bytes = 0;
+    uint64_t room_bytes = 0;   // what records that may not use the reserve can still take: in the open pack and in whole new ones
   };
   Usage usage() const;
 

@@ -60,8 +60,17 @@ PackStore::Usage PackStore::Impl::usage() const {
       usage.nodes += pack->nodes;
     }
     usage.free_bytes = free_bytes_;
+    if (current_ != nullptr) {
+      const uint64_t used = uint64_t{current_->tail} + FooterBytes(current_->reserved_records);
+      usage.room_bytes = current_->capacity > used ? current_->capacity - used : 0;
+    }
   }
   if (const Result<uint64_t> now = env_.FreeBytes(options_.directory); now.ok()) usage.free_bytes = now.value();
+  if (usage.free_bytes < options_.reserve_bytes) {
+    usage.room_bytes = 0;
+  } else {
+    usage.room_bytes += (usage.free_bytes - options_.reserve_bytes) / options_.pack_bytes * options_.pack_bytes;
+  }
   usage.put_bytes = put_bytes_.load(std::memory_order_relaxed);
   usage.put_records = put_records_.load(std::memory_order_relaxed);
   usage.dedup_hits = dedup_hits_.load(std::memory_order_relaxed);

@@ -210,8 +210,8 @@ void Engine::PreparerLoop() {
 
 void Engine::DestagerLoop() {
   uint64_t retry_at = 0;
-  std::string last_failure;
-  Code last_save = Code::kOk;
+  Status last_failure;
+  Code last_told = Code::kOk, last_save = Code::kOk;
   while (true) {
     {
       std::unique_lock lock(destage_mutex_);
@@ -224,13 +224,16 @@ void Engine::DestagerLoop() {
       destage_cpu_nanos_.store(ThreadCpuNanos());
       if (!commit.ok()) {
         if (Failed()) break;
-        if (commit.status().detail() != last_failure) listener_.OnLog(LogLevel::kError, "destage: " + commit.status().detail());
-        last_failure = commit.status().detail();
+        last_failure = commit.status();
+        // Attempts differ in the numbers they name, not in what is wrong.
+        if (last_failure.code() != last_told) listener_.OnLog(LogLevel::kError, "destage: " + last_failure.detail());
+        last_told = last_failure.code();
         retry_at = env_.NowNanos() + kDestageRetryNanos;
         break;
       }
       if (!commit->has_value()) break;
-      last_failure.clear();
+      last_failure = Status::Ok();
+      last_told = Code::kOk;
       listener_.OnCommit(**commit);
       std::lock_guard lock(destage_mutex_);
       if (destage_stops_) return;
@@ -238,13 +241,13 @@ void Engine::DestagerLoop() {
     const Status saved = Failed() ? Status::Ok() : store_->pool().packs->Checkpoint(false);
     if (!saved.ok() && saved.code() != last_save) listener_.OnLog(LogLevel::kWarn, "writing the location index's checkpoint: " + saved.detail());
     last_save = saved.code();
-    CheckSettled();
+    // Who waits for a disk that is full would wait until somebody frees some of it, which may be never.
+    CheckSettled(last_failure.code() == Code::kNoSpace ? last_failure : store_->failure());
   }
 }
 
-void Engine::CheckSettled() {
+void Engine::CheckSettled(const Status& failure) {
   std::vector<SettleWaiter> settled;
-  const Status failure = store_->failure();
   {
     std::lock_guard lock(destage_mutex_);
     for (auto it = settle_waiters_.begin(); it != settle_waiters_.end();) {

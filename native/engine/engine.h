@@ -70,7 +70,8 @@ class Engine : public NbdBackend {
   /** Whether nothing is written any more. Logs that, once. */
   bool Failed();
   void RunAdmitted();
-  void CheckSettled();
+  /** Answers those whose destage is done; all of them with `failure` where that is not ok. */
+  void CheckSettled(const Status& failure);
 
   Env& env_;
   EngineListener& listener_;

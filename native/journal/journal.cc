@@ -302,7 +302,7 @@ Journal::Usage Journal::Impl::usage() const {
     const Lsn from = lowest == ~0ull ? head_ : std::max(trim_, lowest * segment_bytes_);
     usage.bytes = head_ > from ? head_ - from : 0;
   }
-  usage.bytes_max = options_.journal_bytes_max;
+  usage.bytes_max = segments_->window();
   usage.ring_bytes = ring_->ring_bytes();
   usage.appends = appends_.load();
   usage.batches = batches_.load();

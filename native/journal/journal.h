@@ -22,6 +22,7 @@ struct JournalOptions {
   uint64_t segment_bytes = 32 << 20; // a multiple of a sector; at most ring_bytes / 2
   uint64_t journal_bytes_max = 4ull << 30;
   bool salvage = false;              // go on past corruption instead of refusing: the operator said so
+  uint64_t keep_free_bytes = 0;      // growing must leave this much of the file system: destage needs room to free the journal
 };
 
 /** A record as the caller describes it; payload pieces are gathered. Sums are computed by the journal. */
@@ -117,7 +118,8 @@ class Journal {
   void Trim(Lsn lsn);
 
   struct Usage {
-    uint64_t bytes = 0, bytes_max = 0, ring_bytes = 0, segments = 0, segments_ready = 0;
+    uint64_t bytes = 0, ring_bytes = 0, segments = 0, segments_ready = 0;
+    uint64_t bytes_max = 0;   // less than configured while the disk has no room for more segments
     uint64_t appends = 0, batches = 0, syncs = 0, bytes_written = 0;
   };
   Usage usage() const;

@@ -41,7 +41,7 @@ Status Journal::Impl::LoadIdentity() {
     return Status(Code::kInvalid, "journal segments of " + std::to_string(segment_bytes_) + " bytes need a ring of at least twice that");
   }
   const uint64_t slots = std::max<uint64_t>(options_.journal_bytes_max / segment_bytes_, 4);
-  segments_ = std::make_unique<Segments>(env_, options_.directory, segment_bytes_, slots);
+  segments_ = std::make_unique<Segments>(env_, options_.directory, segment_bytes_, slots, options_.keep_free_bytes);
   return Status::Ok();
 }
 

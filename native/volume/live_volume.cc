@@ -120,6 +120,8 @@ Result<WriteOutcome> LiveVolume::Zero(uint64_t offset, uint64_t length, bool pun
   if (Status status = TakesChangesLocked(); !status.ok()) return status;
   if (active_->range_count() >= kOverlayRangesMax) return Status(Code::kTryAgain, "too many ranges of zeroes wait for destage");
   Result<Lsn> end = AppendLocked(punch_hole ? RecordType::kTrim : RecordType::kZero, offset, length, {});
+  // Waiting would be for ever where the journal is full of what the disk has no room for.
+  if (end.code() == Code::kTryAgain && admission_.room() == Room::kNone) return Status(Code::kNoSpace, "the pool's disk is full");
   if (!end.ok()) return end.status();
   active_->PutZero(offset, length, punch_hole);
   return WriteOutcome{*end};

@@ -96,7 +96,7 @@ class LiveVolume : public Volume {
     uint64_t active_journal_bytes = 0, active_overlay_bytes = 0, overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, ranges = 0;
     Lsn first_lsn = ~0ull;           // of all that is not in a committed root
     size_t frozen = 0;
-    uint64_t blocks_bound = 0;       // at most this many blocks wait for destage
+    uint64_t blocks_bound = 0;       // at most this many blocks must still be written when it is destaged
   };
   Load load() const;
 

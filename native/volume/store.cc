@@ -231,6 +231,7 @@ Store::Usage Store::usage() const {
     usage.journal_bytes += load.journal_bytes;
     usage.generations += load.frozen + (load.active ? 1 : 0);
   }
+  usage.room = admission_.room();
   usage.destaged_generations = destaged_generations_.load();
   usage.destaged_bytes = destaged_bytes_.load();
   return usage;

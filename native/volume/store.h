@@ -92,6 +92,7 @@ class Store {
   void Committed(uint64_t token, bool ok);
 
   struct Usage {
+    Room room = Room::kThere;
     uint64_t overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, generations = 0, destaged_generations = 0, destaged_bytes = 0;
   };
   Usage usage() const;
@@ -120,7 +121,8 @@ class Store {
   std::vector<RootTaker> TakersLocked(ResourceId volume, const DestageGroup& group) const;
   void RestackDependentsLocked();
   void TrimLocked();
-  void AdmitByRoomLocked(uint64_t journal_bytes, uint64_t overlay_bytes, uint64_t writers, uint64_t blocks);
+  /** What the pool can take beyond `blocks` that wait to be written, in bytes; negative where these might not fit. */
+  int64_t SpareBytes(uint64_t blocks) const;
 
   Env& env_;
   const StoreOptions options_;
@@ -138,6 +140,7 @@ class Store {
   uint64_t next_token_ = 1;
   std::vector<RootCommit> offered_;  // commits without destage: clones that came while their snapshot's root was on its way
   ResourceId next_destage_ = 0;     // round robin over volumes
+  std::atomic<bool> destage_stuck_{false};   // the last one failed, or its root was refused: waiting for it is no use
   std::atomic<uint64_t> destaged_generations_{0}, destaged_bytes_{0};
 };
 

@@ -28,10 +28,17 @@ export class DaemonViews implements PoolsView {
 
   /** A sentence for each thing an operator should look at. */
   problems(): string[] {
-    const { failure, packs } = this.#sources.stats();
+    const { failure, packs, room } = this.#sources.stats();
     const problems: string[] = [];
     // The worst first: what an operator reads before anything else.
     if (failure !== '') problems.push(`READ-ONLY: ${failure}`);
+    if (room === 'none') {
+      const { name } = this.#sources.pool;
+      problems.push(
+        `FULL: pool ${name} takes no more data (${packs.freeBytes} bytes are free, the last of them kept in reserve): writes end with ENOSPC. ` +
+          'Reads, trims and deletions go on. Make room on its disk, or give it a larger one; writes go on by themselves then',
+      );
+    }
     const poolProblem = this.#poolProblem();
     if (poolProblem !== null) problems.push(poolProblem);
     if (packs.corruptCells > 0)

@@ -113,6 +113,8 @@ export interface EngineStats {
     readonly bytesWritten: number;
     readonly failed: boolean;
   };
+  /** `soon`: writes wait until what was written is destaged; `none`: the disk is full, and writes are refused. */
+  readonly room: 'there' | 'soon' | 'none';
   /** As `failure()` says. */
   readonly failure: string;
   readonly overlayBytes: number;
@@ -130,6 +132,8 @@ export interface EngineStats {
     readonly indexBytes: number;
     readonly corruptCells: number;
     readonly freeBytes: number;
+    /** What writes can still take: freeBytes without the reserve, in whole packs, and what the open pack has left. */
+    readonly roomBytes: number;
   };
   readonly destagedGenerations: number;
   readonly destagedBytes: number;
