@@ -112,6 +112,9 @@ Napi::Object FromReport(Napi::Env env, const StoreReport& report) {
     for (const std::string& note : *list) notes.Set(notes.Length(), note);
   }
   object.Set("notes", notes);
+  Napi::Array lost = Napi::Array::New(env);
+  for (const ResourceId id : report.lost) lost.Set(lost.Length(), static_cast<double>(id));
+  object.Set("lost", lost);
   return object;
 }
 

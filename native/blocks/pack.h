@@ -130,6 +130,11 @@ class PackStore {
   Result<BlockId> IdAt(const Location& at, Location* full);
   /** True if the record at `at` is whole and is `id`: every sum read and checked. Used on replay of REF records. */
   bool Verify(const Location& at, const BlockId& id);
+  /**
+   * The record at `at` was durable before this start. How many of its pages fail all the same: these are rot, no torn write, and
+   * are counted as such. Only of records that this start found in open packs; 0 for all others, which are told when they are read.
+   */
+  uint32_t RottenPages(const Location& at, const BlockId& id);
 
   /** put_: what was written; dedup_: what was known already. Bytes are of payload, but stored_bytes, which is of files. */
   struct Usage {

@@ -43,6 +43,7 @@ Result<std::vector<uint8_t>> PackStore::ReadRecord(const Location& at, const Blo
 }
 Result<BlockId> PackStore::IdAt(const Location& at, Location* full) { return impl_->IdAt(at, full); }
 bool PackStore::Verify(const Location& at, const BlockId& id) { return impl_->Verify(at, id); }
+uint32_t PackStore::RottenPages(const Location& at, const BlockId& id) { return impl_->RottenPages(at, id); }
 PackStore::Usage PackStore::usage() const { return impl_->usage(); }
 
 PackStore::Usage PackStore::Impl::usage() const {

@@ -160,7 +160,10 @@ Status PackStore::Impl::Checkpoint(bool force) {
     covered = sealed_since_checkpoint_;
     if (!force && covered < kCheckpointPacksMin) return {};
     content.next_pack = next_pack_;
-    content.packs = sealed_;
+    // One with damaged records is read by its footer at each start: the checkpoint has no word for them.
+    for (const auto& [number, pack] : sealed_) {
+      if (!pack.damaged) content.packs.emplace_hint(content.packs.end(), number, pack);
+    }
   }
   if (Status status = SaveCheckpoint(env_, options_.checkpoint, options_.domain, content, index_); !status.ok()) return status;
   std::lock_guard lock(mutex_);

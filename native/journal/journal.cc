@@ -22,7 +22,9 @@ Result<std::unique_ptr<Journal>> Journal::Open(Env& env, const JournalOptions& o
   return std::unique_ptr<Journal>(new Journal(std::move(impl)));
 }
 
-Result<std::vector<Appended>> Journal::Begin(std::span<const RecordDraft> records) { return impl_->Begin(records); }
+Result<std::vector<Appended>> Journal::Begin(std::span<const RecordDraft> records, bool salvaged) {
+  return impl_->Begin(records, salvaged);
+}
 Result<Appended> Journal::Append(const RecordDraft& draft) { return impl_->Append(draft); }
 Result<bool> Journal::Write() { return impl_->Write(); }
 Status Journal::Sync() { return impl_->Sync(); }

@@ -65,6 +65,8 @@ struct ReplayReport {
   uint64_t ring_records = 0;      // of these, found only in the ring
   bool ring_used = false;
   uint64_t segments = 0;
+  bool salvaged = false;          // this opening gave something up
+  Lsn gaps_below = 0;             // what is missing below this was given up, by this opening or an earlier one
   std::vector<std::string> notes; // torn tail, salvaged damage, ...: a sentence each
 };
 
@@ -82,9 +84,10 @@ class Journal {
   /**
    * Begins a new epoch durably: what was found only in the ring is moved to segments, then one batch is written that vouches for
    * everything before it and holds `records` (few and small), so that recovery's own decisions stand in the log or nothing does.
-   * Returns their places. Append may be called afterwards.
+   * Returns their places. Append may be called afterwards. What Open gave up (or the caller, who then says `salvaged`) is
+   * recorded there too, so that later openings need not be told again.
    */
-  Result<std::vector<Appended>> Begin(std::span<const RecordDraft> records);
+  Result<std::vector<Appended>> Begin(std::span<const RecordDraft> records, bool salvaged = false);
 
   /** Thread-safe. kTryAgain when ring or segments have no room: the caller waits for Written or Trim. As failure() says once failed. */
   Result<Appended> Append(const RecordDraft& draft);

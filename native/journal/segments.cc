@@ -32,7 +32,7 @@ Result<std::shared_ptr<SegmentSlot>> Segments::OpenSlot(unsigned slot, bool crea
   return opened;
 }
 
-Result<std::vector<Segments::Found>> Segments::Load(const JournalId& journal, bool salvage) {
+Result<std::vector<Segments::Found>> Segments::Load(const JournalId& journal, bool salvage, std::vector<std::string>& removed) {
   Result<std::vector<DirectoryEntry>> entries = env_.List(directory_);
   if (!entries.ok()) return entries.status();
   std::vector<Found> found;
@@ -78,12 +78,16 @@ Result<std::vector<Segments::Found>> Segments::Load(const JournalId& journal, bo
                                     "start with --salvage-journal; to lose nothing, restore the file from a copy first");
     }
     if (!blank) {
-      // Salvaged: what cannot be read is given up for good, or the next start would meet it again.
-      std::memset(sector.data(), 0, kSectorBytes);
-      if (Status wiped = (*opened)->direct->Write(sector.bytes(), 0); !wiped.ok()) return wiped;
-      if (Status synced = (*opened)->direct->DataSync(); !synced.ok()) return synced;
+      // Given up for good, or the next start would meet it again. Whole: under another header its old batches could come to stand
+      // at their old positions, and their marks would vouch for a log that is not there.
+      removed.push_back((*opened)->path);
+      if (Status gone = env_.Remove((*opened)->path); !gone.ok()) return gone;
+      continue;
     }
     ready_.push_back(*opened);
+  }
+  if (!removed.empty()) {
+    if (Status synced = env_.SyncDirectory(directory_); !synced.ok()) return synced;
   }
   std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.header.number < b.header.number; });
   return found;

@@ -26,8 +26,11 @@ class Segments {
     SegmentHeader header;
     std::shared_ptr<SegmentSlot> slot;
   };
-  /** Opens every slot file. Those with a valid header of `journal` are returned, ordered by number; blank ones are ready. A damaged header is kCorrupt, or with `salvage` a ready slot. */
-  Result<std::vector<Found>> Load(const JournalId& journal, bool salvage);
+  /**
+   * Opens every slot file. Those with a valid header of `journal` are returned, ordered by number; blank ones are ready. One with
+   * a damaged header is kCorrupt; with `salvage` it is removed and named in `removed`.
+   */
+  Result<std::vector<Found>> Load(const JournalId& journal, bool salvage, std::vector<std::string>& removed);
 
   /**
    * Creates one prewritten slot if fewer than `ready_want` are ready, and the limit and the room on disk allow (or `beyond_limit`).

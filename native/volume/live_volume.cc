@@ -159,6 +159,7 @@ Status LiveVolume::Replay(const ReplayedRecord& record, bool gaps) {
     }
     case RecordType::kBarrier:
     case RecordType::kRewind:
+    case RecordType::kSalvage:  // of no volume
       break;
     case RecordType::kDrop:
       dropped_ = true;

@@ -52,6 +52,8 @@ struct StoreReport {
   std::vector<std::string> notes;
   /** Volumes whose log ended early, with the sequence of the last write they kept. */
   std::vector<std::pair<ResourceId, uint64_t>> rewound;
+  /** Salvage: what waited for a root of which the journal lost a part. The store does not know them; whoever names them must not. */
+  std::vector<ResourceId> lost;
 };
 
 class Store {

@@ -59,6 +59,8 @@ export interface StartReport {
   readonly segments: number;
   readonly packs: number;
   readonly notes: readonly string[];
+  /** Resources that a salvaged journal no longer holds the content of: the engine does not know them. */
+  readonly lost: readonly number[];
 }
 
 /** A root that is durable in the pool's packs and wants its root chunk and catalog transaction. */

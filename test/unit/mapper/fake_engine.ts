@@ -26,6 +26,8 @@ export class FakeEngine implements NativeEngine {
   /** How each transfer ends; by default at once. */
   transferOutcome: Promise<void> = Promise.resolve();
   snapshotBytes = 1 << 20;
+  /** What start() says the journal lost. */
+  lost: readonly number[] = [];
   /** What failure() says. */
   failed = '';
   #transfers = 0;
@@ -49,7 +51,7 @@ export class FakeEngine implements NativeEngine {
     await this.#step('start', resources.map(({ id }) => id).join(','));
     this.started = { pool, resources };
     for (const resource of resources) this.known.set(resource.id, resource);
-    return { epoch: 1, records: 0, ringRecords: 0, ringUsed: false, segments: 1, packs: 0, notes: ['a note'] };
+    return { epoch: 1, records: 0, ringRecords: 0, ringUsed: false, segments: 1, packs: 0, notes: ['a note'], lost: this.lost };
   }
 
   async listenUnix(path: string): Promise<string> {
