@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdint>
 
-#include "../blocks/cell.h"
 #include "../overlay/generation.h"
 
 namespace skerry {
@@ -16,6 +15,9 @@ struct AdmissionLimits {
   uint64_t ramp_fastest_bytes_per_second = 2ull << 30;
   uint64_t ramp_slowest_bytes_per_second = 8ull << 20;
 };
+
+/** What a block takes in a pack at most, written alone: packs are written in whole sectors. */
+inline constexpr uint64_t kBlockRoomBytes = kBlockBytes + kPagesPerBlock * 8 + 2 * kSectorBytes;
 
 /** Whether the pool's disk can take more writes, now that all which waits to be destaged is counted. */
 enum class Room : uint8_t {
@@ -78,7 +80,7 @@ class Admission {
     const Room room = room_.load(std::memory_order_relaxed);
     const int64_t left = room_bytes_.load(std::memory_order_relaxed);
     if (room == Room::kThere && left >= static_cast<int64_t>(kAmpleBytes)) return Status::Ok();
-    const auto worst = static_cast<int64_t>((bytes / kBlockBytes + 1) * RecordStoredBytes(kBlockBytes));
+    const auto worst = static_cast<int64_t>((bytes / kBlockBytes + 1) * kBlockRoomBytes);
     // The last one may take more than was left, or a request larger than that would wait for ever. What goes to packs at once is
     // refused there where it does not fit.
     if (room == Room::kThere && room_bytes_.fetch_sub(worst, std::memory_order_relaxed) > 0) return Status::Ok();

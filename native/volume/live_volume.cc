@@ -44,7 +44,11 @@ void LiveVolume::NoteLocked(Lsn record, Lsn end) {
 }
 
 Result<WriteOutcome> LiveVolume::Write(uint64_t offset, ConstBytes data) {
-  if (Stages(offset, data.size())) {
+  if (HoldsBlocks(offset, data.size())) {
+    if (!Stages(offset, data.size())) {
+      Lock lock(mutex_);
+      if (Status status = AdmitLocked(data.size()); !status.ok()) return status;
+    }
     Result<std::unique_ptr<StagedWrite>> staged = Stage(offset, data);
     if (!staged.ok()) return staged.status();
     return Publish(offset, data, **staged);

@@ -102,6 +102,8 @@ class LiveVolume : public Volume {
 
  private:
   using Lock = std::unique_lock<std::mutex>;
+  /** Whether these bytes hold a whole block, which goes to a pack and not through the journal. */
+  static bool HoldsBlocks(uint64_t offset, uint64_t length);
   /** kReadOnly for one that takes no writes; the journal's failure once it failed. */
   Status TakesChangesLocked() const;
   Status AdmitLocked(uint64_t bytes);

@@ -73,7 +73,7 @@ void Store::Pace() {
 int64_t Store::SpareBytes(uint64_t blocks) const {
   // Everything acknowledged must fit when destaged. Map nodes are paid from the reserve.
   constexpr uint64_t kBytesMax = 1ull << 60;
-  const uint64_t room = std::min(pool_.packs->usage().room_bytes, kBytesMax), need = std::min(blocks * RecordStoredBytes(kBlockBytes), kBytesMax);
+  const uint64_t room = std::min(pool_.packs->usage().room_bytes, kBytesMax), need = std::min(blocks * kBlockRoomBytes, kBytesMax);
   return static_cast<int64_t>(room) - static_cast<int64_t>(need);
 }
 
