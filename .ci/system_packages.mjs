@@ -23,6 +23,7 @@ const forTests = [
   { package: 'busybox-static', program: 'busybox' },
   { package: 'cpio', program: 'cpio' },
   { package: 'e2fsprogs', program: 'mke2fs' },
+  { package: 'mount', program: 'mount' },
 ];
 
 /** Installs what is missing, or throws an Error that names it with the command that brings it. */

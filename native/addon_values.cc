@@ -83,6 +83,8 @@ StoreOptions ToStoreOptions(const Napi::Object& options) {
   store.journal.segment_bytes = Whole(options, "segmentBytes");
   store.journal.journal_bytes_max = Whole(options, "journalBytesMax");
   store.journal.salvage = options.Get("salvageJournal").ToBoolean().Value();
+  // A segment more must not take the room that destage needs to make one free again.
+  store.journal.keep_free_bytes = store.packs.reserve_bytes + store.packs.pack_bytes;
   store.packs.checkpoint = directory + "/index.checkpoint";
   store.overlay_bytes_max = Whole(options, "overlayBytesMax");
   store.node_cache_bytes_max = Whole(options, "nodeCacheBytesMax");
@@ -110,6 +112,9 @@ Napi::Object FromReport(Napi::Env env, const StoreReport& report) {
     for (const std::string& note : *list) notes.Set(notes.Length(), note);
   }
   object.Set("notes", notes);
+  Napi::Array lost = Napi::Array::New(env);
+  for (const ResourceId id : report.lost) lost.Set(lost.Length(), static_cast<double>(id));
+  object.Set("lost", lost);
   return object;
 }
 
@@ -158,6 +163,7 @@ Napi::Object FromStats(Napi::Env env, Engine& engine) {
   Set(stats, "connections", nbd.connections);
   Set(stats, "connectionsTotal", nbd.connections_total);
   Set(stats, "nbdBufferBytes", nbd.buffer_bytes);
+  const Store::Usage usage = engine.store().usage();
   const Journal::Usage journal = engine.store().journal().usage();
   Napi::Object log = Napi::Object::New(env);
   Set(log, "bytes", journal.bytes);
@@ -171,7 +177,8 @@ Napi::Object FromStats(Napi::Env env, Engine& engine) {
   Set(log, "bytesWritten", journal.bytes_written);
   log.Set("failed", engine.store().journal().failed());
   stats.Set("journal", log);
-  const Store::Usage usage = engine.store().usage();
+  stats.Set("room", usage.room == Room::kThere ? "there" : usage.room == Room::kSoon ? "soon" : "none");
+  stats.Set("failure", engine.store().failure().detail());
   Set(stats, "overlayBytes", usage.overlay_bytes);
   Set(stats, "overlayPages", usage.overlay_pages);
   Set(stats, "nodeCacheBytes", engine.store().pool().tree->cache_bytes());
@@ -188,6 +195,7 @@ Napi::Object FromStats(Napi::Env env, Engine& engine) {
   Set(pool, "indexBytes", packs.index_bytes);
   Set(pool, "corruptCells", packs.corrupt_cells);
   Set(pool, "freeBytes", packs.free_bytes);
+  Set(pool, "roomBytes", packs.room_bytes);
   stats.Set("packs", pool);
   Set(stats, "destagedGenerations", usage.destaged_generations);
   Set(stats, "destagedBytes", usage.destaged_bytes);

@@ -41,6 +41,18 @@ std::optional<PackRecordHeader> ParseHeader(ConstBytes bytes, uint32_t pack, uin
   return header;
 }
 
+std::vector<uint32_t> BadCells(ConstBytes record, const PackRecordHeader& header) {
+  BlockId id;
+  std::memcpy(id.bytes.data(), header.id, sizeof(header.id));
+  std::vector<uint32_t> bad;
+  for (uint32_t page = 0; page < CellCount(header.raw_bytes); ++page) {
+    const size_t at = CellOffset({}, page), bytes = std::min<size_t>(kPageBytes, header.raw_bytes - size_t{page} * kPageBytes);
+    const bool there = record.size() >= at + bytes + kCellSumBytes;
+    if (!there || !CellHolds(record.data() + at, bytes, record.data() + at + bytes, CellSeed(id, page))) bad.push_back(page);
+  }
+  return bad;
+}
+
 uint32_t CheckCells(ConstBytes record, const PackRecordHeader& header, Bytes into) {
   BlockId id;
   std::memcpy(id.bytes.data(), header.id, sizeof(header.id));

@@ -42,4 +42,7 @@ std::optional<PackRecordHeader> ParseHeader(ConstBytes bytes, uint32_t pack, uin
  */
 uint32_t CheckCells(ConstBytes record, const PackRecordHeader& header, Bytes into);
 
+/** Indices of all cells that fail their sum, or that `record` is too short for. */
+std::vector<uint32_t> BadCells(ConstBytes record, const PackRecordHeader& header);
+
 }  // namespace skerry

@@ -40,6 +40,7 @@ struct SealedPack {
   uint64_t file_bytes = 0;
   uint32_t blocks = 0;
   uint32_t nodes = 0;
+  bool damaged = false;      // some of its records have pages that fail: only its footer says which
 };
 using SealedPacks = std::map<uint32_t, SealedPack>;
 

@@ -106,6 +106,8 @@ class PackStore {
    * until the store is opened again, for what was lost may be what any caller has put or found.
    */
   Status Sync();
+  /** Ok until a sync failed; then what every later one answers. */
+  Status failure() const;
   bool unsynced() const;
   /** Seals full packs; writes the index checkpoint when enough has changed. */
   Status Checkpoint(bool force);
@@ -128,11 +130,17 @@ class PackStore {
   Result<BlockId> IdAt(const Location& at, Location* full);
   /** True if the record at `at` is whole and is `id`: every sum read and checked. Used on replay of REF records. */
   bool Verify(const Location& at, const BlockId& id);
+  /**
+   * The record at `at` was durable before this start. How many of its pages fail all the same: these are rot, no torn write, and
+   * are counted as such. Only of records that this start found in open packs; 0 for all others, which are told when they are read.
+   */
+  uint32_t RottenPages(const Location& at, const BlockId& id);
 
   /** put_: what was written; dedup_: what was known already. Bytes are of payload, but stored_bytes, which is of files. */
   struct Usage {
     uint64_t packs = 0, stored_bytes = 0, blocks = 0, nodes = 0, put_bytes = 0, put_records = 0, dedup_hits = 0, dedup_bytes = 0,
              index_bytes = 0, corrupt_cells = 0, free_bytes = 0;
+    uint64_t room_bytes = 0;   // what records that may not use the reserve can still take: in the open pack and in whole new ones
   };
   Usage usage() const;
 

@@ -19,6 +19,9 @@ struct PackFileHeader {
 };
 static_assert(sizeof(PackFileHeader) == 128 && sizeof(PackFileHeader) <= kPackAlignBytes);
 
+/** A page of the record failed its sum when the footer was written: torn by a crash or rotten. The others can be read. */
+inline constexpr uint8_t kEntryDamaged = 1;
+
 struct PackFooterEntry {
   uint8_t id[32];
   uint32_t offset;
@@ -27,7 +30,7 @@ struct PackFooterEntry {
   RecordKind kind;
   Codec codec;
   HashAlgorithm algorithm;
-  uint8_t reserved;
+  uint8_t flags;
 };
 static_assert(sizeof(PackFooterEntry) == 48);
 

@@ -195,9 +195,25 @@ bool PackStore::Impl::Verify(const Location& at, const BlockId& id) {
 
 void PackStore::Impl::NoteDamage(uint32_t pack, uint32_t cell_offset) {
   corrupt_cells_.fetch_add(1, std::memory_order_relaxed);
+  (void)MarkDamaged(pack, cell_offset);
+}
+
+bool PackStore::Impl::MarkDamaged(uint32_t pack, uint32_t offset) {
   std::lock_guard lock(damage_mutex_);
-  if (damaged_.size() < kDamagedCellsMax) damaged_.insert({pack, cell_offset});
+  if (damaged_.size() >= kDamagedCellsMax && !damaged_.contains({pack, offset})) return false;
+  damaged_.insert({pack, offset});
   damaged_count_.store(damaged_.size(), std::memory_order_release);
+  return true;
+}
+
+uint32_t PackStore::Impl::RottenPages(const Location& at, const BlockId& id) {
+  std::lock_guard lock(damage_mutex_);
+  const auto suspect = suspects_.find({at.pack, at.offset});
+  if (suspect == suspects_.end() || suspect->second.id != id) return 0;
+  const auto rotten = static_cast<uint32_t>(suspect->second.bad_cells.size());
+  corrupt_cells_.fetch_add(rotten, std::memory_order_relaxed);
+  suspects_.erase(suspect);
+  return rotten;
 }
 
 bool PackStore::Impl::IsDamaged(const Location& at) const {

@@ -75,6 +75,11 @@ Status PackStore::Impl::Recover(PackReport& report) {
     }
     if (Status status = RecoverOpen(number, number == newest, report); !status.ok()) return status;
   }
+  // Of a record with a bad page the others can be read, so it keeps its place; no new data is given up for it.
+  for (const auto& [number, entry] : adopted_damaged_) {
+    if (MarkDamaged(number, entry.offset)) (void)index_.Insert(IdOf(entry).prefix(), {number, entry.offset, entry.stored_bytes});
+  }
+  adopted_damaged_.clear();
   report.packs = sealed_.size();
   report.records = sealed_totals_.blocks + sealed_totals_.nodes;
   return {};
@@ -92,7 +97,12 @@ void PackStore::Impl::Adopt(uint32_t number, uint64_t file_bytes, const std::vec
   pack.file_bytes = file_bytes;
   for (const PackFooterEntry& entry : entries) {
     ++(entry.kind == RecordKind::kNode ? pack.nodes : pack.blocks);
-    (void)index_.Insert(IdOf(entry).prefix(), {number, entry.offset, entry.stored_bytes});
+    if ((entry.flags & kEntryDamaged) != 0) {
+      pack.damaged = true;
+      adopted_damaged_.emplace_back(number, entry);
+    } else {
+      (void)index_.Insert(IdOf(entry).prefix(), {number, entry.offset, entry.stored_bytes});
+    }
   }
   if (file_bytes == 0) return;  // it could not be sealed: the next start looks again
   AddSealed(number, pack);
@@ -115,10 +125,10 @@ Status PackStore::Impl::RecoverSealed(uint32_t number, uint64_t file_bytes, Pack
     report.notes.push_back(path + ": " + scan.status().detail());
     return {};
   }
-  // Of a record with a rotten page the others can be read, so it keeps its place; no new data is given up for it.
+  // What is sealed was durable, so this is rot.
   for (const PackScan::Damaged& damaged : scan->damaged) {
     const Location at{number, damaged.entry.offset, damaged.entry.stored_bytes};
-    NoteDamage(number, CellOffset(at, damaged.first_bad_cell));
+    for (const uint32_t cell : damaged.bad_cells) NoteDamage(number, CellOffset(at, cell));
     scan->entries.push_back(damaged.entry);
   }
   report.notes.push_back(path + ": " + std::to_string(scan->entries.size()) + " records were found by reading all of it, " +
@@ -149,7 +159,7 @@ Status PackStore::Impl::RecoverOpen(uint32_t number, bool newest, PackReport& re
     return {};
   }
   // The newest number stays even when its pack is empty: no other file says that it was given out.
-  if (scan->entries.empty() && scan->damaged.empty() && !newest) {
+  if (scan->entries.empty() && scan->damaged.empty() && scan->unreadable == 0 && !newest) {
     opened->reset();
     if (Status status = env_.Remove(path); !status.ok()) return status;
     return env_.SyncDirectory(options_.directory);
@@ -158,9 +168,17 @@ Status PackStore::Impl::RecoverOpen(uint32_t number, bool newest, PackReport& re
   for (const PackFooterEntry& entry : scan->entries) recovered.emplace(entry.offset, IdOf(entry));
   ++report.recovered_open;
   if (!scan->damaged.empty()) {
-    report.notes.push_back(path + ": " + std::to_string(scan->damaged.size()) + " records are torn and were skipped, the first at byte " +
-                           std::to_string(scan->damaged.front().entry.offset));
+    report.notes.push_back(path + ": " + std::to_string(scan->damaged.size()) + " records, the first at byte " +
+                           std::to_string(scan->damaged.front().entry.offset) + ", have pages that fail their sums; their other pages can be read");
   }
+  if (scan->unreadable > 0) report.notes.push_back(path + ": " + std::to_string(scan->unreadable) + " records are torn and were skipped");
+  // Torn or rotten cannot be told here: only who named the record knows whether it was ever durable. `recovered_`, which tells
+  // what is whole, is without them.
+  for (PackScan::Damaged& damaged : scan->damaged) {
+    scan->entries.push_back(damaged.entry);
+    suspects_.emplace(std::make_pair(number, damaged.entry.offset), Suspect{IdOf(damaged.entry), std::move(damaged.bad_cells)});
+  }
+  std::sort(scan->entries.begin(), scan->entries.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
   if (!scan->header_holds && !scan->entries.empty()) report.notes.push_back(path + ": its file header is damaged; its records are not");
 
   // Behind all that is not zero, not behind the last whole record: what was skipped may be wanted for a look.

@@ -79,11 +79,14 @@ Result<PackScan> ScanPack(File& file, uint32_t pack) {
     Result<ConstBytes> record = window.At(at, header->stored_bytes);
     if (!record.ok()) return record.status();
     // The header's own sum holds, so its length is true: what it spans is its payload, not a place to look for headers.
-    const uint32_t held = CheckCells(*record, *header, {});
-    if (held == CellCount(header->raw_bytes)) {
+    std::vector<uint32_t> bad = BadCells(*record, *header);
+    if (bad.empty()) {
       scan.entries.push_back(EntryOf(*header, offset));
+    } else if (bad.size() < CellCount(header->raw_bytes)) {
+      scan.damaged.push_back({EntryOf(*header, offset), std::move(bad)});
+      scan.damaged.back().entry.flags = kEntryDamaged;
     } else {
-      scan.damaged.push_back({EntryOf(*header, offset), held});
+      ++scan.unreadable;
     }
     at += header->stored_bytes;
     scan.data_end = std::min<uint64_t>(at, *size);

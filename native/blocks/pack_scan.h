@@ -9,9 +9,10 @@ struct PackScan {
   std::vector<PackFooterEntry> entries;       // whole records, by offset
   struct Damaged {
     PackFooterEntry entry;
-    uint32_t first_bad_cell;
+    std::vector<uint32_t> bad_cells;
   };
-  std::vector<Damaged> damaged;               // the header holds, a cell does not: torn, or rotten
+  std::vector<Damaged> damaged;               // the header holds, some cells do not: torn, or rotten
+  uint64_t unreadable = 0;                    // records of which nothing but the header holds
   uint64_t data_end = 0;                      // all that lies beyond is zeroes
   bool header_holds = false;                  // of the file
 };

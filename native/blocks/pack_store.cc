@@ -28,6 +28,7 @@ Result<Location> PackStore::Put(RecordKind kind, const BlockId& id, ConstBytes r
   return put.at;
 }
 Status PackStore::Sync() { return impl_->Sync(); }
+Status PackStore::failure() const { return impl_->failure(); }
 bool PackStore::unsynced() const { return impl_->unsynced(); }
 Status PackStore::Checkpoint(bool force) { return impl_->Checkpoint(force); }
 Status PackStore::Seal() { return impl_->Seal(); }
@@ -42,6 +43,7 @@ Result<std::vector<uint8_t>> PackStore::ReadRecord(const Location& at, const Blo
 }
 Result<BlockId> PackStore::IdAt(const Location& at, Location* full) { return impl_->IdAt(at, full); }
 bool PackStore::Verify(const Location& at, const BlockId& id) { return impl_->Verify(at, id); }
+uint32_t PackStore::RottenPages(const Location& at, const BlockId& id) { return impl_->RottenPages(at, id); }
 PackStore::Usage PackStore::usage() const { return impl_->usage(); }
 
 PackStore::Usage PackStore::Impl::usage() const {
@@ -59,8 +61,17 @@ PackStore::Usage PackStore::Impl::usage() const {
       usage.nodes += pack->nodes;
     }
     usage.free_bytes = free_bytes_;
+    if (current_ != nullptr) {
+      const uint64_t used = uint64_t{current_->tail} + FooterBytes(current_->reserved_records);
+      usage.room_bytes = current_->capacity > used ? current_->capacity - used : 0;
+    }
   }
   if (const Result<uint64_t> now = env_.FreeBytes(options_.directory); now.ok()) usage.free_bytes = now.value();
+  if (usage.free_bytes < options_.reserve_bytes) {
+    usage.room_bytes = 0;
+  } else {
+    usage.room_bytes += (usage.free_bytes - options_.reserve_bytes) / options_.pack_bytes * options_.pack_bytes;
+  }
   usage.put_bytes = put_bytes_.load(std::memory_order_relaxed);
   usage.put_records = put_records_.load(std::memory_order_relaxed);
   usage.dedup_hits = dedup_hits_.load(std::memory_order_relaxed);

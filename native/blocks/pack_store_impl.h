@@ -67,6 +67,7 @@ class PackStore::Impl {
   Status Recover(PackReport& report);
   Status PutAll(std::span<PackPut> puts, bool urgent);
   Status Sync();
+  Status failure() const;
   bool unsynced() const;
   Status Checkpoint(bool force);
   Status Seal();
@@ -75,6 +76,7 @@ class PackStore::Impl {
   Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
   Result<BlockId> IdAt(const Location& at, Location* full);
   bool Verify(const Location& at, const BlockId& id);
+  uint32_t RottenPages(const Location& at, const BlockId& id);
   Usage usage() const;
   std::optional<Location> Find(const BlockId& id) const { return index_.Find(id.prefix()); }
 
@@ -122,6 +124,8 @@ class PackStore::Impl {
   Status ReadRange(uint32_t pack, uint64_t offset, Bytes into, bool may_block);
   Result<PackRecordHeader> ReadHeader(const Location& at, bool may_block);
   void NoteDamage(uint32_t pack, uint32_t cell_offset);
+  /** So that no new data is given up for it; false where no more can be remembered. */
+  bool MarkDamaged(uint32_t pack, uint32_t offset);
   bool IsDamaged(const Location& at) const;
 
   // pack_recovery.cc
@@ -162,6 +166,14 @@ class PackStore::Impl {
 
   // Records of the packs that this start found open, by pack and offset: each was verified then. Never changes after.
   std::unordered_map<uint32_t, std::map<uint32_t, BlockId>> recovered_;
+  /** Of the same packs: records with pages that fail, torn or rotten. An entry goes when it is counted as rot. */
+  struct Suspect {
+    BlockId id;
+    std::vector<uint32_t> bad_cells;
+  };
+  std::map<std::pair<uint32_t, uint32_t>, Suspect> suspects_;   // by pack and offset; under damage_mutex_
+  /** Found while opening; they enter the index last, so that a whole copy elsewhere goes first. */
+  std::vector<std::pair<uint32_t, PackFooterEntry>> adopted_damaged_;
 
   std::atomic<uint64_t> put_bytes_{0}, put_records_{0}, dedup_hits_{0}, dedup_bytes_{0}, corrupt_cells_{0};
 };

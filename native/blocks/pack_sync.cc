@@ -22,6 +22,11 @@ Status PackStore::Impl::Sync() {
   return lost_;
 }
 
+Status PackStore::Impl::failure() const {
+  std::lock_guard lock(mutex_);
+  return lost_;
+}
+
 bool PackStore::Impl::unsynced() const {
   std::lock_guard lock(mutex_);
   return std::any_of(open_.begin(), open_.end(), [](const auto& pack) { return pack->synced_to < pack->tail; });
@@ -117,7 +122,7 @@ void PackStore::Impl::Poison(const std::shared_ptr<OpenPack>& pack, const Status
   ++poisoned_packs_;
   if (lost_.ok()) {
     lost_ = Status(Code::kIo, "pack " + PackPath(options_.directory, pack->number, false) + " could not be made durable (" + cause.detail() +
-                                  "): what was put since the last sync may be lost; restart, so that what is safe is told apart");
+                                  "): what was put since the last sync may be lost");
   }
 }
 
@@ -155,7 +160,10 @@ Status PackStore::Impl::Checkpoint(bool force) {
     covered = sealed_since_checkpoint_;
     if (!force && covered < kCheckpointPacksMin) return {};
     content.next_pack = next_pack_;
-    content.packs = sealed_;
+    // One with damaged records is read by its footer at each start: the checkpoint has no word for them.
+    for (const auto& [number, pack] : sealed_) {
+      if (!pack.damaged) content.packs.emplace_hint(content.packs.end(), number, pack);
+    }
   }
   if (Status status = SaveCheckpoint(env_, options_.checkpoint, options_.domain, content, index_); !status.ok()) return status;
   std::lock_guard lock(mutex_);

@@ -65,7 +65,7 @@ void Engine::Kick() {
 }
 
 void Engine::WhenDurable(Lsn target, std::function<void(Status)> done) {
-  if (failed_.load()) return done(Status(Code::kIo, "the journal failed: writes are no longer made durable"));
+  if (Status failed = store_->failure(); !failed.ok()) return done(std::move(failed));
   if (store_->journal().durable() >= target) return done(Status::Ok());
   {
     std::lock_guard lock(flush_mutex_);
@@ -92,7 +92,7 @@ void Engine::WhenAdmitted(ResourceId, std::function<void()> retry) {
 bool Engine::FlushRound() {
   Result<bool> wrote = store_->WriteStep();
   if (!wrote.ok()) {
-    AnswerDurable(wrote.status());
+    AnswerDurable(store_->failure());
     return false;
   }
   bool waits;
@@ -102,7 +102,7 @@ bool Engine::FlushRound() {
   }
   if (waits) {
     const Status synced = store_->SyncStep();
-    AnswerDurable(synced);
+    AnswerDurable(synced.ok() ? synced : store_->failure());
     if (!synced.ok()) return false;
   }
   const uint64_t segment = store_->journal().written() / store_->options().journal.segment_bytes;
@@ -119,14 +119,22 @@ void Engine::AnswerDurable(const Status& failure) {
   std::vector<std::function<void(Status)>> ready;
   {
     std::lock_guard lock(flush_mutex_);
-    if (!failure.ok() && !failed_.exchange(true)) {
-      listener_.OnLog(LogLevel::kError, "making writes durable failed, and is not tried again: every flush fails until a restart. " + failure.detail());
-    }
     const auto end = failure.ok() ? durable_waiters_.upper_bound(store_->journal().durable()) : durable_waiters_.end();
     for (auto it = durable_waiters_.begin(); it != end; ++it) ready.push_back(std::move(it->second));
     durable_waiters_.erase(durable_waiters_.begin(), end);
   }
   for (auto& done : ready) done(failure);
+}
+
+// The data path is refused by the journal itself; this tells the operator, and those who wait for what will not come.
+bool Engine::Failed() {
+  const Status failure = store_->failure();
+  if (failure.ok()) return false;
+  if (failed_.exchange(true)) return true;
+  listener_.OnLog(LogLevel::kError, "the daemon is READ-ONLY, every flush fails: " + failure.detail());
+  // Another thread than the flusher may have met it.
+  AnswerDurable(failure);
+  return true;
 }
 
 void Engine::RunAdmitted() {
@@ -142,6 +150,7 @@ void Engine::FlusherLoop() {
   uint64_t paced = 0;
   do {
     FlushRound();
+    (void)Failed();
     const uint64_t now = env_.NowNanos();
     if (now - paced > kPaceNanos) {
       paced = now;
@@ -187,9 +196,11 @@ bool Engine::WaitForWork() {
 }
 
 void Engine::PreparerLoop() {
+  Code last_failure = Code::kOk;  // told once, not at each attempt
   while (true) {
-    Result<bool> prepared = store_->journal().PrepareSegment();
-    if (!prepared.ok() && prepared.code() != Code::kTryAgain) listener_.OnLog(LogLevel::kWarn, "preparing a journal segment: " + prepared.status().detail());
+    Result<bool> prepared = Failed() ? Result<bool>(false) : store_->journal().PrepareSegment();
+    if (!prepared.ok() && prepared.code() != last_failure) listener_.OnLog(LogLevel::kWarn, "preparing a journal segment: " + prepared.status().detail());
+    last_failure = prepared.code();
     const bool more = prepared.ok() && *prepared;
     if (more) RunAdmitted();
     std::unique_lock lock(prepare_mutex_);
@@ -203,7 +214,8 @@ void Engine::PreparerLoop() {
 
 void Engine::DestagerLoop() {
   uint64_t retry_at = 0;
-  std::string last_failure;
+  Status last_failure;
+  Code last_told = Code::kOk, last_save = Code::kOk;
   while (true) {
     {
       std::unique_lock lock(destage_mutex_);
@@ -215,30 +227,35 @@ void Engine::DestagerLoop() {
       Result<std::optional<RootCommit>> commit = store_->DestageStep();
       destage_cpu_nanos_.store(ThreadCpuNanos());
       if (!commit.ok()) {
-        if (commit.status().detail() != last_failure) listener_.OnLog(LogLevel::kError, "destage: " + commit.status().detail());
-        last_failure = commit.status().detail();
+        if (Failed()) break;
+        last_failure = commit.status();
+        // Attempts differ in the numbers they name, not in what is wrong.
+        if (last_failure.code() != last_told) listener_.OnLog(LogLevel::kError, "destage: " + last_failure.detail());
+        last_told = last_failure.code();
         retry_at = env_.NowNanos() + kDestageRetryNanos;
         break;
       }
       if (!commit->has_value()) break;
-      last_failure.clear();
+      last_failure = Status::Ok();
+      last_told = Code::kOk;
       listener_.OnCommit(**commit);
       std::lock_guard lock(destage_mutex_);
       if (destage_stops_) return;
     }
-    if (const Status status = store_->pool().packs->Checkpoint(false); !status.ok()) {
-      listener_.OnLog(LogLevel::kWarn, "writing the location index's checkpoint: " + status.detail());
-    }
-    CheckSettled();
+    const Status saved = Failed() ? Status::Ok() : store_->pool().packs->Checkpoint(false);
+    if (!saved.ok() && saved.code() != last_save) listener_.OnLog(LogLevel::kWarn, "writing the location index's checkpoint: " + saved.detail());
+    last_save = saved.code();
+    // Who waits for a disk that is full would wait until somebody frees some of it, which may be never.
+    CheckSettled(last_failure.code() == Code::kNoSpace ? last_failure : store_->failure());
   }
 }
 
-void Engine::CheckSettled() {
+void Engine::CheckSettled(const Status& failure) {
   std::vector<SettleWaiter> settled;
   {
     std::lock_guard lock(destage_mutex_);
     for (auto it = settle_waiters_.begin(); it != settle_waiters_.end();) {
-      if (store_->Settled(it->id)) {
+      if (!failure.ok() || store_->Settled(it->id)) {
         settled.push_back(std::move(*it));
         it = settle_waiters_.erase(it);
       } else {
@@ -246,7 +263,7 @@ void Engine::CheckSettled() {
       }
     }
   }
-  for (SettleWaiter& waiter : settled) waiter.done(Status::Ok());
+  for (SettleWaiter& waiter : settled) waiter.done(failure);
 }
 
 void Engine::Snapshot(ResourceId volume, ResourceId snapshot, std::function<void(Status, uint64_t)> done) {

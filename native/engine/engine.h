@@ -67,8 +67,11 @@ class Engine : public NbdBackend {
   bool WaitForWork();
   void WakePreparer();
   void AnswerDurable(const Status& failure);
+  /** Whether nothing is written any more. Logs that, once. */
+  bool Failed();
   void RunAdmitted();
-  void CheckSettled();
+  /** Answers those whose destage is done; all of them with `failure` where that is not ok. */
+  void CheckSettled(const Status& failure);
 
   Env& env_;
   EngineListener& listener_;

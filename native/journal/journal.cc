@@ -22,7 +22,9 @@ Result<std::unique_ptr<Journal>> Journal::Open(Env& env, const JournalOptions& o
   return std::unique_ptr<Journal>(new Journal(std::move(impl)));
 }
 
-Result<std::vector<Appended>> Journal::Begin(std::span<const RecordDraft> records) { return impl_->Begin(records); }
+Result<std::vector<Appended>> Journal::Begin(std::span<const RecordDraft> records, bool salvaged) {
+  return impl_->Begin(records, salvaged);
+}
 Result<Appended> Journal::Append(const RecordDraft& draft) { return impl_->Append(draft); }
 Result<bool> Journal::Write() { return impl_->Write(); }
 Status Journal::Sync() { return impl_->Sync(); }
@@ -31,6 +33,8 @@ Lsn Journal::appended() const { return impl_->appended(); }
 Lsn Journal::written() const { return impl_->written(); }
 Lsn Journal::durable() const { return impl_->durable(); }
 bool Journal::failed() const { return impl_->failed(); }
+Status Journal::failure() const { return impl_->failure(); }
+void Journal::Poison(const Status& cause) { (void)impl_->Fail(cause); }
 Status Journal::Read(Lsn place, Bytes into, bool may_block) { return impl_->Read(place, into, may_block); }
 void Journal::ReadMany(std::span<JournalStretch> stretches) { impl_->ReadMany(stretches); }
 void Journal::Trim(Lsn lsn) { impl_->Trim(lsn); }
@@ -119,7 +123,7 @@ Appended Journal::Impl::PlaceLocked(const RecordDraft& draft, std::span<const ui
 }
 
 Result<Appended> Journal::Impl::Append(const RecordDraft& draft) {
-  if (failed()) return Status(Code::kReadOnly, "the journal failed");
+  if (failed()) return failure();
   if (draft.payload.size() > kPayloadBytesMax) return Status(Code::kInvalid, "a journal record holds at most 1 MiB");
   std::vector<uint64_t> computed;
   std::span<const uint64_t> sums = draft.sums;
@@ -147,8 +151,18 @@ Result<Appended> Journal::Impl::Append(const RecordDraft& draft) {
 }
 
 Status Journal::Impl::Fail(Status status) {
-  failed_.store(true, std::memory_order_release);
+  std::lock_guard lock(mutex_);
+  if (!failed_.load(std::memory_order_relaxed)) {
+    failure_ = status.detail();
+    failed_.store(true, std::memory_order_release);
+  }
   return status;
+}
+
+Status Journal::Impl::failure() const {
+  if (!failed()) return Status::Ok();
+  return Status(Code::kIo, "nothing is written any more, because what was written could not be made durable (" + failure_ +
+                               "); put the disk right, then start the daemon again");
 }
 
 Status Journal::Impl::WriteSegmentHeader(uint64_t number) {
@@ -184,7 +198,7 @@ Status Journal::Impl::WriteBatchFrom(const ClosedBatch& batch, ConstBytes bytes)
 }
 
 Result<bool> Journal::Impl::Write() {
-  if (failed()) return Status(Code::kIo, "the journal failed");
+  if (failed()) return failure();
   ClosedBatch batch;
   {
     std::lock_guard lock(mutex_);
@@ -233,7 +247,7 @@ Status Journal::Impl::Seal(uint64_t number) {
 }
 
 Status Journal::Impl::Sync() {
-  if (failed()) return Status(Code::kIo, "the journal failed");
+  if (failed()) return failure();
   const Lsn target = written();
   for (uint64_t number : dirty_) {
     const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
@@ -310,7 +324,7 @@ Journal::Usage Journal::Impl::usage() const {
     const Lsn from = lowest == ~0ull ? head_ : std::max(trim_, lowest * segment_bytes_);
     usage.bytes = head_ > from ? head_ - from : 0;
   }
-  usage.bytes_max = options_.journal_bytes_max;
+  usage.bytes_max = segments_->window();
   usage.ring_bytes = ring_->ring_bytes();
   usage.appends = appends_.load();
   usage.batches = batches_.load();

@@ -22,6 +22,7 @@ struct JournalOptions {
   uint64_t segment_bytes = 32 << 20; // a multiple of a sector; at most ring_bytes / 2
   uint64_t journal_bytes_max = 4ull << 30;
   bool salvage = false;              // go on past corruption instead of refusing: the operator said so
+  uint64_t keep_free_bytes = 0;      // growing must leave this much of the file system: destage needs room to free the journal
 };
 
 /** A record as the caller describes it; payload pieces are gathered. Sums are computed by the journal. */
@@ -64,6 +65,8 @@ struct ReplayReport {
   uint64_t ring_records = 0;      // of these, found only in the ring
   bool ring_used = false;
   uint64_t segments = 0;
+  bool salvaged = false;          // this opening gave something up
+  Lsn gaps_below = 0;             // what is missing below this was given up, by this opening or an earlier one
   std::vector<std::string> notes; // torn tail, salvaged damage, ...: a sentence each
 };
 
@@ -88,11 +91,12 @@ class Journal {
   /**
    * Begins a new epoch durably: what was found only in the ring is moved to segments, then one batch is written that vouches for
    * everything before it and holds `records` (few and small), so that recovery's own decisions stand in the log or nothing does.
-   * Returns their places. Append may be called afterwards.
+   * Returns their places. Append may be called afterwards. What Open gave up (or the caller, who then says `salvaged`) is
+   * recorded there too, so that later openings need not be told again.
    */
-  Result<std::vector<Appended>> Begin(std::span<const RecordDraft> records);
+  Result<std::vector<Appended>> Begin(std::span<const RecordDraft> records, bool salvaged = false);
 
-  /** Thread-safe. kTryAgain when ring or segments have no room: the caller waits for Written or Trim. kReadOnly once failed. */
+  /** Thread-safe. kTryAgain when ring or segments have no room: the caller waits for Written or Trim. As failure() says once failed. */
   Result<Appended> Append(const RecordDraft& draft);
 
   /** Cuts the open batch and writes it to its segment; false where there was nothing to write. One caller at a time. */
@@ -106,6 +110,13 @@ class Journal {
   Lsn written() const;   // all records that end at or before this are in segments
   Lsn durable() const;
   bool failed() const;   // an fsync or write failed: read-only from then on
+  /** Ok until the journal failed; then kIo, with the first cause and what to do, for whoever is refused. Thread-safe. */
+  Status failure() const;
+  /**
+   * As after a failed write of its own: the caller could not make something durable that acknowledged records stand on, so no
+   * more may be acknowledged. What the ring holds stays there. Thread-safe; the first cause is kept.
+   */
+  void Poison(const Status& cause);
 
   /**
    * Reads payload bytes of a record by place, from the ring or else from its segment. `may_block` false: kTryAgain
@@ -122,7 +133,8 @@ class Journal {
   void Trim(Lsn lsn);
 
   struct Usage {
-    uint64_t bytes = 0, bytes_max = 0, ring_bytes = 0, segments = 0, segments_ready = 0;
+    uint64_t bytes = 0, ring_bytes = 0, segments = 0, segments_ready = 0;
+    uint64_t bytes_max = 0;   // less than configured while the disk has no room for more segments
     uint64_t appends = 0, batches = 0, syncs = 0, bytes_written = 0;
   };
   Usage usage() const;

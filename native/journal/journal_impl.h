@@ -20,7 +20,7 @@ class Journal::Impl {
   Status MapRing();
   Status Recover(const std::function<Status(const ReplayedRecord&)>& replay, ReplayReport& report);
 
-  Result<std::vector<Appended>> Begin(std::span<const RecordDraft> records);
+  Result<std::vector<Appended>> Begin(std::span<const RecordDraft> records, bool salvaged);
 
   Result<Appended> Append(const RecordDraft& draft);
   Result<bool> Write();
@@ -35,6 +35,8 @@ class Journal::Impl {
   Lsn written() const { return written_.load(std::memory_order_acquire); }
   Lsn durable() const { return durable_.load(std::memory_order_acquire); }
   bool failed() const { return failed_.load(std::memory_order_acquire); }
+  Status failure() const;
+  Status Fail(Status status);
 
  private:
   static constexpr size_t kReadyWant = 2;
@@ -49,6 +51,8 @@ class Journal::Impl {
     std::vector<Segments::Found> segments;   // live, contiguous, ascending
     Lsn mark = 0;                            // all before it was durable once
     uint64_t epoch = 0;
+    /** Stretches of the log that no segment holds: a sentence, and the position where the log goes on. */
+    std::vector<std::pair<std::string, Lsn>> missing;
   };
   struct Delivery {
     const std::function<Status(const ReplayedRecord&)>& replay;
@@ -72,11 +76,15 @@ class Journal::Impl {
   Status WriteBatchFrom(const ClosedBatch& batch, ConstBytes bytes);
   Status WriteSegmentHeader(uint64_t number);
   Status Seal(uint64_t number);
-  Status Fail(Status status);
   void CopyFromRing(Lsn place, Bytes into) const;
 
   // recovery.cc and scan.cc
   Result<Survey> SurveySegments(ReplayReport& report);
+  /** Refuses what is missing, unless an earlier opening was told to let it go, or this one is. */
+  Status CheckMissing(const Survey& survey, ReplayReport& report);
+  /** The highest position of a record in the segment that says so; 0 where there is none. */
+  Result<Lsn> FindSalvage(const Segments::Found& segment);
+  void NoteLoss(ReplayReport& report, const std::string& what);
   /** Takes in the durable marks of an unsealed segment's batches. */
   Status SurveyMarks(const Segments::Found& segment, Survey& survey);
   Status AssignPrepared(uint64_t number);
@@ -92,7 +100,8 @@ class Journal::Impl {
   Status RewriteRing();
   Result<std::vector<Appended>> WriteMarker(std::span<const RecordDraft> records, Lsn* open);
   void StampRing(Lsn open);
-  bool RingMatches(const Survey& survey) const;
+  /** Of this journal, of this boot, of this size. */
+  bool RingIsOurs() const;
 
   Env& env_;
   JournalOptions options_;
@@ -109,12 +118,14 @@ class Journal::Impl {
   std::deque<ClosedBatch> closed_;
   std::map<uint64_t, IndexBuilder> indices_;   // of segments not yet sealed
   Lsn trim_ = 0;
+  std::string failure_;              // set once, before `failed_`
 
   // What Recover leaves to Begin.
   struct Opening {
     std::vector<ClosedBatch> from_ring;
     Lsn next = 0;            // where the epoch's first batch goes
     Lsn mark = 0;
+    bool salvaged = false;
   } opening_;
 
   // The flusher's alone.

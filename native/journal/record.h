@@ -29,6 +29,7 @@ enum class RecordType : uint8_t {
   kRef = 4,      // whole aligned blocks whose bytes are in a pack; payload: RefPlace for each block
   kBarrier = 5,  // the volume's state here is snapshot `offset` (a resource id)
   kRewind = 7,   // recovery ended this volume's log early: earlier records with this sequence or a later one are void
+  kSalvage = 8,  // of no resource: an operator let go what is missing below this record; segments, or records in a volume's sequence
   kDrop = 6,     // the resource is deleted: nothing of it at or below this record is wanted
 };
 

@@ -41,7 +41,7 @@ Status Journal::Impl::LoadIdentity() {
     return Status(Code::kInvalid, "journal segments of " + std::to_string(segment_bytes_) + " bytes need a ring of at least twice that");
   }
   const uint64_t slots = std::max<uint64_t>(options_.journal_bytes_max / segment_bytes_, 4);
-  segments_ = std::make_unique<Segments>(env_, options_.directory, segment_bytes_, slots);
+  segments_ = std::make_unique<Segments>(env_, options_.directory, segment_bytes_, slots, options_.keep_free_bytes);
   return Status::Ok();
 }
 
@@ -62,9 +62,16 @@ Status Journal::Impl::Damaged(const std::string& where, const std::string& what)
                                     "--salvage-journal; to lose nothing, restore the file from a copy first");
 }
 
+void Journal::Impl::NoteLoss(ReplayReport& report, const std::string& what) {
+  report.salvaged = true;
+  report.notes.push_back("salvage: " + what);
+}
+
 Result<Journal::Impl::Survey> Journal::Impl::SurveySegments(ReplayReport& report) {
-  Result<std::vector<Segments::Found>> found = segments_->Load(id_, options_.salvage);
+  std::vector<std::string> removed;
+  Result<std::vector<Segments::Found>> found = segments_->Load(id_, options_.salvage, removed);
   if (!found.ok()) return found.status();
+  for (const std::string& path : removed) NoteLoss(report, path + " has no readable header and is removed");
   Survey survey;
   Lsn trim = 0;
   for (const Segments::Found& segment : *found) {
@@ -79,26 +86,39 @@ Result<Journal::Impl::Survey> Journal::Impl::SurveySegments(ReplayReport& report
   }
   segments_->Recycle(SegmentOf(trim));
   if (survey.segments.empty() ? trim > 0 : survey.segments.front().header.number > SegmentOf(trim)) {
-    const std::string what = "the segment that holds log position " + std::to_string(trim) + " is missing";
-    if (!options_.salvage) return Damaged(options_.directory, what);
-    report.notes.push_back("salvage: " + what);
+    const Lsn until = survey.segments.empty() ? ~0ull : survey.segments.front().header.number * segment_bytes_;
+    survey.missing.emplace_back("the segment that holds log position " + std::to_string(trim) + " is missing", until);
   }
   for (size_t i = 1; i < survey.segments.size(); ++i) {
     const uint64_t before = survey.segments[i - 1].header.number, number = survey.segments[i].header.number;
     if (number == before + 1) continue;
-    const std::string what = "segments " + std::to_string(before + 1) + " to " + std::to_string(number - 1) + " are missing";
-    if (!options_.salvage) return Damaged(options_.directory, what);
-    report.notes.push_back("salvage: " + what);
+    survey.missing.emplace_back("segments " + std::to_string(before + 1) + " to " + std::to_string(number - 1) + " are missing", number * segment_bytes_);
   }
   return survey;
 }
 
-bool Journal::Impl::RingMatches(const Survey& survey) const {
+Status Journal::Impl::CheckMissing(const Survey& survey, ReplayReport& report) {
+  if (survey.missing.empty()) return Status::Ok();
+  Lsn given_up = 0;
+  for (const Segments::Found& segment : survey.segments) {
+    Result<Lsn> found = FindSalvage(segment);
+    if (!found.ok()) return found.status();
+    given_up = std::max(given_up, *found);
+  }
+  for (const auto& [what, until] : survey.missing) {
+    if (until <= given_up) continue;
+    if (!options_.salvage) return Damaged(options_.directory, what);
+    NoteLoss(report, what);
+  }
+  return Status::Ok();
+}
+
+bool Journal::Impl::RingIsOurs() const {
   const RingHeader& header = ring_header();
   const std::string boot = env_.BootId();
   return header.magic == kRingMagic && header.version == kJournalVersion && header.journal == id_ && boot.size() == sizeof(header.boot) &&
          std::memcmp(header.boot, boot.data(), boot.size()) == 0 && header.segment_bytes == segment_bytes_ &&
-         header.ring_bytes == ring_->ring_bytes() && header.epoch.load() <= survey.epoch;
+         header.ring_bytes == ring_->ring_bytes();
 }
 
 // Batches at or past the end of what segments hold: closed ones have a valid header, the last may still be open.
@@ -136,6 +156,7 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
   Result<Survey> surveyed = SurveySegments(report);
   if (!surveyed.ok()) return surveyed.status();
   Survey& survey = *surveyed;
+  if (Status status = CheckMissing(survey, report); !status.ok()) return status;
   Delivery delivery{replay, report, 0};
   std::vector<std::vector<uint8_t>> entries(survey.segments.size());
   std::vector<IndexFooter> footers(survey.segments.size());
@@ -165,7 +186,7 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
       // A flush that covered a later segment covered this one's index too.
       const std::string where = survey.segments[i].slot->path + " at its end (the index of log segment " + std::to_string(number) + ")";
       if (!options_.salvage) return Damaged(where, "the index fails its sum");
-      report.notes.push_back("salvage: the index in " + where + " fails its sum; its batches are read instead");
+      NoteLoss(report, "the index in " + where + " fails its sum; its batches are read instead");
     }
     if (Status status = ScanSegment(survey.segments[i], survey, delivery, end, ended); !status.ok()) return status;
     epoch_ = survey.epoch;
@@ -178,17 +199,19 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
   if (end < survey.mark && !options_.salvage) return Damaged(options_.directory, "the log ends at position " + std::to_string(end) + ", before what was durable");
   std::vector<ClosedBatch> from_ring;
   Lsn next = end;
-  if (RingMatches(survey) && ring_header().tail.load() > end) {
+  const bool ours = RingIsOurs();
+  if (ours && (ring_header().tail.load() > end || ring_header().epoch.load() > survey.epoch)) {
     // The same boot, so nothing that was written can be gone, and yet it is: going on would lose acknowledged writes.
     if (!options_.salvage) return Damaged(options_.directory, "the ring continues at position " + std::to_string(ring_header().tail.load()) + ", the segments end at " + std::to_string(end));
-    report.notes.push_back("salvage: the ring does not continue what the segments hold, and is ignored");
-  } else if (RingMatches(survey)) {
+    NoteLoss(report, "the ring does not continue what the segments hold, and is ignored");
+  } else if (ours) {
     if (Status status = DeliverRing(end, survey, delivery, from_ring, next); !status.ok()) return status;
   }
   report.end = next;
   report.epoch = survey.epoch + 1;
   epoch_ = survey.epoch + 1;
-  opening_ = {std::move(from_ring), next, survey.mark};
+  opening_ = {std::move(from_ring), next, survey.mark, report.salvaged};
+  if (report.salvaged) report.gaps_below = next;
   for (const Segments::Found& segment : survey.segments) {
     headed_.insert(segment.header.number);
     // What was read may only be in the page cache: this epoch's marks will vouch for it.
@@ -284,11 +307,15 @@ void Journal::Impl::StampRing(Lsn open) {
   tail_.store(open);
 }
 
-Result<std::vector<Appended>> Journal::Impl::Begin(std::span<const RecordDraft> records) {
+Result<std::vector<Appended>> Journal::Impl::Begin(std::span<const RecordDraft> records, bool salvaged) {
   if (Status status = RewriteRing(); !status.ok()) return status;
   Lsn open = 0;
-  Result<std::vector<Appended>> places = WriteMarker(records, &open);
+  std::vector<RecordDraft> drafts(records.begin(), records.end());
+  // In the batch that begins the epoch: either the new log stands, and says what it lacks, or the old one does.
+  if (salvaged || opening_.salvaged) drafts.push_back({.type = RecordType::kSalvage});
+  Result<std::vector<Appended>> places = WriteMarker(drafts, &open);
   if (!places.ok()) return places.status();
+  places->resize(records.size());
   if (Status status = Sync(); !status.ok()) return status;
   StampRing(open);
   for (size_t have = 0; have < kReadyWant; ++have) {

@@ -25,6 +25,38 @@ Result<bool> Journal::Impl::ReadIndex(const Segments::Found& segment, std::vecto
   return *got == region && JournalSum(entries.data(), entries.size(), number) == footer.entries_sum;
 }
 
+Result<Lsn> Journal::Impl::FindSalvage(const Segments::Found& segment) {
+  Lsn found = 0;
+  std::vector<uint8_t> entries;
+  IndexFooter footer;
+  Result<bool> has_index = ReadIndex(segment, entries, footer);
+  if (!has_index.ok()) return has_index.status();
+  if (*has_index) {
+    IndexEntry entry;
+    for (ConstBytes rest = entries; rest.size() >= sizeof(entry);) {
+      std::memcpy(&entry, rest.data(), sizeof(entry));
+      if (entry.header.type == RecordType::kSalvage) found = std::max(found, entry.record);
+      rest = rest.subspan(std::min<uint64_t>(rest.size(), IndexBuilder::EntryBytes(entry.header.piece_count)));
+    }
+    return found;
+  }
+  const Lsn base = segment.header.number * segment_bytes_;
+  AlignedBuffer buffer(segment_bytes_);
+  Result<size_t> got = segment.slot->direct->Read(buffer.bytes(), 0);
+  if (!got.ok()) return got.status();
+  const ConstBytes bytes = buffer.bytes();
+  for (Lsn at = base + kSectorBytes; at + kSectorBytes <= base + segment_bytes_; at += kSectorBytes) {
+    BatchHeader header{};
+    if (!ParseBatch(bytes.subspan(at - base), at, id_.prefix(), header) || (header.flags & kBatchBeginsEpoch) == 0 || header.bytes > base + segment_bytes_ - at) continue;
+    ParsedRecord record;
+    for (uint64_t in = sizeof(header); in < header.bytes && ParseRecord(bytes.subspan(at - base + in, header.bytes - in), at + in, record);) {
+      if (record.header.type == RecordType::kSalvage) found = std::max(found, at + in);
+      in += RecordBytes(record.header);
+    }
+  }
+  return found;
+}
+
 Status Journal::Impl::DeliverIndex(const Segments::Found& segment, ConstBytes entries, const IndexFooter& footer, Delivery& delivery) {
   std::vector<uint64_t> sums;
   std::vector<uint8_t> payload;
@@ -44,6 +76,10 @@ Status Journal::Impl::DeliverIndex(const Segments::Found& segment, ConstBytes en
     // Sealed means that the segment is durable; of the packs a REF names only a mark tells.
     record.below_durable = entry.record < delivery.mark;
     record.sums = sums;
+    if (entry.header.type == RecordType::kSalvage) {
+      delivery.report.gaps_below = std::max(delivery.report.gaps_below, entry.record);
+      continue;
+    }
     if (entry.header.type == RecordType::kRef) {
       payload.resize(entry.header.payload_bytes);
       Result<size_t> got = segment.slot->buffered->Read(payload, record.payload - segment.header.number * segment_bytes_);
@@ -52,7 +88,7 @@ Status Journal::Impl::DeliverIndex(const Segments::Found& segment, ConstBytes en
       if (!good) {
         const std::string where = Where(*segment.slot, record.record);
         if (!options_.salvage) return Damaged(where, "a reference to written blocks fails its sum");
-        delivery.report.notes.push_back("salvage: a write of volume " + std::to_string(entry.header.resource) + " is lost with " + where);
+        NoteLoss(delivery.report, "a write of volume " + std::to_string(entry.header.resource) + " is lost with " + where);
         continue;
       }
       record.payload_bytes = payload;
@@ -89,6 +125,10 @@ Status Journal::Impl::DeliverBatch(ConstBytes batch, const BatchHeader& header, 
   IndexBuilder& index = indices_[SegmentOf(header.start)];
   for (const ParsedRecord& parsed : records) {
     index.Add(parsed.header, parsed.record, parsed.sums);
+    if (parsed.header.type == RecordType::kSalvage) {
+      delivery.report.gaps_below = std::max(delivery.report.gaps_below, parsed.record);
+      continue;
+    }
     ReplayedRecord record{parsed.header, parsed.record, parsed.payload, below, parsed.sums, {}};
     if (parsed.header.type == RecordType::kRef) record.payload_bytes = parsed.payload_bytes;
     ++delivery.report.records;
@@ -158,7 +198,7 @@ Status Journal::Impl::ScanSegment(const Segments::Found& segment, Survey& survey
       }
       if (!options_.salvage) return Damaged(Where(*segment.slot, at), damage);
       const Lsn later = FindLaterBatch(bytes, number, at, epoch);
-      delivery.report.notes.push_back("salvage: the journal from " + Where(*segment.slot, at) + (later ? " to log position " + std::to_string(later) : " to the segment's end") + " is lost");
+      NoteLoss(delivery.report, "the journal from " + Where(*segment.slot, at) + (later ? " to log position " + std::to_string(later) : " to the segment's end") + " is lost");
       salvaged = true;
       if (later == 0) {
         end = FirstBatch(number + 1);

@@ -9,11 +9,13 @@ namespace {
 
 constexpr size_t kPrewriteBytes = 1 << 20;
 constexpr const char* kSuffix = ".segment";
+// One takes records, one waits for its records to be destaged, one is ready.
+constexpr size_t kSlotsMin = 3;
 
 }  // namespace
 
-Segments::Segments(Env& env, std::string directory, uint64_t segment_bytes, uint64_t slots_max)
-    : env_(env), directory_(std::move(directory)), segment_bytes_(segment_bytes), slots_max_(slots_max) {}
+Segments::Segments(Env& env, std::string directory, uint64_t segment_bytes, uint64_t slots_max, uint64_t keep_free_bytes)
+    : env_(env), directory_(std::move(directory)), segment_bytes_(segment_bytes), slots_max_(slots_max), keep_free_bytes_(keep_free_bytes) {}
 
 Result<std::shared_ptr<SegmentSlot>> Segments::OpenSlot(unsigned slot, bool create) {
   char name[32];
@@ -30,7 +32,7 @@ Result<std::shared_ptr<SegmentSlot>> Segments::OpenSlot(unsigned slot, bool crea
   return opened;
 }
 
-Result<std::vector<Segments::Found>> Segments::Load(const JournalId& journal, bool salvage) {
+Result<std::vector<Segments::Found>> Segments::Load(const JournalId& journal, bool salvage, std::vector<std::string>& removed) {
   Result<std::vector<DirectoryEntry>> entries = env_.List(directory_);
   if (!entries.ok()) return entries.status();
   std::vector<Found> found;
@@ -76,12 +78,16 @@ Result<std::vector<Segments::Found>> Segments::Load(const JournalId& journal, bo
                                     "start with --salvage-journal; to lose nothing, restore the file from a copy first");
     }
     if (!blank) {
-      // Salvaged: what cannot be read is given up for good, or the next start would meet it again.
-      std::memset(sector.data(), 0, kSectorBytes);
-      if (Status wiped = (*opened)->direct->Write(sector.bytes(), 0); !wiped.ok()) return wiped;
-      if (Status synced = (*opened)->direct->DataSync(); !synced.ok()) return synced;
+      // Given up for good, or the next start would meet it again. Whole: under another header its old batches could come to stand
+      // at their old positions, and their marks would vouch for a log that is not there.
+      removed.push_back((*opened)->path);
+      if (Status gone = env_.Remove((*opened)->path); !gone.ok()) return gone;
+      continue;
     }
     ready_.push_back(*opened);
+  }
+  if (!removed.empty()) {
+    if (Status synced = env_.SyncDirectory(directory_); !synced.ok()) return synced;
   }
   std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.header.number < b.header.number; });
   return found;
@@ -90,10 +96,22 @@ Result<std::vector<Segments::Found>> Segments::Load(const JournalId& journal, bo
 Result<bool> Segments::Prepare(size_t ready_want, bool beyond_limit) {
   std::lock_guard preparing(prepare_mutex_);
   unsigned slot;
+  bool may_wait;
   {
     std::lock_guard lock(mutex_);
     if (ready_.size() >= ready_want) return false;
     if (!beyond_limit && live_.size() + ready_.size() >= slots_max_) return false;
+    may_wait = !beyond_limit && live_.size() + ready_.size() >= kSlotsMin;
+  }
+  if (may_wait) {
+    Result<uint64_t> free = env_.FreeBytes(directory_);
+    if (!free.ok()) return free.status();
+    std::lock_guard lock(mutex_);
+    cramped_ = *free < keep_free_bytes_ + segment_bytes_;
+    if (cramped_) return false;
+  }
+  {
+    std::lock_guard lock(mutex_);
     slot = next_slot_++;
   }
   Result<std::shared_ptr<SegmentSlot>> opened = OpenSlot(slot, true);
@@ -146,6 +164,12 @@ void Segments::Recycle(uint64_t number) {
 size_t Segments::live() const {
   std::lock_guard lock(mutex_);
   return live_.size();
+}
+
+uint64_t Segments::window() const {
+  std::lock_guard lock(mutex_);
+  const uint64_t slots = live_.size() + ready_.size();
+  return (cramped_ ? std::min<uint64_t>(slots, slots_max_) : slots_max_) * segment_bytes_;
 }
 
 size_t Segments::ready() const {

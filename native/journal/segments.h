@@ -20,16 +20,22 @@ struct SegmentSlot {
 
 class Segments {
  public:
-  Segments(Env& env, std::string directory, uint64_t segment_bytes, uint64_t slots_max);
+  Segments(Env& env, std::string directory, uint64_t segment_bytes, uint64_t slots_max, uint64_t keep_free_bytes);
 
   struct Found {
     SegmentHeader header;
     std::shared_ptr<SegmentSlot> slot;
   };
-  /** Opens every slot file. Those with a valid header of `journal` are returned, ordered by number; blank ones are ready. A damaged header is kCorrupt, or with `salvage` a ready slot. */
-  Result<std::vector<Found>> Load(const JournalId& journal, bool salvage);
+  /**
+   * Opens every slot file. Those with a valid header of `journal` are returned, ordered by number; blank ones are ready. One with
+   * a damaged header is kCorrupt; with `salvage` it is removed and named in `removed`.
+   */
+  Result<std::vector<Found>> Load(const JournalId& journal, bool salvage, std::vector<std::string>& removed);
 
-  /** Creates one prewritten slot if fewer than `ready_want` are ready and the limit allows (or `beyond_limit`). */
+  /**
+   * Creates one prewritten slot if fewer than `ready_want` are ready, and the limit and the room on disk allow (or `beyond_limit`).
+   * A few slots are made whatever room there is: with these the log goes on, if slowly.
+   */
   Result<bool> Prepare(size_t ready_want, bool beyond_limit);
   /** Makes a ready slot the home of segment `number`; false where none is ready. */
   bool Assign(uint64_t number);
@@ -39,6 +45,8 @@ class Segments {
   void Recycle(uint64_t number);
   size_t live() const;
   size_t ready() const;
+  /** Bytes of log that the slots can hold: all that are allowed, or those that are there while the disk has no room for more. */
+  uint64_t window() const;
   uint64_t lowest() const;   // number of the lowest live segment; ~0 if none
 
  private:
@@ -46,11 +54,12 @@ class Segments {
 
   Env& env_;
   const std::string directory_;
-  const uint64_t segment_bytes_, slots_max_;
+  const uint64_t segment_bytes_, slots_max_, keep_free_bytes_;
   mutable std::mutex mutex_;
   std::map<uint64_t, std::shared_ptr<SegmentSlot>> live_;
   std::deque<std::shared_ptr<SegmentSlot>> ready_;
   unsigned next_slot_ = 0;
+  bool cramped_ = false;   // the last attempt to grow found no room
   std::mutex prepare_mutex_;
 };
 

@@ -15,13 +15,19 @@ struct Generation::Impl {
   Impl() : slots(reinterpret_cast<uintptr_t>(this)) {}
 
   static bool InPieces(const PageSlot& slot) { return slot.place.kind() == Place::Kind::kNone; }
+  static bool Unstored(const PageSlot& slot) { return InPieces(slot) || slot.place.kind() == Place::Kind::kJournal; }
   void DropPieces(const PageSlot& slot) {
     if (InPieces(slot)) pieces.Drop(static_cast<uint32_t>(slot.check));
+  }
+  void Kill(const PageSlot& slot) {
+    if (Unstored(slot)) --unstored;
+    DropPieces(slot);
   }
 
   SlotTable slots;
   PiecesStore pieces;
   ZeroRangeMap ranges;
+  uint64_t unstored = 0;   // slots whose bytes are in no pack
 };
 
 Generation::Generation() : impl_(std::make_unique<Impl>()) {}
@@ -31,8 +37,9 @@ void Generation::PutPage(PageIndex page, PageSlot slot) {
   assert(!Impl::InPieces(slot));
   bool fresh = false;
   PageSlot* held = impl_->slots.Insert(page, &fresh);
-  if (!fresh) impl_->DropPieces(*held);
+  if (!fresh) impl_->Kill(*held);
   *held = slot;
+  if (Impl::Unstored(slot)) ++impl_->unstored;
 }
 
 void Generation::PutPiece(PageIndex page, PagePiece piece) {
@@ -49,6 +56,7 @@ void Generation::PutPiece(PageIndex page, PagePiece piece) {
       base = {Place::Zero(), 0};
     }
     if (zero && base.place.kind() == Place::Kind::kZero) return;
+    if (held == nullptr || !Impl::Unstored(*held)) ++impl_->unstored;
     bool fresh = false;
     held = impl_->slots.Insert(page, &fresh);
     *held = {Place{}, impl_->pieces.Make(base)};
@@ -56,7 +64,7 @@ void Generation::PutPiece(PageIndex page, PagePiece piece) {
   const uint32_t index = static_cast<uint32_t>(held->check);
   impl_->pieces.Add(index, piece);
   if (zero && impl_->pieces.At(index).AllZero()) {
-    impl_->pieces.Drop(index);
+    impl_->Kill(*held);
     *held = {Place::Zero(), 0};
   }
 }
@@ -74,7 +82,7 @@ void Generation::PutZero(uint64_t offset, uint64_t length, bool hole) {
   if (first_whole > end_whole) return put_part(offset / kPageBytes, head, tail);  // inside one page
   if (head != 0) put_part(offset / kPageBytes, head, kPageBytes);
   if (first_whole < end_whole) {
-    impl_->slots.Erase(first_whole, end_whole, [this](const PageSlot& slot) { impl_->DropPieces(slot); });
+    impl_->slots.Erase(first_whole, end_whole, [this](const PageSlot& slot) { impl_->Kill(slot); });
     impl_->ranges.Put(first_whole, end_whole, hole);
   }
   if (tail != 0) put_part(end_whole, 0, tail);
@@ -121,6 +129,8 @@ uint64_t Generation::bytes() const {
 }
 
 uint64_t Generation::page_count() const { return impl_->slots.slot_count(); }
+// A range of zeroes cuts two blocks at most; those that it covers whole leave the map and take nothing.
+uint64_t Generation::unstored_blocks_bound() const { return std::min(impl_->unstored, impl_->slots.block_count()) + 2 * impl_->ranges.count(); }
 uint64_t Generation::range_count() const { return impl_->ranges.count(); }
 std::vector<BlockIndex> Generation::Blocks() const { return impl_->slots.Blocks(); }
 std::vector<Generation::ZeroRange> Generation::ZeroRanges() const { return impl_->ranges.All(); }

@@ -80,6 +80,8 @@ class Generation {
   bool empty() const;
   uint64_t bytes() const;         // memory held, to within a tenth
   uint64_t page_count() const;    // slots held
+  /** At most this many blocks must be written when this is destaged: those with a page that no pack holds, and cut ones. */
+  uint64_t unstored_blocks_bound() const;
   uint64_t range_count() const;   // a volume freezes before this passes kOverlayRangesMax
 
   /** Blocks with at least one slot, ascending. */

@@ -48,6 +48,7 @@ class SlotTable {
   uint64_t RunAbsent(PageIndex page, uint64_t pages_max) const;
 
   uint64_t slot_count() const { return slot_count_; }
+  uint64_t block_count() const { return entry_count_; }
   uint64_t bytes() const { return entries_.capacity() * sizeof(Entry) + slabs_.bytes(); }
   std::vector<BlockIndex> Blocks() const;
 

@@ -13,7 +13,7 @@ constexpr AdmissionLimits kLimits{1000 << 20, 1000 << 20, 1000 << 20, 1 << 20};
 uint64_t InOneSecond(uint64_t journal_bytes) {
   SimEnv env(1);
   Admission admission(env, kLimits);
-  admission.Refresh(journal_bytes, 0, 1, true);
+  admission.Refresh(journal_bytes, kLimits.journal_bytes_max, 0, 1, Room::kThere, ~0ull);
   AdmissionShare share;
   const uint64_t end = env.NowNanos() + 1000000000;
   uint64_t taken = 0;
@@ -44,9 +44,9 @@ TEST("below half nothing is held back, when full nothing is taken, and a full di
   Admission admission(env, kLimits);
   AdmissionShare share;
   for (int i = 0; i < 1000; ++i) CHECK_OK(admission.Admit(share, 1 << 20, 499 << 20, 0));
-  admission.Refresh(1000 << 20, 0, 1, true);
+  admission.Refresh(1000 << 20, kLimits.journal_bytes_max, 0, 1, Room::kThere, ~0ull);
   CHECK(admission.Admit(share, 1, 1000 << 20, 0).code() == Code::kTryAgain);
-  admission.Refresh(0, 0, 1, false);
+  admission.Refresh(0, kLimits.journal_bytes_max, 0, 1, Room::kNone, 0);
   CHECK(admission.Admit(share, 1, 0, 0).code() == Code::kNoSpace);
 }
 

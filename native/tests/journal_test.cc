@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <thread>
@@ -294,6 +295,91 @@ TEST("a flipped bit in the index of a durable segment is corruption; salvage rea
   CHECK(lives.Open() == Code::kCorrupt && Says(lives.status.detail(), path + " at byte 0"));
 }
 
+TEST("a segment that is wholly lost is given up once: later openings need not be told again") {
+  enum class Loss { kFile, kHeader };
+  enum class Which { kFirst, kMiddle, kLast };
+  for (const Loss loss : {Loss::kFile, Loss::kHeader}) {
+    for (const Which which : {Which::kFirst, Which::kMiddle, Which::kLast}) {
+      for (const bool ring : {false, true}) {
+        SimEnv env(8);
+        Lives lives{env, kSimulated};
+        CHECK(lives.Open() == Code::kOk);
+        std::vector<Appended> places(1);
+        for (uint64_t i = 1; i <= 60; ++i) places.push_back(lives.Append(i));
+        lives.Flush();
+        const uint64_t last = places.back().record / kSegmentBytes;
+        // First: the one that holds the trim position, which only its successors' headers name.
+        lives.journal->Trim(places[5].record);
+        for (uint64_t i = 61; i <= 90; ++i) places.push_back(lives.Append(i));
+        lives.Flush();
+        const uint64_t number = which == Which::kFirst ? places[5].record / kSegmentBytes : which == Which::kMiddle ? last : places.back().record / kSegmentBytes;
+        lives.journal.reset();
+        if (ring) env.ProcessCrash(); else env.HostCrash();
+        const std::string path = PathOf(lives, number * kSegmentBytes);
+        if (loss == Loss::kFile) {
+          CHECK_OK(env.Remove(path));
+          CHECK_OK(env.SyncDirectory(lives.options.directory));
+        } else {
+          Flip(lives, path, 16);
+        }
+        // Without the ring nobody knows that there was a last segment once its file is gone: the log ends before.
+        const bool unknowable = which == Which::kLast && loss == Loss::kFile && !ring;
+        CHECK(lives.Open() == (unknowable ? Code::kOk : Code::kCorrupt));
+        if (unknowable) continue;
+        lives.options.salvage = true;
+        CHECK(lives.Open() == Code::kOk && lives.report.salvaged && lives.report.gaps_below > 0);
+        lives.options.salvage = false;
+        const size_t kept = lives.kept.size();
+        CHECK(kept > 10 && kept < 90);
+        // Killed at once, then plain starts, by either death, while the log goes on and is recycled.
+        uint64_t sequence = 90;
+        for (int life = 0; life < 6; ++life) {
+          if (life % 2 == 0) env.ProcessCrash(); else env.HostCrash();
+          CHECK(lives.Open() == Code::kOk && !lives.report.salvaged && lives.report.gaps_below > 0);
+          CHECK(lives.kept.size() == kept + (sequence - 90));
+          for (const Kept& record : lives.kept) CHECK(lives.Holds(record));
+          for (int i = 0; i < 12; ++i) lives.Append(++sequence);
+          lives.Flush();
+        }
+        // What is lost after that is lost anew.
+        const uint64_t later = lives.journal->appended() / kSegmentBytes - 1;
+        lives.journal.reset();
+        Result<std::vector<DirectoryEntry>> files = env.List(lives.options.directory);
+        CHECK_OK(files.status());
+        for (const DirectoryEntry& file : *files) {
+          if (!file.name.ends_with(".segment")) continue;
+          const std::string name = lives.options.directory + "/" + file.name;
+          uint8_t header[56];
+          CHECK((*env.Open(name, {}))->Read(header, 0).ok());
+          uint64_t found;
+          std::memcpy(&found, header + 24, sizeof found);
+          if (found == later) CHECK_OK(env.Remove(name));
+        }
+        CHECK(lives.Open() == Code::kCorrupt);
+      }
+    }
+  }
+}
+
+TEST("all segments gone under a ring that lives is corruption, not a new journal") {
+  SimEnv env(9);
+  Lives lives{env, kSimulated};
+  CHECK(lives.Open() == Code::kOk);
+  lives.Append(1);
+  lives.Flush();
+  env.ProcessCrash();
+  Result<std::vector<DirectoryEntry>> files = env.List(lives.options.directory);
+  for (const DirectoryEntry& file : *files) {
+    if (file.name.ends_with(".segment")) CHECK_OK(env.Remove(lives.options.directory + "/" + file.name));
+  }
+  CHECK(lives.Open() == Code::kCorrupt && Says(lives.status.detail(), "--salvage-journal"));
+  lives.options.salvage = true;
+  CHECK(lives.Open() == Code::kOk && lives.kept.empty());
+  lives.options.salvage = false;
+  env.ProcessCrash();
+  CHECK(lives.Open() == Code::kOk);
+}
+
 TEST("many empty restarts in a row cost nothing but room") {
   SimEnv env(4);
   Lives lives{env, kSimulated};
@@ -370,7 +456,7 @@ TEST("a failed sync is final: nothing is acknowledged after it, and what was ack
   lives.WriteAll();
   env.FailDataSync(".segment");
   CHECK(lives.journal->Sync().code() == Code::kIo && lives.journal->failed() && lives.journal->durable() < lives.journal->written());
-  CHECK(lives.journal->Append({.type = RecordType::kTrim, .resource = kVolume, .sequence = 3}).code() == Code::kReadOnly);
+  CHECK(lives.journal->Append({.type = RecordType::kTrim, .resource = kVolume, .sequence = 3}).code() == Code::kIo);
   CHECK(!lives.journal->Sync().ok() && !lives.journal->Write().ok());
   env.ProcessCrash();
   CHECK(lives.Open() == Code::kOk);

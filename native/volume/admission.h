@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "../env/env.h"
+#include "../overlay/generation.h"
 
 namespace skerry {
 
@@ -16,6 +16,16 @@ struct AdmissionLimits {
   uint64_t ramp_slowest_bytes_per_second = 8ull << 20;
 };
 
+/** What a block takes in a pack at most, written alone: packs are written in whole sectors. */
+inline constexpr uint64_t kBlockRoomBytes = kBlockBytes + kPagesPerBlock * 8 + 2 * kSectorBytes;
+
+/** Whether the pool's disk can take more writes, now that all which waits to be destaged is counted. */
+enum class Room : uint8_t {
+  kThere,
+  kSoon,   // what waits is counted at its worst: once it is destaged, there may be room again
+  kNone,
+};
+
 /** One volume's side: when its next write may be taken. */
 struct AdmissionShare {
   uint64_t next_nanos = 0;
@@ -24,17 +34,18 @@ struct AdmissionShare {
 /** Daemon-wide fill, refreshed by the store after writes and destages; read by every volume on each write. */
 class Admission {
  public:
-  Admission(Env& env, AdmissionLimits limits) : env_(env), limits_(limits) {}
+  Admission(Env& env, AdmissionLimits limits) : env_(env), limits_(limits), journal_bytes_max_(limits.journal_bytes_max) {}
 
   /**
    * Ok, or kTryAgain when the volume has to wait (nothing is charged), or kNoSpace when the pool has no room for what
    * waits to be destaged. `volume_journal_bytes` and `volume_overlay_bytes` are what the volume holds.
    */
   Status Admit(AdmissionShare& share, uint64_t bytes, uint64_t volume_journal_bytes, uint64_t volume_overlay_bytes) {
-    if (!room_.load(std::memory_order_relaxed)) return Status(Code::kNoSpace, "the pool's disk is full");
+    // First: where the disk is full, waiting for the journal to become free would be waiting for ever.
+    if (room() == Room::kNone) return Status(Code::kNoSpace, "the pool's disk is full");
     const uint64_t writers = writers_.load(std::memory_order_relaxed);
     const double fill = Fill(volume_journal_bytes, volume_overlay_bytes, writers == 0 ? 1 : writers);
-    if (fill <= kRampBegins) return Status::Ok();
+    if (fill <= kRampBegins) return TakeRoom(bytes);
     if (fill >= 1.0) return Status(Code::kTryAgain, "the volume's share of the journal is full");
     // Those held back look again every few milliseconds: so long a burst is let through, or the ramp would be a cliff.
     const uint64_t now = env_.NowNanos();
@@ -43,11 +54,13 @@ class Admission {
     const double rate = static_cast<double>(limits_.ramp_slowest_bytes_per_second) +
                         static_cast<double>(limits_.ramp_fastest_bytes_per_second) * left * left * left;
     share.next_nanos = std::max(share.next_nanos, now) + static_cast<uint64_t>(static_cast<double>(bytes) * 1e9 / rate);
-    return Status::Ok();
+    return TakeRoom(bytes);
   }
 
-  /** What all volumes hold, of how many that hold something, and whether the pool could take it. */
-  void Refresh(uint64_t journal_bytes, uint64_t overlay_bytes, uint64_t writers, bool room) {
+  /** What all volumes hold, of how many that hold something, the journal's size as it is, and how much more the pool could take. */
+  void Refresh(uint64_t journal_bytes, uint64_t journal_bytes_max, uint64_t overlay_bytes, uint64_t writers, Room room, uint64_t room_bytes) {
+    journal_bytes_max_.store(journal_bytes_max, std::memory_order_relaxed);
+    room_bytes_.store(static_cast<int64_t>(std::min(room_bytes, kAmpleBytes)), std::memory_order_relaxed);
     journal_bytes_.store(journal_bytes, std::memory_order_relaxed);
     overlay_bytes_.store(overlay_bytes, std::memory_order_relaxed);
     writers_.store(writers, std::memory_order_relaxed);
@@ -55,14 +68,29 @@ class Admission {
   }
 
   const AdmissionLimits& limits() const { return limits_; }
-  bool room() const { return room_.load(std::memory_order_relaxed); }
+  Room room() const { return room_.load(std::memory_order_relaxed); }
 
  private:
   static constexpr double kRampBegins = 0.5;
   static constexpr uint64_t kBurstNanos = 5000000;
+  /** With so much room the writes between two looks at the disk need not be counted. */
+  static constexpr uint64_t kAmpleBytes = 4ull << 30;
+
+  // Room is taken when a write is admitted, not when it is destaged: between two looks at the disk, which may lie far apart
+  // while a sync is slow, no more is acknowledged than can be put away. Counted at its worst, a page costs a whole block.
+  Status TakeRoom(uint64_t bytes) {
+    const Room room = room_.load(std::memory_order_relaxed);
+    const int64_t left = room_bytes_.load(std::memory_order_relaxed);
+    if (room == Room::kThere && left >= static_cast<int64_t>(kAmpleBytes)) return Status::Ok();
+    const auto worst = static_cast<int64_t>((bytes / kBlockBytes + 1) * kBlockRoomBytes);
+    // The last one may take more than was left, or a request larger than that would wait for ever. What goes to packs at once is
+    // refused there where it does not fit.
+    if (room == Room::kThere && room_bytes_.fetch_sub(worst, std::memory_order_relaxed) > 0) return Status::Ok();
+    return Status(Code::kTryAgain, "the pool's disk is nearly full: what was written is destaged first");
+  }
 
   double Fill(uint64_t volume_journal, uint64_t volume_overlay, uint64_t writers) const {
-    const double journal_max = static_cast<double>(limits_.journal_bytes_max), overlay_max = static_cast<double>(limits_.overlay_bytes_max);
+    const double journal_max = static_cast<double>(journal_bytes_max_.load(std::memory_order_relaxed)), overlay_max = static_cast<double>(limits_.overlay_bytes_max);
     const double all = std::max(static_cast<double>(journal_bytes_.load(std::memory_order_relaxed)) / journal_max,
                                 static_cast<double>(overlay_bytes_.load(std::memory_order_relaxed)) / overlay_max);
     const double own = std::max(static_cast<double>(volume_journal) / journal_max, static_cast<double>(volume_overlay) / overlay_max) *
@@ -76,7 +104,9 @@ class Admission {
   Env& env_;
   const AdmissionLimits limits_;
   std::atomic<uint64_t> journal_bytes_{0}, overlay_bytes_{0}, writers_{1};
-  std::atomic<bool> room_{true};
+  std::atomic<uint64_t> journal_bytes_max_;
+  std::atomic<int64_t> room_bytes_{static_cast<int64_t>(kAmpleBytes)};
+  std::atomic<Room> room_{Room::kThere};
 };
 
 }  // namespace skerry

@@ -17,8 +17,14 @@ LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& jou
   RestackLocked();
 }
 
-Status LiveVolume::AdmitLocked(uint64_t bytes) {
+Status LiveVolume::TakesChangesLocked() const {
   if (dropped_ || spec_.read_only) return Status(Code::kReadOnly, "the resource takes no writes");
+  // Before anything that waits for room: after a failure none ever comes.
+  return journal_.failure();
+}
+
+Status LiveVolume::AdmitLocked(uint64_t bytes) {
+  if (Status status = TakesChangesLocked(); !status.ok()) return status;
   uint64_t journal_bytes = active_->journal_bytes, overlay_bytes = active_->bytes();
   for (const FrozenGeneration& frozen : frozen_) {
     journal_bytes += frozen.generation->journal_bytes;
@@ -38,7 +44,11 @@ void LiveVolume::NoteLocked(Lsn record, Lsn end) {
 }
 
 Result<WriteOutcome> LiveVolume::Write(uint64_t offset, ConstBytes data) {
-  if (Stages(offset, data.size())) {
+  if (HoldsBlocks(offset, data.size())) {
+    if (!Stages(offset, data.size())) {
+      Lock lock(mutex_);
+      if (Status status = AdmitLocked(data.size()); !status.ok()) return status;
+    }
     Result<std::unique_ptr<StagedWrite>> staged = Stage(offset, data);
     if (!staged.ok()) return staged.status();
     return Publish(offset, data, **staged);
@@ -111,9 +121,11 @@ Result<Lsn> LiveVolume::AppendLocked(RecordType type, uint64_t offset, uint64_t 
 
 Result<WriteOutcome> LiveVolume::Zero(uint64_t offset, uint64_t length, bool punch_hole) {
   Lock lock(mutex_);
-  if (dropped_ || spec_.read_only) return Status(Code::kReadOnly, "the resource takes no writes");
+  if (Status status = TakesChangesLocked(); !status.ok()) return status;
   if (active_->range_count() >= kOverlayRangesMax) return Status(Code::kTryAgain, "too many ranges of zeroes wait for destage");
   Result<Lsn> end = AppendLocked(punch_hole ? RecordType::kTrim : RecordType::kZero, offset, length, {});
+  // Waiting would be for ever where the journal is full of what the disk has no room for.
+  if (end.code() == Code::kTryAgain && admission_.room() == Room::kNone) return Status(Code::kNoSpace, "the pool's disk is full");
   if (!end.ok()) return end.status();
   active_->PutZero(offset, length, punch_hole);
   return WriteOutcome{*end};
@@ -151,6 +163,7 @@ Status LiveVolume::Replay(const ReplayedRecord& record, bool gaps) {
     }
     case RecordType::kBarrier:
     case RecordType::kRewind:
+    case RecordType::kSalvage:  // of no volume
       break;
     case RecordType::kDrop:
       dropped_ = true;

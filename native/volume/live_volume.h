@@ -96,12 +96,16 @@ class LiveVolume : public Volume {
     uint64_t active_journal_bytes = 0, active_overlay_bytes = 0, overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, ranges = 0;
     Lsn first_lsn = ~0ull;           // of all that is not in a committed root
     size_t frozen = 0;
-    uint64_t blocks_bound = 0;       // at most this many blocks wait for destage
+    uint64_t blocks_bound = 0;       // at most this many blocks must still be written when it is destaged
   };
   Load load() const;
 
  private:
   using Lock = std::unique_lock<std::mutex>;
+  /** Whether these bytes hold a whole block, which goes to a pack and not through the journal. */
+  static bool HoldsBlocks(uint64_t offset, uint64_t length);
+  /** kReadOnly for one that takes no writes; the journal's failure once it failed. */
+  Status TakesChangesLocked() const;
   Status AdmitLocked(uint64_t bytes);
   Result<Lsn> AppendLocked(RecordType type, uint64_t offset, uint64_t length, ConstBytes payload);
   Result<Lsn> WriteJournalled(uint64_t offset, ConstBytes data);

@@ -48,6 +48,7 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
   }
   std::set<ResourceId> ended;
   std::map<ResourceId, uint64_t> trailing;
+  bool gap = false;
   const auto admit_clones = [&](ResourceId snapshot) -> Status {
     for (const ResourceSpec& spec : resources) {
       if (spec.pending_of != snapshot || spec.kind == ResourceKind::kSnapshot || !waiting.contains(spec.volume.id)) continue;
@@ -64,13 +65,23 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     const auto found = entries_.find(record.header.resource);
     if (found == entries_.end() || ended.contains(record.header.resource)) return Status::Ok();
     LiveVolume& volume = *found->second.volume;
-    if (record.header.type == RecordType::kRef && !record.below_durable) {
+    if (record.header.type == RecordType::kRef) {
       for (size_t at = 0; at + sizeof(RefPlace) <= record.payload_bytes.size(); at += sizeof(RefPlace)) {
         RefPlace place;
         std::memcpy(&place, record.payload_bytes.data() + at, sizeof(place));
         BlockId id;
         std::memcpy(id.bytes.data(), place.id, sizeof(place.id));
-        if (pool_.packs->Verify({place.pack, place.offset, place.stored_bytes}, id)) continue;
+        const Location named{place.pack, place.offset, place.stored_bytes};
+        if (record.below_durable) {
+          // It was durable, so what fails now is rot, and costs its pages alone.
+          if (const uint32_t rotten = pool_.packs->RottenPages(named, id); rotten > 0) {
+            report.notes.push_back(std::to_string(rotten) + " pages of volume " + std::to_string(record.header.resource) + " near offset " +
+                                   std::to_string(record.header.offset + at / sizeof(RefPlace) * kBlockBytes) +
+                                   " are damaged in the pool: reading them is an I/O error");
+          }
+          continue;
+        }
+        if (pool_.packs->Verify(named, id)) continue;
         ended.insert(record.header.resource);
         report.notes.push_back("the log of volume " + std::to_string(record.header.resource) + " ends before write " +
                                std::to_string(record.header.sequence) + ", which was never flushed");
@@ -84,7 +95,9 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     } else if (!before) {
       trailing.try_emplace(record.header.resource, volume.sequence());
     }
-    if (Status applied = volume.Replay(record, options_.journal.salvage); !applied.ok()) return applied;
+    const bool gaps = options_.journal.salvage || record.record < report.journal.gaps_below;
+    if (record.header.sequence > volume.sequence() + 1 && gaps) gap = true;
+    if (Status applied = volume.Replay(record, gaps); !applied.ok()) return applied;
     const auto snapshot = waiting.find(record.header.offset);
     if (record.header.type != RecordType::kBarrier || before || snapshot == waiting.end()) return Status::Ok();
     const ResourceSpec& spec = *snapshot->second;
@@ -99,6 +112,13 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     return admit_clones(spec.volume.id);
   });
   if (!status.ok()) return status;
+  const bool bearable = options_.journal.salvage || report.journal.gaps_below > 0;
+  for (const ResourceSpec& spec : resources) {
+    if (!bearable || !waiting.contains(spec.volume.id)) continue;
+    waiting.erase(spec.volume.id);
+    report.lost.push_back(spec.volume.id);
+    report.notes.push_back("salvage: snapshot or clone " + std::to_string(spec.volume.id) + " is lost: the journal no longer holds what it was made of");
+  }
   if (!waiting.empty()) {
     return Status(Code::kCorrupt, "snapshot or clone " + std::to_string(waiting.begin()->first) +
                                       " waits for a root, and the journal does not hold what it is made of");
@@ -110,7 +130,7 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     rewinds.push_back(entries_.at(id).volume->RewindDraft());
   }
   report.rewound.assign(trailing.begin(), trailing.end());
-  Result<std::vector<Appended>> begun = journal_->Begin(rewinds);
+  Result<std::vector<Appended>> begun = journal_->Begin(rewinds, options_.journal.salvage && (gap || !report.lost.empty()));
   if (!begun.ok()) return begun.status();
   for (size_t i = 0; i < rewinds.size(); ++i) entries_.at(rewinds[i].resource).volume->Rewound((*begun)[i]);
   return Status::Ok();
@@ -185,9 +205,16 @@ Result<WriteOutcome> Store::Drop(ResourceId id) {
   return outcome;
 }
 
+Status Store::SyncPacks() {
+  Status status = pool_.packs->Sync();
+  // Acknowledged REFs may name what was lost: from here on nothing more is acknowledged, so that the loss stays what it is.
+  if (!status.ok()) journal_->Poison(status);
+  return status;
+}
+
 Status Store::SyncStep() {
   // Packs first: a journal mark must never vouch for a REF whose bytes could still be lost.
-  if (Status status = pool_.packs->Sync(); !status.ok()) return status;
+  if (Status status = SyncPacks(); !status.ok()) return status;
   return journal_->Sync();
 }
 
@@ -224,6 +251,7 @@ Store::Usage Store::usage() const {
     usage.journal_bytes += load.journal_bytes;
     usage.generations += load.frozen + (load.active ? 1 : 0);
   }
+  usage.room = admission_.room();
   usage.destaged_generations = destaged_generations_.load();
   usage.destaged_bytes = destaged_bytes_.load();
   return usage;

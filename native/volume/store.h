@@ -52,6 +52,8 @@ struct StoreReport {
   std::vector<std::string> notes;
   /** Volumes whose log ended early, with the sequence of the last write they kept. */
   std::vector<std::pair<ResourceId, uint64_t>> rewound;
+  /** Salvage: what waited for a root of which the journal lost a part. The store does not know them; whoever names them must not. */
+  std::vector<ResourceId> lost;
 };
 
 class Store {
@@ -72,6 +74,8 @@ class Store {
   /** Writes what was appended; then, if `target` is not yet durable, makes everything written durable (packs first). */
   Result<bool> WriteStep() { return journal_->Write(); }
   Status SyncStep();
+  /** Ok until a write or sync of journal or packs failed. Then kIo for every change there will ever be; reads go on. */
+  Status failure() const { return journal_->failure(); }
 
   /** Closes generations whose time has come, and refreshes admission. Cheap; called after writes and now and then. */
   void Pace();
@@ -92,6 +96,7 @@ class Store {
   void Trim();
 
   struct Usage {
+    Room room = Room::kThere;
     uint64_t overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, generations = 0, destaged_generations = 0, destaged_bytes = 0;
   };
   Usage usage() const;
@@ -114,12 +119,14 @@ class Store {
   Store(Env& env, const StoreOptions& options);
   Status AddLocked(const ResourceSpec& spec);
   void OfferRootLocked(ResourceId taker, uint64_t fence, const TreeRoot& root);
+  Status SyncPacks();
   Status Replay(const std::vector<ResourceSpec>& resources, StoreReport& report);
   Result<RootCommit> DestageGroupOf(ResourceId id, const DestageGroup& group);
   std::vector<RootTaker> TakersLocked(ResourceId volume, const DestageGroup& group) const;
   void RestackDependentsLocked();
   void TrimLocked();
-  void AdmitByRoomLocked(uint64_t journal_bytes, uint64_t overlay_bytes, uint64_t writers, uint64_t blocks);
+  /** What the pool can take beyond `blocks` that wait to be written, in bytes; negative where these might not fit. */
+  int64_t SpareBytes(uint64_t blocks) const;
 
   Env& env_;
   const StoreOptions options_;
@@ -137,6 +144,7 @@ class Store {
   uint64_t next_token_ = 1;
   std::vector<RootCommit> offered_;  // commits without destage: clones that came while their snapshot's root was on its way
   ResourceId next_destage_ = 0;     // round robin over volumes
+  std::atomic<bool> destage_stuck_{false};   // the last one failed, or its root was refused: waiting for it is no use
   std::atomic<uint64_t> destaged_generations_{0}, destaged_bytes_{0};
 };
 

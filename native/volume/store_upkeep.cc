@@ -9,13 +9,17 @@ namespace {
 
 constexpr double kFreezeAt = 0.5;               // of the journal's window, or of the overlay's memory
 constexpr double kFreezeOverlayAt = 0.4;
+constexpr int64_t kSpareBytesMin = 4 << 20;     // less than this is no room: a disk is full before its last byte
 
 }  // namespace
 
 void Store::Pace() {
+  // A pack that was sealed in passing may have been the one that failed.
+  if (const Status lost = pool_.packs->failure(); !lost.ok()) journal_->Poison(lost);
   std::unique_lock lock(mutex_);
   const uint64_t now = env_.NowNanos();
-  const uint64_t window = options_.journal.journal_bytes_max;
+  const Journal::Usage log = journal_->usage();
+  const uint64_t window = log.bytes_max;
   uint64_t journal_bytes = 0, overlay_bytes = 0, writers = 0, blocks = 0;
   Entry* oldest = nullptr;
   Entry* largest = nullptr;
@@ -47,24 +51,35 @@ void Store::Pace() {
     if (load.ranges >= kOverlayRangesMax / 2 || resting) entry.volume->Freeze();
   }
   // The log's span, not only what is live in it, is what segments hold: an old record of a quiet volume pins all after it.
-  const uint64_t span = journal_->usage().bytes;
+  const uint64_t span = log.bytes;
   if (!frozen_waits) {
     if (oldest != nullptr && static_cast<double>(std::max(span, journal_bytes)) > kFreezeAt * static_cast<double>(window)) oldest->volume->Freeze();
     if (largest != nullptr && static_cast<double>(overlay_bytes) > kFreezeOverlayAt * static_cast<double>(options_.overlay_bytes_max)) {
       largest->volume->Freeze();
     }
   }
-  AdmitByRoomLocked(std::max(journal_bytes, span), overlay_bytes, writers, blocks);
+  Room room = Room::kThere;
+  const int64_t spare = SpareBytes(blocks) - kSpareBytesMin;
+  if (spare <= 0) {
+    // Deduplicated or overwritten, it may need far less than its bound: destage tells. Refused is only what cannot fit.
+    room = writers > 0 && !destage_stuck_.load() ? Room::kSoon : Room::kNone;
+    if (room == Room::kSoon) {
+      for (auto& [id, entry] : entries_) entry.volume->Freeze();
+    }
+  }
+  admission_.Refresh(std::max(journal_bytes, span), window, overlay_bytes, writers, room, static_cast<uint64_t>(std::max<int64_t>(spare, 0)));
 }
 
-void Store::AdmitByRoomLocked(uint64_t journal_bytes, uint64_t overlay_bytes, uint64_t writers, uint64_t blocks) {
-  // Everything acknowledged must fit when destaged: a block at most for each page that waits.
-  const PackStore::Usage packs = pool_.packs->usage();
-  const uint64_t need = blocks * uint64_t{kCellBytes} + options_.packs.reserve_bytes;
-  admission_.Refresh(journal_bytes, overlay_bytes, writers, packs.free_bytes > need);
+int64_t Store::SpareBytes(uint64_t blocks) const {
+  // Everything acknowledged must fit when destaged. Map nodes are paid from the reserve.
+  constexpr uint64_t kBytesMax = 1ull << 60;
+  const uint64_t room = std::min(pool_.packs->usage().room_bytes, kBytesMax), need = std::min(blocks * kBlockRoomBytes, kBytesMax);
+  return static_cast<int64_t>(room) - static_cast<int64_t>(need);
 }
 
 Result<std::optional<RootCommit>> Store::DestageStep() {
+  // What packs hold can no longer be made durable, so no root can be published either.
+  if (journal_->failed()) return std::optional<RootCommit>();
   ResourceId id = 0;
   std::optional<DestageGroup> group;
   {
@@ -92,6 +107,7 @@ Result<std::optional<RootCommit>> Store::DestageStep() {
   }
   if (!group) return std::optional<RootCommit>();
   Result<RootCommit> commit = DestageGroupOf(id, *group);
+  destage_stuck_.store(!commit.ok());
   if (!commit.ok()) {
     std::unique_lock lock(mutex_);
     if (const auto found = entries_.find(id); found != entries_.end()) found->second.busy = false;
@@ -105,7 +121,7 @@ Result<RootCommit> Store::DestageGroupOf(ResourceId id, const DestageGroup& grou
   if (!volume) return Status(Code::kNotFound, "the volume was deleted");
   Result<DestageResult> destaged = Destage(*journal_, pool_, group, volume->size());
   if (!destaged.ok()) return destaged.status();
-  if (Status status = pool_.packs->Sync(); !status.ok()) return status;
+  if (Status status = SyncPacks(); !status.ok()) return status;
   destaged_generations_ += group.generations.size();
   destaged_bytes_ += destaged->bytes;
   std::unique_lock lock(mutex_);
@@ -139,6 +155,7 @@ void Store::Committed(uint64_t token, bool ok) {
   if (found == under_way_.end()) return;
   const UnderWay done = std::move(found->second);
   under_way_.erase(found);
+  if (!ok) destage_stuck_.store(true);
   if (done.volume == 0) {
     if (!ok) offered_.push_back(done.commit);
     return;

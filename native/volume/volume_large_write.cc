@@ -49,9 +49,14 @@ Status PutBlocks(Pool& pool, ConstBytes data, std::span<WrittenBlock> blocks) {
 
 }  // namespace
 
-bool LiveVolume::Stages(uint64_t offset, uint64_t length) const {
+bool LiveVolume::HoldsBlocks(uint64_t offset, uint64_t length) {
   const WholeBlocks whole = WholeBlocksOf(offset, length);
   return whole.from < whole.to;
+}
+
+// Staging takes room before the write is admitted: not where there is none to spare, nor for a write that will be refused.
+bool LiveVolume::Stages(uint64_t offset, uint64_t length) const {
+  return HoldsBlocks(offset, length) && admission_.room() == Room::kThere && !journal_.failed();
 }
 
 Result<std::unique_ptr<StagedWrite>> LiveVolume::Stage(uint64_t offset, ConstBytes data) {

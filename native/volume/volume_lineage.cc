@@ -118,12 +118,12 @@ LiveVolume::Load LiveVolume::load() const {
   const auto add = [&load](const Generation& generation) {
     load.overlay_bytes += generation.bytes();
     load.overlay_pages += generation.page_count();
+    load.blocks_bound += generation.unstored_blocks_bound();
     load.journal_bytes += generation.journal_bytes;
     if (generation.first_lsn != 0) load.first_lsn = std::min<Lsn>(load.first_lsn, generation.first_lsn);
   };
   add(*active_);
   for (const FrozenGeneration& frozen : frozen_) add(*frozen.generation);
-  load.blocks_bound = load.overlay_pages;
   return load;
 }
 

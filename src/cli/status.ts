@@ -21,9 +21,11 @@ export function addStatus(program: Command, terminal: Terminal): void {
 
 function statusFacts(status: StatusView): string {
   const { journal, memory, listeners } = status;
-  return formatFacts([
+  // Before all else, and a line each: whoever looks at a daemon that fails must not have to search for it.
+  const degraded = status.problems.map((problem) => `DEGRADED  ${problem}\n`).join('');
+  const facts = formatFacts([
     ['daemon', `version ${status.version}, pid ${status.pid}, up ${duration(status.uptimeSeconds)}`],
-    ['health', status.healthy ? 'ok' : status.problems.join('; ')],
+    ['health', status.healthy ? 'ok' : 'degraded, see above'],
     ['data', status.dataDirectory],
     ...Object.entries(listeners).map(([name, at]) => [name, at] as const),
     [
@@ -31,7 +33,8 @@ function statusFacts(status: StatusView): string {
       [counted(status.volumes, 'volume'), counted(status.snapshots, 'snapshot'), counted(status.images, 'image')].join(', '),
     ],
     ['attached', counted(status.connections, 'connection')],
-    ['journal', `${formatSize(journal.bytes)} of ${formatSize(journal.bytesMax)}${journal.failed ? ', failed: read-only' : ''}`],
+    ['journal', `${formatSize(journal.bytes)} of ${formatSize(journal.bytesMax)}${journal.failed ? ', read-only' : ''}`],
     ['memory', `${formatSize(memory.rssBytes)} resident, ${formatSize(memory.overlayBytes)} of it overlay`],
   ]);
+  return degraded + facts;
 }

@@ -48,6 +48,18 @@ export class Composer {
     const records = await this.#endInterruptedImports(entries.map(({ record }) => record));
     const report = await this.#options.engine.start(pool, inOrder(records).map(resourceSpec));
     for (const note of report.notes) this.#options.log('warn', note);
+    // Their content is gone; a name that cannot be opened would keep the daemon from starting as long as it is there.
+    for (const id of report.lost) {
+      const name = records.find((record) => record.id === id)?.name ?? '';
+      await this.#options.ledger.update(id, withoutName);
+      this.#options.log(
+        'error',
+        `${name === '' ? 'an unnamed snapshot' : name} was lost with the damaged journal, and is deleted`,
+        {
+          resource: id,
+        },
+      );
+    }
     return report;
   }
 

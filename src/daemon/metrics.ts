@@ -64,7 +64,12 @@ const definitions: readonly Definition[] = [
   counter('skerry_journal_batches_total', 'Batches written to segments', ({ journal }) => journal.batches),
   counter('skerry_journal_syncs_total', 'Times the journal was made durable', ({ journal }) => journal.syncs),
   counter('skerry_journal_written_bytes_total', 'Bytes written to segments', ({ journal }) => journal.bytesWritten),
-  gauge('skerry_journal_failed', '1 once the journal failed and volumes are read-only', ({ journal }) => Number(journal.failed)),
+  gauge('skerry_pool_full', '1 while writes are refused because the disk is full', ({ room }) => Number(room === 'none')),
+  gauge(
+    'skerry_read_only',
+    '1 once a write or sync of journal or packs failed: nothing is written until a restart',
+    ({ failure }) => Number(failure !== ''),
+  ),
   gauge('skerry_overlay_bytes', 'Memory of the index of journalled pages', ({ overlayBytes }) => overlayBytes),
   gauge('skerry_overlay_pages', 'Pages that the journal holds and no root does', ({ overlayPages }) => overlayPages),
   gauge('skerry_node_cache_bytes', 'Cache of map nodes', ({ nodeCacheBytes }) => nodeCacheBytes),

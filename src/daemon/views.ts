@@ -28,10 +28,17 @@ export class DaemonViews implements PoolsView {
 
   /** A sentence for each thing an operator should look at. */
   problems(): string[] {
-    const { journal, packs } = this.#sources.stats();
+    const { failure, packs, room } = this.#sources.stats();
     const problems: string[] = [];
-    if (journal.failed)
-      problems.push('the journal failed: volumes are read-only until the daemon is started again on a sound disk');
+    // The worst first: what an operator reads before anything else.
+    if (failure !== '') problems.push(`READ-ONLY: ${failure}`);
+    if (room === 'none') {
+      const { name } = this.#sources.pool;
+      problems.push(
+        `FULL: pool ${name} takes no more data (${packs.freeBytes} bytes are free, the last of them kept in reserve): writes end with ENOSPC. ` +
+          'Reads, trims and deletions go on. Make room on its disk, or give it a larger one; writes go on by themselves then',
+      );
+    }
     const poolProblem = this.#poolProblem();
     if (poolProblem !== null) problems.push(poolProblem);
     if (packs.corruptCells > 0)
@@ -41,7 +48,7 @@ export class DaemonViews implements PoolsView {
 
   /** Whether it fails those it serves. Rot in the pool is a problem, but starting the daemon again does not mend it. */
   failing(): boolean {
-    return this.#sources.stats().journal.failed || this.#poolProblem() !== null;
+    return this.#sources.stats().failure !== '' || this.#poolProblem() !== null;
   }
 
   async status(): Promise<StatusView> {

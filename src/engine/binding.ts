@@ -59,6 +59,8 @@ export interface StartReport {
   readonly segments: number;
   readonly packs: number;
   readonly notes: readonly string[];
+  /** Resources that a salvaged journal no longer holds the content of: the engine does not know them. */
+  readonly lost: readonly number[];
 }
 
 /** A root that is durable in the pool's packs and wants its root chunk and catalog transaction. */
@@ -113,6 +115,10 @@ export interface EngineStats {
     readonly bytesWritten: number;
     readonly failed: boolean;
   };
+  /** `soon`: writes wait until what was written is destaged; `none`: the disk is full, and writes are refused. */
+  readonly room: 'there' | 'soon' | 'none';
+  /** As `failure()` says. */
+  readonly failure: string;
   readonly overlayBytes: number;
   readonly overlayPages: number;
   readonly nodeCacheBytes: number;
@@ -128,6 +134,8 @@ export interface EngineStats {
     readonly indexBytes: number;
     readonly corruptCells: number;
     readonly freeBytes: number;
+    /** What writes can still take: freeBytes without the reserve, in whole packs, and what the open pack has left. */
+    readonly roomBytes: number;
   };
   readonly destagedGenerations: number;
   readonly destagedBytes: number;
@@ -175,6 +183,11 @@ export interface NativeEngine {
   transferProgress(transfer: number): TransferProgress;
   transferCancel(transfer: number): void;
   stats(): EngineStats;
+  /**
+   * '' while all is well. Once a write or sync of the journal or of packs failed: a sentence that says why nothing is written any
+   * more and what to do. Every change is refused from then on; reads go on. It never passes without a restart.
+   */
+  failure(): string;
   /** Logical content of a resource: bytes mapped by its root and its overlay (an upper bound where both hold a page). */
   allocatedBytes(resource: number): Promise<number>;
   /** Stops accepting, answers what is under way, flushes the journal, joins threads. With `drain`, destages first. */

@@ -141,6 +141,10 @@ export class Engine implements NativeEngine {
     return attempt(() => this.#native.stats());
   }
 
+  failure(): string {
+    return attempt(() => this.#native.failure());
+  }
+
   allocatedBytes(resource: number): Promise<number> {
     return attemptAsync(() => this.#native.allocatedBytes(resource));
   }

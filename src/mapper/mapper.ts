@@ -43,6 +43,7 @@ export interface MapperOptions {
     | 'transferDone'
     | 'transferProgress'
     | 'transferCancel'
+    | 'failure'
   >;
   readonly pool: RootStore & { readonly name: string };
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -84,7 +85,7 @@ export class Mapper implements Resources {
   }
 
   create(request: Parameters<Resources['create']>[0]): Promise<Resource> {
-    return this.#verbs.run('create', async () => {
+    return this.#change('create', async () => {
       const name = checkVolumeName(request.name);
       const sizeBytes = checkVolumeBytes(request.sizeBytes);
       const description = checkDescription(request.description ?? '');
@@ -105,7 +106,7 @@ export class Mapper implements Resources {
   }
 
   clone(source: string, name: string, options: Parameters<Resources['clone']>[2] = {}): Promise<Resource> {
-    return this.#verbs.run('clone', async () => {
+    return this.#change('clone', async () => {
       checkVolumeName(name);
       const description = checkDescription(options.description ?? '');
       const { kind, name: sourceName } = (await findSource(this.#ledger, source)).record;
@@ -142,7 +143,7 @@ export class Mapper implements Resources {
   }
 
   snapshot(name: string, options: Parameters<Resources['snapshot']>[1] = {}): Promise<Resource> {
-    return this.#verbs.run('snapshot', async () => {
+    return this.#change('snapshot', async () => {
       const { volume } = parseSnapshotName(name);
       const description = checkDescription(options.description ?? '');
       return this.#locks.run([nameLock(name), nameLock(volume)], async () => {
@@ -190,7 +191,7 @@ export class Mapper implements Resources {
   }
 
   remove(kind: ResourceKind, name: string): Promise<void> {
-    return this.#verbs.run('remove', () =>
+    return this.#change('remove', () =>
       this.#locks.run([nameLock(name)], async () => {
         const { id } = (await findReady(this.#ledger, kind, name)).record;
         const attached = this.#options.engine.attached(id);
@@ -211,7 +212,7 @@ export class Mapper implements Resources {
   }
 
   importImage(path: string, name: string): Promise<TransferState> {
-    return this.#verbs.run('import', () => this.#transfers.importImage(path, name));
+    return this.#change('import', () => this.#transfers.importImage(path, name));
   }
 
   exportResource(source: string, path: string): Promise<TransferState> {
@@ -230,6 +231,15 @@ export class Mapper implements Resources {
   async stop(): Promise<void> {
     await this.#verbs.stop(stop_milliseconds_max);
     await this.#transfers.stop(stop_milliseconds_max);
+  }
+
+  /** A verb that promises something durable: refused at once where the engine can no longer keep such promises. */
+  #change<T>(verb: string, work: () => Promise<T>): Promise<T> {
+    return this.#verbs.run(verb, async () => {
+      const failure = this.#options.engine.failure();
+      if (failure !== '') throw new SkerryError('io', failure);
+      return work();
+    });
   }
 
   /** A volume whose content is known: its root chunk first, so that the pool never knows less than the catalog. */

@@ -17,15 +17,26 @@ export interface ReadyLine {
 export class DaemonProcess {
   readonly directory: string;
   readonly #config: Readonly<Record<string, unknown>>;
+  readonly #environment: Readonly<Record<string, string>>;
   #rings: readonly string[] = [];
   #child: ChildProcess | null = null;
   #log = '';
   ready: ReadyLine | null = null;
 
-  /** `directory`: an existing data directory to go on with, else a fresh one. `config`: settings of the daemon. */
-  constructor(options: { readonly config?: Readonly<Record<string, unknown>>; readonly directory?: string } = {}) {
+  /**
+   * `directory`: an existing data directory to go on with, else a fresh one. `config`: settings of the daemon. `environment`:
+   * variables of its process, beside ours.
+   */
+  constructor(
+    options: {
+      readonly config?: Readonly<Record<string, unknown>>;
+      readonly directory?: string;
+      readonly environment?: Readonly<Record<string, string>>;
+    } = {},
+  ) {
     this.directory = options.directory ?? mkdtempSync(join(tmpdir(), 'skerry-'));
     this.#config = options.config ?? {};
+    this.#environment = options.environment ?? {};
   }
 
   get pid(): number {
@@ -47,7 +58,7 @@ export class DaemonProcess {
     const child = spawn(
       process.execPath,
       [cliPath, 'serve', '--data', this.directory, '--http-port', '0', '--config', configPath, ...extra],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.#environment } },
     );
     this.#child = child;
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -107,6 +118,14 @@ export class DaemonProcess {
 
   async uri(name: string): Promise<string> {
     return this.ok('volume', 'uri', name);
+  }
+
+  /** The value of a metric without labels. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`http://${this.ready?.listeners['http']}/metrics`)).text();
+    const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
+    if (line === undefined) throw new Error(`there is no metric ${name}`);
+    return Number(line.slice(name.length + 1));
   }
 
   /** Kills the daemon if it still runs and removes all it left. */

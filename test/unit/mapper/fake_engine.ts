@@ -26,6 +26,10 @@ export class FakeEngine implements NativeEngine {
   /** How each transfer ends; by default at once. */
   transferOutcome: Promise<void> = Promise.resolve();
   snapshotBytes = 1 << 20;
+  /** What start() says the journal lost. */
+  lost: readonly number[] = [];
+  /** What failure() says. */
+  failed = '';
   #transfers = 0;
 
   constructor(steps: string[] = [], options?: EngineOptions) {
@@ -47,7 +51,7 @@ export class FakeEngine implements NativeEngine {
     await this.#step('start', resources.map(({ id }) => id).join(','));
     this.started = { pool, resources };
     for (const resource of resources) this.known.set(resource.id, resource);
-    return { epoch: 1, records: 0, ringRecords: 0, ringUsed: false, segments: 1, packs: 0, notes: ['a note'] };
+    return { epoch: 1, records: 0, ringRecords: 0, ringUsed: false, segments: 1, packs: 0, notes: ['a note'], lost: this.lost };
   }
 
   async listenUnix(path: string): Promise<string> {
@@ -139,8 +143,10 @@ export class FakeEngine implements NativeEngine {
         batches: 1,
         syncs: 1,
         bytesWritten: 1,
-        failed: false,
+        failed: this.failed !== '',
       },
+      room: 'there',
+      failure: this.failed,
       overlayBytes: 0,
       overlayPages: 0,
       nodeCacheBytes: 0,
@@ -156,11 +162,16 @@ export class FakeEngine implements NativeEngine {
         indexBytes: 1,
         corruptCells: 0,
         freeBytes: 1000,
+        roomBytes: 1000,
       },
       destagedGenerations: 1,
       destagedBytes: 1,
       destageCpuSeconds: 0.1,
     };
+  }
+
+  failure(): string {
+    return this.failed;
   }
 
   async allocatedBytes(): Promise<number> {
