@@ -11,56 +11,13 @@
 #include <unordered_map>
 #include <vector>
 
+#include "addon_mailbox.h"
 #include "addon_values.h"
 
 namespace skerry::addon {
 namespace {
 
-/** Work for the JavaScript thread, run in order and in batches. Any thread may post; after Close posts are dropped. */
-class Mailbox {
- public:
-  using Letter = std::function<void(Napi::Env, Napi::Array& events)>;
-
-  Mailbox(Napi::Env env, Napi::Function on_events)
-      : on_events_(Napi::Persistent(on_events)),
-        wake_(Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "skerry", 0, 1)) {}
-
-  void Post(Letter letter) {
-    std::lock_guard lock(mutex_);
-    if (closed_) return;
-    letters_.push_back(std::move(letter));
-    if (letters_.size() > 1) return;
-    // The batch is run by the first wake after it began to fill. A wake that cannot be queued means the environment ends.
-    if (wake_.NonBlockingCall([this](Napi::Env env, Napi::Function) { Deliver(env); }) != napi_ok) closed_ = true;
-  }
-  void Close() {
-    std::lock_guard lock(mutex_);
-    if (closed_) return;
-    closed_ = true;
-    wake_.Release();
-  }
-  void Unref(Napi::Env env) { wake_.Unref(env); }
-  void Ref(Napi::Env env) { wake_.Ref(env); }
-
- private:
-  void Deliver(Napi::Env env) {
-    Napi::HandleScope scope(env);
-    std::vector<Letter> letters;
-    {
-      std::lock_guard lock(mutex_);
-      letters.swap(letters_);
-    }
-    Napi::Array events = Napi::Array::New(env);
-    for (Letter& letter : letters) letter(env, events);
-    if (events.Length() > 0) on_events_.Call({events});
-  }
-
-  Napi::FunctionReference on_events_;
-  Napi::ThreadSafeFunction wake_;
-  std::mutex mutex_;
-  std::vector<Letter> letters_;
-  bool closed_ = false;
-};
+ResourceId IdOf(const Napi::Value& value) { return static_cast<ResourceId>(value.ToNumber().DoubleValue()); }
 
 using Deferred = std::shared_ptr<Napi::Promise::Deferred>;
 
@@ -84,6 +41,10 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine>, public EngineListene
   Napi::Value Add(const Napi::CallbackInfo& info);
   Napi::Value Snapshot(const Napi::CallbackInfo& info);
   Napi::Value Drop(const Napi::CallbackInfo& info);
+  Napi::Value Resize(const Napi::CallbackInfo& info);
+  Napi::Value Rollback(const Napi::CallbackInfo& info);
+  Napi::Value SizeBytes(const Napi::CallbackInfo& info);
+  Napi::Value Limit(const Napi::CallbackInfo& info);
   Napi::Value Destage(const Napi::CallbackInfo& info);
   Napi::Value Committed(const Napi::CallbackInfo& info);
   Napi::Value Attached(const Napi::CallbackInfo& info);
@@ -125,7 +86,8 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                      {InstanceMethod<&NativeEngine::Start>("start"), InstanceMethod<&NativeEngine::ListenUnix>("listenUnix"),
                       InstanceMethod<&NativeEngine::ListenTcp>("listenTcp"), InstanceMethod<&NativeEngine::Answer>("answer"),
                       InstanceMethod<&NativeEngine::Add>("add"), InstanceMethod<&NativeEngine::Snapshot>("snapshot"),
-                      InstanceMethod<&NativeEngine::Drop>("drop"), InstanceMethod<&NativeEngine::Destage>("destage"),
+                      InstanceMethod<&NativeEngine::Drop>("drop"), InstanceMethod<&NativeEngine::Resize>("resize"), InstanceMethod<&NativeEngine::Rollback>("rollback"),
+                      InstanceMethod<&NativeEngine::SizeBytes>("sizeBytes"), InstanceMethod<&NativeEngine::Limit>("limit"), InstanceMethod<&NativeEngine::Destage>("destage"),
                       InstanceMethod<&NativeEngine::Committed>("committed"), InstanceMethod<&NativeEngine::Attached>("attached"),
                       InstanceMethod<&NativeEngine::ImportFile>("importFile"), InstanceMethod<&NativeEngine::ExportFile>("exportFile"),
                       InstanceMethod<&NativeEngine::TransferDone>("transferDone"), InstanceMethod<&NativeEngine::Progress>("transferProgress"),
@@ -274,10 +236,10 @@ Napi::Value NativeEngine::Add(const Napi::CallbackInfo& info) {
 Napi::Value NativeEngine::Snapshot(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
-  const auto volume = static_cast<ResourceId>(info[0].ToNumber().DoubleValue());
+  const auto volume = IdOf(info[0]);
   const std::shared_ptr<LiveVolume> live = engine_->store().Find(volume);
   const double size = live ? static_cast<double>(live->size()) : 0;
-  engine_->Snapshot(volume, static_cast<ResourceId>(info[1].ToNumber().DoubleValue()), [this, deferred, size](Status status, uint64_t sequence) {
+  engine_->Snapshot(volume, IdOf(info[1]), [this, deferred, size](Status status, uint64_t sequence) {
     Settle(deferred, std::move(status), [size, sequence](Napi::Env env) -> Napi::Value {
       Napi::Object result = Napi::Object::New(env);
       result.Set("sequence", static_cast<double>(sequence));
@@ -291,14 +253,42 @@ Napi::Value NativeEngine::Snapshot(const Napi::CallbackInfo& info) {
 Napi::Value NativeEngine::Drop(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
-  engine_->Drop(static_cast<ResourceId>(info[0].ToNumber().DoubleValue()), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  engine_->Drop(IdOf(info[0]), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
   return deferred->Promise();
+}
+
+Napi::Value NativeEngine::Resize(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+  engine_->Resize(IdOf(info[0]), static_cast<uint64_t>(info[1].ToNumber().DoubleValue()),
+                  [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  return deferred->Promise();
+}
+
+Napi::Value NativeEngine::Rollback(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+  engine_->Rollback(IdOf(info[0]), IdOf(info[1]), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  return deferred->Promise();
+}
+
+Napi::Value NativeEngine::SizeBytes(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  const std::shared_ptr<LiveVolume> volume = engine_->store().Find(IdOf(info[0]));
+  return volume ? Napi::Number::New(info.Env(), static_cast<double>(volume->size())) : info.Env().Null();
+}
+
+Napi::Value NativeEngine::Limit(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  const std::shared_ptr<LiveVolume> volume = engine_->store().Find(IdOf(info[0]));
+  if (volume) volume->rate.Set(ToLimit(info[1].As<Napi::Object>()));
+  return info.Env().Undefined();
 }
 
 Napi::Value NativeEngine::Destage(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
-  engine_->DestageAll(static_cast<ResourceId>(info[0].ToNumber().DoubleValue()), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  engine_->DestageAll(IdOf(info[0]), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
   return deferred->Promise();
 }
 
@@ -310,7 +300,7 @@ Napi::Value NativeEngine::Committed(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::Attached(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), engine_->nbd().Attached(static_cast<ResourceId>(info[0].ToNumber().DoubleValue())));
+  return Napi::Number::New(info.Env(), engine_->nbd().Attached(IdOf(info[0])));
 }
 
 Napi::Value NativeEngine::Begin(const Napi::CallbackInfo& info, Transfer::Direction direction) {
@@ -320,7 +310,7 @@ Napi::Value NativeEngine::Begin(const Napi::CallbackInfo& info, Transfer::Direct
   Running_& running = transfers_[id];
   running.outcome = outcome;
   running.transfer = std::make_unique<Transfer>(
-      *system_, *engine_, direction, static_cast<ResourceId>(info[0].ToNumber().DoubleValue()), info[1].ToString().Utf8Value(), [this, outcome](Status status) {
+      *system_, *engine_, direction, IdOf(info[0]), info[1].ToString().Utf8Value(), [this, outcome](Status status) {
         mailbox_->Post([outcome, status = std::move(status)](Napi::Env env, Napi::Array&) {
           for (const Deferred& deferred : outcome->second) {
             status.ok() ? deferred->Resolve(env.Undefined()) : deferred->Reject(ToError(env, status).Value());
@@ -369,13 +359,14 @@ Napi::Value NativeEngine::Stats(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::AllocatedBytes(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  const auto id = static_cast<ResourceId>(info[0].ToNumber().DoubleValue());
+  const auto id = IdOf(info[0]);
   return OnThread(info.Env(), [this, id]() -> Result<Finish> {
     const std::shared_ptr<LiveVolume> volume = engine_->store().Find(id);
     if (!volume) return Status(Code::kNotFound, "no resource " + std::to_string(id));
     uint64_t allocated = 0;
-    for (uint64_t at = 0; at < volume->size();) {
-      Result<std::vector<Extent>> extents = volume->BlockStatus(at, volume->size() - at, 1024, true);
+    const uint64_t size = volume->size();  // it may be resized meanwhile
+    for (uint64_t at = 0; at < size;) {
+      Result<std::vector<Extent>> extents = volume->BlockStatus(at, size - at, 1024, true);
       if (!extents.ok()) return extents.status();
       for (const Extent& extent : *extents) {
         if (!extent.zero) allocated += extent.length;

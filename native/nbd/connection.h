@@ -112,6 +112,8 @@ class Connection {
   uint32_t Check(const Request& request) const;
   /** False: held, the same request comes again. */
   bool Dispatch();
+  /** Whether the volume's rate lets the request go now. */
+  bool Charge(const Request& request);
   bool DispatchRead(const Request& request);
   bool DispatchChange(const Request& request);
   void StageWrite(const Request& request);
@@ -175,6 +177,7 @@ class Connection {
   std::unordered_map<uint64_t, Group> groups_;
   uint64_t next_group_ = 1;
   bool appended_ = false;
+  bool charged_ = false;         // the request at hand has been counted against the volume's rate
   uint64_t batch_nanos_ = 0;     // when the bytes being dispatched were received
   unsigned batch_requests_ = 0;
   std::array<Tally, kOperations> tally_{};

@@ -53,6 +53,7 @@ bool Connection::DispatchReceived() {
     if (!Dispatch()) continue;  // held: see above
     SetHold(Hold::kNone);
     retry_ = false;
+    charged_ = false;
     head_ = false;
     payload_.Release();
     ++batch_requests_;
@@ -120,6 +121,12 @@ bool Connection::Dispatch() {
     AnswerError(request.cookie, error);
     return true;
   }
+  if (volume_->rate.on() && !Charge(request)) {
+    // Looked at again by the reactor's clock; what is behind it waits its turn.
+    SetHold(Hold::kAdmission);
+    retry_ = false;
+    return false;
+  }
   switch (request.type) {
     case kCmdRead:
     case kCmdBlockStatus: return DispatchRead(request);
@@ -132,6 +139,14 @@ bool Connection::Dispatch() {
       return true;
     default: return DispatchChange(request);
   }
+}
+
+bool Connection::Charge(const Request& request) {
+  // A flush moves nothing of its own, and holding it back would only make what was written less safe.
+  if (charged_ || request.type == kCmdFlush) return true;
+  const bool moves = request.type == kCmdRead || request.type == kCmdWrite;
+  charged_ = volume_->rate.Take(moves ? request.length : 0, reactor_.Now());
+  return charged_;
 }
 
 bool Connection::DispatchRead(const Request& request) {

@@ -7,6 +7,7 @@
 
 #include "../env/env.h"
 #include "../journal/record.h"
+#include "rate_limit.h"
 #include "write_gate.h"
 
 namespace skerry {
@@ -52,6 +53,8 @@ class Volume {
   virtual Result<std::vector<Extent>> BlockStatus(uint64_t offset, uint64_t length, size_t extents_max, bool may_block) = 0;
   /** The Lsn whose durability makes every write completed so far durable; 0 when there is nothing to wait for. */
   virtual Lsn FlushTarget() const = 0;
+
+  RateLimit rate;
 
  private:
   WriteGate gate_;

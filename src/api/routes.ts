@@ -4,7 +4,7 @@
  */
 
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** `:name` stands for one percent-encoded segment. */
   readonly path: string;
   /** HTTP status of a success. */
@@ -17,17 +17,24 @@ export const routes = {
   volumeCreate: { method: 'POST', path: '/v1/volumes', status: 201 },
   volumeGet: { method: 'GET', path: '/v1/volumes/:name', status: 200 },
   volumeDelete: { method: 'DELETE', path: '/v1/volumes/:name', status: 200 },
+  /** Description, labels, limit: what is not named stays. */
+  volumeSet: { method: 'PATCH', path: '/v1/volumes/:name', status: 200 },
+  volumeResize: { method: 'POST', path: '/v1/volumes/:name/resize', status: 200 },
+  volumeRename: { method: 'POST', path: '/v1/volumes/:name/rename', status: 200 },
   /** `:name` may also be VOL@SNAP. */
   volumeUri: { method: 'GET', path: '/v1/volumes/:name/uri', status: 200 },
   snapshotList: { method: 'GET', path: '/v1/snapshots', status: 200 },
   snapshotCreate: { method: 'POST', path: '/v1/snapshots', status: 201 },
   snapshotGet: { method: 'GET', path: '/v1/snapshots/:name', status: 200 },
+  /** The volume becomes what the snapshot is; the answer is the volume. */
+  snapshotRollback: { method: 'POST', path: '/v1/snapshots/:name/rollback', status: 200 },
   snapshotDelete: { method: 'DELETE', path: '/v1/snapshots/:name', status: 200 },
   clone: { method: 'POST', path: '/v1/clones', status: 201 },
   imageList: { method: 'GET', path: '/v1/images', status: 200 },
   /** Begins an import; its transfer tells how it goes. */
   imageImport: { method: 'POST', path: '/v1/images', status: 202 },
   imageGet: { method: 'GET', path: '/v1/images/:name', status: 200 },
+  imageRename: { method: 'POST', path: '/v1/images/:name/rename', status: 200 },
   imageDelete: { method: 'DELETE', path: '/v1/images/:name', status: 200 },
   /** Begins an export; its transfer tells how it goes. */
   export: { method: 'POST', path: '/v1/exports', status: 202 },

@@ -14,7 +14,9 @@ import type {
   ImportRequest,
   Parts,
   PoolView,
+  ResizeRequest,
   ResourceView,
+  SetRequest,
   StatusView,
   TransferView,
   UriView,
@@ -41,8 +43,9 @@ export class Client {
     return this.#call('status', {});
   }
 
-  async volumes(): Promise<ResourceView[]> {
-    return (await this.#call('volumeList', {})).volumes;
+  /** With all of these labels, each `key` or `key=value`. */
+  async volumes(labels: readonly string[] = []): Promise<ResourceView[]> {
+    return (await this.#call('volumeList', { query: labels.length === 0 ? {} : { label: [...labels] } })).volumes;
   }
 
   createVolume(request: CreateVolumeRequest): Promise<ResourceView> {
@@ -51,6 +54,20 @@ export class Client {
 
   volume(name: string): Promise<ResourceView> {
     return this.#call('volumeGet', { params: { name } });
+  }
+
+  /** What is not named stays. */
+  setVolume(name: string, settings: SetRequest): Promise<ResourceView> {
+    return this.#call('volumeSet', { params: { name }, body: settings });
+  }
+
+  resizeVolume(name: string, request: ResizeRequest): Promise<ResourceView> {
+    return this.#call('volumeResize', { params: { name }, body: request });
+  }
+
+  /** Snapshots follow. */
+  renameVolume(name: string, to: string): Promise<ResourceView> {
+    return this.#call('volumeRename', { params: { name }, body: { name: to } });
   }
 
   deleteVolume(name: string): Promise<DeletedView> {
@@ -75,6 +92,11 @@ export class Client {
     return this.#call('snapshotGet', { params: { name } });
   }
 
+  /** `name` is VOL@SNAP; the answer is the volume. */
+  rollback(name: string): Promise<ResourceView> {
+    return this.#call('snapshotRollback', { params: { name } });
+  }
+
   deleteSnapshot(name: string): Promise<DeletedView> {
     return this.#call('snapshotDelete', { params: { name } });
   }
@@ -94,6 +116,10 @@ export class Client {
 
   image(name: string): Promise<ResourceView> {
     return this.#call('imageGet', { params: { name } });
+  }
+
+  renameImage(name: string, to: string): Promise<ResourceView> {
+    return this.#call('imageRename', { params: { name }, body: { name: to } });
   }
 
   deleteImage(name: string): Promise<DeletedView> {
@@ -128,7 +154,9 @@ export class Client {
 
   async #call<R extends RouteName>(route: R, parts: Parts<R>): Promise<Answer<R>> {
     const { params, query, body }: CallParts = parts;
-    const search = new URLSearchParams(query).toString();
+    const search = new URLSearchParams(
+      Object.entries(query ?? {}).flatMap(([key, value]) => [value].flat().map((one): [string, string] => [key, one])),
+    ).toString();
     const path = routePath(route, params) + (search === '' ? '' : `?${search}`);
     const answer = await this.#transport.send({ method: routes[route].method, path, ...(body === undefined ? {} : { body }) });
     if (answer.status >= 200 && answer.status < 300) return answer.body as Answer<R>;
@@ -138,7 +166,7 @@ export class Client {
 
 interface CallParts {
   readonly params?: Readonly<Record<string, string | number>>;
-  readonly query?: Record<string, string>;
+  readonly query?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: unknown;
 }
 

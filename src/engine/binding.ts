@@ -41,6 +41,7 @@ export interface TreeRootSpec {
 export interface ResourceSpec {
   readonly id: number;
   readonly kind: 'volume' | 'snapshot' | 'image';
+  /** Of the root: the journal may hold a resize that is newer. */
   readonly sizeBytes: number;
   readonly writethrough: boolean;
   /** Last committed root, and the write sequence it holds. */
@@ -49,6 +50,15 @@ export interface ResourceSpec {
   readonly fence: number;
   /** Snapshot whose root is pending: the volume it was taken of. Clone of a pending snapshot: that snapshot. Else 0. */
   readonly pendingOf: number;
+  readonly lineage: number;
+  readonly limit: LimitSpec;
+}
+
+/** Of all connections of a volume together; 0: no limit. `burst`: seconds of either that may be used at once after a rest. */
+export interface LimitSpec {
+  readonly iops: number;
+  readonly bandwidth: number;
+  readonly burst: number;
 }
 
 export interface StartReport {
@@ -65,7 +75,14 @@ export interface StartReport {
 export interface RootCommit {
   readonly token: number;
   /** Every resource that takes this root in one transaction: the volume, snapshots resolved by it, clones of these. */
-  readonly takers: readonly { readonly id: number; readonly appliedSequence: number; readonly fence: number }[];
+  readonly takers: readonly {
+    readonly id: number;
+    readonly appliedSequence: number;
+    readonly fence: number;
+    /** Of the taker with this root. */
+    readonly sizeBytes: number;
+    readonly lineage: number;
+  }[];
   readonly root: TreeRootSpec;
 }
 
@@ -161,6 +178,17 @@ export interface NativeEngine {
   snapshot(volume: number, snapshot: number): Promise<{ sequence: number; sizeBytes: number }>;
   /** Ends the resource's connections and forgets it; resolves once the drop is durable. What depends on it stays readable. */
   drop(resource: number): Promise<void>;
+  /** The volume's size from here on; resolves once that is durable. What lay past a smaller one reads zero if it grows again. */
+  resize(volume: number, sizeBytes: number): Promise<void>;
+  /**
+   * The volume becomes what the snapshot is, in a new lineage; resolves once that is durable. try-again while the snapshot, or
+   * another one of the volume, waits for its root: destage the volume first.
+   */
+  rollback(volume: number, snapshot: number): Promise<void>;
+  /** Of a resource as it is now; null where it is not known. */
+  sizeBytes(resource: number): number | null;
+  /** Holds the volume's connections to this rate from here on. */
+  limit(volume: number, limit: LimitSpec): void;
   /** Destages all of the volume that is written so far; resolves once its root is committed. 0: every volume. */
   destage(resource: number): Promise<void>;
   /** The commit's root chunk and catalog transaction are durable (true) or failed (false: it will be offered again). */

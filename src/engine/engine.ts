@@ -12,6 +12,7 @@ import type {
   EngineOptions,
   EngineStats,
   HandshakeAnswer,
+  LimitSpec,
   NativeEngine,
   NativeModule,
   PoolSpec,
@@ -103,6 +104,22 @@ export class Engine implements NativeEngine {
 
   drop(resource: number): Promise<void> {
     return attemptAsync(() => this.#native.drop(resource));
+  }
+
+  resize(volume: number, sizeBytes: number): Promise<void> {
+    return attemptAsync(() => this.#native.resize(volume, sizeBytes));
+  }
+
+  rollback(volume: number, snapshot: number): Promise<void> {
+    return attemptAsync(() => this.#native.rollback(volume, snapshot));
+  }
+
+  sizeBytes(resource: number): number | null {
+    return attempt(() => this.#native.sizeBytes(resource));
+  }
+
+  limit(volume: number, limit: LimitSpec): void {
+    attempt(() => this.#native.limit(volume, limit));
   }
 
   destage(resource: number): Promise<void> {

@@ -87,12 +87,20 @@ function handlersFor({ resources, pools, status }: AdminOptions): Handlers {
   };
   return {
     status,
-    volumeList: async () => ({ volumes: viewAll(await resources.list('volume')) }),
+    volumeList: async ({ query: { label = [] } }) => {
+      const wanted = [label].flat();
+      const volumes = await resources.list('volume');
+      return { volumes: viewAll(volumes.filter(({ labels }) => wanted.every((one) => hasLabel(labels, one)))) };
+    },
     volumeCreate: async ({ body }) => {
       refusePoolDurability(body.durability);
       return viewResource(await resources.create({ ...body, sizeBytes: checkVolumeBytes(body.sizeBytes) }));
     },
     volumeGet: ({ params }) => get('volume', params.name),
+    volumeSet: async ({ params, body }) => viewResource(await resources.set(params.name, body)),
+    volumeResize: async ({ params, body: { sizeBytes, ...options } }) =>
+      viewResource(await resources.resize(params.name, checkVolumeBytes(sizeBytes), options)),
+    volumeRename: async ({ params, body }) => viewResource(await resources.rename('volume', params.name, body.name)),
     volumeDelete: ({ params }) => remove('volume', params.name),
     volumeUri: async ({ params: { name } }): Promise<UriView> => {
       await resources.get(isSnapshotName(name) ? 'snapshot' : 'volume', name);
@@ -104,6 +112,7 @@ function handlersFor({ resources, pools, status }: AdminOptions): Handlers {
     snapshotList: async ({ query }) => ({ snapshots: viewAll(await resources.list('snapshot', query.volume)) }),
     snapshotCreate: async ({ body: { name, ...options } }) => viewResource(await resources.snapshot(name, options)),
     snapshotGet: ({ params }) => get('snapshot', params.name),
+    snapshotRollback: async ({ params }) => viewResource(await resources.rollback(params.name)),
     snapshotDelete: ({ params }) => remove('snapshot', params.name),
     clone: async ({ body: { source, name, durability, ...options } }) => {
       refusePoolDurability(durability);
@@ -112,6 +121,7 @@ function handlersFor({ resources, pools, status }: AdminOptions): Handlers {
     imageList: async () => ({ images: viewAll(await resources.list('image')) }),
     imageImport: async ({ body: { path, name } }) => viewTransfer(await resources.importImage(path, name)),
     imageGet: ({ params }) => get('image', params.name),
+    imageRename: async ({ params, body }) => viewResource(await resources.rename('image', params.name, body.name)),
     imageDelete: ({ params }) => remove('image', params.name),
     export: async ({ body: { source, path } }) => viewTransfer(await resources.exportResource(source, path)),
     transferGet: ({ params }) => viewTransfer(resources.transfer(params.id)),
@@ -122,6 +132,12 @@ function handlersFor({ resources, pools, status }: AdminOptions): Handlers {
     poolList: async () => ({ pools: [...(await pools.list())] }),
     poolGet: ({ params }) => pools.get(params.name),
   };
+}
+
+/** `wanted`: KEY, or KEY=VALUE. */
+function hasLabel(labels: Resource['labels'], wanted: string): boolean {
+  const [, key = wanted, value] = /^([^=]*)=(.*)$/s.exec(wanted) ?? [];
+  return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value);
 }
 
 const viewAll = (resources: readonly Resource[]) => resources.map(viewResource);

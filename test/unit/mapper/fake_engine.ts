@@ -4,6 +4,7 @@ import type {
   EngineOptions,
   EngineStats,
   HandshakeAnswer,
+  LimitSpec,
   NativeEngine,
   NativeModule,
   OperationCounters,
@@ -76,6 +77,24 @@ export class FakeEngine implements NativeEngine {
   async drop(resource: number): Promise<void> {
     await this.#step('engine.drop', resource);
     if (!this.known.delete(resource)) throw codedError('not-found', 'no such resource');
+  }
+
+  async resize(volume: number, sizeBytes: number): Promise<void> {
+    await this.#step('engine.resize', volume, sizeBytes);
+    const known = this.known.get(volume);
+    if (known !== undefined) this.known.set(volume, { ...known, sizeBytes });
+  }
+
+  async rollback(volume: number, snapshot: number): Promise<void> {
+    await this.#step('engine.rollback', volume, snapshot);
+  }
+
+  sizeBytes(resource: number): number | null {
+    return this.known.get(resource)?.sizeBytes ?? null;
+  }
+
+  limit(volume: number, { iops, bandwidth, burst }: LimitSpec): void {
+    this.#stepNow('engine.limit', volume, iops, bandwidth, burst);
   }
 
   async destage(resource: number): Promise<void> {

@@ -28,6 +28,8 @@ export class FakeResources implements Resources {
       rootId: '',
       appliedSequence: 0,
       attachedConnections: 0,
+      labels: {},
+      limit: { iops: 0, bandwidth: 0, burst: 0 },
       ...fields,
     };
     this.#nextId += 1;
@@ -56,6 +58,35 @@ export class FakeResources implements Resources {
     const { sizeBytes } = await this.get('volume', parseSnapshotName(name).volume);
     this.#refuseTaken('snapshot', name);
     return this.put({ kind: 'snapshot', name, sizeBytes, pending: true, ...options });
+  }
+
+  async resize(name: string, sizeBytes: number, options?: { readonly shrink?: boolean }): Promise<Resource> {
+    this.#begin('resize', name, sizeBytes, options);
+    return this.#change('volume', name, { sizeBytes });
+  }
+
+  async rollback(name: string): Promise<Resource> {
+    this.#begin('rollback', name);
+    const { sizeBytes } = await this.get('snapshot', name);
+    return this.#change('volume', parseSnapshotName(name).volume, { sizeBytes });
+  }
+
+  async rename(kind: 'volume' | 'image', name: string, to: string): Promise<Resource> {
+    this.#begin('rename', kind, name, to);
+    this.#refuseTaken(kind, to);
+    const renamed = { ...(await this.get(kind, name)), name: to };
+    this.#known.delete(`${kind}/${name}`);
+    this.#known.set(`${kind}/${to}`, renamed);
+    return renamed;
+  }
+
+  async set(name: string, settings: Parameters<Resources['set']>[1]): Promise<Resource> {
+    this.#begin('set', name, settings);
+    const { labels = {}, ...rest } = settings;
+    const known = new Map<string, string | null>(Object.entries((await this.get('volume', name)).labels));
+    for (const [key, value] of Object.entries(labels)) known.set(key, value);
+    const kept = [...known].filter((entry): entry is [string, string] => entry[1] !== null);
+    return this.#change('volume', name, { ...rest, labels: Object.fromEntries(kept) });
   }
 
   async get(kind: ResourceKind, name: string): Promise<Resource> {
@@ -107,6 +138,12 @@ export class FakeResources implements Resources {
     const found = this.transfers[id - 1];
     if (found === undefined) throw new Error(`no transfer ${id}`);
     this.transfers[id - 1] = { ...found, state, error, doneBytes: state === 'done' ? found.totalBytes : found.doneBytes };
+  }
+
+  async #change(kind: ResourceKind, name: string, fields: Partial<Resource>): Promise<Resource> {
+    const changed = { ...(await this.get(kind, name)), ...fields };
+    this.#known.set(`${kind}/${name}`, changed);
+    return changed;
   }
 
   #track(): TransferState {
