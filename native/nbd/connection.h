@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "latency.h"
+#include "read_job.h"
 #include "mailbox.h"
 #include "read_job.h"
 #include "reply_queue.h"
@@ -154,8 +155,9 @@ class Connection {
   // Transmission.
   std::shared_ptr<Volume> volume_;
   Attachment attachment_;
-  bool structured_ = false, base_allocation_ = false;
-  uint32_t base_allocation_id_ = 0;
+  bool structured_ = false;
+  std::shared_ptr<const StatusContexts> contexts_;
+  uint64_t size_bytes_ = 0;      // that the client was told: it may use no more, whatever the volume has now
   RequestParser parser_;
   Buffer receive_;
   size_t begin_ = 0, end_ = 0;   // of what is in receive_ and not yet parsed

@@ -81,7 +81,8 @@ bool Connection::BeginPayload() {
 }
 
 uint32_t Connection::Check(const Request& request) const {
-  const uint64_t size = volume_->size();
+  // The volume may have been made smaller, or larger than this client knows.
+  const uint64_t size = std::min(volume_->size(), size_bytes_);
   const bool past_end = request.offset > size || request.length > size - request.offset;
   const bool empty = request.length == 0;
   uint16_t flags = kFlagFua;  // valid on every command, where it is only heeded by those that write
@@ -98,7 +99,7 @@ uint32_t Connection::Check(const Request& request) const {
     case kCmdRead: return past_end || empty || request.length > kRequestBytesMax ? kErrInvalid : 0;
     case kCmdFlush: return request.offset != 0 || request.length != 0 ? kErrInvalid : 0;
     case kCmdCache: return past_end || empty ? kErrInvalid : 0;
-    case kCmdBlockStatus: return past_end || empty || !base_allocation_ ? kErrInvalid : 0;
+    case kCmdBlockStatus: return past_end || empty || contexts_->count() == 0 ? kErrInvalid : 0;
     case kCmdWrite:
     case kCmdTrim:
     case kCmdWriteZeroes: break;
@@ -175,9 +176,9 @@ bool Connection::DispatchRead(const Request& request) {
       tried = true;
     }
   }
-  Buffer buffer = TakeBuffer(ReadJob::BufferBytes(request));
+  Buffer buffer = TakeBuffer(ReadJob::BufferBytes(request, *contexts_));
   if (!buffer) return false;
-  auto job = std::make_unique<ReadJob>(request, volume_, structured_, base_allocation_id_, std::move(buffer), batch_nanos_);
+  auto job = std::make_unique<ReadJob>(request, volume_, structured_, contexts_, std::move(buffer), batch_nanos_);
   if (!tried && job->Run(false)) {
     Count(request.type, job->error() == 0 && read ? request.length : 0, job->error());
     FinishJob(*job);

@@ -159,6 +159,7 @@ void World::Step() {
   if (what < 84) return Destage();
   if (what < 87) return Resize();
   if (what < 90) return Rollback();
+  if (what < 93) return Compare();
   if (what < 97) return Pump();
   Crash(Dice(2) == 0);
 }

@@ -1,4 +1,7 @@
 // Resizing and rolling back volumes of a world.
+#include <algorithm>
+
+#include "../volume/changes.h"
 #include "world.h"
 
 namespace skerry::simulation {
@@ -38,6 +41,47 @@ void World::Rollback() {
   named->history->Acknowledge(store_->Find(id)->sequence());
   ++outcome_.rollbacks;
   Say("rollback " + std::to_string(id) + " to " + std::to_string(to));
+}
+
+// What is told as equal must be; what is told as zero too. What is told as changed may be equal: blocks are coarse.
+void World::Compare() {
+  std::vector<ResourceId> ids;
+  for (const auto& [id, named] : catalog_) {
+    if (!named.deleting) ids.push_back(id);
+  }
+  if (ids.size() < 2) return;
+  const ResourceId from = ids[Dice(ids.size())], to = ids[Dice(ids.size())];
+  Result<std::vector<uint8_t>> old = ReadAll(from), now = ReadAll(to);
+  if (!old.ok() || !now.ok()) {
+    if (!Crashed()) Fail("comparing: " + (old.ok() ? now.status() : old.status()).detail());
+    return;
+  }
+  old->resize(std::max(old->size(), now->size()));   // past its end the older one counts as zeroes
+  VolumeChanges changes(store_->Find(from), store_->Find(to), store_->pool());
+  const uint64_t offset = Dice(4) == 0 ? Dice(now->size()) : 0;
+  uint64_t at = offset, unequal = 0, told = 0;
+  while (at < now->size()) {
+    Result<std::vector<ChangedExtent>> extents = changes.Extents(at, now->size() - at, 1 + Dice(8), true);
+    if (!extents.ok()) {
+      if (!Crashed()) Fail("comparing " + std::to_string(from) + " with " + std::to_string(to) + ": " + extents.status().detail());
+      return;
+    }
+    for (const ChangedExtent& extent : *extents) {
+      if (extent.offset != at || extent.length == 0) return Fail("changes are told with gaps");
+      const auto begin = now->begin() + static_cast<long>(at), end = begin + static_cast<long>(extent.length);
+      const bool equal = std::equal(begin, end, old->begin() + static_cast<long>(at));
+      if (!extent.changed && !equal) {
+        return Fail("a change from " + std::to_string(from) + " to " + std::to_string(to) + " is not told, from byte " + std::to_string(at));
+      }
+      if (extent.zero && !std::all_of(begin, end, [](uint8_t byte) { return byte == 0; })) return Fail("data is told as zeroes");
+      unequal += equal ? 0 : 1;
+      told += extent.changed ? 1 : 0;
+      at += extent.length;
+    }
+  }
+  if (from == to && told > 0) return Fail("a resource is told to differ from itself");
+  ++outcome_.compares;
+  Say("compare " + std::to_string(from) + " with " + std::to_string(to) + ": " + std::to_string(told) + " changed, " + std::to_string(unequal) + " unequal");
 }
 
 }  // namespace skerry::simulation

@@ -45,6 +45,9 @@ struct WrittenBlock {
   RefPlace place{};
 };
 
+/** Whether `generation` holds `page`; `pages` becomes the length of the run from it, at most what it was, of which that is so. */
+bool TouchedRun(const Generation& generation, PageIndex page, uint64_t& pages);
+
 class LiveVolume : public Volume {
  public:
   LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Pool& pool, Admission& admission);
@@ -102,6 +105,8 @@ class LiveVolume : public Volume {
   /** Rebuilds the flattened stack after the base changed elsewhere. */
   void Restack();
 
+  /** What is under the active generation, and, of the same moment, TouchedRun of that generation. */
+  std::shared_ptr<const Stack> StackAt(PageIndex page, uint64_t& pages, bool& touched) const;
   std::shared_ptr<Base> base() const;
   /** Ids of snapshots that wait for this volume's destage, oldest first. */
   std::vector<ResourceId> PendingSnapshots() const;

@@ -17,6 +17,20 @@ struct Extent {
   bool hole, zero;
 };
 
+/** A run that is `changed` against something older, or not; `zero`: it is changed, and reads zero now. */
+struct ChangedExtent {
+  uint64_t offset, length;
+  bool changed, zero;
+};
+
+/** What a volume changed since something older. Thread-safe. */
+class Changes {
+ public:
+  virtual ~Changes() = default;
+  /** As Volume::BlockStatus answers, for changes. */
+  virtual Result<std::vector<ChangedExtent>> Extents(uint64_t offset, uint64_t length, size_t extents_max, bool may_block) = 0;
+};
+
 struct WriteOutcome {
   Lsn end = 0;         // durable() >= end makes it durable
 };

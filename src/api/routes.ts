@@ -30,6 +30,8 @@ export const routes = {
   snapshotRollback: { method: 'POST', path: '/v1/snapshots/:name/rollback', status: 200 },
   snapshotDelete: { method: 'DELETE', path: '/v1/snapshots/:name', status: 200 },
   clone: { method: 'POST', path: '/v1/clones', status: 201 },
+  /** Where two resources differ. */
+  diff: { method: 'GET', path: '/v1/diff', status: 200 },
   imageList: { method: 'GET', path: '/v1/images', status: 200 },
   /** Begins an import; its transfer tells how it goes. */
   imageImport: { method: 'POST', path: '/v1/images', status: 202 },
@@ -45,6 +47,14 @@ export const routes = {
   poolGet: { method: 'GET', path: '/v1/pools/:name', status: 200 },
 } as const satisfies Readonly<Record<string, Route>>;
 
+/** Bytes one way, not JSON: docs/formats/diff_stream.md. */
+export const streamRoutes = {
+  /** `?from=&to=` */
+  diff: { method: 'GET', path: '/v1/diff/stream' },
+  apply: { method: 'POST', path: '/v1/volumes/:name/apply' },
+} as const;
+export const stream_content_type = 'application/octet-stream';
+
 export type RouteName = keyof typeof routes;
 
 /** The longest request body, in bytes: names, paths and words only. */
@@ -56,9 +66,13 @@ export const admin_file_path_characters_max = 4096;
 
 /** The path of a route with its parameters in place, percent-encoded. A missing parameter is a bug of the caller. */
 export function routePath(route: RouteName, params: Readonly<Record<string, string | number>> = {}): string {
-  return routes[route].path.replace(/:([a-z]+)/g, (_, name: string) => {
+  return withParams(routes[route].path, params);
+}
+
+export function withParams(path: string, params: Readonly<Record<string, string | number>>): string {
+  return path.replace(/:([a-z]+)/g, (_, name: string) => {
     const value = params[name];
-    if (value === undefined) throw new TypeError(`route ${route} needs the parameter ${name}`);
+    if (value === undefined) throw new TypeError(`${path} needs the parameter ${name}`);
     return encodeURIComponent(value);
   });
 }

@@ -181,6 +181,18 @@ export const setRequest = z.strictObject({
 });
 export type SetRequest = z.infer<typeof setRequest>;
 
+/** Past the end of the older one its bytes count as zeroes. */
+export const differenceView = z.strictObject({
+  fromBytes: bytes,
+  toBytes: bytes,
+  ranges: z.array(z.strictObject({ offset: bytes, length: bytes, kind: z.enum(['data', 'zero']) })),
+  /** Where to go on asking; null at the end. */
+  next: bytes.nullable(),
+});
+export type DifferenceView = z.infer<typeof differenceView>;
+
+export const diffQuery = z.strictObject({ from: nameText, to: nameText });
+
 export const importRequest = z.strictObject({ path: filePath, name: nameText });
 export type ImportRequest = z.infer<typeof importRequest>;
 
@@ -226,6 +238,16 @@ export const shapes = {
   snapshotRollback: { params: byName, answer: resourceView },
   snapshotDelete: { params: byName, answer: deletedView },
   clone: { body: cloneRequest, answer: resourceView },
+  diff: {
+    query: diffQuery.extend({
+      offset: z
+        .string()
+        .regex(/^\d{1,16}$/, 'must be a number of bytes')
+        .transform(Number)
+        .exactOptional(),
+    }),
+    answer: differenceView,
+  },
   imageList: { answer: z.strictObject({ images: z.array(resourceView) }) },
   imageImport: { body: importRequest, answer: transferView },
   imageGet: { params: byName, answer: resourceView },

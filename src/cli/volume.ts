@@ -6,6 +6,7 @@ import { SkerryError } from '../core/errors.js';
 import { formatSize, parseVolumeSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import type { Context } from './context.js';
+import { addApply } from './diff.js';
 import { checkAgainstSource, checkSource } from './source.js';
 import { formatFacts, formatTable } from './table.js';
 import type { Column } from './table.js';
@@ -106,6 +107,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     );
 
   addVolumeChanges(volume, terminal);
+  addApply(volume, terminal);
 
   volume
     .command('delete')

@@ -2,7 +2,7 @@
  * The client library: one method per verb of the admin API. A failure is a SkerryError with the code that the daemon gave, or
  * `unavailable` where none answers. Only types come from the shapes, so that a command starts without loading zod.
  */
-import { routePath, routes } from '../api/routes.js';
+import { routePath, routes, streamRoutes, withParams } from '../api/routes.js';
 import type { RouteName } from '../api/routes.js';
 import type {
   Answer,
@@ -10,6 +10,7 @@ import type {
   CreateSnapshotRequest,
   CreateVolumeRequest,
   DeletedView,
+  DifferenceView,
   ExportRequest,
   ImportRequest,
   Parts,
@@ -97,6 +98,33 @@ export class Client {
     return this.#call('snapshotRollback', { params: { name } });
   }
 
+  /** Where `to` differs from `from`, all of it. */
+  async diff(from: string, to: string): Promise<DifferenceView> {
+    const ranges: DifferenceView['ranges'] = [];
+    for (let next: number | null = 0; ; ) {
+      const part: DifferenceView = await this.#call('diff', { query: { from, to, ...(next === 0 ? {} : { offset: next }) } });
+      ranges.push(...part.ranges);
+      next = part.next;
+      if (next === null) return { ...part, ranges };
+    }
+  }
+
+  /** The same with its data, as docs/formats/diff_stream.md says. Iterating fails where it breaks off. */
+  async diffStream(from: string, to: string): Promise<AsyncIterable<Uint8Array>> {
+    const { method, path } = streamRoutes.diff;
+    const answer = await this.#transport.stream(method, `${path}?${new URLSearchParams({ from, to }).toString()}`);
+    if (answer.bytes === undefined) throw failure(answer.status, answer.body);
+    return answer.bytes;
+  }
+
+  /** Makes a volume that is what the stream began with what it ended with. */
+  async applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<ResourceView> {
+    const { method, path } = streamRoutes.apply;
+    const { status, body } = await this.#transport.stream(method, withParams(path, { name }), bytes);
+    if (status >= 200 && status < 300) return body as ResourceView;
+    throw failure(status, body);
+  }
+
   deleteSnapshot(name: string): Promise<DeletedView> {
     return this.#call('snapshotDelete', { params: { name } });
   }
@@ -155,7 +183,7 @@ export class Client {
   async #call<R extends RouteName>(route: R, parts: Parts<R>): Promise<Answer<R>> {
     const { params, query, body }: CallParts = parts;
     const search = new URLSearchParams(
-      Object.entries(query ?? {}).flatMap(([key, value]) => [value].flat().map((one): [string, string] => [key, one])),
+      Object.entries(query ?? {}).flatMap(([key, value]) => [value].flat().map((one): [string, string] => [key, String(one)])),
     ).toString();
     const path = routePath(route, params) + (search === '' ? '' : `?${search}`);
     const answer = await this.#transport.send({ method: routes[route].method, path, ...(body === undefined ? {} : { body }) });
@@ -166,7 +194,7 @@ export class Client {
 
 interface CallParts {
   readonly params?: Readonly<Record<string, string | number>>;
-  readonly query?: Readonly<Record<string, string | readonly string[]>>;
+  readonly query?: Readonly<Record<string, string | number | readonly string[]>>;
   readonly body?: unknown;
 }
 

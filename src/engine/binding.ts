@@ -99,9 +99,21 @@ export interface HandshakeAnswer {
   readonly readBytes?: number;
   /** For 'transmit'. */
   readonly resource?: number;
+  /** That the client was told: it may use no more, whatever the resource has now. */
+  readonly sizeBytes?: number;
   readonly structuredReplies?: boolean;
   readonly baseAllocation?: boolean;
   readonly baseAllocationId?: number;
+  /** Contexts that tell what changed since the resource `since`, under their ids. */
+  readonly changed?: readonly { readonly since: number; readonly id: number }[];
+}
+
+/** Runs in which a resource differs from an older one. */
+export interface ChangedRange {
+  readonly offset: number;
+  readonly length: number;
+  /** It reads zero now. */
+  readonly zero: boolean;
 }
 
 export interface OperationCounters {
@@ -189,6 +201,22 @@ export interface NativeEngine {
   sizeBytes(resource: number): number | null;
   /** Holds the volume's connections to this rate from here on. */
   limit(volume: number, limit: LimitSpec): void;
+  /**
+   * Where `to` differs from `from`, from `offset` on: at most `rangesMax` ranges, and up to where (`next`) they tell. It costs
+   * by what differs. What is told as changed may be equal after all within a block, never the other way round.
+   */
+  changes(
+    from: number,
+    to: number,
+    offset: number,
+    rangesMax: number,
+  ): Promise<{ readonly ranges: readonly ChangedRange[]; readonly next: number }>;
+  /** Bytes [offset, offset + length) of a resource, for what is not served by NBD. At most 4 MiB. */
+  read(resource: number, offset: number, length: number): Promise<Uint8Array>;
+  /** Writes `data` to a volume, or zeroes `data` bytes where it is a number. Resolves when it is journalled; waits for room. */
+  write(volume: number, offset: number, data: Uint8Array | number): Promise<void>;
+  /** Resolves once all that the volume was given so far is durable. */
+  flush(volume: number): Promise<void>;
   /** Destages all of the volume that is written so far; resolves once its root is committed. 0: every volume. */
   destage(resource: number): Promise<void>;
   /** The commit's root chunk and catalog transaction are durable (true) or failed (false: it will be offered again). */

@@ -9,6 +9,7 @@ import { isSkerryError, SkerryError } from '../core/errors.js';
 import { checkDescription, checkLabels, checkVolumeName, parseSnapshotName } from '../core/names.js';
 import { checkVolumeBytes } from '../core/sizes.js';
 import type { NativeEngine } from '../engine/binding.js';
+import { Differences } from './differences.js';
 import { IdAllocator } from './id_allocator.js';
 import type { Ledger, LedgerEntry } from './ledger.js';
 import { idLock, nameLock, type KeyedLocks } from './locks.js';
@@ -16,7 +17,7 @@ import { Naming } from './naming.js';
 import { Removal, withoutName } from './removal.js';
 import { Reshape } from './reshape.js';
 import { resourceSpec, rootIdText } from './resource_spec.js';
-import type { Resource, Resources, TransferState } from './resources.js';
+import type { Difference, Resource, Resources, TransferState } from './resources.js';
 import { keptRoot, type RootStore } from './root_store.js';
 import { findReady, findSource, refuseTaken } from './sources.js';
 import { Transfers } from './transfers.js';
@@ -45,6 +46,10 @@ export interface MapperOptions {
     | 'resize'
     | 'rollback'
     | 'limit'
+    | 'changes'
+    | 'read'
+    | 'write'
+    | 'flush'
     | 'importFile'
     | 'exportFile'
     | 'transferDone'
@@ -69,6 +74,7 @@ export class Mapper implements Resources {
   readonly #transfers: Transfers;
   readonly #reshape: Reshape;
   readonly #naming: Naming;
+  readonly #differences: Differences;
   readonly #verbs: Verbs;
   readonly #now: () => number;
 
@@ -95,6 +101,12 @@ export class Mapper implements Resources {
       locks: options.locks,
       engine: options.engine,
       inTransfer: (id) => this.#transfers.uses(id),
+    });
+    this.#differences = new Differences({
+      ledger: options.ledger,
+      locks: options.locks,
+      engine: options.engine,
+      resize: (name, sizeBytes) => this.#reshape.resize(name, sizeBytes, true),
     });
     this.#naming = new Naming({ ledger: options.ledger, locks: options.locks, pool: options.pool, engine: options.engine });
   }
@@ -221,6 +233,18 @@ export class Mapper implements Resources {
       if (settings.limit !== undefined) checkLimit(settings.limit);
       return this.#view((await this.#naming.set(name, settings)).record);
     });
+  }
+
+  changes(from: string, to: string, offset = 0): Promise<Difference> {
+    return this.#verbs.run('diff', () => this.#differences.ranges(from, to, offset));
+  }
+
+  diffStream(from: string, to: string): Promise<AsyncIterable<Uint8Array>> {
+    return this.#verbs.run('diff', () => this.#differences.stream(from, to));
+  }
+
+  applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource> {
+    return this.#verbs.run('apply', async () => this.#view((await this.#differences.apply(name, bytes)).record));
   }
 
   get(kind: ResourceKind, name: string): Promise<Resource> {

@@ -40,6 +40,21 @@ export interface VolumeLimit {
   readonly burst: number;
 }
 
+/** Where `to` differs from `from`. Past the end of the older one its bytes count as zeroes. */
+export interface Difference {
+  readonly fromBytes: number;
+  readonly toBytes: number;
+  /** Ascending. What is told may be equal after all within a block of 64 KiB; what is not told is. */
+  readonly ranges: readonly {
+    readonly offset: number;
+    readonly length: number;
+    /** It reads zero now. */
+    readonly zero: boolean;
+  }[];
+  /** Where to go on asking; null at the end. */
+  readonly next: number | null;
+}
+
 export interface TransferState {
   readonly id: number;
   readonly doneBytes: number;
@@ -90,6 +105,12 @@ export interface Resources {
       readonly limit?: VolumeLimit;
     },
   ): Promise<Resource>;
+  /** Costs by what differs. `from`, `to`: any two of volume, VOL@SNAP and image. */
+  changes(from: string, to: string, offset?: number): Promise<Difference>;
+  /** The same with its data, as docs/formats/diff_stream.md says. An attached volume as `to`: conflict. */
+  diffStream(from: string, to: string): Promise<AsyncIterable<Uint8Array>>;
+  /** Makes a volume that is what a stream began with what it ended with. Attached, or of another size: conflict. */
+  applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource>;
   get(kind: ResourceKind, name: string): Promise<Resource>;
   /** For volumes and images by name; for snapshots, of `volume` or of all. Ordered by name. */
   list(kind: ResourceKind, volume?: string): Promise<readonly Resource[]>;

@@ -110,6 +110,8 @@ describe('a volume that is resized', () => {
     expect(await fresh.ask('read', 2 * MiB - 512, 1024)).toBe('33x512,00x512');
     expect(await fresh.ask('read', 4 * MiB, 4096)).toBe('00x4096');
     expect(await fresh.ask('write', 15 * MiB, 4096, 0x44)).toBe('');
+    // The old connection was promised eight megabytes and no more.
+    expect(await old.ask('write', 12 * MiB, 4096, 1)).toBe('error ENOSPC');
     expect(await old.ask('read', 7 * MiB, 512)).toBe('00x512');
     await Promise.all([old.close(), fresh.close()]);
   });

@@ -13,6 +13,7 @@ import { isSnapshotName } from '../../core/names.js';
 import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
+import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
 import type { PoolsView, StatusSource } from './views.js';
@@ -50,6 +51,7 @@ export function buildAdmin(options: AdminOptions): FastifyInstance {
   app.setErrorHandler((error, _request, reply) => send(reply, error));
   app.setNotFoundHandler((request, reply) => send(reply, unknownRoute(request.method, request.url)));
 
+  addStreams(app, options.resources);
   const handlers = handlersFor(options);
   for (const route of Object.keys(routes) as RouteName[]) register(app, route, handlers[route]);
   return app;
@@ -117,6 +119,15 @@ function handlersFor({ resources, pools, status }: AdminOptions): Handlers {
     clone: async ({ body: { source, name, durability, ...options } }) => {
       refusePoolDurability(durability);
       return viewResource(await resources.clone(source, name, options));
+    },
+    diff: async ({ query: { from, to, offset } }) => {
+      const { ranges, ...rest } = await resources.changes(from, to, offset);
+      const kinds = ranges.map(({ offset: at, length, zero }) => ({
+        offset: at,
+        length,
+        kind: zero ? ('zero' as const) : ('data' as const),
+      }));
+      return { ...rest, ranges: kinds };
     },
     imageList: async () => ({ images: viewAll(await resources.list('image')) }),
     imageImport: async ({ body: { path, name } }) => viewTransfer(await resources.importImage(path, name)),

@@ -65,6 +65,7 @@ describe('every route', () => {
       snapshotCreate: ['/v1/snapshots', { name: 'vm1@tuesday', description: 'a day' }],
       snapshotGet: ['/v1/snapshots/vm1%40monday'],
       clone: ['/v1/clones', { source: 'vm1@monday', name: 'vm2' }],
+      diff: ['/v1/diff?from=vm1%40monday&to=vm1&offset=4096'],
       imageList: ['/v1/images'],
       imageImport: ['/v1/images', { path: '/srv/d.raw', name: 'd' }],
       imageGet: ['/v1/images/debian_12.raw'],

@@ -1,7 +1,9 @@
 /** The verbs over plain maps, for tests of what stands above them. Transfers move only when a test says so. */
+import { Readable } from 'node:stream';
+
 import { SkerryError } from '../../../../src/core/errors.js';
 import { checkResourceName, parseSnapshotName } from '../../../../src/core/names.js';
-import type { Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
+import type { Difference, Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
 import type { PoolView, StatusView } from '../../../../src/api/shapes.js';
 
 export class FakeResources implements Resources {
@@ -87,6 +89,26 @@ export class FakeResources implements Resources {
     for (const [key, value] of Object.entries(labels)) known.set(key, value);
     const kept = [...known].filter((entry): entry is [string, string] => entry[1] !== null);
     return this.#change('volume', name, { ...rest, labels: Object.fromEntries(kept) });
+  }
+
+  async changes(from: string, to: string, offset?: number): Promise<Difference> {
+    this.#begin('changes', from, to, offset);
+    const range = (at: number, zero: boolean) => ({ offset: at, length: 4096, zero });
+    return offset === undefined
+      ? { fromBytes: 8192, toBytes: 16_384, ranges: [range(0, false)], next: 8192 }
+      : { fromBytes: 8192, toBytes: 16_384, ranges: [range(offset, true)], next: null };
+  }
+
+  async diffStream(from: string, to: string): Promise<AsyncIterable<Uint8Array>> {
+    this.#begin('diffStream', from, to);
+    return Readable.from([Buffer.from('what '), Buffer.from('differs')]);
+  }
+
+  async applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource> {
+    const parts: Uint8Array[] = [];
+    for await (const part of bytes) parts.push(part);
+    this.#begin('applyStream', name, Buffer.concat(parts).toString());
+    return this.get('volume', name);
   }
 
   async get(kind: ResourceKind, name: string): Promise<Resource> {
