@@ -11,70 +11,26 @@
 #include <unordered_map>
 #include <vector>
 
+#include "addon_access.h"
+#include "addon_events.h"
+#include "addon_mailbox.h"
 #include "addon_values.h"
+#include "volume/changes.h"
 
 namespace skerry::addon {
 namespace {
 
-/** Work for the JavaScript thread, run in order and in batches. Any thread may post; after Close posts are dropped. */
-class Mailbox {
- public:
-  using Letter = std::function<void(Napi::Env, Napi::Array& events)>;
-
-  Mailbox(Napi::Env env, Napi::Function on_events)
-      : on_events_(Napi::Persistent(on_events)),
-        wake_(Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "skerry", 0, 1)) {}
-
-  void Post(Letter letter) {
-    std::lock_guard lock(mutex_);
-    if (closed_) return;
-    letters_.push_back(std::move(letter));
-    if (letters_.size() > 1) return;
-    // The batch is run by the first wake after it began to fill. A wake that cannot be queued means the environment ends.
-    if (wake_.NonBlockingCall([this](Napi::Env env, Napi::Function) { Deliver(env); }) != napi_ok) closed_ = true;
-  }
-  void Close() {
-    std::lock_guard lock(mutex_);
-    if (closed_) return;
-    closed_ = true;
-    wake_.Release();
-  }
-  void Unref(Napi::Env env) { wake_.Unref(env); }
-  void Ref(Napi::Env env) { wake_.Ref(env); }
-
- private:
-  void Deliver(Napi::Env env) {
-    Napi::HandleScope scope(env);
-    std::vector<Letter> letters;
-    {
-      std::lock_guard lock(mutex_);
-      letters.swap(letters_);
-    }
-    Napi::Array events = Napi::Array::New(env);
-    for (Letter& letter : letters) letter(env, events);
-    if (events.Length() > 0) on_events_.Call({events});
-  }
-
-  Napi::FunctionReference on_events_;
-  Napi::ThreadSafeFunction wake_;
-  std::mutex mutex_;
-  std::vector<Letter> letters_;
-  bool closed_ = false;
-};
+uint64_t WholeOf(const Napi::Value& value) { return static_cast<uint64_t>(value.ToNumber().DoubleValue()); }
+ResourceId IdOf(const Napi::Value& value) { return static_cast<ResourceId>(value.ToNumber().DoubleValue()); }
 
 using Deferred = std::shared_ptr<Napi::Promise::Deferred>;
 
-class NativeEngine : public Napi::ObjectWrap<NativeEngine>, public EngineListener, public NbdEvents {
+class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
  public:
   static Napi::Function Define(Napi::Env env);
   explicit NativeEngine(const Napi::CallbackInfo& info);
   ~NativeEngine() override;
 
-  void OnCommit(const RootCommit& commit) override;
-  void OnLog(LogLevel level, const std::string& message) override;
-  void OnConnected(ConnectionId connection, const std::string& listener) override;
-  void OnMessage(ConnectionId connection, std::vector<uint8_t> bytes) override;
-  void OnClosed(ConnectionId connection, const std::string& why) override;
 
  private:
   Napi::Value Start(const Napi::CallbackInfo& info);
@@ -84,6 +40,16 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine>, public EngineListene
   Napi::Value Add(const Napi::CallbackInfo& info);
   Napi::Value Snapshot(const Napi::CallbackInfo& info);
   Napi::Value Drop(const Napi::CallbackInfo& info);
+  Napi::Value Resize(const Napi::CallbackInfo& info);
+  Napi::Value Rollback(const Napi::CallbackInfo& info);
+  Napi::Value SizeBytes(const Napi::CallbackInfo& info);
+  Napi::Value Limit(const Napi::CallbackInfo& info);
+  Napi::Value ChangedRanges(const Napi::CallbackInfo& info);
+  Napi::Value Read(const Napi::CallbackInfo& info);
+  Napi::Value Write(const Napi::CallbackInfo& info);
+  Napi::Value Flush(const Napi::CallbackInfo& info);
+  /** Sets the contexts that tell what changed; false where a resource they name is gone. */
+  bool AddChanged(const Napi::Object& answer, TransmissionSpec& transmit);
   Napi::Value Destage(const Napi::CallbackInfo& info);
   Napi::Value Committed(const Napi::CallbackInfo& info);
   Napi::Value Attached(const Napi::CallbackInfo& info);
@@ -100,14 +66,14 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine>, public EngineListene
 
   bool Running(Napi::Env env);
   /** Runs `work` on a thread of its own, joined at the end; settles the promise with what `work` returned. */
-  using Finish = std::function<Napi::Value(Napi::Env)>;
-  Napi::Value OnThread(Napi::Env env, std::function<Result<Finish>()> work);
+  Napi::Value OnThread(Napi::Env env, Work work);
   void Settle(const Deferred& deferred, Status status, Finish finish);
   void Halt();
 
   StoreOptions store_options_;
   NbdOptions nbd_options_;
   std::unique_ptr<Mailbox> mailbox_;
+  std::unique_ptr<EventPoster> events_;
   std::unique_ptr<::skerry::Env> system_;
   std::unique_ptr<Engine> engine_;
   std::mutex threads_mutex_;
@@ -126,7 +92,10 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                      {InstanceMethod<&NativeEngine::Start>("start"), InstanceMethod<&NativeEngine::ListenUnix>("listenUnix"),
                       InstanceMethod<&NativeEngine::ListenTcp>("listenTcp"), InstanceMethod<&NativeEngine::Answer>("answer"),
                       InstanceMethod<&NativeEngine::Add>("add"), InstanceMethod<&NativeEngine::Snapshot>("snapshot"),
-                      InstanceMethod<&NativeEngine::Drop>("drop"), InstanceMethod<&NativeEngine::Destage>("destage"),
+                      InstanceMethod<&NativeEngine::Drop>("drop"), InstanceMethod<&NativeEngine::Resize>("resize"), InstanceMethod<&NativeEngine::Rollback>("rollback"),
+                      InstanceMethod<&NativeEngine::SizeBytes>("sizeBytes"), InstanceMethod<&NativeEngine::Limit>("limit"),
+                      InstanceMethod<&NativeEngine::ChangedRanges>("changes"), InstanceMethod<&NativeEngine::Read>("read"),
+                      InstanceMethod<&NativeEngine::Write>("write"), InstanceMethod<&NativeEngine::Flush>("flush"), InstanceMethod<&NativeEngine::Destage>("destage"),
                       InstanceMethod<&NativeEngine::Committed>("committed"), InstanceMethod<&NativeEngine::Attached>("attached"),
                       InstanceMethod<&NativeEngine::ImportFile>("importFile"), InstanceMethod<&NativeEngine::ExportFile>("exportFile"),
                       InstanceMethod<&NativeEngine::TransferDone>("transferDone"), InstanceMethod<&NativeEngine::Progress>("transferProgress"),
@@ -140,6 +109,7 @@ NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Na
   store_options_ = ToStoreOptions(options);
   nbd_options_ = ToNbdOptions(options);
   mailbox_ = std::make_unique<Mailbox>(info.Env(), info[1].As<Napi::Function>());
+  events_ = std::make_unique<EventPoster>(*mailbox_);
 }
 
 NativeEngine::~NativeEngine() { Halt(); }
@@ -149,7 +119,7 @@ void NativeEngine::Halt() {
   stopped_ = true;
   transfers_.clear();
   if (engine_) {
-    if (const Status status = engine_->Stop(); !status.ok()) OnLog(LogLevel::kError, "stopping: " + status.detail());
+    if (const Status status = engine_->Stop(); !status.ok()) events_->OnLog(LogLevel::kError, "stopping: " + status.detail());
   }
   std::map<uint64_t, std::thread> threads;
   {
@@ -177,7 +147,7 @@ void NativeEngine::Settle(const Deferred& deferred, Status status, Finish finish
   });
 }
 
-Napi::Value NativeEngine::OnThread(Napi::Env env, std::function<Result<Finish>()> work) {
+Napi::Value NativeEngine::OnThread(Napi::Env env, Work work) {
   Deferred deferred = std::make_shared<Napi::Promise::Deferred>(env);
   std::lock_guard lock(threads_mutex_);
   const uint64_t id = next_thread_++;
@@ -216,7 +186,7 @@ Napi::Value NativeEngine::Start(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < list.Length(); ++i) resources->push_back(ToResource(list.Get(i).As<Napi::Object>()));
   return OnThread(info.Env(), [this, resources]() -> Result<Finish> {
     auto report = std::make_shared<StoreReport>();
-    Result<std::unique_ptr<Engine>> engine = Engine::Start(*system_, {store_options_, nbd_options_}, *resources, *this, *this, *report);
+    Result<std::unique_ptr<Engine>> engine = Engine::Start(*system_, {store_options_, nbd_options_}, *resources, *events_, *events_, *report);
     if (!engine.ok()) return engine.status();
     auto held = std::make_shared<std::unique_ptr<Engine>>(std::move(*engine));
     return Finish([this, held, report](Napi::Env env) -> Napi::Value {
@@ -257,7 +227,8 @@ Napi::Value NativeEngine::Answer(const Napi::CallbackInfo& info) {
     reply.read_bytes = static_cast<uint32_t>(Whole(answer, "readBytes"));
   } else if (next == "transmit") {
     reply.transmit.volume = engine_->store().Find(Whole(answer, "resource"));
-    if (reply.transmit.volume) reply.next = HandshakeReply::Next::kTransmit;
+    if (reply.transmit.volume && AddChanged(answer, reply.transmit)) reply.next = HandshakeReply::Next::kTransmit;
+    reply.transmit.size_bytes = Whole(answer, "sizeBytes");
     reply.transmit.structured_replies = answer.Get("structuredReplies").ToBoolean().Value();
     reply.transmit.base_allocation = answer.Get("baseAllocation").ToBoolean().Value();
     if (reply.transmit.base_allocation) reply.transmit.base_allocation_id = static_cast<uint32_t>(Whole(answer, "baseAllocationId"));
@@ -276,10 +247,10 @@ Napi::Value NativeEngine::Add(const Napi::CallbackInfo& info) {
 Napi::Value NativeEngine::Snapshot(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
-  const auto volume = static_cast<ResourceId>(info[0].ToNumber().DoubleValue());
+  const auto volume = IdOf(info[0]);
   const std::shared_ptr<LiveVolume> live = engine_->store().Find(volume);
   const double size = live ? static_cast<double>(live->size()) : 0;
-  engine_->Snapshot(volume, static_cast<ResourceId>(info[1].ToNumber().DoubleValue()), [this, deferred, size](Status status, uint64_t sequence) {
+  engine_->Snapshot(volume, IdOf(info[1]), [this, deferred, size](Status status, uint64_t sequence) {
     Settle(deferred, std::move(status), [size, sequence](Napi::Env env) -> Napi::Value {
       Napi::Object result = Napi::Object::New(env);
       result.Set("sequence", static_cast<double>(sequence));
@@ -293,14 +264,84 @@ Napi::Value NativeEngine::Snapshot(const Napi::CallbackInfo& info) {
 Napi::Value NativeEngine::Drop(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
-  engine_->Drop(static_cast<ResourceId>(info[0].ToNumber().DoubleValue()), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  engine_->Drop(IdOf(info[0]), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  return deferred->Promise();
+}
+
+Napi::Value NativeEngine::Resize(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+  engine_->Resize(IdOf(info[0]), static_cast<uint64_t>(info[1].ToNumber().DoubleValue()),
+                  [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  return deferred->Promise();
+}
+
+Napi::Value NativeEngine::Rollback(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+  engine_->Rollback(IdOf(info[0]), IdOf(info[1]), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  return deferred->Promise();
+}
+
+Napi::Value NativeEngine::SizeBytes(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  const std::shared_ptr<LiveVolume> volume = engine_->store().Find(IdOf(info[0]));
+  return volume ? Napi::Number::New(info.Env(), static_cast<double>(volume->size())) : info.Env().Null();
+}
+
+Napi::Value NativeEngine::Limit(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  const std::shared_ptr<LiveVolume> volume = engine_->store().Find(IdOf(info[0]));
+  if (volume) volume->rate.Set(ToLimit(info[1].As<Napi::Object>()));
+  return info.Env().Undefined();
+}
+
+bool NativeEngine::AddChanged(const Napi::Object& answer, TransmissionSpec& transmit) {
+  const Napi::Array list = answer.Get("changed").As<Napi::Array>();
+  const std::shared_ptr<LiveVolume> volume = engine_->store().Find(Whole(answer, "resource"));
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const Napi::Object one = list.Get(i).As<Napi::Object>();
+    const std::shared_ptr<LiveVolume> since = engine_->store().Find(Whole(one, "since"));
+    if (!since || !volume) return false;
+    auto changes = std::make_shared<VolumeChanges>(since, volume, engine_->store().pool());
+    transmit.changed.push_back({std::move(changes), static_cast<uint32_t>(Whole(one, "id"))});
+  }
+  return true;
+}
+
+Napi::Value NativeEngine::ChangedRanges(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  return OnThread(info.Env(), ChangesWork(*engine_, IdOf(info[0]), IdOf(info[1]), WholeOf(info[2]), WholeOf(info[3])));
+}
+
+Napi::Value NativeEngine::Read(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  return OnThread(info.Env(), ReadWork(*engine_, IdOf(info[0]), WholeOf(info[1]), WholeOf(info[2])));
+}
+
+Napi::Value NativeEngine::Write(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  std::vector<uint8_t> data;
+  if (info[2].IsTypedArray()) {
+    const Napi::Uint8Array given = info[2].As<Napi::Uint8Array>();
+    data.assign(given.Data(), given.Data() + given.ByteLength());
+  }
+  const uint64_t zero_bytes = info[2].IsNumber() ? WholeOf(info[2]) : 0;
+  return OnThread(info.Env(), WriteWork(*engine_, IdOf(info[0]), WholeOf(info[1]), std::move(data), zero_bytes));
+}
+
+Napi::Value NativeEngine::Flush(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+  const std::shared_ptr<LiveVolume> volume = engine_->store().Find(IdOf(info[0]));
+  engine_->WhenDurable(volume ? volume->FlushTarget() : 0, [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
   return deferred->Promise();
 }
 
 Napi::Value NativeEngine::Destage(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
-  engine_->DestageAll(static_cast<ResourceId>(info[0].ToNumber().DoubleValue()), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  engine_->DestageAll(IdOf(info[0]), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
   return deferred->Promise();
 }
 
@@ -312,7 +353,7 @@ Napi::Value NativeEngine::Committed(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::Attached(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), engine_->nbd().Attached(static_cast<ResourceId>(info[0].ToNumber().DoubleValue())));
+  return Napi::Number::New(info.Env(), engine_->nbd().Attached(IdOf(info[0])));
 }
 
 Napi::Value NativeEngine::Begin(const Napi::CallbackInfo& info, Transfer::Direction direction) {
@@ -322,7 +363,7 @@ Napi::Value NativeEngine::Begin(const Napi::CallbackInfo& info, Transfer::Direct
   Running_& running = transfers_[id];
   running.outcome = outcome;
   running.transfer = std::make_unique<Transfer>(
-      *system_, *engine_, direction, static_cast<ResourceId>(info[0].ToNumber().DoubleValue()), info[1].ToString().Utf8Value(), [this, outcome](Status status) {
+      *system_, *engine_, direction, IdOf(info[0]), info[1].ToString().Utf8Value(), [this, outcome](Status status) {
         mailbox_->Post([outcome, status = std::move(status)](Napi::Env env, Napi::Array&) {
           for (const Deferred& deferred : outcome->second) {
             status.ok() ? deferred->Resolve(env.Undefined()) : deferred->Reject(ToError(env, status).Value());
@@ -376,13 +417,14 @@ Napi::Value NativeEngine::Failure(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::AllocatedBytes(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  const auto id = static_cast<ResourceId>(info[0].ToNumber().DoubleValue());
+  const auto id = IdOf(info[0]);
   return OnThread(info.Env(), [this, id]() -> Result<Finish> {
     const std::shared_ptr<LiveVolume> volume = engine_->store().Find(id);
     if (!volume) return Status(Code::kNotFound, "no resource " + std::to_string(id));
     uint64_t allocated = 0;
-    for (uint64_t at = 0; at < volume->size();) {
-      Result<std::vector<Extent>> extents = volume->BlockStatus(at, volume->size() - at, 1024, true);
+    const uint64_t size = volume->size();  // it may be resized meanwhile
+    for (uint64_t at = 0; at < size;) {
+      Result<std::vector<Extent>> extents = volume->BlockStatus(at, size - at, 1024, true);
       if (!extents.ok()) return extents.status();
       for (const Extent& extent : *extents) {
         if (!extent.zero) allocated += extent.length;
@@ -409,55 +451,6 @@ Napi::Value NativeEngine::Stop(const Napi::CallbackInfo& info) {
     });
   });
   return deferred->Promise();
-}
-
-void NativeEngine::OnCommit(const RootCommit& commit) {
-  mailbox_->Post([commit](Napi::Env env, Napi::Array& events) {
-    Napi::Object event = Napi::Object::New(env);
-    event.Set("type", "commit");
-    event.Set("commit", FromCommit(env, commit));
-    events.Set(events.Length(), event);
-  });
-}
-
-void NativeEngine::OnLog(LogLevel level, const std::string& message) {
-  mailbox_->Post([level, message](Napi::Env env, Napi::Array& events) {
-    Napi::Object event = Napi::Object::New(env);
-    event.Set("type", "log");
-    event.Set("level", level == LogLevel::kError ? "error" : level == LogLevel::kWarn ? "warn" : "info");
-    event.Set("message", message);
-    events.Set(events.Length(), event);
-  });
-}
-
-void NativeEngine::OnConnected(ConnectionId connection, const std::string& listener) {
-  mailbox_->Post([connection, listener](Napi::Env env, Napi::Array& events) {
-    Napi::Object event = Napi::Object::New(env);
-    event.Set("type", "connected");
-    event.Set("connection", static_cast<double>(connection));
-    event.Set("listener", listener);
-    events.Set(events.Length(), event);
-  });
-}
-
-void NativeEngine::OnMessage(ConnectionId connection, std::vector<uint8_t> bytes) {
-  mailbox_->Post([connection, bytes = std::move(bytes)](Napi::Env env, Napi::Array& events) {
-    Napi::Object event = Napi::Object::New(env);
-    event.Set("type", "message");
-    event.Set("connection", static_cast<double>(connection));
-    event.Set("bytes", Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size()));
-    events.Set(events.Length(), event);
-  });
-}
-
-void NativeEngine::OnClosed(ConnectionId connection, const std::string& why) {
-  mailbox_->Post([connection, why](Napi::Env env, Napi::Array& events) {
-    Napi::Object event = Napi::Object::New(env);
-    event.Set("type", "closed");
-    event.Set("connection", static_cast<double>(connection));
-    event.Set("why", why);
-    events.Set(events.Length(), event);
-  });
 }
 
 Napi::Value BlockIdOf(const Napi::CallbackInfo& info) {

@@ -56,6 +56,10 @@ std::string HexOf(const BlockId& id) {
   return hex;
 }
 
+RateLimitSpec ToLimit(const Napi::Object& object) {
+  return {Whole(object, "iops"), Whole(object, "bandwidth"), Whole(object, "burst")};
+}
+
 ResourceSpec ToResource(const Napi::Object& object) {
   ResourceSpec spec;
   const std::string kind = Text(object, "kind");
@@ -66,6 +70,8 @@ ResourceSpec ToResource(const Napi::Object& object) {
   spec.volume.writethrough = object.Get("writethrough").ToBoolean().Value();
   spec.volume.applied_sequence = Whole(object, "appliedSequence");
   spec.volume.fence = Whole(object, "fence");
+  spec.volume.lineage = Whole(object, "lineage");
+  spec.volume.limit = ToLimit(object.Get("limit").As<Napi::Object>());
   const Napi::Object root = object.Get("root").As<Napi::Object>();
   spec.root.id = IdFromHex(Text(root, "id"));
   spec.root.levels = static_cast<uint8_t>(Whole(root, "levels"));
@@ -128,6 +134,8 @@ Napi::Object FromCommit(Napi::Env env, const RootCommit& commit) {
     Set(one, "id", taker.id);
     Set(one, "appliedSequence", taker.applied_sequence);
     Set(one, "fence", taker.fence);
+    Set(one, "sizeBytes", taker.size_bytes);
+    Set(one, "lineage", taker.lineage);
     takers.Set(takers.Length(), one);
   }
   object.Set("takers", takers);

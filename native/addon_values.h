@@ -14,6 +14,7 @@ Napi::Error ToError(Napi::Env env, const Status& status);
 
 BlockId IdFromHex(const std::string& hex);
 std::string HexOf(const BlockId& id);
+RateLimitSpec ToLimit(const Napi::Object& object);
 ResourceSpec ToResource(const Napi::Object& object);
 StoreOptions ToStoreOptions(const Napi::Object& options);
 NbdOptions ToNbdOptions(const Napi::Object& options);

@@ -201,12 +201,16 @@ Result<DestageResult> Destage(Journal& journal, Pool& pool, const DestageGroup& 
   std::vector<BlockIndex> touched;
   std::vector<MapCut> cuts;
   Collect(group, blocks_total, touched, cuts);
+  // What a volume that shrank held past its end is cut by the trim that shrinking is.
+  touched.erase(std::lower_bound(touched.begin(), touched.end(), blocks_total), touched.end());
   DestageResult result;
   std::vector<MapChange> changes;
   changes.reserve(touched.size());
   for (BlockIndex block : touched) changes.push_back({block, {}});
   if (Status status = DestageBlocks(journal, pool, group, changes, result.bytes); !status.ok()) return status;
-  Result<TreeRoot> root = pool.tree->Update(group.base->root, LevelsFor(blocks_total), cuts, changes);
+  // A map never gets lower: one that was higher stays so.
+  const uint8_t levels = std::max(LevelsFor(blocks_total), group.base->root.levels);
+  Result<TreeRoot> root = pool.tree->Update(group.base->root, levels, cuts, changes);
   if (!root.ok()) return root.status();
   result.root = *root;
   result.blocks = touched.size();

@@ -10,7 +10,7 @@ struct DestageResult {
   uint64_t blocks = 0, bytes = 0;
 };
 
-/** `size_bytes` fixes the tree's height. kCorrupt: a page of the group or of what lies under it fails its sum. */
+/** `size_bytes`: of the volume in the new root; it fixes the tree's height. kCorrupt: a page of the group or of what lies under it fails its sum. */
 Result<DestageResult> Destage(Journal& journal, Pool& pool, const DestageGroup& group, uint64_t size_bytes);
 
 }  // namespace skerry

@@ -45,6 +45,10 @@ class Engine : public NbdBackend {
   /** Freezes `volume` as `snapshot`; `done` once the barrier is durable, with the last sequence in it. */
   void Snapshot(ResourceId volume, ResourceId snapshot, std::function<void(Status, uint64_t sequence)> done);
   void Drop(ResourceId id, std::function<void(Status)> done);
+  /** `done` once the new size is durable; it holds for new requests at once. */
+  void Resize(ResourceId volume, uint64_t size_bytes, std::function<void(Status)> done);
+  /** Makes the volume what `snapshot` is; `done` once that is durable. Store::Rollback says when it is kTryAgain. */
+  void Rollback(ResourceId volume, ResourceId snapshot, std::function<void(Status)> done);
   /** Destages all that the volume (0: every volume) holds; `done` once its roots are committed. */
   void DestageAll(ResourceId id, std::function<void(Status)> done);
   void Committed(uint64_t token, bool ok);

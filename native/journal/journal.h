@@ -55,7 +55,7 @@ struct ReplayedRecord {
   Lsn payload = 0;
   bool below_durable = false;          // at or below a durable mark: what fails here is corruption, not a torn end
   std::span<const uint64_t> sums;      // a piece each
-  ConstBytes payload_bytes;            // only for kRef, always given
+  ConstBytes payload_bytes;            // where the type NamesPlaces, and then always
 };
 
 struct ReplayReport {

@@ -28,10 +28,15 @@ enum class RecordType : uint8_t {
   kTrim = 3,     // the same, given back
   kRef = 4,      // whole aligned blocks whose bytes are in a pack; payload: RefPlace for each block
   kBarrier = 5,  // the volume's state here is snapshot `offset` (a resource id)
-  kRewind = 7,   // recovery ended this volume's log early: earlier records with this sequence or a later one are void
-  kSalvage = 8,  // of no resource: an operator let go what is missing below this record; segments, or records in a volume's sequence
   kDrop = 6,     // the resource is deleted: nothing of it at or below this record is wanted
+  kRewind = 7,   // recovery ended this volume's log early: earlier records with this sequence or a later one are void
+  kResize = 8,   // the volume has `length` bytes from here on; what it had past them is given back
+  kRollback = 9, // the volume becomes what snapshot `offset` is, in a new lineage; payload: RollbackPlace
+  kSalvage = 10, // of no resource: an operator let go what is missing below this record; segments, or records in a volume's sequence
 };
+
+/** Records whose payload says where content rests: it is checked and handed over on replay, wherever it stands. */
+inline constexpr bool NamesPlaces(RecordType type) { return type == RecordType::kRef || type == RecordType::kRollback; }
 
 struct RecordHeader {
   uint32_t magic;
@@ -41,8 +46,8 @@ struct RecordHeader {
   uint64_t resource;       // volume's resource id
   uint64_t sequence;       // of the volume, from 1, without gaps
   uint64_t fence;
-  uint64_t offset;         // bytes in the volume; the snapshot's id for kBarrier
-  uint64_t length;         // bytes of the volume this covers
+  uint64_t offset;         // bytes in the volume; the snapshot's id for kBarrier and kRollback
+  uint64_t length;         // bytes of the volume this covers; its new size for kResize
   uint32_t payload_bytes;
   uint32_t piece_count;
   uint64_t reserved;
@@ -75,5 +80,17 @@ struct RefPlace {
   uint32_t reserved;
 };
 static_assert(sizeof(RefPlace) == 48);
+
+/** What a kRollback record leads to: the snapshot may be deleted before the volume's next root is committed. */
+struct RollbackPlace {
+  uint8_t root[32];        // all zero: an empty tree
+  uint32_t pack;
+  uint32_t offset;         // of the pack record of the top node
+  uint32_t stored_bytes;   // of that record
+  uint32_t levels;
+  uint64_t size_bytes;     // of the volume from here on
+  uint64_t lineage;        // that begins here
+};
+static_assert(sizeof(RollbackPlace) == 64);
 
 }  // namespace skerry

@@ -80,7 +80,7 @@ Status Journal::Impl::DeliverIndex(const Segments::Found& segment, ConstBytes en
       delivery.report.gaps_below = std::max(delivery.report.gaps_below, entry.record);
       continue;
     }
-    if (entry.header.type == RecordType::kRef) {
+    if (NamesPlaces(entry.header.type)) {
       payload.resize(entry.header.payload_bytes);
       Result<size_t> got = segment.slot->buffered->Read(payload, record.payload - segment.header.number * segment_bytes_);
       if (!got.ok()) return got.status();
@@ -111,7 +111,7 @@ Status Journal::Impl::DeliverBatch(ConstBytes batch, const BatchHeader& header, 
     }
     at += RecordBytes(record.header);
     if (!record.whole) *damaged_payload = true;
-    if (!record.whole && record.header.type == RecordType::kRef) {
+    if (!record.whole && NamesPlaces(record.header.type)) {
       *damage = "a reference to written blocks at log position " + std::to_string(record.record) + " fails its sum";
       return Status::Ok();
     }
@@ -130,7 +130,7 @@ Status Journal::Impl::DeliverBatch(ConstBytes batch, const BatchHeader& header, 
       continue;
     }
     ReplayedRecord record{parsed.header, parsed.record, parsed.payload, below, parsed.sums, {}};
-    if (parsed.header.type == RecordType::kRef) record.payload_bytes = parsed.payload_bytes;
+    if (NamesPlaces(parsed.header.type)) record.payload_bytes = parsed.payload_bytes;
     ++delivery.report.records;
     if (Status status = delivery.replay(record); !status.ok()) return status;
   }

@@ -81,6 +81,9 @@ class Tree {
   /** A new root with `cuts`, then `changes` (ascending by block), applied. Nodes are put in packs; the caller syncs. `levels` may grow. */
   Result<TreeRoot> Update(const TreeRoot& root, uint8_t levels, std::span<const MapCut> cuts, std::span<const MapChange> changes);
 
+  /** Length in blocks, at most `blocks_max`, of the run that is equal in both trees (or in no block equal: `*differs` says) from `block` on. Equal subtrees are skipped. */
+  Result<uint64_t> DiffRun(const TreeRoot& before, const TreeRoot& after, BlockIndex block, uint64_t blocks_max, bool* differs, bool may_block);
+
   /** Visits every (block, slot) of the tree in order; a false return stops. Nodes are read blocking. */
   Status Visit(const TreeRoot& root, const std::function<bool(BlockIndex, const MapSlot&)>& visit);
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "latency.h"
+#include "read_job.h"
 #include "mailbox.h"
 #include "read_job.h"
 #include "reply_queue.h"
@@ -112,6 +113,8 @@ class Connection {
   uint32_t Check(const Request& request) const;
   /** False: held, the same request comes again. */
   bool Dispatch();
+  /** Whether the volume's rate lets the request go now. */
+  bool Charge(const Request& request);
   bool DispatchRead(const Request& request);
   bool DispatchChange(const Request& request);
   void StageWrite(const Request& request);
@@ -152,8 +155,9 @@ class Connection {
   // Transmission.
   std::shared_ptr<Volume> volume_;
   Attachment attachment_;
-  bool structured_ = false, base_allocation_ = false;
-  uint32_t base_allocation_id_ = 0;
+  bool structured_ = false;
+  std::shared_ptr<const StatusContexts> contexts_;
+  uint64_t size_bytes_ = 0;      // that the client was told: it may use no more, whatever the volume has now
   RequestParser parser_;
   Buffer receive_;
   size_t begin_ = 0, end_ = 0;   // of what is in receive_ and not yet parsed
@@ -175,6 +179,7 @@ class Connection {
   std::unordered_map<uint64_t, Group> groups_;
   uint64_t next_group_ = 1;
   bool appended_ = false;
+  bool charged_ = false;         // the request at hand has been counted against the volume's rate
   uint64_t batch_nanos_ = 0;     // when the bytes being dispatched were received
   unsigned batch_requests_ = 0;
   std::array<Tally, kOperations> tally_{};

@@ -53,6 +53,7 @@ bool Connection::DispatchReceived() {
     if (!Dispatch()) continue;  // held: see above
     SetHold(Hold::kNone);
     retry_ = false;
+    charged_ = false;
     head_ = false;
     payload_.Release();
     ++batch_requests_;
@@ -80,7 +81,8 @@ bool Connection::BeginPayload() {
 }
 
 uint32_t Connection::Check(const Request& request) const {
-  const uint64_t size = volume_->size();
+  // The volume may have been made smaller, or larger than this client knows.
+  const uint64_t size = std::min(volume_->size(), size_bytes_);
   const bool past_end = request.offset > size || request.length > size - request.offset;
   const bool empty = request.length == 0;
   uint16_t flags = kFlagFua;  // valid on every command, where it is only heeded by those that write
@@ -97,7 +99,7 @@ uint32_t Connection::Check(const Request& request) const {
     case kCmdRead: return past_end || empty || request.length > kRequestBytesMax ? kErrInvalid : 0;
     case kCmdFlush: return request.offset != 0 || request.length != 0 ? kErrInvalid : 0;
     case kCmdCache: return past_end || empty ? kErrInvalid : 0;
-    case kCmdBlockStatus: return past_end || empty || !base_allocation_ ? kErrInvalid : 0;
+    case kCmdBlockStatus: return past_end || empty || contexts_->count() == 0 ? kErrInvalid : 0;
     case kCmdWrite:
     case kCmdTrim:
     case kCmdWriteZeroes: break;
@@ -120,6 +122,12 @@ bool Connection::Dispatch() {
     AnswerError(request.cookie, error);
     return true;
   }
+  if (volume_->rate.on() && !Charge(request)) {
+    // Looked at again by the reactor's clock; what is behind it waits its turn.
+    SetHold(Hold::kAdmission);
+    retry_ = false;
+    return false;
+  }
   switch (request.type) {
     case kCmdRead:
     case kCmdBlockStatus: return DispatchRead(request);
@@ -132,6 +140,14 @@ bool Connection::Dispatch() {
       return true;
     default: return DispatchChange(request);
   }
+}
+
+bool Connection::Charge(const Request& request) {
+  // A flush moves nothing of its own, and holding it back would only make what was written less safe.
+  if (charged_ || request.type == kCmdFlush) return true;
+  const bool moves = request.type == kCmdRead || request.type == kCmdWrite;
+  charged_ = volume_->rate.Take(moves ? request.length : 0, reactor_.Now());
+  return charged_;
 }
 
 bool Connection::DispatchRead(const Request& request) {
@@ -160,9 +176,9 @@ bool Connection::DispatchRead(const Request& request) {
       tried = true;
     }
   }
-  Buffer buffer = TakeBuffer(ReadJob::BufferBytes(request));
+  Buffer buffer = TakeBuffer(ReadJob::BufferBytes(request, *contexts_));
   if (!buffer) return false;
-  auto job = std::make_unique<ReadJob>(request, volume_, structured_, base_allocation_id_, std::move(buffer), batch_nanos_);
+  auto job = std::make_unique<ReadJob>(request, volume_, structured_, contexts_, std::move(buffer), batch_nanos_);
   if (!tried && job->Run(false)) {
     Count(request.type, job->error() == 0 && read ? request.length : 0, job->error());
     FinishJob(*job);

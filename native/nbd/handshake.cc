@@ -34,8 +34,11 @@ void Connection::OnAnswer(HandshakeReply reply, Attachment attachment) {
 void Connection::BeginFence(TransmissionSpec spec) {
   volume_ = std::move(spec.volume);
   structured_ = spec.structured_replies;
-  base_allocation_ = spec.base_allocation && spec.structured_replies;
-  base_allocation_id_ = spec.base_allocation_id;
+  size_bytes_ = spec.size_bytes != 0 ? spec.size_bytes : volume_->size();
+  auto contexts = std::make_shared<StatusContexts>();
+  if (structured_ && spec.base_allocation) contexts->base_id = spec.base_allocation_id;
+  if (structured_) contexts->changed = std::move(spec.changed);
+  contexts_ = std::move(contexts);
   phase_ = Phase::kFencing;
   fences_ = reactor_.FenceFor(volume_->id(), id_);
   if (fences_ == 0) phase_ = Phase::kTransmission;

@@ -88,39 +88,62 @@ bool ReadJob::Plan(bool may_block, std::vector<Piece>& pieces) {
 }
 
 bool ReadJob::RunStatus(bool may_block) {
+  uint8_t* const start = buffer_.data() - kChunkHeaderBytes - 4;
+  uint8_t* at = start;
+  const size_t chunks = contexts_->count();
+  for (size_t chunk = 0; chunk < chunks; ++chunk) {
+    const bool base = chunk == 0 && contexts_->base_id;
+    const ChangedContext* changed = base ? nullptr : &contexts_->changed[chunk - (contexts_->base_id ? 1 : 0)];
+    Result<std::vector<StateRun>> runs = base ? AllocationRuns(may_block) : ChangedRuns(*changed->changes, may_block);
+    if (runs.code() == Code::kTryAgain && !may_block) return false;
+    if (!runs.ok()) return Fail(runs.status());
+    if (runs->empty()) return Fail(Status(Code::kIo, "the volume described nothing of the range"));
+    at = StatusChunk(at, chunk + 1 == chunks, base ? *contexts_->base_id : changed->id, *runs);
+  }
+  reply_ = {start, at};
+  return true;
+}
+
+Result<std::vector<ReadJob::StateRun>> ReadJob::AllocationRuns(bool may_block) const {
   const bool one = (request_.flags & kFlagReqOne) != 0;
   const auto extents = volume_->BlockStatus(request_.offset, request_.length, one ? 16 : kStatusExtentsMax, may_block);
-  if (extents.code() == Code::kTryAgain && !may_block) return false;
-  if (!extents.ok()) return Fail(extents.status());
-  const uint64_t end = request_.offset + request_.length;
+  if (!extents.ok()) return extents.status();
+  std::vector<StateRun> runs;
   uint64_t at = request_.offset;
-  uint32_t run_bytes = 0, run_state = 0;
-  size_t count = 0;
-  uint8_t* into = buffer_.data();
-  const auto emit = [&] {
-    if (run_bytes == 0) return;
-    into = Store32(Store32(into, run_bytes), run_state);
-    ++count;
-  };
   for (const Extent& extent : extents.value()) {
-    if (extent.offset != at || at >= end) break;
-    const auto length = static_cast<uint32_t>(std::min(extent.length, end - at));
-    const uint32_t state = (extent.hole ? kStateHole : 0) | (extent.zero ? kStateZero : 0);
-    if (run_bytes > 0 && state != run_state) {
-      emit();
-      run_bytes = 0;
-      if (count == kStatusExtentsMax || (one && count == 1)) break;
-    }
-    run_state = state;
-    run_bytes += length;
-    at += length;
+    if (extent.offset != at) break;
+    runs.push_back({extent.length, (extent.hole ? kStateHole : 0) | (extent.zero ? kStateZero : 0)});
+    at += extent.length;
   }
-  if (count < kStatusExtentsMax && !(one && count == 1)) emit();
-  if (count == 0) return Fail(Status(Code::kIo, "the volume described nothing of the range"));
-  uint8_t* const start = buffer_.data() - kChunkHeaderBytes - 4;
-  Store32(EncodeChunk(start, kReplyFlagDone, kReplyBlockStatus, request_.cookie, static_cast<uint32_t>(4 + 8 * count)), context_id_);
-  reply_ = {start, into};
-  return true;
+  return runs;
+}
+
+Result<std::vector<ReadJob::StateRun>> ReadJob::ChangedRuns(Changes& changes, bool may_block) const {
+  const bool one = (request_.flags & kFlagReqOne) != 0;
+  const auto extents = changes.Extents(request_.offset, request_.length, one ? 1 : kStatusExtentsMax, may_block);
+  if (!extents.ok()) return extents.status();
+  std::vector<StateRun> runs;
+  for (const ChangedExtent& extent : extents.value()) {
+    runs.push_back({extent.length, (extent.changed ? kStateChanged : 0) | (extent.zero ? kStateChangedZero : 0)});
+  }
+  return runs;
+}
+
+uint8_t* ReadJob::StatusChunk(uint8_t* at, bool done, uint32_t context, const std::vector<StateRun>& runs) const {
+  const size_t count_max = (request_.flags & kFlagReqOne) != 0 ? 1 : kStatusExtentsMax;
+  uint8_t* into = at + kChunkHeaderBytes + 4;
+  size_t count = 0;
+  uint64_t left = request_.length;
+  for (size_t i = 0; i < runs.size() && left > 0 && count < count_max; ++count) {
+    const uint32_t state = runs[i].state;
+    uint64_t length = 0;
+    while (i < runs.size() && runs[i].state == state) length += runs[i++].length;
+    length = std::min(length, left);
+    left -= length;
+    into = Store32(Store32(into, static_cast<uint32_t>(length)), state);
+  }
+  Store32(EncodeChunk(at, done ? kReplyFlagDone : 0, kReplyBlockStatus, request_.cookie, static_cast<uint32_t>(4 + 8 * count)), context);
+  return into;
 }
 
 bool ReadJob::Fail(const Status& status) {

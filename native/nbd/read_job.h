@@ -1,6 +1,10 @@
 #pragma once
 // A READ or BLOCK_STATUS with a buffer of its own: tried at once on the socket thread and, where a device would have to
 // be waited for, run again from its beginning by the blocking pool. The reply is built whole, ready to be sent.
+#include <memory>
+#include <optional>
+#include <vector>
+
 #include "buffer_budget.h"
 #include "job.h"
 
@@ -11,13 +15,23 @@ inline constexpr size_t kReadChunksMax = 64;
 inline constexpr size_t kStatusExtentsMax = 4096;
 inline constexpr size_t kStatusBufferBytes = kStatusExtentsMax * 8;
 
+/** The metadata contexts of a connection. */
+struct StatusContexts {
+  std::optional<uint32_t> base_id;   // of base:allocation
+  std::vector<ChangedContext> changed;
+  size_t count() const { return changed.size() + (base_id ? 1 : 0); }
+};
+
 class ReadJob : public Job {
  public:
   /** `buffer` holds at least BufferBytes(request). */
-  ReadJob(const Request& request, std::shared_ptr<Volume> volume, bool structured, uint32_t context_id, Buffer buffer, uint64_t started_nanos)
-      : Job(request, std::move(volume), started_nanos), structured_(structured), context_id_(context_id), buffer_(std::move(buffer)) {}
+  ReadJob(const Request& request, std::shared_ptr<Volume> volume, bool structured, std::shared_ptr<const StatusContexts> contexts, Buffer buffer,
+          uint64_t started_nanos)
+      : Job(request, std::move(volume), started_nanos), structured_(structured), contexts_(std::move(contexts)), buffer_(std::move(buffer)) {}
 
-  static size_t BufferBytes(const Request& request) { return request.type == kCmdBlockStatus ? kStatusBufferBytes : request.length; }
+  static size_t BufferBytes(const Request& request, const StatusContexts& contexts) {
+    return request.type == kCmdBlockStatus ? contexts.count() * (kStatusBufferBytes + kChunkHeaderBytes + 4) : request.length;
+  }
 
   /** False where it would have had to wait: run it again with `may_block`. Otherwise the outcome stands below. */
   bool Run(bool may_block);
@@ -37,12 +51,20 @@ class ReadJob : public Job {
   bool RunRead(bool may_block);
   bool RunSparse(bool may_block);
   bool RunStatus(bool may_block);
+  struct StateRun {
+    uint64_t length;
+    uint32_t state;
+  };
+  Result<std::vector<StateRun>> AllocationRuns(bool may_block) const;
+  Result<std::vector<StateRun>> ChangedRuns(Changes& changes, bool may_block) const;
+  /** A chunk of block status at `at`, of `runs` with equal neighbours merged; where it ends. */
+  uint8_t* StatusChunk(uint8_t* at, bool done, uint32_t context, const std::vector<StateRun>& runs) const;
   /** The request cut into runs of holes and data; one data piece where that is not worth it. False: would block. */
   bool Plan(bool may_block, std::vector<Piece>& pieces);
   bool Fail(const Status& status);
 
   bool structured_;
-  uint32_t context_id_;
+  std::shared_ptr<const StatusContexts> contexts_;
   Buffer buffer_;
   ConstBytes reply_;
   uint32_t error_ = 0;

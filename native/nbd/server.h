@@ -24,12 +24,20 @@ struct NbdOptions {
 
 using ConnectionId = uint64_t;
 
+/** A metadata context skerry:changed:SNAP, under the id that was negotiated for it. */
+struct ChangedContext {
+  std::shared_ptr<Changes> changes;
+  uint32_t id = 0;
+};
+
 /** How a connection enters the transmission phase. */
 struct TransmissionSpec {
   std::shared_ptr<Volume> volume;
   bool structured_replies = false;
   bool base_allocation = false;         // base:allocation was negotiated, with this context id
   uint32_t base_allocation_id = 0;
+  std::vector<ChangedContext> changed;  // in the order they are answered in
+  uint64_t size_bytes = 0;              // that the client was told; 0: as the volume has now
 };
 
 /** What the state machine wants done, in this order. */

@@ -39,6 +39,9 @@ inline constexpr uint16_t kReplyErrorOffset = 0x8002;
 
 inline constexpr uint32_t kStateHole = 1 << 0;
 inline constexpr uint32_t kStateZero = 1 << 1;
+// Of skerry:changed contexts.
+inline constexpr uint32_t kStateChanged = 1 << 0;
+inline constexpr uint32_t kStateChangedZero = 1 << 1;
 
 // The protocol fixes these values; they only happen to be those of Linux.
 inline constexpr uint32_t kErrPerm = 1, kErrIo = 5, kErrInvalid = 22, kErrNoSpace = 28, kErrShutdown = 108;

@@ -1,6 +1,7 @@
 #include "oracle.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace skerry::simulation {
 
@@ -32,11 +33,12 @@ void Image::Clear(uint64_t offset, uint64_t length) {
 }
 
 bool Image::PageEquals(size_t page, ConstBytes bytes) const {
-  if (pages[page]) return std::memcmp(pages[page]->data(), bytes.data(), kPageBytes) == 0;
+  if (page < pages.size() && pages[page]) return std::memcmp(pages[page]->data(), bytes.data(), kPageBytes) == 0;
   return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0; });
 }
 
 std::optional<size_t> Image::Differs(ConstBytes content) const {
+  if (content.size() != bytes()) return pages.size();
   for (size_t page = 0; page < pages.size(); ++page) {
     if (!PageEquals(page, content.subspan(page * kPageBytes, kPageBytes))) return page;
   }
@@ -68,12 +70,18 @@ std::string History::CheckAt(uint64_t sequence, ConstBytes content) const {
   while (at + 1 < states_.size() && states_[at + 1].sequence <= sequence) ++at;
   const Image* next = at + 1 < states_.size() ? &states_[at + 1].image : in_flight_ ? &*in_flight_ : nullptr;
   if (states_[at].sequence == sequence) next = nullptr;
-  for (size_t page = 0; page < states_[at].image.pages.size(); ++page) {
+  const Image* held = &states_[at].image;
+  if (next != nullptr && next == (in_flight_ ? &*in_flight_ : nullptr) && in_flight_whole_) held = std::exchange(next, nullptr);
+  if (content.size() != held->bytes() && (next == nullptr || content.size() != next->bytes())) {
+    return "it has " + std::to_string(content.size()) + " bytes at " + std::to_string(sequence) + ", not " + std::to_string(held->bytes());
+  }
+  for (size_t page = 0; page < content.size() / kPageBytes; ++page) {
     const ConstBytes bytes = content.subspan(page * kPageBytes, kPageBytes);
-    if (states_[at].image.PageEquals(page, bytes)) continue;
+    if (held->PageEquals(page, bytes)) continue;
     if (next != nullptr && next->PageEquals(page, bytes)) continue;
+    const bool zero = page >= held->pages.size() || !held->pages[page];
     return "page " + std::to_string(page) + " (first byte " + std::to_string(bytes[0]) + ", expected " +
-           std::to_string(states_[at].image.pages[page] ? (*states_[at].image.pages[page])[0] : 0) + ") is not what the writes up to " + std::to_string(sequence) + " left there";
+           std::to_string(zero ? 0 : (*held->pages[page])[0]) + ") is not what the writes up to " + std::to_string(sequence) + " left there";
   }
   return {};
 }

@@ -20,8 +20,12 @@ struct Image {
   static Image Zero(uint64_t bytes) { return {std::vector<PageBytes>(bytes / kPageBytes)}; }
   void Write(uint64_t offset, ConstBytes data);
   void Clear(uint64_t offset, uint64_t length);
+  /** What is cut off is zero when it grows again. */
+  void Resize(uint64_t bytes) { pages.resize(bytes / kPageBytes); }
+  uint64_t bytes() const { return pages.size() * kPageBytes; }
+  /** True where `page` has these bytes, a page past the end being zeroes. */
   bool PageEquals(size_t page, ConstBytes bytes) const;
-  /** First page that differs, if any. */
+  /** First page that differs, if any; the page after the last where the sizes do. */
   std::optional<size_t> Differs(ConstBytes content) const;
   static Image Of(ConstBytes content);
 };
@@ -36,8 +40,12 @@ class History {
  public:
   explicit History(uint64_t bytes) { states_.push_back({0, Image::Zero(bytes)}); }
   const State& last() const { return states_.back(); }
-  uint64_t bytes() const { return states_.back().image.pages.size() * kPageBytes; }
-  void Begin(Image image) { in_flight_ = std::move(image); }
+  uint64_t bytes() const { return states_.back().image.bytes(); }
+  /** `whole`: it is one record, so that it is there or not, and never by half. */
+  void Begin(Image image, bool whole = false) {
+    in_flight_ = std::move(image);
+    in_flight_whole_ = whole;
+  }
   void Acknowledge(uint64_t sequence);
   /** Nothing older than `sequence` may come back after a host crash from now on. */
   void Flushed(uint64_t sequence) { flushed_ = sequence; }
@@ -55,6 +63,7 @@ class History {
  private:
   std::vector<State> states_;
   std::optional<Image> in_flight_;
+  bool in_flight_whole_ = false;
   uint64_t flushed_ = 0;
 };
 

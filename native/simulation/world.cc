@@ -5,7 +5,7 @@
 namespace skerry::simulation {
 namespace {
 
-constexpr uint64_t kVolumeBytes = 8 * kBlockBytes;
+constexpr uint64_t kVolumeBytes = 8 * kBlockBytes;   // at first
 constexpr size_t kVolumesMax = 4, kResourcesMax = 12;
 constexpr int kRetriesMax = 400;
 constexpr const char* kDirectory = "/sim";
@@ -80,6 +80,7 @@ bool World::Open() {
 
 void World::Crash(bool host) {
   ++lives_;
+  held_.reset();
   store_.reset();
   if (host) {
     ++outcome_.host_crashes;
@@ -156,6 +157,9 @@ void World::Step() {
   if (what < 71) return Clone();
   if (what < 74) return Remove();
   if (what < 84) return Destage();
+  if (what < 87) return Resize();
+  if (what < 90) return Rollback();
+  if (what < 93) return Compare();
   if (what < 97) return Pump();
   Crash(Dice(2) == 0);
 }
@@ -231,7 +235,7 @@ void World::Create() {
   if (catalog_.size() >= kResourcesMax) return;
   const ResourceId id = next_id_++;
   Named named;
-  named.spec.volume = {id, kVolumeBytes, false, false, 0, 1};
+  named.spec.volume = {id, kVolumeBytes, false, false, 0, 1, 0};
   named.history = std::make_unique<History>(kVolumeBytes);
   const Status added = store_->Add(named.spec);
   if (!added.ok()) return Fail("create: " + added.detail());
@@ -244,7 +248,7 @@ void World::Write() {
   if (named == nullptr) return Create();
   static constexpr uint64_t kLengths[] = {512, 1000, 4096, 4096, 8192, 20480, kBlockBytes, 2 * kBlockBytes, 3 * kBlockBytes + 4096};
   const uint64_t length = kLengths[Dice(std::size(kLengths))];
-  uint64_t offset = Dice(kVolumeBytes - length + 1);
+  uint64_t offset = Dice(named->history->bytes() - length + 1);
   if (Dice(4) != 0) offset -= offset % kPageBytes;
   if (length % kBlockBytes == 0 && Dice(4) != 0) offset -= offset % kBlockBytes;
   const std::vector<uint8_t> data = Content(length);
@@ -261,11 +265,12 @@ void World::Write() {
 void World::Zero() {
   Named* named = PickVolume();
   if (named == nullptr) return;
-  uint64_t offset = Dice(kVolumeBytes), length = 1 + Dice(kVolumeBytes - offset);
+  const uint64_t bytes = named->history->bytes();
+  uint64_t offset = Dice(bytes), length = 1 + Dice(bytes - offset);
   if (Dice(3) != 0) {
     offset -= offset % kPageBytes;
     length += kPageBytes - length % kPageBytes;
-    length = std::min(length, kVolumeBytes - offset);
+    length = std::min(length, bytes - offset);
   }
   const bool punch = Dice(2) == 0;
   Image image = named->history->last().image;
@@ -298,7 +303,7 @@ void World::Read() {
   }
   if (const auto page = expected.Differs(*content)) Fail("resource " + std::to_string(it->first) + " reads wrong at page " + std::to_string(*page));
   // Block status must never call a page a hole that is not one.
-  Result<std::vector<Extent>> extents = store_->Find(it->first)->BlockStatus(0, kVolumeBytes, 1000, true);
+  Result<std::vector<Extent>> extents = store_->Find(it->first)->BlockStatus(0, content->size(), 1000, true);
   if (!extents.ok()) return;
   for (const Extent& extent : *extents) {
     if (extent.zero && !std::all_of(content->begin() + static_cast<long>(extent.offset), content->begin() + static_cast<long>(extent.offset + extent.length),
@@ -331,7 +336,7 @@ void World::Snapshot() {
     if (entry.history && !entry.deleting) entry.history->Flushed(entry.history->last().sequence);
   }
   Named snapshot;
-  snapshot.spec.volume = {id, kVolumeBytes, true, false, 0, 0};
+  snapshot.spec.volume = {id, named->history->bytes(), true, false, 0, 0, 0};
   snapshot.spec.kind = ResourceKind::kSnapshot;
   snapshot.spec.pending_of = volume;
   snapshot.content = named->history->last().image;
@@ -349,10 +354,10 @@ void World::Clone() {
   const Named& source = *sources[Dice(sources.size())];
   const ResourceId id = next_id_++;
   Named clone;
-  clone.spec.volume = {id, kVolumeBytes, false, false, 0, 1};
+  clone.spec.volume = {id, source.content.bytes(), false, false, 0, 1, 0};
   clone.spec.root = source.spec.root;
   clone.spec.pending_of = source.spec.pending_of != 0 ? source.spec.volume.id : 0;
-  clone.history = std::make_unique<History>(kVolumeBytes);
+  clone.history = std::make_unique<History>(source.content.bytes());
   clone.history->Reset(0, source.content);
   const ResourceSpec spec = clone.spec;
   catalog_.emplace(id, std::move(clone));
@@ -375,65 +380,6 @@ void World::Remove() {
   if (!MakeDurable()) return;
   catalog_.erase(id);
   Say("remove " + std::to_string(id));
-}
-
-void World::Destage() {
-  if (Dice(2) == 0) {
-    if (Named* named = PickVolume()) {
-      const Status frozen = store_->Freeze(named->spec.volume.id);
-      if (!frozen.ok()) return Fail("freeze: " + frozen.detail());
-    }
-  }
-  Result<std::optional<RootCommit>> commit = store_->DestageStep();
-  if (!commit.ok()) {
-    if (!Crashed()) Fail("destage: " + commit.status().detail());
-    return;
-  }
-  if (!commit->has_value() || Crashed()) return;
-  const RootCommit& root = **commit;
-  if (Dice(10) == 0) {
-    store_->Committed(root.token, false);
-    Say("commit refused");
-    return;
-  }
-  CheckRoot(root);
-  for (const RootTaker& taker : root.takers) {
-    const auto found = catalog_.find(taker.id);
-    if (found == catalog_.end()) continue;
-    found->second.spec.root = root.root;
-    found->second.spec.volume.applied_sequence = taker.applied_sequence;
-    found->second.spec.pending_of = 0;
-  }
-  ++outcome_.roots;
-  if (Dice(8) == 0) return Crash(Dice(2) == 0);  // committed in the catalog, and the store never heard of it
-  store_->Committed(root.token, true);
-  Say("commit of " + std::to_string(root.takers.empty() ? 0 : root.takers[0].id));
-}
-
-void World::CheckRoot(const RootCommit& commit) {
-  std::vector<uint8_t> content(kVolumeBytes);
-  const Status visited = store_->pool().tree->Visit(commit.root, [&](BlockIndex block, const MapSlot& slot) {
-    PackStore& packs = *store_->pool().packs;
-    const Bytes into = Bytes(content).subspan(block * kBlockBytes, kBlockBytes);
-    Status read = packs.ReadPages(slot.at, slot.id, 0, kPagesPerBlock, into, true);
-    // A node that was put before a crash may hint at a place that the crash took; the index knows where the block is now.
-    if (const auto now = packs.Find(slot.id); !read.ok() && now) read = packs.ReadPages(*now, slot.id, 0, kPagesPerBlock, into, true);
-    if (!read.ok() && !Crashed()) Fail("a block of a root cannot be read: " + read.detail());
-    return read.ok();
-  });
-  if (Crashed() || !outcome_.failure.empty()) return;
-  if (!visited.ok()) return Fail("a root cannot be walked: " + visited.detail());
-  for (const RootTaker& taker : commit.takers) {
-    const auto found = catalog_.find(taker.id);
-    if (found == catalog_.end()) continue;
-    std::string wrong;
-    if (found->second.history) {
-      wrong = found->second.history->CheckAt(taker.applied_sequence, content);
-    } else if (const auto page = found->second.content.Differs(content)) {
-      wrong = "page " + std::to_string(*page) + " differs from the snapshot";
-    }
-    if (!wrong.empty()) return Fail("the root of " + std::to_string(taker.id) + ": " + wrong);
-  }
 }
 
 }  // namespace skerry::simulation

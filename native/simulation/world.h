@@ -21,7 +21,7 @@ struct WorldOptions {
 struct WorldOutcome {
   std::string failure;     // empty: all held
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0;
   std::vector<std::string> trace;
 };
 
@@ -56,8 +56,12 @@ class World {
   void Flush();
   void Snapshot();
   void Clone();
+  void Resize();
+  void Rollback();
+  void Compare();
   void Remove();
   void Destage();
+  void Take(const RootCommit& commit);
   void CheckRoot(const RootCommit& commit);
   bool MakeDurable();
   bool Retry(const std::function<Status()>& attempt);
@@ -74,6 +78,7 @@ class World {
   std::vector<std::pair<ResourceId, uint64_t>> rewound_;   // by the last recovery
   std::map<ResourceId, Named> catalog_;   // durable by itself: its own crashes are another test's matter
   ResourceId next_id_ = 1;
+  std::optional<RootCommit> held_;   // on its way to the catalog while other things happen
   uint64_t lives_ = 0;   // an operation under way when the world crashed belongs to the life before
   WorldOutcome outcome_;
 };

@@ -12,8 +12,9 @@ constexpr uint64_t kJournalledBytesMax = 1 << 20;
 
 LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Pool& pool, Admission& admission)
     : spec_(spec), journal_(journal), pool_(pool), admission_(admission), active_(std::make_shared<Generation>()), base_(std::move(base)),
-      sequence_(spec.applied_sequence) {
+      sequence_(spec.applied_sequence), lineage_(spec.lineage), size_(spec.size_bytes) {
   active_->resource = spec_.id;
+  rate.Set(spec_.limit);
   RestackLocked();
 }
 
@@ -74,7 +75,7 @@ Result<Lsn> LiveVolume::WriteJournalled(uint64_t offset, ConstBytes data) {
   RecordDraft draft{RecordType::kWrite, 0, spec_.id, 0, spec_.fence, offset, data.size(), data};
   draft.sums = sums;
   Lock lock(mutex_);
-  if (dropped_) return Status(Code::kReadOnly, "the resource takes no writes");
+  if (Status status = CheckEndLocked(offset + data.size()); !status.ok()) return status;
   draft.sequence = sequence_ + 1;
   Result<Appended> appended = journal_.Append(draft);
   if (!appended.ok()) return appended.status();
@@ -122,6 +123,7 @@ Result<Lsn> LiveVolume::AppendLocked(RecordType type, uint64_t offset, uint64_t 
 Result<WriteOutcome> LiveVolume::Zero(uint64_t offset, uint64_t length, bool punch_hole) {
   Lock lock(mutex_);
   if (Status status = TakesChangesLocked(); !status.ok()) return status;
+  if (Status status = CheckEndLocked(offset + length); !status.ok()) return status;
   if (active_->range_count() >= kOverlayRangesMax) return Status(Code::kTryAgain, "too many ranges of zeroes wait for destage");
   Result<Lsn> end = AppendLocked(punch_hole ? RecordType::kTrim : RecordType::kZero, offset, length, {});
   // Waiting would be for ever where the journal is full of what the disk has no room for.
@@ -138,10 +140,9 @@ Status LiveVolume::Replay(const ReplayedRecord& record, bool gaps) {
     return Status(Code::kCorrupt, "volume " + std::to_string(spec_.id) + " misses journal records " + std::to_string(sequence_ + 1) + " to " +
                                       std::to_string(header.sequence - 1));
   }
-  if (header.offset > spec_.size_bytes || header.length > spec_.size_bytes - header.offset) {
-    if (header.type != RecordType::kBarrier && header.type != RecordType::kDrop) {
-      return Status(Code::kCorrupt, "a journal record of volume " + std::to_string(spec_.id) + " lies past its end");
-    }
+  const bool writes = header.type <= RecordType::kRef;
+  if (writes && (header.offset > size() || header.length > size() - header.offset)) {
+    return Status(Code::kCorrupt, "a journal record of volume " + std::to_string(spec_.id) + " lies past its end");
   }
   Lock lock(mutex_);
   sequence_ = header.sequence;
@@ -168,6 +169,18 @@ Status LiveVolume::Replay(const ReplayedRecord& record, bool gaps) {
     case RecordType::kDrop:
       dropped_ = true;
       break;
+    case RecordType::kResize:
+      ResizeLocked(header.length);
+      break;
+    case RecordType::kRollback: {
+      RollbackPlace place;
+      if (record.payload_bytes.size() != sizeof(place)) return Status(Code::kCorrupt, "a rollback record of the journal is misshapen");
+      std::memcpy(&place, record.payload_bytes.data(), sizeof(place));
+      RollbackLocked(place);
+      break;
+    }
+    default:
+      return Status(Code::kCorrupt, "the journal holds a record of a kind that this version does not know: start a newer Skerry");
   }
   return Status::Ok();
 }

@@ -13,11 +13,13 @@ namespace skerry {
 
 struct VolumeSpec {
   ResourceId id = 0;
-  uint64_t size_bytes = 0;
+  uint64_t size_bytes = 0;      // of the root at applied_sequence; records after it may change it
   bool read_only = false;
   bool writethrough = false;
   uint64_t applied_sequence = 0;
   uint64_t fence = 0;
+  uint64_t lineage = 0;         // grows with each rollback
+  RateLimitSpec limit{};
 };
 
 /** A generation that takes no more writes; `snapshot` is the one whose barrier closed it, or 0. */
@@ -25,6 +27,7 @@ struct FrozenGeneration {
   std::shared_ptr<const Generation> generation;
   ResourceId snapshot = 0;
   uint64_t last_sequence = 0;   // of the record that closed it: the barrier's, where there is one
+  uint64_t size_bytes = 0;      // of the volume as of then
 };
 
 /** Whole frozen generations, oldest first, that become one root. */
@@ -32,6 +35,8 @@ struct DestageGroup {
   std::vector<FrozenGeneration> generations;
   std::shared_ptr<Base> base;   // resolved
   uint64_t applied_sequence = 0;
+  uint64_t size_bytes = 0;      // of the volume in that root
+  uint64_t lineage = 0;         // a root of another one than the volume's is not its root any more
 };
 
 /** What one block of a large write became. */
@@ -40,12 +45,17 @@ struct WrittenBlock {
   RefPlace place{};
 };
 
+/** Whether `generation` holds `page`; `pages` becomes the length of the run from it, at most what it was, of which that is so. */
+bool TouchedRun(const Generation& generation, PageIndex page, uint64_t& pages);
+
 class LiveVolume : public Volume {
  public:
   LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Pool& pool, Admission& admission);
 
   ResourceId id() const override { return spec_.id; }
-  uint64_t size() const override { return spec_.size_bytes; }
+  uint64_t size() const override { return size_.load(std::memory_order_acquire); }
+  /** As it began: what the root that it was cloned from has. */
+  uint64_t initial_size() const { return spec_.size_bytes; }
   bool read_only() const override { return spec_.read_only; }
   bool writethrough() const override { return spec_.writethrough; }
   uint64_t fence() const { return spec_.fence; }
@@ -75,18 +85,28 @@ class LiveVolume : public Volume {
   std::shared_ptr<Base> ReplaySnapshot(ResourceId snapshot, uint64_t sequence);
   /** Journals that the resource is gone, then forgets all it holds. Later writes are kReadOnly. */
   Result<WriteOutcome> Drop();
+  /** Journals the new size. What it had past a smaller one is given back, and reads zero should it grow again. */
+  Result<WriteOutcome> Resize(uint64_t size_bytes);
+  /**
+   * Journals that the volume is from here on what `root` holds, of `size_bytes`; what it held is forgotten. kTryAgain while a
+   * snapshot of it, or what it was cloned from, still waits for its root.
+   */
+  Result<WriteOutcome> Rollback(ResourceId snapshot, const TreeRoot& root, uint64_t size_bytes);
+  uint64_t lineage() const;
   /** Closes the active generation, if it holds anything. */
   void Freeze();
 
   /** The oldest frozen generations up to the first with a snapshot; empty when there are none, or the base is pending. */
   std::optional<DestageGroup> OldestGroup() const;
-  /** The group's root is committed: the volume now rests on it. Returns the snapshots that it resolves. */
+  /** The group's root is committed: the volume now rests on it, unless it was rolled back meanwhile. Returns the snapshots that it resolves. */
   std::vector<ResourceId> Commit(const DestageGroup& group, const TreeRoot& root);
   /** What snapshot `snapshot` of this volume reads now, for those still pending. */
   void RefreshPending(ResourceId snapshot, Base& base) const;
   /** Rebuilds the flattened stack after the base changed elsewhere. */
   void Restack();
 
+  /** What is under the active generation, and, of the same moment, TouchedRun of that generation. */
+  std::shared_ptr<const Stack> StackAt(PageIndex page, uint64_t& pages, bool& touched) const;
   std::shared_ptr<Base> base() const;
   /** Ids of snapshots that wait for this volume's destage, oldest first. */
   std::vector<ResourceId> PendingSnapshots() const;
@@ -107,6 +127,10 @@ class LiveVolume : public Volume {
   /** kReadOnly for one that takes no writes; the journal's failure once it failed. */
   Status TakesChangesLocked() const;
   Status AdmitLocked(uint64_t bytes);
+  /** Whether bytes up to `end` may be changed now: the size may have shrunk since the caller looked. */
+  Status CheckEndLocked(uint64_t end) const;
+  void ResizeLocked(uint64_t size_bytes);
+  void RollbackLocked(const RollbackPlace& place);
   Result<Lsn> AppendLocked(RecordType type, uint64_t offset, uint64_t length, ConstBytes payload);
   Result<Lsn> WriteJournalled(uint64_t offset, ConstBytes data);
   Result<Lsn> PublishBlocks(uint64_t offset, std::span<const WrittenBlock> blocks);
@@ -132,7 +156,9 @@ class LiveVolume : public Volume {
   std::shared_ptr<Base> base_;
   std::shared_ptr<const Stack> stack_;
   uint64_t sequence_ = 0;                   // of the last record
+  uint64_t lineage_ = 0;
   bool dropped_ = false;
+  std::atomic<uint64_t> size_{0};           // changed under the lock
   std::atomic<Lsn> last_end_{0};
 };
 

@@ -6,7 +6,7 @@ void ReplayLog::Add(const ReplayedRecord& record) {
   records_.push_back({record.header, record.record, record.payload, sums_.size(), bytes_.size(), static_cast<uint32_t>(record.sums.size()),
                       static_cast<uint32_t>(record.payload_bytes.size()), record.below_durable});
   sums_.insert(sums_.end(), record.sums.begin(), record.sums.end());
-  if (record.header.type == RecordType::kRef) {
+  if (NamesPlaces(record.header.type)) {
     bytes_.insert(bytes_.end(), record.payload_bytes.begin(), record.payload_bytes.end());
   } else {
     records_.back().byte_count = 0;

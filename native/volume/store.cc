@@ -145,11 +145,11 @@ Status Store::AddLocked(const ResourceSpec& spec) {
     const auto source = entries_.find(spec.pending_of);
     if (source == entries_.end()) return Status(Code::kNotFound, "resource " + std::to_string(spec.pending_of) + " to clone from is not known");
     std::shared_ptr<Base> base = source->second.base ? source->second.base : source->second.volume->base();
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, pool_, admission_);
     if (!base->pending) {
       entry.pending_of = 0;
-      OfferRootLocked(spec.volume.id, spec.volume.fence, base->root);
+      OfferRootLocked(spec.volume.id, *entry.volume, base->root);
     }
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, pool_, admission_);
   } else {
     auto base = std::make_shared<Base>();
     base->root = spec.root;
@@ -210,6 +210,23 @@ Status Store::SyncPacks() {
   // Acknowledged REFs may name what was lost: from here on nothing more is acknowledged, so that the loss stays what it is.
   if (!status.ok()) journal_->Poison(status);
   return status;
+}
+
+Result<WriteOutcome> Store::Resize(ResourceId id, uint64_t size_bytes) {
+  std::unique_lock lock(mutex_);  // a snapshot reads the size of its volume under it
+  const auto found = entries_.find(id);
+  if (found == entries_.end()) return Status(Code::kNotFound, "no volume " + std::to_string(id));
+  return found->second.volume->Resize(size_bytes);
+}
+
+Result<WriteOutcome> Store::Rollback(ResourceId volume, ResourceId snapshot) {
+  std::unique_lock lock(mutex_);
+  const auto found = entries_.find(volume), from = entries_.find(snapshot);
+  if (found == entries_.end()) return Status(Code::kNotFound, "no volume " + std::to_string(volume));
+  if (from == entries_.end()) return Status(Code::kNotFound, "no snapshot " + std::to_string(snapshot));
+  const std::shared_ptr<Base> base = from->second.volume->base();
+  if (base->pending) return Status(Code::kTryAgain, "the snapshot still waits for its root");
+  return found->second.volume->Rollback(snapshot, base->root, from->second.volume->size());
 }
 
 Status Store::SyncStep() {

@@ -37,6 +37,8 @@ struct RootTaker {
   ResourceId id;
   uint64_t applied_sequence;
   uint64_t fence;
+  uint64_t size_bytes;   // of the taker with this root
+  uint64_t lineage;
 };
 
 /** A root whose packs are durable, waiting for its catalog transaction. */
@@ -66,6 +68,9 @@ class Store {
   /** Freezes `volume` as `snapshot`, which is readable at once. `end`: what to wait for before it is named. */
   Result<WriteOutcome> Snapshot(ResourceId volume, ResourceId snapshot, uint64_t* sequence);
   Result<WriteOutcome> Drop(ResourceId id);
+  Result<WriteOutcome> Resize(ResourceId volume, uint64_t size_bytes);
+  /** The volume becomes what `snapshot` is. kTryAgain while that, or another snapshot of the volume, waits for its root. */
+  Result<WriteOutcome> Rollback(ResourceId volume, ResourceId snapshot);
 
   const StoreOptions& options() const { return options_; }
   Journal& journal() { return *journal_; }
@@ -118,10 +123,11 @@ class Store {
   };
   Store(Env& env, const StoreOptions& options);
   Status AddLocked(const ResourceSpec& spec);
-  void OfferRootLocked(ResourceId taker, uint64_t fence, const TreeRoot& root);
   Status SyncPacks();
+  void OfferRootLocked(ResourceId taker, const LiveVolume& volume, const TreeRoot& root);
   Status Replay(const std::vector<ResourceSpec>& resources, StoreReport& report);
-  Result<RootCommit> DestageGroupOf(ResourceId id, const DestageGroup& group);
+  /** nullopt: nobody takes the root any more. */
+  Result<std::optional<RootCommit>> DestageGroupOf(ResourceId id, const DestageGroup& group);
   std::vector<RootTaker> TakersLocked(ResourceId volume, const DestageGroup& group) const;
   void RestackDependentsLocked();
   void TrimLocked();

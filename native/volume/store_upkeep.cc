@@ -106,25 +106,26 @@ Result<std::optional<RootCommit>> Store::DestageStep() {
     }
   }
   if (!group) return std::optional<RootCommit>();
-  Result<RootCommit> commit = DestageGroupOf(id, *group);
+  Result<std::optional<RootCommit>> commit = DestageGroupOf(id, *group);
   destage_stuck_.store(!commit.ok());
-  if (!commit.ok()) {
+  if (!commit.ok() || !commit->has_value()) {
     std::unique_lock lock(mutex_);
     if (const auto found = entries_.find(id); found != entries_.end()) found->second.busy = false;
-    return commit.status();
   }
-  return std::optional<RootCommit>(std::move(*commit));
+  return commit;
 }
 
-Result<RootCommit> Store::DestageGroupOf(ResourceId id, const DestageGroup& group) {
+Result<std::optional<RootCommit>> Store::DestageGroupOf(ResourceId id, const DestageGroup& group) {
   const std::shared_ptr<LiveVolume> volume = Find(id);
   if (!volume) return Status(Code::kNotFound, "the volume was deleted");
-  Result<DestageResult> destaged = Destage(*journal_, pool_, group, volume->size());
+  Result<DestageResult> destaged = Destage(*journal_, pool_, group, group.size_bytes);
   if (!destaged.ok()) return destaged.status();
   if (Status status = SyncPacks(); !status.ok()) return status;
   destaged_generations_ += group.generations.size();
   destaged_bytes_ += destaged->bytes;
   std::unique_lock lock(mutex_);
+  // Rolled back meanwhile: what was destaged is no state of the volume any more.
+  if (volume->lineage() != group.lineage) return std::optional<RootCommit>();
   UnderWay under_way;
   under_way.volume = id;
   under_way.group = group;
@@ -133,18 +134,18 @@ Result<RootCommit> Store::DestageGroupOf(ResourceId id, const DestageGroup& grou
   under_way.commit.takers = TakersLocked(id, group);
   const RootCommit commit = under_way.commit;
   under_way_.emplace(commit.token, std::move(under_way));
-  return commit;
+  return std::optional<RootCommit>(commit);
 }
 
 std::vector<RootTaker> Store::TakersLocked(ResourceId volume, const DestageGroup& group) const {
   std::vector<RootTaker> takers;
   const auto self = entries_.find(volume);
-  if (self != entries_.end()) takers.push_back({volume, group.applied_sequence, self->second.volume->fence()});
+  if (self != entries_.end()) takers.push_back({volume, group.applied_sequence, self->second.volume->fence(), group.size_bytes, group.lineage});
   const ResourceId snapshot = group.generations.back().snapshot;
   if (snapshot == 0) return takers;
-  if (entries_.contains(snapshot)) takers.push_back({snapshot, group.applied_sequence, 0});
+  if (entries_.contains(snapshot)) takers.push_back({snapshot, group.applied_sequence, 0, group.size_bytes, 0});
   for (const auto& [id, entry] : entries_) {
-    if (entry.pending_of == snapshot && entry.kind != ResourceKind::kSnapshot) takers.push_back({id, 0, entry.volume->fence()});
+    if (entry.pending_of == snapshot && entry.kind != ResourceKind::kSnapshot) takers.push_back({id, 0, entry.volume->fence(), group.size_bytes, 0});
   }
   return takers;
 }
@@ -177,7 +178,7 @@ void Store::Committed(uint64_t token, bool ok) {
       clone.pending_of = 0;
       const auto& takers = done.commit.takers;
       const bool told = std::any_of(takers.begin(), takers.end(), [id = id](const RootTaker& taker) { return taker.id == id; });
-      if (!told) OfferRootLocked(id, clone.volume->fence(), done.commit.root);
+      if (!told) OfferRootLocked(id, *clone.volume, done.commit.root);
     }
   }
   // Snapshots that still wait must not go on reading what was just destaged: its journal is about to be recycled.
@@ -189,8 +190,8 @@ void Store::Committed(uint64_t token, bool ok) {
   TrimLocked();
 }
 
-void Store::OfferRootLocked(ResourceId taker, uint64_t fence, const TreeRoot& root) {
-  offered_.push_back({next_token_++, {{taker, 0, fence}}, root});
+void Store::OfferRootLocked(ResourceId taker, const LiveVolume& volume, const TreeRoot& root) {
+  offered_.push_back({next_token_++, {{taker, 0, volume.fence(), volume.initial_size(), 0}}, root});
 }
 
 void Store::RestackDependentsLocked() {

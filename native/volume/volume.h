@@ -7,6 +7,7 @@
 
 #include "../env/env.h"
 #include "../journal/record.h"
+#include "rate_limit.h"
 #include "write_gate.h"
 
 namespace skerry {
@@ -14,6 +15,20 @@ namespace skerry {
 struct Extent {
   uint64_t offset, length;
   bool hole, zero;
+};
+
+/** A run that is `changed` against something older, or not; `zero`: it is changed, and reads zero now. */
+struct ChangedExtent {
+  uint64_t offset, length;
+  bool changed, zero;
+};
+
+/** What a volume changed since something older. Thread-safe. */
+class Changes {
+ public:
+  virtual ~Changes() = default;
+  /** As Volume::BlockStatus answers, for changes. */
+  virtual Result<std::vector<ChangedExtent>> Extents(uint64_t offset, uint64_t length, size_t extents_max, bool may_block) = 0;
 };
 
 struct WriteOutcome {
@@ -52,6 +67,8 @@ class Volume {
   virtual Result<std::vector<Extent>> BlockStatus(uint64_t offset, uint64_t length, size_t extents_max, bool may_block) = 0;
   /** The Lsn whose durability makes every write completed so far durable; 0 when there is nothing to wait for. */
   virtual Lsn FlushTarget() const = 0;
+
+  RateLimit rate;
 
  private:
   WriteGate gate_;

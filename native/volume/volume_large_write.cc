@@ -119,7 +119,7 @@ Result<Lsn> LiveVolume::PublishBlocks(uint64_t offset, std::span<const WrittenBl
 Result<Lsn> LiveVolume::PublishRefs(uint64_t offset, std::span<const RefPlace> places) {
   const ConstBytes payload(reinterpret_cast<const uint8_t*>(places.data()), places.size_bytes());
   Lock lock(mutex_);
-  if (dropped_) return Status(Code::kReadOnly, "the resource takes no writes");
+  if (Status status = CheckEndLocked(offset + places.size() * kBlockBytes); !status.ok()) return status;
   Result<Lsn> end = AppendLocked(RecordType::kRef, offset, places.size() * kBlockBytes, payload);
   if (end.ok()) PublishRef(offset, places);
   return end;

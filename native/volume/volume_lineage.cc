@@ -5,7 +5,7 @@ namespace skerry {
 
 std::shared_ptr<const Generation> LiveVolume::CloseActiveLocked(ResourceId snapshot, uint64_t last_sequence) {
   std::shared_ptr<const Generation> closed = active_;
-  frozen_.push_back({closed, snapshot, last_sequence});
+  frozen_.push_back({closed, snapshot, last_sequence, size()});
   active_ = std::make_shared<Generation>();
   active_->resource = spec_.id;
   RestackLocked();
@@ -71,9 +71,11 @@ std::optional<DestageGroup> LiveVolume::OldestGroup() const {
   if (frozen_.empty() || base_->pending || dropped_) return std::nullopt;
   DestageGroup group;
   group.base = base_;
+  group.lineage = lineage_;
   for (const FrozenGeneration& frozen : frozen_) {
     group.generations.push_back(frozen);
     group.applied_sequence = frozen.last_sequence;
+    group.size_bytes = frozen.size_bytes;
     if (frozen.snapshot != 0) break;
   }
   return group;
@@ -82,6 +84,7 @@ std::optional<DestageGroup> LiveVolume::OldestGroup() const {
 std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const TreeRoot& root) {
   Lock lock(mutex_);
   std::vector<ResourceId> resolved;
+  if (group.lineage != lineage_) return resolved;
   for (size_t i = 0; i < group.generations.size() && !frozen_.empty(); ++i) {
     if (frozen_.front().snapshot != 0) resolved.push_back(frozen_.front().snapshot);
     frozen_.pop_front();

@@ -4,7 +4,7 @@
  */
 
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** `:name` stands for one percent-encoded segment. */
   readonly path: string;
   /** HTTP status of a success. */
@@ -17,17 +17,26 @@ export const routes = {
   volumeCreate: { method: 'POST', path: '/v1/volumes', status: 201 },
   volumeGet: { method: 'GET', path: '/v1/volumes/:name', status: 200 },
   volumeDelete: { method: 'DELETE', path: '/v1/volumes/:name', status: 200 },
+  /** Description, labels, limit: what is not named stays. */
+  volumeSet: { method: 'PATCH', path: '/v1/volumes/:name', status: 200 },
+  volumeResize: { method: 'POST', path: '/v1/volumes/:name/resize', status: 200 },
+  volumeRename: { method: 'POST', path: '/v1/volumes/:name/rename', status: 200 },
   /** `:name` may also be VOL@SNAP. */
   volumeUri: { method: 'GET', path: '/v1/volumes/:name/uri', status: 200 },
   snapshotList: { method: 'GET', path: '/v1/snapshots', status: 200 },
   snapshotCreate: { method: 'POST', path: '/v1/snapshots', status: 201 },
   snapshotGet: { method: 'GET', path: '/v1/snapshots/:name', status: 200 },
+  /** The volume becomes what the snapshot is; the answer is the volume. */
+  snapshotRollback: { method: 'POST', path: '/v1/snapshots/:name/rollback', status: 200 },
   snapshotDelete: { method: 'DELETE', path: '/v1/snapshots/:name', status: 200 },
   clone: { method: 'POST', path: '/v1/clones', status: 201 },
+  /** Where two resources differ. */
+  diff: { method: 'GET', path: '/v1/diff', status: 200 },
   imageList: { method: 'GET', path: '/v1/images', status: 200 },
   /** Begins an import; its transfer tells how it goes. */
   imageImport: { method: 'POST', path: '/v1/images', status: 202 },
   imageGet: { method: 'GET', path: '/v1/images/:name', status: 200 },
+  imageRename: { method: 'POST', path: '/v1/images/:name/rename', status: 200 },
   imageDelete: { method: 'DELETE', path: '/v1/images/:name', status: 200 },
   /** Begins an export; its transfer tells how it goes. */
   export: { method: 'POST', path: '/v1/exports', status: 202 },
@@ -37,6 +46,14 @@ export const routes = {
   poolList: { method: 'GET', path: '/v1/pools', status: 200 },
   poolGet: { method: 'GET', path: '/v1/pools/:name', status: 200 },
 } as const satisfies Readonly<Record<string, Route>>;
+
+/** Bytes one way, not JSON: docs/formats/diff_stream.md. */
+export const streamRoutes = {
+  /** `?from=&to=` */
+  diff: { method: 'GET', path: '/v1/diff/stream' },
+  apply: { method: 'POST', path: '/v1/volumes/:name/apply' },
+} as const;
+export const stream_content_type = 'application/octet-stream';
 
 export type RouteName = keyof typeof routes;
 
@@ -49,9 +66,13 @@ export const admin_file_path_characters_max = 4096;
 
 /** The path of a route with its parameters in place, percent-encoded. A missing parameter is a bug of the caller. */
 export function routePath(route: RouteName, params: Readonly<Record<string, string | number>> = {}): string {
-  return routes[route].path.replace(/:([a-z]+)/g, (_, name: string) => {
+  return withParams(routes[route].path, params);
+}
+
+export function withParams(path: string, params: Readonly<Record<string, string | number>>): string {
+  return path.replace(/:([a-z]+)/g, (_, name: string) => {
     const value = params[name];
-    if (value === undefined) throw new TypeError(`route ${route} needs the parameter ${name}`);
+    if (value === undefined) throw new TypeError(`${path} needs the parameter ${name}`);
     return encodeURIComponent(value);
   });
 }

@@ -19,6 +19,18 @@ const filePath = z
 
 const durability = z.enum(['local', 'pool']);
 const cache = z.enum(['writeback', 'writethrough']);
+const labels = z.record(z.string(), z.string());
+
+/** What the connections of a volume may use together; 0 where there is no limit. */
+export const limitView = z.strictObject({
+  /** Requests a second. */
+  iops: count,
+  /** Bytes a second. */
+  bandwidth: bytes,
+  /** Seconds of either that a volume which rested may use at once. */
+  burst: count,
+});
+export type LimitView = z.infer<typeof limitView>;
 const errorCode = z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]);
 
 export const errorView = z.strictObject({ error: z.strictObject({ code: errorCode, message: z.string() }) });
@@ -45,6 +57,8 @@ export const resourceView = z.strictObject({
   appliedSequence: count,
   /** NBD connections that have it open now. */
   attachedConnections: count,
+  labels,
+  limit: limitView,
 });
 export type ResourceView = z.infer<typeof resourceView>;
 
@@ -130,6 +144,7 @@ export const createVolumeRequest = z.strictObject({
   durability: durability.exactOptional(),
   cache: cache.exactOptional(),
   description: z.string().exactOptional(),
+  labels: labels.exactOptional(),
 });
 export type CreateVolumeRequest = z.infer<typeof createVolumeRequest>;
 
@@ -144,8 +159,39 @@ export const cloneRequest = z.strictObject({
   durability: durability.exactOptional(),
   cache: cache.exactOptional(),
   description: z.string().exactOptional(),
+  labels: labels.exactOptional(),
 });
 export type CloneRequest = z.infer<typeof cloneRequest>;
+
+export const resizeRequest = z.strictObject({
+  sizeBytes: z.number(),
+  /** Without it a smaller size is refused. */
+  shrink: z.boolean().exactOptional(),
+});
+export type ResizeRequest = z.infer<typeof resizeRequest>;
+
+/** `name`: the new one. */
+export const renameRequest = z.strictObject({ name: nameText });
+
+/** What is not named stays. A label that is null is taken away. */
+export const setRequest = z.strictObject({
+  description: z.string().exactOptional(),
+  labels: z.record(z.string(), z.string().nullable()).exactOptional(),
+  limit: limitView.exactOptional(),
+});
+export type SetRequest = z.infer<typeof setRequest>;
+
+/** Past the end of the older one its bytes count as zeroes. */
+export const differenceView = z.strictObject({
+  fromBytes: bytes,
+  toBytes: bytes,
+  ranges: z.array(z.strictObject({ offset: bytes, length: bytes, kind: z.enum(['data', 'zero']) })),
+  /** Where to go on asking; null at the end. */
+  next: bytes.nullable(),
+});
+export type DifferenceView = z.infer<typeof differenceView>;
+
+export const diffQuery = z.strictObject({ from: nameText, to: nameText });
 
 export const importRequest = z.strictObject({ path: filePath, name: nameText });
 export type ImportRequest = z.infer<typeof importRequest>;
@@ -153,6 +199,7 @@ export type ImportRequest = z.infer<typeof importRequest>;
 export const exportRequest = z.strictObject({ source: nameText, path: filePath });
 export type ExportRequest = z.infer<typeof exportRequest>;
 
+const labelText = z.string().max(1024);
 const byName = z.strictObject({ name: nameText });
 const byId = z.strictObject({
   id: z
@@ -170,10 +217,17 @@ interface Shape {
 
 export const shapes = {
   status: { answer: statusView },
-  volumeList: { answer: z.strictObject({ volumes: z.array(resourceView) }) },
+  /** `label`: only those with this label, `key` or `key=value`; several: with all of them. */
+  volumeList: {
+    query: z.strictObject({ label: z.union([labelText, z.array(labelText)]).exactOptional() }),
+    answer: z.strictObject({ volumes: z.array(resourceView) }),
+  },
   volumeCreate: { body: createVolumeRequest, answer: resourceView },
   volumeGet: { params: byName, answer: resourceView },
   volumeDelete: { params: byName, answer: deletedView },
+  volumeSet: { params: byName, body: setRequest, answer: resourceView },
+  volumeResize: { params: byName, body: resizeRequest, answer: resourceView },
+  volumeRename: { params: byName, body: renameRequest, answer: resourceView },
   volumeUri: { params: byName, answer: uriView },
   snapshotList: {
     query: z.strictObject({ volume: nameText.exactOptional() }),
@@ -181,11 +235,23 @@ export const shapes = {
   },
   snapshotCreate: { body: createSnapshotRequest, answer: resourceView },
   snapshotGet: { params: byName, answer: resourceView },
+  snapshotRollback: { params: byName, answer: resourceView },
   snapshotDelete: { params: byName, answer: deletedView },
   clone: { body: cloneRequest, answer: resourceView },
+  diff: {
+    query: diffQuery.extend({
+      offset: z
+        .string()
+        .regex(/^\d{1,16}$/, 'must be a number of bytes')
+        .transform(Number)
+        .exactOptional(),
+    }),
+    answer: differenceView,
+  },
   imageList: { answer: z.strictObject({ images: z.array(resourceView) }) },
   imageImport: { body: importRequest, answer: transferView },
   imageGet: { params: byName, answer: resourceView },
+  imageRename: { params: byName, body: renameRequest, answer: resourceView },
   imageDelete: { params: byName, answer: deletedView },
   export: { body: exportRequest, answer: transferView },
   transferGet: { params: byId, answer: transferView },

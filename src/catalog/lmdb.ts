@@ -24,7 +24,8 @@ import { lockDirectory, type DirectoryLock } from './directory_lock.js';
 const format_version = 1;
 const key_characters_max = 512;
 const value_bytes_max = 1 << 20;
-const writes_per_transaction_max = 4096;
+/** A volume that is renamed takes its snapshots with it: three writes each, all in one transaction. */
+const writes_per_transaction_max = 32_768;
 const watch_changes_max = 65_536;
 const revision_bytes = 8;
 

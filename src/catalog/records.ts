@@ -37,6 +37,7 @@ export interface ResourceRecord {
   /** VOL, VOL@SNAP or an image's; '' for one without a name (an anchor of a clone, or a name given up by a deletion). */
   readonly name: string;
   readonly pool: string;
+  /** Of `root`: the journal may hold a resize that is newer. */
   readonly sizeBytes: number;
   readonly state: ResourceState;
   readonly durability: Durability;
@@ -53,6 +54,20 @@ export interface ResourceRecord {
   readonly fence: number;
   /** Id of what its root is still to come from: a snapshot's volume, a clone's snapshot. 0: `root` is its content. */
   readonly pendingOf: number;
+  /** Grows with each rollback: a root of an older lineage is not taken any more. */
+  readonly lineage: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly limit: LimitRecord;
+}
+
+/** What a volume's connections may use together; 0 where there is no limit. */
+export interface LimitRecord {
+  /** Requests a second. */
+  readonly iops: number;
+  /** Bytes a second. */
+  readonly bandwidth: number;
+  /** Seconds of either that a volume which rested may use at once. */
+  readonly burst: number;
 }
 
 export interface PoolRecord {
@@ -73,6 +88,8 @@ export interface CounterRecord {
   /** The next value to hand out. */
   readonly next: number;
 }
+
+export const noLimit: LimitRecord = { iops: 0, bandwidth: 0, burst: 0 };
 
 export const emptyRoot: RootRecord = { id: new Uint8Array(0), levels: 0, pack: 0, offset: 0, storedBytes: 0 };
 
@@ -107,6 +124,16 @@ const schema = protobuf.Root.fromJSON({
         appliedSequence: { type: 'uint64', id: 15 },
         fence: { type: 'uint64', id: 16 },
         pendingOf: { type: 'uint64', id: 17 },
+        lineage: { type: 'uint64', id: 18 },
+        labels: { keyType: 'string', type: 'string', id: 19 } as protobuf.IMapField,
+        limit: { type: 'Limit', id: 20 },
+      },
+    },
+    Limit: {
+      fields: {
+        iops: { type: 'uint64', id: 1 },
+        bandwidth: { type: 'uint64', id: 2 },
+        burst: { type: 'uint64', id: 3 },
       },
     },
     Pool: {
@@ -136,12 +163,17 @@ const poolType = schema.lookupType('Pool');
 const counterType = schema.lookupType('Counter');
 
 export function encodeResource(record: ResourceRecord): Uint8Array {
-  for (const field of ['sizeBytes', 'createdAt', 'parentId', 'appliedSequence', 'fence', 'pendingOf'] as const)
+  for (const field of ['sizeBytes', 'createdAt', 'parentId', 'appliedSequence', 'fence', 'pendingOf', 'lineage'] as const)
     exact(record[field], field);
   if (record.id <= 0) throw new RangeError(`${record.id} is no resource id`);
   if (record.root.id.length !== 0 && record.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
+  const { lineage, labels, limit, ...fields } = record;
   return encode(resourceType, {
-    ...record,
+    ...fields,
+    // Later than the first fields: left out where they say nothing, so that such a record reads as it always did.
+    ...(lineage === 0 ? {} : { lineage }),
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(limit.iops === 0 && limit.bandwidth === 0 ? {} : { limit: exactLimit(limit) }),
     version: record_version,
     id: exact(record.id, 'id'),
     kind: number(resourceKinds, record.kind),
@@ -179,6 +211,9 @@ export function decodeResource(data: Uint8Array): ResourceRecord {
     appliedSequence: fields.number('appliedSequence'),
     fence: fields.number('fence'),
     pendingOf: fields.number('pendingOf'),
+    lineage: fields.number('lineage'),
+    labels: fields.map('labels'),
+    limit: limitOf(fields.optional('limit')),
   };
   if (record.id === 0) throw new SkerryError('corrupt', 'a resource record of the catalog has no id');
   if (record.root.id.length !== 0 && record.root.id.length !== 32) {
@@ -188,6 +223,15 @@ export function decodeResource(data: Uint8Array): ResourceRecord {
     );
   }
   return record;
+}
+
+function exactLimit({ iops, bandwidth, burst }: LimitRecord): LimitRecord {
+  return { iops: exact(iops, 'iops'), bandwidth: exact(bandwidth, 'bandwidth'), burst: exact(burst, 'burst') };
+}
+
+function limitOf(fields: Fields | null): LimitRecord {
+  if (fields === null) return noLimit;
+  return { iops: fields.number('iops'), bandwidth: fields.number('bandwidth'), burst: fields.number('burst') };
 }
 
 export function encodePool(record: PoolRecord): Uint8Array {
@@ -297,6 +341,11 @@ class Fields {
     const value = this.#values[name];
     if (typeof value !== 'object' || value === null) return this.#refuse(name);
     return new Fields(value as Record<string, unknown>, this.#what);
+  }
+
+  optional(name: string): Fields | null {
+    const value = this.#values[name];
+    return value === null || value === undefined ? null : this.message(name);
   }
 
   #refuse(name: string): never {

@@ -64,6 +64,18 @@ export function addImage(program: Command, terminal: Terminal): void {
     );
 
   image
+    .command('rename')
+    .description('give an image another name')
+    .argument('<old>')
+    .argument('<new>')
+    .action(
+      withDaemon(terminal, async (context, _options, name = '', to = '') => {
+        const view = await context.client.renameImage(name, to);
+        context.result(view, () => `image ${name} is now ${view.name}`);
+      }),
+    );
+
+  image
     .command('delete')
     .description('delete an image; clones of it live on')
     .argument('<name>')

@@ -3,13 +3,14 @@ import type { Command } from 'commander';
 import type { ResourceView } from '../api/shapes.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
+import { addDiff } from './diff.js';
 import { formatTable } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
 import { attachment, when } from './words.js';
 
 export function addSnapshot(program: Command, terminal: Terminal): void {
-  const snapshot = program.command('snapshot').description('create, list and delete snapshots of volumes');
+  const snapshot = program.command('snapshot').description('create, list, compare and delete snapshots of volumes');
 
   snapshot
     .command('create')
@@ -38,6 +39,8 @@ export function addSnapshot(program: Command, terminal: Terminal): void {
         );
       }),
     );
+
+  addDiff(snapshot, terminal);
 
   snapshot
     .command('delete')

@@ -6,10 +6,12 @@ import { SkerryError } from '../core/errors.js';
 import { formatSize, parseVolumeSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import type { Context } from './context.js';
+import { addApply } from './diff.js';
 import { checkAgainstSource, checkSource } from './source.js';
 import { formatFacts, formatTable } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
+import { addLabel, addVolumeChanges, collect, labelText, limitText } from './volume_change.js';
 import { attachment, exactSize, when } from './words.js';
 
 interface CreateOptions {
@@ -19,6 +21,7 @@ interface CreateOptions {
   readonly durability?: 'local' | 'pool';
   readonly cache?: 'writeback' | 'writethrough';
   readonly description?: string;
+  readonly label?: Readonly<Record<string, string>>;
 }
 
 const durability = () =>
@@ -33,7 +36,7 @@ const cache = () =>
   ]);
 
 export function addVolume(program: Command, terminal: Terminal): void {
-  const volume = program.command('volume').description('create, list, show and delete volumes');
+  const volume = program.command('volume').description('create, list, show, change and delete volumes');
 
   volume
     .command('create')
@@ -45,6 +48,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     .addOption(durability())
     .addOption(cache())
     .option('--description <text>', 'one line for people')
+    .option('--label <key=value>', 'a label; may be given several times', addLabel)
     .addHelpText(
       'after',
       '\nExamples:\n  $ skerry volume create data --size 20G\n  $ skerry volume create vm1 --from debian-12\n  $ skerry volume create db --size 1T --cache writethrough',
@@ -53,14 +57,17 @@ export function addVolume(program: Command, terminal: Terminal): void {
 
   volume
     .command('list')
-    .description('list all volumes')
+    .description('list all volumes, or those with a label')
+    .option('--label <key=value>', 'only those with this label, or with any value of KEY; several: with all of them', collect)
     .action(
-      withDaemon(terminal, async (context) => {
-        const volumes = await context.client.volumes();
+      withDaemon(terminal, async (context, { label = [] }: { readonly label?: readonly string[] }) => {
+        const volumes = await context.client.volumes(label);
         context.result(volumes, () =>
           volumes.length === 0
-            ? 'no volumes; create one with: skerry volume create NAME --size 20G'
-            : formatTable(volumeColumns, volumes, terminal.outColumns),
+            ? label.length > 0
+              ? `no volumes with ${label.join(' and ')}`
+              : 'no volumes; create one with: skerry volume create NAME --size 20G'
+            : formatTable(columnsFor(volumes), volumes, terminal.outColumns),
         );
       }),
     );
@@ -99,6 +106,9 @@ export function addVolume(program: Command, terminal: Terminal): void {
       }),
     );
 
+  addVolumeChanges(volume, terminal);
+  addApply(volume, terminal);
+
   volume
     .command('delete')
     .description('delete a volume that is not attached and has no snapshots')
@@ -120,6 +130,7 @@ export function addClone(program: Command, terminal: Terminal): void {
     .addOption(durability())
     .addOption(cache())
     .option('--description <text>', 'one line for people')
+    .option('--label <key=value>', 'a label; may be given several times', addLabel)
     .addHelpText('after', '\nExamples:\n  $ skerry clone debian-12 vm1\n  $ skerry clone vm1@before-upgrade vm1-old')
     .action(
       withDaemon(terminal, (context, options: CreateOptions, source = '', name = '') =>
@@ -130,7 +141,8 @@ export function addClone(program: Command, terminal: Terminal): void {
 
 async function createVolume(context: Context, options: CreateOptions, name = ''): Promise<void> {
   const { client } = context;
-  const { size, pool, from, ...settings } = options;
+  const { size, pool, from, label, ...rest } = options;
+  const settings = { ...rest, ...(label === undefined ? {} : { labels: label }) };
   if (from !== undefined) {
     const source = checkSource(from);
     await checkAgainstSource(client, source, { sizeBytes: size, pool });
@@ -154,6 +166,12 @@ const volumeColumns: readonly Column<ResourceView>[] = [
   { title: 'DESCRIPTION', value: (volume) => volume.description, leaveOut: 6 },
 ];
 
+/** Labels have a column where there are any. */
+function columnsFor(volumes: readonly ResourceView[]): readonly Column<ResourceView>[] {
+  const labelled = volumes.some((volume) => labelText(volume) !== '');
+  return labelled ? [...volumeColumns, { title: 'LABELS', value: labelText, leaveOut: 5 }] : volumeColumns;
+}
+
 /** Of a volume, snapshot or image. */
 export function resourceFacts(view: ResourceView): string {
   const isVolume = view.kind === 'volume';
@@ -163,11 +181,13 @@ export function resourceFacts(view: ResourceView): string {
     ['size', exactSize(view.sizeBytes)],
     ['pool', view.pool],
     ['description', view.description === '' ? null : view.description],
+    ['labels', labelText(view) || null],
     ['created', when(view.createdAt)],
     ['parent', view.parent],
     ['attached', attachment(view)],
     ['cache', isVolume ? view.cache : null],
     ['durability', isVolume ? view.durability : null],
+    ['limit', isVolume ? limitText(view) : null],
     ['root', view.pending ? 'pending: its content is in the journal' : view.rootId === '' ? 'empty' : view.rootId],
     ['id', String(view.id)],
   ]);

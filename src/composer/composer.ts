@@ -116,7 +116,8 @@ export class Composer {
           const entry = told.has(waiting) ? null : await this.#options.ledger.get(waiting);
           if (entry === null || entry.record.kind === 'snapshot') continue;
           told.add(waiting);
-          takers.push({ id: waiting, appliedSequence: entry.record.appliedSequence, fence: entry.record.fence });
+          const { appliedSequence, fence, sizeBytes, lineage } = entry.record;
+          takers.push({ id: waiting, appliedSequence, fence, sizeBytes, lineage });
         }
       }
       // The volume and the snapshots that its root resolves stand first, so they are in one transaction.
@@ -149,10 +150,12 @@ export class Composer {
       );
     }
     // A root once published never goes back: one with fewer writes is not taken, and nothing is lost by that.
-    const older = taker.appliedSequence < record.appliedSequence;
+    // Nor does one of a lineage that a rollback ended.
+    const older = taker.lineage < record.lineage || taker.appliedSequence < record.appliedSequence;
     const same = record.pendingOf === 0 && taker.appliedSequence === record.appliedSequence && taker.fence === record.fence;
     if (older || (same && Buffer.from(record.root.id).toString('hex') === root.id)) return null;
-    return { ...record, root: rootRecord(root), appliedSequence: taker.appliedSequence, fence: taker.fence, pendingOf: 0 };
+    const { appliedSequence, fence, sizeBytes, lineage } = taker;
+    return { ...record, root: rootRecord(root), appliedSequence, fence, sizeBytes, lineage, pendingOf: 0 };
   }
 
   #answer(commit: RootCommit, ok: boolean): void {

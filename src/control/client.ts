@@ -2,7 +2,7 @@
  * The client library: one method per verb of the admin API. A failure is a SkerryError with the code that the daemon gave, or
  * `unavailable` where none answers. Only types come from the shapes, so that a command starts without loading zod.
  */
-import { routePath, routes } from '../api/routes.js';
+import { routePath, routes, streamRoutes, withParams } from '../api/routes.js';
 import type { RouteName } from '../api/routes.js';
 import type {
   Answer,
@@ -10,11 +10,14 @@ import type {
   CreateSnapshotRequest,
   CreateVolumeRequest,
   DeletedView,
+  DifferenceView,
   ExportRequest,
   ImportRequest,
   Parts,
   PoolView,
+  ResizeRequest,
   ResourceView,
+  SetRequest,
   StatusView,
   TransferView,
   UriView,
@@ -41,8 +44,9 @@ export class Client {
     return this.#call('status', {});
   }
 
-  async volumes(): Promise<ResourceView[]> {
-    return (await this.#call('volumeList', {})).volumes;
+  /** With all of these labels, each `key` or `key=value`. */
+  async volumes(labels: readonly string[] = []): Promise<ResourceView[]> {
+    return (await this.#call('volumeList', { query: labels.length === 0 ? {} : { label: [...labels] } })).volumes;
   }
 
   createVolume(request: CreateVolumeRequest): Promise<ResourceView> {
@@ -51,6 +55,20 @@ export class Client {
 
   volume(name: string): Promise<ResourceView> {
     return this.#call('volumeGet', { params: { name } });
+  }
+
+  /** What is not named stays. */
+  setVolume(name: string, settings: SetRequest): Promise<ResourceView> {
+    return this.#call('volumeSet', { params: { name }, body: settings });
+  }
+
+  resizeVolume(name: string, request: ResizeRequest): Promise<ResourceView> {
+    return this.#call('volumeResize', { params: { name }, body: request });
+  }
+
+  /** Snapshots follow. */
+  renameVolume(name: string, to: string): Promise<ResourceView> {
+    return this.#call('volumeRename', { params: { name }, body: { name: to } });
   }
 
   deleteVolume(name: string): Promise<DeletedView> {
@@ -75,6 +93,38 @@ export class Client {
     return this.#call('snapshotGet', { params: { name } });
   }
 
+  /** `name` is VOL@SNAP; the answer is the volume. */
+  rollback(name: string): Promise<ResourceView> {
+    return this.#call('snapshotRollback', { params: { name } });
+  }
+
+  /** Where `to` differs from `from`, all of it. */
+  async diff(from: string, to: string): Promise<DifferenceView> {
+    const ranges: DifferenceView['ranges'] = [];
+    for (let next: number | null = 0; ; ) {
+      const part: DifferenceView = await this.#call('diff', { query: { from, to, ...(next === 0 ? {} : { offset: next }) } });
+      ranges.push(...part.ranges);
+      next = part.next;
+      if (next === null) return { ...part, ranges };
+    }
+  }
+
+  /** The same with its data, as docs/formats/diff_stream.md says. Iterating fails where it breaks off. */
+  async diffStream(from: string, to: string): Promise<AsyncIterable<Uint8Array>> {
+    const { method, path } = streamRoutes.diff;
+    const answer = await this.#transport.stream(method, `${path}?${new URLSearchParams({ from, to }).toString()}`);
+    if (answer.bytes === undefined) throw failure(answer.status, answer.body);
+    return answer.bytes;
+  }
+
+  /** Makes a volume that is what the stream began with what it ended with. */
+  async applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<ResourceView> {
+    const { method, path } = streamRoutes.apply;
+    const { status, body } = await this.#transport.stream(method, withParams(path, { name }), bytes);
+    if (status >= 200 && status < 300) return body as ResourceView;
+    throw failure(status, body);
+  }
+
   deleteSnapshot(name: string): Promise<DeletedView> {
     return this.#call('snapshotDelete', { params: { name } });
   }
@@ -94,6 +144,10 @@ export class Client {
 
   image(name: string): Promise<ResourceView> {
     return this.#call('imageGet', { params: { name } });
+  }
+
+  renameImage(name: string, to: string): Promise<ResourceView> {
+    return this.#call('imageRename', { params: { name }, body: { name: to } });
   }
 
   deleteImage(name: string): Promise<DeletedView> {
@@ -128,7 +182,9 @@ export class Client {
 
   async #call<R extends RouteName>(route: R, parts: Parts<R>): Promise<Answer<R>> {
     const { params, query, body }: CallParts = parts;
-    const search = new URLSearchParams(query).toString();
+    const search = new URLSearchParams(
+      Object.entries(query ?? {}).flatMap(([key, value]) => [value].flat().map((one): [string, string] => [key, String(one)])),
+    ).toString();
     const path = routePath(route, params) + (search === '' ? '' : `?${search}`);
     const answer = await this.#transport.send({ method: routes[route].method, path, ...(body === undefined ? {} : { body }) });
     if (answer.status >= 200 && answer.status < 300) return answer.body as Answer<R>;
@@ -138,7 +194,7 @@ export class Client {
 
 interface CallParts {
   readonly params?: Readonly<Record<string, string | number>>;
-  readonly query?: Record<string, string>;
+  readonly query?: Readonly<Record<string, string | number | readonly string[]>>;
   readonly body?: unknown;
 }
 

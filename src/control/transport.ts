@@ -1,6 +1,9 @@
 /** One request and its whole answer, over a Unix socket or TCP. Knows HTTP and JSON, and nothing of what they say. */
 import { Agent, request } from 'node:http';
 import type { IncomingMessage, RequestOptions } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { stream_content_type } from '../api/routes.js';
 import { SkerryError } from '../core/errors.js';
 import { unreachable } from './endpoint.js';
 import type { Endpoint } from './endpoint.js';
@@ -21,6 +24,13 @@ export interface TransportAnswer {
   readonly body: unknown;
 }
 
+export interface StreamAnswer {
+  readonly status: number;
+  /** Of a success without a body of the request. */
+  readonly bytes?: AsyncIterable<Uint8Array>;
+  readonly body?: unknown;
+}
+
 export class Transport {
   readonly endpoint: Endpoint;
   readonly #silenceMilliseconds: number;
@@ -39,18 +49,44 @@ export class Transport {
     return { status: response.statusCode ?? 0, body: this.#parse(text) };
   }
 
+  /**
+   * Bytes one way or both. An answer that is a failure is read whole, as send() does; else its bytes come as they arrive, and
+   * iterating them fails where they break off.
+   */
+  async stream(method: string, path: string, body?: AsyncIterable<Uint8Array>): Promise<StreamAnswer> {
+    const response = await this.#exchange(method, path, body ?? null, false);
+    const status = response.statusCode ?? 0;
+    if (status >= 200 && status < 300 && body === undefined) return { status, bytes: this.#bytesOf(response, method) };
+    return { status, body: this.#parse(await this.#readAll(response, method)) };
+  }
+
+  async *#bytesOf(response: IncomingMessage, method: string): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const part of response) yield part as Buffer;
+    } catch (error) {
+      throw this.#wentAway(method, error);
+    }
+  }
+
   close(): void {
     this.#agent.destroy();
   }
 
-  #exchange(method: string, path: string, payload: Buffer | null, mayRepeat: boolean): Promise<IncomingMessage> {
+  #exchange(
+    method: string,
+    path: string,
+    payload: Buffer | AsyncIterable<Uint8Array> | null,
+    mayRepeat: boolean,
+  ): Promise<IncomingMessage> {
     const { endpoint } = this;
     const where: RequestOptions =
       endpoint.kind === 'socket'
         ? { socketPath: endpoint.socketPath, path, host: 'localhost' }
         : { host: endpoint.host, port: endpoint.port, path: endpoint.basePath + path };
     const headers: Record<string, string | number> = { accept: 'application/json' };
-    if (payload !== null) {
+    if (payload !== null && !Buffer.isBuffer(payload)) {
+      headers['content-type'] = stream_content_type;
+    } else if (payload !== null) {
       headers['content-type'] = 'application/json';
       headers['content-length'] = payload.length;
     }
@@ -70,7 +106,9 @@ export class Transport {
         else if (outgoing.reusedSocket && mayRepeat && method === 'GET') resolve(this.#exchange(method, path, payload, false));
         else reject(this.#wentAway(method, error));
       });
-      outgoing.end(payload ?? undefined);
+      if (payload === null || Buffer.isBuffer(payload)) outgoing.end(payload ?? undefined);
+      // An answer that comes first, a refusal say, has been taken by then; this is for what cannot be read here.
+      else pipeline(Readable.from(payload, { objectMode: false }), outgoing).catch(reject);
     });
   }
 

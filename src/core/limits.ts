@@ -14,6 +14,9 @@ export const snapshot_name_characters_max = 56;
 export const image_name_characters_max = 128;
 export const pool_name_characters_max = 56;
 export const description_characters_max = 1024;
+export const labels_count_max = 64;
+export const label_key_characters_max = 63;
+export const label_value_characters_max = 256;
 
 /** A root chunk, tombstone or any other chunk that JavaScript reads whole. */
 export const small_chunk_bytes_max = 65_536;

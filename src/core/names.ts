@@ -6,6 +6,9 @@ import { SkerryError } from './errors.js';
 import {
   description_characters_max,
   image_name_characters_max,
+  label_key_characters_max,
+  label_value_characters_max,
+  labels_count_max,
   pool_name_characters_max,
   snapshot_name_characters_max,
   volume_name_characters_max,
@@ -85,6 +88,26 @@ export function checkDescription(text: string): string {
   if (/[\u0000-\u001f\u007f]/.test(text))
     throw new SkerryError('invalid', 'a description is one line without control characters');
   return text;
+}
+
+/** Keys: `[a-z0-9]` and inside also `. _ - /`; values: one line. @throws SkerryError invalid, saying which rule was broken. */
+export function checkLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const entries = Object.entries(labels);
+  const refuse = (why: string): never => {
+    throw new SkerryError('invalid', why);
+  };
+  if (entries.length > labels_count_max) refuse(`a resource has at most ${labels_count_max} labels, not ${entries.length}`);
+  for (const [key, value] of entries) {
+    const shown = JSON.stringify(shorten(key));
+    if (key.length > label_key_characters_max) refuse(`label ${shown} has over ${label_key_characters_max} characters`);
+    if (!/^[a-z0-9](?:[a-z0-9._/-]*[a-z0-9])?$/.test(key))
+      refuse(`${shown} is no label: write a-z, 0-9, and between them also . _ - /`);
+    if (value.length > label_value_characters_max)
+      refuse(`the value of label ${key} has over ${label_value_characters_max} characters`);
+    // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+    if (/[\u0000-\u001f\u007f]/.test(value)) refuse(`the value of label ${key} is not one line without control characters`);
+  }
+  return labels;
 }
 
 function shorten(name: string): string {

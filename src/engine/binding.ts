@@ -41,6 +41,7 @@ export interface TreeRootSpec {
 export interface ResourceSpec {
   readonly id: number;
   readonly kind: 'volume' | 'snapshot' | 'image';
+  /** Of the root: the journal may hold a resize that is newer. */
   readonly sizeBytes: number;
   readonly writethrough: boolean;
   /** Last committed root, and the write sequence it holds. */
@@ -49,6 +50,15 @@ export interface ResourceSpec {
   readonly fence: number;
   /** Snapshot whose root is pending: the volume it was taken of. Clone of a pending snapshot: that snapshot. Else 0. */
   readonly pendingOf: number;
+  readonly lineage: number;
+  readonly limit: LimitSpec;
+}
+
+/** Of all connections of a volume together; 0: no limit. `burst`: seconds of either that may be used at once after a rest. */
+export interface LimitSpec {
+  readonly iops: number;
+  readonly bandwidth: number;
+  readonly burst: number;
 }
 
 export interface StartReport {
@@ -67,7 +77,14 @@ export interface StartReport {
 export interface RootCommit {
   readonly token: number;
   /** Every resource that takes this root in one transaction: the volume, snapshots resolved by it, clones of these. */
-  readonly takers: readonly { readonly id: number; readonly appliedSequence: number; readonly fence: number }[];
+  readonly takers: readonly {
+    readonly id: number;
+    readonly appliedSequence: number;
+    readonly fence: number;
+    /** Of the taker with this root. */
+    readonly sizeBytes: number;
+    readonly lineage: number;
+  }[];
   readonly root: TreeRootSpec;
 }
 
@@ -84,9 +101,21 @@ export interface HandshakeAnswer {
   readonly readBytes?: number;
   /** For 'transmit'. */
   readonly resource?: number;
+  /** That the client was told: it may use no more, whatever the resource has now. */
+  readonly sizeBytes?: number;
   readonly structuredReplies?: boolean;
   readonly baseAllocation?: boolean;
   readonly baseAllocationId?: number;
+  /** Contexts that tell what changed since the resource `since`, under their ids. */
+  readonly changed?: readonly { readonly since: number; readonly id: number }[];
+}
+
+/** Runs in which a resource differs from an older one. */
+export interface ChangedRange {
+  readonly offset: number;
+  readonly length: number;
+  /** It reads zero now. */
+  readonly zero: boolean;
 }
 
 export interface OperationCounters {
@@ -169,6 +198,33 @@ export interface NativeEngine {
   snapshot(volume: number, snapshot: number): Promise<{ sequence: number; sizeBytes: number }>;
   /** Ends the resource's connections and forgets it; resolves once the drop is durable. What depends on it stays readable. */
   drop(resource: number): Promise<void>;
+  /** The volume's size from here on; resolves once that is durable. What lay past a smaller one reads zero if it grows again. */
+  resize(volume: number, sizeBytes: number): Promise<void>;
+  /**
+   * The volume becomes what the snapshot is, in a new lineage; resolves once that is durable. try-again while the snapshot, or
+   * another one of the volume, waits for its root: destage the volume first.
+   */
+  rollback(volume: number, snapshot: number): Promise<void>;
+  /** Of a resource as it is now; null where it is not known. */
+  sizeBytes(resource: number): number | null;
+  /** Holds the volume's connections to this rate from here on. */
+  limit(volume: number, limit: LimitSpec): void;
+  /**
+   * Where `to` differs from `from`, from `offset` on: at most `rangesMax` ranges, and up to where (`next`) they tell. It costs
+   * by what differs. What is told as changed may be equal after all within a block, never the other way round.
+   */
+  changes(
+    from: number,
+    to: number,
+    offset: number,
+    rangesMax: number,
+  ): Promise<{ readonly ranges: readonly ChangedRange[]; readonly next: number }>;
+  /** Bytes [offset, offset + length) of a resource, for what is not served by NBD. At most 4 MiB. */
+  read(resource: number, offset: number, length: number): Promise<Uint8Array>;
+  /** Writes `data` to a volume, or zeroes `data` bytes where it is a number. Resolves when it is journalled; waits for room. */
+  write(volume: number, offset: number, data: Uint8Array | number): Promise<void>;
+  /** Resolves once all that the volume was given so far is durable. */
+  flush(volume: number): Promise<void>;
   /** Destages all of the volume that is written so far; resolves once its root is committed. 0: every volume. */
   destage(resource: number): Promise<void>;
   /** The commit's root chunk and catalog transaction are durable (true) or failed (false: it will be offered again). */

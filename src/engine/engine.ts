@@ -8,10 +8,12 @@ import { fileURLToPath } from 'node:url';
 
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import type {
+  ChangedRange,
   EngineEvent,
   EngineOptions,
   EngineStats,
   HandshakeAnswer,
+  LimitSpec,
   NativeEngine,
   NativeModule,
   PoolSpec,
@@ -103,6 +105,43 @@ export class Engine implements NativeEngine {
 
   drop(resource: number): Promise<void> {
     return attemptAsync(() => this.#native.drop(resource));
+  }
+
+  resize(volume: number, sizeBytes: number): Promise<void> {
+    return attemptAsync(() => this.#native.resize(volume, sizeBytes));
+  }
+
+  rollback(volume: number, snapshot: number): Promise<void> {
+    return attemptAsync(() => this.#native.rollback(volume, snapshot));
+  }
+
+  sizeBytes(resource: number): number | null {
+    return attempt(() => this.#native.sizeBytes(resource));
+  }
+
+  limit(volume: number, limit: LimitSpec): void {
+    attempt(() => this.#native.limit(volume, limit));
+  }
+
+  changes(
+    from: number,
+    to: number,
+    offset: number,
+    rangesMax: number,
+  ): Promise<{ readonly ranges: readonly ChangedRange[]; readonly next: number }> {
+    return attemptAsync(() => this.#native.changes(from, to, offset, rangesMax));
+  }
+
+  read(resource: number, offset: number, length: number): Promise<Uint8Array> {
+    return attemptAsync(() => this.#native.read(resource, offset, length));
+  }
+
+  write(volume: number, offset: number, data: Uint8Array | number): Promise<void> {
+    return attemptAsync(() => this.#native.write(volume, offset, data));
+  }
+
+  flush(volume: number): Promise<void> {
+    return attemptAsync(() => this.#native.flush(volume));
   }
 
   destage(resource: number): Promise<void> {

@@ -4,17 +4,20 @@
  * or something without a name, which is removed later. Nothing here costs more on a large volume than on an empty one.
  */
 import type { Catalog } from '../catalog/catalog.js';
-import { emptyRoot, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
+import { emptyRoot, noLimit, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
-import { checkDescription, checkVolumeName, parseSnapshotName } from '../core/names.js';
+import { checkDescription, checkLabels, checkVolumeName, parseSnapshotName } from '../core/names.js';
 import { checkVolumeBytes } from '../core/sizes.js';
 import type { NativeEngine } from '../engine/binding.js';
+import { Differences } from './differences.js';
 import { IdAllocator } from './id_allocator.js';
 import type { Ledger, LedgerEntry } from './ledger.js';
 import { idLock, nameLock, type KeyedLocks } from './locks.js';
+import { Naming } from './naming.js';
 import { Removal, withoutName } from './removal.js';
+import { Reshape } from './reshape.js';
 import { resourceSpec, rootIdText } from './resource_spec.js';
-import type { Resource, Resources, TransferState } from './resources.js';
+import type { Difference, Resource, Resources, TransferState } from './resources.js';
 import { keptRoot, type RootStore } from './root_store.js';
 import { findReady, findSource, refuseTaken } from './sources.js';
 import { Transfers } from './transfers.js';
@@ -23,6 +26,7 @@ import { Verbs, type VerbObserver } from './verbs.js';
 /** How long stop() waits for verbs, and then for transfers. */
 const stop_milliseconds_max = 2000;
 const conflicts_named_max = 5;
+const burst_seconds_max = 3600;
 
 /** Of what is first written here. It grows when another host takes over; a daemon with a catalog of its own is never taken over. */
 export const first_fence = 1;
@@ -38,6 +42,14 @@ export interface MapperOptions {
     | 'drop'
     | 'destage'
     | 'attached'
+    | 'sizeBytes'
+    | 'resize'
+    | 'rollback'
+    | 'limit'
+    | 'changes'
+    | 'read'
+    | 'write'
+    | 'flush'
     | 'importFile'
     | 'exportFile'
     | 'transferDone'
@@ -61,6 +73,9 @@ export class Mapper implements Resources {
   readonly #locks: KeyedLocks;
   readonly #ids: IdAllocator;
   readonly #transfers: Transfers;
+  readonly #reshape: Reshape;
+  readonly #naming: Naming;
+  readonly #differences: Differences;
   readonly #verbs: Verbs;
   readonly #now: () => number;
 
@@ -82,6 +97,19 @@ export class Mapper implements Resources {
       ids: this.#ids,
       abandon: (id) => this.#abandon(id),
     });
+    this.#reshape = new Reshape({
+      ledger: options.ledger,
+      locks: options.locks,
+      engine: options.engine,
+      inTransfer: (id) => this.#transfers.uses(id),
+    });
+    this.#differences = new Differences({
+      ledger: options.ledger,
+      locks: options.locks,
+      engine: options.engine,
+      resize: (name, sizeBytes) => this.#reshape.resize(name, sizeBytes, true),
+    });
+    this.#naming = new Naming({ ledger: options.ledger, locks: options.locks, pool: options.pool, engine: options.engine });
   }
 
   create(request: Parameters<Resources['create']>[0]): Promise<Resource> {
@@ -89,6 +117,7 @@ export class Mapper implements Resources {
       const name = checkVolumeName(request.name);
       const sizeBytes = checkVolumeBytes(request.sizeBytes);
       const description = checkDescription(request.description ?? '');
+      const labels = checkLabels(request.labels ?? {});
       this.#checkPool(request.pool);
       if (request.durability === 'pool') {
         throw new SkerryError(
@@ -99,7 +128,15 @@ export class Mapper implements Resources {
       return this.#locks.run([nameLock(name)], async () => {
         await refuseTaken(this.#ledger, 'volume', name);
         const id = await this.#ids.next();
-        const record = this.#newRecord({ id, kind: 'volume', name, sizeBytes, description, cache: request.cache ?? 'writeback' });
+        const record = this.#newRecord({
+          id,
+          kind: 'volume',
+          name,
+          sizeBytes,
+          description,
+          labels,
+          cache: request.cache ?? 'writeback',
+        });
         return this.#makeWithRoot(record);
       });
     });
@@ -109,6 +146,7 @@ export class Mapper implements Resources {
     return this.#change('clone', async () => {
       checkVolumeName(name);
       const description = checkDescription(options.description ?? '');
+      const labels = checkLabels(options.labels ?? {});
       const { kind, name: sourceName } = (await findSource(this.#ledger, source)).record;
       return this.#locks.run([nameLock(name), nameLock(sourceName)], async () => {
         const from = await findReady(this.#ledger, kind, sourceName);
@@ -120,6 +158,7 @@ export class Mapper implements Resources {
           name,
           sizeBytes,
           description,
+          labels,
           cache,
           durability,
           parentId,
@@ -173,6 +212,40 @@ export class Mapper implements Resources {
         );
       });
     });
+  }
+
+  resize(...[name, sizeBytes, options = {}]: Parameters<Resources['resize']>): Promise<Resource> {
+    return this.#verbs.run('resize', async () =>
+      this.#view((await this.#reshape.resize(name, sizeBytes, options.shrink === true)).record),
+    );
+  }
+
+  rollback(name: string): Promise<Resource> {
+    return this.#verbs.run('rollback', async () => this.#view((await this.#reshape.rollback(name)).record));
+  }
+
+  rename(...[kind, name, to]: Parameters<Resources['rename']>): Promise<Resource> {
+    return this.#verbs.run('rename', async () => this.#view((await this.#naming.rename(kind, name, to)).record));
+  }
+
+  set(...[name, settings]: Parameters<Resources['set']>): Promise<Resource> {
+    return this.#verbs.run('set', async () => {
+      if (settings.description !== undefined) checkDescription(settings.description);
+      if (settings.limit !== undefined) checkLimit(settings.limit);
+      return this.#view((await this.#naming.set(name, settings)).record);
+    });
+  }
+
+  changes(from: string, to: string, offset = 0): Promise<Difference> {
+    return this.#verbs.run('diff', () => this.#differences.ranges(from, to, offset));
+  }
+
+  diffStream(from: string, to: string): Promise<AsyncIterable<Uint8Array>> {
+    return this.#verbs.run('diff', () => this.#differences.stream(from, to));
+  }
+
+  applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource> {
+    return this.#verbs.run('apply', async () => this.#view((await this.#differences.apply(name, bytes)).record));
   }
 
   get(kind: ResourceKind, name: string): Promise<Resource> {
@@ -344,6 +417,9 @@ export class Mapper implements Resources {
       appliedSequence: 0,
       fence: first_fence,
       pendingOf: 0,
+      lineage: 0,
+      labels: {},
+      limit: noLimit,
       ...basis,
     };
   }
@@ -354,7 +430,8 @@ export class Mapper implements Resources {
       kind: record.kind,
       name: record.name,
       pool: record.pool,
-      sizeBytes: record.sizeBytes,
+      // A volume may have been resized since its last root was committed.
+      sizeBytes: this.#options.engine.sizeBytes(record.id) ?? record.sizeBytes,
       pending: record.pendingOf !== 0,
       durability: record.durability,
       cache: record.cache,
@@ -364,8 +441,19 @@ export class Mapper implements Resources {
       rootId: rootIdText(record.root),
       appliedSequence: record.appliedSequence,
       attachedConnections: this.#options.engine.attached(record.id),
+      labels: record.labels,
+      limit: record.limit,
     };
   }
+}
+
+/** @throws SkerryError invalid */
+function checkLimit({ iops, bandwidth, burst }: Resource['limit']): void {
+  for (const [name, value] of Object.entries({ iops, bandwidth, burst })) {
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new SkerryError('invalid', `${name} of a limit is a whole number of at least 0, not ${value}`);
+  }
+  if (burst > burst_seconds_max) throw new SkerryError('invalid', `a burst lasts at most ${burst_seconds_max} seconds`);
 }
 
 type NewRecord = Pick<ResourceRecord, 'id' | 'kind' | 'name' | 'sizeBytes' | 'description' | 'cache'> & Partial<ResourceRecord>;

@@ -3,7 +3,7 @@ import type { ResourceRecord, RootRecord } from '../catalog/records.js';
 import type { ResourceSpec, TreeRootSpec } from '../engine/binding.js';
 
 export function resourceSpec(record: ResourceRecord): ResourceSpec {
-  const { id, kind, sizeBytes, appliedSequence, fence, pendingOf } = record;
+  const { id, kind, sizeBytes, appliedSequence, fence, pendingOf, lineage, limit } = record;
   return {
     id,
     kind,
@@ -13,6 +13,8 @@ export function resourceSpec(record: ResourceRecord): ResourceSpec {
     appliedSequence,
     fence,
     pendingOf,
+    lineage,
+    limit,
   };
 }
 

@@ -26,6 +26,33 @@ export interface Resource {
   readonly rootId: string;
   readonly appliedSequence: number;
   readonly attachedConnections: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** What its connections may use together; 0 where there is no limit. */
+  readonly limit: VolumeLimit;
+}
+
+export interface VolumeLimit {
+  /** Requests a second. */
+  readonly iops: number;
+  /** Bytes a second. */
+  readonly bandwidth: number;
+  /** Seconds of either that may be used at once after a rest. */
+  readonly burst: number;
+}
+
+/** Where `to` differs from `from`. Past the end of the older one its bytes count as zeroes. */
+export interface Difference {
+  readonly fromBytes: number;
+  readonly toBytes: number;
+  /** Ascending. What is told may be equal after all within a block of 64 KiB; what is not told is. */
+  readonly ranges: readonly {
+    readonly offset: number;
+    readonly length: number;
+    /** It reads zero now. */
+    readonly zero: boolean;
+  }[];
+  /** Where to go on asking; null at the end. */
+  readonly next: number | null;
 }
 
 export interface TransferState {
@@ -46,15 +73,44 @@ export interface Resources {
     readonly durability?: 'local' | 'pool';
     readonly cache?: 'writeback' | 'writethrough';
     readonly description?: string;
+    readonly labels?: Readonly<Record<string, string>>;
   }): Promise<Resource>;
   /** `source`: a volume, VOL@SNAP or an image. The new volume has its size. */
   clone(
     source: string,
     name: string,
-    options?: { readonly cache?: 'writeback' | 'writethrough'; readonly description?: string },
+    options?: {
+      readonly cache?: 'writeback' | 'writethrough';
+      readonly description?: string;
+      readonly labels?: Readonly<Record<string, string>>;
+    },
   ): Promise<Resource>;
   /** `name` is VOL@SNAP. */
   snapshot(name: string, options?: { readonly description?: string }): Promise<Resource>;
+  /**
+   * Holds for new connections; those that are there keep the size they began with, and what lies past a smaller one is refused.
+   * What was cut off reads zero when it grows again. A smaller size without `shrink`: invalid.
+   */
+  resize(name: string, sizeBytes: number, options?: { readonly shrink?: boolean }): Promise<Resource>;
+  /** `name` is VOL@SNAP: the volume becomes what the snapshot is. Later snapshots stay. Attached: conflict. */
+  rollback(name: string): Promise<Resource>;
+  /** The new name serves at once, and connections go on. Snapshots of a volume follow. */
+  rename(kind: 'volume' | 'image', name: string, to: string): Promise<Resource>;
+  /** Of a volume. A null takes a label away. */
+  set(
+    name: string,
+    settings: {
+      readonly labels?: Readonly<Record<string, string | null>>;
+      readonly description?: string;
+      readonly limit?: VolumeLimit;
+    },
+  ): Promise<Resource>;
+  /** Costs by what differs. `from`, `to`: any two of volume, VOL@SNAP and image. */
+  changes(from: string, to: string, offset?: number): Promise<Difference>;
+  /** The same with its data, as docs/formats/diff_stream.md says. An attached volume as `to`: conflict. */
+  diffStream(from: string, to: string): Promise<AsyncIterable<Uint8Array>>;
+  /** Makes a volume that is what a stream began with what it ended with. Attached, or of another size: conflict. */
+  applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource>;
   get(kind: ResourceKind, name: string): Promise<Resource>;
   /** For volumes and images by name; for snapshots, of `volume` or of all. Ordered by name. */
   list(kind: ResourceKind, volume?: string): Promise<readonly Resource[]>;

@@ -18,6 +18,8 @@ export interface KeptRoot
     | 'parentId'
     | 'parentName'
     | 'pendingOf'
+    | 'lineage'
+    | 'labels'
   > {}
 
 export interface RootStore {
@@ -43,6 +45,8 @@ export function keptRoot(record: ResourceRecord): KeptRoot {
     parentId,
     parentName,
     pendingOf,
+    lineage,
+    labels,
   } = record;
   return {
     id,
@@ -59,5 +63,7 @@ export function keptRoot(record: ResourceRecord): KeptRoot {
     parentId,
     parentName,
     pendingOf,
+    lineage,
+    labels,
   };
 }

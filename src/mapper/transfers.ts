@@ -2,7 +2,7 @@
 import { lstat, open, stat } from 'node:fs/promises';
 import { dirname, isAbsolute } from 'node:path';
 
-import { emptyRoot, type ResourceRecord } from '../catalog/records.js';
+import { emptyRoot, noLimit, type ResourceRecord } from '../catalog/records.js';
 import { isSkerryError, SkerryError, toSkerryError } from '../core/errors.js';
 import { page_bytes } from '../core/limits.js';
 import { checkImageName } from '../core/names.js';
@@ -86,6 +86,9 @@ export class Transfers {
           appliedSequence: 0,
           fence: image_fence,
           pendingOf: 0,
+          lineage: 0,
+          labels: {},
+          limit: noLimit,
         };
         try {
           await ledger.commit([{ change: 'insert', record }]);

@@ -38,6 +38,9 @@ export interface RootChunk {
   readonly parentName: string;
   /** Id of what the root is still to come from; 0 where `root` is the content. */
   readonly pendingOf: number;
+  /** Grows with each rollback of the volume. */
+  readonly lineage: number;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export interface RootOfChunk {
@@ -93,6 +96,8 @@ const schema = protobuf.Root.fromJSON({
         parentId: { type: 'uint64', id: 15 },
         parentName: { type: 'string', id: 16 },
         pendingOf: { type: 'uint64', id: 17 },
+        lineage: { type: 'uint64', id: 18 },
+        labels: { keyType: 'string', type: 'string', id: 19 } as protobuf.IMapField,
       },
     },
     Tombstone: {
@@ -135,7 +140,10 @@ export function parseRootChunkKey(key: string): { readonly id: number; readonly 
 export function encodeRootChunk(chunk: RootChunk): Uint8Array {
   if (chunk.poolUuid.length !== 16) throw new RangeError('a pool uuid has 16 bytes');
   if (chunk.root.id.length !== 0 && chunk.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
-  return seal(rootFrame, { ...chunk, kind: kinds.indexOf(chunk.kind) + 1 });
+  const { lineage, labels, ...fields } = chunk;
+  // Later than the first fields: left out where they say nothing.
+  const later = { ...(lineage === 0 ? {} : { lineage }), ...(Object.keys(labels).length === 0 ? {} : { labels }) };
+  return seal(rootFrame, { ...fields, ...later, kind: kinds.indexOf(chunk.kind) + 1 });
 }
 
 /** @throws SkerryError corrupt, or unsupported for a newer version. */
@@ -199,7 +207,7 @@ function unseal(frame: Frame, data: Uint8Array): Decoded {
   if (!sumOf(sealed.subarray(0, end)).equals(sealed.subarray(end))) return refuse('its sum does not match');
   try {
     const message = frame.type.decode(sealed.subarray(header_bytes, end));
-    const fields = frame.type.toObject(message, { longs: Number, defaults: true, bytes: Uint8Array }) as Decoded;
+    const fields = frame.type.toObject(message, { longs: Number, defaults: true, objects: true, bytes: Uint8Array }) as Decoded;
     return unpooled(fields);
   } catch (cause) {
     throw new SkerryError('corrupt', `a ${frame.what} has a sound sum and cannot be decoded`, { cause });

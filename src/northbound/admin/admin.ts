@@ -13,6 +13,7 @@ import { isSnapshotName } from '../../core/names.js';
 import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
+import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
 import type { PoolsView, StatusSource } from './views.js';
@@ -50,6 +51,7 @@ export function buildAdmin(options: AdminOptions): FastifyInstance {
   app.setErrorHandler((error, _request, reply) => send(reply, error));
   app.setNotFoundHandler((request, reply) => send(reply, unknownRoute(request.method, request.url)));
 
+  addStreams(app, options.resources);
   const handlers = handlersFor(options);
   for (const route of Object.keys(routes) as RouteName[]) register(app, route, handlers[route]);
   return app;
@@ -87,12 +89,20 @@ function handlersFor({ resources, pools, status }: AdminOptions): Handlers {
   };
   return {
     status,
-    volumeList: async () => ({ volumes: viewAll(await resources.list('volume')) }),
+    volumeList: async ({ query: { label = [] } }) => {
+      const wanted = [label].flat();
+      const volumes = await resources.list('volume');
+      return { volumes: viewAll(volumes.filter(({ labels }) => wanted.every((one) => hasLabel(labels, one)))) };
+    },
     volumeCreate: async ({ body }) => {
       refusePoolDurability(body.durability);
       return viewResource(await resources.create({ ...body, sizeBytes: checkVolumeBytes(body.sizeBytes) }));
     },
     volumeGet: ({ params }) => get('volume', params.name),
+    volumeSet: async ({ params, body }) => viewResource(await resources.set(params.name, body)),
+    volumeResize: async ({ params, body: { sizeBytes, ...options } }) =>
+      viewResource(await resources.resize(params.name, checkVolumeBytes(sizeBytes), options)),
+    volumeRename: async ({ params, body }) => viewResource(await resources.rename('volume', params.name, body.name)),
     volumeDelete: ({ params }) => remove('volume', params.name),
     volumeUri: async ({ params: { name } }): Promise<UriView> => {
       await resources.get(isSnapshotName(name) ? 'snapshot' : 'volume', name);
@@ -104,14 +114,25 @@ function handlersFor({ resources, pools, status }: AdminOptions): Handlers {
     snapshotList: async ({ query }) => ({ snapshots: viewAll(await resources.list('snapshot', query.volume)) }),
     snapshotCreate: async ({ body: { name, ...options } }) => viewResource(await resources.snapshot(name, options)),
     snapshotGet: ({ params }) => get('snapshot', params.name),
+    snapshotRollback: async ({ params }) => viewResource(await resources.rollback(params.name)),
     snapshotDelete: ({ params }) => remove('snapshot', params.name),
     clone: async ({ body: { source, name, durability, ...options } }) => {
       refusePoolDurability(durability);
       return viewResource(await resources.clone(source, name, options));
     },
+    diff: async ({ query: { from, to, offset } }) => {
+      const { ranges, ...rest } = await resources.changes(from, to, offset);
+      const kinds = ranges.map(({ offset: at, length, zero }) => ({
+        offset: at,
+        length,
+        kind: zero ? ('zero' as const) : ('data' as const),
+      }));
+      return { ...rest, ranges: kinds };
+    },
     imageList: async () => ({ images: viewAll(await resources.list('image')) }),
     imageImport: async ({ body: { path, name } }) => viewTransfer(await resources.importImage(path, name)),
     imageGet: ({ params }) => get('image', params.name),
+    imageRename: async ({ params, body }) => viewResource(await resources.rename('image', params.name, body.name)),
     imageDelete: ({ params }) => remove('image', params.name),
     export: async ({ body: { source, path } }) => viewTransfer(await resources.exportResource(source, path)),
     transferGet: ({ params }) => viewTransfer(resources.transfer(params.id)),
@@ -122,6 +143,12 @@ function handlersFor({ resources, pools, status }: AdminOptions): Handlers {
     poolList: async () => ({ pools: [...(await pools.list())] }),
     poolGet: ({ params }) => pools.get(params.name),
   };
+}
+
+/** `wanted`: KEY, or KEY=VALUE. */
+function hasLabel(labels: Resource['labels'], wanted: string): boolean {
+  const [, key = wanted, value] = /^([^=]*)=(.*)$/s.exec(wanted) ?? [];
+  return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value);
 }
 
 const viewAll = (resources: readonly Resource[]) => resources.map(viewResource);

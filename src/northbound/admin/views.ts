@@ -30,6 +30,8 @@ export function viewResource(resource: Resource): ResourceView {
     rootId: resource.rootId,
     appliedSequence: resource.appliedSequence,
     attachedConnections: resource.attachedConnections,
+    labels: { ...resource.labels },
+    limit: { iops: resource.limit.iops, bandwidth: resource.limit.bandwidth, burst: resource.limit.burst },
   };
 }
 

@@ -18,6 +18,9 @@ import {
   baseAllocationName,
   baseNamespace,
   client_flags_bytes,
+  changed_contexts_max,
+  changed_id_first,
+  changedPrefix,
   clientFlag,
   exports_listed_max,
   info,
@@ -27,6 +30,7 @@ import {
   optionMagic,
   options_per_connection_max,
   reply,
+  skerryNamespace,
   transmissionFlag,
 } from './protocol.js';
 
@@ -41,8 +45,16 @@ export interface Export {
   readonly readOnly: boolean;
 }
 
+/** A snapshot of the volume that is exported, or that the exported snapshot is of. */
+export interface Since {
+  /** What stands behind the @. */
+  readonly snapshot: string;
+  readonly resource: number;
+}
+
 export type LookUp =
-  | { readonly outcome: 'found'; readonly exported: Export }
+  /** `since`: of the snapshots that the step named those that there are. */
+  | { readonly outcome: 'found'; readonly exported: Export; readonly since?: readonly Since[] }
   /** There is none, or it cannot be had now; `message` says so to the client's user. */
   | { readonly outcome: 'unknown'; readonly message: string }
   | { readonly outcome: 'shutdown' };
@@ -61,13 +73,17 @@ export type Step =
       readonly send: Uint8Array;
       readonly resource: number;
       readonly structuredReplies: boolean;
+      /** What the client was told. */
+      readonly sizeBytes: number;
       /** The id of base:allocation where it was negotiated for this export, else null. */
       readonly baseAllocationId: number | null;
+      /** Contexts skerry:changed:SNAP that were negotiated: the snapshot's resource, and the context's id. */
+      readonly changed: readonly { readonly since: number; readonly id: number }[];
     }
   /** Send, then close. */
   | { readonly next: 'close'; readonly send: Uint8Array; readonly why: string }
-  /** Find the export, and call found(). */
-  | { readonly next: 'look-up'; readonly name: string }
+  /** Find the export, and of its volume's snapshots those of these names, or all; and call found(). */
+  | { readonly next: 'look-up'; readonly name: string; readonly snapshots?: readonly string[] | 'all' }
   /** Find all exports, and call listed(). */
   | { readonly next: 'list' };
 
@@ -86,8 +102,13 @@ export class Handshake {
   #noZeroes = false;
   #structuredReplies = false;
   #options = 0;
-  /** The export that base:allocation was last set for. Each SET_META_CONTEXT replaces it, also one that fails. */
-  #contextOf: { readonly name: string; readonly resource: number } | null = null;
+  /** The export that contexts were last set for, and which. Each SET_META_CONTEXT replaces it, also one that fails. */
+  #contextOf: {
+    readonly name: string;
+    readonly resource: number;
+    readonly base: boolean;
+    readonly changed: readonly Since[];
+  } | null = null;
 
   /** The first step: the greeting. */
   start(): Step {
@@ -233,18 +254,25 @@ export class Handshake {
     if (request === null) return this.#refuse(code, reply.invalid, 'the request is malformed');
     if (request.queries.some((query) => !query.includes(':')))
       return this.#refuse(code, reply.invalid, 'a query begins with a namespace and a colon');
-    return this.#lookUp(request.name, (result) => {
+    const { name, queries } = request;
+    // A bare namespace is a wildcard of the list only. Other namespaces and other leaves find nothing, and are no error.
+    const base = queries.includes(baseAllocationName) || (!setting && (queries.length === 0 || queries.includes(baseNamespace)));
+    const named = queries.filter((query) => query.startsWith(changedPrefix) && query !== changedPrefix);
+    const all = !setting && (queries.length === 0 || queries.includes(skerryNamespace) || queries.includes(changedPrefix));
+    const snapshots = all ? 'all' : [...new Set(named.map((query) => query.slice(changedPrefix.length)))];
+    const resume = (result: LookUp): Step => {
       if (result.outcome === 'shutdown') return this.#refuse(code, reply.shutdown, 'the server is shutting down');
       if (result.outcome === 'unknown') return this.#refuse(code, reply.unknown, result.message);
-      const { queries } = request;
-      // The bare namespace is a wildcard of the list only. Other namespaces and other leaves find nothing, and are no error.
-      const asked =
-        queries.includes(baseAllocationName) || (!setting && (queries.length === 0 || queries.includes(baseNamespace)));
-      if (!asked) return this.#nextOption(optionReply(code, reply.ack));
-      if (setting) this.#contextOf = { name: request.name, resource: result.exported.resource };
-      const context = metaContextReply(code, setting ? base_allocation_id : 0, baseAllocationName);
-      return this.#nextOption(Buffer.concat([context, optionReply(code, reply.ack)]));
-    });
+      const since = (result.since ?? []).slice(0, setting ? changed_contexts_max : exports_listed_max);
+      if (setting && (base || since.length > 0))
+        this.#contextOf = { name, resource: result.exported.resource, base, changed: since };
+      const contexts = since.map(({ snapshot }, index) =>
+        metaContextReply(code, setting ? changed_id_first + index : 0, changedPrefix + snapshot),
+      );
+      if (base) contexts.unshift(metaContextReply(code, setting ? base_allocation_id : 0, baseAllocationName));
+      return this.#nextOption(Buffer.concat([...contexts, optionReply(code, reply.ack)]));
+    };
+    return this.#lookUp(name, resume, snapshots);
   }
 
   #flags(exported: Export): number {
@@ -254,22 +282,24 @@ export class Handshake {
     return always | access | (this.#structuredReplies ? flag.sendDf : 0);
   }
 
-  #lookUp(name: string, resume: (result: LookUp) => Step): Step {
+  #lookUp(name: string, resume: (result: LookUp) => Step, snapshots: readonly string[] | 'all' = []): Step {
     this.#state = { at: 'look-up', resume };
-    return { next: 'look-up', name };
+    return { next: 'look-up', name, ...(snapshots.length === 0 ? {} : { snapshots }) };
   }
 
   #transmit(name: string, exported: Export, send: Uint8Array): Step {
     this.#state = { at: 'end' };
     // A context counts only for the export it was set for, and a name may meanwhile mean another resource.
-    const negotiated = this.#contextOf?.name === name && this.#contextOf.resource === exported.resource;
-    const { resource } = exported;
+    const { resource, sizeBytes } = exported;
+    const negotiated = this.#contextOf?.name === name && this.#contextOf.resource === resource ? this.#contextOf : null;
     return {
       next: 'transmit',
       send,
       resource,
       structuredReplies: this.#structuredReplies,
-      baseAllocationId: negotiated ? base_allocation_id : null,
+      sizeBytes,
+      baseAllocationId: negotiated?.base === true ? base_allocation_id : null,
+      changed: (negotiated?.changed ?? []).map((since, index) => ({ since: since.resource, id: changed_id_first + index })),
     };
   }
 

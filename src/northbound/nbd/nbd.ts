@@ -2,7 +2,7 @@
 import { isSkerryError } from '../../core/errors.js';
 import type { EngineEvent, NativeEngine } from '../../engine/binding.js';
 import type { Resource, Resources } from '../../mapper/resources.js';
-import { Handshake, type Export, type Listing, type LookUp, type Step } from './handshake.js';
+import { Handshake, type Export, type Listing, type LookUp, type Since, type Step } from './handshake.js';
 import { exports_listed_max } from './protocol.js';
 
 export type ConnectionEvent = Extract<EngineEvent, { type: 'connected' | 'message' | 'closed' }>;
@@ -74,7 +74,10 @@ export class NbdHandshakes {
     const { handshake } = connection;
     let step = begin(handshake);
     while (step.next === 'look-up' || step.next === 'list') {
-      step = step.next === 'look-up' ? handshake.found(await this.#lookUp(step.name)) : handshake.listed(await this.#list());
+      step =
+        step.next === 'look-up'
+          ? handshake.found(await this.#lookUp(step.name, step.snapshots ?? []))
+          : handshake.listed(await this.#list());
     }
     if (this.#connections.get(id) !== connection) return;
     const { engine } = this.#options;
@@ -87,9 +90,11 @@ export class NbdHandshakes {
           send: step.send,
           next: 'transmit',
           resource: step.resource,
+          sizeBytes: step.sizeBytes,
           structuredReplies: step.structuredReplies,
           baseAllocation: step.baseAllocationId !== null,
           baseAllocationId: step.baseAllocationId ?? 0,
+          changed: step.changed,
         });
         this.#connections.delete(id);
         return;
@@ -109,20 +114,38 @@ export class NbdHandshakes {
     }
   }
 
-  async #lookUp(name: string): Promise<LookUp> {
+  async #lookUp(name: string, snapshots: readonly string[] | 'all'): Promise<LookUp> {
     if (this.#stopping) return { outcome: 'shutdown' };
     // There is no default export: with more than one volume nobody could say which it is.
     if (name === '') return { outcome: 'unknown', message: 'name an export: a volume, or VOLUME@SNAPSHOT' };
     try {
-      return {
-        outcome: 'found',
-        exported: toExport(await this.#options.resources.get(name.includes('@') ? 'snapshot' : 'volume', name)),
-      };
+      const exported = toExport(await this.#options.resources.get(name.includes('@') ? 'snapshot' : 'volume', name));
+      return { outcome: 'found', exported, since: await this.#snapshotsOf(name, snapshots) };
     } catch (error) {
       if (isSkerryError(error, 'closed')) return { outcome: 'shutdown' };
       if (isSkerryError(error)) return { outcome: 'unknown', message: error.message };
       throw error;
     }
+  }
+
+  /** Those of these names that there are, or all, of the volume that is exported or that the exported snapshot is of. */
+  async #snapshotsOf(name: string, wanted: readonly string[] | 'all'): Promise<readonly Since[]> {
+    const { resources } = this.#options;
+    const volume = name.replace(/@.*$/s, '');
+    const found: Resource[] = [];
+    if (wanted === 'all') {
+      found.push(...(await resources.list('snapshot', volume)));
+    } else {
+      for (const snapshot of wanted) {
+        try {
+          found.push(await resources.get('snapshot', `${volume}@${snapshot}`));
+        } catch (error) {
+          // A name that is none, or of nothing: the client hears of no such context.
+          if (!isSkerryError(error, 'not-found', 'invalid')) throw error;
+        }
+      }
+    }
+    return found.map((snapshot) => ({ snapshot: snapshot.name.slice(volume.length + 1), resource: snapshot.id }));
   }
 
   async #list(): Promise<Listing> {

@@ -72,3 +72,11 @@ export const baseAllocationName = 'base:allocation';
 export const baseNamespace = 'base:';
 /** The id under which this server offers base:allocation on every connection. */
 export const base_allocation_id = 1;
+
+/** skerry:changed:SNAP says what changed since VOL@SNAP (docs/reference/nbd.md); the engine's flags are in native/nbd/wire.h. */
+export const skerryNamespace = 'skerry:';
+export const changedPrefix = 'skerry:changed:';
+/** Those of a connection have the ids from here on, in the order they were asked for. */
+export const changed_id_first = 2;
+/** Of one connection; more are not set. */
+export const changed_contexts_max = 16;

@@ -9,13 +9,14 @@ import {
   encodeResource,
 } from '../../../src/catalog/records.js';
 import { hexLines, readGolden } from '../golden.js';
-import { sampleImport, samplePool, sampleVolume } from './samples.js';
+import { sampleImport, samplePool, sampleRolledBack, sampleVolume } from './samples.js';
 
 const golden = (name: string): Uint8Array => readGolden(new URL(`golden/${name}.hex`, import.meta.url));
 
 test.each([
   ['resource_volume_v1', sampleVolume],
   ['resource_importing_v1', sampleImport],
+  ['resource_rolled_back_v1', sampleRolledBack],
 ])('%s is read, and written as it always was', (name, record) => {
   expect(decodeResource(golden(name))).toEqual(record);
   expect(hexLines(encodeResource(record))).toBe(hexLines(golden(name)));

@@ -1,5 +1,5 @@
 /** Records with every field set, for the golden files and the tests beside them. */
-import { emptyRoot, type PoolRecord, type ResourceRecord } from '../../../src/catalog/records.js';
+import { emptyRoot, noLimit, type PoolRecord, type ResourceRecord } from '../../../src/catalog/records.js';
 
 export const sampleVolume: ResourceRecord = {
   id: 0x1234,
@@ -24,6 +24,17 @@ export const sampleVolume: ResourceRecord = {
   appliedSequence: 2 ** 52 + 1,
   fence: 5,
   pendingOf: 9,
+  lineage: 0,
+  labels: {},
+  limit: noLimit,
+};
+
+/** With all that came after the first records. */
+export const sampleRolledBack: ResourceRecord = {
+  ...sampleVolume,
+  lineage: 3,
+  labels: { role: 'db', 'team/owner': 'Bücher' },
+  limit: { iops: 500, bandwidth: 104_857_600, burst: 30 },
 };
 
 export const sampleImport: ResourceRecord = {

@@ -82,8 +82,8 @@ describe('a commit', () => {
       world.composer.handle({
         token: 9,
         takers: [
-          { id: vm1, appliedSequence: 5, fence: 1 },
-          { id: frozen, appliedSequence: 5, fence: 0 },
+          { id: vm1, appliedSequence: 5, fence: 1, sizeBytes: 4096, lineage: 0 },
+          { id: frozen, appliedSequence: 5, fence: 0, sizeBytes: 4096, lineage: 0 },
         ],
         root: root('a'),
       });
@@ -149,7 +149,11 @@ describe('a commit', () => {
   test('that is being tried again does not keep the daemon from stopping', async () => {
     const { world, vm1 } = await withVolume();
     world.pool.failures.push(...Array.from({ length: 99 }, () => new SkerryError('io', 'away')));
-    world.composer.handle({ token: 1, takers: [{ id: vm1, appliedSequence: 5, fence: 1 }], root: root('a') });
+    world.composer.handle({
+      token: 1,
+      takers: [{ id: vm1, appliedSequence: 5, fence: 1, sizeBytes: 4096, lineage: 0 }],
+      root: root('a'),
+    });
     await new Promise((resolve) => setTimeout(resolve, 10));
     await world.composer.stop();
     expect(world.steps.some((step) => step.startsWith('engine.committed'))).toBe(false);

@@ -1,9 +1,11 @@
 /** The engine as its callers see it, without bytes: it notes each call in `steps`, and does what the test tells it. */
 import type {
+  ChangedRange,
   EngineEvent,
   EngineOptions,
   EngineStats,
   HandshakeAnswer,
+  LimitSpec,
   NativeEngine,
   NativeModule,
   OperationCounters,
@@ -80,6 +82,44 @@ export class FakeEngine implements NativeEngine {
   async drop(resource: number): Promise<void> {
     await this.#step('engine.drop', resource);
     if (!this.known.delete(resource)) throw codedError('not-found', 'no such resource');
+  }
+
+  async resize(volume: number, sizeBytes: number): Promise<void> {
+    await this.#step('engine.resize', volume, sizeBytes);
+    const known = this.known.get(volume);
+    if (known !== undefined) this.known.set(volume, { ...known, sizeBytes });
+  }
+
+  async rollback(volume: number, snapshot: number): Promise<void> {
+    await this.#step('engine.rollback', volume, snapshot);
+  }
+
+  sizeBytes(resource: number): number | null {
+    return this.known.get(resource)?.sizeBytes ?? null;
+  }
+
+  limit(volume: number, { iops, bandwidth, burst }: LimitSpec): void {
+    this.#stepNow('engine.limit', volume, iops, bandwidth, burst);
+  }
+
+  /** What differs between any two, and what they hold: bytes that count from their offset on. */
+  differing: readonly ChangedRange[] = [];
+
+  async changes(_from: number, to: number, offset: number): Promise<{ ranges: readonly ChangedRange[]; next: number }> {
+    return { ranges: this.differing.filter((range) => range.offset >= offset), next: this.sizeBytes(to) ?? 0 };
+  }
+
+  async read(_resource: number, offset: number, length: number): Promise<Uint8Array> {
+    return Uint8Array.from({ length }, (_, index) => (offset + index) % 251);
+  }
+
+  async write(volume: number, offset: number, data: Uint8Array | number): Promise<void> {
+    const what = typeof data === 'number' ? `zero ${data}` : `data ${data.length} ${data[0]}`;
+    await this.#step('engine.write', volume, offset, what);
+  }
+
+  async flush(volume: number): Promise<void> {
+    await this.#step('engine.flush', volume);
   }
 
   async destage(resource: number): Promise<void> {

@@ -34,8 +34,16 @@ export interface World {
   restart(): Promise<World>;
   /** What came after `count` steps. */
   since(count: number): readonly string[];
-  commit(commit: Omit<RootCommit, 'token'> & { readonly token?: number }): Promise<void>;
+  commit(commit: {
+    readonly takers: readonly NotedTaker[];
+    readonly root: RootCommit['root'];
+    readonly token?: number;
+  }): Promise<void>;
 }
+
+/** Size and lineage are those of the record where the test says nothing of them. */
+export type NotedTaker = Pick<Taker, 'id' | 'appliedSequence' | 'fence'> & Partial<Taker>;
+type Taker = RootCommit['takers'][number];
 
 export class NotedPool implements RootStore {
   readonly name = 'default';
@@ -111,7 +119,13 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
     async commit(commit) {
       token += 1;
       const own = commit.token ?? token;
-      composer.handle({ ...commit, token: own });
+      const takers = await Promise.all(
+        commit.takers.map(async (taker) => {
+          const record = (await ledger.get(taker.id))?.record;
+          return { sizeBytes: record?.sizeBytes ?? 0, lineage: record?.lineage ?? 0, ...taker };
+        }),
+      );
+      composer.handle({ ...commit, takers, token: own });
       while (!steps.some((step) => step.startsWith(`engine.committed ${own} `)))
         await new Promise((resolve) => setTimeout(resolve, 1));
     },

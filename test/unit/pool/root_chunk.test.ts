@@ -11,7 +11,7 @@ import {
   tombstoneKey,
 } from '../../../src/pool/root_chunk.js';
 import { hexLines, readGolden } from '../golden.js';
-import { sampleRoot, sampleTombstone } from './samples.js';
+import { sampleRolledBack, sampleRoot, sampleTombstone } from './samples.js';
 
 const golden = (name: string): Uint8Array => readGolden(new URL(`golden/${name}.hex`, import.meta.url));
 const empty = { ...sampleRoot, root: { id: new Uint8Array(0), levels: 0, pack: 0, offset: 0, storedBytes: 0 } };
@@ -19,6 +19,8 @@ const empty = { ...sampleRoot, root: { id: new Uint8Array(0), levels: 0, pack: 0
 test('a root chunk is read, and written as it always was', () => {
   expect(decodeRootChunk(golden('root_chunk_v1'))).toEqual(sampleRoot);
   expect(hexLines(encodeRootChunk(sampleRoot))).toBe(hexLines(golden('root_chunk_v1')));
+  expect(decodeRootChunk(golden('root_chunk_rolled_back_v1'))).toEqual(sampleRolledBack);
+  expect(hexLines(encodeRootChunk(sampleRolledBack))).toBe(hexLines(golden('root_chunk_rolled_back_v1')));
   expect(decodeRootChunk(encodeRootChunk(empty))).toEqual(empty);
 });
 

@@ -26,7 +26,12 @@ export const sampleRoot: RootChunk = {
   parentId: 7,
   parentName: 'vm1',
   pendingOf: 0,
+  lineage: 0,
+  labels: {},
 };
+
+/** With all that came after the first root chunks. */
+export const sampleRolledBack: RootChunk = { ...sampleRoot, lineage: 3, labels: { role: 'db', 'team/owner': 'Bücher' } };
 
 export const sampleTombstone: Tombstone = {
   poolUuid,

@@ -28,7 +28,7 @@ beforeEach(() => {
   });
 });
 
-type Method = 'GET' | 'POST' | 'DELETE' | 'PUT';
+type Method = 'GET' | 'POST' | 'DELETE' | 'PUT' | 'PATCH';
 
 async function ask(method: Method, url: string, payload?: object): Promise<{ status: number; body: unknown }> {
   const response = await app.inject({ method, url, ...(payload === undefined ? {} : { payload }) });
@@ -65,6 +65,7 @@ describe('every route', () => {
       snapshotCreate: ['/v1/snapshots', { name: 'vm1@tuesday', description: 'a day' }],
       snapshotGet: ['/v1/snapshots/vm1%40monday'],
       clone: ['/v1/clones', { source: 'vm1@monday', name: 'vm2' }],
+      diff: ['/v1/diff?from=vm1%40monday&to=vm1&offset=4096'],
       imageList: ['/v1/images'],
       imageImport: ['/v1/images', { path: '/srv/d.raw', name: 'd' }],
       imageGet: ['/v1/images/debian_12.raw'],
@@ -73,9 +74,14 @@ describe('every route', () => {
       transferCancel: ['/v1/transfers/2'],
       poolList: ['/v1/pools'],
       poolGet: ['/v1/pools/default'],
+      snapshotRollback: ['/v1/snapshots/vm1%40monday/rollback'],
+      volumeSet: ['/v1/volumes/vm1', { labels: { role: 'db' }, limit: { iops: 5, bandwidth: 0, burst: 0 } }],
+      volumeResize: ['/v1/volumes/vm1/resize', { sizeBytes: 8192, shrink: true }],
+      volumeRename: ['/v1/volumes/new/rename', { name: 'renamed' }],
+      imageRename: ['/v1/images/debian_12.raw/rename', { name: 'debian' }],
       snapshotDelete: ['/v1/snapshots/vm1%40monday'],
       volumeDelete: ['/v1/volumes/vm1'],
-      imageDelete: ['/v1/images/debian_12.raw'],
+      imageDelete: ['/v1/images/debian'],
     };
     expect(Object.keys(asked).sort()).toEqual(Object.keys(routes).sort());
     for (const [route, [url, payload]] of Object.entries(asked)) await good(route as RouteName, url, payload);
@@ -94,6 +100,23 @@ describe('every route', () => {
       ['create', { name: 'db', sizeBytes: 2 ** 40, cache: 'writethrough', durability: 'local', pool: 'default' }],
       ['clone', 'db', 'db2', { description: 'copy' }],
     ]);
+  });
+});
+
+describe('a listing of volumes', () => {
+  it('holds those with every label that was asked for', async () => {
+    resources.put({ kind: 'volume', name: 'a', labels: { role: 'db', team: 'x' } });
+    resources.put({ kind: 'volume', name: 'b', labels: { role: 'web', team: 'x' } });
+    resources.put({ kind: 'volume', name: 'c' });
+    const names = async (query: string): Promise<string[]> => {
+      const { body } = await ask('GET', `/v1/volumes${query}`);
+      return shapes.volumeList.answer.parse(body).volumes.map(({ name }) => name);
+    };
+    expect(await names('')).toEqual(['a', 'b', 'c']);
+    expect(await names('?label=role')).toEqual(['a', 'b']);
+    expect(await names('?label=role%3Ddb')).toEqual(['a']);
+    expect(await names('?label=team&label=role%3Dweb')).toEqual(['b']);
+    expect(await names('?label=toString')).toEqual([]);
   });
 });
 

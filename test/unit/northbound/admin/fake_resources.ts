@@ -1,7 +1,9 @@
 /** The verbs over plain maps, for tests of what stands above them. Transfers move only when a test says so. */
+import { Readable } from 'node:stream';
+
 import { SkerryError } from '../../../../src/core/errors.js';
 import { checkResourceName, parseSnapshotName } from '../../../../src/core/names.js';
-import type { Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
+import type { Difference, Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
 import type { PoolView, StatusView } from '../../../../src/api/shapes.js';
 
 export class FakeResources implements Resources {
@@ -28,6 +30,8 @@ export class FakeResources implements Resources {
       rootId: '',
       appliedSequence: 0,
       attachedConnections: 0,
+      labels: {},
+      limit: { iops: 0, bandwidth: 0, burst: 0 },
       ...fields,
     };
     this.#nextId += 1;
@@ -56,6 +60,55 @@ export class FakeResources implements Resources {
     const { sizeBytes } = await this.get('volume', parseSnapshotName(name).volume);
     this.#refuseTaken('snapshot', name);
     return this.put({ kind: 'snapshot', name, sizeBytes, pending: true, ...options });
+  }
+
+  async resize(name: string, sizeBytes: number, options?: { readonly shrink?: boolean }): Promise<Resource> {
+    this.#begin('resize', name, sizeBytes, options);
+    return this.#change('volume', name, { sizeBytes });
+  }
+
+  async rollback(name: string): Promise<Resource> {
+    this.#begin('rollback', name);
+    const { sizeBytes } = await this.get('snapshot', name);
+    return this.#change('volume', parseSnapshotName(name).volume, { sizeBytes });
+  }
+
+  async rename(kind: 'volume' | 'image', name: string, to: string): Promise<Resource> {
+    this.#begin('rename', kind, name, to);
+    this.#refuseTaken(kind, to);
+    const renamed = { ...(await this.get(kind, name)), name: to };
+    this.#known.delete(`${kind}/${name}`);
+    this.#known.set(`${kind}/${to}`, renamed);
+    return renamed;
+  }
+
+  async set(name: string, settings: Parameters<Resources['set']>[1]): Promise<Resource> {
+    this.#begin('set', name, settings);
+    const { labels = {}, ...rest } = settings;
+    const known = new Map<string, string | null>(Object.entries((await this.get('volume', name)).labels));
+    for (const [key, value] of Object.entries(labels)) known.set(key, value);
+    const kept = [...known].filter((entry): entry is [string, string] => entry[1] !== null);
+    return this.#change('volume', name, { ...rest, labels: Object.fromEntries(kept) });
+  }
+
+  async changes(from: string, to: string, offset?: number): Promise<Difference> {
+    this.#begin('changes', from, to, offset);
+    const range = (at: number, zero: boolean) => ({ offset: at, length: 4096, zero });
+    return offset === undefined
+      ? { fromBytes: 8192, toBytes: 16_384, ranges: [range(0, false)], next: 8192 }
+      : { fromBytes: 8192, toBytes: 16_384, ranges: [range(offset, true)], next: null };
+  }
+
+  async diffStream(from: string, to: string): Promise<AsyncIterable<Uint8Array>> {
+    this.#begin('diffStream', from, to);
+    return Readable.from([Buffer.from('what '), Buffer.from('differs')]);
+  }
+
+  async applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource> {
+    const parts: Uint8Array[] = [];
+    for await (const part of bytes) parts.push(part);
+    this.#begin('applyStream', name, Buffer.concat(parts).toString());
+    return this.get('volume', name);
   }
 
   async get(kind: ResourceKind, name: string): Promise<Resource> {
@@ -107,6 +160,12 @@ export class FakeResources implements Resources {
     const found = this.transfers[id - 1];
     if (found === undefined) throw new Error(`no transfer ${id}`);
     this.transfers[id - 1] = { ...found, state, error, doneBytes: state === 'done' ? found.totalBytes : found.doneBytes };
+  }
+
+  async #change(kind: ResourceKind, name: string, fields: Partial<Resource>): Promise<Resource> {
+    const changed = { ...(await this.get(kind, name)), ...fields };
+    this.#known.set(`${kind}/${name}`, changed);
+    return changed;
   }
 
   #track(): TransferState {

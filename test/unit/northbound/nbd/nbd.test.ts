@@ -21,6 +21,8 @@ const volume: Resource = {
   rootId: '',
   appliedSequence: 0,
   attachedConnections: 0,
+  labels: {},
+  limit: { iops: 0, bandwidth: 0, burst: 0 },
 };
 const snapshot: Resource = { ...volume, id: 8, kind: 'snapshot', name: 'vm1@a', parent: 'vm1' };
 

@@ -1,0 +1,95 @@
+// Destage and the catalog's side of it: every root is walked and compared with the history of what takes it.
+#include <algorithm>
+#include <utility>
+
+#include "world.h"
+
+namespace skerry::simulation {
+
+void World::Destage() {
+  if (held_) {
+    const RootCommit commit = *std::exchange(held_, std::nullopt);
+    return Take(commit);
+  }
+  if (Dice(2) == 0) {
+    if (Named* named = PickVolume()) {
+      const Status frozen = store_->Freeze(named->spec.volume.id);
+      if (!frozen.ok()) return Fail("freeze: " + frozen.detail());
+    }
+  }
+  Result<std::optional<RootCommit>> commit = store_->DestageStep();
+  if (!commit.ok()) {
+    if (!Crashed()) Fail("destage: " + commit.status().detail());
+    return;
+  }
+  if (!commit->has_value() || Crashed()) return;
+  const RootCommit& root = **commit;
+  if (Dice(10) == 0) {
+    store_->Committed(root.token, false);
+    Say("commit refused");
+    return;
+  }
+  CheckRoot(root);
+  if (Dice(5) == 0) {
+    held_ = root;
+    Say("commit on its way");
+    return;
+  }
+  Take(root);
+}
+
+// What the catalog does with a root: it compares lineage and sequence, as the composer does.
+void World::Take(const RootCommit& root) {
+  for (const RootTaker& taker : root.takers) {
+    const auto found = catalog_.find(taker.id);
+    if (found == catalog_.end()) continue;
+    ResourceSpec& spec = found->second.spec;
+    if (taker.lineage < spec.volume.lineage || taker.applied_sequence < spec.volume.applied_sequence) continue;
+    spec.root = root.root;
+    spec.volume.applied_sequence = taker.applied_sequence;
+    spec.volume.size_bytes = taker.size_bytes;
+    spec.volume.lineage = taker.lineage;
+    spec.pending_of = 0;
+  }
+  ++outcome_.roots;
+  if (Dice(8) == 0) return Crash(Dice(2) == 0);  // committed in the catalog, and the store never heard of it
+  store_->Committed(root.token, true);
+  Say("commit of " + std::to_string(root.takers.empty() ? 0 : root.takers[0].id));
+}
+
+void World::CheckRoot(const RootCommit& commit) {
+  if (commit.takers.empty()) return Fail("a root that nobody takes was offered");
+  const uint64_t bytes = commit.takers[0].size_bytes;
+  // Up to the end of the last block, of which nothing past the size may be left.
+  std::vector<uint8_t> content((bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes);
+  const Status visited = store_->pool().tree->Visit(commit.root, [&](BlockIndex block, const MapSlot& slot) {
+    PackStore& packs = *store_->pool().packs;
+    if ((block + 1) * kBlockBytes > content.size()) Fail("a root of " + std::to_string(bytes) + " bytes maps block " + std::to_string(block));
+    if (!outcome_.failure.empty()) return false;
+    const Bytes into = Bytes(content).subspan(block * kBlockBytes, kBlockBytes);
+    Status read = packs.ReadPages(slot.at, slot.id, 0, kPagesPerBlock, into, true);
+    // A node that was put before a crash may hint at a place that the crash took; the index knows where the block is now.
+    if (const auto now = packs.Find(slot.id); !read.ok() && now) read = packs.ReadPages(*now, slot.id, 0, kPagesPerBlock, into, true);
+    if (!read.ok() && !Crashed()) Fail("a block of a root cannot be read: " + read.detail());
+    return read.ok();
+  });
+  if (Crashed() || !outcome_.failure.empty()) return;
+  if (!visited.ok()) return Fail("a root cannot be walked: " + visited.detail());
+  if (std::any_of(content.begin() + static_cast<long>(bytes), content.end(), [](uint8_t byte) { return byte != 0; })) {
+    return Fail("a root of " + std::to_string(bytes) + " bytes holds data past them");
+  }
+  content.resize(bytes);
+  for (const RootTaker& taker : commit.takers) {
+    const auto found = catalog_.find(taker.id);
+    if (found == catalog_.end()) continue;
+    std::string wrong;
+    if (found->second.history) {
+      wrong = found->second.history->CheckAt(taker.applied_sequence, content);
+    } else if (const auto page = found->second.content.Differs(content)) {
+      wrong = "page " + std::to_string(*page) + " differs from the snapshot";
+    }
+    if (!wrong.empty()) return Fail("the root of " + std::to_string(taker.id) + ": " + wrong);
+  }
+}
+
+}  // namespace skerry::simulation

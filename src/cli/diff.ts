@@ -1,0 +1,86 @@
+/** skerry snapshot diff and skerry volume apply. */
+import { once } from 'node:events';
+import { createReadStream, createWriteStream, rmSync } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import type { Command } from 'commander';
+import { SkerryError } from '../core/errors.js';
+import { formatSize } from '../core/sizes.js';
+import { withDaemon } from './context.js';
+import type { Context } from './context.js';
+import { formatTable } from './table.js';
+import type { Terminal } from './terminal.js';
+import { counted } from './words.js';
+
+export function addDiff(snapshot: Command, terminal: Terminal): void {
+  snapshot
+    .command('diff')
+    .description('show where two resources differ, or stream what makes one of the other')
+    .argument('<a>', 'the older one: a volume, VOL@SNAP or an image')
+    .argument('<b>', 'the newer one')
+    .option('--stream <file>', 'write what differs, with its data, to a new file of this host; - is standard output')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ skerry snapshot diff vm1@monday vm1@tuesday\n  $ skerry snapshot diff vm1@monday vm1@tuesday --stream - | ssh backup skerry volume apply vm1 -',
+    )
+    .action(
+      withDaemon(terminal, async (context, { stream }: { readonly stream?: string }, a = '', b = '') => {
+        if (stream !== undefined) return streamTo(context, stream, a, b);
+        const difference = await context.client.diff(a, b);
+        context.result(difference, () => {
+          const { ranges } = difference;
+          if (ranges.length === 0) return `${b} does not differ from ${a}`;
+          const total = ranges.reduce((sum, { length }) => sum + length, 0);
+          const table = formatTable(
+            [
+              { title: 'OFFSET', value: ({ offset }) => String(offset), align: 'right' },
+              { title: 'LENGTH', value: ({ length }) => String(length), align: 'right' },
+              { title: 'KIND', value: ({ kind }) => kind },
+            ],
+            ranges,
+            terminal.outColumns,
+          );
+          return `${table}\n${counted(ranges.length, 'range')}, ${formatSize(total)}`;
+        });
+      }),
+    );
+}
+
+export function addApply(volume: Command, terminal: Terminal): void {
+  volume
+    .command('apply')
+    .description('make a volume that is what a diff stream began with what it ended with; it must not be attached')
+    .argument('<name>')
+    .argument('<file>', 'as snapshot diff --stream wrote it; - is standard input')
+    .addHelpText('after', '\nExamples:\n  $ skerry volume apply vm1 monday-to-tuesday.diff')
+    .action(
+      withDaemon(terminal, async (context, _options, name = '', file = '') => {
+        const bytes = file === '-' ? process.stdin : createReadStream(file);
+        if (file !== '-') await once(bytes, 'open');
+        const view = await context.client.applyStream(name, bytes);
+        context.result(view, () => `applied to volume ${view.name} (${formatSize(view.sizeBytes)})`);
+      }),
+    );
+}
+
+async function streamTo(context: Context, file: string, a: string, b: string): Promise<void> {
+  if (context.json && file === '-')
+    throw new SkerryError('invalid', '--json and a stream both want standard output: give --stream a file');
+  const bytes = await context.client.diffStream(a, b);
+  if (file === '-') {
+    // Standard output is not ours to close.
+    await pipeline(bytes, process.stdout, { end: false });
+    return;
+  }
+  const output = createWriteStream(file, { flags: 'wx', flush: true });
+  await once(output, 'open');
+  try {
+    await pipeline(bytes, output);
+  } catch (error) {
+    rmSync(file, { force: true });
+    throw error;
+  }
+  context.result(
+    { from: a, to: b, file, bytes: output.bytesWritten },
+    () => `wrote ${formatSize(output.bytesWritten)} to ${file}`,
+  );
+}
