@@ -2,6 +2,7 @@
 // docs/formats/journal.md.
 #include <cstring>
 
+#include "file_image.h"
 #include "golden_env.h"
 #include "journal_lives.h"
 
@@ -100,7 +101,7 @@ Bytes RingOf(Env& env, std::unique_ptr<SharedMemory>& ring) {
 
 /** A machine that has these files and this ring. */
 void Restore(GoldenEnv& env, const golden::Parts& parts, bool with_ring) {
-  for (const char* name : {"identity", "000000.segment", "000001.segment"}) env.Store(kSmall.directory + "/" + name, golden::BytesOf(parts, name));
+  for (const char* name : {"identity", "000000.segment", "000001.segment"}) StoreFile(env, kSmall.directory + "/" + name, golden::BytesOf(parts, name));
   if (!with_ring) return;
   std::unique_ptr<SharedMemory> ring;
   const Bytes bytes = RingOf(env, ring);
@@ -140,7 +141,7 @@ TEST("the journal writes what its golden file holds, byte for byte") {
   lives.journal.reset();
 
   golden::Parts parts;
-  for (const char* name : {"identity", "000000.segment", "000001.segment"}) parts.push_back({name, env.Load(kSmall.directory + "/" + name)});
+  for (const char* name : {"identity", "000000.segment", "000001.segment"}) parts.push_back({name, LoadFile(env, kSmall.directory + "/" + name)});
   std::unique_ptr<SharedMemory> ring;
   const Bytes bytes = RingOf(env, ring);
   parts.push_back({"ring_header", {ring->header().begin(), ring->header().end()}});

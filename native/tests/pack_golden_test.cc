@@ -5,6 +5,7 @@
 #include "../blocks/index_checkpoint.h"
 #include "../map/node_format.h"
 #include "../map/tree.h"
+#include "file_image.h"
 #include "golden_env.h"
 
 namespace skerry {
@@ -106,9 +107,9 @@ TEST("packs and the index checkpoint are written as their golden file holds them
   GoldenEnv env;
   Stores stores(env);
   const TreeRoot root = Fill(stores);
-  golden::Compare(kPackGolden, {{"00000001.pack", env.Load(kSealedPath)},
-                                {"00000002.open", env.Load(kOpenPath)},
-                                {"index", env.Load(kIndexPath)},
+  golden::Compare(kPackGolden, {{"00000001.pack", LoadFile(env, kSealedPath)},
+                                {"00000002.open", LoadFile(env, kOpenPath)},
+                                {"index", LoadFile(env, kIndexPath)},
                                 {"root_id", {root.id.bytes.begin(), root.id.bytes.end()}}});
 }
 
@@ -119,9 +120,9 @@ TEST("packs of version 1 are found by the checkpoint, by their footers, and by a
     GoldenEnv env;
     std::vector<uint8_t> sealed = golden::BytesOf(parts, "00000001.pack");
     if (by == By::kScan) sealed.back() ^= 1;
-    env.Store(kSealedPath, sealed);
-    env.Store(kOpenPath, golden::BytesOf(parts, "00000002.open"));
-    if (by == By::kCheckpoint) env.Store(kIndexPath, golden::BytesOf(parts, "index"));
+    StoreFile(env, kSealedPath, sealed);
+    StoreFile(env, kOpenPath, golden::BytesOf(parts, "00000002.open"));
+    if (by == By::kCheckpoint) StoreFile(env, kIndexPath, golden::BytesOf(parts, "index"));
     Stores stores(env);
     CHECK(stores.report.index_from_checkpoint == (by == By::kCheckpoint) && stores.report.notes.empty() == (by != By::kScan));
     CHECK(stores.report.packs == 2 && stores.report.records == 4 && stores.report.recovered_open == 1);
@@ -137,7 +138,7 @@ TEST("packs of version 1 are found by the checkpoint, by their footers, and by a
 TEST("the checkpoint of version 1 names packs, their sizes, what is in them and the next number") {
   const golden::Parts parts = golden::Read(kPackGolden);
   GoldenEnv env;
-  env.Store(kIndexPath, golden::BytesOf(parts, "index"));
+  StoreFile(env, kIndexPath, golden::BytesOf(parts, "index"));
   const uint64_t sealed_bytes = golden::BytesOf(parts, "00000001.pack").size();
   LocationIndex index;
   Result<CheckpointContent> content = LoadCheckpoint(env, kIndexPath, kSmall.domain, {{1, sealed_bytes}}, index);
