@@ -31,8 +31,8 @@ class Segments {
 
   /** Creates one prewritten slot if fewer than `ready_want` are ready and the limit allows (or `beyond_limit`). */
   Result<bool> Prepare(size_t ready_want, bool beyond_limit);
-  /** Makes a ready slot the home of segment `number`; false where none is ready. */
-  bool Assign(uint64_t number);
+  /** Makes a ready slot the home of segment `number`; false where none is ready or the limit is reached (unless `beyond_limit`). */
+  bool Assign(uint64_t number, bool beyond_limit);
   void Adopt(uint64_t number, std::shared_ptr<SegmentSlot> slot);
   std::shared_ptr<SegmentSlot> Find(uint64_t number) const;
   /** The slots of all segments below `number` become ready. */
