@@ -107,8 +107,8 @@ inline Parts PartsOf(const std::string& text) {
 inline Parts Read(const std::string& name) {
   std::ifstream file(PathOf(name), std::ios::binary);
   if (!file) {
-    throw check::Failure{"there is no golden file " + PathOf(name) + ": run from the root of the source tree, or, for a new format, run this test once with " +
-                         kWriteVariable + "=1 in its environment"};
+    throw check::Failure{"there is no golden file " + PathOf(name) + ": run from the root of the source tree, or, for a new format, " +
+                         "run this test once with " + kWriteVariable + "=1 in its environment"};
   }
   std::ostringstream text;
   text << file.rdbuf();
@@ -121,6 +121,18 @@ inline const std::vector<uint8_t>& BytesOf(const Parts& parts, const std::string
   return found->bytes;
 }
 
+/** Where two parts begin to differ, and what stands there. */
+inline std::string Difference(const Part& then, const Part& now) {
+  const std::vector<uint8_t>&was = then.bytes, &is = now.bytes;
+  const size_t at = std::mismatch(was.begin(), was.end(), is.begin(), is.end()).first - was.begin();
+  const auto around = [at](const std::vector<uint8_t>& bytes) {
+    if (at >= bytes.size()) return "its end, " + std::to_string(bytes.size()) + " bytes";
+    return Hex(std::span(bytes).subspan(at, std::min<size_t>(16, bytes.size() - at)));
+  };
+  return "part " + then.name + " (today " + now.name + ") differs from byte " + std::to_string(at) + " on: golden " + around(was) +
+         ", today " + around(is);
+}
+
 /** Says where `today` is not what the golden file holds. With the variable set, an absent golden file is written first. */
 inline void Compare(const std::string& name, const Parts& today) {
   const std::string path = PathOf(name);
@@ -129,19 +141,15 @@ inline void Compare(const std::string& name, const Parts& today) {
     std::printf("  wrote %s\n", path.c_str());
   }
   const Parts then = Read(name);
-  const std::string what = ". A layout that changes on purpose gets a new version and a new golden file beside this one. To see today's bytes whole, move " +
-                           path + " away and run this test with " + kWriteVariable + "=1 in its environment: it writes what is absent";
-  if (then.size() != today.size()) throw check::Failure{path + " has " + std::to_string(then.size()) + " parts, today there are " + std::to_string(today.size()) + what};
-  for (size_t i = 0; i < then.size(); ++i) {
-    const std::vector<uint8_t>&was = then[i].bytes, &is = today[i].bytes;
-    if (then[i].name == today[i].name && was == is) continue;
-    const size_t at = std::mismatch(was.begin(), was.end(), is.begin(), is.end()).first - was.begin();
-    const auto around = [at](const std::vector<uint8_t>& bytes) {
-      return at >= bytes.size() ? "its end, " + std::to_string(bytes.size()) + " bytes" : Hex(std::span(bytes).subspan(at, std::min<size_t>(16, bytes.size() - at)));
-    };
-    throw check::Failure{path + ", part " + then[i].name + " (today " + today[i].name + ") differs from byte " + std::to_string(at) + " on: golden " + around(was) +
-                         ", today " + around(is) + what};
+  std::string difference;
+  if (then.size() != today.size()) difference = std::to_string(then.size()) + " parts, today " + std::to_string(today.size());
+  for (size_t i = 0; difference.empty() && i < then.size(); ++i) {
+    if (then[i].name != today[i].name || then[i].bytes != today[i].bytes) difference = Difference(then[i], today[i]);
   }
+  if (difference.empty()) return;
+  throw check::Failure{path + ": " + difference + ". A layout that changes on purpose gets a new version, and a new golden file beside " +
+                       "this one. To see today's bytes whole, move the file away and run this test with " + kWriteVariable +
+                       "=1 in its environment: it writes what is absent"};
 }
 
 }  // namespace skerry::golden

@@ -11,6 +11,7 @@ namespace {
 
 constexpr const char* kGolden = "journal_v1";
 constexpr uint64_t kSmallSegmentBytes = 16 * kSectorBytes;
+constexpr const char* kFiles[] = {"identity", "000000.segment", "000001.segment"};
 const JournalOptions kSmall{"/d/journal", "ring", 2 * kSmallSegmentBytes, kSmallSegmentBytes, 1 << 20, false};
 
 struct Written {
@@ -35,7 +36,10 @@ std::vector<uint8_t> Mixed(size_t bytes) {
 
 std::vector<uint8_t> Places() {
   RefPlace places[2]{};
-  for (uint8_t i = 0; i < 32; ++i) places[0].id[i] = static_cast<uint8_t>(0xa0 + i), places[1].id[i] = static_cast<uint8_t>(0xc0 + i);
+  for (uint8_t i = 0; i < 32; ++i) {
+    places[0].id[i] = static_cast<uint8_t>(0xa0 + i);
+    places[1].id[i] = static_cast<uint8_t>(0xc0 + i);
+  }
   places[0].pack = 3, places[0].offset = 512, places[0].stored_bytes = 66048;
   places[1].pack = 3, places[1].offset = 66560, places[1].stored_bytes = 66048;
   std::vector<uint8_t> bytes(sizeof places);
@@ -44,7 +48,8 @@ std::vector<uint8_t> Places() {
 }
 
 Written Of(RecordType type, uint64_t sequence, uint64_t offset, uint64_t length, std::vector<uint8_t> payload = {}) {
-  return {{.type = type, .resource = 7, .sequence = sequence, .fence = 2, .offset = offset, .length = length}, std::move(payload)};
+  const RecordDraft draft{.type = type, .resource = 7, .sequence = sequence, .fence = 2, .offset = offset, .length = length};
+  return {draft, std::move(payload)};
 }
 Written Pages(uint64_t sequence, uint64_t page, size_t pages) {
   return Of(RecordType::kWrite, sequence, page * kPageBytes, pages * kPageBytes, Paged(page * kPageBytes, pages * kPageBytes));
@@ -80,7 +85,9 @@ std::vector<Written> operator+(std::vector<Written> all, const std::vector<Writt
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
-std::vector<Written> InSegments() { return EachType(1) + Filling() + EachType(kFirstOfSecond) + std::vector<Written>{Decision()}; }
+std::vector<Written> InSegments() {
+  return EachType(1) + Filling() + EachType(kFirstOfSecond) + std::vector<Written>{Decision()};
+}
 
 RecordDraft DraftOf(const Written& written) {
   RecordDraft draft = written.draft;
@@ -101,7 +108,7 @@ Bytes RingOf(Env& env, std::unique_ptr<SharedMemory>& ring) {
 
 /** A machine that has these files and this ring. */
 void Restore(GoldenEnv& env, const golden::Parts& parts, bool with_ring) {
-  for (const char* name : {"identity", "000000.segment", "000001.segment"}) StoreFile(env, kSmall.directory + "/" + name, golden::BytesOf(parts, name));
+  for (const char* name : kFiles) StoreFile(env, kSmall.directory + "/" + name, golden::BytesOf(parts, name));
   if (!with_ring) return;
   std::unique_ptr<SharedMemory> ring;
   const Bytes bytes = RingOf(env, ring);
@@ -115,8 +122,9 @@ void CheckFound(Lives& lives, const std::vector<Written>& all) {
   for (size_t i = 0; i < all.size(); ++i) {
     const RecordHeader& header = lives.kept[i].header;
     const RecordDraft& draft = all[i].draft;
-    CHECK(header.type == draft.type && header.flags == draft.flags && header.resource == draft.resource && header.sequence == draft.sequence);
-    CHECK(header.fence == draft.fence && header.offset == draft.offset && header.length == draft.length);
+    CHECK(header.type == draft.type && header.flags == draft.flags && header.resource == draft.resource);
+    CHECK(header.sequence == draft.sequence && header.fence == draft.fence);
+    CHECK(header.offset == draft.offset && header.length == draft.length);
     std::vector<uint8_t> bytes(header.payload_bytes);
     CHECK_OK(lives.journal->Read(lives.kept[i].payload, bytes, true));
     CHECK(bytes == all[i].payload && lives.kept[i].ref == (draft.type == RecordType::kRef ? bytes : std::vector<uint8_t>{}));
@@ -141,7 +149,7 @@ TEST("the journal writes what its golden file holds, byte for byte") {
   lives.journal.reset();
 
   golden::Parts parts;
-  for (const char* name : {"identity", "000000.segment", "000001.segment"}) parts.push_back({name, LoadFile(env, kSmall.directory + "/" + name)});
+  for (const char* name : kFiles) parts.push_back({name, LoadFile(env, kSmall.directory + "/" + name)});
   std::unique_ptr<SharedMemory> ring;
   const Bytes bytes = RingOf(env, ring);
   parts.push_back({"ring_header", {ring->header().begin(), ring->header().end()}});

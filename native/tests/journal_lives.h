@@ -31,6 +31,11 @@ inline std::vector<uint8_t> Pattern(ResourceId resource, uint64_t sequence, size
 
 inline size_t SizeOf(uint64_t sequence) { return 1 + sequence * 7919 % 20'000; }
 
+inline RecordDraft WriteDraft(uint64_t sequence, ConstBytes data) {
+  return {.type = RecordType::kWrite, .resource = kVolume, .sequence = sequence,
+          .offset = sequence * 10'000, .length = data.size(), .payload = data};
+}
+
 inline bool PassesSums(const Kept& kept, ConstBytes bytes) {
   uint64_t offset = kept.header.offset;
   for (const uint64_t sum : kept.sums) {
@@ -57,8 +62,8 @@ struct Lives {
     report = {};
     kept.clear();
     Result<std::unique_ptr<Journal>> opened = Journal::Open(env, options, [this](const ReplayedRecord& record) {
-      kept.push_back({record.header, record.record, record.payload, record.below_durable, {record.sums.begin(), record.sums.end()},
-                      {record.payload_bytes.begin(), record.payload_bytes.end()}});
+      kept.push_back({record.header, record.record, record.payload, record.below_durable,
+                      {record.sums.begin(), record.sums.end()}, {record.payload_bytes.begin(), record.payload_bytes.end()}});
       return Status::Ok();
     }, report);
     status = opened.status();
@@ -92,9 +97,7 @@ struct Lives {
     return *done;
   }
   Appended Append(uint64_t sequence, size_t bytes) {
-    const std::vector<uint8_t> data = Pattern(kVolume, sequence, bytes);
-    return Append({.type = RecordType::kWrite, .resource = kVolume, .sequence = sequence,
-                   .offset = sequence * 10'000, .length = bytes, .payload = data});
+    return Append(WriteDraft(sequence, Pattern(kVolume, sequence, bytes)));
   }
   Appended Append(uint64_t sequence) { return Append(sequence, SizeOf(sequence)); }
 
