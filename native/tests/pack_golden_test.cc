@@ -12,6 +12,8 @@ namespace skerry {
 namespace {
 
 constexpr const char* kPackGolden = "pack_v1";
+/** Of an earlier writer, which laid records without gaps from byte 512 on. The format is the same, and so must be the reading. */
+constexpr const char* kDenseGolden = "pack_v1_dense";
 constexpr const char* kNodeGolden = "node_v1";
 constexpr const char* kSealedPath = "/d/packs/00000001.pack";
 constexpr const char* kOpenPath = "/d/packs/00000002.open";
@@ -48,6 +50,7 @@ struct Stores {
     CHECK_OK(at.status());
     return *at;
   }
+  MapSlot SlotOf(uint8_t n, size_t pages) { return {IdOf(n, pages), *store->Find(IdOf(n, pages))}; }
   /** The index knows the block, at a place that reads as it, page by page and whole. */
   void CheckHolds(uint8_t n, size_t pages) {
     const BlockId id = IdOf(n, pages);
@@ -64,11 +67,14 @@ struct Stores {
   PackReport report;
 };
 
-MapSlot SlotAt(Stores& stores, uint8_t n, size_t pages, const Location& at) { return {stores.IdOf(n, pages), at}; }
-
-/** What the golden packs hold: three blocks and a map of two of them, of which one block is in the open pack. */
+/** What the golden packs hold: in the sealed one two blocks, put at once, and a map of them; in the open one a third block. */
 TreeRoot Fill(Stores& stores) {
-  const MapChange changes[] = {{1, SlotAt(stores, 1, 16, stores.Put(1, 16))}, {200, SlotAt(stores, 2, 2, stores.Put(2, 2))}};
+  const std::vector<uint8_t> first = Block(1, 16), second = Block(2, 2);
+  PackPut puts[2];
+  puts[0].id = stores.IdOf(1, 16), puts[0].raw = first;
+  puts[1].id = stores.IdOf(2, 2), puts[1].raw = second;
+  CHECK_OK(stores.store->PutAll(puts, false));
+  const MapChange changes[] = {{1, stores.SlotOf(1, 16)}, {200, stores.SlotOf(2, 2)}};
   Tree tree(*stores.store, stores.key, kCacheBytes);
   Result<TreeRoot> root = tree.Update(TreeRoot{}, 1, {}, changes);
   CHECK_OK(root.status());
@@ -114,9 +120,8 @@ TEST("packs and the index checkpoint are written as their golden file holds them
 }
 
 TEST("packs of version 1 are found by the checkpoint, by their footers, and by a scan") {
-  const golden::Parts parts = golden::Read(kPackGolden);
   enum class By { kCheckpoint, kFooter, kScan };
-  for (const By by : {By::kCheckpoint, By::kFooter, By::kScan}) {
+  const auto check = [](const golden::Parts& parts, By by) {
     GoldenEnv env;
     std::vector<uint8_t> sealed = golden::BytesOf(parts, "00000001.pack");
     if (by == By::kScan) sealed.back() ^= 1;
@@ -132,22 +137,31 @@ TEST("packs of version 1 are found by the checkpoint, by their footers, and by a
     CHECK(stores.report.packs == 2 && stores.report.recovered_open == 0);
     CheckContent(stores, RootOf(parts));
     CHECK(stores.Put(4, 1).pack == 3);
+  };
+  for (const char* name : {kPackGolden, kDenseGolden}) {
+    for (const By by : {By::kCheckpoint, By::kFooter, By::kScan}) check(golden::Read(name), by);
   }
 }
 
 TEST("the checkpoint of version 1 names packs, their sizes, what is in them and the next number") {
-  const golden::Parts parts = golden::Read(kPackGolden);
-  GoldenEnv env;
-  StoreFile(env, kIndexPath, golden::BytesOf(parts, "index"));
-  const uint64_t sealed_bytes = golden::BytesOf(parts, "00000001.pack").size();
-  LocationIndex index;
-  Result<CheckpointContent> content = LoadCheckpoint(env, kIndexPath, kSmall.domain, {{1, sealed_bytes}}, index);
-  CHECK_OK(content.status());
-  CHECK(content->next_pack == 3 && content->packs.size() == 1 && index.count() == 3);
-  const SealedPack& pack = content->packs.at(1);
-  CHECK(pack.file_bytes == sealed_bytes && pack.blocks == 2 && pack.nodes == 1);
-  const std::optional<Location> at = index.Find(Key().BlockIdOf(Block(1, 16)).prefix());
-  CHECK(at.has_value() && (*at == Location{1, 512, 66048}));
+  const struct {
+    const char* golden;
+    uint32_t first_offset;
+  } cases[] = {{kPackGolden, 4096}, {kDenseGolden, 512}};
+  for (const auto& [name, first_offset] : cases) {
+    const golden::Parts parts = golden::Read(name);
+    GoldenEnv env;
+    StoreFile(env, kIndexPath, golden::BytesOf(parts, "index"));
+    const uint64_t sealed_bytes = golden::BytesOf(parts, "00000001.pack").size();
+    LocationIndex index;
+    Result<CheckpointContent> content = LoadCheckpoint(env, kIndexPath, kSmall.domain, {{1, sealed_bytes}}, index);
+    CHECK_OK(content.status());
+    CHECK(content->next_pack == 3 && content->packs.size() == 1 && index.count() == 3);
+    const SealedPack& pack = content->packs.at(1);
+    CHECK(pack.file_bytes == sealed_bytes && pack.blocks == 2 && pack.nodes == 1);
+    const std::optional<Location> at = index.Find(Key().BlockIdOf(Block(1, 16)).prefix());
+    CHECK(at.has_value() && (*at == Location{1, first_offset, 66048}));
+  }
 }
 
 /** Slots in each word of the bitmap, with a hint and without. */
@@ -182,7 +196,8 @@ TEST("map nodes of version 1 are read: level, slots, ids and hints") {
     const std::vector<uint8_t>& hash = golden::BytesOf(parts, "id_" + std::to_string(level));
     CHECK(hash.size() == id.bytes.size());
     std::copy(hash.begin(), hash.end(), id.bytes.begin());
-    const Result<std::shared_ptr<const Node>> node = Node::Decode(golden::BytesOf(parts, "level_" + std::to_string(level)), Key(), id);
+    const std::vector<uint8_t>& bytes = golden::BytesOf(parts, "level_" + std::to_string(level));
+    const Result<std::shared_ptr<const Node>> node = Node::Decode(bytes, Key(), id);
     CHECK_OK(node.status());
     const std::shared_ptr<const Node> expected = NodeOf(level);
     CHECK(node.value()->level == level && node.value()->count() == 5);
