@@ -137,7 +137,7 @@ Result<Appended> Journal::Impl::Append(const RecordDraft& draft) {
     if (record_bytes + entry_bytes + kSlackBytes + 3 * kSectorBytes > segment_bytes_) return Status(Code::kInvalid, "a record that no segment can hold");
     const uint64_t next = SegmentOf(batch_start_) + 1;
     if (!RingHasRoomLocked(FirstBatch(next) + sizeof(BatchHeader) + record_bytes)) return Status(Code::kTryAgain, "the ring is full");
-    if (!segments_->Assign(next)) return Status(Code::kTryAgain, "no journal segment is ready");
+    if (!segments_->Assign(next, false)) return Status(Code::kTryAgain, "no journal segment is ready");
     CloseBatchLocked(kBatchEndsSegment);
   }
   if (!RingHasRoomLocked(head_ + record_bytes)) return Status(Code::kTryAgain, "the ring is full");

@@ -36,7 +36,7 @@ bool ParseRecord(ConstBytes bytes, Lsn at, ParsedRecord& into) {
   if (!pieces && header.piece_count > 1) return false;
   if (RecordBytes(header) > bytes.size()) return false;
   into.sums.resize(header.piece_count);
-  std::memcpy(into.sums.data(), bytes.data() + sizeof(RecordHeader), into.sums.size() * 8);
+  if (!into.sums.empty()) std::memcpy(into.sums.data(), bytes.data() + sizeof(RecordHeader), into.sums.size() * 8);
   if (RecordSum(header, into.sums, at) != header.sum) return false;
   into.record = at;
   const uint64_t before = sizeof(RecordHeader) + into.sums.size() * 8;

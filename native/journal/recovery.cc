@@ -223,7 +223,7 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
 Status Journal::Impl::AssignPrepared(uint64_t number) {
   if (segments_->Find(number)) return Status::Ok();
   if (Result<bool> prepared = segments_->Prepare(1, true); !prepared.ok()) return prepared.status();
-  return segments_->Assign(number) ? Status::Ok() : Status(Code::kIo, "no journal segment could be prepared");
+  return segments_->Assign(number, true) ? Status::Ok() : Status(Code::kIo, "no journal segment could be prepared");
 }
 
 // Batches that only the ring holds go to their places in segments, under the new epoch and the old mark.

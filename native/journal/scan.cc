@@ -67,7 +67,7 @@ Status Journal::Impl::DeliverIndex(const Segments::Found& segment, ConstBytes en
     const uint64_t sum_bytes = uint64_t{entry.header.piece_count} * 8;
     if (entries.size() - sizeof(entry) < sum_bytes) return Damaged(segment.slot->path, "the index is short");
     sums.resize(entry.header.piece_count);
-    std::memcpy(sums.data(), entries.data() + sizeof(entry), sum_bytes);
+    if (!sums.empty()) std::memcpy(sums.data(), entries.data() + sizeof(entry), sum_bytes);
     entries = entries.subspan(sizeof(entry) + sum_bytes);
     ReplayedRecord record;
     record.header = entry.header;

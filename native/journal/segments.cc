@@ -134,9 +134,10 @@ Result<bool> Segments::Prepare(size_t ready_want, bool beyond_limit) {
   return true;
 }
 
-bool Segments::Assign(uint64_t number) {
+bool Segments::Assign(uint64_t number, bool beyond_limit) {
   std::lock_guard lock(mutex_);
-  if (ready_.empty()) return false;
+  // A slot that a start made beyond the limit stays for the next such start: were it taken here, each would add one more.
+  if (ready_.empty() || (!beyond_limit && live_.size() >= slots_max_)) return false;
   live_[number] = ready_.front();
   ready_.pop_front();
   return true;

@@ -37,8 +37,8 @@ class Segments {
    * A few slots are made whatever room there is: with these the log goes on, if slowly.
    */
   Result<bool> Prepare(size_t ready_want, bool beyond_limit);
-  /** Makes a ready slot the home of segment `number`; false where none is ready. */
-  bool Assign(uint64_t number);
+  /** Makes a ready slot the home of segment `number`; false where none is ready or the limit is reached (unless `beyond_limit`). */
+  bool Assign(uint64_t number, bool beyond_limit);
   void Adopt(uint64_t number, std::shared_ptr<SegmentSlot> slot);
   std::shared_ptr<SegmentSlot> Find(uint64_t number) const;
   /** The slots of all segments below `number` become ready. */
