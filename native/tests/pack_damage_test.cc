@@ -1,0 +1,119 @@
+// What is torn or rotten in a pack: what it costs, what is still read, what a start makes of it.
+#include "pack_fixture.h"
+
+using namespace skerry;
+using namespace skerry::pack_fixture;
+
+TEST("a record of an open pack with a page that fails keeps its other pages, its neighbours, and the word of its damage") {
+  Fixture f;
+  std::vector<Location> at;
+  for (uint32_t n = 0; n < 6; ++n) at.push_back(f.Put(n));
+  f.store.reset();
+  f.Flip(f.Path(at[1].pack, false), CellOffset(at[1], 7) + 100);  // a cell
+  f.Flip(f.Path(at[3].pack, false), at[3].offset + 40);           // a header
+  f.Flip(f.Path(at[5].pack, false), CellOffset(at[5], 15) + 10);  // the last one
+  f.Open();
+  CHECK(f.report.records == 5 && f.report.notes.size() == 1);
+  for (uint32_t n = 0; n < 6; ++n) CHECK(f.Finds(n) == (n % 2 == 0) && f.store->Verify(at[n], f.IdOf(n)) == (n % 2 == 0));
+  std::vector<uint8_t> page(kPageBytes);
+  for (const uint32_t n : {1u, 5u}) {
+    const uint32_t bad = n == 1 ? 7 : 15;
+    for (uint32_t i = 0; i < 16; ++i) {
+      CHECK(f.store->ReadPages(*f.store->Find(f.IdOf(n)), f.IdOf(n), i, 1, page, true).code() == (i == bad ? Code::kCorrupt : Code::kOk));
+    }
+  }
+}
+
+TEST("only what was durable before is counted as rot: a torn record is no alarm") {
+  Fixture f;
+  std::vector<Location> at;
+  for (uint32_t n = 0; n < 3; ++n) at.push_back(f.Put(n));
+  f.store.reset();
+  for (const uint32_t n : {1u, 2u}) f.Flip(f.Path(at[n].pack, false), CellOffset(at[n], 7) + 100);
+  f.Open();
+  CHECK(f.store->usage().corrupt_cells == 0);
+  CHECK(f.store->RottenPages(at[0], f.IdOf(0)) == 0 && f.store->RottenPages(at[1], f.IdOf(2)) == 0);
+  CHECK(f.store->RottenPages(at[1], f.IdOf(1)) == 1 && f.store->usage().corrupt_cells == 1);
+  CHECK(f.store->RottenPages(at[1], f.IdOf(1)) == 0 && f.store->usage().corrupt_cells == 1);  // told once
+}
+
+TEST("new data is never given up for a record known to be damaged, in this life or a later one") {
+  for (const bool checkpoint : {false, true}) {
+    Fixture f;
+    const Location at = f.Put(1);
+    f.Put(2);
+    f.store.reset();
+    f.Flip(f.Path(at.pack, false), CellOffset(at, 7) + 100);
+    for (int life = 0; life < 3; ++life) {
+      f.Open();
+      if (checkpoint) CHECK_OK(f.store->Checkpoint(true));
+      CHECK(f.store->Find(f.IdOf(1)) == at);
+    }
+    bool reused = true;
+    const Location fresh = f.Put(1, &reused);
+    CHECK(!reused && fresh.pack != at.pack && f.Finds(1));
+    CHECK_OK(f.store->Sync());
+    for (int life = 0; life < 3; ++life) {
+      f.Open();
+      if (checkpoint) CHECK_OK(f.store->Checkpoint(true));
+      CHECK(f.store->Find(f.IdOf(1)) == fresh && f.Finds(1));
+    }
+  }
+}
+
+TEST("records in the payload of a record are not taken for records") {
+  Fixture f;
+  const Location outer_at{1, kWriteAlignBytes, 0};
+  // What a guest would write to forge a record: a whole one, made for the very place where it will lie.
+  std::vector<uint8_t> outer(64 << 10);
+  const uint32_t inner_offset = outer_at.offset + 4 * kPackAlignBytes;
+  const BlockId forged_id = f.IdOf(77);
+  const std::vector<uint8_t> forged = f.Block(77, 1000);
+  std::vector<uint8_t> record(RecordStoredBytes(1000));
+  FillCells(record, forged_id, forged);
+  PackRecordHeader header{kPackRecordMagic, kPackVersion, RecordKind::kBlock, Codec::kRaw, HashAlgorithm::kHmacSha256, 1, 1000, 1,
+                          static_cast<uint32_t>(record.size()), 0, {}, 1, {}, 0};
+  std::memcpy(header.id, forged_id.bytes.data(), 32);
+  FillHeader(record, header, inner_offset);
+  std::copy(record.begin(), record.end(), outer.begin() + (inner_offset - CellOffset(outer_at, 0)));
+  CHECK(f.store->Put(RecordKind::kBlock, f.key.BlockIdOf(outer), outer, nullptr).value().offset == outer_at.offset);
+  f.store.reset();
+  f.Flip(f.Path(1, false), CellOffset(outer_at, 9));  // damaged: its other pages hold, the forged record's among them
+  f.Open();
+  CHECK(f.report.records == 1 && !f.store->Find(forged_id));
+}
+
+TEST("one flipped bit in a sealed pack costs its page and no other") {
+  Fixture f;
+  const Location at = f.Put(1);
+  CHECK_OK(f.store->Seal());
+  f.Flip(f.Path(at.pack, true), CellOffset(at, 4) + 1234);
+  std::vector<uint8_t> page(kPageBytes);
+  for (uint32_t i = 0; i < 16; ++i) {
+    CHECK(f.store->ReadPages(at, f.IdOf(1), i, 1, page, true).code() == (i == 4 ? Code::kCorrupt : Code::kOk));
+    const Status now = f.store->ReadCell(at.pack, CellOffset(at, i), CellSeed(f.IdOf(1), i), page, false);
+    CHECK(now.code() == (i == 4 ? Code::kTryAgain : Code::kOk));
+  }
+  CHECK(f.store->usage().corrupt_cells == 1);
+  CHECK(f.store->ReadRecord(at, f.IdOf(1), true).code() == Code::kCorrupt);
+  CHECK(!f.store->Verify(at, f.IdOf(1)));
+  // Good bytes that come again are not given up for the rotten ones.
+  bool reused = true;
+  const Location fresh = f.Put(1, &reused);
+  CHECK(!reused && fresh != at && f.Finds(1) && f.store->Find(f.IdOf(1)) == fresh);
+}
+
+TEST("a damaged footer is replaced by reading the records") {
+  for (const uint64_t from_end : {10, 60, 100}) {
+    Fixture f;
+    for (uint32_t n = 0; n < 5; ++n) f.Put(n);
+    CHECK_OK(f.store->Seal());
+    f.store.reset();
+    f.Flip(f.Path(1, true), std::filesystem::file_size(f.Path(1, true)) - from_end);
+    f.Open();
+    CHECK(!f.report.notes.empty() && f.report.records == 5);
+    for (uint32_t n = 0; n < 5; ++n) CHECK(f.Finds(n));
+  }
+}
+
+int main(int argc, char** argv) { return skerry::check::RunAll(argc, argv); }
