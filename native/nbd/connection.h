@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "latency.h"
-#include "read_job.h"
 #include "mailbox.h"
 #include "read_job.h"
 #include "reply_queue.h"
