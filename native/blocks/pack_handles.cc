@@ -20,7 +20,7 @@ Result<std::shared_ptr<File>> PackHandles::Get(uint32_t pack) {
       return slot.file;
     }
   }
-  Result<std::unique_ptr<File>> opened = OpenFile(pack, false);
+  Result<std::unique_ptr<File>> opened = OpenFile(pack);
   if (!opened.ok()) return opened.status();
   std::shared_ptr<File> file = std::move(*opened);
   Add(pack, file);
@@ -41,9 +41,9 @@ void PackHandles::Add(uint32_t pack, std::shared_ptr<File> file) {
   victim->used = ++set.clock;
 }
 
-Result<std::unique_ptr<File>> PackHandles::OpenFile(uint32_t pack, bool direct) {
+Result<std::unique_ptr<File>> PackHandles::OpenFile(uint32_t pack) {
   if (pack == 0) return Status(Code::kNotFound, "pack 0 is no pack");
-  const OpenOptions options{.direct = direct};
+  const OpenOptions options{.direct = direct_};
   // Sealing renames a pack: one that was neither sealed nor open a moment ago may be sealed by now.
   for (const bool sealed : {true, false, true}) {
     Result<std::unique_ptr<File>> file = env_.Open(PackPath(directory_, pack, sealed), options);

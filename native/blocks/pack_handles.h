@@ -15,13 +15,12 @@ class PackHandles {
  public:
   static constexpr size_t kHandlesMax = 512;
 
-  PackHandles(Env& env, std::string directory) : env_(env), directory_(std::move(directory)) {}
+  /** `direct`: handles that bypass the page cache. */
+  PackHandles(Env& env, std::string directory, bool direct) : env_(env), directory_(std::move(directory)), direct_(direct) {}
 
   /** kNotFound when there is no such pack. */
   Result<std::shared_ptr<File>> Get(uint32_t pack);
   void Add(uint32_t pack, std::shared_ptr<File> file);
-  /** A handle that bypasses the page cache, for one use. */
-  Result<std::unique_ptr<File>> OpenDirect(uint32_t pack) { return OpenFile(pack, true); }
 
  private:
   static constexpr size_t kWays = 8;
@@ -35,11 +34,12 @@ class PackHandles {
     uint64_t clock = 0;
     std::array<Slot, kWays> slots;
   };
-  Result<std::unique_ptr<File>> OpenFile(uint32_t pack, bool direct);
+  Result<std::unique_ptr<File>> OpenFile(uint32_t pack);
   Set& SetOf(uint32_t pack) { return sets_[pack % sets_.size()]; }
 
   Env& env_;
   const std::string directory_;
+  const bool direct_;
   std::array<Set, kHandlesMax / kWays> sets_;
 };
 

@@ -68,16 +68,22 @@ Status PackStore::Impl::ReadPages(const Location& at, const BlockId& id, uint32_
 /** Full cells, one after the other; those that fail their sum are read again, directly. Seeds count up by one. */
 Status PackStore::Impl::ReadCellsBlocking(File& file, uint32_t pack, uint32_t cell_offset, uint64_t seed, uint32_t count, Bytes into) {
   const size_t bytes = size_t{count} * kCellBytes;
-  if (bytes < kWarmWindowBytes / 2 && warm_.Missed(pack, cell_offset)) {
-    file.ReadAhead(cell_offset / kWarmWindowBytes * kWarmWindowBytes, kWarmWindowBytes);
-  }
+  const bool large = bytes >= kWarmWindowBytes / 2, again_missed = warm_.Missed(pack, cell_offset);
+  if (again_missed && !large) file.ReadAhead(cell_offset / kWarmWindowBytes * kWarmWindowBytes, kWarmWindowBytes);
   const auto cells = std::make_unique_for_overwrite<uint8_t[]>(bytes);
-  const Result<size_t> got = file.Read({cells.get(), bytes}, cell_offset);
-  if (!got.ok()) return got.status();
+  size_t held = 0;   // bytes of `cells` that were read
+  if (large && !again_missed && ReadDirect(pack, cell_offset, {cells.get(), bytes}).ok()) {
+    // What is read once in large pieces, as a copy or a backup does, is left out of the page cache.
+    held = bytes;
+  } else {
+    const Result<size_t> got = file.Read({cells.get(), bytes}, cell_offset);
+    if (!got.ok()) return got.status();
+    held = got.value();
+  }
   for (uint32_t i = 0; i < count; ++i) {
     uint8_t* cell = cells.get() + size_t{i} * kCellBytes;
     const auto holds = [&] { return CellHolds(cell, kPageBytes, cell + kPageBytes, seed + i); };
-    if (got.value() < size_t{i + 1} * kCellBytes || !holds()) {
+    if (held < size_t{i + 1} * kCellBytes || !holds()) {
       const uint32_t offset = cell_offset + i * kCellBytes;
       const Status again = ReadDirect(pack, offset, {cell, kCellBytes});
       if (!again.ok() || !holds()) {
@@ -92,7 +98,7 @@ Status PackStore::Impl::ReadCellsBlocking(File& file, uint32_t pack, uint32_t ce
 
 /** Past the page cache, which may be what is wrong. kCorrupt where the file ends before. */
 Status PackStore::Impl::ReadDirect(uint32_t pack, uint64_t offset, Bytes into) {
-  const Result<std::unique_ptr<File>> file = handles_.OpenDirect(pack);
+  const Result<std::shared_ptr<File>> file = direct_handles_.Get(pack);
   if (!file.ok()) return file.status();
   const uint64_t start = offset / kSectorBytes * kSectorBytes;
   const uint64_t end = (offset + into.size() + kSectorBytes - 1) / kSectorBytes * kSectorBytes;

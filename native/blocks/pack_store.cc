@@ -4,7 +4,7 @@
 
 namespace skerry {
 
-PackStore::Impl::Impl(Env& env, const PackStoreOptions& options) : env_(env), options_(options), handles_(env, options.directory) {}
+PackStore::Impl::Impl(Env& env, const PackStoreOptions& options) : env_(env), options_(options), handles_(env, options.directory, false), direct_handles_(env, options.directory, true) {}
 
 PackStore::PackStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 PackStore::~PackStore() = default;

@@ -137,7 +137,7 @@ class PackStore::Impl {
   Env& env_;
   const PackStoreOptions options_;
   LocationIndex index_;
-  PackHandles handles_;
+  PackHandles handles_, direct_handles_;
   WarmWindows warm_;
 
   mutable std::mutex mutex_;
