@@ -215,21 +215,21 @@ export class Mapper implements Resources {
   }
 
   resize(...[name, sizeBytes, options = {}]: Parameters<Resources['resize']>): Promise<Resource> {
-    return this.#verbs.run('resize', async () =>
+    return this.#change('resize', async () =>
       this.#view((await this.#reshape.resize(name, sizeBytes, options.shrink === true)).record),
     );
   }
 
   rollback(name: string): Promise<Resource> {
-    return this.#verbs.run('rollback', async () => this.#view((await this.#reshape.rollback(name)).record));
+    return this.#change('rollback', async () => this.#view((await this.#reshape.rollback(name)).record));
   }
 
   rename(...[kind, name, to]: Parameters<Resources['rename']>): Promise<Resource> {
-    return this.#verbs.run('rename', async () => this.#view((await this.#naming.rename(kind, name, to)).record));
+    return this.#change('rename', async () => this.#view((await this.#naming.rename(kind, name, to)).record));
   }
 
   set(...[name, settings]: Parameters<Resources['set']>): Promise<Resource> {
-    return this.#verbs.run('set', async () => {
+    return this.#change('set', async () => {
       if (settings.description !== undefined) checkDescription(settings.description);
       if (settings.limit !== undefined) checkLimit(settings.limit);
       return this.#view((await this.#naming.set(name, settings)).record);
@@ -245,7 +245,7 @@ export class Mapper implements Resources {
   }
 
   applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource> {
-    return this.#verbs.run('apply', async () => this.#view((await this.#differences.apply(name, bytes)).record));
+    return this.#change('apply', async () => this.#view((await this.#differences.apply(name, bytes)).record));
   }
 
   get(kind: ResourceKind, name: string): Promise<Resource> {

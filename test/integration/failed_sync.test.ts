@@ -114,6 +114,9 @@ describe.each([
       ['snapshot', 'delete', 'b@s'],
       ['volume', 'create', 'c', '--size', '1M'],
       ['volume', 'delete', 'a'],
+      ['volume', 'resize', 'a', '16M'],
+      ['volume', 'rename', 'a', 'd'],
+      ['volume', 'rollback', 'b@s'],
       ['clone', 'b@s', 'c'],
       ['image', 'import', join(scratch, 'image.raw'), 'image'],
     ]) {
