@@ -223,6 +223,8 @@ export class Imports {
       sizeBytes,
       progress: () => progress,
       copy: async (image, signal) => {
+        if (node['driver'] !== 'raw')
+          await this.#qemu.check(node, { name, purpose: 'disk images of other programs are read', signal });
         await this.#options.privateExports.during({ resource: image, sizeBytes, readOnly: false }, (uri) =>
           this.#qemu.copyInto(node, uri, {
             purpose: 'disk images of other programs are read',

@@ -6,7 +6,7 @@ import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { SkerryError } from '../../core/errors.js';
 import type { ImportFormat } from '../../core/image_formats.js';
 import { ended, tailOf, type LimitedPrograms } from './limited_process.js';
-import { ZstdCheck } from './zstd_frames.js';
+import { ZstdFrames, type FramePart } from './zstd_frames.js';
 
 export type Parts = AsyncIterable<Uint8Array>;
 
@@ -30,25 +30,77 @@ export function decompressed(
     case 'raw':
       return source;
     case 'gzip':
-      return through(source, [createGunzip({ chunkSize: part_bytes })], about.name);
+      return gunzip(source, about.name);
     case 'zstd':
-      return through(source, [new ZstdCheck(), createZstdDecompress({ chunkSize: part_bytes })], about.name);
+      return unzstd(source, about.name);
     case 'xz':
       return unxz(source, about.name, about.programs);
   }
 }
 
-async function* through(source: Parts, steps: readonly [...Duplex[], Duplex], name: string): PartsGenerator {
-  const last = steps.at(-1) as Duplex;
+async function* gunzip(source: Parts, name: string): PartsGenerator {
+  const step = createGunzip({ chunkSize: part_bytes });
+  // Zeroes may follow, as a tape leaves them; behind them it does not look any more.
+  let [total, padding] = [0, 0];
+  const counted = async function* (): PartsGenerator {
+    for await (const part of source) {
+      const zeroes = part.length - 1 - part.findLastIndex((byte) => byte !== 0);
+      padding = zeroes === part.length ? padding + zeroes : zeroes;
+      total += part.length;
+      yield part;
+    }
+  };
+  yield* through(counted(), step, name);
+  if (total - padding > step.bytesWritten) throw failureOf(null, new Error('something else stands behind its end'), name);
+}
+
+/** Frame by frame. */
+async function* unzstd(source: Parts, name: string): PartsGenerator {
+  const frames = frameParts(source, name);
+  try {
+    let next = await frames.next();
+    while (next.done !== true) {
+      const { frame } = next.value;
+      const own = async function* (): PartsGenerator {
+        while (next.done !== true && next.value.frame === frame) {
+          yield next.value.bytes;
+          next = await frames.next();
+        }
+      };
+      yield* through(own(), createZstdDecompress({ chunkSize: part_bytes }), name);
+    }
+  } finally {
+    await frames.return();
+  }
+}
+
+async function* frameParts(source: Parts, name: string): AsyncGenerator<FramePart, void, undefined> {
+  const frames = new ZstdFrames();
+  for await (const part of source) {
+    try {
+      yield* frames.walk(part);
+    } catch (error) {
+      throw failureOf(null, error, name);
+    }
+  }
+  try {
+    frames.end();
+  } catch (error) {
+    throw failureOf(null, error, name);
+  }
+}
+
+/** All that `step` makes of the source. */
+async function* through(source: Parts, step: Duplex, name: string): PartsGenerator {
   // What the source failed with is told as it is; all other failures are of what it holds.
   let failure: { readonly error: unknown } | null = null;
   const watched = watch(source, (error) => {
     failure = { error };
   });
-  const flow = pipeline([Readable.from(watched, { objectMode: true, highWaterMark: 2 }), ...steps]);
+  const flow = pipeline(Readable.from(watched, { objectMode: true, highWaterMark: 2 }), step);
   flow.catch(() => {});
   try {
-    yield* last as AsyncIterable<Uint8Array>;
+    yield* step as AsyncIterable<Uint8Array>;
     await flow;
   } catch (error) {
     throw failureOf(failure, error, name);

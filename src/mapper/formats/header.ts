@@ -36,7 +36,7 @@ export async function namedFiles(file: FileHandle, path: string, format: DiskFor
       await checkVhd(file, odd);
       return [];
     case 'vdi':
-      checkVdi(await bytesAt(file, 0, 512), odd);
+      checkVdi(await bytesAt(file, 0, 512), (await file.stat()).size, odd);
       return [];
     case 'vhdx':
       // Whether it has a parent stands deep in its regions; qemu-img reads none with one, and says so.
@@ -162,12 +162,11 @@ function parseDescriptor(text: string): Descriptor {
 const vhdType = { fixed: 2, dynamic: 3, differencing: 4 } as const;
 
 async function checkVhd(file: FileHandle, odd: Odd): Promise<void> {
-  let footer = await bytesAt(file, 0, sector_bytes);
-  if (footer.toString('latin1', 0, 8) !== 'conectix') {
-    const { size } = await file.stat();
-    footer = await bytesAt(file, Math.max(0, size - sector_bytes), sector_bytes);
-  }
-  if (footer.length < sector_bytes || footer.toString('latin1', 0, 8) !== 'conectix') throw odd('it has no footer of one');
+  // One that grows has a copy of it at its start, which is no proof that the rest came with it.
+  const { size } = await file.stat();
+  const footer = await bytesAt(file, Math.max(0, size - sector_bytes), sector_bytes);
+  if (footer.length < sector_bytes || footer.toString('latin1', 0, 8) !== 'conectix')
+    throw odd('it does not end with the footer of one, so it is none, or cut off');
   checkDiskBytes(footer.readBigUInt64BE(48), odd);
   const type = footer.readUInt32BE(60);
   if (type === vhdType.differencing) throw odd('it holds only what differs from another disk: merge it with its parent first');
@@ -176,12 +175,14 @@ async function checkVhd(file: FileHandle, odd: Odd): Promise<void> {
 
 const vdiType = { dynamic: 1, fixed: 2 } as const;
 
-function checkVdi(header: Buffer, odd: Odd): void {
+function checkVdi(header: Buffer, fileBytes: number, odd: Odd): void {
   if (header.length < 512 || header.readUInt32LE(64) !== 0xbeda_107f) throw odd('it does not begin as one');
   const type = header.readUInt32LE(76);
   if (type !== vdiType.dynamic && type !== vdiType.fixed)
     throw odd('it holds only what differs from another disk: merge it with its parent first');
   checkDiskBytes(header.readBigUInt64LE(368), odd);
+  const [dataAt, blockBytes, blocks] = [header.readUInt32LE(344), header.readUInt32LE(376), header.readUInt32LE(388)];
+  if (dataAt + blockBytes * blocks > fileBytes) throw odd('it is cut off');
 }
 
 /** Fewer bytes where the file ends. */

@@ -19,6 +19,9 @@ const info_milliseconds_max = 60_000;
 const info_limits: ProcessLimits = { memoryBytesMax: 1 << 30, processorSecondsMax: 30, fileBytesMax: 0, filesMax: 64 };
 const copy_limits: ProcessLimits = { memoryBytesMax: 2 ** 31, filesMax: 64 };
 const message_characters_max = 400;
+const check_corrupt = 2;
+/** Whole; whole with space that nothing uses; of a format without a check. */
+const checkPassed: ReadonlySet<number | null> = new Set([0, 3, 63]);
 
 export class QemuImg {
   readonly #programs: LimitedPrograms;
@@ -48,6 +51,24 @@ export class QemuImg {
     return (Array.isArray(told) ? told : [told]).map(parseInfo);
   }
 
+  /**
+   * Whether the image is whole, by its own tables, where its format has a check. What lies past the end of a file reads as
+   * zeroes, so one that was cut off on its way would be copied without a word.
+   * @throws SkerryError invalid
+   */
+  async check(
+    node: BlockNode,
+    about: { readonly name: string; readonly purpose: string; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const args = ['check', `json:${JSON.stringify(node)}`];
+    const { purpose, signal } = about;
+    const end = await this.#programs.run('qemu-img', args, { purpose, signal, limits: { ...copy_limits, fileBytesMax: 0 } });
+    if (checkPassed.has(end.status)) return;
+    if (end.status === check_corrupt)
+      throw new SkerryError('invalid', `${about.name} is damaged or cut off: qemu-img check tells more`);
+    throw failure(end, `${about.name} cannot be read`, 'invalid');
+  }
+
   /** Copies all of `from` into what is there already at `to`, an NBD URI, and reads as zeroes. @throws SkerryError */
   copyInto(from: BlockNode, to: string, about: CopyOptions): Promise<void> {
     const args = ['-n', '--target-is-zero', '-W', '-O', 'raw', `json:${JSON.stringify(from)}`, to];
@@ -56,7 +77,6 @@ export class QemuImg {
 
   /** Writes a qcow2 file at `path`, over what is there. @throws SkerryError */
   writeQcow2(from: string, path: string, about: CopyOptions & { readonly compress: boolean }): Promise<void> {
-    // The target's options name the file, so that no character of its path is taken for more than that.
     const compress = about.compress ? ['-c'] : ['-W'];
     return this.#convert([...compress, '-f', 'raw', '-O', 'qcow2', from, path], copy_limits, about);
   }

@@ -1,9 +1,8 @@
 /**
- * Whether a zstd stream is whole. Node's decompressor takes a stream that was cut off, or that ends in something else, for
- * one that ended: this walks the frames beside it (RFC 8878, section 3.1), without unpacking anything, and tells.
+ * Where the frames of a zstd stream begin and end (RFC 8878, section 3.1), found without unpacking anything. Node's
+ * decompressor stops behind the first frame without a word, and takes a stream that was cut off for one that ended: so it is
+ * given one frame at a time, and what is not whole is told here.
  */
-import { Transform, type TransformCallback } from 'node:stream';
-
 import { SkerryError } from '../../core/errors.js';
 
 const frame_magic = 0xfd2f_b528;
@@ -19,6 +18,13 @@ type State =
   | { readonly at: 'descriptor' }
   | { readonly at: 'block header' };
 
+/** A run of bytes of one frame; those of skippable frames are left out. */
+export interface FramePart {
+  /** Counts up from 1. */
+  readonly frame: number;
+  readonly bytes: Uint8Array;
+}
+
 export class ZstdFrames {
   #state: State = { at: 'magic' };
   /** Bytes of the field that is being read, once it is whole. */
@@ -28,23 +34,50 @@ export class ZstdFrames {
   #skip = 0;
   #checksum = false;
   #frames = 0;
+  /** Whether the frame that is being read, or was read last, holds nothing of the content. */
+  #skippable = false;
+  /** The begin of a frame, until its magic number is whole. */
+  readonly #kept: Uint8Array[] = [];
 
   /** @throws SkerryError invalid where something else stands than a frame. */
-  walk(data: Uint8Array): void {
-    for (let at = 0; at < data.length; ) {
+  walk(data: Uint8Array): readonly FramePart[] {
+    const parts: FramePart[] = [];
+    let begin = 0;
+    let at = 0;
+    while (at < data.length) {
       if (this.#skip > 0) {
         const skipped = Math.min(this.#skip, data.length - at);
         this.#skip -= skipped;
         at += skipped;
-        continue;
+      } else {
+        this.#field[this.#fieldBytes] = data[at] ?? 0;
+        this.#fieldBytes += 1;
+        at += 1;
+        if (this.#fieldBytes === this.#wanted()) {
+          this.#fieldBytes = 0;
+          this.#state = this.#next();
+        }
       }
-      this.#field[this.#fieldBytes] = data[at] ?? 0;
-      this.#fieldBytes += 1;
-      at += 1;
-      if (this.#fieldBytes < this.#wanted()) continue;
-      this.#fieldBytes = 0;
-      this.#state = this.#next();
+      if (this.#state.at !== 'magic' || this.#fieldBytes > 0 || this.#skip > 0) continue;
+      // Between two frames.
+      this.#take(parts, data.subarray(begin, at));
+      begin = at;
     }
+    this.#take(parts, data.subarray(begin));
+    return parts;
+  }
+
+  /** A magic number may come in several pieces, and only its end says whether its frame is one to skip. */
+  #take(parts: FramePart[], bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const undecided = this.#state.at === 'magic' && this.#fieldBytes > 0;
+    if (undecided) {
+      this.#kept.push(Uint8Array.from(bytes));
+      return;
+    }
+    const kept = this.#kept.splice(0);
+    if (this.#skippable) return;
+    for (const part of [...kept, bytes]) parts.push({ frame: this.#frames, bytes: part });
   }
 
   /** @throws SkerryError invalid where the stream ends inside a frame. */
@@ -82,9 +115,10 @@ export class ZstdFrames {
   #magic(): State {
     const magic = this.#field.readUInt32LE(0);
     this.#frames += 1;
-    if (magic === frame_magic) return { at: 'descriptor' };
     // The low four bits are the user's.
-    if ((magic & ~0xf) >>> 0 === skippable_magic) return { at: 'skippable length' };
+    this.#skippable = (magic & ~0xf) >>> 0 === skippable_magic;
+    if (this.#skippable) return { at: 'skippable length' };
+    if (magic === frame_magic) return { at: 'descriptor' };
     throw new SkerryError('invalid', 'something else than zstd stands behind the end of the zstd stream');
   }
 
@@ -103,28 +137,5 @@ export class ZstdFrames {
     const last = (header & 1) !== 0;
     this.#skip = (type === blockType.rle ? 1 : header >> 3) + (last && this.#checksum ? 4 : 0);
     return { at: last ? 'magic' : 'block header' };
-  }
-}
-
-/** Passes on what it gets, and fails where that is not whole. */
-export class ZstdCheck extends Transform {
-  readonly #frames = new ZstdFrames();
-
-  override _transform(data: Uint8Array, _encoding: BufferEncoding, done: TransformCallback): void {
-    try {
-      this.#frames.walk(data);
-      done(null, data);
-    } catch (error) {
-      done(error as Error);
-    }
-  }
-
-  override _flush(done: TransformCallback): void {
-    try {
-      this.#frames.end();
-      done();
-    } catch (error) {
-      done(error as Error);
-    }
   }
 }
