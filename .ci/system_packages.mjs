@@ -15,6 +15,7 @@ const forTests = [
   { package: 'libssl3', program: null },
   { package: 'qemu-system-x86', program: 'qemu-system-x86_64' },
   { package: 'qemu-utils', program: 'qemu-img' },
+  { package: 'xz-utils', program: 'xz' },
   { package: 'nbdkit', program: 'nbdkit' },
   { package: 'nbd-server', program: 'nbd-server' },
   { package: 'libnbd-bin', program: 'nbdinfo' },

@@ -55,6 +55,12 @@ export const streamRoutes = {
 } as const;
 export const stream_content_type = 'application/octet-stream';
 
+/**
+ * Contents of transfers that are streams, as application/octet-stream of any length: PUT what an import waits for, and it
+ * answers with the transfer when that has ended; GET what an export gives.
+ */
+export const transferContentPath = '/v1/transfers/:id/content';
+
 export type RouteName = keyof typeof routes;
 
 /** The longest request body, in bytes: names, paths and words only. */

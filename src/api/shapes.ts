@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { errorTable } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
+import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js';
 import { admin_file_path_characters_max, admin_segment_characters_max } from './routes.js';
 import type { RouteName } from './routes.js';
 
@@ -193,10 +194,33 @@ export type DifferenceView = z.infer<typeof differenceView>;
 
 export const diffQuery = z.strictObject({ from: nameText, to: nameText });
 
-export const importRequest = z.strictObject({ path: filePath, name: nameText });
+const one = (...ways: readonly unknown[]) => ways.filter((way) => way !== undefined).length === 1;
+const stream = z.literal(true);
+
+export const importRequest = z
+  .strictObject({
+    name: nameText,
+    path: filePath.exactOptional(),
+    /** nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=PATH */
+    uri: z.string().max(admin_file_path_characters_max).refine(isNbdUri, 'must be the URI of an NBD server').exactOptional(),
+    stream: stream.exactOptional(),
+    format: z.enum(importFormats).exactOptional(),
+    allowBacking: z.boolean().exactOptional(),
+    sizeBytesMax: z.number().int().positive().exactOptional(),
+  })
+  .refine(({ path, uri, stream: sent }) => one(path, uri, sent), 'give one of path, uri and stream');
 export type ImportRequest = z.infer<typeof importRequest>;
 
-export const exportRequest = z.strictObject({ source: nameText, path: filePath });
+export const exportRequest = z
+  .strictObject({
+    source: nameText,
+    path: filePath.exactOptional(),
+    stream: stream.exactOptional(),
+    format: z.enum(exportFormats).exactOptional(),
+    compress: z.boolean().exactOptional(),
+    overwrite: z.boolean().exactOptional(),
+  })
+  .refine(({ path, stream: taken }) => one(path, taken), 'give one of path and stream');
 export type ExportRequest = z.infer<typeof exportRequest>;
 
 const labelText = z.string().max(1024);
@@ -207,6 +231,9 @@ const byId = z.strictObject({
     .regex(/^\d{1,15}$/, 'must be the number of a transfer')
     .transform(Number),
 });
+
+/** Of transferContentPath. */
+export const contentParams = byId;
 
 interface Shape {
   readonly params?: z.ZodType;

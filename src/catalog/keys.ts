@@ -4,6 +4,8 @@ import type { ResourceKind } from './records.js';
 
 export const resourcePrefix = 'resource/';
 export const poolPrefix = 'pool/';
+/** Values are paths of files that are being written, as text. */
+export const unfinishedFilePrefix = 'unfinished-file/';
 export const resourceCounterKey = 'counter/resource';
 
 export function resourceKey(id: number): string {
@@ -18,6 +20,11 @@ export function nameKey(kind: ResourceKind, name: string): string {
 /** Of all names of a kind; with `begin`, of those that begin so: `vm1@` finds the snapshots of vm1. */
 export function namePrefix(kind: ResourceKind, begin = ''): string {
   return `name/${kind}/${begin}`;
+}
+
+/** `mark`: hexadecimal digits that no other has. */
+export function unfinishedFileKey(mark: string): string {
+  return `${unfinishedFilePrefix}${mark}`;
 }
 
 export function poolKey(name: string): string {

@@ -1,4 +1,5 @@
 /** What a command sees of the process it runs in, so that a test can stand in for it. */
+import type { Readable, Writable } from 'node:stream';
 
 export interface Terminal {
   /** Standard output. */
@@ -13,6 +14,10 @@ export interface Terminal {
   readonly directory: string;
   /** Calls `handler` on the first Ctrl-C or SIGTERM; the next one ends the process as it always would. Returns the way to stop. */
   onInterrupt(handler: () => void): () => void;
+  /** Standard input as bytes; null where it is a terminal. */
+  inputBytes(): Readable | null;
+  /** Standard output as bytes; null where it is a terminal. Its end is left to the process. */
+  outputBytes(): Writable | null;
   /** From here on the process goes on when nobody reads what it writes: a daemon outlives the terminal it was started from. */
   outliveReaders(): void;
 }
@@ -39,6 +44,13 @@ export function processTerminal(): Terminal {
     },
     get errColumns() {
       return columnsOf(process.stderr);
+    },
+    inputBytes: () => (process.stdin.isTTY ? null : process.stdin),
+    outputBytes: () => {
+      if (process.stdout.isTTY) return null;
+      // Whoever takes a disk and closes early has not got it: until the command ends well, that is a failure.
+      process.exitCode = 1;
+      return process.stdout;
     },
     environment: process.env,
     directory: process.cwd(),

@@ -4,6 +4,7 @@ import { isErrorCode, SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import type { Context } from './context.js';
 import type { Terminal } from './terminal.js';
+import { duration } from './words.js';
 
 export interface TransferOrder {
   /** `import of debian`. */
@@ -95,7 +96,7 @@ class Progress {
       this.#shown = true;
     } else if (performance.now() - this.#lineAt >= line_milliseconds) {
       this.#lineAt = performance.now();
-      this.#terminal.err(`${this.#doing}: ${progressWords(transfer)}\n`);
+      this.#terminal.err(`${this.#doing}: ${progressWords(transfer, seconds).trimStart()}\n`);
     }
   }
 
@@ -112,19 +113,25 @@ export interface ProgressBar {
   readonly columns: number;
 }
 
-/** `importing debian  [#####.....]  50% (1.5G of 3G)  310M/s`, one short of `columns` so that it never wraps. */
+/** `importing debian  [#####.....]  50% (1.5G of 3G)  310M/s  5.2 s left`, one short of `columns` so that it never wraps. */
 export function progressBar({ doing, transfer, seconds, columns }: ProgressBar): string {
-  const rate = seconds > 0.5 ? `  ${formatSize(Math.round(transfer.doneBytes / seconds))}/s` : '';
-  const words = `${progressWords(transfer)}${rate}`;
+  const words = progressWords(transfer, seconds);
   const room = Math.min(40, columns - 1 - doing.length - words.length - 6);
-  if (room < 5) return `${doing}  ${words}`.slice(0, columns - 1);
+  if (room < 5 || transfer.totalBytes === 0) return `${doing}  ${words}`.slice(0, columns - 1);
   const filled = Math.round(room * share(transfer));
   return `${doing}  [${'#'.repeat(filled)}${'.'.repeat(room - filled)}]  ${words}`;
 }
 
-function progressWords(transfer: TransferView): string {
+/** `seconds` since it began: rate and time left count on what has been so far. */
+export function progressWords(transfer: TransferView, seconds: number): string {
+  const { doneBytes, totalBytes } = transfer;
+  const perSecond = seconds > 0.5 ? doneBytes / seconds : 0;
+  const rate = perSecond > 0 ? `  ${formatSize(Math.round(perSecond))}/s` : '';
+  // Where only the end will tell how much it is, there is no share of it.
+  if (totalBytes === 0) return `${formatSize(doneBytes)}${rate}`;
+  const left = perSecond > 0 && doneBytes < totalBytes ? `  ${duration((totalBytes - doneBytes) / perSecond)} left` : '';
   const percent = String(Math.floor(share(transfer) * 100)).padStart(3);
-  return `${percent}% (${formatSize(transfer.doneBytes)} of ${formatSize(transfer.totalBytes)})`;
+  return `${percent}% (${formatSize(doneBytes)} of ${formatSize(totalBytes)})${rate}${left}`;
 }
 
 function share(transfer: TransferView): number {

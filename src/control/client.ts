@@ -2,7 +2,8 @@
  * The client library: one method per verb of the admin API. A failure is a SkerryError with the code that the daemon gave, or
  * `unavailable` where none answers. Only types come from the shapes, so that a command starts without loading zod.
  */
-import { routePath, routes, streamRoutes, withParams } from '../api/routes.js';
+import type { Readable } from 'node:stream';
+import { routePath, routes, streamRoutes, transferContentPath, withParams } from '../api/routes.js';
 import type { RouteName } from '../api/routes.js';
 import type {
   Answer,
@@ -165,6 +166,18 @@ export class Client {
 
   cancelTransfer(id: number): Promise<TransferView> {
     return this.#call('transferCancel', { params: { id } });
+  }
+
+  /** What an import from a stream waits for. Resolves when the import has ended, with how. */
+  async sendContent(id: number, content: Readable): Promise<TransferView> {
+    const answer = await this.#transport.upload(withParams(transferContentPath, { id }), content);
+    if (answer.status === 200) return answer.body as TransferView;
+    throw failure(answer.status, answer.body);
+  }
+
+  /** What an export to a stream gives; it ends with an error where the export fails, and transfer() tells which. */
+  content(id: number): Promise<Readable> {
+    return this.#transport.download(withParams(transferContentPath, { id }), ({ status, body }) => failure(status, body));
   }
 
   async pools(): Promise<PoolView[]> {

@@ -1,6 +1,6 @@
 /** One request and its whole answer, over a Unix socket or TCP. Knows HTTP and JSON, and nothing of what they say. */
 import { Agent, request } from 'node:http';
-import type { IncomingMessage, RequestOptions } from 'node:http';
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { stream_content_type } from '../api/routes.js';
@@ -66,6 +66,60 @@ export class Transport {
     } catch (error) {
       throw this.#wentAway(method, error);
     }
+  }
+
+  /** Sends all of `content`; resolves with the answer, which may come before the end of it: then nobody wants the rest. */
+  async upload(path: string, content: Readable): Promise<TransportAnswer> {
+    const outgoing = this.#stream('PUT', path);
+    const answered = this.#answered(outgoing, 'PUT');
+    // However the sending ends, the answer tells; and where none comes, what the source failed with is the reason.
+    const sent = pipeline(content, outgoing);
+    const failed = sent.then(
+      () => new Promise<never>(() => {}),
+      (error: unknown) => {
+        if (content.errored !== null) throw error;
+        return new Promise<never>(() => {});
+      },
+    );
+    try {
+      const response = await Promise.race([answered, failed]);
+      const text = await this.#readAll(response, 'PUT');
+      return { status: response.statusCode ?? 0, body: this.#parse(text) };
+    } finally {
+      answered.catch(() => {});
+      outgoing.destroy();
+      content.destroy();
+    }
+  }
+
+  /** The bytes of an answer that is not JSON. @throws the failure that the answer tells, through `refuse`. */
+  async download(path: string, refuse: (answer: TransportAnswer) => Error): Promise<Readable> {
+    const outgoing = this.#stream('GET', path);
+    const answered = this.#answered(outgoing, 'GET');
+    outgoing.end();
+    const response = await answered;
+    if (response.statusCode === 200) return response;
+    throw refuse({ status: response.statusCode ?? 0, body: this.#parse(await this.#readAll(response, 'GET')) });
+  }
+
+  /** A request of a connection of its own that may be silent for as long as it takes. */
+  #stream(method: 'PUT' | 'GET', path: string): ClientRequest {
+    const { endpoint } = this;
+    const where: RequestOptions =
+      endpoint.kind === 'socket'
+        ? { socketPath: endpoint.socketPath, path, host: 'localhost' }
+        : { host: endpoint.host, port: endpoint.port, path: endpoint.basePath + path };
+    const headers = method === 'PUT' ? { 'content-type': 'application/octet-stream' } : {};
+    return request({ ...where, method, headers, agent: false });
+  }
+
+  #answered(outgoing: ClientRequest, method: string): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      outgoing.once('response', resolve);
+      outgoing.on('error', (error) =>
+        reject(outgoing.socket?.connecting === false ? this.#wentAway(method, error) : unreachable(this.endpoint, error)),
+      );
+    });
   }
 
   close(): void {

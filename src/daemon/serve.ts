@@ -12,6 +12,7 @@ import { SkerryError, toSkerryError } from '../core/errors.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
 import { Ledger } from '../mapper/ledger.js';
+import { PrivateExports } from '../mapper/private_exports.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import { Mapper } from '../mapper/mapper.js';
 import { settledWithin } from '../mapper/verbs.js';
@@ -99,12 +100,14 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   running.on('log', ({ level, message }) => engineLog(level, message));
 
   const mapperLog = logOf(logger, 'mapper');
+  const privateExports = new PrivateExports(config.nbdSocket);
   const mapper: Mapper = new Mapper({
     catalog,
     ledger,
     locks,
     engine: running,
     pool,
+    privateExports,
     log: mapperLog,
     onRemovable: () => upkeep.poke(),
     onVerb: (verb, seconds, ok) => metrics.observeVerb(verb, seconds, ok),
@@ -121,7 +124,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   running.on('commit', ({ commit }) => composer.handle(commit));
 
   const nbdLog = logOf(logger, 'nbd');
-  const nbd = new NbdHandshakes({ engine: running, resources: mapper, log: nbdLog });
+  const nbd = new NbdHandshakes({ engine: running, resources: mapper, privateExports, log: nbdLog });
   running.on('connected', (event) => nbd.handle(event));
   running.on('message', (event) => nbd.handle(event));
   running.on('closed', (event) => nbd.handle(event));
@@ -142,6 +145,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   engine = running;
   logOf(logger, 'daemon')('info', 'the journal is replayed', { ...report, resources: entries.length });
   closers.add('mapper', () => mapper.stop());
+  await mapper.removeLeftFiles();
   upkeep.start();
   closers.add('upkeep', () => upkeep.stop());
 
@@ -174,6 +178,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     log: logger.child({ component: 'admin' }),
   });
   closers.add('admin', () => admin.close());
+  closers.add('streams', async () => mapper.cancelStreams());
   // The lock is ours, so a socket that is there is one that a killed daemon left.
   rmSync(config.adminSocket, { force: true });
   await admin.listen({ path: config.adminSocket });

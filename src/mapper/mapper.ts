@@ -3,6 +3,8 @@
  * durable or the root chunk is, then one catalog transaction makes the name. A crash between any two leaves either nothing
  * or something without a name, which is removed later. Nothing here costs more on a large volume than on an empty one.
  */
+import type { Readable } from 'node:stream';
+
 import type { Catalog } from '../catalog/catalog.js';
 import { emptyRoot, noLimit, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
@@ -10,6 +12,8 @@ import { checkDescription, checkLabels, checkVolumeName, parseSnapshotName } fro
 import { checkVolumeBytes } from '../core/sizes.js';
 import type { NativeEngine } from '../engine/binding.js';
 import { Differences } from './differences.js';
+import type { PrivateExports } from './private_exports.js';
+import type { ExportOrder, ImportOrder } from './transfer_job.js';
 import { IdAllocator } from './id_allocator.js';
 import type { Ledger, LedgerEntry } from './ledger.js';
 import { idLock, nameLock, type KeyedLocks } from './locks.js';
@@ -50,6 +54,7 @@ export interface MapperOptions {
     | 'read'
     | 'write'
     | 'flush'
+    | 'allocatedBytes'
     | 'importFile'
     | 'exportFile'
     | 'transferDone'
@@ -58,6 +63,10 @@ export interface MapperOptions {
     | 'failure'
   >;
   readonly pool: RootStore & { readonly name: string };
+  /** For programs that the daemon starts: it answers under their names too. */
+  readonly privateExports: PrivateExports;
+  /** Programs are found on its PATH. */
+  readonly environment?: NodeJS.ProcessEnv;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
   /** Something without a name may be ready to go: upkeep looks. */
   readonly onRemovable?: () => void;
@@ -88,13 +97,10 @@ export class Mapper implements Resources {
     this.#now = options.now ?? Date.now;
     this.removal = new Removal({ ledger: options.ledger, engine: options.engine, roots: options.pool, locks: options.locks });
     this.#transfers = new Transfers({
-      ledger: options.ledger,
-      locks: options.locks,
-      engine: options.engine,
-      pool: options.pool,
-      log: options.log,
+      ...options,
       now: this.#now,
       ids: this.#ids,
+      removal: this.removal,
       abandon: (id) => this.#abandon(id),
     });
     this.#reshape = new Reshape({
@@ -284,12 +290,25 @@ export class Mapper implements Resources {
     );
   }
 
-  importImage(path: string, name: string): Promise<TransferState> {
-    return this.#change('import', () => this.#transfers.importImage(path, name));
+  importImage(order: ImportOrder): Promise<TransferState> {
+    return this.#change('import', () => this.#transfers.importImage(order));
   }
 
-  exportResource(source: string, path: string): Promise<TransferState> {
-    return this.#verbs.run('export', () => this.#transfers.exportResource(source, path));
+  exportResource(order: ExportOrder): Promise<TransferState> {
+    return this.#verbs.run('export', () => this.#transfers.exportResource(order));
+  }
+
+  receiveContent(transfer: number, content: Readable): Promise<TransferState> {
+    return this.#transfers.receive(transfer, content);
+  }
+
+  sendContent(transfer: number): Readable {
+    return this.#transfers.send(transfer);
+  }
+
+  /** Half written exports of a daemon that was killed. Once, before the first verb. */
+  removeLeftFiles(): Promise<void> {
+    return this.#transfers.removeLeft();
   }
 
   transfer(id: number): TransferState {
@@ -298,6 +317,11 @@ export class Mapper implements Resources {
 
   cancelTransfer(id: number): void {
     this.#transfers.cancel(id);
+  }
+
+  /** Ends what clients send and take: nobody waits for them when the daemon is to end. */
+  cancelStreams(): void {
+    this.#transfers.cancelStreams();
   }
 
   /** Refuses new verbs, cancels transfers, and waits a short while for what is under way. */

@@ -18,9 +18,17 @@ export interface RemovalOptions {
 
 export class Removal {
   readonly #options: RemovalOptions;
+  /** Without a name, and still in use by this process. */
+  readonly #held = new Set<number>();
 
   constructor(options: RemovalOptions) {
     this.#options = options;
+  }
+
+  /** Keeps what has no name from being removed, until the answer is called; a crash ends it too. */
+  hold(id: number): () => void {
+    this.#held.add(id);
+    return () => void this.#held.delete(id);
   }
 
   /** Takes the name away, durably. What has none from here on is finished by finish(), now or later. */
@@ -30,14 +38,14 @@ export class Removal {
 
   /**
    * Ends a resource without a name: out of the engine, tombstone durable, record gone. Waits for nothing.
-   * @returns false where something still waits for its root, or where it has a name; true once it is gone.
+   * @returns false where something still waits for its root, where it has a name or is held; true once it is gone.
    */
   async finish(id: number): Promise<boolean> {
     const { ledger, locks, roots } = this.#options;
     return locks.run([idLock(id)], async () => {
       const entry = await ledger.get(id);
       if (entry === null) return true;
-      if (entry.record.name !== '' || ledger.waitingOn(id).length > 0) return false;
+      if (entry.record.name !== '' || this.#held.has(id) || ledger.waitingOn(id).length > 0) return false;
       await this.#drop(id);
       // Once the record is gone nobody remembers that a tombstone was due; so that comes first.
       await roots.putTombstone({ id, kind: entry.record.kind, name: '' });

@@ -3,6 +3,10 @@
  * outcome of each is durable when its promise resolves. Failures are SkerryError with a code of src/core/errors.ts.
  */
 
+import type { Readable } from 'node:stream';
+
+import type { ExportOrder, ImportOrder } from './transfer_job.js';
+
 export type ResourceKind = 'volume' | 'snapshot' | 'image';
 
 /** One named thing: (root, size) and what is known of it. Sizes in bytes, times in milliseconds since 1970. */
@@ -57,7 +61,9 @@ export interface Difference {
 
 export interface TransferState {
   readonly id: number;
+  /** Of the source; of a compressed one as it is. */
   readonly doneBytes: number;
+  /** 0 where only the end will tell. */
   readonly totalBytes: number;
   /** Bytes that were not holes or zeroes. */
   readonly dataBytes: number;
@@ -116,10 +122,14 @@ export interface Resources {
   list(kind: ResourceKind, volume?: string): Promise<readonly Resource[]>;
   /** A volume that is attached, or that has snapshots: conflict (the message names them). What was cloned from it lives on. */
   remove(kind: ResourceKind, name: string): Promise<void>;
-  /** Imports a raw file on this host as an image; the name appears when the content is whole. */
-  importImage(path: string, name: string): Promise<TransferState>;
-  /** Exports any resource to a new raw file on this host. An existing file: conflict. */
-  exportResource(source: string, path: string): Promise<TransferState>;
+  /** Imports a disk as an image; the name appears when the content is whole. */
+  importImage(order: ImportOrder): Promise<TransferState>;
+  /** Exports any resource, a volume as of now. An existing file: exists, unless it may be overwritten. */
+  exportResource(order: ExportOrder): Promise<TransferState>;
+  /** The content of an import that is a stream; resolves when the import has ended, with how. */
+  receiveContent(transfer: number, content: Readable): Promise<TransferState>;
+  /** The content of an export that is a stream. */
+  sendContent(transfer: number): Readable;
   transfer(id: number): TransferState;
   cancelTransfer(id: number): void;
 }

@@ -1,5 +1,5 @@
 /** A real daemon in a process of its own, on a data directory that outlives it: started, killed and started again. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -93,6 +93,17 @@ export class DaemonProcess {
   wipeRing(): void {
     if (this.#rings.length === 0) throw new Error('the ring is not known');
     for (const name of this.#rings) rmSync(join('/dev/shm', name), { force: true });
+  }
+
+  /** Starts the command against this daemon, with pipes for its streams. */
+  spawn(...words: readonly string[]): ChildProcessWithoutNullStreams {
+    return spawn(process.execPath, [cliPath, '--data', this.directory, ...words]);
+  }
+
+  /** Runs a line of the shell in which `skerry` is the command against this daemon. */
+  async shell(line: string): Promise<Outcome> {
+    const skerry = `skerry() { '${process.execPath}' '${cliPath}' --data '${this.directory}' "$@"; }`;
+    return run('/bin/bash', ['-c', `set -o pipefail; ${skerry}; ${line}`]);
   }
 
   /** Runs the command against this daemon. */

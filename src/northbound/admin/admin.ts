@@ -12,6 +12,7 @@ import { SkerryError } from '../../core/errors.js';
 import { isSnapshotName } from '../../core/names.js';
 import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
+import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
 import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
@@ -54,6 +55,7 @@ export function buildAdmin(options: AdminOptions): FastifyInstance {
   addStreams(app, options.resources);
   const handlers = handlersFor(options);
   for (const route of Object.keys(routes) as RouteName[]) register(app, route, handlers[route]);
+  registerContent(app, options.resources);
   return app;
 }
 
@@ -130,11 +132,11 @@ function handlersFor({ resources, pools, status }: AdminOptions): Handlers {
       return { ...rest, ranges: kinds };
     },
     imageList: async () => ({ images: viewAll(await resources.list('image')) }),
-    imageImport: async ({ body: { path, name } }) => viewTransfer(await resources.importImage(path, name)),
+    imageImport: async ({ body }) => viewTransfer(await resources.importImage(body)),
     imageGet: ({ params }) => get('image', params.name),
     imageRename: async ({ params, body }) => viewResource(await resources.rename('image', params.name, body.name)),
     imageDelete: ({ params }) => remove('image', params.name),
-    export: async ({ body: { source, path } }) => viewTransfer(await resources.exportResource(source, path)),
+    export: async ({ body }) => viewTransfer(await resources.exportResource(body)),
     transferGet: ({ params }) => viewTransfer(resources.transfer(params.id)),
     transferCancel: ({ params }) => {
       resources.cancelTransfer(params.id);

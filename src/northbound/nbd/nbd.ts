@@ -1,6 +1,7 @@
 /** Connects the engine's handshake events with one state machine each. The transmission phase never comes here. */
 import { isSkerryError } from '../../core/errors.js';
 import type { EngineEvent, NativeEngine } from '../../engine/binding.js';
+import type { PrivateExports } from '../../mapper/private_exports.js';
 import type { Resource, Resources } from '../../mapper/resources.js';
 import { Handshake, type Export, type Listing, type LookUp, type Since, type Step } from './handshake.js';
 import { exports_listed_max } from './protocol.js';
@@ -10,6 +11,8 @@ export type ConnectionEvent = Extract<EngineEvent, { type: 'connected' | 'messag
 export interface NbdOptions {
   readonly engine: Pick<NativeEngine, 'answer'>;
   readonly resources: Pick<Resources, 'get' | 'list'>;
+  /** Names that only programs of the daemon know. They are found on Unix sockets, and never listed. */
+  readonly privateExports?: Pick<PrivateExports, 'find'>;
   readonly log: (level: 'info' | 'warn', message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -76,7 +79,7 @@ export class NbdHandshakes {
     while (step.next === 'look-up' || step.next === 'list') {
       step =
         step.next === 'look-up'
-          ? handshake.found(await this.#lookUp(step.name, step.snapshots ?? []))
+          ? handshake.found(await this.#lookUp(step.name, connection.listener, step.snapshots ?? []))
           : handshake.listed(await this.#list());
     }
     if (this.#connections.get(id) !== connection) return;
@@ -114,8 +117,10 @@ export class NbdHandshakes {
     }
   }
 
-  async #lookUp(name: string, snapshots: readonly string[] | 'all'): Promise<LookUp> {
+  async #lookUp(name: string, listener: string, snapshots: readonly string[] | 'all'): Promise<LookUp> {
     if (this.#stopping) return { outcome: 'shutdown' };
+    const own = listener.startsWith('/') ? this.#options.privateExports?.find(name) : undefined;
+    if (own !== undefined && own !== null) return { outcome: 'found', exported: { ...own, name, description: '' } };
     // There is no default export: with more than one volume nobody could say which it is.
     if (name === '') return { outcome: 'unknown', message: 'name an export: a volume, or VOLUME@SNAPSHOT' };
     try {

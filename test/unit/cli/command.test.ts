@@ -37,7 +37,7 @@ describe('each verb', () => {
     }
     expect(daemon.resources.calls).toContainEqual(['create', { name: 'data', sizeBytes: 20 * 2 ** 30 }]);
     expect(daemon.resources.calls).toContainEqual(['clone', 'vm1', 'vm2', { cache: 'writethrough' }]);
-    expect(daemon.resources.calls).toContainEqual(['importImage', '/home/me/debian-13.raw', 'debian-13']);
+    expect(daemon.resources.calls).toContainEqual(['importImage', { name: 'debian-13', path: '/home/me/debian-13.raw' }]);
   });
 
   it('gives objects of the admin API’s shapes with --json, wherever that stands', async () => {
@@ -157,7 +157,11 @@ describe('wrong usage exits with 2 and words', () => {
     ['volume create a --size 1G --cache none', /Allowed choices are writeback, writethrough/],
     ['volume create a --from s3://images/debian.raw', /cannot be made from an object yet/],
     ['clone s3://images/debian.raw a', /cannot be made from an object yet/],
-    ['image export a b.qcow2 --format qcow2', /Allowed choices are raw/],
+    ['image export a b.vmdk --format vmdk', /Allowed choices are raw, qcow2/],
+    ['image import a b --format iso', /Allowed choices are raw, qcow2/],
+    ['image import https://example.org/a.raw a', /curl -L https:\/\/example.org\/a.raw \| skerry image import - NAME/],
+    ['image import a b --size-max none', /is no size/],
+    ['image export a -', /standard output is a terminal/],
     ['image import - a', /standard input/],
     ['volume list extra', /too many arguments/],
     ['volume list --nope', /unknown option '--nope'/],

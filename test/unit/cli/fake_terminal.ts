@@ -1,5 +1,6 @@
 /** A terminal that keeps what it was told, and a daemon over fake verbs for a command to talk to. */
 import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 
 import { runCommand } from '../../../src/cli/program.js';
@@ -24,6 +25,19 @@ export class FakeTerminal implements Terminal {
 
   err(text: string): void {
     this.errors += text;
+  }
+
+  /** What inputBytes() gives; null stands for a terminal. */
+  given: Readable | null = null;
+  /** What outputBytes() takes; null stands for a terminal. */
+  taken: Writable | null = null;
+
+  inputBytes(): Readable | null {
+    return this.given;
+  }
+
+  outputBytes(): Writable | null {
+    return this.taken;
   }
 
   onInterrupt(handler: () => void): () => void {

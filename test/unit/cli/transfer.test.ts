@@ -1,3 +1,4 @@
+import { Readable, Writable } from 'node:stream';
 import { expect, it, vi } from 'vitest';
 
 import { progressBar } from '../../../src/cli/transfer.js';
@@ -53,8 +54,55 @@ it.each([30, 40, 80, 200])('a bar fits in %d columns', (columns) => {
   expect(bar.length).toBeLessThan(columns);
 });
 
-it('a bar shows share, amount and rate', () => {
+it('a bar shows share, amount, rate and the time left', () => {
   expect(progressBar({ doing: 'importing i', transfer: running, seconds: 2, columns: 80 })).toBe(
-    `importing i  [${'#'.repeat(19)}${'.'.repeat(18)}]   50% (512M of 1G)  256M/s`,
+    `importing i  [${'#'.repeat(13)}${'.'.repeat(12)}]   50% (512M of 1G)  256M/s  2.0 s left`,
   );
+});
+
+it('where only the end will tell how much it is, there is no bar to fill', () => {
+  const endless = { ...running, totalBytes: 0 };
+  expect(progressBar({ doing: 'importing i', transfer: endless, seconds: 2, columns: 80 })).toBe('importing i  512M  256M/s');
+});
+
+it('standard input goes to the daemon byte by byte', async () => {
+  const terminal = new FakeTerminal();
+  terminal.given = Readable.from([Buffer.from('the bytes '), Buffer.from('of a disk')]);
+  const daemon = await FakeDaemon.start();
+  daemon.resources.finishTransfers = false;
+  const { code, output } = await daemon.run('image import - i --format raw --size-max 1G', terminal);
+  expect({ code, output }).toEqual({ code: 0, output: expect.stringMatching(/^imported image i /) as string });
+  expect(daemon.resources.calls).toContainEqual([
+    'importImage',
+    { name: 'i', format: 'raw', sizeBytesMax: 2 ** 30, stream: true },
+  ]);
+  expect(daemon.resources.received).toBe('the bytes of a disk');
+});
+
+it('an export to standard output is the disk and nothing else', async () => {
+  const terminal = new FakeTerminal();
+  const parts: Buffer[] = [];
+  terminal.taken = new Writable({
+    write: (part: Buffer, _encoding, done) => {
+      parts.push(part);
+      done();
+    },
+  });
+  const daemon = await FakeDaemon.start();
+  daemon.resources.finishTransfers = false;
+  const { code, output, errors } = await daemon.run('image export v -', terminal);
+  expect({ code, output, errors }).toEqual({ code: 0, output: '', errors: 'exported v (1G)\n' });
+  expect(Buffer.concat(parts).toString()).toBe('the content');
+});
+
+it('a content that breaks off is a failure, with the words of the transfer', async () => {
+  const terminal = new FakeTerminal();
+  terminal.taken = new Writable({ write: (_part, _encoding, done) => done() });
+  const daemon = await FakeDaemon.start();
+  daemon.resources.finishTransfers = false;
+  daemon.resources.contentFailure = new Error('rot');
+  const ran = daemon.run('image export v -', terminal);
+  await vi.waitFor(() => expect(daemon.resources.calls).toContainEqual(['sendContent', 1]));
+  daemon.resources.end(1, 'failed', { code: 'corrupt', message: 'a page does not match its sum' });
+  expect(await ran).toEqual({ code: 1, output: '', errors: 'skerry: the export of v failed: a page does not match its sum\n' });
 });

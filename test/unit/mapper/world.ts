@@ -9,6 +9,7 @@ import { Engine } from '../../../src/engine/engine.js';
 import { Ledger } from '../../../src/mapper/ledger.js';
 import { KeyedLocks } from '../../../src/mapper/locks.js';
 import { Mapper } from '../../../src/mapper/mapper.js';
+import { PrivateExports } from '../../../src/mapper/private_exports.js';
 import type { KeptRoot, RootStore } from '../../../src/mapper/root_store.js';
 import { Upkeep } from '../../../src/upkeep/upkeep.js';
 import { temporaryDirectory } from '../temporary_directory.js';
@@ -93,7 +94,8 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
   };
   const log = (level: string, message: string): void => void logged.push(`${level} ${message}`);
   const engine = new Engine(module, {} as never, () => {});
-  const mapper = new Mapper({ catalog, ledger, locks, engine, pool, log, now: () => 1000 });
+  const privateExports = new PrivateExports('/nowhere/nbd.sock');
+  const mapper = new Mapper({ catalog, ledger, locks, engine, pool, privateExports, log, now: () => 1000 });
   const upkeep = new Upkeep({ ledger, removal: mapper.removal, log });
   const composer = new Composer({ ledger, locks, engine, roots: pool, log });
   await composer.start({ name: 'default', directory: '/nowhere', domain: 1, keyId: 1, domainKey: new Uint8Array(32) }, entries);

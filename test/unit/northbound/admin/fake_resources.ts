@@ -4,11 +4,18 @@ import { Readable } from 'node:stream';
 import { SkerryError } from '../../../../src/core/errors.js';
 import { checkResourceName, parseSnapshotName } from '../../../../src/core/names.js';
 import type { Difference, Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
+import type { ExportOrder, ImportOrder } from '../../../../src/mapper/transfer_job.js';
 import type { PoolView, StatusView } from '../../../../src/api/shapes.js';
 
 export class FakeResources implements Resources {
   readonly calls: unknown[][] = [];
   readonly transfers: TransferState[] = [];
+  /** What came as the content of an import. */
+  received = '';
+  /** What an export gives. */
+  content = 'the content';
+  /** What it gives instead of its end. */
+  contentFailure: Error | null = null;
   readonly #known = new Map<string, Resource>();
   #nextId = 1;
   /** What the next verb throws instead of doing its work. */
@@ -132,16 +139,38 @@ export class FakeResources implements Resources {
     this.#known.delete(`${kind}/${name}`);
   }
 
-  async importImage(path: string, name: string): Promise<TransferState> {
-    this.#begin('importImage', path, name);
-    this.#refuseTaken('image', name);
-    this.put({ kind: 'image', name });
+  async importImage(order: ImportOrder): Promise<TransferState> {
+    this.#begin('importImage', order);
+    this.#refuseTaken('image', order.name);
+    this.put({ kind: 'image', name: order.name });
     return this.#track();
   }
 
-  async exportResource(source: string, path: string): Promise<TransferState> {
-    this.#begin('exportResource', source, path);
+  async exportResource(order: ExportOrder): Promise<TransferState> {
+    this.#begin('exportResource', order);
     return this.#track();
+  }
+
+  async receiveContent(id: number, content: Readable): Promise<TransferState> {
+    this.#begin('receiveContent', id);
+    const parts: Buffer[] = [];
+    for await (const part of content) parts.push(part as Buffer);
+    this.received = Buffer.concat(parts).toString();
+    this.end(id, 'done');
+    return this.transfer(id);
+  }
+
+  sendContent(id: number): Readable {
+    this.#begin('sendContent', id);
+    const end = (): void => this.end(id, 'done');
+    const { content, contentFailure } = this;
+    return Readable.from(
+      (async function* () {
+        yield Buffer.from(content);
+        if (contentFailure !== null) throw contentFailure;
+        end();
+      })(),
+    );
   }
 
   transfer(id: number): TransferState {

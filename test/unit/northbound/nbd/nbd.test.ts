@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { SkerryError } from '../../../../src/core/errors.js';
 import type { HandshakeAnswer } from '../../../../src/engine/binding.js';
 import type { Resource, ResourceKind } from '../../../../src/mapper/resources.js';
+import { PrivateExports } from '../../../../src/mapper/private_exports.js';
 import { NbdHandshakes } from '../../../../src/northbound/nbd/nbd.js';
 import { option, reply } from '../../../../src/northbound/nbd/protocol.js';
 
@@ -32,7 +33,11 @@ interface Answered {
 }
 
 function open(
-  faults: { get?: (kind: ResourceKind, name: string) => Promise<Resource>; answer?: (answered: Answered) => void } = {},
+  faults: {
+    get?: (kind: ResourceKind, name: string) => Promise<Resource>;
+    answer?: (answered: Answered) => void;
+    privateExports?: PrivateExports;
+  } = {},
 ) {
   const answers: Answered[] = [];
   const logged: string[] = [];
@@ -49,6 +54,7 @@ function open(
       },
     },
     resources: { get: faults.get ?? get, list: async (kind) => [volume, snapshot].filter((resource) => resource.kind === kind) },
+    ...(faults.privateExports === undefined ? {} : { privateExports: faults.privateExports }),
     log: (_level, message) => logged.push(message),
   });
   return { handshakes, answers, logged };
@@ -56,8 +62,8 @@ function open(
 
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
-async function connect(handshakes: NbdHandshakes, connection: number): Promise<void> {
-  handshakes.handle({ type: 'connected', connection, listener: '/nbd.sock' });
+async function connect(handshakes: NbdHandshakes, connection: number, listener = '/nbd.sock'): Promise<void> {
+  handshakes.handle({ type: 'connected', connection, listener });
   handshakes.handle({ type: 'message', connection, bytes: uint32(3) });
   await settle();
 }
@@ -95,6 +101,26 @@ test('a snapshot is found under VOL@SNAP; an empty and an unknown name are not',
   }
   await ask(handshakes, 1, option.go, go('vm1@a'));
   expect(answers.at(-1)?.answer).toMatchObject({ next: 'transmit', resource: 8 });
+});
+
+test('a private export is found on a Unix socket alone, for as long as it is needed, and is never listed', async () => {
+  const privateExports = new PrivateExports('/run/skerry/nbd.sock');
+  const { handshakes, answers } = open({ privateExports });
+  await connect(handshakes, 1);
+  await connect(handshakes, 2, '127.0.0.1:10809');
+  let name = '';
+  await privateExports.during({ resource: 9, sizeBytes: 4096, readOnly: true }, async (uri) => {
+    name = /^nbd\+unix:\/\/\/(transfer\/[0-9a-f]{32})\?socket=\/run\/skerry\/nbd\.sock$/.exec(uri)?.[1] ?? '';
+    await ask(handshakes, 2, option.go, go(name));
+    expect(typeOf(answers.at(-1))).toBe(reply.unknown);
+    await ask(handshakes, 1, option.list);
+    expect(Buffer.from(answers.at(-1)?.answer.send ?? []).toString('latin1')).not.toContain('transfer');
+    await ask(handshakes, 1, option.go, go(name));
+    expect(answers.at(-1)?.answer).toMatchObject({ next: 'transmit', resource: 9 });
+  });
+  await connect(handshakes, 3);
+  await ask(handshakes, 3, option.go, go(name));
+  expect(typeOf(answers.at(-1))).toBe(reply.unknown);
 });
 
 test('volumes and snapshots are listed', async () => {
