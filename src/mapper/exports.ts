@@ -36,7 +36,7 @@ export interface ExportsOptions {
   readonly locks: KeyedLocks;
   readonly engine: Pick<
     NativeEngine,
-    'snapshot' | 'exportFile' | 'transferDone' | 'transferProgress' | 'transferCancel' | 'read'
+    'snapshot' | 'exportFile' | 'transferDone' | 'transferProgress' | 'transferCancel' | 'read' | 'failure'
   >;
   readonly ids: IdAllocator;
   readonly removal: Pick<Removal, 'hold'>;
@@ -96,7 +96,9 @@ export class Exports {
 
   /** A volume goes on changing, so what is exported is a snapshot of it without a name. */
   async #freeze({ record: from }: LedgerEntry): Promise<Frozen> {
-    if (from.kind !== 'volume') return { id: from.id, sizeBytes: from.sizeBytes, release: async () => {} };
+    // After a failure of the disk nothing is written any more, and what can be read must be there to be saved.
+    const still = from.kind !== 'volume' || this.#options.engine.failure() !== '';
+    if (still) return { id: from.id, sizeBytes: from.sizeBytes, release: async () => {} };
     const { ledger, locks, engine, ids, removal, now, abandon } = this.#options;
     const id = await ids.next();
     const letGo = removal.hold(id);
