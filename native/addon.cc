@@ -228,7 +228,7 @@ Napi::Value NativeEngine::Answer(const Napi::CallbackInfo& info) {
   } else if (next == "transmit") {
     reply.transmit.volume = engine_->store().Find(Whole(answer, "resource"));
     if (reply.transmit.volume && AddChanged(answer, reply.transmit)) reply.next = HandshakeReply::Next::kTransmit;
-    reply.transmit.size_bytes = Whole(answer, "sizeBytes");
+    if (answer.Get("sizeBytes").IsNumber()) reply.transmit.size_bytes = Whole(answer, "sizeBytes");
     reply.transmit.structured_replies = answer.Get("structuredReplies").ToBoolean().Value();
     reply.transmit.base_allocation = answer.Get("baseAllocation").ToBoolean().Value();
     if (reply.transmit.base_allocation) reply.transmit.base_allocation_id = static_cast<uint32_t>(Whole(answer, "baseAllocationId"));
@@ -297,6 +297,7 @@ Napi::Value NativeEngine::Limit(const Napi::CallbackInfo& info) {
 }
 
 bool NativeEngine::AddChanged(const Napi::Object& answer, TransmissionSpec& transmit) {
+  if (!answer.Get("changed").IsArray()) return true;
   const Napi::Array list = answer.Get("changed").As<Napi::Array>();
   const std::shared_ptr<LiveVolume> volume = engine_->store().Find(Whole(answer, "resource"));
   for (uint32_t i = 0; i < list.Length(); ++i) {
