@@ -2,7 +2,7 @@
  * The composition root: opens each part of the daemon over those it stands on, and closes them in the other order. It
  * decides nothing else. Starting is recovering; there is no other way to start.
  */
-import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { allDrivers } from '../../drivers/all.js';
@@ -25,6 +25,7 @@ import { dataDirectoryUuid, defaultPool, placedSettings } from './first_start.js
 import { buildHttp, listenHttp, type HealthView } from './http.js';
 import { logOf, openLog, type Logger } from './logging.js';
 import { Metrics } from './metrics.js';
+import { listenPrivately } from './private_socket.js';
 import { DaemonViews } from './views.js';
 
 /** Of each part. The engine ends within this by itself: it flushes, and joins its threads. */
@@ -177,12 +178,13 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     status: () => daemonViews.status(),
     log: logger.child({ component: 'admin' }),
   });
-  closers.add('admin', () => admin.close());
+  closers.add('admin', async () => {
+    await admin.close();
+    rmSync(config.adminSocket, { force: true });
+  });
   closers.add('streams', async () => mapper.cancelStreams());
   // The lock is ours, so a socket that is there is one that a killed daemon left.
-  rmSync(config.adminSocket, { force: true });
-  await admin.listen({ path: config.adminSocket });
-  chmodSync(config.adminSocket, 0o600);
+  await listenPrivately(admin, config.adminSocket);
   listeners['admin'] = config.adminSocket;
 
   state = 'serving';
