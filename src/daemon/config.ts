@@ -2,8 +2,8 @@
  * What a daemon is told: options of the command over the configuration file over defaults, checked once and frozen.
  *
  * Memory. The ceiling is 1 GiB by default, and this is how it is split: the ring 64 MiB (shared memory, counted once it is
- * touched), the overlay 192 MiB, the cache of map nodes 64 MiB, NBD buffers 128 MiB, V8's heap 256 MiB (the start script's
- * --max-old-space-size), and the rest for the location index, threads and code. Each part keeps to its own limit.
+ * touched), the overlay 192 MiB, the cache of map nodes 64 MiB, NBD buffers 128 MiB, V8's heap 304 MiB (src/cli/heap.ts), and
+ * the rest for the location index, threads and code. Each part keeps to its own limit.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
