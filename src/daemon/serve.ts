@@ -28,8 +28,9 @@ import { Metrics } from './metrics.js';
 import { listenPrivately } from './private_socket.js';
 import { DaemonViews } from './views.js';
 
-/** Of each part. The engine ends within this by itself: it flushes, and joins its threads. */
+/** Of one part, and of all together. The engine ends by itself, as fast as the disk takes one flush: it cannot be left behind. */
 const close_milliseconds_max = 5000;
+const stop_milliseconds_max = 10_000;
 
 export interface RunningDaemon {
   readonly config: Config;
@@ -167,7 +168,10 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   listeners['nbd'] = await running.listenUnix(config.nbdSocket);
   if (config.nbdListen !== undefined) {
     const { host, port } = config.nbdListen;
-    listeners['nbdTcp'] = await running.listenTcp(host, port);
+    listeners['nbdTcp'] = await running.listenTcp(host, port).catch((error: unknown) => {
+      const { code, message } = toSkerryError(error);
+      throw new SkerryError(code, `${message}: choose another address with --nbd-listen (port 0 picks a free one)`);
+    });
     nbdLog('info', 'NBD is served on TCP, without encryption and without asking who connects', { address: listeners['nbdTcp'] });
   }
   closers.add('nbd', async () => nbd.stop());
@@ -237,12 +241,13 @@ class Closers {
   }
 
   async close(): Promise<void> {
+    const end = performance.now() + stop_milliseconds_max;
     for (let last = this.#closers.pop(); last !== undefined; last = this.#closers.pop()) {
       const { name, close } = last;
       const closing = close().catch((error: unknown) => {
         this.#logger.error({ part: name, error: String(error) }, 'a part of the daemon did not close in order');
       });
-      await settledWithin([closing], close_milliseconds_max);
+      await settledWithin([closing], Math.max(Math.min(close_milliseconds_max, end - performance.now()), 0));
     }
   }
 }
