@@ -23,6 +23,7 @@ import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
 import { dataDirectoryUuid, defaultPool, placedSettings } from './first_start.js';
 import { buildHttp, listenHttp, type HealthView } from './http.js';
+import { leftRings, OwnRing } from './left_rings.js';
 import { logOf, openLog, type Logger } from './logging.js';
 import { Metrics } from './metrics.js';
 import { listenPrivately } from './private_socket.js';
@@ -94,7 +95,12 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   const { ledger, entries } = await Ledger.open(catalog);
   const locks = new KeyedLocks();
   const engineLog = logOf(logger, 'engine');
-  const engineDirectories = engineOptions(config, `skerry-${await dataDirectoryUuid(catalog)}`);
+  const ringName = `skerry-${await dataDirectoryUuid(catalog)}`;
+  const ownRing = new OwnRing(config.dataDirectory, ringName);
+  closers.add('ring', async () => {
+    if (ownRing.close()) logOf(logger, 'daemon')('warn', 'the data directory was removed; so is its ring', { ringName });
+  });
+  const engineDirectories = engineOptions(config, ringName);
   mkdirSync(engineDirectories.directory, { recursive: true, mode: 0o700 });
   const running = new Engine(module, engineDirectories, (event, error) =>
     engineLog('error', 'an event was not handled', { event, error: String(error) }),
@@ -192,7 +198,9 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   listeners['admin'] = config.adminSocket;
 
   state = 'serving';
-  logOf(logger, 'daemon')('info', 'serving', { version, dataDirectory: config.dataDirectory, listeners });
+  const log = logOf(logger, 'daemon');
+  log('info', 'serving', { version, dataDirectory: config.dataDirectory, ringName, listeners });
+  void tellLeftRings(ringName, log);
   let stopping: Promise<void> | null = null;
   return {
     config,
@@ -203,6 +211,15 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
       return stopping;
     },
   };
+}
+
+/** After serving began, for nobody waits for it. */
+async function tellLeftRings(own: string, log: ReturnType<typeof logOf>): Promise<void> {
+  const rings = await leftRings(own).catch(() => []);
+  if (rings.length === 0) return;
+  log('info', 'rings in shared memory that no daemon uses: remove those whose data directory is gone for good, and no others', {
+    rings,
+  });
 }
 
 /** Where native threads keep packs: beside the pool's chunks, as a driver with a direct path allows. */
