@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kAdmissionTick{2};   // how long a held-back writer waits at most for another look
 constexpr std::chrono::milliseconds kIdleTick{500};
+constexpr std::chrono::milliseconds kFullTick{100};      // while the disk is full: how soon room that somebody made is seen
 constexpr std::chrono::milliseconds kGatherTime{2};      // what is appended waits at most this long to be written
 constexpr uint64_t kGatherBytes = 256 << 10;
 constexpr uint64_t kEagerNanos = 20000000;               // since durability was last asked for
@@ -80,11 +81,7 @@ void Engine::WhenAdmitted(ResourceId, std::function<void()> retry) {
     std::lock_guard lock(flush_mutex_);
     admitted_.push_back(std::move(retry));
   }
-  {
-    std::lock_guard lock(destage_mutex_);
-    destage_wanted_ = true;
-  }
-  destage_wake_.notify_one();
+  WakeDestager();
   flush_wake_.notify_one();
 }
 
@@ -113,6 +110,16 @@ bool Engine::FlushRound() {
 void Engine::WakePreparer() {
   { std::lock_guard lock(prepare_mutex_); prepare_wanted_ = true; }
   prepare_wake_.notify_one();
+}
+
+void Engine::WakeDestager() {
+  { std::lock_guard lock(destage_mutex_); destage_wanted_ = true; }
+  destage_wake_.notify_one();
+}
+
+void Engine::Pace() {
+  if (store_->Pace()) destage_retry_at_.store(0);
+  WakeDestager();
 }
 
 void Engine::AnswerDurable(const Status& failure) {
@@ -154,9 +161,7 @@ void Engine::FlusherLoop() {
     const uint64_t now = env_.NowNanos();
     if (now - paced > kPaceNanos) {
       paced = now;
-      store_->Pace();
-      { std::lock_guard lock(destage_mutex_); destage_wanted_ = true; }
-      destage_wake_.notify_one();
+      Pace();
     }
     RunAdmitted();
   } while (WaitForWork());
@@ -188,7 +193,7 @@ bool Engine::WaitForWork() {
     const bool missed = journal.appended() != appended;
     std::cv_status woken = std::cv_status::no_timeout;
     if (!missed && pending) woken = flush_wake_.wait_until(lock, *gather_end);
-    if (!missed && !pending) woken = flush_wake_.wait_for(lock, admitted_.empty() ? kIdleTick : kAdmissionTick);
+    if (!missed && !pending) woken = flush_wake_.wait_for(lock, !admitted_.empty() ? kAdmissionTick : store_->has_room() ? kIdleTick : kFullTick);
     flusher_sleeps_.store(false, std::memory_order_relaxed);
     // Held-back writers look again, and the store is paced, even where nothing is to be written.
     if (woken == std::cv_status::timeout || !admitted_.empty()) return true;
@@ -213,7 +218,6 @@ void Engine::PreparerLoop() {
 }
 
 void Engine::DestagerLoop() {
-  uint64_t retry_at = 0;
   Status last_failure;
   Code last_told = Code::kOk, last_save = Code::kOk;
   while (true) {
@@ -223,7 +227,7 @@ void Engine::DestagerLoop() {
       if (destage_stops_) return;
       destage_wanted_ = false;
     }
-    while (env_.NowNanos() >= retry_at) {
+    while (env_.NowNanos() >= destage_retry_at_.load()) {
       Result<std::optional<RootCommit>> commit = store_->DestageStep();
       destage_cpu_nanos_.store(ThreadCpuNanos());
       if (!commit.ok()) {
@@ -232,7 +236,7 @@ void Engine::DestagerLoop() {
         // Attempts differ in the numbers they name, not in what is wrong.
         if (last_failure.code() != last_told) listener_.OnLog(LogLevel::kError, "destage: " + last_failure.detail());
         last_told = last_failure.code();
-        retry_at = env_.NowNanos() + kDestageRetryNanos;
+        destage_retry_at_.store(env_.NowNanos() + kDestageRetryNanos);
         break;
       }
       if (!commit->has_value()) break;
@@ -280,6 +284,9 @@ void Engine::Drop(ResourceId id, std::function<void(Status)> done) {
   nbd_->Disconnect(id);
   Result<WriteOutcome> outcome = store_->Drop(id);
   if (!outcome.ok()) return done(outcome.status());
+  // What it held need no longer find room: who was refused, or waits, need not wait until somebody looks.
+  Pace();
+  RunAdmitted();
   if (outcome->end == 0) return done(Status::Ok());
   WhenDurable(outcome->end, std::move(done));
 }
@@ -318,12 +325,9 @@ void Engine::Committed(uint64_t token, bool ok) {
       WakePreparer();
     });
   }
-  store_->Pace();
+  Pace();
   RunAdmitted();
   WakePreparer();
-  std::lock_guard lock(destage_mutex_);
-  destage_wanted_ = true;
-  destage_wake_.notify_one();
 }
 
 Status Engine::Stop() {

@@ -70,6 +70,9 @@ class Engine : public NbdBackend {
   bool FlushRound();
   bool WaitForWork();
   void WakePreparer();
+  void WakeDestager();
+  /** Paces the store; where room has come back, destage that failed for want of it is tried again at once. */
+  void Pace();
   void AnswerDurable(const Status& failure);
   /** Whether nothing is written any more. Logs that, once. */
   bool Failed();
@@ -102,6 +105,7 @@ class Engine : public NbdBackend {
   };
   std::vector<SettleWaiter> settle_waiters_;
   std::atomic<uint64_t> destage_cpu_nanos_{0};
+  std::atomic<uint64_t> destage_retry_at_{0};   // after a failure; 0: at once
 
   std::mutex prepare_mutex_;
   std::condition_variable prepare_wake_;

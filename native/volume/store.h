@@ -82,8 +82,13 @@ class Store {
   /** Ok until a write or sync of journal or packs failed. Then kIo for every change there will ever be; reads go on. */
   Status failure() const { return journal_->failure(); }
 
-  /** Closes generations whose time has come, and refreshes admission. Cheap; called after writes and now and then. */
-  void Pace();
+  /**
+   * Closes generations whose time has come, and refreshes admission. Cheap; called after writes and now and then. True where the
+   * pool has markedly more room than when destage last failed: it is worth another attempt at once.
+   */
+  bool Pace();
+  /** False while writes wait or are refused for want of room. */
+  bool has_room() const { return admission_.room() == Room::kThere; }
   /** Closes the volume's active generation now. */
   Status Freeze(ResourceId id);
   void FreezeAll();
@@ -151,6 +156,7 @@ class Store {
   std::vector<RootCommit> offered_;  // commits without destage: clones that came while their snapshot's root was on its way
   ResourceId next_destage_ = 0;     // round robin over volumes
   std::atomic<bool> destage_stuck_{false};   // the last one failed, or its root was refused: waiting for it is no use
+  std::optional<int64_t> stuck_spare_bytes_; // that there were when Pace first looked after it failed
   std::atomic<uint64_t> destaged_generations_{0}, destaged_bytes_{0};
 };
 

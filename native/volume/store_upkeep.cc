@@ -13,7 +13,7 @@ constexpr int64_t kSpareBytesMin = 4 << 20;     // less than this is no room: a 
 
 }  // namespace
 
-void Store::Pace() {
+bool Store::Pace() {
   // A pack that was sealed in passing may have been the one that failed.
   if (const Status lost = pool_.packs->failure(); !lost.ok()) journal_->Poison(lost);
   std::unique_lock lock(mutex_);
@@ -68,6 +68,13 @@ void Store::Pace() {
     }
   }
   admission_.Refresh(std::max(journal_bytes, span), window, overlay_bytes, writers, room, static_cast<uint64_t>(std::max<int64_t>(spare, 0)));
+  if (!destage_stuck_.load() || !stuck_spare_bytes_) {
+    stuck_spare_bytes_ = spare;
+    return false;
+  }
+  if (spare < *stuck_spare_bytes_ + kSpareBytesMin) return false;
+  stuck_spare_bytes_ = spare;  // once for so much room, however often it fails
+  return true;
 }
 
 int64_t Store::SpareBytes(uint64_t blocks) const {
@@ -110,6 +117,7 @@ Result<std::optional<RootCommit>> Store::DestageStep() {
   destage_stuck_.store(!commit.ok());
   if (!commit.ok() || !commit->has_value()) {
     std::unique_lock lock(mutex_);
+    if (!commit.ok()) stuck_spare_bytes_.reset();
     if (const auto found = entries_.find(id); found != entries_.end()) found->second.busy = false;
   }
   return commit;

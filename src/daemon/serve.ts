@@ -2,7 +2,7 @@
  * The composition root: opens each part of the daemon over those it stands on, and closes them in the other order. It
  * decides nothing else. Starting is recovering; there is no other way to start.
  */
-import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { allDrivers } from '../../drivers/all.js';
@@ -23,12 +23,15 @@ import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
 import { dataDirectoryUuid, defaultPool, placedSettings } from './first_start.js';
 import { buildHttp, listenHttp, type HealthView } from './http.js';
+import { leftRings, OwnRing } from './left_rings.js';
 import { logOf, openLog, type Logger } from './logging.js';
 import { Metrics } from './metrics.js';
+import { listenPrivately } from './private_socket.js';
 import { DaemonViews } from './views.js';
 
-/** Of each part. The engine ends within this by itself: it flushes, and joins its threads. */
+/** Of one part, and of all together. The engine ends by itself, as fast as the disk takes one flush: it cannot be left behind. */
 const close_milliseconds_max = 5000;
+const stop_milliseconds_max = 10_000;
 
 export interface RunningDaemon {
   readonly config: Config;
@@ -92,7 +95,12 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   const { ledger, entries } = await Ledger.open(catalog);
   const locks = new KeyedLocks();
   const engineLog = logOf(logger, 'engine');
-  const engineDirectories = engineOptions(config, `skerry-${await dataDirectoryUuid(catalog)}`);
+  const ringName = `skerry-${await dataDirectoryUuid(catalog)}`;
+  const ownRing = new OwnRing(config.dataDirectory, ringName);
+  closers.add('ring', async () => {
+    if (ownRing.close()) logOf(logger, 'daemon')('warn', 'the data directory was removed; so is its ring', { ringName });
+  });
+  const engineDirectories = engineOptions(config, ringName);
   mkdirSync(engineDirectories.directory, { recursive: true, mode: 0o700 });
   const running = new Engine(module, engineDirectories, (event, error) =>
     engineLog('error', 'an event was not handled', { event, error: String(error) }),
@@ -166,7 +174,10 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   listeners['nbd'] = await running.listenUnix(config.nbdSocket);
   if (config.nbdListen !== undefined) {
     const { host, port } = config.nbdListen;
-    listeners['nbdTcp'] = await running.listenTcp(host, port);
+    listeners['nbdTcp'] = await running.listenTcp(host, port).catch((error: unknown) => {
+      const { code, message } = toSkerryError(error);
+      throw new SkerryError(code, `${message}: choose another address with --nbd-listen (port 0 picks a free one)`);
+    });
     nbdLog('info', 'NBD is served on TCP, without encryption and without asking who connects', { address: listeners['nbdTcp'] });
   }
   closers.add('nbd', async () => nbd.stop());
@@ -177,16 +188,19 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     status: () => daemonViews.status(),
     log: logger.child({ component: 'admin' }),
   });
-  closers.add('admin', () => admin.close());
+  closers.add('admin', async () => {
+    await admin.close();
+    rmSync(config.adminSocket, { force: true });
+  });
   closers.add('streams', async () => mapper.cancelStreams());
   // The lock is ours, so a socket that is there is one that a killed daemon left.
-  rmSync(config.adminSocket, { force: true });
-  await admin.listen({ path: config.adminSocket });
-  chmodSync(config.adminSocket, 0o600);
+  await listenPrivately(admin, config.adminSocket);
   listeners['admin'] = config.adminSocket;
 
   state = 'serving';
-  logOf(logger, 'daemon')('info', 'serving', { version, dataDirectory: config.dataDirectory, listeners });
+  const log = logOf(logger, 'daemon');
+  log('info', 'serving', { version, dataDirectory: config.dataDirectory, ringName, listeners });
+  void tellLeftRings(ringName, log);
   let stopping: Promise<void> | null = null;
   return {
     config,
@@ -197,6 +211,15 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
       return stopping;
     },
   };
+}
+
+/** After serving began, for nobody waits for it. */
+async function tellLeftRings(own: string, log: ReturnType<typeof logOf>): Promise<void> {
+  const rings = await leftRings(own).catch(() => []);
+  if (rings.length === 0) return;
+  log('info', 'rings in shared memory that no daemon uses: remove those whose data directory is gone for good, and no others', {
+    rings,
+  });
 }
 
 /** Where native threads keep packs: beside the pool's chunks, as a driver with a direct path allows. */
@@ -235,12 +258,13 @@ class Closers {
   }
 
   async close(): Promise<void> {
+    const end = performance.now() + stop_milliseconds_max;
     for (let last = this.#closers.pop(); last !== undefined; last = this.#closers.pop()) {
       const { name, close } = last;
       const closing = close().catch((error: unknown) => {
         this.#logger.error({ part: name, error: String(error) }, 'a part of the daemon did not close in order');
       });
-      await settledWithin([closing], close_milliseconds_max);
+      await settledWithin([closing], Math.max(Math.min(close_milliseconds_max, end - performance.now()), 0));
     }
   }
 }
