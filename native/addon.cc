@@ -15,6 +15,7 @@
 #include "addon_events.h"
 #include "addon_mailbox.h"
 #include "addon_values.h"
+#include "nbd/tls_context.h"
 #include "volume/changes.h"
 
 namespace skerry::addon {
@@ -36,6 +37,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Start(const Napi::CallbackInfo& info);
   Napi::Value ListenUnix(const Napi::CallbackInfo& info);
   Napi::Value ListenTcp(const Napi::CallbackInfo& info);
+  Napi::Value UseTls(const Napi::CallbackInfo& info);
   Napi::Value Answer(const Napi::CallbackInfo& info);
   Napi::Value Add(const Napi::CallbackInfo& info);
   Napi::Value Snapshot(const Napi::CallbackInfo& info);
@@ -90,7 +92,8 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
 Napi::Function NativeEngine::Define(Napi::Env env) {
   return DefineClass(env, "Engine",
                      {InstanceMethod<&NativeEngine::Start>("start"), InstanceMethod<&NativeEngine::ListenUnix>("listenUnix"),
-                      InstanceMethod<&NativeEngine::ListenTcp>("listenTcp"), InstanceMethod<&NativeEngine::Answer>("answer"),
+                      InstanceMethod<&NativeEngine::ListenTcp>("listenTcp"), InstanceMethod<&NativeEngine::UseTls>("useTls"),
+                      InstanceMethod<&NativeEngine::Answer>("answer"),
                       InstanceMethod<&NativeEngine::Add>("add"), InstanceMethod<&NativeEngine::Snapshot>("snapshot"),
                       InstanceMethod<&NativeEngine::Drop>("drop"), InstanceMethod<&NativeEngine::Resize>("resize"), InstanceMethod<&NativeEngine::Rollback>("rollback"),
                       InstanceMethod<&NativeEngine::SizeBytes>("sizeBytes"), InstanceMethod<&NativeEngine::Limit>("limit"),
@@ -215,6 +218,18 @@ Napi::Value NativeEngine::ListenTcp(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value NativeEngine::UseTls(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  const Napi::Object given = info[0].As<Napi::Object>();
+  const auto context = nbd::TlsContext::Make({Text(given, "certificate"), Text(given, "key"), Text(given, "clientCa")});
+  if (!context.ok()) {
+    ToError(info.Env(), context.status()).ThrowAsJavaScriptException();
+  } else {
+    engine_->nbd().UseTls(*context);
+  }
+  return info.Env().Undefined();
+}
+
 Napi::Value NativeEngine::Answer(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   const Napi::Object answer = info[1].As<Napi::Object>();
@@ -225,10 +240,13 @@ Napi::Value NativeEngine::Answer(const Napi::CallbackInfo& info) {
   if (next == "read") {
     reply.next = HandshakeReply::Next::kRead;
     reply.read_bytes = static_cast<uint32_t>(Whole(answer, "readBytes"));
+  } else if (next == "secure") {
+    reply.next = HandshakeReply::Next::kSecure;
   } else if (next == "transmit") {
     reply.transmit.volume = engine_->store().Find(Whole(answer, "resource"));
     if (reply.transmit.volume && AddChanged(answer, reply.transmit)) reply.next = HandshakeReply::Next::kTransmit;
     reply.transmit.size_bytes = Whole(answer, "sizeBytes");
+    reply.transmit.read_only = answer.Get("readOnly").ToBoolean().Value();
     reply.transmit.structured_replies = answer.Get("structuredReplies").ToBoolean().Value();
     reply.transmit.base_allocation = answer.Get("baseAllocation").ToBoolean().Value();
     if (reply.transmit.base_allocation) reply.transmit.base_allocation_id = static_cast<uint32_t>(Whole(answer, "baseAllocationId"));

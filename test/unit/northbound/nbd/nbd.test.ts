@@ -24,6 +24,7 @@ const volume: Resource = {
   attachedConnections: 0,
   labels: {},
   limit: { iops: 0, bandwidth: 0, burst: 0 },
+  access: null,
 };
 const snapshot: Resource = { ...volume, id: 8, kind: 'snapshot', name: 'vm1@a', parent: 'vm1' };
 
@@ -62,8 +63,8 @@ function open(
 
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
-async function connect(handshakes: NbdHandshakes, connection: number, listener = '/nbd.sock'): Promise<void> {
-  handshakes.handle({ type: 'connected', connection, listener });
+async function connect(handshakes: NbdHandshakes, connection: number, listener = '/nbd.sock', user = 1000): Promise<void> {
+  handshakes.handle({ type: 'connected', connection, listener, user: listener.startsWith('/') ? user : -1 });
   handshakes.handle({ type: 'message', connection, bytes: uint32(3) });
   await settle();
 }
