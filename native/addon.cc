@@ -225,7 +225,7 @@ Napi::Value NativeEngine::UseTls(const Napi::CallbackInfo& info) {
   if (!context.ok()) {
     ToError(info.Env(), context.status()).ThrowAsJavaScriptException();
   } else {
-    engine_->nbd().UseTls(*context);
+    engine_->nbd().UseTls(context.value());
   }
   return info.Env().Undefined();
 }

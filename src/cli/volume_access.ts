@@ -37,7 +37,8 @@ export function addVolumeAccess(volume: Command, terminal: Terminal): void {
         const { readOnly = false, anyone = false } = options;
         const clients = clientsOf(options);
         if (anyone && (clients.length > 0 || readOnly)) throw new SkerryError('invalid', 'give clients, or --anyone, not both');
-        if (readOnly && clients.length === 0) throw new SkerryError('invalid', 'read-only for whom? Give --client NAME or --uid NUMBER');
+        if (readOnly && clients.length === 0)
+          throw new SkerryError('invalid', 'read-only for whom? Give --client NAME or --uid NUMBER');
         const view =
           clients.length === 0 && !anyone
             ? await context.client.volume(name)

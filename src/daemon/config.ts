@@ -54,7 +54,10 @@ const address = z.string().transform((text, context) => {
   return { host, port };
 });
 
-const file = z.string().min(1).transform((path) => resolve(path));
+const file = z
+  .string()
+  .min(1)
+  .transform((path) => resolve(path));
 
 const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
@@ -144,7 +147,10 @@ function tlsOf(given: Settings): NbdTlsConfig | null {
   if (mode === 'off') return null;
   if (certificate === undefined || key === undefined) {
     const missing = certificate === undefined ? 'nbdTlsCertificate' : 'nbdTlsKey';
-    throw new SkerryError('invalid', `the configuration is wrong: TLS for NBD needs a certificate and its key; set ${missing} too`);
+    throw new SkerryError(
+      'invalid',
+      `the configuration is wrong: TLS for NBD needs a certificate and its key; set ${missing} too`,
+    );
   }
   return { certificate, key, clientCa, mode };
 }

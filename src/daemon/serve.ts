@@ -130,7 +130,9 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     engine: running,
     resources: mapper,
     privateExports,
-    ...(config.nbdTls === null || tlsFiles === null ? {} : { tls: { mode: config.nbdTls.mode, refresh: () => tlsFiles.refresh() } }),
+    ...(config.nbdTls === null || tlsFiles === null
+      ? {}
+      : { tls: { mode: config.nbdTls.mode, refresh: () => tlsFiles.refresh() } }),
     count: (occurrence) => metrics.countNbd(occurrence),
     log: nbdLog,
   });

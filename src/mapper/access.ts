@@ -41,7 +41,10 @@ export async function inheritedAccess(ledger: Ledger, from: ResourceRecord): Pro
 function checkClient({ kind, client }: Client): Client {
   if (kind === 'user') {
     if (!/^(?:0|[1-9]\d{0,9})$/.test(client) || Number(client) > user_id_max)
-      throw new SkerryError('invalid', `${JSON.stringify(client.slice(0, 60))} is no user id: write a number, as id -u prints it`);
+      throw new SkerryError(
+        'invalid',
+        `${JSON.stringify(client.slice(0, 60))} is no user id: write a number, as id -u prints it`,
+      );
     return { kind, client };
   }
   const shown = JSON.stringify(client.slice(0, 60));
@@ -49,7 +52,8 @@ function checkClient({ kind, client }: Client): Client {
   if (client.length > client_name_characters_max)
     throw new SkerryError('invalid', `client ${shown} has over ${client_name_characters_max} characters`);
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  if (/[\u0000-\u001f\u007f]/.test(client)) throw new SkerryError('invalid', `client ${shown} has control characters in its name`);
+  if (/[\u0000-\u001f\u007f]/.test(client))
+    throw new SkerryError('invalid', `client ${shown} has control characters in its name`);
   return { kind, client };
 }
 

@@ -55,7 +55,11 @@ describe('where TLS is required', () => {
     ] as const) {
       expect(typesOf(ask(secured(begun('required')), code, data)).at(-1)).toBe(reply.ack);
     }
-    expect(ask(secured(begun('required')), option.go, info('vm1'))).toMatchObject({ next: 'transmit', resource: 7, readOnly: false });
+    expect(ask(secured(begun('required')), option.go, info('vm1'))).toMatchObject({
+      next: 'transmit',
+      resource: 7,
+      readOnly: false,
+    });
     expect(ask(secured(begun('required')), option.exportName, Buffer.from('vm1')).next).toBe('transmit');
   });
 });
@@ -71,7 +75,11 @@ describe('where TLS is optional', () => {
     expect(typesOf(ask(handshake, option.setMetaContext, meta('vm1', ['base:allocation']))).at(-1)).toBe(reply.ack);
     secured(handshake);
     expect(typesOf(ask(handshake, option.setMetaContext, meta('vm1', ['base:allocation'])))).toEqual([reply.invalid]);
-    expect(ask(handshake, option.go, info('vm1'))).toMatchObject({ structuredReplies: false, baseAllocationId: null, changed: [] });
+    expect(ask(handshake, option.go, info('vm1'))).toMatchObject({
+      structuredReplies: false,
+      baseAllocationId: null,
+      changed: [],
+    });
   });
 
   test('contexts of before it do not come back with structured replies', () => {
