@@ -25,7 +25,10 @@ void Connection::OnPoll(uint32_t events) {
   if ((events & EPOLLOUT) != 0) send_blocked_ = false;
   if ((events & EPOLLIN) != 0) readable_ = true;
   if ((events & EPOLLRDHUP) != 0) half_closed_ = readable_ = true;
-  if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0 && phase_ == Phase::kSecuring) {
+    // Its last words may say why: the turn reads them, and then finds the end.
+    send_blocked_ = false;
+  } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
     // Nobody is left to answer. What was received and not yet appended must not be: the client may already have
     // repeated it on another connection, and gone on from there.
     End("the client closed the connection");

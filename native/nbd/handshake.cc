@@ -93,15 +93,13 @@ void Connection::BeginSecuring() {
 
 void Connection::SecureTurn() {
   const TlsSession::Outcome outcome = send_blocked_ ? TlsSession::Outcome::kBlocked : tls_->Accept();
+  if (outcome == TlsSession::Outcome::kFailed) Drain(tls_->why());
   Flush();
   if (ended()) return;
   switch (outcome) {
     case TlsSession::Outcome::kBlocked: return;
     case TlsSession::Outcome::kClosed: return End("the client closed the connection in the TLS handshake");
-    case TlsSession::Outcome::kFailed:
-      // An alert is on its way, which tells the client why.
-      Drain(tls_->why());
-      return Linger();
+    case TlsSession::Outcome::kFailed: return Linger();  // an alert is on its way, which tells the client why
     case TlsSession::Outcome::kDone: break;
   }
   phase_ = Phase::kHandshake;
