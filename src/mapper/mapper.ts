@@ -6,6 +6,7 @@
 import type { Readable } from 'node:stream';
 
 import type { Catalog } from '../catalog/catalog.js';
+import { inheritedAccess } from './access.js';
 import { emptyRoot, noLimit, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { checkDescription, checkLabels, checkVolumeName, parseSnapshotName } from '../core/names.js';
@@ -162,6 +163,7 @@ export class Mapper implements Resources {
         const basis = {
           kind: 'volume' as const,
           name,
+          access: await inheritedAccess(this.#ledger, from.record),
           sizeBytes,
           description,
           labels,
@@ -444,6 +446,7 @@ export class Mapper implements Resources {
       lineage: 0,
       labels: {},
       limit: noLimit,
+      access: null,
       ...basis,
     };
   }
@@ -467,6 +470,7 @@ export class Mapper implements Resources {
       attachedConnections: this.#options.engine.attached(record.id),
       labels: record.labels,
       limit: record.limit,
+      access: record.access,
     };
   }
 }
