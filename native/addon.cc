@@ -73,6 +73,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Progress(const Napi::CallbackInfo& info);
   Napi::Value TransferCancel(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
+  Napi::Value Activities(const Napi::CallbackInfo& info);
   Napi::Value Failure(const Napi::CallbackInfo& info);
   Napi::Value AllocatedBytes(const Napi::CallbackInfo& info);
   Napi::Value Stop(const Napi::CallbackInfo& info);
@@ -114,7 +115,7 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::ImportFile>("importFile"), InstanceMethod<&NativeEngine::ExportFile>("exportFile"),
                       InstanceMethod<&NativeEngine::TransferDone>("transferDone"), InstanceMethod<&NativeEngine::Progress>("transferProgress"),
                       InstanceMethod<&NativeEngine::TransferCancel>("transferCancel"), InstanceMethod<&NativeEngine::Stats>("stats"),
-                      InstanceMethod<&NativeEngine::Failure>("failure"),
+                      InstanceMethod<&NativeEngine::Failure>("failure"), InstanceMethod<&NativeEngine::Activities>("activities"),
                       InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Stop>("stop")});
 }
 
@@ -403,6 +404,11 @@ Napi::Value NativeEngine::TransferCancel(const Napi::CallbackInfo& info) {
 Napi::Value NativeEngine::Stats(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   return FromStats(info.Env(), *engine_);
+}
+
+Napi::Value NativeEngine::Activities(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  return FromActivities(info.Env(), *engine_);
 }
 
 Napi::Value NativeEngine::Failure(const Napi::CallbackInfo& info) {

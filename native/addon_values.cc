@@ -211,4 +211,28 @@ Napi::Object FromStats(Napi::Env env, Engine& engine) {
   return stats;
 }
 
+Napi::Array FromActivities(Napi::Env env, Engine& engine) {
+  static constexpr const char* kNames[] = {"read", "write", "flush", "trim"};
+  static_assert(std::size(kNames) == ResourceActivity::kKinds);
+  Napi::Array all = Napi::Array::New(env);
+  for (const ResourceActivity& activity : engine.nbd().Activities()) {
+    Napi::Object one = Napi::Object::New(env);
+    Set(one, "resource", activity.resource);
+    Set(one, "connections", activity.connections);
+    for (size_t i = 0; i < std::size(kNames); ++i) {
+      const ResourceActivity::Row& row = activity.rows[i];
+      Napi::Object counters = Napi::Object::New(env);
+      Set(counters, "operations", row.operations);
+      Set(counters, "bytes", row.bytes);
+      Set(counters, "errors", row.errors);
+      counters.Set("latencySeconds", static_cast<double>(row.latency_nanos) / 1e9);
+      one.Set(kNames[i], counters);
+    }
+    const std::shared_ptr<LiveVolume> volume = engine.store().Find(activity.resource);
+    Set(one, "journalBytes", volume ? volume->load().journal_bytes : 0);
+    all.Set(all.Length(), one);
+  }
+  return all;
+}
+
 }  // namespace skerry::addon

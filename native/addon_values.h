@@ -23,6 +23,7 @@ Napi::Object FromReport(Napi::Env env, const StoreReport& report);
 Napi::Object FromCommit(Napi::Env env, const RootCommit& commit);
 Napi::Object FromProgress(Napi::Env env, const TransferProgress& progress);
 Napi::Object FromStats(Napi::Env env, Engine& engine);
+Napi::Array FromActivities(Napi::Env env, Engine& engine);
 
 inline double Number(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().DoubleValue(); }
 inline uint64_t Whole(const Napi::Object& object, const char* name) { return static_cast<uint64_t>(Number(object, name)); }

@@ -134,6 +134,8 @@ class Connection {
   void AwaitDurable(const Request& request, uint64_t started_nanos, Lsn target);
   void Count(uint16_t type, uint64_t bytes, uint32_t error);
   void EndBatch();
+  /** Counts it for the reactor and for the volume. */
+  void Record(NbdOperation operation, uint64_t count, uint64_t bytes, uint64_t errors, uint64_t nanos);
   void CountBatch();
 
   Reactor& reactor_;

@@ -202,7 +202,7 @@ void Connection::OnJob(std::unique_ptr<Job> done) {
   --in_flight_;
   const bool failed = job.error() != 0;
   const uint64_t bytes = failed || request.type != kCmdRead ? 0 : request.length;
-  reactor_.counters().Record(OperationOf(request.type), 1, bytes, failed ? 1 : 0, reactor_.now() - job.started_nanos());
+  Record(OperationOf(request.type), 1, bytes, failed ? 1 : 0, reactor_.now() - job.started_nanos());
   FinishJob(job);
 }
 
@@ -291,7 +291,7 @@ void Connection::AnswerChange(const Request& request, uint64_t started_nanos, Ls
   if (started_nanos == batch_nanos_) {
     Count(request.type, request.length, 0);
   } else {
-    reactor_.counters().Record(OperationOf(request.type), 1, request.length, 0, reactor_.now() - started_nanos);
+    Record(OperationOf(request.type), 1, request.length, 0, reactor_.now() - started_nanos);
   }
   AnswerDone(request.cookie);
 }
@@ -313,7 +313,7 @@ void Connection::OnDurable(uint64_t group, Code code) {
   // Whatever the journal's failure is called, the client must learn that its data may be lost.
   const uint32_t error = code == Code::kOk ? 0 : code == Code::kClosed ? kErrShutdown : kErrIo;
   for (const Pending& pending : found->second.requests) {
-    reactor_.counters().Record(pending.operation, 1, error == 0 ? pending.bytes : 0, error == 0 ? 0 : 1, reactor_.now() - pending.started_nanos);
+    Record(pending.operation, 1, error == 0 ? pending.bytes : 0, error == 0 ? 0 : 1, reactor_.now() - pending.started_nanos);
     if (error == 0) {
       AnswerDone(pending.cookie);
     } else {
@@ -360,6 +360,11 @@ void Connection::EndBatch() {
   if (!ended()) Flush();
 }
 
+void Connection::Record(NbdOperation operation, uint64_t count, uint64_t bytes, uint64_t errors, uint64_t nanos) {
+  reactor_.counters().Record(operation, count, bytes, errors, nanos);
+  attachment_.activity().Record(operation, count, bytes, errors, nanos);
+}
+
 // Before the replies leave, so that a client which has its reply finds it counted.
 void Connection::CountBatch() {
   if (!std::exchange(counted_, false)) return;
@@ -367,7 +372,7 @@ void Connection::CountBatch() {
   for (size_t i = 0; i < kOperations; ++i) {
     Tally& tally = tally_[i];
     if (tally.operations == 0) continue;
-    reactor_.counters().Record(static_cast<NbdOperation>(i), tally.operations, tally.bytes, tally.errors, now - batch_nanos_);
+    Record(static_cast<NbdOperation>(i), tally.operations, tally.bytes, tally.errors, now - batch_nanos_);
     tally = {};
   }
 }

@@ -53,6 +53,7 @@ class Server final : public NbdServer {
   }
 
   unsigned Attached(ResourceId resource) const override { return context_.attachments->Count(resource); }
+  std::vector<ResourceActivity> Activities() const override { return context_.attachments->Activities(); }
 
   void Disconnect(ResourceId resource) override {
     for (const auto& mailbox : context_.mailboxes) mailbox->Post(EndResource{resource});

@@ -101,6 +101,18 @@ struct NbdCounters {
   uint64_t connections = 0, connections_total = 0, buffer_bytes = 0;
 };
 
+/** Since the first of the connections that are attached now. */
+struct ResourceActivity {
+  enum Kind : uint8_t { kRead, kWrite, kFlush, kTrim, kKindCount };  // hints and block status count as reads, zeroes as trims
+  static constexpr size_t kKinds = kKindCount;
+  struct Row {
+    uint64_t operations = 0, bytes = 0, errors = 0, latency_nanos = 0;
+  };
+  ResourceId resource = 0;
+  unsigned connections = 0;
+  Row rows[kKinds];
+};
+
 class NbdServer {
  public:
   static Result<std::unique_ptr<NbdServer>> Start(const NbdOptions& options, NbdBackend& backend, NbdEvents& events);
@@ -114,6 +126,8 @@ class NbdServer {
   virtual void Reply(ConnectionId connection, HandshakeReply reply) = 0;
   /** Connections in transmission on this resource. */
   virtual unsigned Attached(ResourceId resource) const = 0;
+  /** Of every resource with a connection in transmission, in no order. */
+  virtual std::vector<ResourceActivity> Activities() const = 0;
   /**
    * Ends every connection of the resource (its volume is deleted). Returns at once: a request under way may still reach
    * the volume, which refuses it.

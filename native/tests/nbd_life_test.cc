@@ -134,6 +134,28 @@ TEST("attached connections are counted and can be ended") {
   CHECK(Eventually([&] { return world.server->Attached(5) == 0; }));
 }
 
+TEST("what the connections of a resource do is counted together, and forgotten with the last of them") {
+  World world;
+  CHECK(world.server->Activities().empty());
+  auto first = std::make_unique<Client>(world.path);
+  Client second(world.path);
+  first->Shake();
+  second.Shake();
+  for (int i = 0; i < 3; ++i) CHECK(first->Ask(kCmdRead, 0, 4096) == 0);
+  CHECK(second.Ask(kCmdRead, 0, 4) == 0);
+  CHECK(second.Ask(kCmdRead, 1ull << 60, 4) != 0);
+  std::vector<ResourceActivity> all = world.server->Activities();
+  CHECK(all.size() == 1 && all[0].resource == 5 && all[0].connections == 2);
+  const ResourceActivity::Row& reads = all[0].rows[ResourceActivity::kRead];
+  CHECK(reads.operations == 5 && reads.bytes == 3 * 4096 + 4 && reads.errors == 1);
+  CHECK(all[0].rows[ResourceActivity::kWrite].operations == 0);
+  first.reset();
+  CHECK(Eventually([&] { return world.server->Attached(5) == 1; }));
+  CHECK(world.server->Activities()[0].rows[ResourceActivity::kRead].operations == 5);
+  world.server->Disconnect(5);
+  CHECK(Eventually([&] { return world.server->Activities().empty(); }));
+}
+
 TEST("a disconnect waits for what is in flight") {
   World world;
   Client client(world.path);

@@ -152,6 +152,15 @@ export interface OperationCounters {
   readonly latencyBuckets: readonly number[];
 }
 
+/** What the connections of one resource did since the first of those that are attached now. */
+export interface ResourceActivity
+  extends Readonly<Record<'read' | 'write' | 'flush' | 'trim', Omit<OperationCounters, 'latencyBuckets'>>> {
+  readonly resource: number;
+  readonly connections: number;
+  /** Of the journal, that this resource's writes take and no root holds yet. */
+  readonly journalBytes: number;
+}
+
 export interface EngineStats {
   readonly nbd: Readonly<Record<'read' | 'write' | 'flush' | 'trim' | 'zero' | 'cache' | 'status', OperationCounters>>;
   readonly connections: number;
@@ -266,6 +275,8 @@ export interface NativeEngine {
   transferProgress(transfer: number): TransferProgress;
   transferCancel(transfer: number): void;
   stats(): EngineStats;
+  /** Of every resource with connections, in no order. */
+  activities(): readonly ResourceActivity[];
   /**
    * '' while all is well. Once a write or sync of the journal or of packs failed: a sentence that says why nothing is written any
    * more and what to do. Every change is refused from then on; reads go on. It never passes without a restart.

@@ -17,6 +17,7 @@ import type {
   NativeEngine,
   NativeModule,
   PoolSpec,
+  ResourceActivity,
   ResourceSpec,
   StartReport,
   TlsMaterial,
@@ -183,6 +184,10 @@ export class Engine implements NativeEngine {
 
   stats(): EngineStats {
     return attempt(() => this.#native.stats());
+  }
+
+  activities(): readonly ResourceActivity[] {
+    return attempt(() => this.#native.activities());
   }
 
   failure(): string {

@@ -4,6 +4,7 @@ import type {
   EngineEvent,
   EngineOptions,
   EngineStats,
+  ResourceActivity,
   HandshakeAnswer,
   LimitSpec,
   NativeEngine,
@@ -164,6 +165,10 @@ export class FakeEngine implements NativeEngine {
 
   transferCancel(transfer: number): void {
     this.#stepNow('engine.transferCancel', transfer);
+  }
+
+  activities(): readonly ResourceActivity[] {
+    return [];
   }
 
   stats(): EngineStats {
