@@ -13,6 +13,8 @@ export interface Route {
 
 export const routes = {
   status: { method: 'GET', path: '/v1/status', status: 200 },
+  /** What is attached, and what it does. */
+  activity: { method: 'GET', path: '/v1/activity', status: 200 },
   volumeList: { method: 'GET', path: '/v1/volumes', status: 200 },
   volumeCreate: { method: 'POST', path: '/v1/volumes', status: 201 },
   volumeGet: { method: 'GET', path: '/v1/volumes/:name', status: 200 },
@@ -60,6 +62,9 @@ export const stream_content_type = 'application/octet-stream';
  * answers with the transfer when that has ended; GET what an export gives.
  */
 export const transferContentPath = '/v1/transfers/:id/content';
+
+/** Where the daemon serves its OpenAPI document (openapi.ts), beside the routes that it describes. */
+export const openapiPath = '/openapi.json';
 
 export type RouteName = keyof typeof routes;
 

@@ -24,12 +24,9 @@ const labels = z.record(z.string(), z.string());
 
 /** What the connections of a volume may use together; 0 where there is no limit. */
 export const limitView = z.strictObject({
-  /** Requests a second. */
-  iops: count,
-  /** Bytes a second. */
-  bandwidth: bytes,
-  /** Seconds of either that a volume which rested may use at once. */
-  burst: count,
+  iops: count.describe('Requests a second.'),
+  bandwidth: bytes.describe('Bytes a second.'),
+  burst: count.describe('Seconds of either that a volume which rested may use at once.'),
 });
 export type LimitView = z.infer<typeof limitView>;
 
@@ -43,68 +40,62 @@ export const errorView = z.strictObject({ error: z.strictObject({ code: errorCod
 export type ErrorView = z.infer<typeof errorView>;
 
 export const resourceView = z.strictObject({
-  /** Never reused, not even after the name is. */
-  id: count,
+  id: count.describe('Never reused, not even after the name is.'),
   kind: z.enum(['volume', 'snapshot', 'image']),
-  name: z.string(),
-  pool: z.string(),
-  /** What a guest sees as the size of its disk. */
-  sizeBytes: bytes,
-  /** Its content is still in the journal only; it is readable all the same. */
-  pending: z.boolean(),
-  durability,
-  cache,
-  description: z.string(),
+  name: z.string().describe('`vm1`, `vm1@monday`, `debian-12.raw`.'),
+  pool: z.string().describe('The pool that keeps its content.'),
+  sizeBytes: bytes.describe('What a guest sees as the size of its disk.'),
+  pending: z.boolean().describe('Its content is still in the journal only; it is readable all the same.'),
+  durability: durability.describe('Where a flushed write must be.'),
+  cache: cache.describe(
+    'When a write is answered: `writeback` once it survives the process, `writethrough` once it survives the host.',
+  ),
+  description: z.string().describe('One line for people.'),
   createdAt: time,
-  /** Name of what it was cloned or taken from, as of then. */
-  parent: z.string().nullable(),
-  /** 64 hexadecimal digits; empty for one that holds no data yet. */
-  rootId: z.string(),
-  appliedSequence: count,
-  /** NBD connections that have it open now. */
-  attachedConnections: count,
-  labels,
-  limit: limitView,
-  /** Of a volume: who may attach it and its snapshots; null: whoever can connect; no grant: nobody. */
-  access: z.strictObject({ grants: z.array(grant) }).nullable(),
+  parent: z.string().nullable().describe('Name of what it was cloned or taken from, as of then.'),
+  rootId: z.string().describe('64 hexadecimal digits; empty for one that holds no data yet.'),
+  appliedSequence: count.describe('The last write in its last committed tree.'),
+  attachedConnections: count.describe('NBD connections that have it open now.'),
+  labels: labels.describe('Key and value, for whoever sorts resources.'),
+  limit: limitView.describe('What its connections may use together.'),
+  access: z
+    .strictObject({ grants: z.array(grant) })
+    .nullable()
+    .describe('Of a volume: who may attach it and its snapshots; null: whoever can connect; no grant: nobody.'),
 });
 export type ResourceView = z.infer<typeof resourceView>;
 
 export const transferView = z.strictObject({
-  id: count,
-  state: z.enum(['running', 'done', 'failed', 'cancelled']),
-  doneBytes: bytes,
-  totalBytes: bytes,
-  /** Of doneBytes, those that were neither holes nor zeroes. */
-  dataBytes: bytes,
-  error: z.strictObject({ code: z.string(), message: z.string() }).nullable(),
+  id: count.describe('Until the daemon ends.'),
+  state: z
+    .enum(['running', 'done', 'failed', 'cancelled'])
+    .describe('It runs on by itself: ask again until this is no longer `running`.'),
+  doneBytes: bytes.describe('Of the source, as it is read: of a compressed file the compressed bytes.'),
+  totalBytes: bytes.describe('0 where only the end will tell.'),
+  dataBytes: bytes.describe('Of doneBytes, those that were neither holes nor zeroes.'),
+  error: z.strictObject({ code: z.string(), message: z.string() }).nullable().describe('Of one that failed.'),
 });
 export type TransferView = z.infer<typeof transferView>;
 
 export const poolView = z.strictObject({
   name: z.string(),
   driver: z.string(),
-  healthy: z.boolean(),
-  /** Why it is not healthy, or null. */
-  problem: z.string().nullable(),
-  /** Sizes of the pool's volumes, snapshots and images together, as their users see them. */
-  logicalBytes: bytes,
-  /** Content of the distinct blocks that the pool holds. */
-  uniqueBytes: bytes,
-  /** What packs take on the backend: blocks, map nodes, sums and padding, and what no root reaches any more. */
-  storedBytes: bytes,
-  /** Room left on the backend; null where it cannot tell. */
-  freeBytes: bytes.nullable(),
-  /** Written since the daemon started and found there already: not stored again. */
-  dedupBytes: bytes,
-  volumes: count,
-  snapshots: count,
-  images: count,
-  packs: count,
-  blocks: count,
-  nodes: count,
-  /** Pages whose sum failed since the daemon started; more than 0 means rot. */
-  corruptPages: count,
+  healthy: z.boolean().describe('Its backend answers.'),
+  problem: z.string().nullable().describe('Why it is not healthy, or null.'),
+  logicalBytes: bytes.describe("Sizes of the pool's volumes, snapshots and images together, as their users see them."),
+  uniqueBytes: bytes.describe('Content of the distinct blocks that the pool holds.'),
+  storedBytes: bytes.describe(
+    'What packs take on the backend: blocks, map nodes, sums and padding, and what no root reaches any more.',
+  ),
+  freeBytes: bytes.nullable().describe('Room left on the backend; null where it cannot tell.'),
+  dedupBytes: bytes.describe('Written since the daemon started and found there already: not stored again.'),
+  volumes: count.describe('How many.'),
+  snapshots: count.describe('How many.'),
+  images: count.describe('How many.'),
+  packs: count.describe('How many.'),
+  blocks: count.describe('Distinct blocks of 64 KiB.'),
+  nodes: count.describe('Distinct map nodes.'),
+  corruptPages: count.describe('Pages whose sum failed since the daemon started; more than 0 means rot.'),
 });
 export type PoolView = z.infer<typeof poolView>;
 
@@ -113,28 +104,60 @@ export const statusView = z.strictObject({
   pid: count,
   dataDirectory: z.string(),
   startedAt: time,
-  uptimeSeconds: z.number().nonnegative(),
-  healthy: z.boolean(),
-  /** A sentence each; empty when healthy. */
-  problems: z.array(z.string()),
-  /** `nbd` and `admin` are absolute paths of sockets, `nbdTcp` and `http` are HOST:PORT where they listen. */
-  listeners: z.record(z.string(), z.string()),
-  volumes: count,
-  snapshots: count,
-  images: count,
-  connections: count,
+  uptimeSeconds: z.number().nonnegative().describe('Since the daemon started.'),
+  healthy: z.boolean().describe('There are no problems.'),
+  problems: z
+    .array(z.string())
+    .describe(
+      'The worst first, a sentence each that says what to do: `READ-ONLY: ...`, `POOL AWAY: ...`, `FULL: ...`, `ROTTEN: ...`, `JOURNAL: ...`; empty when healthy.',
+    ),
+  listeners: z
+    .record(z.string(), z.string())
+    .describe('`nbd` and `admin` are absolute paths of sockets, `nbdTcp` and `http` are HOST:PORT where they listen.'),
+  volumes: count.describe('How many.'),
+  snapshots: count.describe('How many.'),
+  images: count.describe('How many.'),
+  connections: count.describe('NBD connections that are open.'),
   journal: z.strictObject({ bytes, bytesMax: bytes, ringBytes: bytes, segments: count, failed: z.boolean() }),
   memory: z.strictObject({ rssBytes: bytes, overlayBytes: bytes, nodeCacheBytes: bytes, nbdBufferBytes: bytes }),
-  destagedBytes: bytes,
+  destagedBytes: bytes.describe('Since the daemon started.'),
 });
 export type StatusView = z.infer<typeof statusView>;
 
+const operations = z.strictObject({
+  operations: count,
+  bytes,
+  errors: count,
+  latencySeconds: z.number().nonnegative().describe('Of all of them together: divide by `operations`.'),
+});
+
+/** Counters that grow while a resource is attached; rates are what lies between two looks (control/rates.ts). */
+export const activityView = z.strictObject({
+  atSeconds: z.number().nonnegative().describe('When it was read, on the clock that `uptimeSeconds` shows.'),
+  problems: statusView.shape.problems,
+  journal: z.strictObject({ bytes, bytesMax: bytes }),
+  resources: z
+    .array(
+      z.strictObject({
+        id: count,
+        kind: z.enum(['volume', 'snapshot', 'image']),
+        name: z.string(),
+        connections: count.describe('NBD connections that have it open now.'),
+        journalBytes: bytes.describe('Of the journal, that its writes take and its last committed tree does not hold.'),
+        read: operations.describe('Reads, and what is asked about extents.'),
+        write: operations,
+        flush: operations,
+        trim: operations.describe('Trims and zeroes.'),
+      }),
+    )
+    .describe('What is attached, ordered by name. Counters begin anew when the last connection has gone.'),
+});
+export type ActivityView = z.infer<typeof activityView>;
+
 export const uriView = z.strictObject({
   name: z.string(),
-  /** Over the Unix socket. */
-  uri: z.string(),
-  /** Over TCP; null while the daemon does not listen there. */
-  tcpUri: z.string().nullable(),
+  uri: z.string().describe('Over the Unix socket.'),
+  tcpUri: z.string().nullable().describe('Over TCP; null while the daemon does not listen there.'),
 });
 export type UriView = z.infer<typeof uriView>;
 
@@ -173,8 +196,7 @@ export type CloneRequest = z.infer<typeof cloneRequest>;
 
 export const resizeRequest = z.strictObject({
   sizeBytes: z.number(),
-  /** Without it a smaller size is refused. */
-  shrink: z.boolean().exactOptional(),
+  shrink: z.boolean().exactOptional().describe('Without it a smaller size is refused.'),
 });
 export type ResizeRequest = z.infer<typeof resizeRequest>;
 
@@ -202,8 +224,7 @@ export const differenceView = z.strictObject({
   fromBytes: bytes,
   toBytes: bytes,
   ranges: z.array(z.strictObject({ offset: bytes, length: bytes, kind: z.enum(['data', 'zero']) })),
-  /** Where to go on asking; null at the end. */
-  next: bytes.nullable(),
+  next: bytes.nullable().describe('Where to go on asking; null at the end.'),
 });
 export type DifferenceView = z.infer<typeof differenceView>;
 
@@ -259,6 +280,7 @@ interface Shape {
 
 export const shapes = {
   status: { answer: statusView },
+  activity: { answer: activityView },
   /** `label`: only those with this label, `key` or `key=value`; several: with all of them. */
   volumeList: {
     query: z.strictObject({ label: z.union([labelText, z.array(labelText)]).exactOptional() }),

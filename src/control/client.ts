@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { routePath, routes, streamRoutes, transferContentPath, withParams } from '../api/routes.js';
 import type { RouteName } from '../api/routes.js';
 import type {
+  ActivityView,
   Answer,
   CloneRequest,
   CreateSnapshotRequest,
@@ -43,6 +44,11 @@ export class Client {
 
   status(): Promise<StatusView> {
     return this.#call('status', {});
+  }
+
+  /** What is attached, and what it does: rates are the difference of two of these (rates.ts). */
+  activity(): Promise<ActivityView> {
+    return this.#call('activity', {});
   }
 
   /** With all of these labels, each `key` or `key=value`. */

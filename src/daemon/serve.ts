@@ -177,6 +177,11 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     startedAt,
     now: Date.now,
     stats: () => running.stats(),
+    activities: () => running.activities(),
+    named: async (id) => {
+      const record = (await ledger.get(id))?.record;
+      return record === undefined || record.name === '' ? null : record;
+    },
     resources: mapper,
     pool: poolView,
     listeners: () => listeners,
@@ -200,6 +205,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     resources: mapper,
     pools: daemonViews,
     status: () => daemonViews.status(),
+    activity: () => daemonViews.activity(),
     log: logger.child({ component: 'admin' }),
   });
   closers.add('admin', async () => {

@@ -1,11 +1,15 @@
 /** What the daemon tells of itself: status, pools, health. Read only when somebody asks. */
 import { block_bytes } from '../core/limits.js';
 import { SkerryError } from '../core/errors.js';
-import type { PoolView, StatusView } from '../api/shapes.js';
-import type { EngineStats } from '../engine/binding.js';
-import type { Resources } from '../mapper/resources.js';
+import { formatSize } from '../core/sizes.js';
+import type { ActivityView, PoolView, StatusView } from '../api/shapes.js';
+import type { EngineStats, OperationCounters, ResourceActivity } from '../engine/binding.js';
+import type { Resource, Resources } from '../mapper/resources.js';
 import type { PoolsView } from '../northbound/admin/views.js';
 import type { HealthReport } from '../pool/health.js';
+
+/** Of its limit, from which on a journal counts as nearly full: well inside the ramp that slows writers. */
+const journal_full_share = 0.9;
 
 export interface ViewSources {
   readonly version: string;
@@ -14,6 +18,9 @@ export interface ViewSources {
   readonly startedAt: number;
   readonly now: () => number;
   readonly stats: () => EngineStats;
+  readonly activities: () => readonly ResourceActivity[];
+  /** null for what has no name. */
+  readonly named: (id: number) => Promise<Pick<Resource, 'kind' | 'name'> | null>;
   readonly resources: Pick<Resources, 'list'>;
   readonly pool: { readonly name: string; readonly driver: string; health(): HealthReport };
   readonly listeners: () => Readonly<Record<string, string>>;
@@ -28,10 +35,12 @@ export class DaemonViews implements PoolsView {
 
   /** A sentence for each thing an operator should look at. */
   problems(): string[] {
-    const { failure, packs, room } = this.#sources.stats();
+    const { failure, journal, packs, room } = this.#sources.stats();
     const problems: string[] = [];
     // The worst first: what an operator reads before anything else.
     if (failure !== '') problems.push(`READ-ONLY: ${failure}`);
+    const poolProblem = this.#poolProblem();
+    if (poolProblem !== null) problems.push(`POOL AWAY: ${poolProblem}`);
     if (room === 'none') {
       const { name } = this.#sources.pool;
       problems.push(
@@ -39,10 +48,16 @@ export class DaemonViews implements PoolsView {
           'Reads, trims and deletions go on. Make room on its disk, or give it a larger one; writes go on by themselves then',
       );
     }
-    const poolProblem = this.#poolProblem();
-    if (poolProblem !== null) problems.push(poolProblem);
     if (packs.corruptCells > 0)
-      problems.push(`${packs.corruptCells} pages in the pool did not match their sums when they were read`);
+      problems.push(
+        `ROTTEN: ${packs.corruptCells} pages of pool ${this.#sources.pool.name} did not match their sums when they were read: who reads ` +
+          'them gets an I/O error. The log names the packs. Look at the disk, and restore what lies there from a copy',
+      );
+    if (journal.bytes >= journal.bytesMax * journal_full_share)
+      problems.push(
+        `JOURNAL: ${formatSize(journal.bytes)} of ${formatSize(journal.bytesMax)} are taken, and writes wait for what was written to reach the pool. ` +
+          'Where that lasts, the disk of the pool is too slow for what is written, or journalBytesMax is too small',
+      );
     return problems;
   }
 
@@ -79,6 +94,20 @@ export class DaemonViews implements PoolsView {
       },
       destagedBytes: stats.destagedBytes,
     };
+  }
+
+  async activity(): Promise<ActivityView> {
+    const { now, startedAt, activities, named } = this.#sources;
+    const atSeconds = Math.max(0, (now() - startedAt) / 1000);
+    const { bytes, bytesMax } = this.#sources.stats().journal;
+    const found = await Promise.all(
+      activities().map(async (one) => {
+        const resource = await named(one.resource);
+        return resource === null ? null : viewActivity(one, resource);
+      }),
+    );
+    const resources = found.filter((one) => one !== null).sort((a, b) => (a.name < b.name ? -1 : 1));
+    return { atSeconds, problems: this.problems(), journal: { bytes, bytesMax }, resources };
   }
 
   async list(): Promise<readonly PoolView[]> {
@@ -126,4 +155,28 @@ export class DaemonViews implements PoolsView {
     const { resources } = this.#sources;
     return Promise.all([resources.list('volume'), resources.list('snapshot'), resources.list('image')]);
   }
+}
+
+function viewActivity(
+  activity: ResourceActivity,
+  { kind, name }: Pick<Resource, 'kind' | 'name'>,
+): ActivityView['resources'][number] {
+  const counters = ({ operations, bytes, errors, latencySeconds }: Omit<OperationCounters, 'latencyBuckets'>) => ({
+    operations,
+    bytes,
+    errors,
+    latencySeconds,
+  });
+  const { resource: id, connections, journalBytes, read, write, flush, trim } = activity;
+  return {
+    id,
+    kind,
+    name,
+    connections,
+    journalBytes,
+    read: counters(read),
+    write: counters(write),
+    flush: counters(flush),
+    trim: counters(trim),
+  };
 }

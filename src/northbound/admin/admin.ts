@@ -4,7 +4,8 @@
  */
 import fastify from 'fastify';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { admin_body_bytes_max, admin_segment_characters_max, routes } from '../../api/routes.js';
+import { admin_body_bytes_max, admin_segment_characters_max, openapiPath, routes } from '../../api/routes.js';
+import { openapiDocument } from '../../api/openapi.js';
 import type { RouteName } from '../../api/routes.js';
 import { shapes } from '../../api/shapes.js';
 import type { Answer, DeletedView, Parts, UriView } from '../../api/shapes.js';
@@ -17,7 +18,7 @@ import { invalidRequest, unknownRoute, wireError } from './errors.js';
 import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
-import type { PoolsView, StatusSource } from './views.js';
+import type { ActivitySource, PoolsView, StatusSource } from './views.js';
 
 export interface AdminLog {
   error(fields: object, message: string): void;
@@ -29,6 +30,7 @@ export interface AdminOptions {
   readonly resources: Resources;
   readonly pools: PoolsView;
   readonly status: StatusSource;
+  readonly activity: ActivitySource;
   readonly log: AdminLog;
 }
 
@@ -58,6 +60,7 @@ export function buildAdmin(options: AdminOptions): FastifyInstance {
   const handlers = handlersFor(options);
   for (const route of Object.keys(routes) as RouteName[]) register(app, route, handlers[route]);
   registerContent(app, options.resources);
+  app.get(openapiPath, () => openapiDocument());
   return app;
 }
 
@@ -85,7 +88,7 @@ function parseParts(route: RouteName, given: Readonly<Record<'params' | 'query' 
   return parsed;
 }
 
-function handlersFor({ resources, pools, status, nbdTls = false }: AdminOptions): Handlers {
+function handlersFor({ resources, pools, status, activity, nbdTls = false }: AdminOptions): Handlers {
   const get = async (kind: ResourceKind, name: string) => viewResource(await resources.get(kind, name));
   const remove = async (kind: ResourceKind, name: string): Promise<DeletedView> => {
     await resources.remove(kind, name);
@@ -93,6 +96,7 @@ function handlersFor({ resources, pools, status, nbdTls = false }: AdminOptions)
   };
   return {
     status,
+    activity,
     volumeList: async ({ query: { label = [] } }) => {
       const wanted = [label].flat();
       const volumes = await resources.list('volume');

@@ -2,7 +2,7 @@
  * What this API shows of the things below, and what it asks of the daemon for the numbers that no verb yields. Wire fields
  * are named one by one, so that a change below never renames a field above.
  */
-import type { PoolView, ResourceView, StatusView, TransferView } from '../../api/shapes.js';
+import type { ActivityView, PoolView, ResourceView, StatusView, TransferView } from '../../api/shapes.js';
 import type { Resource, TransferState } from '../../mapper/resources.js';
 
 export interface PoolsView {
@@ -13,6 +13,7 @@ export interface PoolsView {
 }
 
 export type StatusSource = () => Promise<StatusView>;
+export type ActivitySource = () => Promise<ActivityView>;
 
 export function viewResource(resource: Resource): ResourceView {
   return {

@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 
+import type { StatusView } from '../../../src/api/shapes.js';
 import { runCommand } from '../../../src/cli/program.js';
 import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
 import { buildAdmin } from '../../../src/northbound/admin/admin.js';
-import { fakePools, FakeResources, fakeStatus } from '../northbound/admin/fake_resources.js';
+import { fakeActivity, fakePools, FakeResources, fakeStatus } from '../northbound/admin/fake_resources.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 
 export class FakeTerminal implements Terminal {
@@ -68,6 +69,10 @@ export interface Ran {
 
 export class FakeDaemon {
   readonly resources = new FakeResources();
+  /** What of the status is not as it is by default. */
+  statusFields: Partial<StatusView> = {};
+  /** How often its activity was asked for: a second and a hundred reads lie between two. */
+  looks = 0;
   readonly directory: string;
   readonly socketPath: string;
 
@@ -82,7 +87,8 @@ export class FakeDaemon {
     const app = buildAdmin({
       resources: daemon.resources,
       pools: fakePools,
-      status: async () => fakeStatus(listeners),
+      status: async () => ({ ...fakeStatus(listeners), ...daemon.statusFields }),
+      activity: async () => fakeActivity(++daemon.looks, daemon.looks * 100),
       log: { error: () => {} },
     });
     onTestFinished(() => app.close());

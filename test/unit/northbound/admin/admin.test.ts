@@ -2,14 +2,15 @@ import { readFileSync } from 'node:fs';
 
 import type { FastifyInstance } from 'fastify';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { routes } from '../../../../src/api/routes.js';
+import { openapiDocument } from '../../../../src/api/openapi.js';
+import { openapiPath, routes } from '../../../../src/api/routes.js';
 import type { RouteName } from '../../../../src/api/routes.js';
 import { errorView, shapes } from '../../../../src/api/shapes.js';
 import { errorTable, SkerryError } from '../../../../src/core/errors.js';
 import type { ErrorCode } from '../../../../src/core/errors.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
-import { fakePools, FakeResources, fakeStatus } from './fake_resources.js';
+import { fakeActivity, fakePools, FakeResources, fakeStatus } from './fake_resources.js';
 
 let resources: FakeResources;
 let logged: { fields: object; message: string }[];
@@ -24,6 +25,7 @@ beforeEach(() => {
     resources,
     pools: fakePools,
     status: async () => fakeStatus(listeners),
+    activity: async () => fakeActivity(10, 5),
     log: { error: (fields, message) => void logged.push({ fields, message }) },
   });
 });
@@ -57,6 +59,7 @@ describe('every route', () => {
     resources.put({ kind: 'image', name: 'debian_12.raw' });
     const asked: Record<RouteName, [string, object?]> = {
       status: ['/v1/status'],
+      activity: ['/v1/activity'],
       volumeList: ['/v1/volumes'],
       volumeCreate: ['/v1/volumes', { name: 'new', sizeBytes: 8192 }],
       volumeGet: ['/v1/volumes/vm1'],
@@ -101,6 +104,11 @@ describe('every route', () => {
       ['clone', 'db', 'db2', { description: 'copy' }],
     ]);
   });
+});
+
+it('the API describes itself', async () => {
+  const { status, body } = await ask('GET', openapiPath);
+  expect({ status, body }).toEqual({ status: 200, body: JSON.parse(JSON.stringify(openapiDocument())) as unknown });
 });
 
 describe('a listing of volumes', () => {

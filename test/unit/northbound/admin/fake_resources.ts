@@ -5,7 +5,7 @@ import { SkerryError } from '../../../../src/core/errors.js';
 import { checkResourceName, parseSnapshotName } from '../../../../src/core/names.js';
 import type { Difference, Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
 import type { ExportOrder, ImportOrder } from '../../../../src/mapper/transfer_job.js';
-import type { PoolView, StatusView } from '../../../../src/api/shapes.js';
+import type { ActivityView, PoolView, StatusView } from '../../../../src/api/shapes.js';
 
 export class FakeResources implements Resources {
   readonly calls: unknown[][] = [];
@@ -252,6 +252,29 @@ export const fakePools = {
     return fakePool;
   },
 };
+
+/** One volume that has read `reads` pages by now, two milliseconds each. */
+export function fakeActivity(atSeconds: number, reads: number): ActivityView {
+  const none = { operations: 0, bytes: 0, errors: 0, latencySeconds: 0 };
+  return {
+    atSeconds,
+    problems: [],
+    journal: { bytes: 2 ** 30, bytesMax: 2 ** 32 },
+    resources: [
+      {
+        id: 1,
+        kind: 'volume',
+        name: 'vm1',
+        connections: 2,
+        journalBytes: 2 ** 20,
+        read: { operations: reads, bytes: reads * 4096, errors: 0, latencySeconds: reads * 0.002 },
+        write: none,
+        flush: none,
+        trim: none,
+      },
+    ],
+  };
+}
 
 export function fakeStatus(listeners: Record<string, string>): StatusView {
   return {

@@ -1,0 +1,100 @@
+/**
+ * What each command prints with --json. Commands load only types from here; docs/reference/cli_json.json is made of it, and
+ * tests hold commands to it.
+ */
+import { z } from 'zod';
+import { namedSchemas, schemaOf } from '../api/openapi.js';
+import { deletedView, differenceView, poolView, resourceView, statusView, uriView } from '../api/shapes.js';
+import { exportFormats } from '../core/image_formats.js';
+
+const bytes = z.number().int().nonnegative();
+
+export const exportResult = z.strictObject({
+  source: z.string(),
+  path: z.string().describe('Absolute, on the host of the daemon; `-` for standard output, where this is on standard error.'),
+  format: z.enum(exportFormats),
+  totalBytes: bytes,
+  dataBytes: bytes.nullable().describe('Of them, those that were neither holes nor zeroes; null for qcow2.'),
+});
+export type ExportResult = z.infer<typeof exportResult>;
+
+export const streamResult = z.strictObject({
+  from: z.string(),
+  to: z.string(),
+  file: z.string(),
+  bytes: bytes.describe('Of the stream.'),
+});
+export type StreamResult = z.infer<typeof streamResult>;
+
+const rate = z.number().nonnegative();
+const operationRates = z.strictObject({
+  iops: rate.describe('Requests a second.'),
+  bytesPerSecond: rate,
+  errorsPerSecond: rate,
+  latencySeconds: rate.nullable().describe('Of one request, on average; null where there was none.'),
+});
+
+export const topResult = z.strictObject({
+  seconds: rate.describe('That these rates are of.'),
+  problems: statusView.shape.problems,
+  journal: z.strictObject({ bytes, bytesMax: bytes }),
+  resources: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        kind: z.enum(['volume', 'snapshot', 'image']),
+        connections: z.number().int().nonnegative(),
+        journalBytes: bytes.describe('Of the journal, that its writes take.'),
+        read: operationRates,
+        write: operationRates,
+        flush: operationRates,
+        trim: operationRates.describe('Trims and zeroes.'),
+      }),
+    )
+    .describe('What is attached, the busiest first.'),
+});
+
+/** `serve` prints one line too, with or without --json; `completion` prints a script. */
+export const outputs = {
+  serve: z.strictObject({ ready: z.literal(true), listeners: statusView.shape.listeners }),
+  status: statusView,
+  top: topResult,
+  'pool list': z.array(poolView),
+  'pool show': poolView,
+  'volume create': resourceView,
+  'volume list': z.array(resourceView),
+  'volume show': resourceView,
+  'volume uri': uriView,
+  'volume resize': resourceView,
+  'volume rollback': resourceView,
+  'volume rename': resourceView,
+  'volume set': resourceView,
+  'volume limit': resourceView,
+  'volume allow': resourceView,
+  'volume deny': resourceView,
+  'volume apply': resourceView,
+  'volume delete': deletedView,
+  'snapshot create': resourceView,
+  'snapshot list': z.array(resourceView),
+  'snapshot diff': differenceView,
+  'snapshot diff --stream': streamResult,
+  'snapshot delete': deletedView,
+  clone: resourceView,
+  'image import': resourceView,
+  'image export': exportResult,
+  'image list': z.array(resourceView),
+  'image show': resourceView,
+  'image rename': resourceView,
+  'image delete': deletedView,
+} as const satisfies Readonly<Record<string, z.ZodType>>;
+
+/** JSON Schema 2020-12: a definition for each command, `#/$defs/volume list` say, beside those of the admin API that they use. */
+export function outputSchemas(): Record<string, unknown> {
+  const base = '#/$defs/';
+  const commands = Object.entries(outputs).map(([command, shape]) => [command, schemaOf(shape, base)]);
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'What each command of skerry prints with --json',
+    $defs: { ...(Object.fromEntries(commands) as Record<string, unknown>), ...namedSchemas(base) },
+  };
+}
