@@ -4,10 +4,16 @@ import { connect } from '../control/client.js';
 import type { Client } from '../control/client.js';
 import { defaultDataDirectory } from '../control/endpoint.js';
 import { SkerryError } from '../core/errors.js';
+import { painter } from './paint.js';
+import type { Painter } from './paint.js';
+import { formatTable } from './table.js';
+import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
 
 export interface GlobalOptions {
   readonly json?: boolean;
+  /** False after --no-color. */
+  readonly color?: boolean;
   readonly data?: string;
   readonly url?: string;
 }
@@ -16,6 +22,9 @@ export class Context {
   readonly terminal: Terminal;
   readonly json: boolean;
   readonly client: Client;
+  readonly paint: Painter;
+  /** How the command ends where it does what was asked and has something to say all the same. */
+  exitCode: 0 | 1 = 0;
 
   constructor(terminal: Terminal, options: GlobalOptions) {
     if (options.data !== undefined && options.url !== undefined) {
@@ -23,12 +32,28 @@ export class Context {
     }
     this.terminal = terminal;
     this.json = options.json === true;
+    this.paint = painter(terminal, 'out', options.color !== false);
     this.client = connect(options.url === undefined ? { dataDirectory: dataDirectory(terminal, options) } : { url: options.url });
+  }
+
+  /** For result(): as wide as the terminal. */
+  table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+    return formatTable(columns, rows, { width: this.terminal.outColumns, paint: this.paint });
   }
 
   /** The result of the command: `view` as one line of JSON, or `text` for people. */
   result(view: unknown, text: () => string): void {
     this.terminal.out(`${this.json ? JSON.stringify(view) : text()}\n`);
+  }
+}
+
+/** Ends the command with this code; all that is to be said has been. */
+export class Ended extends Error {
+  readonly exitCode: 1;
+
+  constructor(exitCode: 1) {
+    super(`the command ends with ${exitCode}`);
+    this.exitCode = exitCode;
   }
 }
 
@@ -52,6 +77,7 @@ export function withDaemon(
     const context = new Context(terminal, command.optsWithGlobals<GlobalOptions>());
     try {
       await act(context, command.opts<never>(), ...(command.processedArgs as string[]));
+      if (context.exitCode !== 0) throw new Ended(context.exitCode);
     } finally {
       context.client.close();
     }

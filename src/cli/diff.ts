@@ -1,13 +1,14 @@
 /** skerry snapshot diff and skerry volume apply. */
 import { once } from 'node:events';
 import { createReadStream, createWriteStream, rmSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
+import type { ResourceView } from '../api/shapes.js';
 import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import type { Context } from './context.js';
-import { formatTable } from './table.js';
 import type { Terminal } from './terminal.js';
 import { counted } from './words.js';
 
@@ -30,14 +31,13 @@ export function addDiff(snapshot: Command, terminal: Terminal): void {
           const { ranges } = difference;
           if (ranges.length === 0) return `${b} does not differ from ${a}`;
           const total = ranges.reduce((sum, { length }) => sum + length, 0);
-          const table = formatTable(
+          const table = context.table(
             [
               { title: 'OFFSET', value: ({ offset }) => String(offset), align: 'right' },
               { title: 'LENGTH', value: ({ length }) => String(length), align: 'right' },
               { title: 'KIND', value: ({ kind }) => kind },
             ],
             ranges,
-            terminal.outColumns,
           );
           return `${table}\n${counted(ranges.length, 'range')}, ${formatSize(total)}`;
         });
@@ -56,10 +56,27 @@ export function addApply(volume: Command, terminal: Terminal): void {
       withDaemon(terminal, async (context, _options, name = '', file = '') => {
         const bytes = file === '-' ? process.stdin : createReadStream(file);
         if (file !== '-') await once(bytes, 'open');
-        const view = await context.client.applyStream(name, bytes);
+        const view = await applied(context, name, bytes);
         context.result(view, () => `applied to volume ${view.name} (${formatSize(view.sizeBytes)})`);
       }),
     );
+}
+
+/** Ctrl-C ends the stream early, which leaves part of it in the volume: whoever did it is told. */
+async function applied(context: Context, name: string, bytes: Readable): Promise<ResourceView> {
+  let interrupted = false;
+  const listening = context.terminal.onInterrupt(() => {
+    interrupted = true;
+    bytes.destroy(new Error('interrupted'));
+  });
+  try {
+    return await context.client.applyStream(name, bytes);
+  } catch (error) {
+    if (!interrupted) throw error;
+    throw new SkerryError('cancelled', `cancelled: volume ${name} holds part of the stream; apply all of it to make it whole`);
+  } finally {
+    listening();
+  }
 }
 
 async function streamTo(context: Context, file: string, a: string, b: string): Promise<void> {
@@ -73,11 +90,16 @@ async function streamTo(context: Context, file: string, a: string, b: string): P
   }
   const output = createWriteStream(file, { flags: 'wx', flush: true });
   await once(output, 'open');
+  const interrupted = new AbortController();
+  const listening = context.terminal.onInterrupt(() => interrupted.abort());
   try {
-    await pipeline(bytes, output);
+    await pipeline(bytes, output, { signal: interrupted.signal });
   } catch (error) {
     rmSync(file, { force: true });
+    if (interrupted.signal.aborted) throw new SkerryError('cancelled', `the stream was cancelled; ${file} was removed`);
     throw error;
+  } finally {
+    listening();
   }
   context.result(
     { from: a, to: b, file, bytes: output.bytesWritten },

@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import type { ResourceView } from '../api/shapes.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
+import { examples } from './examples.js';
 import { addExport, addImport } from './interchange.js';
-import { formatTable } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
 import { resourceFacts } from './volume.js';
@@ -19,13 +19,14 @@ export function addImage(program: Command, terminal: Terminal): void {
   image
     .command('list')
     .description('list all images')
+    .addHelpText('after', examples('skerry image list'))
     .action(
       withDaemon(terminal, async (context) => {
         const images = await context.client.images();
         context.result(images, () =>
           images.length === 0
             ? 'no images; import one with: skerry image import SOURCE NAME'
-            : formatTable(imageColumns, images, terminal.outColumns),
+            : context.table(imageColumns, images),
         );
       }),
     );
@@ -34,6 +35,7 @@ export function addImage(program: Command, terminal: Terminal): void {
     .command('show')
     .description('show all that is known of an image')
     .argument('<name>')
+    .addHelpText('after', examples('skerry image show debian-12'))
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const view = await context.client.image(name);
@@ -46,6 +48,7 @@ export function addImage(program: Command, terminal: Terminal): void {
     .description('give an image another name')
     .argument('<old>')
     .argument('<new>')
+    .addHelpText('after', examples('skerry image rename debian-12 debian-12.5'))
     .action(
       withDaemon(terminal, async (context, _options, name = '', to = '') => {
         const view = await context.client.renameImage(name, to);
@@ -57,6 +60,7 @@ export function addImage(program: Command, terminal: Terminal): void {
     .command('delete')
     .description('delete an image; clones of it live on')
     .argument('<name>')
+    .addHelpText('after', examples('skerry image delete debian-12'))
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const deleted = await context.client.deleteImage(name);
@@ -71,5 +75,5 @@ const imageColumns: readonly Column<ResourceView>[] = [
   { title: 'CREATED', value: (image) => when(image.createdAt), leaveOut: 1 },
   { title: 'POOL', value: (image) => image.pool, leaveOut: 3 },
   { title: 'ATTACHED', value: attachment, leaveOut: 2 },
-  { title: 'DESCRIPTION', value: (image) => image.description, leaveOut: 4 },
+  { title: 'DESCRIPTION', value: (image) => image.description, leaveOut: 4, cutTo: 12 },
 ];

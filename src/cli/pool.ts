@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import type { PoolView } from '../api/shapes.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
-import { formatFacts, formatTable } from './table.js';
+import { examples } from './examples.js';
+import { formatFacts } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
 import { counted, exactSize } from './words.js';
@@ -14,10 +15,11 @@ export function addPool(program: Command, terminal: Terminal): void {
   pool
     .command('list')
     .description('list all pools')
+    .addHelpText('after', examples('skerry pool list'))
     .action(
       withDaemon(terminal, async (context) => {
         const pools = await context.client.pools();
-        context.result(pools, () => formatTable(poolColumns, pools, terminal.outColumns));
+        context.result(pools, () => context.table(poolColumns, pools));
       }),
     );
 
@@ -25,6 +27,7 @@ export function addPool(program: Command, terminal: Terminal): void {
     .command('show')
     .description('show a pool: what users see, what it stores, what deduplication saved')
     .argument('[name]', 'the pool', 'default')
+    .addHelpText('after', examples('skerry pool show', 'skerry pool show default --json'))
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const view = await context.client.pool(name);
@@ -36,7 +39,7 @@ export function addPool(program: Command, terminal: Terminal): void {
 const poolColumns: readonly Column<PoolView>[] = [
   { title: 'NAME', value: (pool) => pool.name },
   { title: 'DRIVER', value: (pool) => pool.driver },
-  { title: 'HEALTH', value: (pool) => (pool.healthy ? 'ok' : 'failing') },
+  { title: 'HEALTH', value: (pool) => (pool.healthy ? 'ok' : 'failing'), paint: (pool) => (pool.healthy ? 'green' : 'red') },
   { title: 'LOGICAL', value: (pool) => formatSize(pool.logicalBytes), align: 'right', leaveOut: 2 },
   { title: 'STORED', value: (pool) => formatSize(pool.storedBytes), align: 'right' },
   { title: 'FREE', value: (pool) => (pool.freeBytes === null ? '-' : formatSize(pool.freeBytes)), align: 'right' },

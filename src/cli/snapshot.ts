@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import type { ResourceView } from '../api/shapes.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
+import { examples } from './examples.js';
 import { addDiff } from './diff.js';
-import { formatTable } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
 import { attachment, when } from './words.js';
@@ -29,13 +29,14 @@ export function addSnapshot(program: Command, terminal: Terminal): void {
     .command('list')
     .description('list the snapshots of a volume, or all')
     .argument('[volume]')
+    .addHelpText('after', examples('skerry snapshot list', 'skerry snapshot list vm1'))
     .action(
       withDaemon(terminal, async (context, _options, volume?: string) => {
         const snapshots = await context.client.snapshots(volume);
         context.result(snapshots, () =>
           snapshots.length === 0
             ? `no snapshots; create one with: skerry snapshot create ${volume ?? 'VOL'}@SNAP`
-            : formatTable(snapshotColumns, snapshots, terminal.outColumns),
+            : context.table(snapshotColumns, snapshots),
         );
       }),
     );
@@ -46,6 +47,7 @@ export function addSnapshot(program: Command, terminal: Terminal): void {
     .command('delete')
     .description('delete a snapshot; clones of it live on')
     .argument('<vol@snap>')
+    .addHelpText('after', examples('skerry snapshot delete vm1@before-upgrade'))
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const deleted = await context.client.deleteSnapshot(name);
@@ -60,5 +62,5 @@ const snapshotColumns: readonly Column<ResourceView>[] = [
   { title: 'CREATED', value: (snapshot) => when(snapshot.createdAt), leaveOut: 1 },
   { title: 'ROOT', value: (snapshot) => (snapshot.pending ? 'pending' : 'in pool'), leaveOut: 3 },
   { title: 'ATTACHED', value: attachment, leaveOut: 2 },
-  { title: 'DESCRIPTION', value: (snapshot) => snapshot.description, leaveOut: 4 },
+  { title: 'DESCRIPTION', value: (snapshot) => snapshot.description, leaveOut: 4, cutTo: 12 },
 ];

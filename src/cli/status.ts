@@ -1,31 +1,49 @@
-/** skerry status */
+/** skerry status: what is wrong before all else, and an exit code that tells. */
 import type { Command } from 'commander';
 import type { StatusView } from '../api/shapes.js';
 import { formatSize } from '../core/sizes.js';
+import { wrapped } from './characters.js';
 import { withDaemon } from './context.js';
+import type { Context } from './context.js';
+import { examples } from './examples.js';
 import { formatFacts } from './table.js';
 import type { Terminal } from './terminal.js';
-import { counted, duration } from './words.js';
+import { counted, duration, percent } from './words.js';
+
+const degraded = 'DEGRADED';
 
 export function addStatus(program: Command, terminal: Terminal): void {
   program
     .command('status')
-    .description('show whether the daemon runs, what it serves and how it fares')
+    .description('show what is wrong with the daemon, then what it serves and how it fares')
+    .addHelpText(
+      'after',
+      `\nIt ends with 0 while all is well, and with 1 where something is wrong or no daemon answers.${examples(
+        'skerry status',
+        'skerry status --json | jq -r .problems[]',
+        "skerry status >/dev/null || mail -s 'skerry needs you' root",
+      )}`,
+    )
     .action(
       withDaemon(terminal, async (context) => {
         const status = await context.client.status();
-        context.result(status, () => statusFacts(status));
+        context.result(status, () => statusText(context, status));
+        if (status.problems.length > 0) context.exitCode = 1;
       }),
     );
 }
 
-function statusFacts(status: StatusView): string {
+/** Before all else, and one after the other: whoever looks at a daemon that fails must not have to search for it. */
+export function problemLines({ paint, terminal }: Context, problems: readonly string[]): string[] {
+  const indent = degraded.length + 2;
+  return problems.map((problem) => `${paint(degraded, 'red')}  ${wrapped(problem, terminal.outColumns, indent)}`);
+}
+
+function statusText(context: Context, status: StatusView): string {
   const { journal, memory, listeners } = status;
-  // Before all else, and a line each: whoever looks at a daemon that fails must not have to search for it.
-  const degraded = status.problems.map((problem) => `DEGRADED  ${problem}\n`).join('');
   const facts = formatFacts([
+    ['health', status.healthy ? context.paint('ok', 'green') : context.paint('degraded, see above', 'red')],
     ['daemon', `version ${status.version}, pid ${status.pid}, up ${duration(status.uptimeSeconds)}`],
-    ['health', status.healthy ? 'ok' : 'degraded, see above'],
     ['data', status.dataDirectory],
     ...Object.entries(listeners).map(([name, at]) => [name, at] as const),
     [
@@ -33,8 +51,11 @@ function statusFacts(status: StatusView): string {
       [counted(status.volumes, 'volume'), counted(status.snapshots, 'snapshot'), counted(status.images, 'image')].join(', '),
     ],
     ['attached', counted(status.connections, 'connection')],
-    ['journal', `${formatSize(journal.bytes)} of ${formatSize(journal.bytesMax)}${journal.failed ? ', read-only' : ''}`],
+    [
+      'journal',
+      `${percent(journal.bytes, journal.bytesMax)} full (${formatSize(journal.bytes)} of ${formatSize(journal.bytesMax)})${journal.failed ? ', read-only' : ''}`,
+    ],
     ['memory', `${formatSize(memory.rssBytes)} resident, ${formatSize(memory.overlayBytes)} of it overlay`],
   ]);
-  return degraded + facts;
+  return [...problemLines(context, status.problems), facts].join('\n');
 }

@@ -1,7 +1,9 @@
 /**
- * Tables that fit the terminal. Where one is too wide, the columns that matter least go first, then the widest cells lose
- * their middle. Where there is no terminal nothing is cut, so that a script sees all there is.
+ * Tables that fit the terminal. Where one is too wide, cells that bear it are cut first, then the columns that matter least go, then
+ * the widest cells lose their middle. Where there is no terminal nothing is cut, so that a script sees all there is.
  */
+import { columnsOf, cutEnd, cutMiddle, printable } from './characters.js';
+import type { Paint } from './paint.js';
 
 export interface Column<Row> {
   readonly title: string;
@@ -9,33 +11,46 @@ export interface Column<Row> {
   readonly align?: 'left' | 'right';
   /** Columns with the highest number are left out first; one without stays. */
   readonly leaveOut?: number;
+  /** Before any column is left out, its cells may lose their end, down to so many characters. */
+  readonly cutTo?: number;
+  /** How a cell looks on a terminal with colors. */
+  readonly paint?: (row: Row) => Paint | null;
+}
+
+export interface TableRoom {
+  /** Characters of the terminal, null for no limit. */
+  readonly width: number | null;
+  readonly paint?: (text: string, how: Paint) => string;
+}
+
+interface Kept<Row> {
+  readonly column: Column<Row>;
+  cells: readonly string[];
 }
 
 const gap = '  ';
 const cell_characters_min = 8;
 
-/** `width`: characters of the terminal, null for no limit. Lines are joined by newlines, without one at the end. */
-export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number | null): string {
-  let kept = columns.map((column) => ({ column, cells: [column.title, ...rows.map((row) => column.value(row))] }));
-  const widthOf = (cells: readonly string[]): number => Math.max(...cells.map(characters));
-  const total = (): number => kept.reduce((sum, { cells }) => sum + widthOf(cells), 0) + gap.length * (kept.length - 1);
-  if (width !== null) {
-    while (total() > width) {
-      const least = Math.max(...kept.map(({ column }) => column.leaveOut ?? 0));
-      if (least <= 0) break;
-      kept = kept.filter(({ column }) => column.leaveOut !== least);
-    }
-    for (let over = total() - width; over > 0; over = total() - width) {
-      const widest = kept.reduce((a, b) => (widthOf(b.cells) > widthOf(a.cells) ? b : a));
-      const before = widthOf(widest.cells);
-      const target = Math.max(cell_characters_min, before - over);
-      if (target >= before) break;
-      widest.cells = widest.cells.map((cell) => cutMiddle(cell, target));
-    }
-  }
+/** Lines are joined by newlines, without one at the end. */
+export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[], room: TableRoom): string {
+  const all = columns.map((column) => ({
+    column,
+    cells: [column.title, ...rows.map((row) => printable(column.value(row)))],
+  }));
+  const kept = room.width === null ? all : fitted(all, room.width);
+  const paint = room.paint ?? ((text) => text);
   const lines: string[] = [];
   for (let row = 0; row <= rows.length; row += 1) {
-    const line = kept.map(({ column, cells }) => pad(cells[row] ?? '', widthOf(cells), column.align ?? 'left'));
+    const subject = rows[row - 1];
+    const line = kept.map(({ column, cells }, at) => {
+      const how = subject === undefined ? 'bold' : (column.paint?.(subject) ?? null);
+      const cell = cells[row] ?? '';
+      const painted = how === null ? cell : paint(cell, how);
+      const blank = ' '.repeat(widthOf(cells) - columnsOf(cell));
+      if (column.align === 'right') return blank + painted;
+      // Nothing is behind the last one.
+      return at === kept.length - 1 ? painted : painted + blank;
+    });
     lines.push(line.join(gap).trimEnd());
   }
   return lines.join('\n');
@@ -48,19 +63,50 @@ export function formatFacts(facts: readonly (readonly [string, string | null])[]
   return known.map(([name, value]) => `${name.padEnd(width)}${gap}${value}`).join('\n');
 }
 
-function pad(text: string, width: number, align: 'left' | 'right'): string {
-  const blank = ' '.repeat(Math.max(0, width - characters(text)));
-  return align === 'left' ? text + blank : blank + text;
+function fitted<Row>(all: readonly Kept<Row>[], width: number): readonly Kept<Row>[] {
+  for (let left = all; ; ) {
+    const cut = cutEnds(left, width);
+    if (totalOf(cut) <= width) return cut;
+    const least = Math.max(...left.map(({ column }) => column.leaveOut ?? 0));
+    if (least <= 0) return cutMiddles(cut, width);
+    left = left.filter(({ column }) => column.leaveOut !== least);
+  }
 }
 
-function cutMiddle(text: string, width: number): string {
-  const all = Array.from(text);
-  if (all.length <= width) return text;
-  const tail = Math.floor((width - 1) / 2);
-  return `${all.slice(0, width - 1 - tail).join('')}…${all.slice(all.length - tail).join('')}`;
+/** The widest of those that bear it first. */
+function cutEnds<Row>(columns: readonly Kept<Row>[], width: number): readonly Kept<Row>[] {
+  const cut = columns.map((one) => ({ ...one }));
+  for (let over = totalOf(cut) - width; over > 0; over = totalOf(cut) - width) {
+    const bearing = cut.filter(({ column, cells }) => column.cutTo !== undefined && widthOf(cells) > leastOf(column));
+    const [first, ...others] = bearing;
+    if (first === undefined) break;
+    const widest = others.reduce((a, b) => (widthOf(b.cells) > widthOf(a.cells) ? b : a), first);
+    const target = Math.max(leastOf(widest.column), widthOf(widest.cells) - over);
+    widest.cells = widest.cells.map((cell) => cutEnd(cell, target));
+  }
+  return cut;
 }
 
-/** Code points, so that a description in another script is not cut in half. */
-function characters(text: string): number {
-  return Array.from(text).length;
+function cutMiddles<Row>(columns: readonly Kept<Row>[], width: number): readonly Kept<Row>[] {
+  const cut = columns.map((one) => ({ ...one }));
+  for (let over = totalOf(cut) - width; over > 0; over = totalOf(cut) - width) {
+    const widest = cut.reduce((a, b) => (widthOf(b.cells) > widthOf(a.cells) ? b : a));
+    const before = widthOf(widest.cells);
+    const target = Math.max(cell_characters_min, before - over);
+    if (target >= before) break;
+    widest.cells = widest.cells.map((cell) => cutMiddle(cell, target));
+  }
+  return cut;
+}
+
+function leastOf<Row>(column: Column<Row>): number {
+  return Math.max(column.cutTo ?? 0, column.title.length);
+}
+
+function widthOf(cells: readonly string[]): number {
+  return Math.max(...cells.map(columnsOf));
+}
+
+function totalOf<Row>(columns: readonly Kept<Row>[]): number {
+  return columns.reduce((sum, { cells }) => sum + widthOf(cells), 0) + gap.length * (columns.length - 1);
 }

@@ -11,10 +11,17 @@ export interface Terminal {
   readonly outColumns: number | null;
   /** Width of standard error in characters; null where it is no terminal. */
   readonly errColumns: number | null;
+  /** Lines of standard output; null where it is no terminal. */
+  readonly outRows: number | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly directory: string;
   /** Calls `handler` on the first Ctrl-C or SIGTERM; the next one ends the process as it always would. Returns the way to stop. */
   onInterrupt(handler: () => void): () => void;
+  /**
+   * Calls `handler` with each key, at once and without showing it, where standard input is a terminal; Ctrl-C is a key then.
+   * Returns the way to stop.
+   */
+  onKey(handler: (key: string) => void): () => void;
   /** Standard input as bytes; null where it is a terminal. */
   inputBytes(): Readable | null;
   /** Standard output as bytes; null where it is a terminal. Its end is left to the process. */
@@ -46,6 +53,9 @@ export function processTerminal(): Terminal {
     get outColumns() {
       return columnsOf(process.stdout);
     },
+    get outRows() {
+      return process.stdout.isTTY ? process.stdout.rows || 24 : null;
+    },
     get errColumns() {
       return columnsOf(process.stderr);
     },
@@ -70,6 +80,21 @@ export function processTerminal(): Terminal {
       process.on('SIGINT', once);
       process.on('SIGTERM', once);
       return stop;
+    },
+    onKey: (handler) => {
+      const { stdin } = process;
+      if (!stdin.isTTY) return () => {};
+      const onData = (bytes: Buffer): void => {
+        for (const key of bytes.toString('utf8')) handler(key);
+      };
+      stdin.setRawMode(true);
+      stdin.on('data', onData);
+      stdin.resume();
+      return () => {
+        stdin.off('data', onData);
+        stdin.setRawMode(false);
+        stdin.pause();
+      };
     },
   };
 }

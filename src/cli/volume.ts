@@ -5,10 +5,11 @@ import type { ResourceView } from '../api/shapes.js';
 import { SkerryError } from '../core/errors.js';
 import { formatSize, parseVolumeSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
+import { examples } from './examples.js';
 import type { Context } from './context.js';
 import { addApply } from './diff.js';
 import { checkAgainstSource, checkSource } from './source.js';
-import { formatFacts, formatTable } from './table.js';
+import { formatFacts } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
 import { accessText, addVolumeAccess } from './volume_access.js';
@@ -60,6 +61,10 @@ export function addVolume(program: Command, terminal: Terminal): void {
     .command('list')
     .description('list all volumes, or those with a label')
     .option('--label <key=value>', 'only those with this label, or with any value of KEY; several: with all of them', collect)
+    .addHelpText(
+      'after',
+      examples('skerry volume list', 'skerry volume list --label role=db', 'skerry volume list --json | jq -r .[].name'),
+    )
     .action(
       withDaemon(terminal, async (context, { label = [] }: { readonly label?: readonly string[] }) => {
         const volumes = await context.client.volumes(label);
@@ -68,7 +73,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
             ? label.length > 0
               ? `no volumes with ${label.join(' and ')}`
               : 'no volumes; create one with: skerry volume create NAME --size 20G'
-            : formatTable(columnsFor(volumes), volumes, terminal.outColumns),
+            : context.table(columnsFor(volumes), volumes),
         );
       }),
     );
@@ -77,6 +82,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     .command('show')
     .description('show all that is known of a volume')
     .argument('<name>')
+    .addHelpText('after', examples('skerry volume show vm1'))
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const view = await context.client.volume(name);
@@ -115,6 +121,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     .command('delete')
     .description('delete a volume that is not attached and has no snapshots')
     .argument('<name>')
+    .addHelpText('after', examples('skerry volume delete vm1'))
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const deleted = await context.client.deleteVolume(name);
@@ -164,14 +171,14 @@ const volumeColumns: readonly Column<ResourceView>[] = [
   { title: 'CACHE', value: (volume) => volume.cache, leaveOut: 4 },
   { title: 'POOL', value: (volume) => volume.pool, leaveOut: 5 },
   { title: 'CREATED', value: (volume) => when(volume.createdAt), leaveOut: 2 },
-  { title: 'PARENT', value: (volume) => volume.parent ?? '-', leaveOut: 3 },
-  { title: 'DESCRIPTION', value: (volume) => volume.description, leaveOut: 6 },
+  { title: 'PARENT', value: (volume) => volume.parent ?? '-', leaveOut: 3, cutTo: 10 },
+  { title: 'DESCRIPTION', value: (volume) => volume.description, leaveOut: 6, cutTo: 12 },
 ];
 
 /** Labels have a column where there are any. */
 function columnsFor(volumes: readonly ResourceView[]): readonly Column<ResourceView>[] {
   const labelled = volumes.some((volume) => labelText(volume) !== '');
-  return labelled ? [...volumeColumns, { title: 'LABELS', value: labelText, leaveOut: 5 }] : volumeColumns;
+  return labelled ? [...volumeColumns, { title: 'LABELS', value: labelText, leaveOut: 5, cutTo: 12 }] : volumeColumns;
 }
 
 /** Of a volume, snapshot or image. */

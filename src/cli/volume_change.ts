@@ -5,6 +5,7 @@ import type { ResourceView, SetRequest } from '../api/shapes.js';
 import { SkerryError } from '../core/errors.js';
 import { formatSize, parseSize, parseVolumeSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
+import { examples } from './examples.js';
 import type { Terminal } from './terminal.js';
 
 export function addVolumeChanges(volume: Command, terminal: Terminal): void {
@@ -43,6 +44,7 @@ export function addVolumeChanges(volume: Command, terminal: Terminal): void {
     .description('give a volume another name; its snapshots follow, and its connections go on')
     .argument('<old>')
     .argument('<new>')
+    .addHelpText('after', examples('skerry volume rename vm1 db1'))
     .action(
       withDaemon(terminal, async (context, _options, name = '', to = '') => {
         const view = await context.client.renameVolume(name, to);

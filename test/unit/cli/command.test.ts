@@ -1,14 +1,21 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Command } from 'commander';
 import { describe, expect, it, vi } from 'vitest';
 
 import { deletedView, poolView, resourceView, statusView, uriView } from '../../../src/api/shapes.js';
-import { runCommand } from '../../../src/cli/program.js';
+import { argumentKinds, pathOf } from '../../../src/cli/completion.js';
+import { outputs, topResult } from '../../../src/cli/outputs.js';
+import { buildProgram, runCommand } from '../../../src/cli/program.js';
 import { errorTable, SkerryError } from '../../../src/core/errors.js';
 import type { ErrorCode } from '../../../src/core/errors.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 import { FakeDaemon, FakeTerminal } from './fake_terminal.js';
+
+function commandsOf(command: Command): Command[] {
+  return command.commands.length === 0 ? [command] : command.commands.flatMap((one) => commandsOf(one));
+}
 
 describe('each verb', () => {
   it('does what it says and reports it in one line', async () => {
@@ -77,6 +84,10 @@ describe('each verb', () => {
     poolView.parse(await daemon.json('pool show'));
     poolView.parse(await daemon.json('pool show default'));
     statusView.parse(await daemon.json('status'));
+    expect(topResult.parse(await daemon.json('top --once --interval 0.1'))).toMatchObject({
+      seconds: 1,
+      resources: [{ name: 'vm1' }],
+    });
     for (const line of ['--json volume list', 'volume --json list', 'volume list --json']) {
       expect(JSON.parse((await daemon.run(line)).output)).toHaveLength(1);
     }
@@ -127,6 +138,12 @@ describe('a failure', () => {
       expect({ line, code: (await daemon.run(line)).code }).toEqual({ line, code: 3 });
     for (const line of ['volume create busy --size 1G', 'volume delete busy', 'clone busy busy'])
       expect({ line, code: (await daemon.run(line)).code }).toEqual({ line, code: 4 });
+  });
+
+  it('says where to look for what is not there', async () => {
+    const daemon = await FakeDaemon.start();
+    expect((await daemon.run('volume show a')).errors).toBe('skerry: there is no volume a; see: skerry volume list\n');
+    expect((await daemon.run('image delete a')).errors).toBe('skerry: there is no image a; see: skerry image list\n');
   });
 
   it('is 1 with the way out where no daemon runs', async () => {
@@ -189,21 +206,54 @@ describe('wrong usage exits with 2 and words', () => {
   });
 });
 
-it('help is asked for on standard output, with examples', async () => {
-  for (const line of [
-    '--help',
-    'volume create --help',
-    'image import --help',
-    'snapshot create --help',
-    'clone -h',
-    'serve --help',
-  ]) {
+it('help is asked for on standard output, with examples, for every command', async () => {
+  const leaves = commandsOf(buildProgram(new FakeTerminal()));
+  expect(leaves).toHaveLength(Object.keys(argumentKinds).length);
+  for (const command of ['', ...leaves.map(pathOf)]) {
     const terminal = new FakeTerminal();
-    expect(await runCommand(line.split(' '), terminal)).toBe(0);
-    expect(terminal.output).toMatch(/Examples:\n {2}\$ /);
+    expect(await runCommand([...command.split(' ').filter(Boolean), '--help'], terminal)).toBe(0);
+    const [, examples = ''] = terminal.output.split(/Examples:\n(?= {2}\$ )/);
+    expect(examples).toContain(`skerry ${command}`.trim());
     expect(terminal.output).toContain('--json');
     expect(terminal.errors).toBe('');
   }
+});
+
+it('what is printed with --json has a published schema, for every command that prints any', () => {
+  const commands = commandsOf(buildProgram(new FakeTerminal())).map(pathOf);
+  const published = Object.keys(outputs).filter((command) => !command.includes('--'));
+  expect(published.sort()).toEqual(commands.filter((command) => command !== 'completion').sort());
+});
+
+describe('status', () => {
+  it('is 0 while all is well', async () => {
+    const daemon = await FakeDaemon.start();
+    const { code, output } = await daemon.run('status');
+    expect(code).toBe(0);
+    expect(output).toMatch(/^health +ok\n/);
+  });
+
+  it('is 1 with what is wrong before all else, and nothing but the object with --json', async () => {
+    const daemon = await FakeDaemon.start();
+    const problems = ['READ-ONLY: a sync failed', 'ROTTEN: 3 pages'];
+    daemon.statusFields = { healthy: false, problems };
+    const { code, output, errors } = await daemon.run('status');
+    expect({ code, errors }).toEqual({ code: 1, errors: '' });
+    expect(output).toMatch(/^DEGRADED {2}READ-ONLY: a sync failed\nDEGRADED {2}ROTTEN: 3 pages\nhealth +degraded, see above\n/);
+    const inJson = await daemon.run('status --json');
+    expect(inJson.code).toBe(1);
+    expect(statusView.parse(JSON.parse(inJson.output)).problems).toEqual(problems);
+  });
+
+  it('breaks long sentences for a terminal', async () => {
+    const daemon = await FakeDaemon.start();
+    daemon.statusFields = { healthy: false, problems: [`FULL: ${'room is wanted '.repeat(20).trim()}`] };
+    const terminal = new FakeTerminal();
+    terminal.outColumns = 80;
+    const lines = (await daemon.run('status --no-color', terminal)).output.split('\n');
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+    expect(lines[1]).toMatch(/^ {10}\S/);
+  });
 });
 
 it('the version is the package’s', async () => {

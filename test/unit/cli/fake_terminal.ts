@@ -16,6 +16,8 @@ export class FakeTerminal implements Terminal {
   errors = '';
   outColumns: number | null = null;
   errColumns: number | null = null;
+  outRows: number | null = null;
+  #key: ((key: string) => void) | null = null;
   environment: Record<string, string> = {};
   directory = '/home/me';
   #interrupt: (() => void) | null = null;
@@ -46,6 +48,21 @@ export class FakeTerminal implements Terminal {
     return () => {
       this.#interrupt = null;
     };
+  }
+
+  onKey(handler: (key: string) => void): () => void {
+    this.#key = handler;
+    return () => {
+      this.#key = null;
+    };
+  }
+
+  get listensForKeys(): boolean {
+    return this.#key !== null;
+  }
+
+  press(key: string): void {
+    this.#key?.(key);
   }
 
   outliveReaders(): void {}
