@@ -10,13 +10,14 @@ namespace skerry {
 
 uint64_t SumOf(const void* data, size_t bytes, uint64_t seed) { return XXH3_64bits_withSeed(data, bytes, seed); }
 
-void FillCells(Bytes record, const BlockId& id, ConstBytes raw) {
+void FillCells(Bytes record, const BlockId& id, ConstBytes raw, uint32_t lost) {
   uint8_t* to = record.data() + sizeof(PackRecordHeader);
   uint32_t page = 0;
   for (size_t at = 0; at < raw.size(); at += kPageBytes, ++page) {
     const size_t bytes = std::min(kPageBytes, raw.size() - at);
     std::memcpy(to, raw.data() + at, bytes);
-    const uint64_t sum = SumOf(to, bytes, CellSeed(id, page));
+    uint64_t sum = SumOf(to, bytes, CellSeed(id, page));
+    if (page < 32 && (lost >> page & 1) != 0) sum = ~sum;
     std::memcpy(to + bytes, &sum, sizeof(sum));
     to += bytes + sizeof(sum);
   }

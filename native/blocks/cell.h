@@ -27,8 +27,11 @@ inline bool CellHolds(const uint8_t* payload, size_t bytes, const uint8_t* sum, 
   return SumOf(payload, bytes, seed) == expected;
 }
 
-/** Fills the cells and the padding of a record; `record` is RecordStoredBytes(raw.size()) long. Its header is left alone. */
-void FillCells(Bytes record, const BlockId& id, ConstBytes raw);
+/**
+ * Fills the cells and the padding of a record; `record` is RecordStoredBytes(raw.size()) long. Its header is left alone. The
+ * cells of `lost` pages (bit i: page i, of the first 32) get the complement of their sum, so that they never hold.
+ */
+void FillCells(Bytes record, const BlockId& id, ConstBytes raw, uint32_t lost = 0);
 
 /** Writes `header` at the head of `record`, completed with its sum for this offset in the pack. */
 void FillHeader(Bytes record, PackRecordHeader header, uint32_t offset);

@@ -28,6 +28,9 @@ enum class RecordKind : uint8_t { kBlock = 1, kNode = 2, kPaged = 3 /* room: not
 enum class Codec : uint8_t { kRaw = 0, kLz4 = 1, kZstd = 2 };            // only kRaw is written yet
 enum class HashAlgorithm : uint8_t { kHmacSha256 = 1 };
 
+/** Flag: pages of the payload were lost before the record was written. Filler stands in their cells, under the complement of its sum. */
+inline constexpr uint32_t kRecordLostPages = 1;
+
 struct PackRecordHeader {
   uint32_t magic;
   uint8_t version;
@@ -81,6 +84,8 @@ struct PackPut {
   ConstBytes raw;
   Location at;
   bool reused = false;   // the pool knew it
+  /** Bit i: page i of a block is lost, and `raw` has filler there that no other block has. Its cell fails its sum for ever. */
+  uint32_t lost = 0;
 };
 
 /** Cells in a row, `into` a page for each; seeds count up by one. */

@@ -93,6 +93,7 @@ class LiveVolume : public Volume {
    */
   Result<WriteOutcome> Rollback(ResourceId snapshot, const TreeRoot& root, uint64_t size_bytes);
   uint64_t lineage() const;
+  bool dropped() const;
   /** Closes the active generation, if it holds anything. */
   void Freeze();
 

@@ -46,6 +46,7 @@ struct RootCommit {
   uint64_t token = 0;
   std::vector<RootTaker> takers;   // the destaged volume first
   TreeRoot root;
+  std::string damage{};            // a sentence for the operator where pages were lost in it; else empty
 };
 
 struct StoreReport {

@@ -11,6 +11,13 @@ constexpr double kFreezeAt = 0.5;               // of the journal's window, or o
 constexpr double kFreezeOverlayAt = 0.4;
 constexpr int64_t kSpareBytesMin = 4 << 20;     // less than this is no room: a disk is full before its last byte
 
+std::string DamageOf(ResourceId id, const std::vector<PageIndex>& lost) {
+  if (lost.empty()) return {};
+  return std::to_string(lost.size()) + " pages of volume " + std::to_string(id) + ", the first at offset " +
+         std::to_string(lost.front() * kPageBytes) +
+         ", rotted in the journal or in the pool and are lost: reading them is an I/O error until they are written again";
+}
+
 }  // namespace
 
 bool Store::Pace() {
@@ -132,13 +139,14 @@ Result<std::optional<RootCommit>> Store::DestageGroupOf(ResourceId id, const Des
   destaged_generations_ += group.generations.size();
   destaged_bytes_ += destaged->bytes;
   std::unique_lock lock(mutex_);
-  // Rolled back meanwhile: what was destaged is no state of the volume any more.
-  if (volume->lineage() != group.lineage) return std::optional<RootCommit>();
+  // Rolled back meanwhile, what was destaged is no state of the volume any more; dropped, the journal under it may be gone.
+  if (volume->lineage() != group.lineage || volume->dropped()) return std::optional<RootCommit>();
   UnderWay under_way;
   under_way.volume = id;
   under_way.group = group;
   under_way.commit.token = next_token_++;
   under_way.commit.root = destaged->root;
+  under_way.commit.damage = DamageOf(id, destaged->lost);
   under_way.commit.takers = TakersLocked(id, group);
   const RootCommit commit = under_way.commit;
   under_way_.emplace(commit.token, std::move(under_way));

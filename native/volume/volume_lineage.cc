@@ -66,6 +66,11 @@ Result<WriteOutcome> LiveVolume::Drop() {
   return WriteOutcome{*end};
 }
 
+bool LiveVolume::dropped() const {
+  Lock lock(mutex_);
+  return dropped_;
+}
+
 std::optional<DestageGroup> LiveVolume::OldestGroup() const {
   Lock lock(mutex_);
   if (frozen_.empty() || base_->pending || dropped_) return std::nullopt;
