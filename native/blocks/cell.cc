@@ -24,6 +24,23 @@ void FillCells(Bytes record, const BlockId& id, ConstBytes raw, uint32_t lost) {
   std::memset(to, 0, static_cast<size_t>(record.data() + record.size() - to));
 }
 
+HeaderProof ProofOf(const PackRecordHeader& header, uint32_t offset, const DomainKey& key) {
+  // Neither as long as a page nor made of hashes: no page's or block's hash can be one.
+  constexpr size_t kSaidBytes = offsetof(PackRecordHeader, proof);
+  std::array<uint8_t, kSaidBytes + sizeof(offset)> said;
+  static_assert(said.size() % sizeof(BlockId) != 0);
+  std::memcpy(said.data(), &header, kSaidBytes);
+  std::memcpy(said.data() + kSaidBytes, &offset, sizeof(offset));
+  const BlockId mac = key.Mac(said);
+  HeaderProof proof;
+  std::copy_n(mac.bytes.begin(), proof.size(), proof.begin());
+  return proof;
+}
+
+bool IsProven(const PackRecordHeader& header, uint32_t offset, const DomainKey& key) {
+  return std::ranges::equal(ProofOf(header, offset, key), header.proof);
+}
+
 void FillHeader(Bytes record, PackRecordHeader header, uint32_t offset) {
   header.sum = SumOf(&header, offsetof(PackRecordHeader, sum), offset);
   std::memcpy(record.data(), &header, sizeof(header));

@@ -44,7 +44,8 @@ struct PackRecordHeader {
   uint32_t flags;
   uint8_t id[32];
   uint64_t pack;            // number of the pack it was written to
-  uint64_t reserved[6];
+  uint8_t proof[16];        // HeaderProof under the domain key: what a guest writes into a payload is no header (cell.h)
+  uint64_t reserved[4];
   uint64_t sum;             // XXH3 of the bytes before, seeded with the record's offset
 };
 static_assert(sizeof(PackRecordHeader) == 128);
@@ -68,6 +69,7 @@ struct PackStoreOptions {
   uint64_t reserve_bytes = 64 << 20;  // free space that only kNode records and urgent ones may use
   uint64_t domain = 1;
   uint32_t key_id = 1;
+  DomainKey key{ConstBytes{}};        // proves record headers, and ids where a header has no proof
 };
 
 struct PackReport {

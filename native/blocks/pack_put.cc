@@ -140,6 +140,8 @@ Status PackStore::Impl::WriteGroup(std::span<Fresh> group, uint32_t stored_bytes
     for (Fresh& one : group) {
       one.header.pack = place->pack->number;
       one.put->at = {place->pack->number, place->offset + at, one.header.stored_bytes};
+      const HeaderProof proof = ProofOf(one.header, one.put->at.offset, options_.key);
+      std::ranges::copy(proof, one.header.proof);
       FillHeader(bytes.subspan(at), one.header, one.put->at.offset);
       at += one.header.stored_bytes;
     }

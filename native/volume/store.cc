@@ -14,7 +14,9 @@ Store::Store(Env& env, const StoreOptions& options)
 
 Result<std::unique_ptr<Store>> Store::Open(Env& env, const StoreOptions& options, const std::vector<ResourceSpec>& resources, StoreReport& report) {
   std::unique_ptr<Store> store(new Store(env, options));
-  Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env, options.packs, report.packs);
+  PackStoreOptions proving = options.packs;
+  proving.key = DomainKey(ConstBytes(options.domain_key));
+  Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env, proving, report.packs);
   if (!packs.ok()) return packs.status();
   store->pool_.name = options.pool_name;
   store->pool_.packs = std::move(*packs);
