@@ -3,7 +3,17 @@
  * what it replaces, so a verb and a root commit that meet on one record cannot undo each other.
  */
 import type { Catalog, Compare, Write } from '../catalog/catalog.js';
-import { decodeId, encodeId, nameKey, namePrefix, resourceKey, resourcePrefix } from '../catalog/keys.js';
+import {
+  decodeId,
+  encodeId,
+  idOfKey,
+  nameKey,
+  namePrefix,
+  resourceKey,
+  resourcePrefix,
+  rootDueKey,
+  rootDuePrefix,
+} from '../catalog/keys.js';
 import { decodeResource, encodeResource, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
 import { SkerryError } from '../core/errors.js';
 
@@ -13,11 +23,25 @@ export interface LedgerEntry {
 }
 
 export type LedgerChange =
-  | { readonly change: 'insert'; readonly record: ResourceRecord }
+  /** `rootDue`: its root chunk is not in the pool, which is noted in the same transaction. */
+  | { readonly change: 'insert'; readonly record: ResourceRecord; readonly rootDue?: boolean }
   | { readonly change: 'update'; readonly from: LedgerEntry; readonly record: ResourceRecord }
   | { readonly change: 'remove'; readonly from: LedgerEntry };
 
+export interface ListOptions {
+  /** Names that come after this one. */
+  readonly after?: string;
+  readonly entriesMax?: number;
+}
+
+/** How many of a kind can be seen by name, and their sizes together. */
+export interface LedgerTotal {
+  readonly count: number;
+  readonly sizeBytes: number;
+}
+
 const update_attempts_max = 16;
+const entries_per_read_max = 1024;
 
 export class Ledger {
   readonly #catalog: Catalog;
@@ -25,6 +49,15 @@ export class Ledger {
   readonly #waiting = new Map<number, Set<number>>();
   /** Resources without a name: anchors of clones, and what is being deleted. */
   readonly #nameless = new Set<number>();
+  /** Those of them that nothing waits for: they can go. */
+  readonly #removable = new Set<number>();
+  /** Resources whose root chunk the pool does not have yet. */
+  readonly #rootsDue = new Set<number>();
+  readonly #totals: Record<ResourceKind, { count: number; sizeBytes: number }> = {
+    volume: { count: 0, sizeBytes: 0 },
+    snapshot: { count: 0, sizeBytes: 0 },
+    image: { count: 0, sizeBytes: 0 },
+  };
 
   private constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -33,11 +66,19 @@ export class Ledger {
   /** Reads every record once, and answers with them, ascending by id. */
   static async open(catalog: Catalog): Promise<{ readonly ledger: Ledger; readonly entries: readonly LedgerEntry[] }> {
     const ledger = new Ledger(catalog);
-    const entries = (await catalog.range(resourcePrefix)).map(({ value, revision }) => ({
-      record: decodeResource(value),
-      revision,
-    }));
-    for (const { record } of entries) ledger.#enter(record);
+    const entries: LedgerEntry[] = [];
+    for (let after = ''; ; ) {
+      // In parts, so that what was read is gone again before more is.
+      const part = await catalog.range(resourcePrefix, { after, entriesMax: entries_per_read_max });
+      for (const { value, revision } of part) {
+        const record = decodeResource(value);
+        entries.push({ record, revision });
+        ledger.#enter(record);
+      }
+      if (part.length < entries_per_read_max) break;
+      after = part.at(-1)?.key ?? '';
+    }
+    for (const { key } of await catalog.range(rootDuePrefix)) ledger.#rootsDue.add(idOfKey(key));
     return { ledger, entries };
   }
 
@@ -52,9 +93,12 @@ export class Ledger {
     return named === null ? null : this.get(decodeId(named.value));
   }
 
-  /** Those whose name begins with `begin`, ascending by name; at most `entriesMax`. */
-  async list(kind: ResourceKind, begin = '', entriesMax?: number): Promise<readonly LedgerEntry[]> {
-    const names = await this.#catalog.range(namePrefix(kind, begin), entriesMax === undefined ? {} : { entriesMax });
+  /** Those whose name begins with `begin`, ascending by name. */
+  async list(kind: ResourceKind, begin = '', { after, entriesMax }: ListOptions = {}): Promise<readonly LedgerEntry[]> {
+    const names = await this.#catalog.range(namePrefix(kind, begin), {
+      ...(after === undefined ? {} : { after: nameKey(kind, after) }),
+      ...(entriesMax === undefined ? {} : { entriesMax }),
+    });
     const found = await Promise.all(names.map(({ value }) => this.get(decodeId(value))));
     // What was removed between the two reads is not there.
     return found.filter((entry) => entry !== null);
@@ -68,6 +112,32 @@ export class Ledger {
   /** Ids of resources without a name. */
   nameless(): readonly number[] {
     return [...this.#nameless];
+  }
+
+  /** Ids of those without a name that nothing waits for, and that are not among `but`; at most `idsMax`. */
+  removable(idsMax: number, but: ReadonlySet<number> = new Set()): readonly number[] {
+    return firstOf(this.#removable, idsMax, but);
+  }
+
+  /** Ids of those whose root chunk is to be put into the pool, the oldest first; at most `idsMax`. */
+  rootsDue(idsMax: number): readonly number[] {
+    return firstOf(this.#rootsDue, idsMax);
+  }
+
+  /** The root chunks of these are in the pool now, or will not be wanted. Durable when it resolves. */
+  async rootsKept(ids: readonly number[]): Promise<void> {
+    const due = ids.filter((id) => this.#rootsDue.has(id));
+    if (due.length === 0) return;
+    await this.#catalog.transact(
+      [],
+      due.map((id) => ({ key: rootDueKey(id), value: null })),
+    );
+    for (const id of due) this.#rootsDue.delete(id);
+  }
+
+  /** Of those that have a name and are ready; costs nothing. */
+  total(kind: ResourceKind): LedgerTotal {
+    return this.#totals[kind];
   }
 
   /**
@@ -84,6 +154,8 @@ export class Ledger {
       const id = before?.record.id ?? after?.id ?? 0;
       compares.push({ key: resourceKey(id), revision: before?.revision ?? 0 });
       writes.push({ key: resourceKey(id), value: after === null ? null : encodeResource(after) });
+      if (change.change === 'insert' && change.rootDue === true) writes.push({ key: rootDueKey(id), value: new Uint8Array(0) });
+      if (change.change === 'remove' && this.#rootsDue.has(id)) writes.push({ key: rootDueKey(id), value: null });
       const nameBefore = nameOf(before?.record ?? null);
       const nameAfter = nameOf(after);
       if (nameBefore === nameAfter) continue;
@@ -101,6 +173,8 @@ export class Ledger {
     for (const change of changes) {
       if (change.change !== 'insert') this.#leave(change.from.record);
       if (change.change !== 'remove') this.#enter(change.record);
+      if (change.change === 'insert' && change.rootDue === true) this.#rootsDue.add(change.record.id);
+      if (change.change === 'remove') this.#rootsDue.delete(change.from.record.id);
     }
   }
 
@@ -121,8 +195,13 @@ export class Ledger {
   }
 
   #enter(record: ResourceRecord): void {
-    if (record.name === '') this.#nameless.add(record.id);
+    if (record.name === '') {
+      this.#nameless.add(record.id);
+      if (!this.#waiting.has(record.id)) this.#removable.add(record.id);
+    }
+    this.#count(record, 1);
     if (record.pendingOf === 0) return;
+    this.#removable.delete(record.pendingOf);
     const waiting = this.#waiting.get(record.pendingOf);
     if (waiting === undefined) this.#waiting.set(record.pendingOf, new Set([record.id]));
     else waiting.add(record.id);
@@ -130,12 +209,31 @@ export class Ledger {
 
   #leave(record: ResourceRecord): void {
     this.#nameless.delete(record.id);
+    this.#removable.delete(record.id);
+    this.#count(record, -1);
     const waiting = this.#waiting.get(record.pendingOf);
     waiting?.delete(record.id);
-    if (waiting?.size === 0) this.#waiting.delete(record.pendingOf);
+    if (waiting?.size !== 0) return;
+    this.#waiting.delete(record.pendingOf);
+    if (this.#nameless.has(record.pendingOf)) this.#removable.add(record.pendingOf);
+  }
+
+  #count({ kind, name, state, sizeBytes }: ResourceRecord, times: 1 | -1): void {
+    if (name === '' || state !== 'ready') return;
+    this.#totals[kind].count += times;
+    this.#totals[kind].sizeBytes += times * sizeBytes;
   }
 }
 
 function nameOf(record: ResourceRecord | null): string | null {
   return record === null || record.name === '' ? null : nameKey(record.kind, record.name);
+}
+
+function firstOf(ids: Iterable<number>, idsMax: number, but: ReadonlySet<number> = new Set()): readonly number[] {
+  const found: number[] = [];
+  for (const id of ids) {
+    if (found.length >= idsMax) break;
+    if (!but.has(id)) found.push(id);
+  }
+  return found;
 }

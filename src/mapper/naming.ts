@@ -56,7 +56,7 @@ export class Naming {
     const { ledger } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
       const from = await findReady(ledger, kind, name);
-      const snapshots = kind === 'volume' ? await ledger.list('snapshot', `${name}@`, renamed_snapshots_max + 1) : [];
+      const snapshots = kind === 'volume' ? await ledger.list('snapshot', `${name}@`, { entriesMax: renamed_snapshots_max + 1 }) : [];
       if (snapshots.length > renamed_snapshots_max) {
         throw new SkerryError('too-large', `volume ${name} has more than ${renamed_snapshots_max} snapshots: delete some first`);
       }

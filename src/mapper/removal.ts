@@ -4,10 +4,14 @@
  */
 import type { ResourceRecord } from '../catalog/records.js';
 import { isSkerryError } from '../core/errors.js';
+import { inParallel } from '../core/in_parallel.js';
 import type { NativeEngine } from '../engine/binding.js';
-import type { Ledger } from './ledger.js';
+import type { Ledger, LedgerEntry } from './ledger.js';
 import { idLock, type KeyedLocks } from './locks.js';
 import type { RootStore } from './root_store.js';
+
+/** Few, for verbs sync on the same disk; several, for their syncs then share commits of the file system. */
+const tombstones_in_flight_max = 3;
 
 export interface RemovalOptions {
   readonly ledger: Ledger;
@@ -52,6 +56,44 @@ export class Removal {
       await ledger.commit([{ change: 'remove', from: entry }]);
       return true;
     });
+  }
+
+  /**
+   * The same for many, which share one flush of the journal and one transaction. `onFailure` hears of those that cannot end yet.
+   * @returns how many are gone. @throws SkerryError of the catalog
+   */
+  async finishAll(ids: readonly number[], onFailure: (id: number, error: unknown) => void): Promise<number> {
+    const { ledger, locks, roots } = this.#options;
+    return locks.run(ids.map(idLock), async () => {
+      const ended: LedgerEntry[] = [];
+      const entries = await Promise.all(ids.map((id) => this.#dropped(id, onFailure)));
+      await inParallel(entries, tombstones_in_flight_max, async (entry) => {
+        if (entry === null) return;
+        const { id, kind } = entry.record;
+        try {
+          await roots.putTombstone({ id, kind, name: '' });
+          ended.push(entry);
+        } catch (error) {
+          onFailure(id, error);
+        }
+      });
+      if (ended.length > 0) await ledger.commit(ended.map((from) => ({ change: 'remove', from })));
+      return ended.length;
+    });
+  }
+
+  /** What is out of the engine and can end; null for what cannot, or not yet. */
+  async #dropped(id: number, onFailure: (id: number, error: unknown) => void): Promise<LedgerEntry | null> {
+    const { ledger } = this.#options;
+    const entry = await ledger.get(id);
+    if (entry === null || entry.record.name !== '' || this.#held.has(id) || ledger.waitingOn(id).length > 0) return null;
+    try {
+      await this.#drop(id);
+      return entry;
+    } catch (error) {
+      onFailure(id, error);
+      return null;
+    }
   }
 
   /** Undoes a creation that failed half way, as far as can be told; what cannot be done now is finished later. */

@@ -139,7 +139,7 @@ export class NbdHandshakes {
     const volume = name.replace(/@.*$/s, '');
     const found: Resource[] = [];
     if (wanted === 'all') {
-      found.push(...(await resources.list('snapshot', volume)));
+      found.push(...(await resources.list('snapshot', { volume })));
     } else {
       for (const snapshot of wanted) {
         try {
@@ -156,8 +156,11 @@ export class NbdHandshakes {
   async #list(): Promise<Listing> {
     if (this.#stopping) return { outcome: 'shutdown' };
     try {
-      const volumes = await this.#options.resources.list('volume');
-      const snapshots = volumes.length > exports_listed_max ? [] : await this.#options.resources.list('snapshot');
+      const volumes = await this.#options.resources.list('volume', { resourcesMax: exports_listed_max + 1 });
+      const snapshots =
+        volumes.length > exports_listed_max
+          ? []
+          : await this.#options.resources.list('snapshot', { resourcesMax: exports_listed_max + 1 });
       return { outcome: 'listed', exports: [...volumes, ...snapshots].map(toExport) };
     } catch (error) {
       if (isSkerryError(error, 'closed')) return { outcome: 'shutdown' };

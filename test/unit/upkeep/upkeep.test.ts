@@ -10,8 +10,7 @@ test('an anchor goes once the root of its clone is committed, not before', async
   const { id: vm1 } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
   const clone = await world.mapper.clone('vm1', 'vm2');
   const anchor = clone.id - 1;
-  world.upkeep.poke();
-  await world.upkeep.idle();
+  await world.settle();
   expect(await world.ledger.get(anchor)).not.toBeNull();
   await world.commit({
     takers: [
@@ -22,8 +21,7 @@ test('an anchor goes once the root of its clone is committed, not before', async
     root: root('a'),
   });
   const from = world.steps.length;
-  world.upkeep.poke();
-  await world.upkeep.idle();
+  await world.settle();
   expect(world.since(from)).toEqual([`engine.drop ${anchor}`, `pool.putTombstone ${anchor}`, `catalog -resource/${anchor}`]);
 });
 
@@ -32,8 +30,7 @@ test('an anchor goes with its clone', async () => {
   await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
   await world.mapper.clone('vm1', 'vm2');
   await world.mapper.remove('volume', 'vm2');
-  world.upkeep.poke();
-  await world.upkeep.idle();
+  await world.settle();
   expect(world.ledger.nameless()).toEqual([]);
   await world.mapper.remove('volume', 'vm1');
 });
@@ -43,10 +40,7 @@ test('what fails is told of once and tried again in a later round', async () => 
   const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
   world.pool.failures.push(...Array.from({ length: 3 }, () => new SkerryError('unavailable', 'away')));
   await world.mapper.remove('volume', 'vm1');
-  for (let round = 0; round < 3; round += 1) {
-    world.upkeep.poke();
-    await world.upkeep.idle();
-  }
+  for (let round = 0; round < 4; round += 1) await world.settle();
   expect(world.logged.filter((line) => line.includes('cannot be removed yet'))).toHaveLength(1);
   expect(world.pool.tombstones.has(id)).toBe(true);
   expect(await world.ledger.get(id)).toBeNull();
