@@ -56,3 +56,23 @@ test('after stop nothing begins', async () => {
   await world.upkeep.idle();
   expect(await world.ledger.get(id)).not.toBeNull();
 });
+
+// A stream of unknown length is imported into volumes without a name that this process holds; a round that took them for
+// leftovers would remove what is being written.
+test('what has no name and is held stays, until it is let go', async () => {
+  const world = await openWorld();
+  const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
+  const { id: other } = await world.mapper.create({ name: 'vm2', sizeBytes: MiB });
+  await world.settle();
+  const letGo = world.mapper.removal.hold(id);
+  await world.mapper.remove('volume', 'vm1');
+  await world.mapper.remove('volume', 'vm2');
+  await world.settle();
+  expect(world.fake.known.has(id)).toBe(true);
+  expect(await world.ledger.get(id)).not.toBeNull();
+  expect(await world.ledger.get(other)).toBeNull();
+  letGo();
+  await world.settle();
+  expect(world.fake.known.has(id)).toBe(false);
+  expect(await world.ledger.get(id)).toBeNull();
+});
