@@ -53,6 +53,8 @@ export class Ledger {
   readonly #removable = new Set<number>();
   /** Resources whose root chunk the pool does not have yet. */
   readonly #rootsDue = new Set<number>();
+  /** What each resource adds to the totals: taken off as it was added, also where a change came about that failed to say so. */
+  readonly #counted = new Map<number, { readonly kind: ResourceKind; readonly sizeBytes: number }>();
   readonly #totals: Record<ResourceKind, { count: number; sizeBytes: number }> = {
     volume: { count: 0, sizeBytes: 0 },
     snapshot: { count: 0, sizeBytes: 0 },
@@ -199,7 +201,7 @@ export class Ledger {
       this.#nameless.add(record.id);
       if (!this.#waiting.has(record.id)) this.#removable.add(record.id);
     }
-    this.#count(record, 1);
+    this.#count(record);
     if (record.pendingOf === 0) return;
     this.#removable.delete(record.pendingOf);
     const waiting = this.#waiting.get(record.pendingOf);
@@ -210,7 +212,7 @@ export class Ledger {
   #leave(record: ResourceRecord): void {
     this.#nameless.delete(record.id);
     this.#removable.delete(record.id);
-    this.#count(record, -1);
+    this.#uncount(record.id);
     const waiting = this.#waiting.get(record.pendingOf);
     waiting?.delete(record.id);
     if (waiting?.size !== 0) return;
@@ -218,10 +220,20 @@ export class Ledger {
     if (this.#nameless.has(record.pendingOf)) this.#removable.add(record.pendingOf);
   }
 
-  #count({ kind, name, state, sizeBytes }: ResourceRecord, times: 1 | -1): void {
+  #count({ id, kind, name, state, sizeBytes }: ResourceRecord): void {
+    this.#uncount(id);
     if (name === '' || state !== 'ready') return;
-    this.#totals[kind].count += times;
-    this.#totals[kind].sizeBytes += times * sizeBytes;
+    this.#counted.set(id, { kind, sizeBytes });
+    this.#totals[kind].count += 1;
+    this.#totals[kind].sizeBytes += sizeBytes;
+  }
+
+  #uncount(id: number): void {
+    const counted = this.#counted.get(id);
+    if (counted === undefined) return;
+    this.#counted.delete(id);
+    this.#totals[counted.kind].count -= 1;
+    this.#totals[counted.kind].sizeBytes -= counted.sizeBytes;
   }
 }
 
