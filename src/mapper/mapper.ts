@@ -32,7 +32,6 @@ import { Verbs, type VerbObserver } from './verbs.js';
 /** How long stop() waits for verbs, and then for transfers. */
 const stop_milliseconds_max = 2000;
 const conflicts_named_max = 5;
-const burst_seconds_max = 3600;
 /** Of a list, before others have their turn. */
 const entries_per_turn_max = 256;
 
@@ -241,7 +240,6 @@ export class Mapper implements Resources {
   set(...[name, settings]: Parameters<Resources['set']>): Promise<Resource> {
     return this.#change('set', async () => {
       if (settings.description !== undefined) checkDescription(settings.description);
-      if (settings.limit !== undefined) checkLimit(settings.limit);
       return this.#view((await this.#naming.set(name, settings)).record);
     });
   }
@@ -491,15 +489,6 @@ export class Mapper implements Resources {
       limit: record.limit,
     };
   }
-}
-
-/** @throws SkerryError invalid */
-function checkLimit({ iops, bandwidth, burst }: Resource['limit']): void {
-  for (const [name, value] of Object.entries({ iops, bandwidth, burst })) {
-    if (!Number.isSafeInteger(value) || value < 0)
-      throw new SkerryError('invalid', `${name} of a limit is a whole number of at least 0, not ${value}`);
-  }
-  if (burst > burst_seconds_max) throw new SkerryError('invalid', `a burst lasts at most ${burst_seconds_max} seconds`);
 }
 
 type NewRecord = Pick<ResourceRecord, 'id' | 'kind' | 'name' | 'sizeBytes' | 'description' | 'cache'> & Partial<ResourceRecord>;

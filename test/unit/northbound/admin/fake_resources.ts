@@ -126,7 +126,10 @@ export class FakeResources implements Resources {
     return found;
   }
 
-  async list(kind: ResourceKind, { volume, after = '', matching = () => true, resourcesMax }: Page = {}): Promise<readonly Resource[]> {
+  async list(
+    kind: ResourceKind,
+    { volume, after = '', matching = () => true, resourcesMax }: Page = {},
+  ): Promise<readonly Resource[]> {
     this.#begin('list', kind, volume);
     return [...this.#known.values()]
       .filter((one) => one.kind === kind && (volume === undefined || one.name.startsWith(`${volume}@`)) && one.name > after)
