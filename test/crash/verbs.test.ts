@@ -10,14 +10,19 @@ import { afterEach, expect, it } from 'vitest';
 import type { ResourceView } from '../../src/api/shapes.js';
 import { type Client, connect } from '../../src/control/client.js';
 import { SkerryError } from '../../src/core/errors.js';
+import { must } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
 
 const rounds = 8;
 const workers = 6;
 const GiB = 1024 ** 3;
+/** Written before the first verb and never again, so every clone that is ever made begins with it. */
+const pattern = '-P 0x5a 64K 1M';
 
 type Kind = 'volume' | 'snapshot';
 type Named = `${Kind}/${string}`;
+
+const written: readonly Named[] = ['volume/written', 'snapshot/written@empty', 'snapshot/written@first'];
 
 /** What the daemon has answered: the id of what must be there, or null for what must not. */
 class Promised {
@@ -25,6 +30,13 @@ class Promised {
   /** Whose verb was under way when the daemon died: either way is right. */
   readonly open = new Set<Named>();
   readonly deleted = new Set<number>();
+  /** Ids that were ever seen: none comes twice. */
+  readonly ids = new Set<number>();
+
+  isNew(id: number): void {
+    expect(this.ids.has(id), `id ${id} was given twice`).toBe(false);
+    this.ids.add(id);
+  }
 }
 
 let daemon: DaemonProcess | null = null;
@@ -58,11 +70,16 @@ async function work(api: Client, promised: Promised, worker: number, roll: (side
     const before = promised.names.get(key) ?? null;
     const view = await verb();
     promised.names.set(key, view?.id ?? null);
+    if (view !== null) promised.isNew(view.id);
     if (view === null && before !== null) promised.deleted.add(before);
     promised.open.delete(key);
   };
   for (let count = 0; ; count += 1) {
     const fresh = `w${worker}-${roll(2 ** 30)}-${count}`;
+    if (count % 4 === 3) {
+      const source = roll(2) === 0 ? 'written' : 'written@first';
+      await attempt('volume', `d${fresh}`, () => api.clone({ source, name: `d${fresh}` }));
+    }
     const volumes = mine('volume');
     const snapshots = mine('snapshot');
     const volume = volumes[roll(Math.max(1, volumes.length))];
@@ -96,6 +113,12 @@ function inPool(directory: string, what: 'root' | 'tomb'): Set<number> {
   return new Set(ids.map((id) => Number.parseInt(id, 16)));
 }
 
+/** Fails where a pattern that is read is not there. */
+async function qemuIo(uri: string, ...commands: readonly string[]): Promise<void> {
+  const output = await must('qemu-io', ['-f', 'raw', ...commands.flatMap((command) => ['-c', command]), uri]);
+  expect(output, uri).not.toMatch(/verification failed/);
+}
+
 async function look(api: Client): Promise<Map<Named, ResourceView>> {
   const all = [...(await api.volumes()), ...(await api.snapshots())];
   return new Map(all.map((view) => [`${view.kind}/${view.name}` as Named, view]));
@@ -106,16 +129,27 @@ it('every answered verb holds after kill -9, and the pool hears of what it had n
   const promised = new Promised();
   const roll = dice(20_261_121);
   let missedByPool = 0;
+  await daemon.start();
+  await daemon.ok('volume', 'create', 'written', '--size', '10T');
+  await daemon.ok('snapshot', 'create', 'written@empty');
+  await qemuIo(await daemon.uri('written'), `write ${pattern}`, 'flush');
+  await daemon.ok('snapshot', 'create', 'written@first');
+  await daemon.kill();
   for (let round = 0; round < rounds; round += 1) {
     await daemon.start();
     const api = connect({ dataDirectory: daemon.directory });
     client = api;
     const found = await look(api);
+    for (const name of written) expect(found.delete(name), name).toBe(true);
     for (const [name, id] of promised.names) {
       if (!promised.open.has(name)) expect({ name, id: found.get(name)?.id ?? null }).toEqual({ name, id });
     }
     for (const name of found.keys()) expect(promised.names.has(name) || promised.open.has(name), name).toBe(true);
-    for (const name of promised.open) promised.names.set(name, found.get(name)?.id ?? null);
+    for (const name of promised.open) {
+      const id = found.get(name)?.id ?? null;
+      if (id !== null && promised.names.get(name) !== id) promised.isNew(id);
+      promised.names.set(name, id);
+    }
     promised.open.clear();
 
     const running = Array.from({ length: workers }, (_, worker) =>
@@ -137,6 +171,10 @@ it('every answered verb holds after kill -9, and the pool hears of what it had n
 
   await daemon.start();
   client = connect({ dataDirectory: daemon.directory });
+  const clones = [...(await look(client)).values()].filter(({ parent }) => parent === 'written' || parent === 'written@first');
+  expect(clones.length).toBeGreaterThan(0);
+  const uri = await daemon.uri('written');
+  for (const { name } of clones) await qemuIo(uri.replace('written', name), `read ${pattern}`);
   for (;;) {
     const found = [...(await look(client)).values()];
     const roots = inPool(daemon.directory, 'root');
