@@ -51,8 +51,10 @@ export class Ledger {
   readonly #nameless = new Set<number>();
   /** Those of them that nothing waits for: they can go. */
   readonly #removable = new Set<number>();
-  /** Resources whose root chunk the pool does not have yet. */
-  readonly #rootsDue = new Set<number>();
+  /** Resources whose root chunk the pool does not have yet, with what each was cloned from, or 0. */
+  readonly #rootsDue = new Map<number, number>();
+  /** How many of those were cloned from a resource. */
+  readonly #clonesDue = new Map<number, number>();
   /** What each resource adds to the totals: taken off as it was added, also where a change came about that failed to say so. */
   readonly #counted = new Map<number, { readonly kind: ResourceKind; readonly sizeBytes: number }>();
   readonly #totals: Record<ResourceKind, { count: number; sizeBytes: number }> = {
@@ -80,7 +82,10 @@ export class Ledger {
       if (part.length < entries_per_read_max) break;
       after = part.at(-1)?.key ?? '';
     }
-    for (const { key } of await catalog.range(rootDuePrefix)) ledger.#rootsDue.add(idOfKey(key));
+    const due = new Set((await catalog.range(rootDuePrefix)).map(({ key }) => idOfKey(key)));
+    for (const { record } of entries) if (due.delete(record.id)) ledger.#noteDue(record);
+    // Of what is gone: upkeep takes the key away.
+    for (const id of due) ledger.#rootsDue.set(id, 0);
     return { ledger, entries };
   }
 
@@ -111,6 +116,14 @@ export class Ledger {
     return [...(this.#waiting.get(id) ?? [])];
   }
 
+  /**
+   * Whether anything needs the resource yet: it waits for its root, or is a clone whose own root chunk is not in the pool, so
+   * that this one's is all that the pool knows of what they share.
+   */
+  isNeeded(id: number): boolean {
+    return this.#waiting.has(id) || this.#clonesDue.has(id);
+  }
+
   /** Ids of resources without a name. */
   nameless(): readonly number[] {
     return [...this.#nameless];
@@ -123,7 +136,7 @@ export class Ledger {
 
   /** Ids of those whose root chunk is to be put into the pool, the oldest first; at most `idsMax`. */
   rootsDue(idsMax: number): readonly number[] {
-    return firstOf(this.#rootsDue, idsMax);
+    return firstOf(this.#rootsDue.keys(), idsMax);
   }
 
   /** The root chunks of these are in the pool now, or will not be wanted. Durable when it resolves. */
@@ -134,7 +147,7 @@ export class Ledger {
       [],
       due.map((id) => ({ key: rootDueKey(id), value: null })),
     );
-    for (const id of due) this.#rootsDue.delete(id);
+    for (const id of due) this.#noteKept(id);
   }
 
   /** Of those that have a name and are ready; costs nothing. */
@@ -175,8 +188,8 @@ export class Ledger {
     for (const change of changes) {
       if (change.change !== 'insert') this.#leave(change.from.record);
       if (change.change !== 'remove') this.#enter(change.record);
-      if (change.change === 'insert' && change.rootDue === true) this.#rootsDue.add(change.record.id);
-      if (change.change === 'remove') this.#rootsDue.delete(change.from.record.id);
+      if (change.change === 'insert' && change.rootDue === true) this.#noteDue(change.record);
+      if (change.change === 'remove') this.#noteKept(change.from.record.id);
     }
   }
 
@@ -218,6 +231,19 @@ export class Ledger {
     if (waiting?.size !== 0) return;
     this.#waiting.delete(record.pendingOf);
     if (this.#nameless.has(record.pendingOf)) this.#removable.add(record.pendingOf);
+  }
+
+  #noteDue({ id, parentId }: ResourceRecord): void {
+    this.#rootsDue.set(id, parentId);
+    if (parentId !== 0) this.#clonesDue.set(parentId, (this.#clonesDue.get(parentId) ?? 0) + 1);
+  }
+
+  #noteKept(id: number): void {
+    const parentId = this.#rootsDue.get(id) ?? 0;
+    this.#rootsDue.delete(id);
+    const left = (this.#clonesDue.get(parentId) ?? 0) - 1;
+    if (left > 0) this.#clonesDue.set(parentId, left);
+    else this.#clonesDue.delete(parentId);
   }
 
   #count({ id, kind, name, state, sizeBytes }: ResourceRecord): void {

@@ -1,5 +1,5 @@
 /**
- * How a resource ends: its name goes first, at once; the rest when nothing waits for its root any more. Each step can be
+ * How a resource ends: its name goes first, at once; the rest when nothing needs it any more (Ledger.isNeeded). Each step can be
  * repeated, and the record, which goes last, is what makes a restarted daemon go on.
  */
 import type { ResourceRecord } from '../catalog/records.js';
@@ -42,14 +42,14 @@ export class Removal {
 
   /**
    * Ends a resource without a name: out of the engine, tombstone durable, record gone. Waits for nothing.
-   * @returns false where something still waits for its root, where it has a name or is held; true once it is gone.
+   * @returns false where something still needs it, where it has a name or is held; true once it is gone.
    */
   async finish(id: number): Promise<boolean> {
     const { ledger, locks, roots } = this.#options;
     return locks.run([idLock(id)], async () => {
       const entry = await ledger.get(id);
       if (entry === null) return true;
-      if (entry.record.name !== '' || this.#held.has(id) || ledger.waitingOn(id).length > 0) return false;
+      if (entry.record.name !== '' || this.#held.has(id) || ledger.isNeeded(id)) return false;
       await this.#drop(id);
       // Once the record is gone nobody remembers that a tombstone was due; so that comes first.
       await roots.putTombstone({ id, kind: entry.record.kind, name: '' });
@@ -86,7 +86,7 @@ export class Removal {
   async #dropped(id: number, onFailure: (id: number, error: unknown) => void): Promise<LedgerEntry | null> {
     const { ledger } = this.#options;
     const entry = await ledger.get(id);
-    if (entry === null || entry.record.name !== '' || this.#held.has(id) || ledger.waitingOn(id).length > 0) return null;
+    if (entry === null || entry.record.name !== '' || this.#held.has(id) || ledger.isNeeded(id)) return null;
     try {
       await this.#drop(id);
       return entry;

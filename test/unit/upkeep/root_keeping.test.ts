@@ -68,3 +68,35 @@ test('a daemon that stops puts what is due first', async () => {
   await world.upkeep.stop();
   expect(world.pool.roots.has(id)).toBe(true);
 });
+
+// Else a pool alone would know a tree under no root: the source has its tombstone, and the clone is not heard of yet.
+test.each(['at once', 'after a crash'])(
+  'the tombstone of what was cloned waits for the root chunk of the clone, %s',
+  async (when) => {
+    let world = await openWorld();
+    const { id: vm1 } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
+    const { id: source } = await world.mapper.snapshot('vm1@a');
+    await world.commit({
+      takers: [
+        { id: vm1, appliedSequence: 1, fence: 1 },
+        { id: source, appliedSequence: 1, fence: 0 },
+      ],
+      root: root('a'),
+    });
+    await world.settle();
+    const { id: clone } = await world.mapper.clone('vm1@a', 'vm2');
+    await world.mapper.remove('snapshot', 'vm1@a');
+    if (when === 'after a crash') world = await world.restart();
+    world.pool.failures.push(new SkerryError('unavailable', 'away'));
+    await world.settle();
+    expect(world.pool.roots.has(clone)).toBe(false);
+    expect(world.pool.tombstones.has(source)).toBe(false);
+    const from = world.steps.length;
+    for (let round = 0; round < 2; round += 1) await world.settle();
+    expect(world.since(from).filter((step) => step.startsWith('pool'))).toEqual([
+      `pool.putRoot ${clone}`,
+      `pool.putTombstone ${source}`,
+    ]);
+    expect(await world.ledger.get(source)).toBeNull();
+  },
+);
