@@ -171,7 +171,9 @@ it('every answered verb holds after kill -9, and the pool hears of what it had n
 
   await daemon.start();
   client = connect({ dataDirectory: daemon.directory });
-  const clones = [...(await look(client)).values()].filter(({ parent }) => parent === 'written' || parent === 'written@first');
+  const clones = [...(await look(client)).values()].filter(
+    ({ kind, parent }) => kind === 'volume' && (parent === 'written' || parent === 'written@first'),
+  );
   expect(clones.length).toBeGreaterThan(0);
   const uri = await daemon.uri('written');
   for (const { name } of clones) await qemuIo(uri.replace('written', name), `read ${pattern}`);
