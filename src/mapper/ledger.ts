@@ -129,14 +129,14 @@ export class Ledger {
     return [...this.#nameless];
   }
 
-  /** Ids of those without a name that nothing waits for, and that are not among `but`; at most `idsMax`. */
+  /** Ids of those without a name that nothing needs, and that are not among `but`; at most `idsMax`. */
   removable(idsMax: number, but: ReadonlySet<number> = new Set()): readonly number[] {
-    return firstOf(this.#removable, idsMax, but);
+    return firstOf(this.#removable, idsMax, (id) => !but.has(id) && !this.#clonesDue.has(id));
   }
 
   /** Ids of those whose root chunk is to be put into the pool, the oldest first; at most `idsMax`. */
   rootsDue(idsMax: number): readonly number[] {
-    return firstOf(this.#rootsDue.keys(), idsMax);
+    return firstOf(this.#rootsDue.keys(), idsMax, () => true);
   }
 
   /** The root chunks of these are in the pool now, or will not be wanted. Durable when it resolves. */
@@ -267,11 +267,11 @@ function nameOf(record: ResourceRecord | null): string | null {
   return record === null || record.name === '' ? null : nameKey(record.kind, record.name);
 }
 
-function firstOf(ids: Iterable<number>, idsMax: number, but: ReadonlySet<number> = new Set()): readonly number[] {
+function firstOf(ids: Iterable<number>, idsMax: number, wanted: (id: number) => boolean): readonly number[] {
   const found: number[] = [];
   for (const id of ids) {
     if (found.length >= idsMax) break;
-    if (!but.has(id)) found.push(id);
+    if (wanted(id)) found.push(id);
   }
   return found;
 }
