@@ -1,6 +1,10 @@
 /**
  * How a resource ends: its name goes first, at once; the rest when nothing needs it any more (Ledger.isNeeded). Each step can be
- * repeated, and the record, which goes last, is what makes a restarted daemon go on.
+ * repeated, and the record is what makes a restarted daemon go on.
+ *
+ * What takes writes leaves the engine first, by a record of the journal. A snapshot has no such record, and leaves last: while
+ * the catalog says that it waits for a root, the engine must offer it that root together with its volume's. Else the volume's
+ * is committed alone, the journal is trimmed, and the next start finds a snapshot that can never have a root.
  */
 import type { ResourceRecord } from '../catalog/records.js';
 import { isSkerryError } from '../core/errors.js';
@@ -41,7 +45,7 @@ export class Removal {
   }
 
   /**
-   * Ends a resource without a name: out of the engine, tombstone durable, record gone. Waits for nothing.
+   * Ends a resource without a name: tombstone durable, record gone, out of the engine before or after. Waits for nothing.
    * @returns false where something still needs it, where it has a name or is held; true once it is gone.
    */
   async finish(id: number): Promise<boolean> {
@@ -50,10 +54,11 @@ export class Removal {
       const entry = await ledger.get(id);
       if (entry === null) return true;
       if (entry.record.name !== '' || this.#held.has(id) || ledger.isNeeded(id)) return false;
-      await this.#drop(id);
+      if (!leavesLast(entry)) await this.#drop(id);
       // Once the record is gone nobody remembers that a tombstone was due; so that comes first.
       await roots.putTombstone({ id, kind: entry.record.kind, name: '' });
       await ledger.commit([{ change: 'remove', from: entry }]);
+      if (leavesLast(entry)) await this.#drop(id);
       return true;
     });
   }
@@ -78,15 +83,17 @@ export class Removal {
         }
       });
       if (ended.length > 0) await ledger.commit(ended.map((from) => ({ change: 'remove', from })));
+      for (const entry of ended.filter(leavesLast)) await this.#drop(entry.record.id);
       return ended.length;
     });
   }
 
-  /** What is out of the engine and can end; null for what cannot, or not yet. */
+  /** What can end, and is out of the engine where that comes first; null for what cannot, or not yet. */
   async #dropped(id: number, onFailure: (id: number, error: unknown) => void): Promise<LedgerEntry | null> {
     const { ledger } = this.#options;
     const entry = await ledger.get(id);
     if (entry === null || entry.record.name !== '' || this.#held.has(id) || ledger.isNeeded(id)) return null;
+    if (leavesLast(entry)) return entry;
     try {
       await this.#drop(id);
       return entry;
@@ -117,6 +124,8 @@ export class Removal {
     }
   }
 }
+
+const leavesLast = ({ record }: LedgerEntry): boolean => record.kind === 'snapshot';
 
 export function withoutName(record: ResourceRecord): ResourceRecord {
   return { ...record, name: '', state: 'deleting' };

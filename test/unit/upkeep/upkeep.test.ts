@@ -22,7 +22,7 @@ test('an anchor goes once the root of its clone is committed, not before', async
   });
   const from = world.steps.length;
   await world.settle();
-  expect(world.since(from)).toEqual([`engine.drop ${anchor}`, `pool.putTombstone ${anchor}`, `catalog -resource/${anchor}`]);
+  expect(world.since(from)).toEqual([`pool.putTombstone ${anchor}`, `catalog -resource/${anchor}`, `engine.drop ${anchor}`]);
 });
 
 test('an anchor goes with its clone', async () => {
@@ -75,4 +75,28 @@ test('what has no name and is held stays, until it is let go', async () => {
   await world.settle();
   expect(world.fake.known.has(id)).toBe(false);
   expect(await world.ledger.get(id)).toBeNull();
+});
+
+// A daemon that was killed between the two refused to start: the root that its volume had got meanwhile was committed without
+// the snapshot, the journal was trimmed, and the snapshot went on waiting in the catalog.
+test.each(['together', 'alone'])('the engine knows a pending snapshot for as long as the catalog does: %s', async (how) => {
+  const world = await openWorld();
+  await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
+  const { id } = await world.mapper.snapshot('vm1@a');
+  await world.settle();
+  const recorded: boolean[] = [];
+  world.fake.before = (step) => {
+    if (step === 'engine.drop') recorded.push(world.steps.includes(`catalog -resource/${id}`));
+    return undefined;
+  };
+  const from = world.steps.length;
+  await world.mapper.remove('snapshot', 'vm1@a');
+  world.pool.failures.push(new SkerryError('unavailable', 'away'));
+  if (how === 'together') await world.settle();
+  else await expect(world.mapper.removal.finish(id)).rejects.toMatchObject({ code: 'unavailable' });
+  expect(world.since(from)).toEqual([`catalog +resource/${id} -name/snapshot/vm1@a`]);
+  if (how === 'together') await world.settle();
+  else await world.mapper.removal.finish(id);
+  expect(world.since(from).slice(1)).toEqual([`pool.putTombstone ${id}`, `catalog -resource/${id}`, `engine.drop ${id}`]);
+  expect(recorded).toEqual([true]);
 });
