@@ -13,7 +13,7 @@ const rounds_interval_milliseconds = 5000;
 const gather_milliseconds = 200;
 /** They hold their locks together, and end with one transaction. */
 const removals_per_round_max = 64;
-/** How long stop() goes on with root chunks that are due; the next start finds those that are left. */
+/** How long stop() goes on with root chunks that are due and what was deleted; the next start finds what is left. */
 const stop_milliseconds_max = 2000;
 
 export interface UpkeepOptions {
@@ -60,14 +60,17 @@ export class Upkeep {
     while (this.#round !== null) await this.#round;
   }
 
-  /** Ends what is under way, then puts the root chunks that are due, for a short while. */
+  /** Ends what is under way; then, for a short while, puts the root chunks that are due and removes what was deleted. */
   async stop(): Promise<void> {
     if (this.#stopping.signal.aborted) return this.idle();
     this.#stopping.abort();
     if (this.#timer !== null) clearInterval(this.#timer);
     await this.idle();
     const late = AbortSignal.timeout(stop_milliseconds_max);
-    while (!late.aborted && (await this.#options.keeping.round(late)));
+    for (let more = true; more && !late.aborted; ) {
+      more = await this.#options.keeping.round(late);
+      if (!late.aborted && (await this.#remove())) more = true;
+    }
   }
 
   /** Never rejects. */

@@ -46,11 +46,20 @@ test('what fails is told of once and tried again in a later round', async () => 
   expect(await world.ledger.get(id)).toBeNull();
 });
 
+test('a daemon that stops removes what was deleted first', async () => {
+  const world = await openWorld();
+  const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
+  await world.mapper.remove('volume', 'vm1');
+  await world.upkeep.stop();
+  expect(await world.ledger.get(id)).toBeNull();
+  expect(world.pool.tombstones.has(id)).toBe(true);
+});
+
 test('after stop nothing begins', async () => {
   const world = await openWorld();
   const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
-  world.pool.failures.push(new SkerryError('unavailable', 'away'));
   await world.mapper.remove('volume', 'vm1');
+  world.pool.failures.push(new SkerryError('unavailable', 'away'));
   await world.upkeep.stop();
   world.upkeep.poke();
   await world.upkeep.idle();
