@@ -178,6 +178,7 @@ void World::Pump() {
     if (!saved.ok() && !Crashed()) Fail("checkpoint: " + saved.detail());
   }
   store_->Pace();
+  if (const Status audit = store_->Audit(); !audit.ok()) Fail("audit: " + audit.detail());
 }
 
 bool World::Retry(const std::function<Status()>& attempt) {

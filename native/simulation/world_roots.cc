@@ -54,6 +54,7 @@ void World::Take(const RootCommit& root) {
   ++outcome_.roots;
   if (Dice(8) == 0) return Crash(Dice(2) == 0);  // committed in the catalog, and the store never heard of it
   store_->Committed(root.token, true);
+  if (const Status audit = store_->Audit(); !audit.ok()) return Fail("audit after a commit: " + audit.detail());
   Say("commit of " + std::to_string(root.takers.empty() ? 0 : root.takers[0].id));
 }
 

@@ -83,6 +83,7 @@ export class FakeDaemon {
       resources: daemon.resources,
       pools: fakePools,
       status: async () => fakeStatus(listeners),
+      listeners: () => listeners,
       log: { error: () => {} },
     });
     onTestFinished(() => app.close());
