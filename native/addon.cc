@@ -198,7 +198,12 @@ Napi::Value NativeEngine::Start(const Napi::CallbackInfo& info) {
   store_options_.domain_key.assign(key.Data(), key.Data() + key.ByteLength());
   const Napi::Array list = info[1].As<Napi::Array>();
   auto resources = std::make_shared<std::vector<ResourceSpec>>();
-  for (uint32_t i = 0; i < list.Length(); ++i) resources->push_back(ToResource(list.Get(i).As<Napi::Object>()));
+  const uint32_t count = list.Length();
+  resources->reserve(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    const Napi::HandleScope scope(info.Env());   // there may be a hundred thousand
+    resources->push_back(ToResource(list.Get(i).As<Napi::Object>()));
+  }
   return OnThread(info.Env(), [this, resources]() -> Result<Finish> {
     auto report = std::make_shared<StoreReport>();
     Result<std::unique_ptr<Engine>> engine = Engine::Start(*system_, {store_options_, nbd_options_}, *resources, *events_, *events_, *report);

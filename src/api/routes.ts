@@ -72,6 +72,10 @@ export type RouteName = keyof typeof routes;
 export const admin_body_bytes_max = 65_536;
 /** The longest percent-decoded path segment, in characters: an image name, or VOL@SNAP. */
 export const admin_segment_characters_max = 256;
+/** The most resources in one answer to a list; `next` of the answer is the `after` of the request for more. */
+export const admin_page_resources_max = 1000;
+/** As many where a request names no limit. */
+export const admin_page_resources_default = 100;
 /** The longest path of a file on the daemon's host, in characters. */
 export const admin_file_path_characters_max = 4096;
 

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { errorTable } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
 import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js';
-import { admin_file_path_characters_max, admin_segment_characters_max } from './routes.js';
+import { admin_file_path_characters_max, admin_page_resources_max, admin_segment_characters_max } from './routes.js';
 import type { RouteName } from './routes.js';
 
 const bytes = z.number().int().nonnegative();
@@ -271,6 +271,19 @@ const byId = z.strictObject({
 /** Of transferContentPath. */
 export const contentParams = byId;
 
+/** Of a list: names after `after`, at most `limit` of them. */
+const page = {
+  after: nameText.exactOptional(),
+  limit: z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/, 'must be a number from 1 on')
+    .transform(Number)
+    .refine((limit) => limit <= admin_page_resources_max, `must be at most ${admin_page_resources_max}`)
+    .exactOptional(),
+};
+/** Where the list goes on: the last name of the page, or null where there is no more. */
+const next = z.string().nullable();
+
 interface Shape {
   readonly params?: z.ZodType;
   readonly query?: z.ZodType;
@@ -283,8 +296,8 @@ export const shapes = {
   activity: { answer: activityView },
   /** `label`: only those with this label, `key` or `key=value`; several: with all of them. */
   volumeList: {
-    query: z.strictObject({ label: z.union([labelText, z.array(labelText)]).exactOptional() }),
-    answer: z.strictObject({ volumes: z.array(resourceView) }),
+    query: z.strictObject({ label: z.union([labelText, z.array(labelText)]).exactOptional(), ...page }),
+    answer: z.strictObject({ volumes: z.array(resourceView), next }),
   },
   volumeCreate: { body: createVolumeRequest, answer: resourceView },
   volumeGet: { params: byName, answer: resourceView },
@@ -294,8 +307,8 @@ export const shapes = {
   volumeRename: { params: byName, body: renameRequest, answer: resourceView },
   volumeUri: { params: byName, answer: uriView },
   snapshotList: {
-    query: z.strictObject({ volume: nameText.exactOptional() }),
-    answer: z.strictObject({ snapshots: z.array(resourceView) }),
+    query: z.strictObject({ volume: nameText.exactOptional(), ...page }),
+    answer: z.strictObject({ snapshots: z.array(resourceView), next }),
   },
   snapshotCreate: { body: createSnapshotRequest, answer: resourceView },
   snapshotGet: { params: byName, answer: resourceView },
@@ -312,7 +325,7 @@ export const shapes = {
     }),
     answer: differenceView,
   },
-  imageList: { answer: z.strictObject({ images: z.array(resourceView) }) },
+  imageList: { query: z.strictObject(page), answer: z.strictObject({ images: z.array(resourceView), next }) },
   imageImport: { body: importRequest, answer: transferView },
   imageGet: { params: byName, answer: resourceView },
   imageRename: { params: byName, body: renameRequest, answer: resourceView },

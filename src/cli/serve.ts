@@ -7,6 +7,7 @@ import type { GlobalOptions } from './context.js';
 import type { Terminal } from './terminal.js';
 
 const node_major_min = 22;
+const disk_threads = 16;
 
 interface ServeOptions {
   readonly config?: string;
@@ -44,6 +45,9 @@ export function addServe(program: Command, terminal: Terminal): void {
       checkNode();
       terminal.boundHeap();
       terminal.outliveReaders();
+      // Of libuv, read when the first of them is wanted, which is later than here. With its four a verb that syncs the catalog
+      // would stand in line behind what upkeep syncs.
+      process.env['UV_THREADPOOL_SIZE'] ??= String(disk_threads);
       const { config, ...given } = command.opts<ServeOptions>();
       const { runDaemon } = await import('../daemon/main.js');
       await runDaemon({

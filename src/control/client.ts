@@ -3,7 +3,7 @@
  * `unavailable` where none answers. Only types come from the shapes, so that a command starts without loading zod.
  */
 import type { Readable } from 'node:stream';
-import { routePath, routes, streamRoutes, transferContentPath, withParams } from '../api/routes.js';
+import { admin_page_resources_max, routePath, routes, streamRoutes, transferContentPath, withParams } from '../api/routes.js';
 import type { RouteName } from '../api/routes.js';
 import type {
   ActivityView,
@@ -51,9 +51,14 @@ export class Client {
     return this.#call('activity', {});
   }
 
-  /** With all of these labels, each `key` or `key=value`. */
-  async volumes(labels: readonly string[] = []): Promise<ResourceView[]> {
-    return (await this.#call('volumeList', { query: labels.length === 0 ? {} : { label: [...labels] } })).volumes;
+  /** All of them, or those with all of these labels, each `key` or `key=value`; page by page. */
+  volumes(labels: readonly string[] = []): Promise<ResourceView[]> {
+    return allPages(async (page) => {
+      const { volumes, next } = await this.#call('volumeList', {
+        query: { ...(labels.length === 0 ? {} : { label: [...labels] }), ...page },
+      });
+      return { found: volumes, next };
+    });
   }
 
   createVolume(request: CreateVolumeRequest): Promise<ResourceView> {
@@ -88,8 +93,12 @@ export class Client {
   }
 
   /** Of one volume, or of all. */
-  async snapshots(volume?: string): Promise<ResourceView[]> {
-    return (await this.#call('snapshotList', { query: volume === undefined ? {} : { volume } })).snapshots;
+  snapshots(volume?: string): Promise<ResourceView[]> {
+    return allPages(async (page) => {
+      const query = { ...(volume === undefined ? {} : { volume }), ...page };
+      const { snapshots, next } = await this.#call('snapshotList', { query });
+      return { found: snapshots, next };
+    });
   }
 
   createSnapshot(request: CreateSnapshotRequest): Promise<ResourceView> {
@@ -140,8 +149,11 @@ export class Client {
     return this.#call('clone', { body: request });
   }
 
-  async images(): Promise<ResourceView[]> {
-    return (await this.#call('imageList', {})).images;
+  images(): Promise<ResourceView[]> {
+    return allPages(async (page) => {
+      const { images, next } = await this.#call('imageList', { query: page });
+      return { found: images, next };
+    });
   }
 
   /** The path is one of the daemon's host. The transfer runs on when this resolves. */
@@ -215,6 +227,23 @@ interface CallParts {
   readonly params?: Readonly<Record<string, string | number>>;
   readonly query?: Readonly<Record<string, string | number | readonly string[]>>;
   readonly body?: unknown;
+}
+
+/** Follows `next` to the end; a daemon of before there were pages gives none. */
+async function allPages(
+  ask: (page: {
+    readonly after?: string;
+    readonly limit: number;
+  }) => Promise<{ readonly found: ResourceView[]; readonly next?: string | null }>,
+): Promise<ResourceView[]> {
+  const all: ResourceView[] = [];
+  let after: string | null | undefined;
+  do {
+    const page = await ask({ ...(typeof after === 'string' ? { after } : {}), limit: admin_page_resources_max });
+    for (const one of page.found) all.push(one);
+    after = page.next;
+  } while (typeof after === 'string');
+  return all;
 }
 
 /** A code that this version does not know, from a newer daemon, counts as internal; its words are shown as they came. */

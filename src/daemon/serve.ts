@@ -20,6 +20,7 @@ import { buildAdmin } from '../northbound/admin/admin.js';
 import { NbdHandshakes } from '../northbound/nbd/nbd.js';
 import { TlsFiles } from '../northbound/nbd/tls_files.js';
 import { openPool, type Pool } from '../pool/pool.js';
+import { RootKeeping } from '../upkeep/root_keeping.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
 import { dataDirectoryUuid, defaultPool, placedSettings } from './first_start.js';
@@ -118,10 +119,12 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     pool,
     privateExports,
     log: mapperLog,
-    onRemovable: () => upkeep.poke(),
+    onUpkeep: () => upkeep.poke(),
     onVerb: (verb, seconds, ok) => metrics.observeVerb(verb, seconds, ok),
   });
-  const upkeep: Upkeep = new Upkeep({ ledger, removal: mapper.removal, log: logOf(logger, 'upkeep') });
+  const upkeepLog = logOf(logger, 'upkeep');
+  const keeping = new RootKeeping({ ledger, locks, roots: pool, log: upkeepLog });
+  const upkeep: Upkeep = new Upkeep({ ledger, removal: mapper.removal, keeping, log: upkeepLog });
   const composer = new Composer({
     ledger,
     locks,
@@ -206,6 +209,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     pools: daemonViews,
     status: () => daemonViews.status(),
     activity: () => daemonViews.activity(),
+    listeners: () => listeners,
     log: logger.child({ component: 'admin' }),
   });
   closers.add('admin', async () => {

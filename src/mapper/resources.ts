@@ -95,6 +95,16 @@ export interface TransferState {
   readonly error: { readonly code: string; readonly message: string } | null;
 }
 
+export interface Page {
+  /** Only the snapshots of this volume. */
+  readonly volume?: string;
+  /** Only names that come after this one. */
+  readonly after?: string;
+  /** Only those whose labels it says yes to: a page of them may cost more than it holds. */
+  readonly matching?: (labels: Resource['labels']) => boolean;
+  readonly resourcesMax?: number;
+}
+
 export interface Resources {
   create(request: {
     readonly name: string;
@@ -144,8 +154,10 @@ export interface Resources {
   /** Makes a volume that is what a stream began with what it ended with. Attached, or of another size: conflict. */
   applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource>;
   get(kind: ResourceKind, name: string): Promise<Resource>;
-  /** For volumes and images by name; for snapshots, of `volume` or of all. Ordered by name. */
-  list(kind: ResourceKind, volume?: string): Promise<readonly Resource[]>;
+  /** Ordered by name: a page costs what is on it. */
+  list(kind: ResourceKind, page?: Page): Promise<readonly Resource[]>;
+  /** How many there are to list, and their sizes together; costs nothing. */
+  total(kind: ResourceKind): { readonly count: number; readonly sizeBytes: number };
   /** A volume that is attached, or that has snapshots: conflict (the message names them). What was cloned from it lives on. */
   remove(kind: ResourceKind, name: string): Promise<void>;
   /** Imports a disk as an image; the name appears when the content is whole. */

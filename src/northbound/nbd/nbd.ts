@@ -201,7 +201,7 @@ export class NbdHandshakes {
     const volume = volumeOf(name);
     const found: Resource[] = [];
     if (wanted === 'all') {
-      found.push(...(await resources.list('snapshot', volume)));
+      found.push(...(await resources.list('snapshot', { volume })));
     } else {
       for (const snapshot of wanted) {
         try {

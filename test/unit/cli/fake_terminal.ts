@@ -106,6 +106,7 @@ export class FakeDaemon {
       pools: fakePools,
       status: async () => ({ ...fakeStatus(listeners), ...daemon.statusFields }),
       activity: async () => fakeActivity(++daemon.looks, daemon.looks * 100),
+      listeners: () => listeners,
       log: { error: () => {} },
     });
     onTestFinished(() => app.close());

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { openapiDocument } from '../../../../src/api/openapi.js';
-import { openapiPath, routes } from '../../../../src/api/routes.js';
+import { admin_page_resources_default, openapiPath, routes } from '../../../../src/api/routes.js';
 import type { RouteName } from '../../../../src/api/routes.js';
 import { errorView, shapes } from '../../../../src/api/shapes.js';
 import { errorTable, SkerryError } from '../../../../src/core/errors.js';
@@ -26,6 +26,7 @@ beforeEach(() => {
     pools: fakePools,
     status: async () => fakeStatus(listeners),
     activity: async () => fakeActivity(10, 5),
+    listeners: () => listeners,
     log: { error: (fields, message) => void logged.push({ fields, message }) },
   });
 });
@@ -125,6 +126,55 @@ describe('a listing of volumes', () => {
     expect(await names('?label=role%3Ddb')).toEqual(['a']);
     expect(await names('?label=team&label=role%3Dweb')).toEqual(['b']);
     expect(await names('?label=toString')).toEqual([]);
+  });
+
+  it('with a label comes in pages too', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) resources.put({ kind: 'volume', name, labels: name === 'b' ? {} : { role: 'db' } });
+    expect(await good('volumeList', '/v1/volumes?label=role&limit=2')).toMatchObject({
+      volumes: [{ name: 'a' }, { name: 'c' }],
+      next: 'c',
+    });
+    expect(await good('volumeList', '/v1/volumes?label=role&limit=2&after=c')).toMatchObject({
+      volumes: [{ name: 'd' }],
+      next: null,
+    });
+  });
+});
+
+describe('a list', () => {
+  const names = ['a', 'b', 'c', 'd', 'e'];
+
+  it('comes in pages, and says where it goes on', async () => {
+    for (const name of names) resources.put({ kind: 'volume', name });
+    const pages: unknown[] = [];
+    for (let query = 'limit=2'; ; ) {
+      const { volumes, next } = shapes.volumeList.answer.parse(await good('volumeList', `/v1/volumes?${query}`));
+      pages.push(volumes.map(({ name }) => name));
+      if (next === null) break;
+      query = `limit=2&after=${next}`;
+    }
+    expect(pages).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
+    expect(await good('volumeList', '/v1/volumes?limit=5')).toMatchObject({ next: null });
+    expect(await good('volumeList', '/v1/volumes?limit=4')).toMatchObject({ next: 'd' });
+  });
+
+  it('of more than a page holds ends there, also where no limit was asked for', async () => {
+    for (let index = 0; index <= admin_page_resources_default; index += 1)
+      resources.put({ kind: 'snapshot', name: `vm1@${String(index).padStart(5, '0')}` });
+    const { snapshots, next } = shapes.snapshotList.answer.parse(await good('snapshotList', '/v1/snapshots?volume=vm1'));
+    expect(snapshots).toHaveLength(admin_page_resources_default);
+    expect(next).toBe(snapshots.at(-1)?.name);
+  });
+
+  it.each(['0', '-1', '1.5', 'all', '1001', '99999'])('with limit %s is refused', async (limit) => {
+    expect((await refused('GET', `/v1/volumes?limit=${limit}`)).message).toMatch(/limit: must be/);
+  });
+});
+
+describe('an answer', () => {
+  it('says how long it took in the daemon', async () => {
+    const response = await app.inject({ method: 'GET', url: '/v1/volumes' });
+    expect(response.headers['server-timing']).toMatch(/^total;dur=\d+\.\d{3}$/);
   });
 });
 

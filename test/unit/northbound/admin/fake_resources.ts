@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 
 import { SkerryError } from '../../../../src/core/errors.js';
 import { checkResourceName, parseSnapshotName } from '../../../../src/core/names.js';
-import type { Difference, Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
+import type { Difference, Page, Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
 import type { ExportOrder, ImportOrder } from '../../../../src/mapper/transfer_job.js';
 import type { ActivityView, PoolView, StatusView } from '../../../../src/api/shapes.js';
 
@@ -131,11 +131,20 @@ export class FakeResources implements Resources {
     return found;
   }
 
-  async list(kind: ResourceKind, volume?: string): Promise<readonly Resource[]> {
+  async list(
+    kind: ResourceKind,
+    { volume, after = '', matching = () => true, resourcesMax }: Page = {},
+  ): Promise<readonly Resource[]> {
     this.#begin('list', kind, volume);
-    return [...this.#known.values()].filter(
-      (one) => one.kind === kind && (volume === undefined || one.name.startsWith(`${volume}@`)),
-    );
+    return [...this.#known.values()]
+      .filter((one) => one.kind === kind && (volume === undefined || one.name.startsWith(`${volume}@`)) && one.name > after)
+      .filter((one) => matching(one.labels))
+      .slice(0, resourcesMax);
+  }
+
+  total(kind: ResourceKind): { readonly count: number; readonly sizeBytes: number } {
+    const found = [...this.#known.values()].filter((one) => one.kind === kind);
+    return { count: found.length, sizeBytes: found.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
   }
 
   async remove(kind: ResourceKind, name: string): Promise<void> {
