@@ -46,6 +46,7 @@ function wayOut(code: ErrorCode, message: string): string {
 /** `colors`: where the terminal has them. */
 export function buildProgram(terminal: Terminal, colors = true): Command {
   const paint = painter(terminal, 'out', colors);
+  const paintError = painter(terminal, 'err', colors);
   const program = new Command('skerry')
     .description('Volumes, snapshots, clones and images over content-addressed blocks.')
     .option('--data <dir>', 'data directory of the daemon (else SKERRY_DATA, else the default one)')
@@ -58,14 +59,12 @@ export function buildProgram(terminal: Terminal, colors = true): Command {
     .configureOutput({
       writeOut: (text) => terminal.out(text),
       writeErr: (text) => terminal.err(text),
-      outputError: (text, write) => write(text.replace(/^error: /, 'skerry: ')),
+      outputError: (text, write) => write(`${paintError('skerry:', 'red')} ${usageError(text)}\n`),
       getOutHelpWidth: () => helpWidth(terminal.outColumns),
       getErrHelpWidth: () => helpWidth(terminal.errColumns),
-      // What is painted is painted for standard output; errors get it without.
       getOutHasColors: () => colors && hasColors(terminal, 'out'),
-      getErrHasColors: () => false,
+      getErrHasColors: () => colors && hasColors(terminal, 'err'),
     })
-    .showHelpAfterError('(see --help)')
     .exitOverride()
     .addHelpText(
       'after',
@@ -88,6 +87,15 @@ export function buildProgram(terminal: Terminal, colors = true): Command {
   addImage(program, terminal);
   addCompletion(program, terminal);
   return program;
+}
+
+/** `error: unknown command 'creat'\n(Did you mean create?)` in one line, with the way out. */
+function usageError(text: string): string {
+  const [what = '', ...hints] = text
+    .replace(/^error: /, '')
+    .trimEnd()
+    .split('\n');
+  return `${[what.replace(/\.$/, ''), ...hints.map((hint) => hint.replace(/^\(Did you/, '(did you'))].join(' ')}; see --help`;
 }
 
 /** Lines that are wider than this are hard to read. */

@@ -1,6 +1,7 @@
 /**
- * Tables that fit the terminal. Where one is too wide, cells that bear it are cut first, then the columns that matter least go, then
- * the widest cells lose their middle. Where there is no terminal nothing is cut, so that a script sees all there is.
+ * Tables that fit the terminal. A column without a single value is left out. Where a table is too wide, cells that bear it are cut
+ * first, then the columns that matter least go, then the widest cells lose their middle. Where there is no terminal nothing is cut, so
+ * that a script sees all there is.
  */
 import { columnsOf, cutEnd, cutMiddle, printable } from './characters.js';
 import type { Paint } from './paint.js';
@@ -11,8 +12,9 @@ export interface Column<Row> {
   readonly align?: 'left' | 'right';
   /** Columns with the highest number are left out first; one without stays. */
   readonly leaveOut?: number;
-  /** Before any column is left out, its cells may lose their end, down to so many characters. */
+  /** Before any column is left out, its cells may lose their end, or what `cutAt` says, down to so many characters. */
   readonly cutTo?: number;
+  readonly cutAt?: 'end' | 'middle';
   /** How a cell looks on a terminal with colors. */
   readonly paint?: (row: Row) => Paint | null;
 }
@@ -33,10 +35,9 @@ const cell_characters_min = 8;
 
 /** Lines are joined by newlines, without one at the end. */
 export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[], room: TableRoom): string {
-  const all = columns.map((column) => ({
-    column,
-    cells: [column.title, ...rows.map((row) => printable(column.value(row)))],
-  }));
+  const all = columns
+    .map((column) => ({ column, cells: [column.title, ...rows.map((row) => printable(column.value(row)))] }))
+    .filter(({ cells }) => rows.length === 0 || cells.some((cell, at) => at > 0 && cell !== ''));
   const kept = room.width === null ? all : fitted(all, room.width);
   const paint = room.paint ?? ((text) => text);
   const lines: string[] = [];
@@ -65,16 +66,16 @@ export function formatFacts(facts: readonly (readonly [string, string | null])[]
 
 function fitted<Row>(all: readonly Kept<Row>[], width: number): readonly Kept<Row>[] {
   for (let left = all; ; ) {
-    const cut = cutEnds(left, width);
+    const cut = cutWilling(left, width);
     if (totalOf(cut) <= width) return cut;
     const least = Math.max(...left.map(({ column }) => column.leaveOut ?? 0));
-    if (least <= 0) return cutMiddles(cut, width);
+    if (least <= 0) return cutAny(cut, width);
     left = left.filter(({ column }) => column.leaveOut !== least);
   }
 }
 
 /** The widest of those that bear it first. */
-function cutEnds<Row>(columns: readonly Kept<Row>[], width: number): readonly Kept<Row>[] {
+function cutWilling<Row>(columns: readonly Kept<Row>[], width: number): readonly Kept<Row>[] {
   const cut = columns.map((one) => ({ ...one }));
   for (let over = totalOf(cut) - width; over > 0; over = totalOf(cut) - width) {
     const bearing = cut.filter(({ column, cells }) => column.cutTo !== undefined && widthOf(cells) > leastOf(column));
@@ -82,12 +83,13 @@ function cutEnds<Row>(columns: readonly Kept<Row>[], width: number): readonly Ke
     if (first === undefined) break;
     const widest = others.reduce((a, b) => (widthOf(b.cells) > widthOf(a.cells) ? b : a), first);
     const target = Math.max(leastOf(widest.column), widthOf(widest.cells) - over);
-    widest.cells = widest.cells.map((cell) => cutEnd(cell, target));
+    const cutCell = widest.column.cutAt === 'middle' ? cutMiddle : cutEnd;
+    widest.cells = widest.cells.map((cell) => cutCell(cell, target));
   }
   return cut;
 }
 
-function cutMiddles<Row>(columns: readonly Kept<Row>[], width: number): readonly Kept<Row>[] {
+function cutAny<Row>(columns: readonly Kept<Row>[], width: number): readonly Kept<Row>[] {
   const cut = columns.map((one) => ({ ...one }));
   for (let over = totalOf(cut) - width; over > 0; over = totalOf(cut) - width) {
     const widest = cut.reduce((a, b) => (widthOf(b.cells) > widthOf(a.cells) ? b : a));

@@ -147,7 +147,7 @@ const right = (title: string, value: (one: ResourceRates) => string, leaveOut?: 
 });
 
 const columns: readonly Column<ResourceRates>[] = [
-  { title: 'NAME', value: ({ name }) => name },
+  { title: 'NAME', value: ({ name }) => name, cutTo: 20, cutAt: 'middle' },
   right('CONNS', ({ connections }) => String(connections), 5),
   right('READS/S', ({ read }) => number(read.iops)),
   right('READ', ({ read }) => perSecond(read.bytesPerSecond), 2),
@@ -160,14 +160,15 @@ const columns: readonly Column<ResourceRates>[] = [
   right('TRIMS/S', ({ trim }) => number(trim.iops), 6),
   right('JOURNAL', ({ journalBytes }) => (journalBytes === 0 ? '-' : formatSize(journalBytes)), 3),
   {
-    ...right('ERRORS/S', ({ read, write, flush, trim }) =>
-      number([read, write, flush, trim].reduce((sum, { errorsPerSecond }) => sum + errorsPerSecond, 0)),
-    ),
-    leaveOut: 7,
-    paint: ({ read, write, flush, trim }) =>
-      [read, write, flush, trim].some(({ errorsPerSecond }) => errorsPerSecond > 0) ? 'red' : null,
+    // Not there while there are none, and there at any width when there are.
+    ...right('ERRORS/S', (one) => (errorsOf(one) > 0 ? number(errorsOf(one)) : '')),
+    paint: () => 'red',
   },
 ];
+
+function errorsOf({ read, write, flush, trim }: ResourceRates): number {
+  return [read, write, flush, trim].reduce((sum, { errorsPerSecond }) => sum + errorsPerSecond, 0);
+}
 
 /** `85us`, `1.2ms`, `2.5s`. */
 export function shortTime(seconds: number | null): string {

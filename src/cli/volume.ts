@@ -73,7 +73,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
             ? label.length > 0
               ? `no volumes with ${label.join(' and ')}`
               : 'no volumes; create one with: skerry volume create NAME --size 20G'
-            : context.table(columnsFor(volumes), volumes),
+            : context.table(volumeColumns, volumes),
         );
       }),
     );
@@ -173,13 +173,8 @@ const volumeColumns: readonly Column<ResourceView>[] = [
   { title: 'CREATED', value: (volume) => when(volume.createdAt), leaveOut: 2 },
   { title: 'PARENT', value: (volume) => volume.parent ?? '-', leaveOut: 3, cutTo: 10 },
   { title: 'DESCRIPTION', value: (volume) => volume.description, leaveOut: 6, cutTo: 12 },
+  { title: 'LABELS', value: labelText, leaveOut: 5, cutTo: 12 },
 ];
-
-/** Labels have a column where there are any. */
-function columnsFor(volumes: readonly ResourceView[]): readonly Column<ResourceView>[] {
-  const labelled = volumes.some((volume) => labelText(volume) !== '');
-  return labelled ? [...volumeColumns, { title: 'LABELS', value: labelText, leaveOut: 5, cutTo: 12 }] : volumeColumns;
-}
 
 /** Of a volume, snapshot or image. */
 export function resourceFacts(view: ResourceView): string {

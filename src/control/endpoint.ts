@@ -46,7 +46,11 @@ export function httpEndpoint(text: string): Endpoint {
 export function unreachable(endpoint: Endpoint, cause: unknown): SkerryError {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   if (endpoint.kind === 'http') {
-    return new SkerryError('unavailable', `no daemon answers at ${endpoint.url} (${describe(cause)})`, { cause });
+    return new SkerryError(
+      'unavailable',
+      `no daemon answers at ${endpoint.url} (${describe(cause)}); check the address, and that the daemon runs`,
+      { cause },
+    );
   }
   const { socketPath, dataDirectory } = endpoint;
   if (code === 'EACCES' || code === 'EPERM') {

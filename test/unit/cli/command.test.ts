@@ -206,6 +206,20 @@ describe('wrong usage exits with 2 and words', () => {
   });
 });
 
+it('wrong usage is one line, with what was meant', async () => {
+  const daemon = await FakeDaemon.start();
+  for (const [line, words] of [
+    ['volume creat', "skerry: unknown command 'creat' (did you mean create?); see --help\n"],
+    ['volume create', "skerry: missing required argument 'name'; see --help\n"],
+    ['volume list extra', "skerry: too many arguments for 'list'. Expected 0 arguments but got 1: extra; see --help\n"],
+    [
+      'top --interval x',
+      "skerry: option '--interval <seconds>' argument 'x' is invalid. write seconds from 0.1 to 3600; see --help\n",
+    ],
+  ])
+    expect((await daemon.run(line ?? '')).errors).toBe(words);
+});
+
 it('help is asked for on standard output, with examples, for every command', async () => {
   const leaves = commandsOf(buildProgram(new FakeTerminal()));
   expect(leaves).toHaveLength(Object.keys(argumentKinds).length);

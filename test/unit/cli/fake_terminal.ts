@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 
-import type { StatusView } from '../../../src/api/shapes.js';
+import type { ActivityView, StatusView } from '../../../src/api/shapes.js';
 import { runCommand } from '../../../src/cli/program.js';
 import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
@@ -88,6 +88,8 @@ export class FakeDaemon {
   readonly resources = new FakeResources();
   /** What of the status is not as it is by default. */
   statusFields: Partial<StatusView> = {};
+  /** What of an attached resource's activity is not as it is by default. */
+  activityFields: Partial<ActivityView['resources'][number]> = {};
   /** How often its activity was asked for: a second and a hundred reads lie between two. */
   looks = 0;
   readonly directory: string;
@@ -105,7 +107,10 @@ export class FakeDaemon {
       resources: daemon.resources,
       pools: fakePools,
       status: async () => ({ ...fakeStatus(listeners), ...daemon.statusFields }),
-      activity: async () => fakeActivity(++daemon.looks, daemon.looks * 100),
+      activity: async () => {
+        const activity = fakeActivity(++daemon.looks, daemon.looks * 100);
+        return { ...activity, resources: activity.resources.map((one) => ({ ...one, ...daemon.activityFields })) };
+      },
       listeners: () => listeners,
       log: { error: () => {} },
     });

@@ -56,6 +56,15 @@ it('cells that bear it lose their end before any column is left out', async () =
   expect(formatTable(columns, rows, { width: null })).toContain(rows[0]?.about);
 });
 
+it('a column without a single value is left out', () => {
+  const columns = [
+    { title: 'NAME', value: ([name = '']: readonly string[]) => name },
+    { title: 'ABOUT', value: ([, about = '']: readonly string[]) => about },
+  ];
+  expect(formatTable(columns, [['vm1'], ['vm2', '']], { width: null })).toBe('NAME\nvm1\nvm2');
+  expect(formatTable(columns, [['vm1'], ['vm2', 'db']], { width: null })).toBe('NAME  ABOUT\nvm1\nvm2   db');
+});
+
 it('wide characters take two columns, and none that steers a terminal gets there', () => {
   expect(columnsOf('岩礁')).toBe(4);
   expect(columnsOf('e\u0301')).toBe(1);

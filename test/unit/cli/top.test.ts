@@ -26,6 +26,28 @@ describe('top in a pipe', () => {
     expect(output).not.toContain(escape);
   });
 
+  it('cuts a long name before it leaves out a column, and shows errors at any width where there are any', async () => {
+    const daemon = await FakeDaemon.start();
+    daemon.activityFields = { name: 'web-frontend-production-eu-west-1' };
+    const narrow = async (): Promise<string[]> => {
+      const terminal = terminalOf(80);
+      const { output } = await daemon.run('top --once --interval 0.1 --no-color', terminal);
+      return output.split('\n').slice(2);
+    };
+    const [title, row] = await narrow();
+    expect(title).toMatch(/^NAME +READS\/S +READ +TIME +WRITES\/S +WRITTEN +TIME/);
+    expect(title).not.toContain('ERRORS');
+    expect(row).toMatch(/^web-[a-z-]+…[a-z-]+-west-1 +100 /);
+    const looked = daemon.looks;
+    Object.defineProperty(daemon.activityFields, 'write', {
+      enumerable: true,
+      get: () => ({ operations: 0, bytes: 0, errors: (daemon.looks - looked) * 3, latencySeconds: 0 }),
+    });
+    const [titleThen, rowThen] = await narrow();
+    expect(titleThen).toMatch(/ERRORS\/S$/);
+    expect(rowThen).toMatch(/3\.0$/);
+  });
+
   it('goes on until Ctrl-C, a table or a line of JSON each time', async () => {
     for (const json of [false, true]) {
       const daemon = await FakeDaemon.start();
