@@ -27,6 +27,9 @@ const forTests = [
   { package: 'cpio', program: 'cpio' },
   { package: 'e2fsprogs', program: 'mke2fs' },
   { package: 'mount', program: 'mount' },
+  { package: 'bsdutils', program: 'script' },
+  { package: 'fish', program: 'fish' },
+  { package: 'zsh', program: 'zsh' },
 ];
 
 /** Installs what is missing, or throws an Error that names it with the command that brings it. */

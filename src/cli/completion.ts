@@ -91,7 +91,13 @@ export function addCompletion(program: Command, terminal: Terminal): void {
 export async function completeWords(program: Command, terminal: Terminal, words: readonly string[]): Promise<ExitCode> {
   const current = words.at(-1) ?? '';
   try {
-    const answer = await candidates(program, terminal, words.slice(0, -1), current);
+    // `--format=q` is completed as `--format q` is, and given back whole.
+    const [, option, begun] = /^(--[a-z-]+=)(.*)$/s.exec(current) ?? [];
+    const before = words.slice(0, -1);
+    const answer =
+      option === undefined
+        ? await candidates(program, terminal, before, current)
+        : behind(option, await candidates(program, terminal, [...before, option.slice(0, -1)], begun ?? ''));
     if (answer === 'files') terminal.out(':files\n');
     else {
       const fitting = answer.filter(({ word }) => word.startsWith(current));
@@ -103,21 +109,25 @@ export async function completeWords(program: Command, terminal: Terminal, words:
   return 0;
 }
 
-async function candidates(
-  program: Command,
-  terminal: Terminal,
-  before: readonly string[],
-  current: string,
-): Promise<readonly Candidate[] | 'files'> {
+type Answer = readonly Candidate[] | 'files';
+
+function behind(option: string, answer: Answer): Answer {
+  return answer === 'files' ? answer : answer.map(({ word, about }) => ({ word: option + word, about }));
+}
+
+async function candidates(program: Command, terminal: Terminal, before: readonly string[], current: string): Promise<Answer> {
   const place = placeOf(program, before);
-  const ask = (kind: Kind): Promise<readonly Candidate[] | 'files'> => namesOf(kind, terminal, place.given, current);
+  const ask = (kind: Kind): Promise<Answer> => namesOf(kind, terminal, place.given, current);
   if (place.awaited !== null) return valuesOf(place.awaited, ask);
   const { command, index } = place;
   if (current.startsWith('-')) {
     const options = [...command.options, ...(command === program ? [] : program.options)];
-    return options
-      .filter(({ hidden, long }) => !hidden && long !== undefined)
-      .map((option) => ({ word: option.long ?? '', about: option.description }));
+    return [
+      ...options
+        .filter(({ hidden, long }) => !hidden && long !== undefined)
+        .map((option) => ({ word: option.long ?? '', about: option.description })),
+      { word: '--help', about: 'show what the command does, with examples' },
+    ];
   }
   if (command.commands.length > 0)
     return command.commands.map((one) => ({ word: one.name(), about: firstClause(one.description()) }));
@@ -161,20 +171,12 @@ function placeOf(program: Command, words: readonly string[]): Place {
   return { command, index, awaited, given: { ...(data === undefined ? {} : { data }), ...(url === undefined ? {} : { url }) } };
 }
 
-function valuesOf(
-  option: Option,
-  ask: (kind: Kind) => Promise<readonly Candidate[] | 'files'>,
-): readonly Candidate[] | Promise<readonly Candidate[] | 'files'> {
+function valuesOf(option: Option, ask: (kind: Kind) => Promise<Answer>): readonly Candidate[] | Promise<Answer> {
   if (option.argChoices !== undefined) return option.argChoices.map((word) => ({ word, about: '' }));
   return ask(optionKinds[option.long ?? ''] ?? 'none');
 }
 
-async function namesOf(
-  kind: Kind,
-  terminal: Terminal,
-  given: GlobalOptions,
-  current: string,
-): Promise<readonly Candidate[] | 'files'> {
+async function namesOf(kind: Kind, terminal: Terminal, given: GlobalOptions, current: string): Promise<Answer> {
   if (kind === 'file') return 'files';
   if (kind === 'none') return [];
   if (kind === 'shell') return Object.keys(completionScripts).map((word) => ({ word, about: '' }));

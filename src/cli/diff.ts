@@ -88,21 +88,27 @@ async function streamTo(context: Context, file: string, a: string, b: string): P
     await pipeline(bytes, process.stdout, { end: false });
     return;
   }
-  const output = createWriteStream(file, { flags: 'wx', flush: true });
-  await once(output, 'open');
+  const written = await toNewFile(context, file, bytes);
+  context.result({ from: a, to: b, file, bytes: written }, () => `wrote ${formatSize(written)} to ${file}`);
+}
+
+/** How many bytes it got. A failure or Ctrl-C leaves none behind. */
+async function toNewFile({ terminal }: Context, file: string, bytes: AsyncIterable<Uint8Array>): Promise<number> {
   const interrupted = new AbortController();
-  const listening = context.terminal.onInterrupt(() => interrupted.abort());
+  const listening = terminal.onInterrupt(() => interrupted.abort());
   try {
-    await pipeline(bytes, output, { signal: interrupted.signal });
-  } catch (error) {
-    rmSync(file, { force: true });
-    if (interrupted.signal.aborted) throw new SkerryError('cancelled', `the stream was cancelled; ${file} was removed`);
-    throw error;
+    const output = createWriteStream(file, { flags: 'wx', flush: true });
+    // One that is there already is not ours to remove.
+    await once(output, 'open');
+    try {
+      await pipeline(bytes, output, { signal: interrupted.signal });
+    } catch (error) {
+      rmSync(file, { force: true });
+      if (interrupted.signal.aborted) throw new SkerryError('cancelled', `the stream was cancelled; ${file} was removed`);
+      throw error;
+    }
+    return output.bytesWritten;
   } finally {
     listening();
   }
-  context.result(
-    { from: a, to: b, file, bytes: output.bytesWritten },
-    () => `wrote ${formatSize(output.bytesWritten)} to ${file}`,
-  );
 }

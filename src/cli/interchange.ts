@@ -1,5 +1,6 @@
 /** skerry image import and skerry image export: disks of others come in, ours go out. */
 import { resolve } from 'node:path';
+import { pipeline as connect, Transform } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Option } from 'commander';
@@ -15,6 +16,8 @@ import { checkSource } from './source.js';
 import type { Terminal } from './terminal.js';
 import { followTransfer } from './transfer.js';
 import { duration } from './words.js';
+
+const input_end_milliseconds = 100;
 
 interface ImportOptions {
   readonly format?: ImportFormat;
@@ -76,7 +79,7 @@ async function importImage(context: Context, options: ImportOptions, source = ''
   const { client } = context;
   let transfer: TransferView;
   if (source === '-') {
-    const input = inputOf(context);
+    const input = endingLate(inputOf(context));
     let sending: Promise<unknown> | null = null;
     const begin = async (): Promise<TransferView> => {
       const begun = await client.importImage({ ...order, stream: true });
@@ -177,6 +180,19 @@ function inputOf(context: Context): Readable {
   const input = context.terminal.inputBytes();
   if (input === null) throw new SkerryError('invalid', 'standard input is a terminal: pipe a disk image into it, or name a file');
   return input;
+}
+
+/**
+ * Ctrl-C at `curl ... | skerry image import - disk` ends curl too, and what came of a raw disk so far looks like all of it: the end of
+ * the input is passed on only once the signal has had time to arrive here.
+ */
+function endingLate(input: Readable): Readable {
+  const late = new Transform({
+    transform: (bytes, _encoding, done) => done(null, bytes),
+    flush: (done) => void setTimeout(done, input_end_milliseconds),
+  });
+  // A failure is seen by whoever reads from it.
+  return connect(input, late, () => {});
 }
 
 function outputOf(context: Context): Writable {

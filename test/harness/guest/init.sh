@@ -1,5 +1,6 @@
 #!/bin/busybox sh
-# The guest's only process. Kernel words: t=spin (mkfs, then fsynced files with their sums, rounds given by n=) or t=check.
+# The guest's only process. Kernel words: t=spin (mkfs, then fsynced files with their sums, rounds given by n=), t=check, or t=run:
+# the commands in run="..." with the disk's file system on /mnt, or a shell where there are none.
 /bin/busybox --install -s /bin
 export PATH=/bin
 mount -t devtmpfs d /dev; mount -t proc p /proc; mount -t sysfs s /sys
@@ -32,6 +33,15 @@ case $T in
     for j in 0 1 2 3 4 5 6 7; do [ "$(md5sum </mnt/f$j | cut -c1-32)" = "$(cat /mnt/s$j)" ] || bad=1; done
     umount /mnt
     say "SPIN-DONE bad=$bad"
+    ;;
+  run)
+    disk_mount $D /mnt
+    cd /mnt
+    # The kernel hands the words it does not know to this process as its environment.
+    if [ -n "${run:-}" ]; then sh -c "$run" </dev/console >/dev/console 2>&1; else setsid cttyhack sh; fi
+    cd /
+    umount /mnt
+    poweroff -f
     ;;
   check)
     disk_mount -r $D /mnt

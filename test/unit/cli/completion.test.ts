@@ -75,6 +75,9 @@ describe('offers', () => {
       ['raw', 'qcow2'],
     ],
     [['image', 'export', '--com'], ['--compress']],
+    [['image', 'export', '--format=q'], ['--format=qcow2']],
+    [['volume', 'create', 'a', '--from=deb'], ['--from=debian-12']],
+    [['--data='], [':files']],
     [['volume', 'create', 'a', '--from', 'deb'], ['debian-12']],
     [['volume', 'create', 'a', '--pool', ''], ['default']],
     [['volume', 'create', 'a', '--size', ''], []],
@@ -104,6 +107,7 @@ describe('offers', () => {
       '--json',
       '--no-color',
       '--version',
+      '--help',
     ]);
   });
 

@@ -1,0 +1,25 @@
+/** What `import ... from 'skerry/control'` gives: docs/how_to/control.md shows how it is used. */
+export { Client, connect } from './client.js';
+export type { ConnectOptions } from './client.js';
+export { defaultDataDirectory } from './endpoint.js';
+export { ratesBetween } from './rates.js';
+export type { OperationRates, Rates, ResourceRates } from './rates.js';
+export { SkerryError } from '../core/errors.js';
+export type { ErrorCode } from '../core/errors.js';
+export type {
+  ActivityView,
+  CloneRequest,
+  CreateSnapshotRequest,
+  CreateVolumeRequest,
+  DeletedView,
+  DifferenceView,
+  ExportRequest,
+  ImportRequest,
+  PoolView,
+  ResizeRequest,
+  ResourceView,
+  SetRequest,
+  StatusView,
+  TransferView,
+  UriView,
+} from '../api/shapes.js';
