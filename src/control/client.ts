@@ -25,13 +25,16 @@ import type {
   UriView,
 } from '../api/shapes.js';
 import { isErrorCode, SkerryError } from '../core/errors.js';
-import { httpEndpoint, socketEndpoint } from './endpoint.js';
+import { defaultDataDirectory, httpEndpoint, socketEndpoint } from './endpoint.js';
 import { Transport } from './transport.js';
 
 export type ConnectOptions = { readonly dataDirectory: string } | { readonly url: string };
 
-/** Nothing is sent before the first verb. @throws SkerryError invalid for a bad url. */
-export function connect(options: ConnectOptions): Client {
+/**
+ * By default to the daemon that the command would find: of SKERRY_DATA, else of the default data directory. Nothing is sent before the
+ * first verb. @throws SkerryError invalid for a bad url.
+ */
+export function connect(options: ConnectOptions = { dataDirectory: defaultDataDirectory() }): Client {
   return new Client(new Transport('url' in options ? httpEndpoint(options.url) : socketEndpoint(options.dataDirectory)));
 }
 

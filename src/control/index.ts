@@ -1,6 +1,6 @@
 /** What `import ... from 'skerry/control'` gives: docs/how_to/control.md shows how it is used. */
-export { Client, connect } from './client.js';
-export type { ConnectOptions } from './client.js';
+export { connect } from './client.js';
+export type { Client, ConnectOptions } from './client.js';
 export { defaultDataDirectory } from './endpoint.js';
 export { ratesBetween } from './rates.js';
 export type { OperationRates, Rates, ResourceRates } from './rates.js';

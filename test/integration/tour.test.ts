@@ -7,23 +7,12 @@ import { expect, it, onTestFinished } from 'vitest';
 import { packageRoot } from '../harness/command.ts';
 import { cliPath, DaemonProcess } from '../harness/daemon_process.ts';
 import { makeGuest } from '../harness/guest/guest.ts';
+import { missingFrom, Page } from '../harness/page.ts';
 import { readable, TerminalSession } from '../harness/terminal.ts';
 
-const folder = join(packageRoot, 'docs', 'tutorial');
-const text = readFileSync(join(folder, 'tour.md'), 'utf8');
-const script = readFileSync(join(folder, 'tour.sh'), 'utf8');
+const page = new Page('tutorial/tour.md');
+const script = readFileSync(join(packageRoot, 'docs', 'tutorial', 'tour.sh'), 'utf8');
 const columns = 80;
-
-/** Fenced blocks of that language, headings where `headings` wants them. */
-function blocks(language: string): string[] {
-  return [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms'))].map(([, block = '']) => block);
-}
-
-/** A line of the page as what it stands for: `...` is anything. */
-function patternOf(line: string): RegExp {
-  const literal = line.split('...').map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`));
-  return new RegExp(`^${literal.join('.*')}$`);
-}
 
 it('the script is what the page says, block by block', () => {
   const [, body = ''] = script.split('set -v\n');
@@ -32,13 +21,14 @@ it('the script is what the page says, block by block', () => {
     .filter((line) => line !== '' && !line.startsWith('# '))
     .join('\n');
   expect(commands).toBe(
-    blocks('sh')
+    page
+      .blocks('sh')
       .join('')
       .split('\n')
       .filter((line) => line !== '')
       .join('\n'),
   );
-  const headings = [...text.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
+  const headings = page.headings();
   expect([...body.matchAll(/^# (.*)$/gm)].map(([, heading]) => heading)).toEqual(
     headings.filter((heading) => body.includes(`# ${heading}\n`)),
   );
@@ -60,19 +50,14 @@ it('what the page shows is what a terminal of 80 columns shows: image, guest, sn
   const tour = new TerminalSession('bash docs/tutorial/tour.sh', {
     columns,
     cwd: packageRoot,
-    env: { PATH: `${bin}:${process.env['PATH'] ?? ''}`, SKERRY_DATA: daemon.directory, ACCEL: 'tcg', TMPDIR: bin },
+    env: { PATH: `${bin}:${process.env['PATH'] ?? ''}`, SKERRY_DATA: daemon.directory, ACCEL: 'tcg', TMPDIR: bin, NO_COLOR: '' },
   });
   onTestFinished(() => tour.kill());
   const code = await tour.ended();
   const lines = readable(tour.shown);
   expect({ code, end: lines.slice(-3) }).toMatchObject({ code: 0 });
 
-  let from = 0;
-  for (const expected of blocks('text').flatMap((block) => block.trimEnd().split('\n'))) {
-    const at = lines.findIndex((line, index) => index >= from && patternOf(expected).test(line));
-    expect(at, `${expected}\nis not in what came:\n${lines.slice(from).join('\n')}`).toBeGreaterThanOrEqual(0);
-    from = at + 1;
-  }
+  expect(missingFrom(lines, page.blocks('text').join('')), `of what came:\n${lines.join('\n')}`).toBeNull();
   expect(tour.shown).toContain('\u001b[1mNAME');
   // Lines of the script are echoed as they are written, JSON is one line, and a sentence is left whole for whoever copies of it.
   const written = new Set(script.split('\n'));
