@@ -21,7 +21,7 @@ constexpr uint8_t kUsesToStay = 2;                // the first use is the one it
 struct BlockCache::Shard {
   using Queue = std::list<RecordKey>;             // newest first
   struct Entry {
-    std::shared_ptr<const RecordBytes> record;
+    std::shared_ptr<const RecordImage> record;
     Queue::iterator at;
     uint32_t next_page = UINT32_MAX;              // a read that begins here goes on with the one before
     uint8_t uses = 0;
@@ -36,9 +36,9 @@ struct BlockCache::Shard {
   size_t bytes = 0, small_bytes = 0, bytes_max = 0;
   uint64_t hits = 0, misses = 0, evicted = 0;
 
-  static size_t Cost(const RecordBytes& record) { return record.capacity() + kEntryOverheadBytes; }
+  static size_t Cost(const RecordImage& record) { return record.capacity() + kEntryOverheadBytes; }
 
-  using Evicted = std::vector<std::shared_ptr<const RecordBytes>>;
+  using Evicted = std::vector<std::shared_ptr<const RecordImage>>;
 
   void Remove(const RecordKey& key, Evicted& into) {
     const auto found = entries.find(key);
@@ -108,7 +108,7 @@ BlockCache::Shard& BlockCache::ShardOf(const RecordKey& key) const {
   return *shards_[RecordKeyHash()(key) >> 48 & (shards_.size() - 1)];
 }
 
-std::shared_ptr<const RecordBytes> BlockCache::Get(const RecordKey& key, uint32_t first, uint32_t count) {
+std::shared_ptr<const RecordImage> BlockCache::Get(const RecordKey& key, uint32_t first, uint32_t count) {
   Shard& shard = ShardOf(key);
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.entries.find(key);
@@ -123,7 +123,14 @@ std::shared_ptr<const RecordBytes> BlockCache::Get(const RecordKey& key, uint32_
   return entry.record;
 }
 
-void BlockCache::Put(const RecordKey& key, std::shared_ptr<const RecordBytes> record) {
+std::shared_ptr<const RecordImage> BlockCache::Peek(const RecordKey& key) const {
+  Shard& shard = ShardOf(key);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.entries.find(key);
+  return found == shard.entries.end() ? nullptr : found->second.record;
+}
+
+void BlockCache::Put(const RecordKey& key, std::shared_ptr<const RecordImage> record) {
   Shard& shard = ShardOf(key);
   const size_t cost = Shard::Cost(*record);
   if (cost > shard.bytes_max / 2) return;

@@ -27,7 +27,7 @@ struct RecordKeyHash {
   }
 };
 
-using RecordBytes = std::vector<uint8_t>;
+using RecordImage = std::vector<uint8_t>;
 
 /** Thread-safe. A record handed out stays valid for as long as its holder keeps it. */
 class BlockCache {
@@ -42,9 +42,11 @@ class BlockCache {
    * nullptr where it is not held. `first` and `count` are the pages that are wanted: a reader that goes on where the last
    * one ended reads the record for the first time still, which does not make it one that is asked for again.
    */
-  std::shared_ptr<const RecordBytes> Get(const RecordKey& key, uint32_t first, uint32_t count);
+  std::shared_ptr<const RecordImage> Get(const RecordKey& key, uint32_t first, uint32_t count);
+  /** The same without a trace: neither a use nor a hit or a miss. */
+  std::shared_ptr<const RecordImage> Peek(const RecordKey& key) const;
   /** Where it is held already, that one stays. */
-  void Put(const RecordKey& key, std::shared_ptr<const RecordBytes> record);
+  void Put(const RecordKey& key, std::shared_ptr<const RecordImage> record);
   /** Forgets what proved rotten. */
   void Drop(const RecordKey& key);
 

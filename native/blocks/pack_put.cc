@@ -82,6 +82,12 @@ Result<bool> PackStore::Impl::Known(PackPut& put, bool& replace) {
 PackStore::Impl::Hit PackStore::Impl::CheckHit(const Location& at, const BlockId& id, size_t raw_bytes) {
   // New data is never given up for a record that has rotted: it is written again.
   if (IsDamaged(at)) return Hit::kBad;
+  if (Elsewhere(at.pack)) {
+    // Without a footer at hand it is written again: a write does not wait for a backend.
+    const std::optional<PackFooterEntry> entry = KnownEntry(at);
+    if (!entry || std::memcmp(entry->id, id.bytes.data(), sizeof(entry->id)) != 0 || entry->raw_bytes != raw_bytes) return Hit::kOther;
+    return (entry->flags & kEntryDamaged) != 0 ? Hit::kBad : Hit::kSame;
+  }
   const Result<PackRecordHeader> header = ReadHeader(at, true);
   if (!header.ok()) return Hit::kBad;
   const PackRecordHeader& found = header.value();

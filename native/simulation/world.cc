@@ -44,15 +44,18 @@ StoreOptions World::Options() {
   options.journal.ring_bytes = 512 << 10;
   options.journal.segment_bytes = 128 << 10;
   options.journal.journal_bytes_max = 2 << 20;
-  options.packs.directory = std::string(kDirectory) + "/pool";
-  options.packs.checkpoint = std::string(kDirectory) + "/index.checkpoint";
-  options.packs.pack_bytes = 1 << 20;
-  options.packs.reserve_bytes = 0;
-  options.domain_key.assign(32, 7);
+  PoolOptions& pool = options.pools.emplace_back();
+  pool.packs.directory = std::string(kDirectory) + "/pool";
+  pool.packs.checkpoint = std::string(kDirectory) + "/index.checkpoint";
+  pool.packs.pack_bytes = 1 << 20;
+  pool.packs.reserve_bytes = 0;
+  pool.domain_key.assign(32, 7);
   options.overlay_bytes_max = 1 << 20;
   options.node_cache_bytes_max = 64 << 10;
   return options;
 }
+
+PackStore& World::Packs() { return *store_->pools().front()->packs; }
 
 bool World::Crashed() const { return env_.crashed(); }
 
@@ -172,7 +175,7 @@ void World::Pump() {
     if (!prepared.ok() && !Crashed()) return Fail("preparing a segment: " + prepared.status().detail());
   }
   if (Dice(8) == 0) {
-    const Status saved = store_->pool().packs->Checkpoint(true);
+    const Status saved = Packs().Checkpoint(true);
     if (!saved.ok() && !Crashed()) Fail("checkpoint: " + saved.detail());
   }
   store_->Pace();

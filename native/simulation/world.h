@@ -43,6 +43,7 @@ class World {
   void Fail(std::string why);
   StoreOptions Options();
   bool Open();
+  PackStore& Packs();
   void Crash(bool host);
   void MaybeArm();
   bool Crashed() const;

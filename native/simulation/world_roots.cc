@@ -17,7 +17,7 @@ void World::Destage() {
       if (!frozen.ok()) return Fail("freeze: " + frozen.detail());
     }
   }
-  Result<std::optional<RootCommit>> commit = store_->DestageStep();
+  Result<std::optional<RootCommit>> commit = store_->DestageStep(*store_->pools().front());
   if (!commit.ok()) {
     if (!Crashed()) Fail("destage: " + commit.status().detail());
     return;
@@ -62,8 +62,8 @@ void World::CheckRoot(const RootCommit& commit) {
   const uint64_t bytes = commit.takers[0].size_bytes;
   // Up to the end of the last block, of which nothing past the size may be left.
   std::vector<uint8_t> content((bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes);
-  const Status visited = store_->pool().tree->Visit(commit.root, [&](BlockIndex block, const MapSlot& slot) {
-    PackStore& packs = *store_->pool().packs;
+  const Status visited = store_->pools().front()->tree->Visit(commit.root, [&](BlockIndex block, const MapSlot& slot) {
+    PackStore& packs = Packs();
     if ((block + 1) * kBlockBytes > content.size()) Fail("a root of " + std::to_string(bytes) + " bytes maps block " + std::to_string(block));
     if (!outcome_.failure.empty()) return false;
     const Bytes into = Bytes(content).subspan(block * kBlockBytes, kBlockBytes);

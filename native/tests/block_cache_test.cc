@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kBlock = 66048;
 
-std::shared_ptr<const RecordBytes> Record(uint32_t bytes, uint8_t fill) { return std::make_shared<const RecordBytes>(bytes, fill); }
+std::shared_ptr<const RecordImage> Record(uint32_t bytes, uint8_t fill) { return std::make_shared<const RecordImage>(bytes, fill); }
 
 RecordKey Key(uint32_t n, uint32_t pool = 1) { return {pool, 1 + n / 200, 512 + n % 200 * kBlock}; }
 

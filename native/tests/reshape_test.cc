@@ -227,7 +227,7 @@ TEST("changes are told by the page while they are in the journal, by the block f
   CHECK_OK(life.volume().Zero(300 * kBlockBytes, kBlockBytes, true).status());
   CHECK_OK(life.volume().Zero(500 * kBlockBytes, kBlockBytes, true).status());   // it was zero before
   const auto told = [&] {
-    VolumeChanges changes(life.store().Find(kSnapshot), life.store().Find(kVolume), life.store().pool());
+    VolumeChanges changes(life.store().Find(kSnapshot), life.store().Find(kVolume));
     Result<std::vector<ChangedExtent>> extents = changes.Extents(0, life.volume().size(), 100, true);
     CHECK_OK(extents.status());
     std::erase_if(*extents, [](const ChangedExtent& extent) { return !extent.changed; });

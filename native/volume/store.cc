@@ -8,18 +8,17 @@
 #include "replay_log.h"
 
 namespace skerry {
-
 Store::Store(Env& env, const StoreOptions& options)
-    : env_(env), options_(options), admission_(env, {options.journal.journal_bytes_max, options.overlay_bytes_max}) {}
+    : env_(env), options_(options), admission_(env, {options.journal.journal_bytes_max, options.overlay_bytes_max}),
+      node_cache_(Tree::MakeCache(options.node_cache_bytes_max)) {}
 
 Result<std::unique_ptr<Store>> Store::Open(Env& env, const StoreOptions& options, const std::vector<ResourceSpec>& resources, StoreReport& report) {
+  if (options.pools.empty()) return Status(Code::kInvalid, "a store needs a pool");
   std::unique_ptr<Store> store(new Store(env, options));
-  Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env, options.packs, report.packs);
-  if (!packs.ok()) return packs.status();
-  store->pool_.name = options.pool_name;
-  store->pool_.packs = std::move(*packs);
-  store->pool_.key = std::make_unique<DomainKey>(ConstBytes(options.domain_key));
-  store->pool_.tree = std::make_unique<Tree>(*store->pool_.packs, *store->pool_.key, options.node_cache_bytes_max);
+  for (const PoolOptions& pool : options.pools) {
+    const Result<std::shared_ptr<Pool>> added = store->AddPool(pool, report.packs);
+    if (!added.ok()) return Status(added.code(), "pool " + pool.name + ": " + added.status().detail());
+  }
   if (Status status = store->Replay(resources, report); !status.ok()) return status;
   store->Pace();
   return store;
@@ -72,16 +71,19 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
         BlockId id;
         std::memcpy(id.bytes.data(), place.id, sizeof(place.id));
         const Location named{place.pack, place.offset, place.stored_bytes};
+        PackStore& packs = *volume.pool()->packs;
         if (record.below_durable) {
           // It was durable, so what fails now is rot, and costs its pages alone.
-          if (const uint32_t rotten = pool_.packs->RottenPages(named, id); rotten > 0) {
+          if (const uint32_t rotten = packs.RottenPages(named, id); rotten > 0) {
             report.notes.push_back(std::to_string(rotten) + " pages of volume " + std::to_string(record.header.resource) + " near offset " +
                                    std::to_string(record.header.offset + at / sizeof(RefPlace) * kBlockBytes) +
                                    " are damaged in the pool: reading them is an I/O error");
           }
           continue;
         }
-        if (pool_.packs->Verify(named, id)) continue;
+        const Result<bool> whole = packs.Confirm(named, id);
+        if (!whole.ok()) return whole.status();
+        if (*whole) continue;
         ended.insert(record.header.resource);
         report.notes.push_back("the log of volume " + std::to_string(record.header.resource) + " ends before write " +
                                std::to_string(record.header.sequence) + ", which was never flushed");
@@ -106,7 +108,7 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     entry.kind = spec.kind;
     entry.pending_of = spec.pending_of;
     entry.base = volume.ReplaySnapshot(spec.volume.id, record.header.sequence);
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, entry.base, *journal_, pool_, admission_);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, entry.base, *journal_, volume.pool(), admission_);
     entries_.emplace(spec.volume.id, std::move(entry));
     waiting.erase(snapshot);
     return admit_clones(spec.volume.id);
@@ -138,14 +140,17 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
 
 Status Store::AddLocked(const ResourceSpec& spec) {
   if (entries_.contains(spec.volume.id)) return Status(Code::kInvalid, "resource " + std::to_string(spec.volume.id) + " is known already");
+  const std::shared_ptr<Pool> pool = FindPool(spec.pool);
+  if (!pool) return Status(Code::kNotFound, "resource " + std::to_string(spec.volume.id) + " is in pool " + spec.pool + ", which is not open");
   Entry entry;
   entry.kind = spec.kind;
   entry.pending_of = spec.pending_of;
   if (spec.pending_of != 0) {
     const auto source = entries_.find(spec.pending_of);
     if (source == entries_.end()) return Status(Code::kNotFound, "resource " + std::to_string(spec.pending_of) + " to clone from is not known");
+    if (source->second.volume->pool() != pool) return Status(Code::kInvalid, "a clone is made in the pool of its source");
     std::shared_ptr<Base> base = source->second.base ? source->second.base : source->second.volume->base();
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, pool_, admission_);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, pool, admission_);
     if (!base->pending) {
       entry.pending_of = 0;
       OfferRootLocked(spec.volume.id, *entry.volume, base->root);
@@ -153,7 +158,7 @@ Status Store::AddLocked(const ResourceSpec& spec) {
   } else {
     auto base = std::make_shared<Base>();
     base->root = spec.root;
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, std::move(base), *journal_, pool_, admission_);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, std::move(base), *journal_, pool, admission_);
   }
   entries_.emplace(spec.volume.id, std::move(entry));
   return Status::Ok();
@@ -182,7 +187,8 @@ Result<WriteOutcome> Store::Snapshot(ResourceId volume, ResourceId snapshot, uin
   entry.kind = ResourceKind::kSnapshot;
   entry.pending_of = volume;
   entry.base = *base;
-  entry.volume = std::make_shared<LiveVolume>(VolumeSpec{snapshot, found->second.volume->size(), true, false, 0, 0}, *base, *journal_, pool_, admission_);
+  entry.volume = std::make_shared<LiveVolume>(VolumeSpec{snapshot, found->second.volume->size(), true, false, 0, 0}, *base, *journal_,
+                                              found->second.volume->pool(), admission_);
   entries_.emplace(snapshot, std::move(entry));
   return outcome;
 }
@@ -205,13 +211,6 @@ Result<WriteOutcome> Store::Drop(ResourceId id) {
   return outcome;
 }
 
-Status Store::SyncPacks() {
-  Status status = pool_.packs->Sync();
-  // Acknowledged REFs may name what was lost: from here on nothing more is acknowledged, so that the loss stays what it is.
-  if (!status.ok()) journal_->Poison(status);
-  return status;
-}
-
 Result<WriteOutcome> Store::Resize(ResourceId id, uint64_t size_bytes) {
   std::unique_lock lock(mutex_);  // a snapshot reads the size of its volume under it
   const auto found = entries_.find(id);
@@ -227,12 +226,6 @@ Result<WriteOutcome> Store::Rollback(ResourceId volume, ResourceId snapshot) {
   const std::shared_ptr<Base> base = from->second.volume->base();
   if (base->pending) return Status(Code::kTryAgain, "the snapshot still waits for its root");
   return found->second.volume->Rollback(snapshot, base->root, from->second.volume->size());
-}
-
-Status Store::SyncStep() {
-  // Packs first: a journal mark must never vouch for a REF whose bytes could still be lost.
-  if (Status status = SyncPacks(); !status.ok()) return status;
-  return journal_->Sync();
 }
 
 Status Store::Freeze(ResourceId id) {
@@ -268,7 +261,6 @@ Store::Usage Store::usage() const {
     usage.journal_bytes += load.journal_bytes;
     usage.generations += load.frozen + (load.active ? 1 : 0);
   }
-  usage.room = admission_.room();
   usage.destaged_generations = destaged_generations_.load();
   usage.destaged_bytes = destaged_bytes_.load();
   return usage;

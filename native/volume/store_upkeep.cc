@@ -15,12 +15,18 @@ constexpr int64_t kSpareBytesMin = 4 << 20;     // less than this is no room: a 
 
 void Store::Pace() {
   // A pack that was sealed in passing may have been the one that failed.
-  if (const Status lost = pool_.packs->failure(); !lost.ok()) journal_->Poison(lost);
+  for (const auto& pool : pools()) {
+    if (const Status lost = pool->packs->failure(); !lost.ok()) journal_->Poison(lost);
+  }
   std::unique_lock lock(mutex_);
   const uint64_t now = env_.NowNanos();
   const Journal::Usage log = journal_->usage();
   const uint64_t window = log.bytes_max;
-  uint64_t journal_bytes = 0, overlay_bytes = 0, writers = 0, blocks = 0;
+  uint64_t journal_bytes = 0, overlay_bytes = 0, writers = 0;
+  struct Waiting {
+    uint64_t blocks = 0, writers = 0;
+  };
+  std::unordered_map<const Pool*, Waiting> waiting;
   Entry* oldest = nullptr;
   Entry* largest = nullptr;
   Lsn oldest_lsn = ~0ull;
@@ -30,9 +36,15 @@ void Store::Pace() {
     const LiveVolume::Load load = entry.volume->load();
     journal_bytes += load.journal_bytes;
     overlay_bytes += load.overlay_bytes;
-    blocks += load.blocks_bound;
-    if (load.active || load.frozen > 0) ++writers;
-    if (load.frozen > 0) frozen_waits = true;
+    Waiting& in_pool = waiting[entry.volume->pool().get()];
+    in_pool.blocks += load.blocks_bound;
+    if (load.active || load.frozen > 0) {
+      ++writers;
+      ++in_pool.writers;
+    }
+    // What waits for a backend is no reason for others to wait too.
+    const PackStore& packs = *entry.volume->pool()->packs;
+    if (load.frozen > 0 && !(packs.remote() && (entry.busy || packs.crowded()))) frozen_waits = true;
     if (!load.active) continue;
     if (load.first_lsn < oldest_lsn) {
       oldest_lsn = load.first_lsn;
@@ -58,83 +70,145 @@ void Store::Pace() {
       largest->volume->Freeze();
     }
   }
-  Room room = Room::kThere;
-  const int64_t spare = SpareBytes(blocks) - kSpareBytesMin;
-  if (spare <= 0) {
-    // Deduplicated or overwritten, it may need far less than its bound: destage tells. Refused is only what cannot fit.
-    room = writers > 0 && !destage_stuck_.load() ? Room::kSoon : Room::kNone;
-    if (room == Room::kSoon) {
-      for (auto& [id, entry] : entries_) entry.volume->Freeze();
+  for (const auto& pool : pools()) {
+    const Waiting& in_pool = waiting[pool.get()];
+    if (RoomOf(*pool, in_pool.blocks, in_pool.writers) != Room::kSoon) continue;
+    for (auto& [id, entry] : entries_) {
+      if (entry.volume->pool() == pool) entry.volume->Freeze();
     }
   }
-  admission_.Refresh(std::max(journal_bytes, span), window, overlay_bytes, writers, room, static_cast<uint64_t>(std::max<int64_t>(spare, 0)));
+  admission_.Refresh(std::max(journal_bytes, span), window, overlay_bytes, writers);
 }
 
-int64_t Store::SpareBytes(uint64_t blocks) const {
+/** Looks how much the pool can take beyond `blocks` that wait to be written, and tells its volumes. */
+Room Store::RoomOf(Pool& pool, uint64_t blocks, uint64_t writers) {
   // Everything acknowledged must fit when destaged. Map nodes are paid from the reserve.
   constexpr uint64_t kBytesMax = 1ull << 60;
-  const uint64_t room = std::min(pool_.packs->usage().room_bytes, kBytesMax), need = std::min(blocks * kBlockRoomBytes, kBytesMax);
-  return static_cast<int64_t>(room) - static_cast<int64_t>(need);
+  const PackStore::Usage packs = pool.packs->usage();
+  const uint64_t there = std::min(packs.room_bytes, kBytesMax), need = std::min(blocks * kBlockRoomBytes, kBytesMax);
+  const int64_t spare = static_cast<int64_t>(there) - static_cast<int64_t>(need) - kSpareBytesMin;
+  Room room = Room::kThere;
+  // Deduplicated or overwritten, it may need far less than its bound: destage tells. Refused is only what cannot fit.
+  if (spare <= 0) room = writers > 0 && !pool.destage_stuck.load() ? Room::kSoon : Room::kNone;
+  if (packs.backend_full) room = Room::kNone;
+  pool.room.Refresh(room, static_cast<uint64_t>(std::max<int64_t>(spare, 0)));
+  return room;
 }
 
-Result<std::optional<RootCommit>> Store::DestageStep() {
-  // What packs hold can no longer be made durable, so no root can be published either.
-  if (journal_->failed()) return std::optional<RootCommit>();
-  ResourceId id = 0;
-  std::optional<DestageGroup> group;
-  {
+Result<std::optional<RootCommit>> Store::DestageStep(Pool& pool) {
+  while (true) {
+    // What packs hold can no longer be made durable, so no root can be published either.
+    if (journal_->failed()) return std::optional<RootCommit>();
+    Result<std::optional<RootCommit>> shipped = TakeShipped(pool);
+    if (!shipped.ok() || shipped->has_value()) return shipped;
+    std::optional<std::pair<ResourceId, DestageGroup>> next;
+    // Where the backend falls behind, what is not destaged costs journal and no more disk.
+    if (!pool.packs->crowded()) {
+      std::unique_lock lock(mutex_);
+      next = NextGroupLocked(pool);
+    }
+    if (!next) {
+      if (Status status = GetOnTheWay(pool); !status.ok()) return status;
+      return std::optional<RootCommit>();
+    }
+    Result<std::optional<UnderWay>> destaged = DestageGroupOf(next->first, next->second);
+    pool.destage_stuck.store(!destaged.ok());
+    if (!destaged.ok() || !destaged->has_value()) {
+      GiveUp(next->first);
+      if (!destaged.ok()) return destaged.status();
+      continue;
+    }
     std::unique_lock lock(mutex_);
-    if (!offered_.empty()) {
-      const RootCommit commit = offered_.back();
-      offered_.pop_back();
-      under_way_.emplace(commit.token, UnderWay{commit, 0, {}});
-      return std::optional<RootCommit>(commit);
-    }
-    std::vector<ResourceId> ids;
-    for (const auto& [resource, entry] : entries_) {
-      if (!entry.busy) ids.push_back(resource);
-    }
-    std::sort(ids.begin(), ids.end());
-    std::rotate(ids.begin(), std::upper_bound(ids.begin(), ids.end(), next_destage_), ids.end());
-    for (ResourceId candidate : ids) {
-      group = entries_.at(candidate).volume->OldestGroup();
-      if (!group) continue;
-      id = candidate;
-      next_destage_ = candidate;
-      entries_.at(candidate).busy = true;
-      break;
-    }
+    if (!pool.packs->remote()) return std::optional<RootCommit>(CommitLocked(std::move(**destaged)));
+    shipping_.push_back(std::move(**destaged));
   }
-  if (!group) return std::optional<RootCommit>();
-  Result<std::optional<RootCommit>> commit = DestageGroupOf(id, *group);
-  destage_stuck_.store(!commit.ok());
-  if (!commit.ok() || !commit->has_value()) {
-    std::unique_lock lock(mutex_);
-    if (const auto found = entries_.find(id); found != entries_.end()) found->second.busy = false;
-  }
+}
+
+RootCommit Store::CommitLocked(UnderWay under_way) {
+  const RootCommit commit = under_way.commit;
+  under_way_.emplace(commit.token, std::move(under_way));
   return commit;
 }
 
-Result<std::optional<RootCommit>> Store::DestageGroupOf(ResourceId id, const DestageGroup& group) {
+Result<std::optional<RootCommit>> Store::TakeShipped(Pool& pool) {
+  std::unique_lock lock(mutex_);
+  if (!offered_.empty()) {
+    const RootCommit commit = offered_.back();
+    offered_.pop_back();
+    return std::optional<RootCommit>(CommitLocked({commit, 0, {}, nullptr, 0}));
+  }
+  while (true) {
+    const auto waiting = std::find_if(shipping_.begin(), shipping_.end(), [&](const UnderWay& each) { return each.pool.get() == &pool; });
+    if (waiting == shipping_.end()) return std::optional<RootCommit>();
+    // The oldest has the lowest mark.
+    const Result<bool> shipped = pool.packs->ShippedUpTo(waiting->mark);
+    if (shipped.ok() && !*shipped) return std::optional<RootCommit>();
+    UnderWay ready = std::move(*waiting);
+    shipping_.erase(waiting);
+    // Clones may have come since it was destaged; and what it was destaged of may have gone, or been rolled back.
+    const auto found = entries_.find(ready.volume);
+    const bool stands = found == entries_.end() || found->second.volume->lineage() == ready.group.lineage;
+    ready.commit.takers = TakersLocked(ready.volume, ready.group);
+    if (shipped.ok() && stands && !ready.commit.takers.empty()) return std::optional<RootCommit>(CommitLocked(std::move(ready)));
+    if (found != entries_.end()) found->second.busy = false;
+    if (!shipped.ok()) return shipped.status();
+  }
+}
+
+Status Store::GetOnTheWay(Pool& pool) {
+  uint32_t mark = 0;
+  {
+    std::shared_lock lock(mutex_);
+    for (const UnderWay& waiting : shipping_) {
+      if (waiting.pool.get() == &pool) mark = std::max(mark, waiting.mark);
+    }
+  }
+  if (mark != 0 && pool.packs->OpenUpTo(mark)) {
+    if (Status status = pool.packs->Seal(); !status.ok()) return status;
+  }
+  return pool.packs->Upkeep();
+}
+
+std::optional<std::pair<ResourceId, DestageGroup>> Store::NextGroupLocked(const Pool& pool) {
+  std::vector<ResourceId> ids;
+  for (const auto& [resource, entry] : entries_) {
+    if (!entry.busy && entry.volume->pool().get() == &pool) ids.push_back(resource);
+  }
+  std::sort(ids.begin(), ids.end());
+  std::rotate(ids.begin(), std::upper_bound(ids.begin(), ids.end(), next_destage_), ids.end());
+  for (ResourceId candidate : ids) {
+    std::optional<DestageGroup> group = entries_.at(candidate).volume->OldestGroup();
+    if (!group) continue;
+    next_destage_ = candidate;
+    entries_.at(candidate).busy = true;
+    return std::pair(candidate, std::move(*group));
+  }
+  return std::nullopt;
+}
+
+void Store::GiveUp(ResourceId volume) {
+  std::unique_lock lock(mutex_);
+  if (const auto found = entries_.find(volume); found != entries_.end()) found->second.busy = false;
+}
+
+Result<std::optional<Store::UnderWay>> Store::DestageGroupOf(ResourceId id, const DestageGroup& group) {
   const std::shared_ptr<LiveVolume> volume = Find(id);
   if (!volume) return Status(Code::kNotFound, "the volume was deleted");
-  Result<DestageResult> destaged = Destage(*journal_, pool_, group, group.size_bytes);
+  Pool& pool = *volume->pool();
+  Result<DestageResult> destaged = Destage(*journal_, pool, group, group.size_bytes);
   if (!destaged.ok()) return destaged.status();
-  if (Status status = SyncPacks(); !status.ok()) return status;
+  if (Status status = SyncPacks(pool); !status.ok()) return status;
   destaged_generations_ += group.generations.size();
   destaged_bytes_ += destaged->bytes;
+  UnderWay under_way{{}, id, group, volume->pool(), pool.packs->Mark()};
   std::unique_lock lock(mutex_);
   // Rolled back meanwhile: what was destaged is no state of the volume any more.
-  if (volume->lineage() != group.lineage) return std::optional<RootCommit>();
-  UnderWay under_way;
-  under_way.volume = id;
-  under_way.group = group;
+  if (volume->lineage() != group.lineage) return std::optional<UnderWay>();
   under_way.commit.token = next_token_++;
   under_way.commit.root = destaged->root;
   under_way.commit.takers = TakersLocked(id, group);
-  const RootCommit commit = under_way.commit;
-  under_way_.emplace(commit.token, std::move(under_way));
-  return std::optional<RootCommit>(commit);
+  if (under_way.commit.takers.empty()) return std::optional<UnderWay>();
+  return std::optional<UnderWay>(std::move(under_way));
 }
 
 std::vector<RootTaker> Store::TakersLocked(ResourceId volume, const DestageGroup& group) const {
@@ -156,7 +230,7 @@ void Store::Committed(uint64_t token, bool ok) {
   if (found == under_way_.end()) return;
   const UnderWay done = std::move(found->second);
   under_way_.erase(found);
-  if (!ok) destage_stuck_.store(true);
+  if (!ok && done.pool) done.pool->destage_stuck.store(true);
   if (done.volume == 0) {
     if (!ok) offered_.push_back(done.commit);
     return;

@@ -24,6 +24,7 @@ Status LiveVolume::Read(uint64_t offset, Bytes into, bool may_block) {
       status = ReadOnce(offset, into.first(length), may_block);
       if (!MayBeStale(status)) break;
       if (!may_block) return Status(Code::kTryAgain, "to be read again with time");
+      if (const Status refreshed = pool_.packs->RefreshIndex(); !refreshed.ok()) return refreshed;
     }
     if (!status.ok()) return status;
     offset += length;
