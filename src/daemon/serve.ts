@@ -8,20 +8,22 @@ import { join } from 'node:path';
 import { allDrivers } from '../../drivers/all.js';
 import { openLmdbCatalog } from '../catalog/lmdb.js';
 import { Composer } from '../composer/composer.js';
-import { SkerryError, toSkerryError } from '../core/errors.js';
+import { toSkerryError } from '../core/errors.js';
+import type { DriverRegistry } from '../driver/registry.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
 import { Ledger } from '../mapper/ledger.js';
 import { PrivateExports } from '../mapper/private_exports.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import { Mapper } from '../mapper/mapper.js';
+import { PoolVerbs, readPools } from '../mapper/pool_verbs.js';
 import { settledWithin } from '../mapper/verbs.js';
 import { buildAdmin } from '../northbound/admin/admin.js';
 import { NbdHandshakes } from '../northbound/nbd/nbd.js';
-import { openPool, type Pool } from '../pool/pool.js';
+import { Pools } from '../pool/pools.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
-import { dataDirectoryUuid, defaultPool, placedSettings } from './first_start.js';
+import { dataDirectoryUuid, defaultPool, defaultPoolName, placedSettings } from './first_start.js';
 import { buildHttp, listenHttp, type HealthView } from './http.js';
 import { logOf, openLog, type Logger } from './logging.js';
 import { Metrics } from './metrics.js';
@@ -42,6 +44,7 @@ export interface RunningDaemon {
 export interface ServeParts {
   readonly module?: NativeModule;
   readonly logger?: Logger;
+  readonly registry?: DriverRegistry;
 }
 
 /**
@@ -53,14 +56,16 @@ export async function serve(options: ServeOptions = {}, parts: ServeParts = {}):
   const logger = parts.logger ?? openLog(config.logLevel);
   const closers = new Closers(logger);
   try {
-    return await open(config, parts.module ?? loadNativeModule(), logger, closers);
+    const registry = parts.registry ?? allDrivers;
+    return await open(config, { module: parts.module ?? loadNativeModule(), registry, logger }, closers);
   } catch (error) {
     await closers.close();
     throw toSkerryError(error);
   }
 }
 
-async function open(config: Config, module: NativeModule, logger: Logger, closers: Closers): Promise<RunningDaemon> {
+async function open(config: Config, parts: Required<ServeParts>, closers: Closers): Promise<RunningDaemon> {
+  const { module, logger } = parts;
   const startedAt = Date.now();
   const listeners: Record<string, string> = {};
   let state: HealthView['state'] = 'starting';
@@ -81,33 +86,51 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   closers.add('http', () => http.close());
   listeners['http'] = await listenHttp(http, config.httpPort);
 
-  const poolRecord = await defaultPool(catalog, startedAt);
-  const poolLog = logOf(logger, 'pool');
-  const pool = await openPool(
-    { ...poolRecord, settings: placedSettings(poolRecord, config.dataDirectory) },
-    { registry: allDrivers, onRetry: (message) => poolLog('warn', message) },
-  );
-  closers.add('pool', () => pool.close());
+  const first = await defaultPool(catalog, startedAt);
+  const engineDirectories = engineOptions(config, `skerry-${await dataDirectoryUuid(catalog)}`);
+  mkdirSync(engineDirectories.directory, { recursive: true, mode: 0o700 });
+  const pools = new Pools({
+    registry: parts.registry,
+    engineDirectory: engineDirectories.directory,
+    stagedBytesMax: config.poolStagedBytesMax,
+    keptBytesMax: config.poolKeptBytesMax,
+    log: logOf(logger, 'pool'),
+    placed: (settings) => placedSettings(settings, config.dataDirectory),
+  });
+  closers.add('pools', () => pools.close());
+  const others = (await readPools(catalog)).filter(({ name }) => name !== first.name);
+  for (const record of [first, ...others]) await pools.open(record);
 
   const { ledger, entries } = await Ledger.open(catalog);
   const locks = new KeyedLocks();
   const engineLog = logOf(logger, 'engine');
-  const engineDirectories = engineOptions(config, `skerry-${await dataDirectoryUuid(catalog)}`);
-  mkdirSync(engineDirectories.directory, { recursive: true, mode: 0o700 });
   const running = new Engine(module, engineDirectories, (event, error) =>
     engineLog('error', 'an event was not handled', { event, error: String(error) }),
   );
   running.on('log', ({ level, message }) => engineLog(level, message));
+  pools.serve(running);
+  running.on('fetch', (errand) => pools.take(errand));
+  running.on('ship', (errand) => pools.take(errand));
+  running.on('list', (errand) => pools.take(errand));
 
   const mapperLog = logOf(logger, 'mapper');
   const privateExports = new PrivateExports(config.nbdSocket);
+  const poolVerbs = new PoolVerbs({
+    catalog,
+    ledger,
+    locks,
+    engine: running,
+    pools,
+    defaultName: defaultPoolName,
+    log: logOf(logger, 'pool'),
+  });
   const mapper: Mapper = new Mapper({
     catalog,
     ledger,
     locks,
     engine: running,
-    pool,
     privateExports,
+    pools: poolVerbs,
     log: mapperLog,
     onRemovable: () => upkeep.poke(),
     onVerb: (verb, seconds, ok) => metrics.observeVerb(verb, seconds, ok),
@@ -117,7 +140,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     ledger,
     locks,
     engine: running,
-    roots: pool,
+    roots: pools,
     log: logOf(logger, 'composer'),
     onCommitted: () => upkeep.poke(),
   });
@@ -132,16 +155,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   // Closed last to first: no new work, then verbs and transfers, then the engine, while roots can still be recorded.
   closers.add('composer', () => composer.stop());
   closers.add('engine', () => running.stop(false));
-  const report = await composer.start(
-    {
-      name: pool.name,
-      directory: packDirectory(pool),
-      domain: poolRecord.domain,
-      keyId: poolRecord.keyId,
-      domainKey: poolRecord.domainKey,
-    },
-    entries,
-  );
+  const report = await composer.start(pools.specs(), entries);
   engine = running;
   logOf(logger, 'daemon')('info', 'the journal is replayed', { ...report, resources: entries.length });
   closers.add('mapper', () => mapper.stop());
@@ -150,7 +164,6 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   closers.add('upkeep', () => upkeep.stop());
 
   const version = readVersion();
-  const poolView = { name: pool.name, driver: poolRecord.driver, health: () => pool.health() };
   views = new DaemonViews({
     version,
     dataDirectory: config.dataDirectory,
@@ -158,7 +171,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     now: Date.now,
     stats: () => running.stats(),
     resources: mapper,
-    pool: poolView,
+    pools,
     listeners: () => listeners,
   });
   const daemonViews = views;
@@ -174,6 +187,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   const admin = buildAdmin({
     resources: mapper,
     pools: daemonViews,
+    poolVerbs,
     status: () => daemonViews.status(),
     log: logger.child({ component: 'admin' }),
   });
@@ -197,20 +211,6 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
       return stopping;
     },
   };
-}
-
-/** Where native threads keep packs: beside the pool's chunks, as a driver with a direct path allows. */
-function packDirectory(pool: Pool): string {
-  const { directPath } = pool.traits;
-  if (directPath === undefined) {
-    throw new SkerryError(
-      'unsupported',
-      `pool ${pool.name} has no directory on this host, and packs cannot be kept elsewhere yet: use the driver local`,
-    );
-  }
-  const directory = join(directPath.directory, 'packs');
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return directory;
 }
 
 function readVersion(): string {

@@ -18,6 +18,7 @@ export type LedgerChange =
   | { readonly change: 'remove'; readonly from: LedgerEntry };
 
 const update_attempts_max = 16;
+const records_per_page = 1024;
 
 export class Ledger {
   readonly #catalog: Catalog;
@@ -58,6 +59,22 @@ export class Ledger {
     const found = await Promise.all(names.map(({ value }) => this.get(decodeId(value))));
     // What was removed between the two reads is not there.
     return found.filter((entry) => entry !== null);
+  }
+
+  /** Some resource in this pool, whatever its state; null where there is none. Reads all records: for rare verbs. */
+  async anyIn(pool: string): Promise<ResourceRecord | null> {
+    for (let after: string | undefined; ; ) {
+      const page = await this.#catalog.range(resourcePrefix, {
+        entriesMax: records_per_page,
+        ...(after === undefined ? {} : { after }),
+      });
+      for (const { value } of page) {
+        const record = decodeResource(value);
+        if (record.pool === pool) return record;
+      }
+      after = page.at(-1)?.key;
+      if (page.length < records_per_page) return null;
+    }
   }
 
   /** Ids of snapshots and clones that wait for the root of `id`. */

@@ -22,7 +22,8 @@ import { Removal, withoutName } from './removal.js';
 import { Reshape } from './reshape.js';
 import { resourceSpec, rootIdText } from './resource_spec.js';
 import type { Difference, Resource, Resources, TransferState } from './resources.js';
-import { keptRoot, type RootStore } from './root_store.js';
+import type { PoolUsers } from './pool_verbs.js';
+import { keptRoot } from './root_store.js';
 import { findReady, findSource, refuseTaken } from './sources.js';
 import { Transfers } from './transfers.js';
 import { Verbs, type VerbObserver } from './verbs.js';
@@ -62,7 +63,7 @@ export interface MapperOptions {
     | 'transferCancel'
     | 'failure'
   >;
-  readonly pool: RootStore & { readonly name: string };
+  readonly pools: PoolUsers;
   /** For programs that the daemon starts: it answers under their names too. */
   readonly privateExports: PrivateExports;
   /** Programs are found on its PATH. */
@@ -95,13 +96,13 @@ export class Mapper implements Resources {
     this.#ids = new IdAllocator(options.catalog);
     this.#verbs = new Verbs(options.onVerb ?? (() => {}));
     this.#now = options.now ?? Date.now;
-    this.removal = new Removal({ ledger: options.ledger, engine: options.engine, roots: options.pool, locks: options.locks });
+    this.removal = new Removal({ ledger: options.ledger, engine: options.engine, roots: options.pools, locks: options.locks });
     this.#transfers = new Transfers({
       ...options,
       now: this.#now,
       ids: this.#ids,
       removal: this.removal,
-      abandon: (id) => this.#abandon(id),
+      abandon: (id, pool) => this.#abandon(id, pool),
     });
     this.#reshape = new Reshape({
       ledger: options.ledger,
@@ -115,7 +116,7 @@ export class Mapper implements Resources {
       engine: options.engine,
       resize: (name, sizeBytes) => this.#reshape.resize(name, sizeBytes, true),
     });
-    this.#naming = new Naming({ ledger: options.ledger, locks: options.locks, pool: options.pool, engine: options.engine });
+    this.#naming = new Naming({ ledger: options.ledger, locks: options.locks, pools: options.pools, engine: options.engine });
   }
 
   create(request: Parameters<Resources['create']>[0]): Promise<Resource> {
@@ -124,27 +125,21 @@ export class Mapper implements Resources {
       const sizeBytes = checkVolumeBytes(request.sizeBytes);
       const description = checkDescription(request.description ?? '');
       const labels = checkLabels(request.labels ?? {});
-      this.#checkPool(request.pool);
+      const pool = request.pool ?? this.#options.pools.defaultName;
       if (request.durability === 'pool') {
         throw new SkerryError(
           'unsupported',
           'durability pool is not available yet: log chunks do not exist in this version; take local',
         );
       }
-      return this.#locks.run([nameLock(name)], async () => {
-        await refuseTaken(this.#ledger, 'volume', name);
-        const id = await this.#ids.next();
-        const record = this.#newRecord({
-          id,
-          kind: 'volume',
-          name,
-          sizeBytes,
-          description,
-          labels,
-          cache: request.cache ?? 'writeback',
-        });
-        return this.#makeWithRoot(record);
-      });
+      return this.#options.pools.using(pool, () =>
+        this.#locks.run([nameLock(name)], async () => {
+          await refuseTaken(this.#ledger, 'volume', name);
+          const id = await this.#ids.next();
+          const cache = request.cache ?? 'writeback';
+          return this.#makeWithRoot(this.#newRecord({ id, kind: 'volume', name, pool, sizeBytes, description, labels, cache }));
+        }),
+      );
     });
   }
 
@@ -157,11 +152,12 @@ export class Mapper implements Resources {
       return this.#locks.run([nameLock(name), nameLock(sourceName)], async () => {
         const from = await findReady(this.#ledger, kind, sourceName);
         await refuseTaken(this.#ledger, 'volume', name);
-        const { sizeBytes, durability, id: parentId } = from.record;
+        const { pool, sizeBytes, durability, id: parentId } = from.record;
         const cache = options.cache ?? from.record.cache;
         const basis = {
           kind: 'volume' as const,
           name,
+          pool,
           sizeBytes,
           description,
           labels,
@@ -173,7 +169,7 @@ export class Mapper implements Resources {
         if (kind === 'volume') return this.#cloneVolume(from, basis);
         // Whether a snapshot is pending is decided under its lock, for a commit may be resolving it just now.
         const id = await this.#ids.next();
-        const pending = await this.#guarded([id], () =>
+        const pending = await this.#guarded([id], pool, () =>
           this.#locks.run([idLock(parentId)], async () => {
             const now = await this.#ledger.get(parentId);
             if (now === null || now.record.pendingOf === 0) return null;
@@ -195,15 +191,16 @@ export class Mapper implements Resources {
         const from = await findReady(this.#ledger, 'volume', volume);
         await refuseTaken(this.#ledger, 'snapshot', name);
         const id = await this.#ids.next();
-        return this.#guarded([id], () =>
+        return this.#guarded([id], from.record.pool, () =>
           // A commit that resolves the snapshot may come before it has its name: the composer waits for this lock.
           this.#locks.run([idLock(id)], async () => {
             const { sizeBytes } = await this.#options.engine.snapshot(from.record.id, id);
-            const { cache, durability, id: parentId } = from.record;
+            const { pool, cache, durability, id: parentId } = from.record;
             const basis = {
               id,
               kind: 'snapshot' as const,
               name,
+              pool,
               sizeBytes,
               description,
               cache,
@@ -341,8 +338,8 @@ export class Mapper implements Resources {
 
   /** A volume whose content is known: its root chunk first, so that the pool never knows less than the catalog. */
   async #makeWithRoot(record: ResourceRecord): Promise<Resource> {
-    return this.#guarded([record.id], async () => {
-      await this.#options.pool.putRoot(keptRoot(record));
+    return this.#guarded([record.id], record.pool, async () => {
+      await this.#options.pools.of(record.pool).putRoot(keptRoot(record));
       await this.#ledger.commit([{ change: 'insert', record }]);
       this.#options.engine.add(resourceSpec(record));
       return this.#view(record);
@@ -361,7 +358,7 @@ export class Mapper implements Resources {
   async #cloneVolume(from: LedgerEntry, basis: Omit<NewRecord, 'id'>): Promise<Resource> {
     const anchorId = await this.#ids.next();
     const id = await this.#ids.next();
-    return this.#guarded([id, anchorId], () =>
+    return this.#guarded([id, anchorId], from.record.pool, () =>
       this.#locks.run([idLock(anchorId)], async () => {
         const { sizeBytes } = await this.#options.engine.snapshot(from.record.id, anchorId);
         const anchor = this.#newRecord({
@@ -379,18 +376,18 @@ export class Mapper implements Resources {
   }
 
   /** Runs a creation; where it fails, what it left of `ids` is undone. Holds no id lock itself. */
-  async #guarded<T>(ids: readonly number[], work: () => Promise<T>): Promise<T> {
+  async #guarded<T>(ids: readonly number[], pool: string, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      for (const id of ids) await this.#abandon(id);
+      for (const id of ids) await this.#abandon(id, pool);
       throw error;
     }
   }
 
-  async #abandon(id: number): Promise<void> {
+  async #abandon(id: number, pool: string): Promise<void> {
     try {
-      await this.removal.abandon(id);
+      await this.removal.abandon(id, pool);
     } catch (error) {
       this.#logLeftover(id, error);
     }
@@ -423,14 +420,8 @@ export class Mapper implements Resources {
     throw new SkerryError('conflict', `volume ${volume} has snapshots (${names.join(', ')}${more}): delete them first`);
   }
 
-  #checkPool(pool: string | undefined): void {
-    if (pool !== undefined && pool !== this.#options.pool.name)
-      throw new SkerryError('not-found', `there is no pool ${JSON.stringify(pool.slice(0, 60))}`);
-  }
-
   #newRecord(basis: NewRecord): ResourceRecord {
     return {
-      pool: this.#options.pool.name,
       state: 'ready',
       durability: 'local',
       createdAt: this.#now(),
@@ -480,4 +471,4 @@ function checkLimit({ iops, bandwidth, burst }: Resource['limit']): void {
   if (burst > burst_seconds_max) throw new SkerryError('invalid', `a burst lasts at most ${burst_seconds_max} seconds`);
 }
 
-type NewRecord = Pick<ResourceRecord, 'id' | 'kind' | 'name' | 'sizeBytes' | 'description' | 'cache'> & Partial<ResourceRecord>;
+type NewRecord = Pick<ResourceRecord, 'id' | 'kind' | 'name' | 'pool' | 'sizeBytes' | 'description' | 'cache'> & Partial<ResourceRecord>;

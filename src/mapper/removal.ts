@@ -7,12 +7,12 @@ import { isSkerryError } from '../core/errors.js';
 import type { NativeEngine } from '../engine/binding.js';
 import type { Ledger } from './ledger.js';
 import { idLock, type KeyedLocks } from './locks.js';
-import type { RootStore } from './root_store.js';
+import type { RootStores } from './root_store.js';
 
 export interface RemovalOptions {
   readonly ledger: Ledger;
   readonly engine: Pick<NativeEngine, 'drop'>;
-  readonly roots: RootStore;
+  readonly roots: RootStores;
   readonly locks: KeyedLocks;
 }
 
@@ -48,18 +48,18 @@ export class Removal {
       if (entry.record.name !== '' || this.#held.has(id) || ledger.waitingOn(id).length > 0) return false;
       await this.#drop(id);
       // Once the record is gone nobody remembers that a tombstone was due; so that comes first.
-      await roots.putTombstone({ id, kind: entry.record.kind, name: '' });
+      await roots.of(entry.record.pool).putTombstone({ id, kind: entry.record.kind, name: '' });
       await ledger.commit([{ change: 'remove', from: entry }]);
       return true;
     });
   }
 
-  /** Undoes a creation that failed half way, as far as can be told; what cannot be done now is finished later. */
-  async abandon(id: number): Promise<void> {
+  /** Undoes a creation in `pool` that failed half way, as far as can be told; what cannot be done now is finished later. */
+  async abandon(id: number, pool: string): Promise<void> {
     const { ledger, roots } = this.#options;
     if ((await ledger.get(id)) === null) {
       await this.#drop(id);
-      await roots.putTombstone({ id, kind: 'volume', name: '' });
+      await roots.of(pool).putTombstone({ id, kind: 'volume', name: '' });
       return;
     }
     await this.giveUpName(id);
