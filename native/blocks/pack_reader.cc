@@ -205,6 +205,8 @@ Result<bool> PackStore::Impl::Confirm(const Location& at, const BlockId& id) {
     return record != pack->second.end() && record->second == id;
   }
   if (Elsewhere(at.pack)) {
+    // A pack is shipped only once its name here is durable, and goes only once its footer is: without a trace, it was lost.
+    if (!KnowsPack(at.pack) && !unread_footers_.contains(at.pack)) return false;
     // What a pack's footer names was whole when it was shipped, but for what it calls damaged.
     if (const auto entry = KnownEntry(at)) {
       return std::memcmp(entry->id, id.bytes.data(), sizeof(entry->id)) == 0 && (entry->flags & kEntryDamaged) == 0;

@@ -125,7 +125,11 @@ void PackStore::Impl::RecoverRemote(const Found& found, const Listed& listed, Pa
   for (const uint32_t number : found.footers) {
     if (sealed_.contains(number)) continue;
     const std::shared_ptr<const PackFooter> footer = remote_->footers->Find(number);
-    if (footer) Adopt(number, footer->file_bytes, footer->entries);
+    if (footer) {
+      Adopt(number, footer->file_bytes, footer->entries);
+    } else {
+      unread_footers_.insert(number);
+    }
   }
   std::vector<PackBackend::Chunk> unknown;
   if (listed) {

@@ -72,6 +72,8 @@ RecordWish PackStore::Impl::WishOf(uint32_t pack, uint32_t offset, uint32_t byte
 
 /** The record's bytes as they stand in its pack, unchecked. `again`: those that were had before are wrong. */
 Result<std::shared_ptr<const RecordImage>> PackStore::Impl::Record(const Location& at, uint32_t first, uint32_t count, bool may_block, bool again) {
+  // A hint may name a pack that a crash took. What the index does not know is looked for by RefreshIndex, not here.
+  if (!KnowsPack(at.pack)) return Status(Code::kNotFound, "there is no pack " + PackPath("", at.pack, true).substr(1));
   const RecordKey key = KeyOf(at.pack, at.offset);
   ReadWaits* const waits = ReadWaits::Current();
   std::shared_ptr<RecordFetch> fetch = waits != nullptr ? waits->Find(key) : nullptr;
@@ -197,7 +199,7 @@ void PackStore::Impl::FetchAhead(std::span<const Location> places) {
   ReadWaits* const waits = ReadWaits::Current();
   std::vector<RecordWish> wishes;
   for (const Location& at : places) {
-    if (!at.known() || !Elsewhere(at.pack)) continue;
+    if (!at.known() || !Elsewhere(at.pack) || !KnowsPack(at.pack)) continue;
     const RecordKey key = KeyOf(at.pack, at.offset);
     if ((waits != nullptr && waits->Find(key)) || options_.remote->cache->Peek(key)) continue;
     wishes.push_back(WishOf(at.pack, at.offset, at.stored_bytes, false));
@@ -219,6 +221,11 @@ Status PackStore::Impl::RefreshIndex() {
   }
   refresh->Wait();
   return refresh->status();
+}
+
+bool PackStore::Impl::KnowsPack(uint32_t pack) const {
+  std::lock_guard lock(mutex_);
+  return sealed_.contains(pack);
 }
 
 uint32_t PackStore::Impl::Mark() const {

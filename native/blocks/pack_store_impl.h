@@ -142,6 +142,7 @@ class PackStore::Impl {
   // pack_remote.cc
   void OpenRemote();
   bool Elsewhere(uint32_t pack) const { return remote_ && !remote_->shipper->IsLocal(pack); }
+  bool KnowsPack(uint32_t pack) const;
   RecordKey KeyOf(uint32_t pack, uint32_t offset) const { return {options_.remote->pool, pack, offset}; }
   RecordWish WishOf(uint32_t pack, uint32_t offset, uint32_t bytes, bool again) const;
   Result<std::shared_ptr<const RecordImage>> Record(const Location& at, uint32_t first, uint32_t count, bool may_block, bool again);
@@ -219,6 +220,7 @@ class PackStore::Impl {
   /** Of adopted packs; they enter the index last, so that a whole copy elsewhere goes first. */
   std::vector<std::pair<uint32_t, PackFooterEntry>> adopted_damaged_;
 
+  std::set<uint32_t> unread_footers_;               // packs of which this start found a footer's copy that is damaged
   uint64_t refresh_nanos_ = 0;                      // when Upkeep looks again for packs it does not know
 
   std::atomic<uint64_t> put_bytes_{0}, put_records_{0}, dedup_hits_{0}, dedup_bytes_{0}, corrupt_cells_{0};

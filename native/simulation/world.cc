@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "../blocks/block_cache.h"
+
 namespace skerry::simulation {
 namespace {
 
@@ -9,6 +11,9 @@ constexpr uint64_t kVolumeBytes = 8 * kBlockBytes;   // at first
 constexpr size_t kVolumesMax = 4, kResourcesMax = 12;
 constexpr int kRetriesMax = 400;
 constexpr const char* kDirectory = "/sim";
+constexpr uint64_t kBackendSalt = 0x6261636b656e64;
+/** Room for a few blocks: most reads of what was shipped go to the backend. */
+constexpr size_t kBlockCacheBytes = 512 << 10;
 
 uint64_t Mix(uint64_t value) {
   value += 0x9e3779b97f4a7c15ull;
@@ -19,7 +24,9 @@ uint64_t Mix(uint64_t value) {
 
 }  // namespace
 
-World::World(WorldOptions options) : options_(options), env_(options.seed), dice_(Mix(options.seed)) {}
+World::World(WorldOptions options) : options_(options), env_(options.seed), dice_(Mix(options.seed)) {
+  if (options.seed % 2 == 0) backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kBackendSalt));
+}
 
 uint64_t World::Dice(uint64_t sides) {
   dice_ = Mix(dice_);
@@ -50,6 +57,13 @@ StoreOptions World::Options() {
   pool.packs.pack_bytes = 1 << 20;
   pool.packs.reserve_bytes = 0;
   pool.domain_key.assign(32, 7);
+  if (backend_) {
+    RemotePackOptions& remote = pool.packs.remote.emplace();
+    remote.backend = backend_;
+    remote.cache = std::make_shared<BlockCache>(kBlockCacheBytes);
+    remote.kept_bytes_max = options_.seed % 4 == 0 ? 0 : 3 << 20;
+    remote.staged_bytes_max = 8 << 20;
+  }
   options.overlay_bytes_max = 1 << 20;
   options.node_cache_bytes_max = 64 << 10;
   return options;
@@ -65,6 +79,8 @@ void World::MaybeArm() {
 }
 
 bool World::Open() {
+  // Not at the very first: who knows nothing yet must hear what there is.
+  if (backend_) backend_->SetListFaults(lives_ > 0);
   std::vector<ResourceSpec> resources;
   for (const auto& [id, named] : catalog_) resources.push_back(named.spec);
   // A clone or snapshot stands after what it is pending on: ids grow, so their order is that order.
@@ -85,6 +101,7 @@ void World::Crash(bool host) {
   ++lives_;
   held_.reset();
   store_.reset();
+  if (backend_) backend_->Forget();
   if (host) {
     ++outcome_.host_crashes;
     env_.HostCrash();
@@ -101,6 +118,7 @@ void World::Crash(bool host) {
     const bool again_host = host || Dice(4) == 0;
     host = again_host;
     store_.reset();
+    if (backend_) backend_->Forget();
     if (again_host) {
       env_.HostCrash();
     } else {
@@ -177,6 +195,12 @@ void World::Pump() {
   if (Dice(8) == 0) {
     const Status saved = Packs().Checkpoint(true);
     if (!saved.ok() && !Crashed()) Fail("checkpoint: " + saved.detail());
+  }
+  if (backend_) {
+    backend_->Deliver();
+    const Status kept = Packs().Upkeep();
+    if (!kept.ok() && !Crashed()) Fail("upkeep: " + kept.detail());
+    if (!backend_->wrong().empty()) Fail(backend_->wrong());
   }
   store_->Pace();
 }

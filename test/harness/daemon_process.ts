@@ -131,7 +131,7 @@ export class DaemonProcess {
     return this.ok('volume', 'uri', name);
   }
 
-  /** The value of a metric without labels. */
+  /** The value of a metric without labels, or of the pool `default`. */
   async metric(name: string): Promise<number> {
     const text = await (await fetch(`http://${this.ready?.listeners['http']}/metrics`)).text();
     const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `) || candidate.startsWith(`${name}{pool="default"} `));
