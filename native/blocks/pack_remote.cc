@@ -85,6 +85,8 @@ Result<std::shared_ptr<const RecordImage>> PackStore::Impl::Record(const Locatio
     if (auto record = options_.remote->cache->Get(key, first, count)) return record;
   }
   if (!fetch) {
+    // Whoever may not block comes again on a thread that may, and asks then: what nobody holds, a small cache would lose.
+    if (!may_block) return WouldBlock();
     const RecordWish wish = WishOf(at.pack, at.offset, at.stored_bytes, again);
     fetch = remote_->fetcher->Ask({&wish, 1}).front();
     if (waits != nullptr) waits->Add(fetch);

@@ -81,7 +81,7 @@ Status ReadMapped(ReadContext& context, const TreeRoot& root, PageIndex page, ui
  * What cannot be told here is found out, and told, by the reads that follow.
  */
 void AskTogether(ReadContext& context, const TreeRoot& root, PageIndex first, const std::vector<PageSource>& sources, bool may_block) {
-  if (!context.pool.packs->remote()) return;
+  if (!may_block || !context.pool.packs->remote()) return;
   const BlockIndex first_block = first / kPagesPerBlock, last_block = (first + sources.size() - 1) / kPagesPerBlock;
   if (first_block == last_block) return;
   std::vector<MapSlot> slots(last_block - first_block + 1);

@@ -10,7 +10,7 @@ import { decodePool, encodePool, type PoolRecord } from '../catalog/records.js';
 import { SkerryError } from '../core/errors.js';
 import { pools_max } from '../core/limits.js';
 import { checkPoolName } from '../core/names.js';
-import { chunkKey } from '../driver/driver.js';
+import { chunkKey, type ChunkKey } from '../driver/driver.js';
 import type { NativeEngine } from '../engine/binding.js';
 import type { Pools } from '../pool/pools.js';
 import type { Ledger } from './ledger.js';
@@ -102,6 +102,8 @@ export class PoolVerbs implements PoolUsers {
         if (outcome.outcome === 'conflict') throw new SkerryError('exists', `there is a pool ${name} already`);
       } catch (error) {
         await engine.removePool(name).catch(() => undefined);
+        // Where it cannot be removed it only makes the place look taken, and its name says by whom.
+        await pools.get(name).chunks.remove(markKey(record)).catch(() => undefined);
         await pools.remove(name);
         throw error;
       }
@@ -132,7 +134,8 @@ export class PoolVerbs implements PoolUsers {
   }
 
   /** Packs and roots of two pools under one roof would be taken for each other's: what is not empty is somebody's. */
-  async #claimPlace({ name, poolUuid }: PoolRecord): Promise<void> {
+  async #claimPlace(record: PoolRecord): Promise<void> {
+    const { name } = record;
     const { chunks } = this.#options.pools.get(name);
     for await (const { key } of chunks.list('')) {
       throw new SkerryError(
@@ -140,8 +143,13 @@ export class PoolVerbs implements PoolUsers {
         `the place of pool ${name} is not empty, it holds ${key} for one: take another directory, bucket or prefix`,
       );
     }
-    await chunks.put(chunkKey(`pool/${Buffer.from(poolUuid).toString('hex')}`), new TextEncoder().encode(`${name}\n`));
+    await chunks.put(markKey(record), new TextEncoder().encode(`${name}\n`));
   }
+}
+
+/** A chunk that says whose place it is. */
+function markKey({ poolUuid }: PoolRecord): ChunkKey {
+  return chunkKey(`pool/${Buffer.from(poolUuid).toString('hex')}`);
 }
 
 /** Every pool that the catalog names. @throws SkerryError corrupt */
