@@ -129,7 +129,13 @@ export const statusView = z.strictObject({
   images: count,
   connections: count,
   journal: z.strictObject({ bytes, bytesMax: bytes, ringBytes: bytes, segments: count, failed: z.boolean() }),
-  memory: z.strictObject({ rssBytes: bytes, overlayBytes: bytes, nodeCacheBytes: bytes, blockCacheBytes: bytes, nbdBufferBytes: bytes }),
+  memory: z.strictObject({
+    rssBytes: bytes,
+    overlayBytes: bytes,
+    nodeCacheBytes: bytes,
+    blockCacheBytes: bytes,
+    nbdBufferBytes: bytes,
+  }),
   destagedBytes: bytes,
 });
 export type StatusView = z.infer<typeof statusView>;

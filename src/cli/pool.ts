@@ -71,7 +71,8 @@ function parseSettings(pairs: readonly string[]): Record<string, string> {
   for (const pair of pairs) {
     const [, key, value] = /^([a-z0-9-]+)=(.*)$/s.exec(pair) ?? [];
     // What stands behind the = may be a secret, and is not said again.
-    if (key === undefined || value === undefined) throw new SkerryError('invalid', '--set takes key=value, with a key of a-z 0-9 and -');
+    if (key === undefined || value === undefined)
+      throw new SkerryError('invalid', '--set takes key=value, with a key of a-z 0-9 and -');
     if (settings.has(key)) throw new SkerryError('invalid', `--set ${key}=... is given twice`);
     settings.set(key, value);
   }
@@ -92,7 +93,12 @@ function poolFacts(pool: PoolView): string {
   return formatFacts([
     ['name', pool.name],
     ['driver', pool.driver],
-    ['settings', Object.entries(pool.settings).map(([key, value]) => `${key}=${value}`).join(', ')],
+    [
+      'settings',
+      Object.entries(pool.settings)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(', '),
+    ],
     ['reached', pool.remote ? 'through its driver: packs are shipped and fetched' : 'directly, as files of this host'],
     ['health', pool.healthy ? 'ok' : `failing: ${pool.problem ?? 'no reason is known'}`],
     ['holds', [counted(pool.volumes, 'volume'), counted(pool.snapshots, 'snapshot'), counted(pool.images, 'image')].join(', ')],
@@ -104,7 +110,12 @@ function poolFacts(pool: PoolView): string {
     ['blocks', `${counted(pool.blocks, 'block')}, ${counted(pool.nodes, 'map node')}`],
     ['to be shipped', pool.remote ? exactSize(pool.stagedBytes) : null],
     ['copies here', pool.remote ? exactSize(pool.keptBytes) : null],
-    ['moved', pool.remote ? `${formatSize(pool.shippedBytes)} shipped, ${formatSize(pool.fetchedBytes)} fetched since the daemon started` : null],
+    [
+      'moved',
+      pool.remote
+        ? `${formatSize(pool.shippedBytes)} shipped, ${formatSize(pool.fetchedBytes)} fetched since the daemon started`
+        : null,
+    ],
     ['warning', pool.warnings.length === 0 ? null : pool.warnings.join('; ')],
     [
       'corrupt',

@@ -108,7 +108,11 @@ const definitions: readonly Definition[] = [
   poolGauge('skerry_pool_staged_bytes', 'Packs that wait to be shipped to the backend', ({ stagedBytes }) => stagedBytes),
   poolGauge('skerry_pool_kept_bytes', 'Copies on this host of packs that the backend has', ({ keptBytes }) => keptBytes),
   poolCounter('skerry_pool_shipped_bytes_total', 'Bytes of packs shipped to the backend', ({ shippedBytes }) => shippedBytes),
-  poolCounter('skerry_pool_ship_failures_total', 'Packs that could not be shipped, each time', ({ shipFailures }) => shipFailures),
+  poolCounter(
+    'skerry_pool_ship_failures_total',
+    'Packs that could not be shipped, each time',
+    ({ shipFailures }) => shipFailures,
+  ),
   poolCounter('skerry_pool_fetches_total', 'Ranges of packs asked of the backend', ({ fetches }) => fetches),
   poolCounter('skerry_pool_fetched_bytes_total', 'Bytes that the backend gave', ({ fetchedBytes }) => fetchedBytes),
   poolCounter('skerry_pool_fetch_failures_total', 'Fetches that failed for good', ({ fetchFailures }) => fetchFailures),

@@ -89,7 +89,8 @@ export class DaemonViews implements PoolsView {
     const stats = this.#sources.stats().pools.find((candidate) => candidate.name === name);
     if (stats === undefined) throw new SkerryError('unavailable', `pool ${name} is not open yet`);
     const problem = this.#poolProblem(name) ?? fullness(stats);
-    const within = (resources: readonly Resource[]): readonly Resource[] => resources.filter((resource) => resource.pool === name);
+    const within = (resources: readonly Resource[]): readonly Resource[] =>
+      resources.filter((resource) => resource.pool === name);
     const [volumes, snapshots, images] = (await this.#counted()).map(within);
     const sizes = [volumes, snapshots, images].flatMap((resources) => resources?.map(({ sizeBytes }) => sizeBytes) ?? []);
     return {

@@ -471,4 +471,5 @@ function checkLimit({ iops, bandwidth, burst }: Resource['limit']): void {
   if (burst > burst_seconds_max) throw new SkerryError('invalid', `a burst lasts at most ${burst_seconds_max} seconds`);
 }
 
-type NewRecord = Pick<ResourceRecord, 'id' | 'kind' | 'name' | 'pool' | 'sizeBytes' | 'description' | 'cache'> & Partial<ResourceRecord>;
+type NewRecord = Pick<ResourceRecord, 'id' | 'kind' | 'name' | 'pool' | 'sizeBytes' | 'description' | 'cache'> &
+  Partial<ResourceRecord>;

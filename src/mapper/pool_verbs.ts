@@ -81,7 +81,8 @@ export class PoolVerbs implements PoolUsers {
     await locks.run([poolLock('*'), poolLock(name)], async () => {
       const records = await readPools(catalog);
       if (records.some((record) => record.name === name)) throw new SkerryError('exists', `there is a pool ${name} already`);
-      if (records.length >= pools_max) throw new SkerryError('conflict', `there are ${pools_max} pools already, the most there can be`);
+      if (records.length >= pools_max)
+        throw new SkerryError('conflict', `there are ${pools_max} pools already, the most there can be`);
       const record: PoolRecord = {
         name,
         driver: request.driver,
@@ -98,12 +99,18 @@ export class PoolVerbs implements PoolUsers {
       try {
         await this.#claimPlace(record);
         await engine.addPool(spec);
-        const outcome = await catalog.transact([{ key: poolKey(name), revision: 0 }], [{ key: poolKey(name), value: encodePool(record) }]);
+        const outcome = await catalog.transact(
+          [{ key: poolKey(name), revision: 0 }],
+          [{ key: poolKey(name), value: encodePool(record) }],
+        );
         if (outcome.outcome === 'conflict') throw new SkerryError('exists', `there is a pool ${name} already`);
       } catch (error) {
         await engine.removePool(name).catch(() => undefined);
         // Where it cannot be removed it only makes the place look taken, and its name says by whom.
-        await pools.get(name).chunks.remove(markKey(record)).catch(() => undefined);
+        await pools
+          .get(name)
+          .chunks.remove(markKey(record))
+          .catch(() => undefined);
         await pools.remove(name);
         throw error;
       }
@@ -113,7 +120,8 @@ export class PoolVerbs implements PoolUsers {
   /** The backend keeps its chunks. @throws SkerryError not-found, conflict while a resource is in it */
   async remove(name: string): Promise<void> {
     const { catalog, ledger, locks, engine, pools } = this.#options;
-    if (name === this.defaultName) throw new SkerryError('invalid', `the pool ${name} stays: what is made without --pool is made there`);
+    if (name === this.defaultName)
+      throw new SkerryError('invalid', `the pool ${name} stays: what is made without --pool is made there`);
     await locks.run([poolLock('*'), poolLock(name)], async () => {
       pools.get(name);
       this.#going.add(name);

@@ -82,9 +82,13 @@ export class Pools {
       throw new SkerryError(error.code, `pool ${record.name}: ${error.message}`, { cause: error });
     }
     if (pool.traits.forgets === true) {
-      log('warn', `pool ${record.name} FORGETS: its driver ${record.driver} keeps everything in memory, and all of it is lost when this daemon ends`, {
-        pool: record.name,
-      });
+      log(
+        'warn',
+        `pool ${record.name} FORGETS: its driver ${record.driver} keeps everything in memory, and all of it is lost when this daemon ends`,
+        {
+          pool: record.name,
+        },
+      );
     }
     const spec = this.#specOf(record, pool);
     this.#pools.set(record.name, { record, pool, spec, courier: null });

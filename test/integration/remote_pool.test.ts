@@ -91,7 +91,10 @@ async function shipped(): Promise<void> {
 }
 
 /** Data in a new volume that is on the backend alone when this resolves, and its sum. */
-async function farData(name: string, mebibytes: number): Promise<{ readonly uri: string; readonly sum: string; readonly file: string }> {
+async function farData(
+  name: string,
+  mebibytes: number,
+): Promise<{ readonly uri: string; readonly sum: string; readonly file: string }> {
   const file = join(scratch, `${name}.raw`);
   writeFileSync(file, randomBytes(mebibytes * MiB));
   const uri = await volume(name, mebibytes * MiB);

@@ -250,7 +250,8 @@ export const fakePool: PoolView = {
 export const fakePools = {
   list: async () => [fakePool],
   get: async (name: string): Promise<PoolView> => {
-    if (name === 'brief') return { ...fakePool, name, driver: 'memory', warnings: ['everything in pool brief is lost when the daemon ends'] };
+    if (name === 'brief')
+      return { ...fakePool, name, driver: 'memory', warnings: ['everything in pool brief is lost when the daemon ends'] };
     if (name !== 'default') throw new SkerryError('not-found', `there is no pool ${name}`);
     return fakePool;
   },
