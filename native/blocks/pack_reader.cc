@@ -24,7 +24,7 @@ Status PackStore::Impl::ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t s
   if (page.size() != kPageBytes) return {Code::kInvalid, "a cell is read one page at a time"};
   if (Elsewhere(pack)) return RemoteCells(pack, cell_offset, seed, 1, page, may_block);
   const Result<std::shared_ptr<File>> file = handles_.Get(pack);
-  if (!file.ok()) return file.status();
+  if (!file.ok()) return WentAway(file.status(), pack) ? RemoteCells(pack, cell_offset, seed, 1, page, may_block) : file.status();
   uint8_t sum[kCellSumBytes];
   const Bytes parts[] = {page, sum};
   const Result<size_t> got = file.value()->ReadNow(parts, cell_offset);
@@ -43,7 +43,10 @@ Status PackStore::Impl::ReadPages(const Location& at, const BlockId& id, uint32_
   }
   if (Elsewhere(where.pack)) return RemoteCells(where.pack, CellOffset(where, first), CellSeed(id, first), count, into, may_block);
   const Result<std::shared_ptr<File>> file = handles_.Get(where.pack);
-  if (!file.ok()) return file.status();
+  if (!file.ok()) {
+    if (!WentAway(file.status(), where.pack)) return file.status();
+    return RemoteCells(where.pack, CellOffset(where, first), CellSeed(id, first), count, into, may_block);
+  }
   for (uint32_t done = 0; done < count;) {
     const uint32_t batch = std::min(count - done, kBatchPagesMax);
     const uint32_t offset = CellOffset(where, first + done);
@@ -149,6 +152,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, con
   // What cannot be a record's length is unknown or damaged; the header has it.
   if (where.stored_bytes < sizeof(PackRecordHeader) || where.stored_bytes > RecordStoredBytes(kRecordRawBytesMax)) {
     const Result<PackRecordHeader> header = ReadHeader(where, may_block);
+    if (WentAway(header.status(), where.pack)) return RemoteRecord(where, id, may_block);
     if (!header.ok()) return header.status();
     where.stored_bytes = header.value().stored_bytes;
   }
@@ -157,6 +161,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, con
   uint32_t failed_cell = 0;
   bool direct = false;
   Status status = ReadRange(where.pack, where.offset, record, may_block);
+  if (WentAway(status, where.pack)) return RemoteRecord(where, id, may_block);
   while (status.ok()) {
     if (const auto header = ParseHeader(record, where.pack, where.offset)) {
       if (std::memcmp(header->id, id.bytes.data(), sizeof(header->id)) != 0) {

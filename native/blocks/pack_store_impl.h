@@ -142,6 +142,8 @@ class PackStore::Impl {
   // pack_remote.cc
   void OpenRemote();
   bool Elsewhere(uint32_t pack) const { return remote_ && !remote_->shipper->IsLocal(pack); }
+  /** The pack's file was dropped while it was about to be read. */
+  bool WentAway(const Status& status, uint32_t pack) const { return status.code() == Code::kNotFound && Elsewhere(pack); }
   bool KnowsPack(uint32_t pack) const;
   RecordKey KeyOf(uint32_t pack, uint32_t offset) const { return {options_.remote->pool, pack, offset}; }
   RecordWish WishOf(uint32_t pack, uint32_t offset, uint32_t bytes, bool again) const;

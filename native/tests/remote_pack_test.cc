@@ -433,12 +433,7 @@ TEST("readers, writers, shipping and dropping go on at once") {
         const uint32_t known = written;
         if (known == 0) continue;
         const uint32_t n = static_cast<uint32_t>(dice >> 33) % known, i = static_cast<uint32_t>(dice >> 20) % kPages;
-        // A file may go between the look and the read: the reader looks again.
-        Status status;
-        for (int attempt = 0; attempt < 3; ++attempt) {
-          status = f.store->ReadCell(at[n].pack, CellOffset(at[n], i), CellSeed(f.IdOf(n), i), page, true);
-          if (status.code() != Code::kNotFound) break;
-        }
+        const Status status = f.store->ReadCell(at[n].pack, CellOffset(at[n], i), CellSeed(f.IdOf(n), i), page, true);
         wrong += !status.ok() || std::memcmp(page.data(), Fixture::Block(n).data() + i * kPageBytes, kPageBytes) != 0;
         ++reads;
       }

@@ -39,6 +39,8 @@ export class Courier {
   readonly #underWay = new Set<Promise<void>>();
   /** Said once for each outage, not once for each pack. */
   #shipping: 'well' | 'failing' = 'well';
+  /** When fetches began to fail, in a row; null while they do not. In milliseconds of performance.now(). */
+  #awaySince: number | null = null;
 
   constructor(options: CourierOptions) {
     this.#options = options;
@@ -117,14 +119,22 @@ export class Courier {
     }
   }
 
-  /** The filters below try again for a short while; an outage lasts longer, and a guest would rather wait than lose its disk. */
+  /**
+   * The filters below try again for a short while; an outage lasts longer, and a guest would rather wait than lose its disk.
+   * The time counts from the outage's beginning: what stood in line all the while has waited too.
+   */
   async #patiently<T>(call: () => Promise<T>): Promise<T> {
     const began = performance.now();
     for (;;) {
       try {
-        return await call();
+        const result = await call();
+        this.#awaySince = null;
+        return result;
       } catch (error) {
-        const again = toSkerryError(error).retry && performance.now() - began < this.#options.stallMilliseconds;
+        const now = performance.now();
+        this.#awaySince ??= now;
+        const waited = now - Math.min(began, this.#awaySince);
+        const again = toSkerryError(error).retry && waited < this.#options.stallMilliseconds;
         if (!again || this.#closing.signal.aborted) throw error;
         await sleepFor(stall_pause_milliseconds, undefined, { signal: this.#closing.signal }).catch(() => undefined);
       }
