@@ -92,7 +92,9 @@ const definitions: readonly Definition[] = [
   poolGauge('skerry_pool_packs', 'Packs in the pool', ({ packs }) => packs),
   poolGauge('skerry_pool_stored_bytes', 'Bytes of packs on the backend', ({ storedBytes }) => storedBytes),
   poolGauge('skerry_pool_free_bytes', 'Room left on the local disk that packs are written to', ({ freeBytes }) => freeBytes),
-  poolGauge('skerry_pool_full', '1 while writes are refused because disk or backend are full', ({ room }) => Number(room === 'none')),
+  poolGauge('skerry_pool_full', '1 while writes are refused because disk or backend are full', ({ room }) =>
+    Number(room === 'none'),
+  ),
   poolGauge('skerry_pool_blocks', 'Distinct blocks in the pool', ({ blocks }) => blocks),
   poolGauge('skerry_pool_nodes', 'Distinct map nodes in the pool', ({ nodes }) => nodes),
   poolGauge('skerry_pool_index_bytes', 'Memory of the location index', ({ indexBytes }) => indexBytes),

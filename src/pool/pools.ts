@@ -132,7 +132,11 @@ export class Pools {
   /** Both lead to the same place, as far as settings tell. */
   sameSettings(a: PoolRecordLike, b: PoolRecordLike): boolean {
     const place = ({ settings }: PoolRecordLike): string =>
-      JSON.stringify(Object.entries(this.#options.placed(splitSettings(settings).driver)).toSorted());
+      JSON.stringify(
+        Object.entries(this.#options.placed(splitSettings(settings).driver)).toSorted(([left], [right]) =>
+          left < right ? -1 : 1,
+        ),
+      );
     return place(a) === place(b);
   }
 
@@ -166,7 +170,7 @@ export class Pools {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled([...this.#pools.values()].map(({ courier }) => courier?.close()));
+    await Promise.allSettled([...this.#pools.values()].map(async ({ courier }) => courier?.close()));
     await Promise.allSettled([...this.#pools.values()].map(({ pool }) => pool.close()));
   }
 

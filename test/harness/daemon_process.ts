@@ -134,7 +134,9 @@ export class DaemonProcess {
   /** The value of a metric without labels, or of the pool `default`. */
   async metric(name: string): Promise<number> {
     const text = await (await fetch(`http://${this.ready?.listeners['http']}/metrics`)).text();
-    const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `) || candidate.startsWith(`${name}{pool="default"} `));
+    const line = text
+      .split('\n')
+      .find((candidate) => candidate.startsWith(`${name} `) || candidate.startsWith(`${name}{pool="default"} `));
     if (line === undefined) throw new Error(`there is no metric ${name}`);
     return Number(line.slice(line.lastIndexOf(' ') + 1));
   }
