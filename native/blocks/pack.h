@@ -77,7 +77,7 @@ struct PackStoreOptions {
   uint64_t reserve_bytes = 64 << 20;  // free space that only kNode records and urgent ones may use
   uint64_t domain = 1;
   uint32_t key_id = 1;
-  std::optional<RemotePackOptions> remote;  // absent: `directory` is where the packs rest
+  std::optional<RemotePackOptions> remote{};  // absent: `directory` is where the packs rest
 };
 
 struct PackReport {

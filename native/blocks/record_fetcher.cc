@@ -160,8 +160,8 @@ void RecordFetcher::Answer(Range range, Result<std::vector<uint8_t>> bytes) {
   Dispatch();
 }
 
-// A place that holds no record header is passed over up to the next wish: what looks like a record inside another's
-// payload is a guest's data.
+// A place that holds neither a record header nor the zeroes between groups is passed over up to the next wish: what looks
+// like a record inside another's payload is a guest's data.
 void RecordFetcher::Unpack(const Range& range, const std::vector<uint8_t>& bytes, std::vector<std::shared_ptr<RecordFetch>>& longer) {
   auto wish = range.fetches.begin();
   uint64_t at = range.start;
@@ -196,6 +196,13 @@ void RecordFetcher::Unpack(const Range& range, const std::vector<uint8_t>& bytes
       (*wish)->record = Copy(bytes, from, std::min<size_t>(left, (*wish)->bytes));
     }
     if (wished) ++wish;
+    // Groups of records begin at whole sectors: between them there may be zeroes.
+    const uint64_t next = (at / kSectorBytes + 1) * kSectorBytes;
+    const bool before_wish = wish == range.fetches.end() || next <= (*wish)->key.offset;
+    if (!wished && before_wish && next - range.start < bytes.size() && IsZero(ConstBytes(bytes).subspan(from, next - at))) {
+      at = next;
+      continue;
+    }
     if (wish == range.fetches.end()) break;
     at = (*wish)->key.offset;
   }

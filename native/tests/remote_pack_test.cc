@@ -25,7 +25,7 @@ struct Fixture {
     root = path;
     options.directory = root + "/packs";
     options.checkpoint = root + "/index.checkpoint";
-    options.pack_bytes = 1 << 20;  // fifteen blocks
+    options.pack_bytes = 1060 << 10;  // fifteen blocks, each put by itself
     options.reserve_bytes = 0;
     RemotePackOptions& remote = options.remote.emplace();
     remote.backend = backend;
@@ -209,6 +209,7 @@ TEST("a read that must not hold its thread comes again, and gets on even without
   int rounds = 0;
   for (Status status(Code::kTryAgain, {}); status.code() == Code::kTryAgain; ++rounds) {
     {
+      f.backend->held = true;  // or it may answer before the read looks
       const ReadWaits::Guard guard(&waits);
       status = Status::Ok();
       for (uint32_t n = 0; n < 4 && status.ok(); ++n) {
@@ -220,6 +221,7 @@ TEST("a read that must not hold its thread comes again, and gets on even without
     CHECK(status.code() == Code::kTryAgain && waits.any());
     std::atomic<bool> ready{false};
     waits.WhenDone([&] { ready = true; });
+    f.backend->held = false;
     while (!ready) std::this_thread::yield();
   }
   CHECK(rounds == 4 && f.backend->fetch_count == 4);
@@ -380,6 +382,46 @@ TEST("a pack left open by a crash is sealed and shipped by the next start") {
   f.Ship();
   CHECK(f.backend->packs() == 1);
   for (uint32_t n = 0; n < 5; ++n) CHECK(f.Holds(n, at[n]));
+}
+
+TEST("a chunk whose put was never answered is put again, whatever the backend lists") {
+  Fixture f;
+  f.options.remote->kept_bytes_max = 64 << 20;
+  f.Open();
+  const auto at = f.PutMany(5);
+  f.Ship();
+  const uint64_t ships = f.backend->ship_count;
+  f.store.reset();
+  std::filesystem::rename(f.options.directory + "/00000001.kept", f.options.directory + "/00000001.pack");
+  f.Open();
+  CHECK(f.store->usage().staged_packs == 1 && !*f.store->ShippedUpTo(1));
+  f.Ship();
+  CHECK(f.backend->ship_count == ships + 1 && f.Files(".kept") == 1 && f.Holds(0, at[0]));
+}
+
+TEST("a record that was found damaged is shipped as it is, and no new data is given up for it") {
+  Fixture f;
+  const auto at = f.PutMany(3);
+  CHECK_OK(f.store->Sync());
+  f.store.reset();
+  {
+    Result<std::unique_ptr<File>> file = f.env->Open(f.options.directory + "/00000001.open", {.write = true});
+    CHECK(file.ok());
+    const std::vector<uint8_t> wrong(100, 0xee);
+    CHECK_OK((*file)->Write(wrong, CellOffset(at[1], 4) + 200));
+  }
+  for (const bool first : {true, false}) {
+    f.Open();
+    if (first) f.Ship();
+    std::vector<uint8_t> page(kPageBytes);
+    CHECK_OK(f.store->ReadPages(at[1], f.IdOf(1), 3, 1, page, true));
+    CHECK(std::memcmp(page.data(), Fixture::Block(1).data() + 3 * kPageBytes, kPageBytes) == 0);
+    CHECK(f.store->ReadPages(at[1], f.IdOf(1), 4, 1, page, true).code() == Code::kCorrupt);
+    CHECK(!f.store->Verify(at[1], f.IdOf(1)) && f.store->Verify(at[2], f.IdOf(2)));
+  }
+  bool reused = true;
+  const auto again = f.store->Put(RecordKind::kBlock, f.IdOf(1), Fixture::Block(1), &reused);
+  CHECK(again.ok() && !reused && f.Holds(1, *again));
 }
 
 TEST("writes wait when too much waits to be shipped, urgent ones do not; a full backend is told") {

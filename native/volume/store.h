@@ -27,9 +27,9 @@ enum class ResourceKind : uint8_t { kVolume, kSnapshot, kImage };
 struct ResourceSpec {
   VolumeSpec volume;
   ResourceKind kind = ResourceKind::kVolume;
-  std::string pool = "default";
   TreeRoot root;
   ResourceId pending_of = 0;   // snapshot with a pending root: its volume. Clone of a pending snapshot: that snapshot
+  std::string pool = "default";
 };
 
 struct RootTaker {
