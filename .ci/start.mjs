@@ -8,7 +8,7 @@ import { node, root } from './paths.mjs';
 await buildAddon();
 await buildTypescript();
 const main = join(root, 'dist', 'src', 'cli', 'main.js');
-const child = spawn(node, ['--max-old-space-size=256', main, 'serve', ...process.argv.slice(2)], { stdio: 'inherit' });
+const child = spawn(node, [main, 'serve', ...process.argv.slice(2)], { stdio: 'inherit' });
 // A terminal's Ctrl-C reaches both; this process only has to outlive it, so that the daemon can end in order.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {

@@ -26,6 +26,17 @@ ResourceId IdOf(const Napi::Value& value) { return static_cast<ResourceId>(value
 
 using Deferred = std::shared_ptr<Napi::Promise::Deferred>;
 
+/** The end of a transfer, and who waits for it. Only JavaScript's thread looks at it. */
+struct Outcome {
+  std::vector<Deferred> waiting;
+  std::optional<Status> ended;
+  TransferProgress progress;
+
+  void Tell(Napi::Env env, const Deferred& deferred) const {
+    ended->ok() ? deferred->Resolve(FromProgress(env, progress)) : deferred->Reject(ToError(env, *ended).Value());
+  }
+};
+
 class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
  public:
   static Napi::Function Define(Napi::Env env);
@@ -88,11 +99,11 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   std::mutex threads_mutex_;
   std::map<uint64_t, std::thread> threads_;
   uint64_t next_thread_ = 1, next_transfer_ = 1;
-  struct Running_ {
+  struct Copying {
     std::unique_ptr<Transfer> transfer;
-    std::shared_ptr<std::pair<std::optional<Status>, std::vector<Deferred>>> outcome;
+    std::shared_ptr<Outcome> outcome;
   };
-  std::map<uint64_t, Running_> transfers_;
+  std::map<uint64_t, Copying> transfers_;   // that run, or whose end nobody asked for yet
   bool stopped_ = false;
 };
 
@@ -260,7 +271,7 @@ Napi::Value NativeEngine::Answer(const Napi::CallbackInfo& info) {
   } else if (next == "transmit") {
     reply.transmit.volume = engine_->store().Find(Whole(answer, "resource"));
     if (reply.transmit.volume && AddChanged(answer, reply.transmit)) reply.next = HandshakeReply::Next::kTransmit;
-    reply.transmit.size_bytes = Whole(answer, "sizeBytes");
+    if (answer.Get("sizeBytes").IsNumber()) reply.transmit.size_bytes = Whole(answer, "sizeBytes");
     reply.transmit.structured_replies = answer.Get("structuredReplies").ToBoolean().Value();
     reply.transmit.base_allocation = answer.Get("baseAllocation").ToBoolean().Value();
     if (reply.transmit.base_allocation) reply.transmit.base_allocation_id = static_cast<uint32_t>(Whole(answer, "baseAllocationId"));
@@ -329,6 +340,7 @@ Napi::Value NativeEngine::Limit(const Napi::CallbackInfo& info) {
 }
 
 bool NativeEngine::AddChanged(const Napi::Object& answer, TransmissionSpec& transmit) {
+  if (!answer.Get("changed").IsArray()) return true;
   const Napi::Array list = answer.Get("changed").As<Napi::Array>();
   const std::shared_ptr<LiveVolume> volume = engine_->store().Find(Whole(answer, "resource"));
   for (uint32_t i = 0; i < list.Length(); ++i) {
@@ -353,13 +365,7 @@ Napi::Value NativeEngine::Read(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::Write(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  std::vector<uint8_t> data;
-  if (info[2].IsTypedArray()) {
-    const Napi::Uint8Array given = info[2].As<Napi::Uint8Array>();
-    data.assign(given.Data(), given.Data() + given.ByteLength());
-  }
-  const uint64_t zero_bytes = info[2].IsNumber() ? WholeOf(info[2]) : 0;
-  return OnThread(info.Env(), WriteWork(*engine_, IdOf(info[0]), WholeOf(info[1]), std::move(data), zero_bytes));
+  return OnThread(info.Env(), WriteWork(*engine_, info));
 }
 
 Napi::Value NativeEngine::Flush(const Napi::CallbackInfo& info) {
@@ -391,17 +397,16 @@ Napi::Value NativeEngine::Attached(const Napi::CallbackInfo& info) {
 Napi::Value NativeEngine::Begin(const Napi::CallbackInfo& info, Transfer::Direction direction) {
   if (!Running(info.Env())) return info.Env().Undefined();
   const uint64_t id = next_transfer_++;
-  auto outcome = std::make_shared<std::pair<std::optional<Status>, std::vector<Deferred>>>();
-  Running_& running = transfers_[id];
-  running.outcome = outcome;
-  running.transfer = std::make_unique<Transfer>(
-      *system_, *engine_, direction, IdOf(info[0]), info[1].ToString().Utf8Value(), [this, outcome](Status status) {
-        mailbox_->Post([outcome, status = std::move(status)](Napi::Env env, Napi::Array&) {
-          for (const Deferred& deferred : outcome->second) {
-            status.ok() ? deferred->Resolve(env.Undefined()) : deferred->Reject(ToError(env, status).Value());
-          }
-          outcome->second.clear();
-          outcome->first = status;
+  auto outcome = std::make_shared<Outcome>();
+  Copying& copying = transfers_[id];
+  copying.outcome = outcome;
+  copying.transfer = std::make_unique<Transfer>(
+      *system_, *engine_, direction, IdOf(info[0]), info[1].ToString().Utf8Value(), [this, id, outcome](Status status, TransferProgress progress) {
+        mailbox_->Post([this, id, outcome, status = std::move(status), progress](Napi::Env env, Napi::Array&) {
+          outcome->ended = status;
+          outcome->progress = progress;
+          for (const Deferred& deferred : outcome->waiting) outcome->Tell(env, deferred);
+          if (!outcome->waiting.empty()) transfers_.erase(id);
         });
       });
   return Napi::Number::New(info.Env(), static_cast<double>(id));
@@ -412,12 +417,11 @@ Napi::Value NativeEngine::TransferDone(const Napi::CallbackInfo& info) {
   const auto found = transfers_.find(WholeOf(info[0]));
   if (found == transfers_.end()) {
     deferred->Reject(ToError(info.Env(), Status(Code::kNotFound, "no such transfer")).Value());
-  } else if (!found->second.outcome->first) {
-    found->second.outcome->second.push_back(deferred);
-  } else if (found->second.outcome->first->ok()) {
-    deferred->Resolve(info.Env().Undefined());
+  } else if (!found->second.outcome->ended) {
+    found->second.outcome->waiting.push_back(deferred);
   } else {
-    deferred->Reject(ToError(info.Env(), *found->second.outcome->first).Value());
+    found->second.outcome->Tell(info.Env(), deferred);
+    transfers_.erase(found);
   }
   return deferred->Promise();
 }

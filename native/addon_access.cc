@@ -110,7 +110,15 @@ Work ReadWork(Engine& engine, ResourceId resource, uint64_t offset, uint64_t len
   };
 }
 
-Work WriteWork(Engine& engine, ResourceId resource, uint64_t offset, std::vector<uint8_t> data, uint64_t zero_bytes) {
+Work WriteWork(Engine& engine, const Napi::CallbackInfo& info) {
+  const auto volume = static_cast<ResourceId>(info[0].ToNumber().DoubleValue());
+  const auto offset = static_cast<uint64_t>(info[1].ToNumber().DoubleValue());
+  std::vector<uint8_t> data;
+  if (info[2].IsTypedArray()) {
+    const Napi::Uint8Array given = info[2].As<Napi::Uint8Array>();
+    data.assign(given.Data(), given.Data() + given.ByteLength());
+  }
+  const uint64_t zero_bytes = info[2].IsNumber() ? static_cast<uint64_t>(info[2].ToNumber().DoubleValue()) : 0;
   auto held = std::make_shared<std::vector<uint8_t>>(std::move(data));
   return [&engine, resource, offset, held, zero_bytes]() -> Result<Finish> {
     Result<std::shared_ptr<LiveVolume>> volume = Known(engine, resource);

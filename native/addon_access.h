@@ -22,7 +22,7 @@ Work AllocatedWork(Engine& engine, ResourceId resource);
 Work AddPoolWork(Engine& engine, PoolOptions options);
 Work RemovePoolWork(Engine& engine, std::string name);
 Work ReadWork(Engine& engine, ResourceId resource, uint64_t offset, uint64_t length);
-/** Writes `data`, or where that is empty zeroes `zero_bytes`. kTryAgain where there is no room now. */
-Work WriteWork(Engine& engine, ResourceId volume, uint64_t offset, std::vector<uint8_t> data, uint64_t zero_bytes);
+/** write() of src/engine/binding.ts: writes bytes to a volume, or zeroes so many. kTryAgain where there is no room now. */
+Work WriteWork(Engine& engine, const Napi::CallbackInfo& info);
 
 }  // namespace skerry::addon

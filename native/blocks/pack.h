@@ -24,6 +24,8 @@ inline constexpr uint32_t kPackFooterMagic = 0x46504b53;  // "SKPF"
 inline constexpr uint32_t kPackBytes = 64 << 20;
 inline constexpr uint32_t kPackAlignBytes = 512;
 inline constexpr uint32_t kCellBytes = kPageBytes + 8;
+/** Pages in a row that make a read a large one. */
+inline constexpr uint32_t kLargeReadPages = 8;
 
 enum class RecordKind : uint8_t { kBlock = 1, kNode = 2, kPaged = 3 /* room: not written yet */ };
 enum class Codec : uint8_t { kRaw = 0, kLz4 = 1, kZstd = 2 };            // only kRaw is written yet
@@ -96,6 +98,15 @@ struct PackPut {
   bool reused = false;   // the pool knew it
 };
 
+/** Cells in a row, `into` a page for each; seeds count up by one. */
+struct CellRun {
+  uint32_t pack = 0, cell_offset = 0;
+  uint64_t seed = 0;
+  uint32_t count = 0;
+  Bytes into;
+  bool done = false;
+};
+
 /**
  * The packs of one pool, and the index over them. Where the pool is remote, a pack is a file here until it is sealed and
  * shipped; then records of it are fetched, through a cache. A read that may block waits for that, or, where its thread has
@@ -158,6 +169,11 @@ class PackStore {
   Status ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, Bytes page, bool may_block);
   /** Reads pages [first, first + count) of a block record at `at`, one system call, every page verified. */
   Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
+  /**
+   * Reads the long ones of these runs past the page cache, side by side, but for those read so often that they belong in it.
+   * A run whose pages all pass is marked done; any other is left to ReadCell and ReadPages, which tell what is wrong with it.
+   */
+  void ReadCold(std::span<CellRun> runs);
   /**
    * Reads a whole record's payload (nodes, blocks), header verified against `id`. kNotFound when the record there is
    * another's: the hint is stale, Find may know better.

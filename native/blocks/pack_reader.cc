@@ -50,6 +50,8 @@ Status PackStore::Impl::ReadPages(const Location& at, const BlockId& id, uint32_
   for (uint32_t done = 0; done < count;) {
     const uint32_t batch = std::min(count - done, kBatchPagesMax);
     const uint32_t offset = CellOffset(where, first + done);
+    // Looking into the page cache makes the kernel fill it, and that is for ReadCold to decide.
+    if (!may_block && batch >= kLargeReadPages && warm_.Misses(where.pack, offset) < kLargeReadsCached) return WouldBlock();
     const uint64_t seed = CellSeed(id, first + done);
     const Bytes pages = into.subspan(size_t{done} * kPageBytes, size_t{batch} * kPageBytes);
     uint8_t sums[kBatchPagesMax][kCellSumBytes];
@@ -73,22 +75,16 @@ Status PackStore::Impl::ReadPages(const Location& at, const BlockId& id, uint32_
 /** Full cells, one after the other; those that fail their sum are read again, directly. Seeds count up by one. */
 Status PackStore::Impl::ReadCellsBlocking(File& file, uint32_t pack, uint32_t cell_offset, uint64_t seed, uint32_t count, Bytes into) {
   const size_t bytes = size_t{count} * kCellBytes;
-  const bool large = bytes >= kWarmWindowBytes / 2, again_missed = warm_.Missed(pack, cell_offset);
-  if (again_missed && !large) file.ReadAhead(cell_offset / kWarmWindowBytes * kWarmWindowBytes, kWarmWindowBytes);
-  const auto cells = std::make_unique_for_overwrite<uint8_t[]>(bytes);
-  size_t held = 0;   // bytes of `cells` that were read
-  if (large && !again_missed && ReadDirect(pack, cell_offset, {cells.get(), bytes}).ok()) {
-    // What is read once in large pieces, as a copy or a backup does, is left out of the page cache.
-    held = bytes;
-  } else {
-    const Result<size_t> got = file.Read({cells.get(), bytes}, cell_offset);
-    if (!got.ok()) return got.status();
-    held = got.value();
+  if (warm_.Note(pack, cell_offset) > 0 && count < kLargeReadPages) {
+    file.ReadAhead(cell_offset / kWarmWindowBytes * kWarmWindowBytes, kWarmWindowBytes);
   }
+  const auto cells = std::make_unique_for_overwrite<uint8_t[]>(bytes);
+  const Result<size_t> got = file.Read({cells.get(), bytes}, cell_offset);
+  if (!got.ok()) return got.status();
   for (uint32_t i = 0; i < count; ++i) {
     uint8_t* cell = cells.get() + size_t{i} * kCellBytes;
     const auto holds = [&] { return CellHolds(cell, kPageBytes, cell + kPageBytes, seed + i); };
-    if (held < size_t{i + 1} * kCellBytes || !holds()) {
+    if (got.value() < size_t{i + 1} * kCellBytes || !holds()) {
       const uint32_t offset = cell_offset + i * kCellBytes;
       const Status again = ReadDirect(pack, offset, {cell, kCellBytes});
       if (!again.ok() || !holds()) {

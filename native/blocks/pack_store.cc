@@ -41,6 +41,7 @@ Status PackStore::ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, B
 Status PackStore::ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block) {
   return impl_->ReadPages(at, id, first, count, into, may_block);
 }
+void PackStore::ReadCold(std::span<CellRun> runs) { impl_->ReadCold(runs); }
 Result<std::vector<uint8_t>> PackStore::ReadRecord(const Location& at, const BlockId& id, bool may_block) {
   return impl_->ReadRecord(at, id, may_block);
 }

@@ -1,6 +1,6 @@
 #pragma once
 // The pack store's inside, shared by its files: writing (pack_writer.cc), making durable (pack_sync.cc), reading
-// (pack_reader.cc), opening (pack_recovery.cc), packs that rest on a backend (pack_remote.cc).
+// (pack_reader.cc, pack_read_cold.cc), opening (pack_recovery.cc), packs that rest on a backend (pack_remote.cc).
 //
 // One pack is current and takes records; those that became full wait to be sealed by the next Sync. A record counts, that
 // is, it is in the index and in its pack's entries, only once its bytes are written, and never in a pack whose sync failed.
@@ -75,6 +75,7 @@ class PackStore::Impl {
   Status Seal();
   Status ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, Bytes page, bool may_block);
   Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
+  void ReadCold(std::span<CellRun> runs);
   Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
   Result<BlockId> IdAt(const Location& at, Location* full);
   Result<bool> Confirm(const Location& at, const BlockId& id);

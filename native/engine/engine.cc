@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kAdmissionTick{2};   // how long a held-back writer waits at most for another look
 constexpr std::chrono::milliseconds kIdleTick{500};
+constexpr std::chrono::milliseconds kFullTick{100};      // while the disk is full: how soon room that somebody made is seen
 constexpr std::chrono::milliseconds kGatherTime{2};      // what is appended waits at most this long to be written
 constexpr uint64_t kGatherBytes = 256 << 10;
 constexpr uint64_t kEagerNanos = 20000000;               // since durability was last asked for
@@ -110,6 +111,14 @@ void Engine::WakePreparer() {
   prepare_wake_.notify_one();
 }
 
+void Engine::Pace() {
+  if (store_->Pace()) {
+    std::lock_guard lock(destage_mutex_);
+    for (const auto& destager : destagers_) destager->retry_nanos.store(0);
+  }
+  WakeDestagers();
+}
+
 void Engine::AnswerDurable(const Status& failure) {
   std::vector<std::function<void(Status)>> ready;
   {
@@ -149,8 +158,7 @@ void Engine::FlusherLoop() {
     const uint64_t now = env_.NowNanos();
     if (now - paced > kPaceNanos) {
       paced = now;
-      store_->Pace();
-      WakeDestagers();
+      Pace();
     }
     RunAdmitted();
   } while (WaitForWork());
@@ -182,7 +190,7 @@ bool Engine::WaitForWork() {
     const bool missed = journal.appended() != appended;
     std::cv_status woken = std::cv_status::no_timeout;
     if (!missed && pending) woken = flush_wake_.wait_until(lock, *gather_end);
-    if (!missed && !pending) woken = flush_wake_.wait_for(lock, admitted_.empty() ? kIdleTick : kAdmissionTick);
+    if (!missed && !pending) woken = flush_wake_.wait_for(lock, !admitted_.empty() ? kAdmissionTick : store_->has_room() ? kIdleTick : kFullTick);
     flusher_sleeps_.store(false, std::memory_order_relaxed);
     // Held-back writers look again, and the store is paced, even where nothing is to be written.
     if (woken == std::cv_status::timeout || !admitted_.empty()) return true;
@@ -250,7 +258,7 @@ Status Engine::DestageRound(Destager& destager) {
     if (!status.ok() && status.code() != told) listener_.OnLog(level, std::string(doing) + " of pool " + destager.pool->name + ": " + status.detail());
     told = status.code();
   };
-  while (env_.NowNanos() >= destager.retry_nanos) {
+  while (env_.NowNanos() >= destager.retry_nanos.load()) {
     Result<std::optional<RootCommit>> commit = store_->DestageStep(*destager.pool);
     const uint64_t cpu = ThreadCpuNanos();
     destage_cpu_nanos_ += cpu - std::exchange(destager.cpu_nanos, cpu);
@@ -258,7 +266,7 @@ Status Engine::DestageRound(Destager& destager) {
       if (Failed()) break;
       destager.failure = commit.status();
       tell(destager.told, LogLevel::kError, "destage", destager.failure);
-      destager.retry_nanos = env_.NowNanos() + kDestageRetryNanos;
+      destager.retry_nanos.store(env_.NowNanos() + kDestageRetryNanos);
       break;
     }
     if (!commit->has_value()) break;
@@ -340,6 +348,9 @@ void Engine::Drop(ResourceId id, std::function<void(Status)> done) {
   nbd_->Disconnect(id);
   Result<WriteOutcome> outcome = store_->Drop(id);
   if (!outcome.ok()) return done(outcome.status());
+  // What it held need no longer find room: who was refused, or waits, need not wait until somebody looks.
+  Pace();
+  RunAdmitted();
   if (outcome->end == 0) return done(Status::Ok());
   WhenDurable(outcome->end, std::move(done));
 }
@@ -379,10 +390,9 @@ void Engine::Committed(uint64_t token, bool ok) {
       WakePreparer();
     });
   }
-  store_->Pace();
+  Pace();
   RunAdmitted();
   WakePreparer();
-  WakeDestagers();
 }
 
 Status Engine::Stop() {

@@ -81,6 +81,8 @@ class Engine : public NbdBackend {
   bool FlushRound();
   bool WaitForWork();
   void WakePreparer();
+  /** Paces the store; where room has come back, destage that failed for want of it is tried again at once. */
+  void Pace();
   void AnswerDurable(const Status& failure);
   /** Whether nothing is written any more. Logs that, once. */
   bool Failed();
@@ -114,7 +116,8 @@ class Engine : public NbdBackend {
     std::thread thread;
     bool stops = false;
     uint64_t seen = 0;               // of destage_round_
-    uint64_t retry_nanos = 0, cpu_nanos = 0;
+    uint64_t cpu_nanos = 0;
+    std::atomic<uint64_t> retry_nanos{0};   // after a failure; 0: at once
     Status failure;                  // of the last attempt
     Code told = Code::kOk, told_upkeep = Code::kOk, told_save = Code::kOk;
   };

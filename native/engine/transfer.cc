@@ -17,7 +17,7 @@ std::string ParentOf(const std::string& path) {
 
 }  // namespace
 
-Transfer::Transfer(Env& env, Engine& engine, Direction direction, ResourceId resource, std::string path, std::function<void(Status)> done)
+Transfer::Transfer(Env& env, Engine& engine, Direction direction, ResourceId resource, std::string path, Done done)
     : env_(env), engine_(engine), direction_(direction), resource_(resource), path_(std::move(path)), done_(std::move(done)),
       thread_([this] { Run(); }) {}
 
@@ -34,7 +34,7 @@ void Transfer::Run() {
     status = direction_ == Direction::kImport ? Import(*volume) : Export(*volume);
   }
   finished_.store(true);
-  done_(std::move(status));
+  done_(std::move(status), progress());
 }
 
 Status Transfer::WriteAdmitted(LiveVolume& volume, uint64_t offset, ConstBytes data) {

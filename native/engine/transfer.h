@@ -18,8 +18,9 @@ struct TransferProgress {
 class Transfer {
  public:
   enum class Direction : uint8_t { kImport, kExport };
-  /** `done` is called once, from the transfer's thread. An export creates `path` (present: kInvalid) and syncs it; a failed one removes it. */
-  Transfer(Env& env, Engine& engine, Direction direction, ResourceId resource, std::string path, std::function<void(Status)> done);
+  using Done = std::function<void(Status, TransferProgress)>;
+  /** `done` is called once, from the transfer's thread, with what was copied. An export creates `path` (present: kInvalid) and syncs it; a failed one removes it. */
+  Transfer(Env& env, Engine& engine, Direction direction, ResourceId resource, std::string path, Done done);
   ~Transfer();
   void Cancel() { cancelled_.store(true); }
   TransferProgress progress() const;
@@ -36,7 +37,7 @@ class Transfer {
   const Direction direction_;
   const ResourceId resource_;
   const std::string path_;
-  std::function<void(Status)> done_;
+  Done done_;
   std::atomic<bool> cancelled_{false}, finished_{false};
   std::atomic<uint64_t> done_bytes_{0}, total_bytes_{0}, data_bytes_{0};
   std::thread thread_;

@@ -35,7 +35,7 @@ Status ClearSocketFile(const std::string& path, const sockaddr_un& address) {
   const Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe.open()) return SystemError("cannot make a socket", errno);
   if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 || errno == EAGAIN) {
-    return {Code::kInvalid, path + " is in use: another server answers on it"};
+    return {Code::kInvalid, path + " is in use: another server answers on it. Stop that, or choose another data directory"};
   }
   if (errno != ECONNREFUSED) return SystemError("cannot tell whether " + path + " is in use", errno);
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return SystemError("cannot remove the stale socket " + path, errno);

@@ -1,6 +1,7 @@
 // The journal as version 1 lays it down: segments, one sealed and one not, and the ring that continues them. See
 // docs/formats/journal.md.
 #include <cstring>
+#include <tuple>
 
 #include "file_image.h"
 #include "golden_env.h"
@@ -55,7 +56,7 @@ Written Pages(uint64_t sequence, uint64_t page, size_t pages) {
   return Of(RecordType::kWrite, sequence, page * kPageBytes, pages * kPageBytes, Paged(page * kPageBytes, pages * kPageBytes));
 }
 
-/** Every type of record once, `first` the sequence of the first. */
+/** Types of records, each once, `first` the sequence of the first. */
 std::vector<Written> EachType(uint64_t first) {
   std::vector<Written> all;
   all.push_back(Pages(first, 2, 2));
@@ -127,7 +128,7 @@ void CheckFound(Lives& lives, const std::vector<Written>& all) {
     CHECK(header.offset == draft.offset && header.length == draft.length);
     std::vector<uint8_t> bytes(header.payload_bytes);
     CHECK_OK(lives.journal->Read(lives.kept[i].payload, bytes, true));
-    CHECK(bytes == all[i].payload && lives.kept[i].ref == (draft.type == RecordType::kRef ? bytes : std::vector<uint8_t>{}));
+    CHECK(bytes == all[i].payload && lives.kept[i].ref == (NamesPlaces(draft.type) ? bytes : std::vector<uint8_t>{}));
     if (draft.type == RecordType::kWrite) CHECK(PassesSums(lives.kept[i], bytes));
   }
 }
@@ -190,6 +191,86 @@ TEST("a sealed segment of version 1 is read by its batches too, once its index i
   lives.options.salvage = true;
   CHECK(lives.Open() == Code::kOk && lives.report.notes.size() == 1);
   CheckFound(lives, InSegments());
+}
+
+constexpr const char* kReshapeGolden = "journal_v1_reshape";
+
+std::vector<uint8_t> RollbackTo() {
+  RollbackPlace place{};
+  for (uint8_t i = 0; i < 32; ++i) place.root[i] = static_cast<uint8_t>(0x60 + i);
+  place.pack = 4, place.offset = 4096, place.stored_bytes = 1024, place.levels = 2;
+  place.size_bytes = uint64_t{5} << 30, place.lineage = 3;
+  std::vector<uint8_t> bytes(sizeof place);
+  std::memcpy(bytes.data(), &place, sizeof place);
+  return bytes;
+}
+
+std::vector<Written> Reshaping() {
+  return {Of(RecordType::kResize, 1, 0, uint64_t{6} << 30), Of(RecordType::kRollback, 2, 9, 0, RollbackTo()), Pages(3, 2, 1)};
+}
+
+TEST("resizes, rollbacks and salvage are written as their golden file holds them, byte for byte") {
+  GoldenEnv env;
+  Lives lives{env, kSmall};
+  CHECK(lives.Open() == Code::kOk);
+  AppendAll(lives, Reshaping());
+  (void)lives.Append({.type = RecordType::kSalvage});
+  lives.Flush();
+  lives.journal.reset();
+  golden::Parts parts;
+  for (const char* name : {"identity", "000000.segment"}) parts.push_back({name, LoadFile(env, kSmall.directory + "/" + name)});
+  golden::Compare(kReshapeGolden, parts);
+}
+
+/** A number as docs/formats/journal.md says it lies: little-endian. Nothing here knows the engine's structs. */
+uint64_t NumberAt(const std::vector<uint8_t>& bytes, size_t at, size_t width = 8) {
+  uint64_t number = 0;
+  for (size_t i = width; i-- > 0;) number = number << 8 | bytes.at(at + i);
+  return number;
+}
+
+/** Where the records of a segment begin, in order, by the tables of batches and records alone. */
+std::vector<size_t> RecordsOf(const std::vector<uint8_t>& segment) {
+  std::vector<size_t> records;
+  for (size_t batch = 4096; batch < segment.size() && NumberAt(segment, batch, 4) == 0x424a4b53;) {
+    CHECK(NumberAt(segment, batch + 16) == batch && NumberAt(segment, batch + 4, 4) == 1);
+    const size_t end = batch + NumberAt(segment, batch + 24);
+    for (size_t at = batch + 64; at < end;) {
+      CHECK(NumberAt(segment, at, 4) == 0x524a4b53 && NumberAt(segment, at + 4, 1) == 1);
+      records.push_back(at);
+      at += (72 + 8 * NumberAt(segment, at + 52, 4) + NumberAt(segment, at + 48, 4) + 7) / 8 * 8;
+    }
+    batch = (end + 4095) / 4096 * 4096;
+  }
+  return records;
+}
+
+TEST("the golden file of resizes, rollbacks and salvage says what the format's page says, read by its tables alone") {
+  const golden::Parts parts = golden::Read(kReshapeGolden);
+  const std::vector<uint8_t>& segment = golden::BytesOf(parts, "000000.segment");
+  const std::vector<size_t> at = RecordsOf(segment);
+  CHECK(at.size() == 4);
+  const auto field = [&](size_t record, size_t offset, size_t width = 8) { return NumberAt(segment, at.at(record) + offset, width); };
+  for (const auto& [record, type, sequence] : {std::tuple{0, 8, 1}, {1, 9, 2}, {2, 1, 3}, {3, 10, 0}}) {
+    CHECK(field(record, 5, 1) == static_cast<uint64_t>(type) && field(record, 16) == static_cast<uint64_t>(sequence));
+    CHECK(field(record, 8) == (type == 10 ? 0 : 7) && field(record, 24) == (type == 10 ? 0 : 2));
+  }
+  CHECK(field(0, 40) == uint64_t{6} << 30 && field(0, 48, 4) == 0 && field(0, 52, 4) == 0);
+  CHECK(field(1, 32) == 9 && field(1, 48, 4) == 64 && field(1, 52, 4) == 1);
+  CHECK(field(3, 32) == 0 && field(3, 40) == 0 && field(3, 48, 4) == 0 && field(3, 52, 4) == 0);
+  constexpr size_t kRoot = 72 + 8;  // the payload stands behind the sum of its one piece
+  for (size_t i = 0; i < 32; ++i) CHECK(field(1, kRoot + i, 1) == 0x60 + i);
+  CHECK(field(1, kRoot + 32, 4) == 4 && field(1, kRoot + 36, 4) == 4096 && field(1, kRoot + 40, 4) == 1024 && field(1, kRoot + 44, 4) == 2);
+  CHECK(field(1, kRoot + 48) == uint64_t{5} << 30 && field(1, kRoot + 56) == 3);
+}
+
+TEST("resizes and rollbacks of version 1 are found; salvage is the journal's own word") {
+  const golden::Parts parts = golden::Read(kReshapeGolden);
+  GoldenEnv env;
+  for (const char* name : {"identity", "000000.segment"}) StoreFile(env, kSmall.directory + "/" + name, golden::BytesOf(parts, name));
+  Lives lives{env, kSmall};
+  CHECK(lives.Open() == Code::kOk && lives.report.notes.empty());
+  CheckFound(lives, Reshaping());
 }
 
 }  // namespace

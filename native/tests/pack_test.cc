@@ -1,4 +1,6 @@
 // The pack store on real files: what is put is found, what is synced is kept, what is torn is skipped, what rots is told.
+#include <algorithm>
+
 #include "pack_fixture.h"
 
 using namespace skerry;
@@ -243,6 +245,40 @@ TEST("a read that would wait says so, and a pack that is gone is not found") {
   CHECK(f.store->ReadRecord(at, f.IdOf(1), true).value() == f.Block(1));
   CHECK(f.store->ReadCell(999, CellOffset(at, 0), 0, page, true).code() == Code::kNotFound);
   CHECK(f.store->ReadRecord({}, f.IdOf(2), true).code() == Code::kNotFound);
+}
+
+TEST("large reads that are cold are read together past the page cache, and through it once they are hot") {
+  Fixture f;
+  std::vector<Location> at;
+  for (uint32_t n = 0; n < 24; ++n) at.push_back(f.Put(n));  // 15 fit in a pack
+  CHECK(at.back().pack > at.front().pack);
+  std::vector<std::vector<uint8_t>> into(24, std::vector<uint8_t>(64 << 10));
+  const auto runs = [&] {
+    std::vector<CellRun> all;
+    for (uint32_t i = 0; i < 24; ++i) {
+      const uint32_t n = (i * 7) % 24, first = n % 3;  // in no order
+      const uint32_t count = n == 5 ? kLargeReadPages - 1 : 16 - first;
+      all.push_back({at[n].pack, CellOffset(at[n], first), CellSeed(f.IdOf(n), first), count, Bytes(into[n]).first(count * kPageBytes), false});
+    }
+    f.store->ReadCold(all);
+    return all;
+  };
+  CHECK_OK(f.store->Sync());
+  f.Flip(f.Path(at[9].pack, true), CellOffset(at[9], 12) + 3);
+  for (unsigned round = 0; round < kLargeReadsCached; ++round) {
+    for (auto& bytes : into) bytes.assign(bytes.size(), 0);
+    for (const CellRun& run : runs()) {
+      const auto n = static_cast<uint32_t>(std::ranges::find_if(into, [&](auto& bytes) { return bytes.data() == run.into.data(); }) - into.begin());
+      CHECK(run.done == (n != 5 && n != 9));  // a short one, a rotten one
+      const auto block = f.Block(n);
+      if (run.done) CHECK(std::equal(run.into.begin(), run.into.end(), block.begin() + (n % 3) * kPageBytes));
+      const bool cold = n != 5 && round + 1 < kLargeReadsCached;  // then the page cache is not asked, though it may have them
+      if (cold) CHECK(f.store->ReadPages(at[n], f.IdOf(n), n % 3, run.count, run.into, false).code() == Code::kTryAgain);
+    }
+  }
+  CHECK(std::ranges::none_of(runs(), [](const CellRun& run) { return run.done; }));
+  CHECK(f.Holds(1, at[1]) && !f.Holds(9, at[9]));
+  CHECK(f.store->usage().corrupt_cells > 0);
 }
 
 TEST("what cannot be a record or a pack size is refused") {

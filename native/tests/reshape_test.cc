@@ -218,6 +218,20 @@ TEST("a rollback waits for the roots of the volume's snapshots") {
   CHECK_OK(life.store().Rollback(kVolume, kSnapshot).status());
 }
 
+TEST("where salvage lost the record that made a volume larger, what was written past the old end is kept") {
+  Life life(2);
+  ReplayedRecord record;
+  record.header.type = RecordType::kTrim;
+  record.header.resource = kVolume;
+  record.header.sequence = 9;
+  record.header.offset = 3 * kBlockBytes;
+  record.header.length = 100;
+  CHECK(life.volume().Replay(record, false).code() == Code::kCorrupt);
+  CHECK(life.volume().size() == 2 * kBlockBytes);
+  CHECK_OK(life.volume().Replay(record, true));
+  CHECK(life.volume().size() == 3 * kBlockBytes + kPageBytes);
+}
+
 TEST("changes are told by the page while they are in the journal, by the block from the map, and zeroes as such") {
   Life life(600);
   for (BlockIndex at : {0, 1, 300}) life.Write(at, 1);

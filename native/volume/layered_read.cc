@@ -108,6 +108,64 @@ Status ApplyPieces(ReadContext& context, PageIndex page, const PageSource& sourc
   return Status::Ok();
 }
 
+/** A run of pages that one source tells of. */
+Status FetchRun(ReadContext& context, const TreeRoot& root, PageIndex page, const PageSource& source, Bytes pages, bool may_block) {
+  const auto count = static_cast<uint32_t>(pages.size() / kPageBytes);
+  if (!source.done) return ReadMapped(context, root, page, count, pages, may_block);
+  switch (source.base.place.kind()) {
+    case Place::Kind::kJournal:
+      return ReadJournalPiece(context, source.base_resource, page * kPageBytes, source.base, pages, may_block);
+    case Place::Kind::kPack:
+      return ReadPackRun(context, source.base, count, pages, may_block);
+    case Place::Kind::kNone:
+    case Place::Kind::kZero:
+      break;
+  }
+  std::memset(pages.data(), 0, pages.size());
+  return Status::Ok();
+}
+
+/** Where the pages of a run lie, if the map's hint or the overlay knows; count 0 where not. */
+CellRun RunAt(ReadContext& context, const TreeRoot& root, PageIndex first, const std::vector<PageSource>& sources, size_t at, size_t count) {
+  const PageSource& source = sources[at];
+  if (source.done) return {source.base.place.pack(), source.base.place.cell(), source.base.check, static_cast<uint32_t>(count), {}, false};
+  const PageIndex page = first + at;
+  Result<MapSlot> slot = context.pool.tree->Lookup(root, page / kPagesPerBlock, true);
+  if (!slot.ok() || slot->hole() || !slot->at.known()) return {};
+  const auto in_block = static_cast<uint32_t>(page % kPagesPerBlock);
+  return {slot->at.pack, CellOffset(slot->at, in_block), CellSeed(slot->id, in_block), static_cast<uint32_t>(count), {}, false};
+}
+
+/** Length of the run of pages from `at` on that one read can fetch; 1 where it rests in no pack. */
+size_t RunLength(const std::vector<PageSource>& sources, size_t at, PageIndex first) {
+  if (sources[at].done) return sources[at].base.place.kind() == Place::Kind::kPack ? PackRun(sources, at, first) : 1;
+  const size_t room = kRunPagesMax - (first + at) % kRunPagesMax;
+  size_t run = 1;
+  while (run < room && at + run < sources.size() && !sources[at + run].done) ++run;
+  return run;
+}
+
+/** Long runs first, together. What this leaves out is read run by run. */
+void FetchLongRuns(ReadContext& context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into) {
+  std::vector<CellRun> runs;
+  std::vector<size_t> starts;
+  for (size_t at = 0, run = 0; at < sources.size(); at += run) {
+    run = RunLength(sources, at, first);
+    if (run < kLargeReadPages) continue;
+    CellRun cells = RunAt(context, root, first, sources, at, run);
+    if (cells.count == 0) continue;
+    cells.into = into.subspan(at * kPageBytes, run * kPageBytes);
+    runs.push_back(cells);
+    starts.push_back(at);
+  }
+  if (runs.empty()) return;
+  context.pool.packs->ReadCold(runs);
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (!runs[i].done) continue;
+    for (size_t page = 0; page < runs[i].count; ++page) sources[starts[i] + page].fetched = true;
+  }
+}
+
 }  // namespace
 
 void AskLayer(const Generation& generation, PageIndex page, PageSource& source) {
@@ -125,31 +183,13 @@ void AskLayer(const Generation& generation, PageIndex page, PageSource& source) 
 
 Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into, bool may_block) {
   AskTogether(context, root, first, sources, may_block);
+  if (may_block && sources.size() >= kLargeReadPages) FetchLongRuns(context, root, first, sources, into);
   for (size_t at = 0; at < sources.size();) {
-    PageSource& source = sources[at];
+    const PageSource& source = sources[at];
     const PageIndex page = first + at;
-    size_t run = 1;
-    Status status = Status::Ok();
-    if (!source.done) {
-      const size_t room = kRunPagesMax - page % kRunPagesMax;
-      while (run < room && at + run < sources.size() && !sources[at + run].done) ++run;
-      status = ReadMapped(context, root, page, static_cast<uint32_t>(run), into.subspan(at * kPageBytes, run * kPageBytes), may_block);
-    } else {
-      Bytes one = into.subspan(at * kPageBytes, kPageBytes);
-      switch (source.base.place.kind()) {
-        case Place::Kind::kNone:
-        case Place::Kind::kZero:
-          std::memset(one.data(), 0, one.size());
-          break;
-        case Place::Kind::kJournal:
-          status = ReadJournalPiece(context, source.base_resource, page * kPageBytes, source.base, one, may_block);
-          break;
-        case Place::Kind::kPack:
-          run = PackRun(sources, at, first);
-          status = ReadPackRun(context, source.base, static_cast<uint32_t>(run), into.subspan(at * kPageBytes, run * kPageBytes), may_block);
-          break;
-      }
-    }
+    const size_t run = source.fetched ? 1 : RunLength(sources, at, first);
+    const Bytes pages = into.subspan(at * kPageBytes, run * kPageBytes);
+    Status status = source.fetched ? Status::Ok() : FetchRun(context, root, page, source, pages, may_block);
     if (!status.ok()) return status;
     for (size_t i = 0; i < run; ++i) {
       if (sources[at + i].pieces.empty()) continue;

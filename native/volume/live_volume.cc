@@ -143,10 +143,11 @@ Status LiveVolume::Replay(const ReplayedRecord& record, bool gaps) {
                                       std::to_string(header.sequence - 1));
   }
   const bool writes = header.type <= RecordType::kRef;
-  if (writes && (header.offset > size() || header.length > size() - header.offset)) {
-    return Status(Code::kCorrupt, "a journal record of volume " + std::to_string(spec_.id) + " lies past its end");
-  }
+  const bool past_end = writes && (header.offset > size() || header.length > size() - header.offset);
+  if (past_end && !gaps) return Status(Code::kCorrupt, "a journal record of volume " + std::to_string(spec_.id) + " lies past its end");
   Lock lock(mutex_);
+  // The record that made the volume larger is among what is missing. What came after it need not be lost too.
+  if (past_end) ResizeLocked((header.offset + header.length + kPageBytes - 1) / kPageBytes * kPageBytes);
   sequence_ = header.sequence;
   NoteLocked(record.record, record.payload + header.payload_bytes);
   switch (header.type) {

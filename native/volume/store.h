@@ -88,8 +88,13 @@ class Store {
   /** Ok until a write or sync of journal or packs failed. Then kIo for every change there will ever be; reads go on. */
   Status failure() const { return journal_->failure(); }
 
-  /** Closes generations whose time has come, and refreshes admission. Cheap; called after writes and now and then. */
-  void Pace();
+  /**
+   * Closes generations whose time has come, and refreshes admission. Cheap; called after writes and now and then. True where
+   * a pool has markedly more room than when destage last failed: it is worth another attempt at once.
+   */
+  bool Pace();
+  /** False while writes wait or are refused for want of room. */
+  bool has_room() const;
   /** Closes the volume's active generation now. */
   Status Freeze(ResourceId id);
   void FreezeAll();
@@ -147,7 +152,7 @@ class Store {
   std::optional<std::pair<ResourceId, DestageGroup>> NextGroupLocked(const Pool& pool);
   void GiveUp(ResourceId volume);
   RootCommit CommitLocked(UnderWay under_way);
-  Room RoomOf(Pool& pool, uint64_t blocks, uint64_t writers);
+  bool LookForRoomLocked(Pool& pool, uint64_t blocks, uint64_t writers);
   std::vector<RootTaker> TakersLocked(ResourceId volume, const DestageGroup& group) const;
   void RestackDependentsLocked();
   void TrimLocked();

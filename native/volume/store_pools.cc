@@ -69,6 +69,11 @@ std::shared_ptr<Pool> Store::FindPool(const std::string& name) const {
   return found == pools->end() ? nullptr : *found;
 }
 
+bool Store::has_room() const {
+  const std::shared_ptr<const Pools> pools = PoolsNow();
+  return std::all_of(pools->begin(), pools->end(), [](const auto& pool) { return pool->room.room() == Room::kThere; });
+}
+
 Status Store::SyncPacks(Pool& pool) {
   Status status = pool.packs->Sync();
   // Acknowledged REFs may name what was lost: from here on nothing more is acknowledged, so that the loss stays what it is.

@@ -13,7 +13,7 @@ constexpr int64_t kSpareBytesMin = 4 << 20;     // less than this is no room: a 
 
 }  // namespace
 
-void Store::Pace() {
+bool Store::Pace() {
   // A pack that was sealed in passing may have been the one that failed.
   for (const auto& pool : pools()) {
     if (const Status lost = pool->packs->failure(); !lost.ok()) journal_->Poison(lost);
@@ -70,18 +70,21 @@ void Store::Pace() {
       largest->volume->Freeze();
     }
   }
+  bool more_room = false;
   for (const auto& pool : pools()) {
     const Waiting& in_pool = waiting[pool.get()];
-    if (RoomOf(*pool, in_pool.blocks, in_pool.writers) != Room::kSoon) continue;
+    more_room |= LookForRoomLocked(*pool, in_pool.blocks, in_pool.writers);
+    if (pool->room.room() != Room::kSoon) continue;
     for (auto& [id, entry] : entries_) {
       if (entry.volume->pool() == pool) entry.volume->Freeze();
     }
   }
   admission_.Refresh(std::max(journal_bytes, span), window, overlay_bytes, writers);
+  return more_room;
 }
 
-/** Looks how much the pool can take beyond `blocks` that wait to be written, and tells its volumes. */
-Room Store::RoomOf(Pool& pool, uint64_t blocks, uint64_t writers) {
+/** Looks how much the pool can take beyond `blocks` that wait to be written, and tells its volumes. True: as Pace. */
+bool Store::LookForRoomLocked(Pool& pool, uint64_t blocks, uint64_t writers) {
   // Everything acknowledged must fit when destaged. Map nodes are paid from the reserve.
   constexpr uint64_t kBytesMax = 1ull << 60;
   const PackStore::Usage packs = pool.packs->usage();
@@ -92,7 +95,13 @@ Room Store::RoomOf(Pool& pool, uint64_t blocks, uint64_t writers) {
   if (spare <= 0) room = writers > 0 && !pool.destage_stuck.load() ? Room::kSoon : Room::kNone;
   if (packs.backend_full) room = Room::kNone;
   pool.room.Refresh(room, static_cast<uint64_t>(std::max<int64_t>(spare, 0)));
-  return room;
+  if (!pool.destage_stuck.load() || !pool.stuck_spare_bytes) {
+    pool.stuck_spare_bytes = spare;
+    return false;
+  }
+  if (spare < *pool.stuck_spare_bytes + kSpareBytesMin) return false;
+  pool.stuck_spare_bytes = spare;  // once for so much room, however often it fails
+  return true;
 }
 
 Result<std::optional<RootCommit>> Store::DestageStep(Pool& pool) {
@@ -115,7 +124,11 @@ Result<std::optional<RootCommit>> Store::DestageStep(Pool& pool) {
     pool.destage_stuck.store(!destaged.ok());
     if (!destaged.ok() || !destaged->has_value()) {
       GiveUp(next->first);
-      if (!destaged.ok()) return destaged.status();
+      if (!destaged.ok()) {
+        std::unique_lock lock(mutex_);
+        pool.stuck_spare_bytes.reset();
+        return destaged.status();
+      }
       continue;
     }
     std::unique_lock lock(mutex_);

@@ -3,8 +3,8 @@
  * across containers, and never goes stale, as a pid file would. docs/decisions/0004-directory-lock.md tells more.
  */
 import { spawnSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
 import { SkerryError, toSkerryError } from '../core/errors.js';
 
@@ -22,7 +22,7 @@ export function lockDirectory(directory: string): DirectoryLock {
   const path = join(directory, 'lock');
   let descriptor: number;
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory);
     // Not truncated on opening: until the lock is ours, what it says is about somebody else.
     descriptor = openSync(path, 'a+', 0o600);
   } catch (error) {
@@ -56,6 +56,20 @@ export function lockDirectory(directory: string): DirectoryLock {
       closeSync(descriptor);
     },
   };
+}
+
+/** Not mkdir's own recursion: where a directory takes no entries although it is there, as /proc, that tries for ever. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) {
+    if (statSync(path).isDirectory()) return;
+    throw new SkerryError(
+      'invalid',
+      `${path} is a file, and no data directory can be made of or below it: choose another with --data`,
+    );
+  }
+  const parent = dirname(path);
+  if (parent !== path) makeDirectory(parent);
+  mkdirSync(path, { mode: 0o700 });
 }
 
 function readHolder(path: string): string {

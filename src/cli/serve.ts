@@ -29,6 +29,7 @@ export function addServe(program: Command, terminal: Terminal): void {
     )
     .action(async (_options: object, command: Command) => {
       checkNode();
+      terminal.boundHeap();
       terminal.outliveReaders();
       const { config, nbdListen, httpPort, salvageJournal } = command.opts<ServeOptions>();
       const { runDaemon } = await import('../daemon/main.js');

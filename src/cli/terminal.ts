@@ -1,5 +1,6 @@
 /** What a command sees of the process it runs in, so that a test can stand in for it. */
 import type { Readable, Writable } from 'node:stream';
+import { boundHeap } from './heap.js';
 
 export interface Terminal {
   /** Standard output. */
@@ -20,6 +21,8 @@ export interface Terminal {
   outputBytes(): Writable | null;
   /** From here on the process goes on when nobody reads what it writes: a daemon outlives the terminal it was started from. */
   outliveReaders(): void;
+  /** Bounds the memory of the process, which may begin anew for that: called before anything is done. */
+  boundHeap(): void;
 }
 
 /** Takes charge of what happens when the process's output cannot be written. */
@@ -37,6 +40,7 @@ export function processTerminal(): Terminal {
     outliveReaders: () => {
       outlives = true;
     },
+    boundHeap,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     get outColumns() {

@@ -3,8 +3,7 @@
  *
  * Memory. The ceiling is 1 GiB by default, and this is how it is split: the ring 64 MiB (shared memory, counted once it is
  * touched), the overlay 192 MiB, the cache of map nodes 64 MiB, that of blocks of remote pools 64 MiB, NBD buffers 128 MiB, V8's
- * heap 256 MiB (the start script's --max-old-space-size), and the rest for packs on their way to remote pools, the location
- * index, threads and code. Each part keeps to its own limit.
+ * heap 304 MiB (src/cli/heap.ts), and the rest for packs on their way to remote pools, the location index, threads and code. Each part keeps to its own limit.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -14,7 +13,7 @@ import { z } from 'zod';
 
 import { defaultDataDirectory } from '../control/endpoint.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
-import { parseSize } from '../core/sizes.js';
+import { formatSize, parseSize } from '../core/sizes.js';
 import type { EngineOptions } from '../engine/binding.js';
 
 const MiB = 1 << 20;
@@ -28,23 +27,29 @@ const blocking_threads_max = 256;
 const metrics_port = 7480;
 
 /** Bytes as a number or as people write them: 67108864, "64M". */
-function sizeOf(limits: { readonly min: number; readonly max: number }) {
-  return z
-    .union([z.number(), z.string()])
-    .transform((value, context) => {
-      try {
-        return Number(parseSize(String(value)));
-      } catch (error) {
-        context.addIssue(error instanceof Error ? error.message : String(error));
-        return z.NEVER;
-      }
-    })
-    .pipe(z.number().int().min(limits.min).max(limits.max).multipleOf(sector_bytes));
+function sizeOf({ min, max }: { readonly min: number; readonly max: number }) {
+  const allowed = `write a size from ${formatSize(min)} to ${formatSize(max)}, in whole ${sector_bytes} bytes`;
+  return z.unknown().transform((value, context) => {
+    const bytes = bytesOf(value);
+    if (bytes >= min && bytes <= max && bytes % sector_bytes === 0) return bytes;
+    context.addIssue(`${JSON.stringify(value)} is not allowed: ${allowed}`);
+    return z.NEVER;
+  });
+}
+
+/** NaN for what is no size. */
+function bytesOf(value: unknown): number {
+  if (typeof value !== 'number' && typeof value !== 'string') return Number.NaN;
+  try {
+    return Number(parseSize(String(value)));
+  } catch {
+    return Number.NaN;
+  }
 }
 
 /** HOST:PORT, an IPv6 address in brackets. */
-const address = z.string().transform((text, context) => {
-  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+const address = z.unknown().transform((text, context) => {
+  const match = typeof text === 'string' ? /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text) : null;
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (host === undefined || port > 65_535) {
@@ -54,7 +59,14 @@ const address = z.string().transform((text, context) => {
   return { host, port };
 });
 
-const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+/** As a number, or as text of digits: options of the command are text. */
+const wholeNumber = (min: number, max: number) =>
+  z.unknown().transform((value, context) => {
+    const number = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
+    if (typeof number === 'number' && Number.isInteger(number) && number >= min && number <= max) return number;
+    context.addIssue(`${JSON.stringify(value)} is not allowed: write a whole number from ${min} to ${max}`);
+    return z.NEVER;
+  });
 
 const settings = z.strictObject({
   /** Serve NBD on TCP too. Nothing is encrypted and nobody is asked for a password there. */
@@ -77,6 +89,8 @@ const settings = z.strictObject({
 });
 
 type Settings = z.output<typeof settings>;
+
+export const settingNames: readonly string[] = Object.keys(settings.shape);
 
 /** As the command line gives them: text where it was text. What is absent is taken from the file, else from the defaults. */
 export interface ServeOptions extends Partial<Readonly<Record<keyof Settings, string | number>>> {
@@ -104,10 +118,7 @@ export function resolveConfig(options: ServeOptions): Config {
   const fromOptions = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const parsed = settings.safeParse({ ...file, ...fromOptions });
   if (!parsed.success) {
-    const wrong = parsed.error.issues.map((issue) =>
-      issue.path.length === 0 ? issue.message : `${issue.path.join('.')}: ${issue.message}`,
-    );
-    throw new SkerryError('invalid', `the configuration is wrong: ${wrong.join('; ')}`);
+    throw new SkerryError('invalid', `the configuration is wrong: ${parsed.error.issues.map(explain).join('; ')}`);
   }
   if (parsed.data.segmentBytes * 2 > parsed.data.ringBytes) {
     throw new SkerryError(
@@ -124,6 +135,12 @@ export function resolveConfig(options: ServeOptions): Config {
     );
   }
   return Object.freeze({ ...parsed.data, dataDirectory, nbdSocket, adminSocket, salvageJournal });
+}
+
+function explain(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'unrecognized_keys') return `${issue.path.join('.')}: ${issue.message}`;
+  const unknown = issue.keys.map((key) => JSON.stringify(key)).join(' or ');
+  return `there is no setting ${unknown}; there are ${settingNames.join(', ')}`;
 }
 
 export function engineOptions(config: Config, ringName: string): EngineOptions {

@@ -2,6 +2,7 @@
 import { serve, type ServeParts } from './serve.js';
 import type { ServeOptions } from './config.js';
 
+const linger_milliseconds_max = 500;
 const endingSignals = ['SIGTERM', 'SIGINT'] as const;
 
 /**
@@ -25,6 +26,8 @@ export async function runDaemon(options: ServeOptions = {}, parts: ServeParts = 
     process.stdout.write(`${JSON.stringify({ ready: true, listeners: daemon.listeners })}\n`);
     await asked.promise;
     await daemon.stop();
+    // Whatever still hangs had its time: it does not keep the process, and the next start finds what it left.
+    setTimeout(() => process.exit(0), linger_milliseconds_max).unref();
     return 0;
   } finally {
     for (const signal of endingSignals) process.off(signal, onSignal);

@@ -2,6 +2,8 @@
  * Metrics in Prometheus' text form. The engine counts for itself; its numbers are read when somebody asks, not copied as
  * they change. One registry for each daemon, so that two can run in one process.
  */
+import { getHeapStatistics } from 'node:v8';
+
 import { Histogram, Registry, type Metric } from 'prom-client';
 
 import type { EngineStats, OperationCounters, PoolStats } from '../engine/binding.js';
@@ -133,6 +135,12 @@ const processDefinitions: readonly (Omit<Definition, 'read'> & { read(): number 
     read: () => process.memoryUsage.rss(),
   },
   { name: 'process_cpu_seconds_total', help: 'CPU time of all threads', type: 'counter', read: cpuSeconds },
+  {
+    name: 'skerry_heap_limit_bytes',
+    help: 'Limit of the JavaScript heap',
+    type: 'gauge',
+    read: () => getHeapStatistics().heap_size_limit,
+  },
   { name: 'skerry_heap_used_bytes', help: 'JavaScript heap in use', type: 'gauge', read: () => process.memoryUsage().heapUsed },
 ];
 

@@ -2,13 +2,13 @@
  * The composition root: opens each part of the daemon over those it stands on, and closes them in the other order. It
  * decides nothing else. Starting is recovering; there is no other way to start.
  */
-import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { allDrivers } from '../../drivers/all.js';
 import { openLmdbCatalog } from '../catalog/lmdb.js';
 import { Composer } from '../composer/composer.js';
-import { toSkerryError } from '../core/errors.js';
+import { SkerryError, toSkerryError } from '../core/errors.js';
 import type { DriverRegistry } from '../driver/registry.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
@@ -25,12 +25,15 @@ import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
 import { dataDirectoryUuid, defaultPool, defaultPoolName, placedSettings } from './first_start.js';
 import { buildHttp, listenHttp, type HealthView } from './http.js';
+import { leftRings, OwnRing } from './left_rings.js';
 import { logOf, openLog, type Logger } from './logging.js';
 import { Metrics } from './metrics.js';
+import { listenPrivately } from './private_socket.js';
 import { DaemonViews } from './views.js';
 
-/** Of each part. The engine ends within this by itself: it flushes, and joins its threads. */
+/** Of one part, and of all together. The engine ends by itself, as fast as the disk takes one flush: it cannot be left behind. */
 const close_milliseconds_max = 5000;
+const stop_milliseconds_max = 10_000;
 
 export interface RunningDaemon {
   readonly config: Config;
@@ -87,7 +90,12 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   listeners['http'] = await listenHttp(http, config.httpPort);
 
   const first = await defaultPool(catalog, startedAt);
-  const engineDirectories = engineOptions(config, `skerry-${await dataDirectoryUuid(catalog)}`);
+  const ringName = `skerry-${await dataDirectoryUuid(catalog)}`;
+  const ownRing = new OwnRing(config.dataDirectory, ringName);
+  closers.add('ring', async () => {
+    if (ownRing.close()) logOf(logger, 'daemon')('warn', 'the data directory was removed; so is its ring', { ringName });
+  });
+  const engineDirectories = engineOptions(config, ringName);
   mkdirSync(engineDirectories.directory, { recursive: true, mode: 0o700 });
   const pools = new Pools({
     registry: parts.registry,
@@ -179,7 +187,10 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   listeners['nbd'] = await running.listenUnix(config.nbdSocket);
   if (config.nbdListen !== undefined) {
     const { host, port } = config.nbdListen;
-    listeners['nbdTcp'] = await running.listenTcp(host, port);
+    listeners['nbdTcp'] = await running.listenTcp(host, port).catch((error: unknown) => {
+      const { code, message } = toSkerryError(error);
+      throw new SkerryError(code, `${message}: choose another address with --nbd-listen (port 0 picks a free one)`);
+    });
     nbdLog('info', 'NBD is served on TCP, without encryption and without asking who connects', { address: listeners['nbdTcp'] });
   }
   closers.add('nbd', async () => nbd.stop());
@@ -191,16 +202,19 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     status: () => daemonViews.status(),
     log: logger.child({ component: 'admin' }),
   });
-  closers.add('admin', () => admin.close());
+  closers.add('admin', async () => {
+    await admin.close();
+    rmSync(config.adminSocket, { force: true });
+  });
   closers.add('streams', async () => mapper.cancelStreams());
   // The lock is ours, so a socket that is there is one that a killed daemon left.
-  rmSync(config.adminSocket, { force: true });
-  await admin.listen({ path: config.adminSocket });
-  chmodSync(config.adminSocket, 0o600);
+  await listenPrivately(admin, config.adminSocket);
   listeners['admin'] = config.adminSocket;
 
   state = 'serving';
-  logOf(logger, 'daemon')('info', 'serving', { version, dataDirectory: config.dataDirectory, listeners });
+  const log = logOf(logger, 'daemon');
+  log('info', 'serving', { version, dataDirectory: config.dataDirectory, ringName, listeners });
+  void tellLeftRings(ringName, log);
   let stopping: Promise<void> | null = null;
   return {
     config,
@@ -211,6 +225,15 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
       return stopping;
     },
   };
+}
+
+/** After serving began, for nobody waits for it. */
+async function tellLeftRings(own: string, log: ReturnType<typeof logOf>): Promise<void> {
+  const rings = await leftRings(own).catch(() => []);
+  if (rings.length === 0) return;
+  log('info', 'rings in shared memory that no daemon uses: remove those whose data directory is gone for good, and no others', {
+    rings,
+  });
 }
 
 function readVersion(): string {
@@ -235,12 +258,13 @@ class Closers {
   }
 
   async close(): Promise<void> {
+    const end = performance.now() + stop_milliseconds_max;
     for (let last = this.#closers.pop(); last !== undefined; last = this.#closers.pop()) {
       const { name, close } = last;
       const closing = close().catch((error: unknown) => {
         this.#logger.error({ part: name, error: String(error) }, 'a part of the daemon did not close in order');
       });
-      await settledWithin([closing], close_milliseconds_max);
+      await settledWithin([closing], Math.max(Math.min(close_milliseconds_max, end - performance.now()), 0));
     }
   }
 }

@@ -319,8 +319,8 @@ export interface NativeEngine {
   importFile(resource: number, path: string): number;
   /** Writes the resource's content to a file (created, sparse), synced. Returns a transfer id. */
   exportFile(resource: number, path: string): number;
-  /** Resolves at the end of the transfer. */
-  transferDone(transfer: number): Promise<void>;
+  /** Resolves at the end of the transfer with what it copied. Whoever hears of the end is the last to: the number means nothing then. */
+  transferDone(transfer: number): Promise<TransferProgress>;
   transferProgress(transfer: number): TransferProgress;
   transferCancel(transfer: number): void;
   stats(): EngineStats;

@@ -186,7 +186,7 @@ export class Engine implements NativeEngine {
     return attempt(() => this.#native.exportFile(resource, path));
   }
 
-  transferDone(transfer: number): Promise<void> {
+  transferDone(transfer: number): Promise<TransferProgress> {
     return attemptAsync(() => this.#native.transferDone(transfer));
   }
 

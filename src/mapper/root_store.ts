@@ -1,26 +1,27 @@
 /** Where roots are kept so that a pool alone tells of its resources. The pool is one; the mapper asks no more of it. */
 import type { ResourceKind, ResourceRecord } from '../catalog/records.js';
 
-export interface KeptRoot
-  extends Pick<
-    ResourceRecord,
-    | 'id'
-    | 'kind'
-    | 'name'
-    | 'fence'
-    | 'sizeBytes'
-    | 'appliedSequence'
-    | 'root'
-    | 'durability'
-    | 'cache'
-    | 'description'
-    | 'createdAt'
-    | 'parentId'
-    | 'parentName'
-    | 'pendingOf'
-    | 'lineage'
-    | 'labels'
-  > {}
+/** What a pool keeps of a resource beside its root: enough to tell what it is without the catalog. */
+const keptFields = [
+  'id',
+  'kind',
+  'name',
+  'fence',
+  'sizeBytes',
+  'appliedSequence',
+  'root',
+  'durability',
+  'cache',
+  'description',
+  'createdAt',
+  'parentId',
+  'parentName',
+  'pendingOf',
+  'lineage',
+  'labels',
+] as const satisfies readonly (keyof ResourceRecord)[];
+
+export type KeptRoot = Pick<ResourceRecord, (typeof keptFields)[number]>;
 
 export interface RootStore {
   /** Resolves once it is durable. */
@@ -36,40 +37,6 @@ export interface RootStores {
 }
 
 export function keptRoot(record: ResourceRecord): KeptRoot {
-  const {
-    id,
-    kind,
-    name,
-    fence,
-    sizeBytes,
-    appliedSequence,
-    root,
-    durability,
-    cache,
-    description,
-    createdAt,
-    parentId,
-    parentName,
-    pendingOf,
-    lineage,
-    labels,
-  } = record;
-  return {
-    id,
-    kind,
-    name,
-    fence,
-    sizeBytes,
-    appliedSequence,
-    root,
-    durability,
-    cache,
-    description,
-    createdAt,
-    parentId,
-    parentName,
-    pendingOf,
-    lineage,
-    labels,
-  };
+  // Every field is there, which the compiler cannot see of entries.
+  return Object.fromEntries(keptFields.map((field) => [field, record[field]])) as unknown as KeptRoot;
 }

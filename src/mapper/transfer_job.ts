@@ -69,13 +69,16 @@ export class EngineCopy {
   progress(): Progress {
     if (this.#id === null) return this.#last;
     try {
-      const { doneBytes, totalBytes, dataBytes } = this.#engine.transferProgress(this.#id);
-      // The engine learns the total only when it has opened the file.
-      this.#last = { doneBytes, totalBytes: totalBytes === 0 ? this.#last.totalBytes : totalBytes, dataBytes };
+      this.#take(this.#engine.transferProgress(this.#id));
     } catch {
       // It ended, and is known no more: what it last said stands.
     }
     return this.#last;
+  }
+
+  /** The engine learns the total only when it has opened the file. */
+  #take({ doneBytes, totalBytes, dataBytes }: Progress): void {
+    this.#last = { doneBytes, totalBytes: totalBytes === 0 ? this.#last.totalBytes : totalBytes, dataBytes };
   }
 
   /** `begin` answers with the engine's own number of the copy. */
@@ -86,10 +89,10 @@ export class EngineCopy {
     signal.addEventListener('abort', cancel);
     if (signal.aborted) cancel();
     try {
-      await this.#engine.transferDone(id);
+      this.#take(await this.#engine.transferDone(id));
     } finally {
       signal.removeEventListener('abort', cancel);
-      this.progress();
+      this.#id = null;
     }
   }
 }

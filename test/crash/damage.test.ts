@@ -1,12 +1,12 @@
 /** What rots or is lost while the daemon is dead: it costs itself alone, is said, and is said once. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { must } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
+import { filesBelow, flipBit } from '../harness/damage.ts';
 import { requests } from '../harness/requests.ts';
 
 const KiB = 1024;
@@ -24,22 +24,6 @@ afterEach(async () => {
   await daemon.destroy();
   rmSync(scratch, { recursive: true, force: true });
 });
-
-function filesBelow(directory: string, ending: string): string[] {
-  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith(ending))
-    .map((name) => join(directory, name));
-}
-
-async function flipBit(path: string, offset: number): Promise<void> {
-  const file = await open(path, 'r+');
-  const byte = Buffer.alloc(1);
-  await file.read(byte, 0, 1, offset);
-  byte[0] = (byte[0] ?? 0) ^ 0x10;
-  await file.write(byte, 0, 1, offset);
-  await file.sync();
-  await file.close();
-}
 
 /** The journal's files by the number of the segment they hold, as their headers say. */
 function segments(): ReadonlyMap<number, string> {

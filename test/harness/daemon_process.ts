@@ -49,15 +49,15 @@ export class DaemonProcess {
     return this.#log;
   }
 
-  /** Resolves when it serves; rejects with its log when it ends before. Returns the seconds that took. */
-  async start(extra: readonly string[] = []): Promise<number> {
+  /** Resolves when it serves; rejects with its log when it ends before. `cli`: of another build. Returns the seconds that took. */
+  async start(extra: readonly string[] = [], cli = cliPath): Promise<number> {
     const began = performance.now();
     const before = new Set(readdirSync('/dev/shm'));
     const configPath = `${this.directory}.json`;
     writeFileSync(configPath, JSON.stringify(this.#config));
     const child = spawn(
       process.execPath,
-      [cliPath, 'serve', '--data', this.directory, '--http-port', '0', '--config', configPath, ...extra],
+      [cli, 'serve', '--data', this.directory, '--http-port', '0', '--config', configPath, ...extra],
       { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.#environment } },
     );
     this.#child = child;

@@ -1,12 +1,12 @@
 /** What must be refused is refused with words, and what is rotten costs only itself. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { must, run } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
+import { filesBelow, flipBit } from '../harness/damage.ts';
 
 let daemon: DaemonProcess;
 let scratch: string;
@@ -21,23 +21,6 @@ afterEach(async () => {
   await daemon.destroy();
   rmSync(scratch, { recursive: true, force: true });
 });
-
-/** Every file below a directory whose name ends so. */
-function filesBelow(directory: string, ending: string): string[] {
-  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith(ending))
-    .map((name) => join(directory, name));
-}
-
-async function flipBit(path: string, offset: number): Promise<void> {
-  const file = await open(path, 'r+');
-  const byte = Buffer.alloc(1);
-  await file.read(byte, 0, 1, offset);
-  byte[0] = (byte[0] ?? 0) ^ 0x10;
-  await file.write(byte, 0, 1, offset);
-  await file.sync();
-  await file.close();
-}
 
 /** Flips a bit where `needle` stands in the one of `paths` that holds it. */
 async function flipAt(paths: readonly string[], needle: Buffer): Promise<void> {

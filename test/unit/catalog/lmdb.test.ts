@@ -173,6 +173,16 @@ test('a second catalog on the same directory is refused, naming the first one’
   expect(await second.get('a')).toBeNull();
 });
 
+test('a directory that cannot be made is refused with its name, whatever is in the way', () => {
+  const file = join(temporaryDirectory(), 'file');
+  writeFileSync(file, '');
+  const refusal = (code: string, message: RegExp) => expect.objectContaining({ code, message: expect.stringMatching(message) });
+  for (const path of [file, join(file, 'below')])
+    expect(() => lockDirectory(path)).toThrowError(refusal('invalid', /file is a file/));
+  // Nothing can be made in there, although it is a directory; mkdir's own recursion never comes back from it.
+  expect(() => lockDirectory('/proc/skerry/data')).toThrowError(refusal('not-found', /the data directory \/proc\/skerry\/data/));
+});
+
 test('a lock is the kernel’s: another process is refused, and what a dead one wrote holds nobody up', () => {
   const directory = temporaryDirectory();
   writeFileSync(join(directory, 'lock'), '1\n');

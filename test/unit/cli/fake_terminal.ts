@@ -49,6 +49,8 @@ export class FakeTerminal implements Terminal {
 
   outliveReaders(): void {}
 
+  boundHeap(): void {}
+
   get listensForInterrupt(): boolean {
     return this.#interrupt !== null;
   }

@@ -1,8 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-import { engineOptions, resolveConfig } from '../../../src/daemon/config.js';
+import { engineOptions, resolveConfig, settingNames, type ServeOptions } from '../../../src/daemon/config.js';
+import { packageRoot } from '../../../src/engine/engine.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 
 const MiB = 1 << 20;
@@ -45,10 +46,16 @@ test.each([
   [{ ringBytes: '1' }, 'ringBytes'],
   [{ ringBytes: '64Q' }, 'ringBytes'],
   [{ ringBytes: '16M', segmentBytes: '16M' }, 'segmentBytes'],
+  [{ ringBytes: '65537' }, 'ringBytes: "65537" is not allowed: write a size from 4M to 4G, in whole 4096 bytes'],
+  [{ ringBytes: true }, 'ringBytes: true is not allowed'],
+  [{ httpPort: '' }, 'httpPort: "" is not allowed: write a whole number from 0 to 65535'],
+  [{ httpPort: null }, 'httpPort: null'],
+  [{ nbdListen: 5 }, 'nbdListen: 5 is no address'],
+  [{ logLevel: 'loud' }, '"warn"'],
   [{ socketThreads: 0 }, 'socketThreads'],
   [{ dataDirectory: `/${'d'.repeat(200)}` }, 'too long'],
 ])('%j is refused with the setting named', (options, words) => {
-  expect(() => resolveConfig({ dataDirectory: '/data', ...options })).toThrowError(
+  expect(() => resolveConfig({ dataDirectory: '/data', ...(options as ServeOptions) })).toThrowError(
     expect.objectContaining({ code: 'invalid', message: expect.stringContaining(words) }),
   );
 });
@@ -62,5 +69,16 @@ test('a file that is not there, is no JSON, or says what nobody knows is refused
   expect(() => resolveConfig({ configFile: join(directory, 'no') })).toThrowError(expect.objectContaining({ code: 'not-found' }));
   expect(() => resolveConfig({ configFile: file('{') })).toThrowError(expect.objectContaining({ code: 'invalid' }));
   expect(() => resolveConfig({ configFile: file('[]') })).toThrowError(expect.objectContaining({ code: 'invalid' }));
-  expect(() => resolveConfig({ configFile: file('{"ringbytes":1}') })).toThrowError(expect.objectContaining({ code: 'invalid' }));
+  expect(() => resolveConfig({ configFile: file('{"ringbytes":1,"x":2}') })).toThrowError(
+    expect.objectContaining({
+      code: 'invalid',
+      message: expect.stringMatching(/no setting "ringbytes" or "x"; there are nbdListen, .*ringBytes/),
+    }),
+  );
+});
+
+test('every setting stands in the reference', () => {
+  const reference = readFileSync(join(packageRoot(), 'docs', 'reference', 'cli.md'), 'utf8');
+  const table = reference.slice(reference.indexOf('| setting in FILE'));
+  for (const name of settingNames) expect(table).toMatch(new RegExp(`^\\| \`${name}\` \\| [^|]+ \\| [^|]+ \\| [^|]+ \\|$`, 'm'));
 });

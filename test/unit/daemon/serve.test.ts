@@ -69,6 +69,7 @@ test('a daemon serves its sockets, health and metrics, and stops in order', asyn
   expect(fake.started?.pools[0]?.domainKey).toHaveLength(32);
   await daemon.stop();
   await daemon.stop();
+  expect(existsSync(daemon.config.adminSocket)).toBe(false);
   expect(fake.steps.at(-1)).toBe('engine.stop false');
   await expect(get(daemon, '/health')).rejects.toThrow();
 });

@@ -182,8 +182,8 @@ export class FakeEngine implements NativeEngine {
     return this.#transfers;
   }
 
-  transferDone(): Promise<void> {
-    return this.transferOutcome;
+  transferDone(): Promise<TransferProgress> {
+    return this.transferOutcome.then(() => this.transferProgress());
   }
 
   transferProgress(): TransferProgress {

@@ -1,0 +1,91 @@
+// Large reads of what is not known to be in the page cache. Filling the cache with data that is read once costs several times
+// what reading it does, so it is read past it, in as few and as large pieces as it lies in, side by side.
+#include <algorithm>
+#include <numeric>
+
+#include "pack_store_impl.h"
+
+namespace skerry {
+namespace {
+
+/** What lies this near to the last run is read with it. */
+constexpr uint64_t kGapBytesMax = 2 * kSectorBytes;
+
+uint64_t SectorsDown(uint64_t bytes) { return bytes / kSectorBytes * kSectorBytes; }
+uint64_t SectorsUp(uint64_t bytes) { return SectorsDown(bytes + kSectorBytes - 1); }
+uint64_t EndOf(const CellRun& run) { return run.cell_offset + uint64_t{run.count} * kCellBytes; }
+
+/** One read, of the runs order[first, end). */
+struct Stretch {
+  size_t first = 0, end = 0;
+  uint64_t start = 0, bytes = 0;   // whole sectors of the file
+  size_t at = 0;                   // of its bytes in the buffer
+};
+
+std::vector<Stretch> Gather(std::span<const CellRun> runs, std::span<const uint32_t> order) {
+  std::vector<Stretch> stretches;
+  size_t at = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    const CellRun& run = runs[order[i]];
+    const uint64_t start = SectorsDown(run.cell_offset), end = SectorsUp(EndOf(run));
+    const bool joins = i > 0 && runs[order[i - 1]].pack == run.pack && start <= stretches.back().start + stretches.back().bytes + kGapBytesMax;
+    if (!joins) stretches.push_back({i, i, start, 0, at});
+    Stretch& last = stretches.back();
+    last.end = i + 1;
+    last.bytes = std::max(last.bytes, end - last.start);
+    at = last.at + last.bytes;
+  }
+  return stretches;
+}
+
+/** Copies the run's pages from its cells; false where one fails its sum. */
+bool TakePages(const CellRun& run, const uint8_t* cells) {
+  for (uint32_t i = 0; i < run.count; ++i, cells += kCellBytes) {
+    uint8_t* page = run.into.data() + size_t{i} * kPageBytes;
+    std::memcpy(page, cells, kPageBytes);
+    if (!CellHolds(page, kPageBytes, cells + kPageBytes, run.seed + i)) return false;
+  }
+  return true;
+}
+
+/** Memory that each thread keeps for its next large read: fresh memory is dear. */
+Bytes Scratch(size_t bytes) {
+  thread_local AlignedBuffer buffer(0);
+  if (buffer.size() < bytes) buffer = AlignedBuffer(bytes);
+  return buffer.bytes();
+}
+
+}  // namespace
+
+void PackStore::Impl::ReadCold(std::span<CellRun> runs) {
+  std::vector<uint32_t> order;
+  for (uint32_t i = 0; i < runs.size(); ++i) {
+    const CellRun& run = runs[i];
+    if (Elsewhere(run.pack)) continue;
+    if (run.count >= kLargeReadPages && warm_.Note(run.pack, run.cell_offset) < kLargeReadsCached) order.push_back(i);
+  }
+  std::ranges::sort(order, [&](uint32_t a, uint32_t b) {
+    return std::pair(runs[a].pack, runs[a].cell_offset) < std::pair(runs[b].pack, runs[b].cell_offset);
+  });
+  const std::vector<Stretch> stretches = Gather(runs, order);
+  if (stretches.empty()) return;
+  const Bytes buffer = Scratch(stretches.back().at + stretches.back().bytes);
+  std::vector<FileRead> reads;
+  std::vector<std::shared_ptr<File>> files;
+  for (const Stretch& stretch : stretches) {
+    Result<std::shared_ptr<File>> file = direct_handles_.Get(runs[order[stretch.first]].pack);
+    if (!file.ok()) return;
+    files.push_back(*file);
+    reads.push_back({file->get(), stretch.start, buffer.subspan(stretch.at, stretch.bytes), {}});
+  }
+  env_.ReadMany(reads);
+  for (size_t s = 0; s < stretches.size(); ++s) {
+    if (!reads[s].status.ok()) continue;
+    for (size_t i = stretches[s].first; i < stretches[s].end; ++i) {
+      CellRun& run = runs[order[i]];
+      run.done = TakePages(run, reads[s].into.data() + (run.cell_offset - stretches[s].start));
+    }
+  }
+}
+
+}  // namespace skerry

@@ -1,0 +1,81 @@
+// A pool whose disk has no room: when destage that failed for want of it is worth another attempt, and when writers are let in.
+#include "../simulation/sim_env.h"
+#include "../volume/store.h"
+#include "check.h"
+
+using namespace skerry;
+
+namespace {
+
+constexpr ResourceId kVolume = 1;
+
+StoreOptions Options() {
+  StoreOptions options;
+  options.journal.directory = "/full/journal";
+  options.journal.ring_name = "full";
+  options.journal.ring_bytes = 2 << 20;
+  options.journal.segment_bytes = 1 << 20;
+  options.journal.journal_bytes_max = 16 << 20;
+  PoolOptions& pool = options.pools.emplace_back();
+  pool.packs.directory = "/full/pool";
+  pool.packs.checkpoint = "/full/index";
+  pool.packs.pack_bytes = 4 << 20;
+  pool.packs.reserve_bytes = 0;
+  pool.domain_key.assign(32, 7);
+  return options;
+}
+
+/** A store with one volume, written to before its disk filled up: what it holds cannot be destaged. */
+struct Stuck {
+  SimEnv env{1};
+  std::unique_ptr<Store> store;
+
+  Stuck() {
+    StoreReport report;
+    const VolumeSpec volume{kVolume, 64 * kBlockBytes, false, false, 0, 1, 0, {}};
+    Result<std::unique_ptr<Store>> opened = Store::Open(env, Options(), {{volume, ResourceKind::kVolume, {}, 0}}, report);
+    CHECK_OK(opened.status());
+    store = std::move(*opened);
+    CHECK_OK(Write());
+    while (*store->WriteStep()) {}
+    CHECK_OK(store->Freeze(kVolume));
+    env.SetFreeBytes(0);
+    CHECK(store->DestageStep(*store->pools().front()).code() == Code::kNoSpace);
+    CHECK(!store->Pace());
+  }
+  Status Write() { return store->Find(kVolume)->Write(0, std::vector<uint8_t>(kPageBytes, 1)).status(); }
+};
+
+}  // namespace
+
+TEST("destage that failed on a full disk is worth another attempt once there is more room, once for so much of it") {
+  Stuck stuck;
+  for (int look = 0; look < 3; ++look) CHECK(!stuck.store->Pace());
+  CHECK(!stuck.store->has_room());
+  stuck.env.SetFreeBytes(64 << 20);
+  CHECK(stuck.store->Pace());
+  for (int look = 0; look < 3; ++look) CHECK(!stuck.store->Pace());
+  CHECK(stuck.store->has_room());
+  CHECK(stuck.store->DestageStep(*stuck.store->pools().front())->has_value());
+}
+
+TEST("room that went and came back since the last failure counts as more") {
+  Stuck stuck;
+  stuck.env.SetFreeBytes(64 << 20);
+  CHECK(stuck.store->Pace());
+  stuck.env.SetFreeBytes(0);
+  CHECK(stuck.store->DestageStep(*stuck.store->pools().front()).code() == Code::kNoSpace);
+  CHECK(!stuck.store->Pace());
+  stuck.env.SetFreeBytes(64 << 20);
+  CHECK(stuck.store->Pace());
+}
+
+TEST("writes are refused while a disk is full, and taken again at the first look after it is not") {
+  Stuck stuck;
+  CHECK(stuck.Write().code() == Code::kNoSpace);
+  stuck.env.SetFreeBytes(64 << 20);
+  (void)stuck.store->Pace();
+  CHECK_OK(stuck.Write());
+}
+
+int main(int argc, char** argv) { return skerry::check::RunAll(argc, argv); }
