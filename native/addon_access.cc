@@ -111,7 +111,7 @@ Work ReadWork(Engine& engine, ResourceId resource, uint64_t offset, uint64_t len
 }
 
 Work WriteWork(Engine& engine, const Napi::CallbackInfo& info) {
-  const auto volume = static_cast<ResourceId>(info[0].ToNumber().DoubleValue());
+  const auto resource = static_cast<ResourceId>(info[0].ToNumber().DoubleValue());
   const auto offset = static_cast<uint64_t>(info[1].ToNumber().DoubleValue());
   std::vector<uint8_t> data;
   if (info[2].IsTypedArray()) {
