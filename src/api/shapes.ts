@@ -32,6 +32,11 @@ export const limitView = z.strictObject({
   burst: count,
 });
 export type LimitView = z.infer<typeof limitView>;
+
+/** certificate: of TLS, by its common name or a DNS name. user: of a Unix socket, by its id in digits. */
+const client = z.strictObject({ kind: z.enum(['certificate', 'user']), client: z.string() });
+const grant = client.extend({ readOnly: z.boolean() });
+export type GrantView = z.infer<typeof grant>;
 const errorCode = z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]);
 
 export const errorView = z.strictObject({ error: z.strictObject({ code: errorCode, message: z.string() }) });
@@ -60,6 +65,8 @@ export const resourceView = z.strictObject({
   attachedConnections: count,
   labels,
   limit: limitView,
+  /** Of a volume: who may attach it and its snapshots; null: whoever can connect; no grant: nobody. */
+  access: z.strictObject({ grants: z.array(grant) }).nullable(),
 });
 export type ResourceView = z.infer<typeof resourceView>;
 
@@ -197,6 +204,14 @@ export const setRequest = z.strictObject({
   description: z.string().exactOptional(),
   labels: z.record(z.string(), z.string().nullable()).exactOptional(),
   limit: limitView.exactOptional(),
+  /** `anyone` takes the list away; else `deny` takes clients off it, and then `allow` puts them on. */
+  access: z
+    .strictObject({
+      allow: z.array(grant).exactOptional(),
+      deny: z.array(client).exactOptional(),
+      anyone: z.boolean().exactOptional(),
+    })
+    .exactOptional(),
 });
 export type SetRequest = z.infer<typeof setRequest>;
 

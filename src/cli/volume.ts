@@ -11,6 +11,7 @@ import { checkAgainstSource, checkSource } from './source.js';
 import { formatFacts, formatTable } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
+import { accessText, addVolumeAccess } from './volume_access.js';
 import { addLabel, addVolumeChanges, collect, labelText, limitText } from './volume_change.js';
 import { attachment, exactSize, when } from './words.js';
 
@@ -107,6 +108,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     );
 
   addVolumeChanges(volume, terminal);
+  addVolumeAccess(volume, terminal);
   addApply(volume, terminal);
 
   volume
@@ -188,6 +190,7 @@ export function resourceFacts(view: ResourceView): string {
     ['cache', isVolume ? view.cache : null],
     ['durability', isVolume ? view.durability : null],
     ['limit', isVolume ? limitText(view) : null],
+    ['clients', isVolume ? accessText(view) : null],
     ['root', view.pending ? 'pending: its content is in the journal' : view.rootId === '' ? 'empty' : view.rootId],
     ['id', String(view.id)],
   ]);

@@ -20,6 +20,7 @@ import { PoolVerbs, readPools } from '../mapper/pool_verbs.js';
 import { settledWithin } from '../mapper/verbs.js';
 import { buildAdmin } from '../northbound/admin/admin.js';
 import { NbdHandshakes } from '../northbound/nbd/nbd.js';
+import { TlsFiles } from '../northbound/nbd/tls_files.js';
 import { Pools } from '../pool/pools.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
@@ -155,9 +156,20 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   running.on('commit', ({ commit }) => composer.handle(commit));
 
   const nbdLog = logOf(logger, 'nbd');
-  const nbd = new NbdHandshakes({ engine: running, resources: mapper, privateExports, log: nbdLog });
+  const tlsFiles = config.nbdTls === null ? null : new TlsFiles({ paths: config.nbdTls, engine: running, log: nbdLog });
+  const nbd = new NbdHandshakes({
+    engine: running,
+    resources: mapper,
+    privateExports,
+    ...(config.nbdTls === null || tlsFiles === null
+      ? {}
+      : { tls: { mode: config.nbdTls.mode, refresh: () => tlsFiles.refresh() } }),
+    count: (occurrence) => metrics.countNbd(occurrence),
+    log: nbdLog,
+  });
   running.on('connected', (event) => nbd.handle(event));
   running.on('message', (event) => nbd.handle(event));
+  running.on('secured', (event) => nbd.handle(event));
   running.on('closed', (event) => nbd.handle(event));
 
   // Closed last to first: no new work, then verbs and transfers, then the engine, while roots can still be recorded.
@@ -184,6 +196,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   });
   const daemonViews = views;
 
+  await tlsFiles?.load();
   listeners['nbd'] = await running.listenUnix(config.nbdSocket);
   if (config.nbdListen !== undefined) {
     const { host, port } = config.nbdListen;
@@ -191,11 +204,12 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
       const { code, message } = toSkerryError(error);
       throw new SkerryError(code, `${message}: choose another address with --nbd-listen (port 0 picks a free one)`);
     });
-    nbdLog('info', 'NBD is served on TCP, without encryption and without asking who connects', { address: listeners['nbdTcp'] });
+    nbdLog('info', `NBD is served on TCP, ${securityOf(config)}`, { address: listeners['nbdTcp'] });
   }
   closers.add('nbd', async () => nbd.stop());
 
   const admin = buildAdmin({
+    nbdTls: config.nbdTls !== null,
     resources: mapper,
     pools: daemonViews,
     poolVerbs,
@@ -234,6 +248,12 @@ async function tellLeftRings(own: string, log: ReturnType<typeof logOf>): Promis
   log('info', 'rings in shared memory that no daemon uses: remove those whose data directory is gone for good, and no others', {
     rings,
   });
+}
+
+function securityOf({ nbdTls }: Config): string {
+  if (nbdTls === null) return 'without encryption and without asking who connects';
+  const clients = nbdTls.clientCa === null ? 'clients need no certificate' : 'clients need a certificate for it';
+  return nbdTls.mode === 'required' ? `with TLS only; ${clients}` : `with TLS for those who ask for it; ${clients}`;
 }
 
 function readVersion(): string {

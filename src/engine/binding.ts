@@ -118,8 +118,11 @@ export interface RootCommit {
 }
 
 export type EngineEvent =
-  | { readonly type: 'connected'; readonly connection: number; readonly listener: string }
+  /** `user`: id of the peer on a Unix socket, as the kernel says; -1 elsewhere. */
+  | { readonly type: 'connected'; readonly connection: number; readonly listener: string; readonly user: number }
   | { readonly type: 'message'; readonly connection: number; readonly bytes: Uint8Array }
+  /** The TLS handshake is done. Wants an answer, as a message does. */
+  | ({ readonly type: 'secured'; readonly connection: number } & TlsPeer)
   | { readonly type: 'closed'; readonly connection: number; readonly why: string }
   | { readonly type: 'commit'; readonly commit: RootCommit }
   /** Asked of a remote pool's backend: each is answered once, by its number, with completeFetch, completeShip, completeList. */
@@ -142,14 +145,36 @@ export type EngineEvent =
   | { readonly type: 'list'; readonly errand: number; readonly pool: string }
   | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };
 
+/** Names are what the client's certificate says, which an authority of ours signed. */
+export interface TlsPeer {
+  /** It has shown a certificate. */
+  readonly certified: boolean;
+  /** '' where there is none. */
+  readonly commonName: string;
+  readonly dnsNames: readonly string[];
+  readonly protocol: string;
+  readonly cipher: string;
+}
+
+/** In PEM; `clientCa` is '' where clients are asked for no certificate. */
+export interface TlsMaterial {
+  /** The server's own first, then those that lead to its root. */
+  readonly certificate: string;
+  readonly key: string;
+  readonly clientCa: string;
+}
+
 export interface HandshakeAnswer {
   readonly send: Uint8Array;
-  readonly next: 'read' | 'transmit' | 'close';
+  /** 'secure': the TLS handshake; 'secured' follows, or 'closed' with what went wrong. */
+  readonly next: 'read' | 'transmit' | 'close' | 'secure';
   readonly readBytes?: number;
   /** For 'transmit'. */
   readonly resource?: number;
   /** That the client was told: it may use no more, whatever the resource has now. */
   readonly sizeBytes?: number;
+  /** For this client, whatever the resource is. */
+  readonly readOnly?: boolean;
   readonly structuredReplies?: boolean;
   readonly baseAllocation?: boolean;
   readonly baseAllocationId?: number;
@@ -273,6 +298,8 @@ export interface NativeEngine {
   completeList(errand: number, packs: readonly ListedPack[] | null, failure: ErrandFailure | null): void;
   listenUnix(path: string): Promise<string>;
   listenTcp(host: string, port: number): Promise<string>;
+  /** Of connections that are told to be secure from here on; what is wrong with it is thrown, and the one before stays. */
+  useTls(material: TlsMaterial): void;
   answer(connection: number, answer: HandshakeAnswer): void;
   /** A resource of the catalog becomes known (a new volume, an image, a clone of a resolved or pending root). */
   add(resource: ResourceSpec): void;

@@ -21,6 +21,7 @@ import type {
   PoolSpec,
   ResourceSpec,
   StartReport,
+  TlsMaterial,
   TransferProgress,
 } from './binding.js';
 
@@ -111,6 +112,10 @@ export class Engine implements NativeEngine {
 
   listenTcp(host: string, port: number): Promise<string> {
     return attemptAsync(() => this.#native.listenTcp(host, port));
+  }
+
+  useTls(material: TlsMaterial): void {
+    attempt(() => this.#native.useTls(material));
   }
 
   answer(connection: number, answer: HandshakeAnswer): void {

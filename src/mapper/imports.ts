@@ -121,6 +121,7 @@ export class Imports {
         lineage: 0,
         labels: {},
         limit: noLimit,
+        access: null,
       };
       try {
         await ledger.commit([{ change: 'insert', record }]);

@@ -6,6 +6,7 @@
 import type { Readable } from 'node:stream';
 
 import type { Catalog } from '../catalog/catalog.js';
+import { inheritedAccess } from './access.js';
 import { emptyRoot, noLimit, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { checkDescription, checkLabels, checkVolumeName, parseSnapshotName } from '../core/names.js';
@@ -158,6 +159,7 @@ export class Mapper implements Resources {
           kind: 'volume' as const,
           name,
           pool,
+          access: await inheritedAccess(this.#ledger, from.record),
           sizeBytes,
           description,
           labels,
@@ -435,6 +437,7 @@ export class Mapper implements Resources {
       lineage: 0,
       labels: {},
       limit: noLimit,
+      access: null,
       ...basis,
     };
   }
@@ -458,6 +461,7 @@ export class Mapper implements Resources {
       attachedConnections: this.#options.engine.attached(record.id),
       labels: record.labels,
       limit: record.limit,
+      access: record.access,
     };
   }
 }

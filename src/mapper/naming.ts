@@ -9,6 +9,8 @@ import type { NativeEngine } from '../engine/binding.js';
 import type { Ledger, LedgerChange, LedgerEntry } from './ledger.js';
 import { idLock, nameLock, type KeyedLocks } from './locks.js';
 import { keptRoot, type RootStores } from './root_store.js';
+import { changedAccess } from './access.js';
+import type { AccessChange } from './resources.js';
 import { findReady, refuseTaken } from './sources.js';
 
 /** A root commit of one of many snapshots may come between; each try takes what is there then. */
@@ -21,6 +23,7 @@ export interface VolumeSettings {
   readonly labels?: Readonly<Record<string, string | null>>;
   readonly description?: string;
   readonly limit?: ResourceRecord['limit'];
+  readonly access?: AccessChange;
 }
 
 export interface NamingOptions {
@@ -84,7 +87,8 @@ export class Naming {
         const from = await findReady(ledger, 'volume', name);
         const labels = checkLabels(merged(from.record.labels, settings.labels ?? {}));
         const { description = from.record.description, limit = from.record.limit } = settings;
-        const record = { ...from.record, labels, description, limit };
+        const access = settings.access === undefined ? from.record.access : changedAccess(from.record.access, settings.access);
+        const record = { ...from.record, labels, description, limit, access };
         await this.#keep(record);
         await ledger.commit([{ change: 'update', from, record }]);
         if (settings.limit !== undefined) engine.limit(id, record.limit);

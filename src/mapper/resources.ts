@@ -33,6 +33,30 @@ export interface Resource {
   readonly labels: Readonly<Record<string, string>>;
   /** What its connections may use together; 0 where there is no limit. */
   readonly limit: VolumeLimit;
+  /** Of a volume: who may attach it and its snapshots; null: whoever can connect. */
+  readonly access: VolumeAccess | null;
+}
+
+/** No grant: nobody may. */
+export interface VolumeAccess {
+  readonly grants: readonly Grant[];
+}
+
+export interface Client {
+  /** certificate: of TLS, by its common name or a DNS name. user: of a Unix socket, by its id in digits. */
+  readonly kind: 'certificate' | 'user';
+  readonly client: string;
+}
+
+export interface Grant extends Client {
+  readonly readOnly: boolean;
+}
+
+/** `anyone` takes the list away. Else `deny` takes clients off it and `allow` puts them on; a list that was not there begins. */
+export interface AccessChange {
+  readonly allow?: readonly Grant[];
+  readonly deny?: readonly Client[];
+  readonly anyone?: boolean;
 }
 
 export interface VolumeLimit {
@@ -109,6 +133,8 @@ export interface Resources {
       readonly labels?: Readonly<Record<string, string | null>>;
       readonly description?: string;
       readonly limit?: VolumeLimit;
+      /** Holds for new connections; those that are there go on. */
+      readonly access?: AccessChange;
     },
   ): Promise<Resource>;
   /** Costs by what differs. `from`, `to`: any two of volume, VOL@SNAP and image. */

@@ -24,6 +24,8 @@ export interface AdminLog {
 }
 
 export interface AdminOptions {
+  /** Whether NBD offers TLS on TCP. */
+  readonly nbdTls?: boolean;
   readonly resources: Resources;
   readonly pools: PoolsView;
   readonly poolVerbs: PoolsVerbs;
@@ -84,7 +86,7 @@ function parseParts(route: RouteName, given: Readonly<Record<'params' | 'query' 
   return parsed;
 }
 
-function handlersFor({ resources, pools, poolVerbs, status }: AdminOptions): Handlers {
+function handlersFor({ resources, pools, poolVerbs, status, nbdTls = false }: AdminOptions): Handlers {
   const get = async (kind: ResourceKind, name: string) => viewResource(await resources.get(kind, name));
   const remove = async (kind: ResourceKind, name: string): Promise<DeletedView> => {
     await resources.remove(kind, name);
@@ -112,7 +114,7 @@ function handlersFor({ resources, pools, poolVerbs, status }: AdminOptions): Han
       const { listeners } = await status();
       const { nbd: socketPath, nbdTcp: address } = listeners;
       if (socketPath === undefined) throw new SkerryError('unavailable', 'the daemon does not serve NBD yet');
-      return { name, uri: unixUri(socketPath, name), tcpUri: address === undefined ? null : tcpUri(address, name) };
+      return { name, uri: unixUri(socketPath, name), tcpUri: address === undefined ? null : tcpUri(address, name, nbdTls) };
     },
     snapshotList: async ({ query }) => ({ snapshots: viewAll(await resources.list('snapshot', query.volume)) }),
     snapshotCreate: async ({ body: { name, ...options } }) => viewResource(await resources.snapshot(name, options)),

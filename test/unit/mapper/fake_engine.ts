@@ -14,6 +14,7 @@ import type {
   PoolSpec,
   ResourceSpec,
   StartReport,
+  TlsMaterial,
   TransferProgress,
 } from '../../../src/engine/binding.js';
 
@@ -98,6 +99,13 @@ export class FakeEngine implements NativeEngine {
 
   async listenTcp(host: string, port: number): Promise<string> {
     return `${host}:${port === 0 ? 40_000 : port}`;
+  }
+
+  readonly tls: TlsMaterial[] = [];
+
+  useTls(material: TlsMaterial): void {
+    if (material.key === '') throw codedError('invalid', 'the key is no private key in PEM: it is empty');
+    this.tls.push(material);
   }
 
   answer(connection: number, answer: HandshakeAnswer): void {

@@ -234,7 +234,8 @@ describe('a volume’s URI', () => {
     expect(unixUri("/a b,c/d&e?f#g%h'i(j)/ü.sock", 'vm1@m.1_x')).toBe(
       'nbd+unix:///vm1@m.1_x?socket=/a%20b%2Cc/d%26e%3Ff%23g%25h%27i%28j%29/%C3%BC.sock',
     );
-    expect(tcpUri('[::1]:10809', 'vm1')).toBe('nbd://[::1]:10809/vm1');
+    expect(tcpUri('[::1]:10809', 'vm1', false)).toBe('nbd://[::1]:10809/vm1');
+    expect(tcpUri('vmhost:10809', 'vm1@a', true)).toBe('nbds://vmhost:10809/vm1@a');
   });
 });
 

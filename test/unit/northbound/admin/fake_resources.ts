@@ -39,6 +39,7 @@ export class FakeResources implements Resources {
       attachedConnections: 0,
       labels: {},
       limit: { iops: 0, bandwidth: 0, burst: 0 },
+      access: null,
       ...fields,
     };
     this.#nextId += 1;
@@ -91,11 +92,15 @@ export class FakeResources implements Resources {
 
   async set(name: string, settings: Parameters<Resources['set']>[1]): Promise<Resource> {
     this.#begin('set', name, settings);
-    const { labels = {}, ...rest } = settings;
+    const { labels = {}, access, ...rest } = settings;
     const known = new Map<string, string | null>(Object.entries((await this.get('volume', name)).labels));
     for (const [key, value] of Object.entries(labels)) known.set(key, value);
     const kept = [...known].filter((entry): entry is [string, string] => entry[1] !== null);
-    return this.#change('volume', name, { ...rest, labels: Object.fromEntries(kept) });
+    return this.#change('volume', name, {
+      ...rest,
+      ...(access === undefined ? {} : { access: access.anyone === true ? null : { grants: [...(access.allow ?? [])] } }),
+      labels: Object.fromEntries(kept),
+    });
   }
 
   async changes(from: string, to: string, offset?: number): Promise<Difference> {
