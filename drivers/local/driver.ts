@@ -26,8 +26,12 @@ const incomingName = '.incoming';
 export const localDriver = registerDriver({
   name: 'local',
   description: 'Chunks as files of a directory on this host',
-  settings: z.strictObject({ directory: z.string().min(1).startsWith('/', 'must be an absolute path') }),
-  open: async ({ directory }) => LocalDriver.open(directory),
+  settings: z.strictObject({
+    directory: z.string().min(1).startsWith('/', 'must be an absolute path'),
+    /** off: native threads reach the chunks through this driver alone, as if they were far away. To test that. */
+    'direct-path': z.enum(['on', 'off']).default('on'),
+  }),
+  open: async (settings) => LocalDriver.open(settings.directory, settings['direct-path'] === 'on'),
 });
 
 export class LocalDriver implements Driver {
@@ -39,21 +43,21 @@ export class LocalDriver implements Driver {
   readonly #syncs = new DirectorySyncs();
   #closing: Promise<unknown> | null = null;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, direct: boolean) {
     this.#directory = directory;
     this.traits = {
       chunkBytesMax: chunk_bytes_max,
       inFlightMax: 32,
       readAfterWrite: true,
       refusesRewrite: true,
-      directPath: { directory },
+      ...(direct ? { directPath: { directory } } : {}),
     };
   }
 
   /** Makes the directory where absent. */
-  static async open(path: string): Promise<LocalDriver> {
+  static async open(path: string, direct = true): Promise<LocalDriver> {
     const directory = resolve(path);
-    const driver = new LocalDriver(directory);
+    const driver = new LocalDriver(directory, direct);
     await driver.#makeDirectory(join(directory, incomingName));
     await driver.#removeStale();
     return driver;

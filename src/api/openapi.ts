@@ -38,13 +38,16 @@ const summaries: Readonly<Record<RouteName, string>> = {
   transferGet: 'How an import or export goes, or went.',
   transferCancel: 'Cancels a transfer that runs.',
   poolList: 'All pools.',
+  poolCreate: 'Makes a pool of a configured backend.',
   poolGet: 'One pool.',
+  poolDelete: 'Forgets a pool that holds no volume, snapshot or image; its backend keeps what is there.',
 };
 
 /** Shapes that have a name in the document, so that a generated client has it too. */
 const named = {
   Activity: declared.activityView,
   CloneRequest: declared.cloneRequest,
+  CreatePoolRequest: declared.createPoolRequest,
   CreateSnapshotRequest: declared.createSnapshotRequest,
   CreateVolumeRequest: declared.createVolumeRequest,
   Deleted: declared.deletedView,

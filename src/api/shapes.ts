@@ -80,8 +80,11 @@ export type TransferView = z.infer<typeof transferView>;
 export const poolView = z.strictObject({
   name: z.string(),
   driver: z.string(),
+  settings: z.record(z.string(), z.string()).describe('As they were given, secret values hidden.'),
+  remote: z.boolean().describe('The daemon reaches its packs through the driver alone: they are shipped and fetched.'),
   healthy: z.boolean().describe('Its backend answers.'),
   problem: z.string().nullable().describe('Why it is not healthy, or null.'),
+  warnings: z.array(z.string()).describe('What its nature means for those who use it.'),
   logicalBytes: bytes.describe("Sizes of the pool's volumes, snapshots and images together, as their users see them."),
   uniqueBytes: bytes.describe('Content of the distinct blocks that the pool holds.'),
   storedBytes: bytes.describe(
@@ -96,6 +99,10 @@ export const poolView = z.strictObject({
   blocks: count.describe('Distinct blocks of 64 KiB.'),
   nodes: count.describe('Distinct map nodes.'),
   corruptPages: count.describe('Pages whose sum failed since the daemon started; more than 0 means rot.'),
+  stagedBytes: bytes.describe('Of a remote pool, on this host: packs that wait to be shipped.'),
+  keptBytes: bytes.describe('Of a remote pool, on this host: copies of packs that the backend has.'),
+  fetchedBytes: bytes.describe('Of a remote pool, since the daemon started.'),
+  shippedBytes: bytes.describe('Of a remote pool, since the daemon started.'),
 });
 export type PoolView = z.infer<typeof poolView>;
 
@@ -119,7 +126,13 @@ export const statusView = z.strictObject({
   images: count.describe('How many.'),
   connections: count.describe('NBD connections that are open.'),
   journal: z.strictObject({ bytes, bytesMax: bytes, ringBytes: bytes, segments: count, failed: z.boolean() }),
-  memory: z.strictObject({ rssBytes: bytes, overlayBytes: bytes, nodeCacheBytes: bytes, nbdBufferBytes: bytes }),
+  memory: z.strictObject({
+    rssBytes: bytes,
+    overlayBytes: bytes,
+    nodeCacheBytes: bytes,
+    blockCacheBytes: bytes,
+    nbdBufferBytes: bytes,
+  }),
   destagedBytes: bytes.describe('Since the daemon started.'),
 });
 export type StatusView = z.infer<typeof statusView>;
@@ -162,7 +175,7 @@ export const uriView = z.strictObject({
 export type UriView = z.infer<typeof uriView>;
 
 export const deletedView = z.strictObject({
-  kind: z.enum(['volume', 'snapshot', 'image']),
+  kind: z.enum(['volume', 'snapshot', 'image', 'pool']),
   name: z.string(),
   deleted: z.literal(true),
 });
@@ -259,6 +272,14 @@ export const exportRequest = z
   .refine(({ path, stream: taken }) => one(path, taken), 'give one of path and stream');
 export type ExportRequest = z.infer<typeof exportRequest>;
 
+/** `settings`: those of the driver, and on-outage and stall-seconds of the pool itself. */
+export const createPoolRequest = z.strictObject({
+  name: nameText,
+  driver: nameText,
+  settings: z.record(z.string().max(admin_segment_characters_max), z.string().max(admin_file_path_characters_max)),
+});
+export type CreatePoolRequest = z.infer<typeof createPoolRequest>;
+
 const labelText = z.string().max(1024);
 const byName = z.strictObject({ name: nameText });
 const byId = z.strictObject({
@@ -334,6 +355,8 @@ export const shapes = {
   transferGet: { params: byId, answer: transferView },
   transferCancel: { params: byId, answer: transferView },
   poolList: { answer: z.strictObject({ pools: z.array(poolView) }) },
+  poolCreate: { body: createPoolRequest, answer: poolView },
+  poolDelete: { params: byName, answer: deletedView },
   poolGet: { params: byName, answer: poolView },
 } as const satisfies Readonly<Record<RouteName, Shape>>;
 

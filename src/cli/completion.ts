@@ -31,6 +31,8 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   status: [],
   top: [],
   completion: ['shell'],
+  'pool create': ['none'],
+  'pool delete': ['pool'],
   'pool list': [],
   'pool show': ['pool'],
   'volume create': ['none'],

@@ -59,6 +59,8 @@ export const outputs = {
   serve: z.strictObject({ ready: z.literal(true), listeners: statusView.shape.listeners }),
   status: statusView,
   top: topResult,
+  'pool create': poolView,
+  'pool delete': deletedView,
   'pool list': z.array(poolView),
   'pool show': poolView,
   'volume create': resourceView,

@@ -9,6 +9,7 @@ import type {
   ActivityView,
   Answer,
   CloneRequest,
+  CreatePoolRequest,
   CreateSnapshotRequest,
   CreateVolumeRequest,
   DeletedView,
@@ -203,6 +204,14 @@ export class Client {
 
   async pools(): Promise<PoolView[]> {
     return (await this.#call('poolList', {})).pools;
+  }
+
+  createPool(request: CreatePoolRequest): Promise<PoolView> {
+    return this.#call('poolCreate', { body: request });
+  }
+
+  deletePool(name: string): Promise<DeletedView> {
+    return this.#call('poolDelete', { params: { name } });
   }
 
   pool(name: string): Promise<PoolView> {

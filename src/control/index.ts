@@ -9,6 +9,7 @@ export type { ErrorCode } from '../core/errors.js';
 export type {
   ActivityView,
   CloneRequest,
+  CreatePoolRequest,
   CreateSnapshotRequest,
   CreateVolumeRequest,
   DeletedView,

@@ -37,8 +37,11 @@ export async function defaultPool(catalog: Catalog, now: number): Promise<PoolRe
 }
 
 /** The settings as the driver takes them. */
-export function placedSettings(record: PoolRecord, dataDirectory: string): Readonly<Record<string, string>> {
-  const placed = Object.entries(record.settings).map(([key, value]) => [
+export function placedSettings(
+  settings: Readonly<Record<string, string>>,
+  dataDirectory: string,
+): Readonly<Record<string, string>> {
+  const placed = Object.entries(settings).map(([key, value]) => [
     key,
     value.startsWith(`${dataDirectoryMark}/`) ? `${dataDirectory}${value.slice(dataDirectoryMark.length)}` : value,
   ]);

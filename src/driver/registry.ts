@@ -10,6 +10,8 @@ export interface DriverEntry<Settings = unknown> {
   readonly description: string;
   /** Checks and types the `--set k=v` pairs, all of which come as text. */
   readonly settings: ZodType<Settings>;
+  /** Names of settings whose values are never shown again. */
+  readonly secrets?: readonly string[];
   /** @throws SkerryError when the backend cannot be opened. */
   open(settings: Settings): Promise<Driver>;
 }
@@ -18,16 +20,21 @@ export interface DriverEntry<Settings = unknown> {
 export interface RegisteredDriver {
   readonly name: string;
   readonly description: string;
+  readonly secrets: readonly string[];
   /** @throws SkerryError invalid naming each setting that is wrong. */
   open(settings: Readonly<Record<string, string>>): Promise<Driver>;
 }
 
 export type DriverRegistry = readonly RegisteredDriver[];
 
+/** Stands for the value of a secret. */
+const hidden = '(hidden)';
+
 export function registerDriver<Settings>(entry: DriverEntry<Settings>): RegisteredDriver {
   return {
     name: entry.name,
     description: entry.description,
+    secrets: entry.secrets ?? [],
     async open(settings) {
       const parsed = entry.settings.safeParse(settings);
       if (!parsed.success) {
@@ -49,10 +56,24 @@ export async function openDriver(
   name: string,
   settings: Readonly<Record<string, string>>,
 ): Promise<Driver> {
+  return findDriver(registry, name).open(settings);
+}
+
+/** @throws SkerryError invalid where there is no such driver, naming those there are. */
+export function findDriver(registry: DriverRegistry, name: string): RegisteredDriver {
   const entry = registry.find((candidate) => candidate.name === name);
-  if (entry === undefined) {
-    const known = registry.map((candidate) => candidate.name).join(', ');
-    throw new SkerryError('invalid', `there is no driver ${JSON.stringify(name.slice(0, 40))}: known are ${known}`);
-  }
-  return entry.open(settings);
+  if (entry !== undefined) return entry;
+  const known = registry.map((candidate) => candidate.name).join(', ');
+  throw new SkerryError('invalid', `there is no driver ${JSON.stringify(name.slice(0, 40))}: known are ${known}`);
+}
+
+/** The settings as they may be shown: secret ones are there by name alone. A driver that is not known hides all. */
+export function shownSettings(
+  registry: DriverRegistry,
+  name: string,
+  settings: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const secrets = registry.find((candidate) => candidate.name === name)?.secrets ?? Object.keys(settings);
+  const shown = Object.entries(settings).map(([key, value]) => [key, secrets.includes(key) ? hidden : value]);
+  return Object.fromEntries(shown) as Record<string, string>;
 }

@@ -24,7 +24,7 @@ import { invalidRequest, unknownRoute, wireError } from './errors.js';
 import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
-import type { ActivitySource, PoolsView, StatusSource } from './views.js';
+import type { ActivitySource, PoolsVerbs, PoolsView, StatusSource } from './views.js';
 
 export interface AdminLog {
   error(fields: object, message: string): void;
@@ -35,6 +35,7 @@ export interface AdminOptions {
   readonly nbdTls?: boolean;
   readonly resources: Resources;
   readonly pools: PoolsView;
+  readonly poolVerbs: PoolsVerbs;
   readonly status: StatusSource;
   readonly activity: ActivitySource;
   /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
@@ -114,7 +115,7 @@ function parseParts(route: RouteName, given: Readonly<Record<'params' | 'query' 
   return parsed;
 }
 
-function handlersFor({ resources, pools, status, activity, listeners, nbdTls = false }: AdminOptions): Handlers {
+function handlersFor({ resources, pools, poolVerbs, status, activity, listeners, nbdTls = false }: AdminOptions): Handlers {
   const get = async (kind: ResourceKind, name: string) => viewResource(await resources.get(kind, name));
   const remove = async (kind: ResourceKind, name: string): Promise<DeletedView> => {
     await resources.remove(kind, name);
@@ -187,6 +188,14 @@ function handlersFor({ resources, pools, status, activity, listeners, nbdTls = f
       return viewTransfer(resources.transfer(params.id));
     },
     poolList: async () => ({ pools: [...(await pools.list())] }),
+    poolCreate: async ({ body }) => {
+      await poolVerbs.create(body);
+      return pools.get(body.name);
+    },
+    poolDelete: async ({ params: { name } }): Promise<DeletedView> => {
+      await poolVerbs.remove(name);
+      return { kind: 'pool', name, deleted: true };
+    },
     poolGet: ({ params }) => pools.get(params.name),
   };
 }

@@ -8,7 +8,7 @@ import { runCommand } from '../../../src/cli/program.js';
 import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
 import { buildAdmin } from '../../../src/northbound/admin/admin.js';
-import { fakeActivity, fakePools, FakeResources, fakeStatus } from '../northbound/admin/fake_resources.js';
+import { fakeActivity, fakePools, FakePoolVerbs, FakeResources, fakeStatus } from '../northbound/admin/fake_resources.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 
 export class FakeTerminal implements Terminal {
@@ -92,6 +92,7 @@ export class FakeDaemon {
   activityFields: Partial<ActivityView['resources'][number]> = {};
   /** How often its activity was asked for: a second and a hundred reads lie between two. */
   looks = 0;
+  readonly poolVerbs = new FakePoolVerbs();
   readonly directory: string;
   readonly socketPath: string;
 
@@ -106,6 +107,7 @@ export class FakeDaemon {
     const app = buildAdmin({
       resources: daemon.resources,
       pools: fakePools,
+      poolVerbs: daemon.poolVerbs,
       status: async () => ({ ...fakeStatus(listeners), ...daemon.statusFields }),
       activity: async () => {
         const activity = fakeActivity(++daemon.looks, daemon.looks * 100);
