@@ -85,7 +85,7 @@ describe('rot', () => {
     expect(bad.stdout + bad.stderr).toContain('Input/output error');
     await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read 0 28k', '-c', 'read 32k 96k', uri]);
     const metrics = await (await fetch(`http://${daemon.ready?.listeners['http']}/metrics`)).text();
-    expect(Number(/^skerry_\w*corrupt\w* ([1-9]\d*)$/m.exec(metrics)?.[1])).toBeGreaterThan(0);
+    expect(Number(/^skerry_\w*corrupt\w*\{pool="default"\} ([1-9]\d*)$/m.exec(metrics)?.[1])).toBeGreaterThan(0);
   });
 
   it('in a journal payload below a durable mark is EIO for that page alone', async () => {
