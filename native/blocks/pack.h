@@ -159,6 +159,8 @@ class PackStore {
     uint64_t room_bytes = 0;   // what records that may not use the reserve can still take: in the open pack and in whole new ones
   };
   Usage usage() const;
+  /** What the records that the index knows take in packs: usage().stored_bytes without headers, footers and padding. Walks the whole index. */
+  uint64_t RecordBytes() const;
 
   class Impl;
 

@@ -46,6 +46,7 @@ Result<BlockId> PackStore::IdAt(const Location& at, Location* full) { return imp
 bool PackStore::Verify(const Location& at, const BlockId& id) { return impl_->Verify(at, id); }
 uint32_t PackStore::RottenPages(const Location& at, const BlockId& id) { return impl_->RottenPages(at, id); }
 PackStore::Usage PackStore::usage() const { return impl_->usage(); }
+uint64_t PackStore::RecordBytes() const { return impl_->RecordBytes(); }
 
 PackStore::Usage PackStore::Impl::usage() const {
   Usage usage;

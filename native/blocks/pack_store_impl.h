@@ -80,6 +80,7 @@ class PackStore::Impl {
   uint32_t RottenPages(const Location& at, const BlockId& id);
   Usage usage() const;
   std::optional<Location> Find(const BlockId& id) const { return index_.Find(id.prefix()); }
+  uint64_t RecordBytes() const { return index_.StoredBytes(); }
 
  private:
   using Lock = std::unique_lock<std::mutex>;

@@ -186,6 +186,8 @@ Status Tree::Visit(const TreeRoot& root, const std::function<bool(BlockIndex, co
   return VisitNode(*impl_, {root.id, root.at}, root.levels - 1, 0, visit).status();
 }
 
+Result<std::shared_ptr<const Node>> Tree::NodeAt(const MapSlot& slot, uint8_t level) { return impl_->Load(slot, level, true, false); }
+
 size_t Tree::cache_bytes() const { return impl_->cache.bytes(); }
 
 }  // namespace skerry
