@@ -14,6 +14,7 @@
 #include "addon_access.h"
 #include "addon_events.h"
 #include "addon_mailbox.h"
+#include "addon_space.h"
 #include "addon_values.h"
 #include "volume/changes.h"
 
@@ -73,6 +74,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Stats(const Napi::CallbackInfo& info);
   Napi::Value Failure(const Napi::CallbackInfo& info);
   Napi::Value AllocatedBytes(const Napi::CallbackInfo& info);
+  Napi::Value Space(const Napi::CallbackInfo& info);
   Napi::Value Stop(const Napi::CallbackInfo& info);
 
   bool Running(Napi::Env env);
@@ -95,6 +97,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     std::shared_ptr<Outcome> outcome;
   };
   std::map<uint64_t, Copying> transfers_;   // that run, or whose end nobody asked for yet
+  SpaceMeter space_;
   bool stopped_ = false;
 };
 
@@ -112,7 +115,8 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::TransferDone>("transferDone"), InstanceMethod<&NativeEngine::Progress>("transferProgress"),
                       InstanceMethod<&NativeEngine::TransferCancel>("transferCancel"), InstanceMethod<&NativeEngine::Stats>("stats"),
                       InstanceMethod<&NativeEngine::Failure>("failure"),
-                      InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Stop>("stop")});
+                      InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Space>("space"),
+                      InstanceMethod<&NativeEngine::Stop>("stop")});
 }
 
 NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeEngine>(info), system_(MakePosixEnv()) {
@@ -129,6 +133,7 @@ void NativeEngine::Halt() {
   if (stopped_) return;
   stopped_ = true;
   transfers_.clear();
+  space_.Cancel();
   if (engine_) {
     if (const Status status = engine_->Stop(); !status.ok()) events_->OnLog(LogLevel::kError, "stopping: " + status.detail());
   }
@@ -427,22 +432,12 @@ Napi::Value NativeEngine::Failure(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::AllocatedBytes(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  const auto id = IdOf(info[0]);
-  return OnThread(info.Env(), [this, id]() -> Result<Finish> {
-    const std::shared_ptr<LiveVolume> volume = engine_->store().Find(id);
-    if (!volume) return Status(Code::kNotFound, "no resource " + std::to_string(id));
-    uint64_t allocated = 0;
-    const uint64_t size = volume->size();  // it may be resized meanwhile
-    for (uint64_t at = 0; at < size;) {
-      Result<std::vector<Extent>> extents = volume->BlockStatus(at, size - at, 1024, true);
-      if (!extents.ok()) return extents.status();
-      for (const Extent& extent : *extents) {
-        if (!extent.zero) allocated += extent.length;
-        at = extent.offset + extent.length;
-      }
-    }
-    return Finish([allocated](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(allocated)); });
-  });
+  return OnThread(info.Env(), AllocatedWork(*engine_, IdOf(info[0])));
+}
+
+Napi::Value NativeEngine::Space(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  return OnThread(info.Env(), space_.Ask(*engine_, info));
 }
 
 Napi::Value NativeEngine::Stop(const Napi::CallbackInfo& info) {

@@ -91,4 +91,22 @@ Work WriteWork(Engine& engine, ResourceId resource, uint64_t offset, std::vector
   };
 }
 
+Work AllocatedWork(Engine& engine, ResourceId resource) {
+  return [&engine, resource]() -> Result<Finish> {
+    Result<std::shared_ptr<LiveVolume>> volume = Known(engine, resource);
+    if (!volume.ok()) return volume.status();
+    uint64_t allocated = 0;
+    const uint64_t size = (*volume)->size();  // it may be resized meanwhile
+    for (uint64_t at = 0; at < size;) {
+      Result<std::vector<Extent>> extents = (*volume)->BlockStatus(at, size - at, 1024, true);
+      if (!extents.ok()) return extents.status();
+      for (const Extent& extent : *extents) {
+        if (!extent.zero) allocated += extent.length;
+        at = extent.offset + extent.length;
+      }
+    }
+    return Finish([allocated](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(allocated)); });
+  };
+}
+
 }  // namespace skerry::addon

@@ -20,5 +20,7 @@ Work ChangesWork(Engine& engine, ResourceId from, ResourceId to, uint64_t offset
 Work ReadWork(Engine& engine, ResourceId resource, uint64_t offset, uint64_t length);
 /** Writes `data`, or where that is empty zeroes `zero_bytes`. kTryAgain where there is no room now. */
 Work WriteWork(Engine& engine, ResourceId volume, uint64_t offset, std::vector<uint8_t> data, uint64_t zero_bytes);
+/** Bytes that are not holes or zeroes, in map and overlay together. */
+Work AllocatedWork(Engine& engine, ResourceId resource);
 
 }  // namespace skerry::addon

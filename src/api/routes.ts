@@ -45,6 +45,10 @@ export const routes = {
   transferCancel: { method: 'DELETE', path: '/v1/transfers/:id', status: 200 },
   poolList: { method: 'GET', path: '/v1/pools', status: 200 },
   poolGet: { method: 'GET', path: '/v1/pools/:name', status: 200 },
+  /** Who holds how much: `?age=&wait=`, both in seconds. */
+  spaceList: { method: 'GET', path: '/v1/space', status: 200 },
+  /** `:name`: a volume, VOL@SNAP or an image, or one of these with volume/, snapshot/ or image/ in front. */
+  spaceGet: { method: 'GET', path: '/v1/space/:name', status: 200 },
 } as const satisfies Readonly<Record<string, Route>>;
 
 /** Bytes one way, not JSON: docs/formats/diff_stream.md. */

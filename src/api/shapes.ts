@@ -223,6 +223,73 @@ export const exportRequest = z
   .refine(({ path, stream: taken }) => one(path, taken), 'give one of path and stream');
 export type ExportRequest = z.infer<typeof exportRequest>;
 
+const ratio = z.number().nonnegative();
+/** In bytes. Distinct blocks are counted once; what is freed is so once it is collected. */
+export const resourceSpaceView = z.strictObject({
+  id: count,
+  kind: z.enum(['volume', 'snapshot', 'image']),
+  name: z.string(),
+  logicalBytes: bytes,
+  /** Mapped by its own map, in whole blocks, as often as it maps them. */
+  allocatedBytes: bytes,
+  /** Written and not yet in its map. */
+  journalledBytes: bytes,
+  /** Of its distinct blocks, those that nothing else reaches. */
+  uniqueBytes: bytes,
+  sharedBytes: bytes,
+  /** What all that it reaches takes in the pool. */
+  storedBytes: bytes,
+  /** What would go with it. */
+  freedBytes: bytes,
+  snapshots: count,
+  /** What would go with the volume and all its snapshots; null where there are none. */
+  freedWithSnapshotsBytes: bytes.nullable(),
+});
+export type ResourceSpaceView = z.infer<typeof resourceSpaceView>;
+
+export const poolSpaceView = z.strictObject({
+  name: z.string(),
+  logicalBytes: bytes,
+  allocatedBytes: bytes,
+  journalledBytes: bytes,
+  uniqueBytes: bytes,
+  /** Referenced, dead and overhead are all that is stored. */
+  referencedBytes: bytes,
+  deadBytes: bytes,
+  overheadBytes: bytes,
+  storedBytes: bytes,
+  dedupRatio: ratio,
+  compressionRatio: ratio,
+  journal: z.strictObject({ bytes, bytesMax: bytes }),
+});
+export type PoolSpaceView = z.infer<typeof poolSpaceView>;
+
+const measured = {
+  asOf: time,
+  /** How long the walk took. */
+  seconds: z.number().nonnegative(),
+  /** Why the numbers are too low, or null. */
+  incomplete: z.string().nullable(),
+  pool: poolSpaceView,
+};
+export const spaceView = z.strictObject({ ...measured, resources: z.array(resourceSpaceView) });
+export type SpaceView = z.infer<typeof spaceView>;
+
+export const oneSpaceView = z.strictObject({
+  ...measured,
+  resource: resourceSpaceView,
+  /** Most first. */
+  sharedWith: z.array(z.strictObject({ kind: z.enum(['volume', 'snapshot', 'image']), name: z.string(), sharedBytes: bytes })),
+});
+export type OneSpaceView = z.infer<typeof oneSpaceView>;
+
+const seconds = z
+  .string()
+  .regex(/^\d{1,7}$/, 'must be a whole number of seconds')
+  .transform(Number);
+/** An answer of the last `age` seconds will do (0: none will); `wait`: how long to wait for a new one. */
+const spaceQuery = z.strictObject({ age: seconds.exactOptional(), wait: seconds.exactOptional() });
+
 const labelText = z.string().max(1024);
 const byName = z.strictObject({ name: nameText });
 const byId = z.strictObject({
@@ -285,6 +352,9 @@ export const shapes = {
   transferCancel: { params: byId, answer: transferView },
   poolList: { answer: z.strictObject({ pools: z.array(poolView) }) },
   poolGet: { params: byName, answer: poolView },
+  /** null: no answer was there in time. */
+  spaceList: { query: spaceQuery, answer: z.strictObject({ space: spaceView.nullable() }) },
+  spaceGet: { params: byName, query: spaceQuery, answer: z.strictObject({ space: oneSpaceView.nullable() }) },
 } as const satisfies Readonly<Record<RouteName, Shape>>;
 
 type Shapes = typeof shapes;

@@ -7,6 +7,7 @@ import { formatSize, parseVolumeSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import type { Context } from './context.js';
 import { addApply } from './diff.js';
+import { spaceFacts } from './space.js';
 import { checkAgainstSource, checkSource } from './source.js';
 import { formatFacts, formatTable } from './table.js';
 import type { Column } from './table.js';
@@ -79,7 +80,8 @@ export function addVolume(program: Command, terminal: Terminal): void {
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const view = await context.client.volume(name);
-        context.result(view, () => resourceFacts(view));
+        const space = await context.client.recentSpaceOf(`volume/${name}`);
+        context.result({ ...view, space }, () => resourceFacts(view, spaceFacts(space)));
       }),
     );
 
@@ -173,7 +175,7 @@ function columnsFor(volumes: readonly ResourceView[]): readonly Column<ResourceV
 }
 
 /** Of a volume, snapshot or image. */
-export function resourceFacts(view: ResourceView): string {
+export function resourceFacts(view: ResourceView, more: readonly (readonly [string, string | null])[] = []): string {
   const isVolume = view.kind === 'volume';
   return formatFacts([
     ['name', view.name],
@@ -190,5 +192,6 @@ export function resourceFacts(view: ResourceView): string {
     ['limit', isVolume ? limitText(view) : null],
     ['root', view.pending ? 'pending: its content is in the journal' : view.rootId === '' ? 'empty' : view.rootId],
     ['id', String(view.id)],
+    ...more,
   ]);
 }

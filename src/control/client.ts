@@ -15,10 +15,12 @@ import type {
   ExportRequest,
   ImportRequest,
   Parts,
+  OneSpaceView,
   PoolView,
   ResizeRequest,
   ResourceView,
   SetRequest,
+  SpaceView,
   StatusView,
   TransferView,
   UriView,
@@ -26,6 +28,10 @@ import type {
 import { isErrorCode, SkerryError } from '../core/errors.js';
 import { httpEndpoint, socketEndpoint } from './endpoint.js';
 import { Transport } from './transport.js';
+
+/** In seconds. */
+const space_wait_seconds = 60;
+const space_glance = { age: 600, wait: 2 };
 
 export type ConnectOptions = { readonly dataDirectory: string } | { readonly url: string };
 
@@ -130,6 +136,25 @@ export class Client {
     return this.#call('snapshotDelete', { params: { name } });
   }
 
+  /** Who holds how much. Waits for as long as the daemon measures. */
+  async space(): Promise<SpaceView> {
+    return patiently(async (query) => (await this.#call('spaceList', { query })).space);
+  }
+
+  /** The same of one, a source as for a clone. */
+  async spaceOf(name: string): Promise<OneSpaceView> {
+    return patiently(async (query) => (await this.#call('spaceGet', { params: { name }, query })).space);
+  }
+
+  /** What was measured lately, or can be in the time that nobody minds to wait; else null. */
+  async recentSpace(): Promise<SpaceView | null> {
+    return (await this.#call('spaceList', { query: space_glance })).space;
+  }
+
+  async recentSpaceOf(name: string): Promise<OneSpaceView | null> {
+    return (await this.#call('spaceGet', { params: { name }, query: space_glance })).space;
+  }
+
   clone(request: CloneRequest): Promise<ResourceView> {
     return this.#call('clone', { body: request });
   }
@@ -202,6 +227,14 @@ export class Client {
     const answer = await this.#transport.send({ method: routes[route].method, path, ...(body === undefined ? {} : { body }) });
     if (answer.status >= 200 && answer.status < 300) return answer.body as Answer<R>;
     throw failure(answer.status, answer.body);
+  }
+}
+
+/** Asks for what is new, and where that takes longer than one answer may, again for what was begun since. */
+async function patiently<T>(ask: (query: { readonly age: number; readonly wait: number }) => Promise<T | null>): Promise<T> {
+  for (let asked = 0; ; asked += 1) {
+    const answer = await ask({ age: asked * (space_wait_seconds + 1), wait: space_wait_seconds });
+    if (answer !== null) return answer;
   }
 }
 

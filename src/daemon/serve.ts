@@ -15,6 +15,7 @@ import { Ledger } from '../mapper/ledger.js';
 import { PrivateExports } from '../mapper/private_exports.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import { Mapper } from '../mapper/mapper.js';
+import { Space } from '../mapper/space.js';
 import { settledWithin } from '../mapper/verbs.js';
 import { buildAdmin } from '../northbound/admin/admin.js';
 import { NbdHandshakes } from '../northbound/nbd/nbd.js';
@@ -186,6 +187,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     resources: mapper,
     pools: daemonViews,
     status: () => daemonViews.status(),
+    space: new Space({ ledger, engine: running, pool }),
     log: logger.child({ component: 'admin' }),
   });
   closers.add('admin', async () => {

@@ -17,7 +17,9 @@ import type {
   NativeEngine,
   NativeModule,
   PoolSpec,
+  Reached,
   ResourceSpec,
+  SpaceReport,
   StartReport,
   TransferProgress,
 } from './binding.js';
@@ -186,6 +188,15 @@ export class Engine implements NativeEngine {
 
   allocatedBytes(resource: number): Promise<number> {
     return attemptAsync(() => this.#native.allocatedBytes(resource));
+  }
+
+  space(what: 'measure'): Promise<SpaceReport>;
+  space(what: 'groups', ids: readonly number[], groups: readonly number[], count: number): Promise<readonly Reached[]>;
+  space(what: 'shared', resource: number, count: number): Promise<readonly { readonly id: number; readonly blocks: number }[]>;
+  space(...asked: readonly unknown[]): Promise<unknown> {
+    // One of the three above, which the compiler cannot tell of arguments that are handed on.
+    const ask = this.#native.space.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
+    return attemptAsync(() => ask(...asked));
   }
 
   stop(drain: boolean): Promise<void> {

@@ -14,6 +14,8 @@ import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
 import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
+import type { SpaceSource } from './space.js';
+import { spaceHandlers } from './space.js';
 import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
@@ -27,10 +29,11 @@ export interface AdminOptions {
   readonly resources: Resources;
   readonly pools: PoolsView;
   readonly status: StatusSource;
+  readonly space: SpaceSource;
   readonly log: AdminLog;
 }
 
-type Handlers = { readonly [R in RouteName]: (parts: Parts<R>) => Answer<R> | Promise<Answer<R>> };
+export type Handlers = { readonly [R in RouteName]: (parts: Parts<R>) => Answer<R> | Promise<Answer<R>> };
 
 /** An instance that is ready to listen. Closing it waits for the requests under way and ends idle connections. */
 export function buildAdmin(options: AdminOptions): FastifyInstance {
@@ -83,7 +86,7 @@ function parseParts(route: RouteName, given: Readonly<Record<'params' | 'query' 
   return parsed;
 }
 
-function handlersFor({ resources, pools, status }: AdminOptions): Handlers {
+function handlersFor({ resources, pools, status, space }: AdminOptions): Handlers {
   const get = async (kind: ResourceKind, name: string) => viewResource(await resources.get(kind, name));
   const remove = async (kind: ResourceKind, name: string): Promise<DeletedView> => {
     await resources.remove(kind, name);
@@ -144,6 +147,7 @@ function handlersFor({ resources, pools, status }: AdminOptions): Handlers {
     },
     poolList: async () => ({ pools: [...(await pools.list())] }),
     poolGet: ({ params }) => pools.get(params.name),
+    ...spaceHandlers(space),
   };
 }
 

@@ -7,7 +7,7 @@ import { runCommand } from '../../../src/cli/program.js';
 import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
 import { buildAdmin } from '../../../src/northbound/admin/admin.js';
-import { fakePools, FakeResources, fakeStatus } from '../northbound/admin/fake_resources.js';
+import { fakePools, FakeResources, FakeSpace, fakeStatus } from '../northbound/admin/fake_resources.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 
 export class FakeTerminal implements Terminal {
@@ -68,6 +68,7 @@ export interface Ran {
 
 export class FakeDaemon {
   readonly resources = new FakeResources();
+  readonly space = new FakeSpace(this.resources);
   readonly directory: string;
   readonly socketPath: string;
 
@@ -83,6 +84,7 @@ export class FakeDaemon {
       resources: daemon.resources,
       pools: fakePools,
       status: async () => fakeStatus(listeners),
+      space: daemon.space,
       log: { error: () => {} },
     });
     onTestFinished(() => app.close());

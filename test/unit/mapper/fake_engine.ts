@@ -10,10 +10,14 @@ import type {
   NativeModule,
   OperationCounters,
   PoolSpec,
+  Reached,
   ResourceSpec,
+  SpaceReport,
   StartReport,
   TransferProgress,
 } from '../../../src/engine/binding.js';
+
+const nothingReached: Reached = { blocks: 0, nodes: 0, blockBytes: 0, nodeBytes: 0 };
 
 export class FakeEngine implements NativeEngine {
   readonly steps: string[];
@@ -212,6 +216,26 @@ export class FakeEngine implements NativeEngine {
 
   failure(): string {
     return this.failed;
+  }
+
+  /** What a walk finds. */
+  measured: SpaceReport = {
+    resources: [],
+    pool: { reached: nothingReached, recordBytes: 0, storedBytes: 0, deadBytes: 0 },
+    nodesRead: 0,
+    nodesUnread: 0,
+    patternsCut: false,
+  };
+  /** What `groups` and `shared` answer with. */
+  together: readonly Reached[] = [];
+  shared: readonly { readonly id: number; readonly blocks: number }[] = [];
+
+  space(what: 'measure'): Promise<SpaceReport>;
+  space(what: 'groups', ids: readonly number[], groups: readonly number[], count: number): Promise<readonly Reached[]>;
+  space(what: 'shared', resource: number, count: number): Promise<readonly { readonly id: number; readonly blocks: number }[]>;
+  async space(what: string, ...asked: readonly unknown[]): Promise<unknown> {
+    await this.#step(`engine.space ${what}`, ...asked.map((one) => JSON.stringify(one)));
+    return { measure: this.measured, groups: this.together, shared: this.shared }[what];
   }
 
   async allocatedBytes(): Promise<number> {

@@ -9,7 +9,7 @@ import { errorTable, SkerryError } from '../../../../src/core/errors.js';
 import type { ErrorCode } from '../../../../src/core/errors.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
-import { fakePools, FakeResources, fakeStatus } from './fake_resources.js';
+import { fakePools, FakeResources, FakeSpace, fakeStatus } from './fake_resources.js';
 
 let resources: FakeResources;
 let logged: { fields: object; message: string }[];
@@ -24,6 +24,7 @@ beforeEach(() => {
     resources,
     pools: fakePools,
     status: async () => fakeStatus(listeners),
+    space: new FakeSpace(resources),
     log: { error: (fields, message) => void logged.push({ fields, message }) },
   });
 });
@@ -74,6 +75,8 @@ describe('every route', () => {
       transferCancel: ['/v1/transfers/2'],
       poolList: ['/v1/pools'],
       poolGet: ['/v1/pools/default'],
+      spaceList: ['/v1/space?age=5&wait=1'],
+      spaceGet: ['/v1/space/vm1%40monday'],
       snapshotRollback: ['/v1/snapshots/vm1%40monday/rollback'],
       volumeSet: ['/v1/volumes/vm1', { labels: { role: 'db' }, limit: { iops: 5, bandwidth: 0, burst: 0 } }],
       volumeResize: ['/v1/volumes/vm1/resize', { sizeBytes: 8192, shrink: true }],
