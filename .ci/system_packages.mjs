@@ -18,6 +18,8 @@ const forTests = [
   { package: 'xz-utils', program: 'xz' },
   { package: 'nbdkit', program: 'nbdkit' },
   { package: 'nbd-server', program: 'nbd-server' },
+  { package: 'nbd-client', program: 'nbd-client' },
+  { package: 'openssl', program: 'openssl' },
   { package: 'libnbd-bin', program: 'nbdinfo' },
   { package: 'python3-libnbd', program: null },
   { package: 'fio', program: 'fio' },

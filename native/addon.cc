@@ -12,10 +12,13 @@
 #include <vector>
 
 #include "addon_access.h"
+#include "addon_estimate.h"
 #include "addon_events.h"
+#include "addon_handshake.h"
 #include "addon_mailbox.h"
 #include "addon_space.h"
 #include "addon_values.h"
+#include "nbd/tls_context.h"
 #include "volume/changes.h"
 
 namespace skerry::addon {
@@ -48,6 +51,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Start(const Napi::CallbackInfo& info);
   Napi::Value ListenUnix(const Napi::CallbackInfo& info);
   Napi::Value ListenTcp(const Napi::CallbackInfo& info);
+  Napi::Value UseTls(const Napi::CallbackInfo& info);
   Napi::Value Answer(const Napi::CallbackInfo& info);
   Napi::Value Add(const Napi::CallbackInfo& info);
   Napi::Value Snapshot(const Napi::CallbackInfo& info);
@@ -61,7 +65,6 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Write(const Napi::CallbackInfo& info);
   Napi::Value Flush(const Napi::CallbackInfo& info);
   /** Sets the contexts that tell what changed; false where a resource they name is gone. */
-  bool AddChanged(const Napi::Object& answer, TransmissionSpec& transmit);
   Napi::Value Destage(const Napi::CallbackInfo& info);
   Napi::Value Committed(const Napi::CallbackInfo& info);
   Napi::Value Attached(const Napi::CallbackInfo& info);
@@ -75,6 +78,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Failure(const Napi::CallbackInfo& info);
   Napi::Value AllocatedBytes(const Napi::CallbackInfo& info);
   Napi::Value Space(const Napi::CallbackInfo& info);
+  Napi::Value EstimateFiles(const Napi::CallbackInfo& info);
   Napi::Value Stop(const Napi::CallbackInfo& info);
 
   bool Running(Napi::Env env);
@@ -98,13 +102,15 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   };
   std::map<uint64_t, Copying> transfers_;   // that run, or whose end nobody asked for yet
   SpaceMeter space_;
+  Estimator estimator_;
   bool stopped_ = false;
 };
 
 Napi::Function NativeEngine::Define(Napi::Env env) {
   return DefineClass(env, "Engine",
                      {InstanceMethod<&NativeEngine::Start>("start"), InstanceMethod<&NativeEngine::ListenUnix>("listenUnix"),
-                      InstanceMethod<&NativeEngine::ListenTcp>("listenTcp"), InstanceMethod<&NativeEngine::Answer>("answer"),
+                      InstanceMethod<&NativeEngine::ListenTcp>("listenTcp"), InstanceMethod<&NativeEngine::UseTls>("useTls"),
+                      InstanceMethod<&NativeEngine::Answer>("answer"),
                       InstanceMethod<&NativeEngine::Add>("add"), InstanceMethod<&NativeEngine::Snapshot>("snapshot"),
                       InstanceMethod<&NativeEngine::Drop>("drop"), InstanceMethod<&NativeEngine::Resize>("resize"), InstanceMethod<&NativeEngine::Rollback>("rollback"),
                       InstanceMethod<&NativeEngine::SizeBytes>("sizeBytes"), InstanceMethod<&NativeEngine::Limit>("limit"),
@@ -116,6 +122,7 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::TransferCancel>("transferCancel"), InstanceMethod<&NativeEngine::Stats>("stats"),
                       InstanceMethod<&NativeEngine::Failure>("failure"),
                       InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Space>("space"),
+                      InstanceMethod<&NativeEngine::EstimateFiles>("estimate"),
                       InstanceMethod<&NativeEngine::Stop>("stop")});
 }
 
@@ -199,7 +206,12 @@ Napi::Value NativeEngine::Start(const Napi::CallbackInfo& info) {
   store_options_.domain_key.assign(key.Data(), key.Data() + key.ByteLength());
   const Napi::Array list = info[1].As<Napi::Array>();
   auto resources = std::make_shared<std::vector<ResourceSpec>>();
-  for (uint32_t i = 0; i < list.Length(); ++i) resources->push_back(ToResource(list.Get(i).As<Napi::Object>()));
+  const uint32_t count = list.Length();
+  resources->reserve(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    const Napi::HandleScope scope(info.Env());   // there may be a hundred thousand
+    resources->push_back(ToResource(list.Get(i).As<Napi::Object>()));
+  }
   return OnThread(info.Env(), [this, resources]() -> Result<Finish> {
     auto report = std::make_shared<StoreReport>();
     Result<std::unique_ptr<Engine>> engine = Engine::Start(*system_, {store_options_, nbd_options_}, *resources, *events_, *events_, *report);
@@ -231,25 +243,21 @@ Napi::Value NativeEngine::ListenTcp(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value NativeEngine::UseTls(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  const Napi::Object given = info[0].As<Napi::Object>();
+  const auto context = nbd::TlsContext::Make({Text(given, "certificate"), Text(given, "key"), Text(given, "clientCa")});
+  if (!context.ok()) {
+    ToError(info.Env(), context.status()).ThrowAsJavaScriptException();
+  } else {
+    engine_->nbd().UseTls(context.value());
+  }
+  return info.Env().Undefined();
+}
+
 Napi::Value NativeEngine::Answer(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  const Napi::Object answer = info[1].As<Napi::Object>();
-  HandshakeReply reply;
-  const Napi::Uint8Array send = answer.Get("send").As<Napi::Uint8Array>();
-  reply.send.assign(send.Data(), send.Data() + send.ByteLength());
-  const std::string next = Text(answer, "next");
-  if (next == "read") {
-    reply.next = HandshakeReply::Next::kRead;
-    reply.read_bytes = static_cast<uint32_t>(Whole(answer, "readBytes"));
-  } else if (next == "transmit") {
-    reply.transmit.volume = engine_->store().Find(Whole(answer, "resource"));
-    if (reply.transmit.volume && AddChanged(answer, reply.transmit)) reply.next = HandshakeReply::Next::kTransmit;
-    if (answer.Get("sizeBytes").IsNumber()) reply.transmit.size_bytes = Whole(answer, "sizeBytes");
-    reply.transmit.structured_replies = answer.Get("structuredReplies").ToBoolean().Value();
-    reply.transmit.base_allocation = answer.Get("baseAllocation").ToBoolean().Value();
-    if (reply.transmit.base_allocation) reply.transmit.base_allocation_id = static_cast<uint32_t>(Whole(answer, "baseAllocationId"));
-  }
-  engine_->nbd().Reply(static_cast<ConnectionId>(info[0].ToNumber().DoubleValue()), std::move(reply));
+  engine_->nbd().Reply(static_cast<ConnectionId>(info[0].ToNumber().DoubleValue()), ReplyFrom(*engine_, info[1].As<Napi::Object>()));
   return info.Env().Undefined();
 }
 
@@ -310,20 +318,6 @@ Napi::Value NativeEngine::Limit(const Napi::CallbackInfo& info) {
   const std::shared_ptr<LiveVolume> volume = engine_->store().Find(IdOf(info[0]));
   if (volume) volume->rate.Set(ToLimit(info[1].As<Napi::Object>()));
   return info.Env().Undefined();
-}
-
-bool NativeEngine::AddChanged(const Napi::Object& answer, TransmissionSpec& transmit) {
-  if (!answer.Get("changed").IsArray()) return true;
-  const Napi::Array list = answer.Get("changed").As<Napi::Array>();
-  const std::shared_ptr<LiveVolume> volume = engine_->store().Find(Whole(answer, "resource"));
-  for (uint32_t i = 0; i < list.Length(); ++i) {
-    const Napi::Object one = list.Get(i).As<Napi::Object>();
-    const std::shared_ptr<LiveVolume> since = engine_->store().Find(Whole(one, "since"));
-    if (!since || !volume) return false;
-    auto changes = std::make_shared<VolumeChanges>(since, volume, engine_->store().pool());
-    transmit.changed.push_back({std::move(changes), static_cast<uint32_t>(Whole(one, "id"))});
-  }
-  return true;
 }
 
 Napi::Value NativeEngine::ChangedRanges(const Napi::CallbackInfo& info) {
@@ -438,6 +432,11 @@ Napi::Value NativeEngine::AllocatedBytes(const Napi::CallbackInfo& info) {
 Napi::Value NativeEngine::Space(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   return OnThread(info.Env(), space_.Ask(*engine_, info));
+}
+
+Napi::Value NativeEngine::EstimateFiles(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  return OnThread(info.Env(), estimator_.Ask(*system_, *engine_, info));
 }
 
 Napi::Value NativeEngine::Stop(const Napi::CallbackInfo& info) {

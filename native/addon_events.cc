@@ -23,12 +23,13 @@ void EventPoster::OnLog(LogLevel level, const std::string& message) {
   });
 }
 
-void EventPoster::OnConnected(ConnectionId connection, const std::string& listener) {
-  mailbox_.Post([connection, listener](Napi::Env env, Napi::Array& events) {
+void EventPoster::OnConnected(ConnectionId connection, const std::string& listener, int64_t user) {
+  mailbox_.Post([connection, listener, user](Napi::Env env, Napi::Array& events) {
     Napi::Object event = Napi::Object::New(env);
     event.Set("type", "connected");
     event.Set("connection", static_cast<double>(connection));
     event.Set("listener", listener);
+    event.Set("user", static_cast<double>(user));
     events.Set(events.Length(), event);
   });
 }
@@ -39,6 +40,22 @@ void EventPoster::OnMessage(ConnectionId connection, std::vector<uint8_t> bytes)
     event.Set("type", "message");
     event.Set("connection", static_cast<double>(connection));
     event.Set("bytes", Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size()));
+    events.Set(events.Length(), event);
+  });
+}
+
+void EventPoster::OnSecured(ConnectionId connection, const TlsPeer& peer) {
+  mailbox_.Post([connection, peer](Napi::Env env, Napi::Array& events) {
+    Napi::Object event = Napi::Object::New(env);
+    event.Set("type", "secured");
+    event.Set("connection", static_cast<double>(connection));
+    event.Set("certified", peer.certified);
+    event.Set("commonName", peer.common_name);
+    Napi::Array names = Napi::Array::New(env);
+    for (const std::string& name : peer.dns_names) names.Set(names.Length(), name);
+    event.Set("dnsNames", names);
+    event.Set("protocol", peer.protocol);
+    event.Set("cipher", peer.cipher);
     events.Set(events.Length(), event);
   });
 }

@@ -15,8 +15,9 @@ class EventPoster : public EngineListener, public NbdEvents {
 
   void OnCommit(const RootCommit& commit) override;
   void OnLog(LogLevel level, const std::string& message) override;
-  void OnConnected(ConnectionId connection, const std::string& listener) override;
+  void OnConnected(ConnectionId connection, const std::string& listener, int64_t user) override;
   void OnMessage(ConnectionId connection, std::vector<uint8_t> bytes) override;
+  void OnSecured(ConnectionId connection, const TlsPeer& peer) override;
   void OnClosed(ConnectionId connection, const std::string& why) override;
 
  private:

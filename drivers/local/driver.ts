@@ -12,9 +12,12 @@ import { z } from 'zod';
 import { isSkerryError, SkerryError, toSkerryError } from '../../src/core/errors.js';
 import { chunkKey, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
 import { registerDriver } from '../../src/driver/registry.js';
+import { DirectorySyncs } from './directory_syncs.js';
 
 const chunk_bytes_max = 1 << 30;
 const compare_bytes = 1 << 20;
+/** Beyond these all are looked at anew, which costs some syncs. */
+const directories_known_max = 65_536;
 /** What a put that never ended left behind is removed once it is older. */
 const incoming_age_milliseconds_max = 3_600_000;
 /** A key's part never begins with a dot, so that nothing of ours can be taken for a chunk. */
@@ -33,6 +36,7 @@ export class LocalDriver implements Driver {
   readonly #underWay = new Set<Promise<unknown>>();
   /** Directories known to be there, durably, so that a put into one costs no more than its own syncs. */
   readonly #directories = new Set<string>();
+  readonly #syncs = new DirectorySyncs();
   #closing: Promise<unknown> | null = null;
 
   private constructor(directory: string) {
@@ -62,21 +66,16 @@ export class LocalDriver implements Driver {
         throw new SkerryError('too-large', `chunk ${key} has ${data.length} bytes, at most ${chunk_bytes_max} are taken`);
       if (await this.#isThere(path, key, data)) return;
       const incoming = join(this.#directory, incomingName, randomBytes(16).toString('hex'));
-      await this.#makeDirectory(dirname(path));
       try {
-        const file = await open(incoming, 'wx', 0o600);
-        try {
-          await file.writeFile(data);
-          await file.sync();
-        } finally {
-          await file.close();
-        }
+        // At once, for what is synced together costs a file system one commit.
+        const both = await Promise.allSettled([this.#makeDirectory(dirname(path)), writeSynced(incoming, data)]);
+        for (const one of both) if (one.status === 'rejected') throw one.reason;
         await rename(incoming, path);
       } catch (error) {
         await rm(incoming, { force: true }).catch(() => undefined);
         throw error;
       }
-      await syncPath(dirname(path));
+      await this.#syncs.sync(dirname(path));
     });
   }
 
@@ -104,7 +103,7 @@ export class LocalDriver implements Driver {
       const path = this.#pathOf(key);
       await unlink(path).catch(nullIfAbsent);
       // Also where it was absent: an earlier removal may have failed between the two.
-      await syncPath(dirname(path)).catch(nullIfAbsent);
+      await this.#syncs.sync(dirname(path)).catch(nullIfAbsent);
     });
   }
 
@@ -165,7 +164,7 @@ export class LocalDriver implements Driver {
     } finally {
       await file.close();
     }
-    await syncPath(dirname(path));
+    await this.#syncs.sync(dirname(path));
     return true;
   }
 
@@ -173,11 +172,15 @@ export class LocalDriver implements Driver {
   async #makeDirectory(path: string): Promise<void> {
     if (this.#directories.has(path)) return;
     await mkdir(path, { recursive: true, mode: 0o700 });
+    const unknown: string[] = [];
     for (let directory = path; directory.startsWith(this.#directory); directory = dirname(directory)) {
-      await syncPath(dirname(directory));
+      if (this.#directories.has(directory)) break;
+      unknown.push(directory);
       if (directory === this.#directory) break;
     }
-    this.#directories.add(path);
+    await Promise.all(unknown.map((directory) => this.#syncs.sync(dirname(directory))));
+    if (this.#directories.size >= directories_known_max) this.#directories.clear();
+    for (const directory of unknown) this.#directories.add(directory);
   }
 
   async #removeStale(): Promise<void> {
@@ -226,12 +229,14 @@ async function openIfThere(path: string): Promise<FileHandle | null> {
   return open(path, constants.O_RDONLY).catch(nullIfAbsent);
 }
 
-async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, constants.O_RDONLY);
+/** A new file with this content, durable but for its name. */
+async function writeSynced(path: string, data: Uint8Array): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
   try {
-    await handle.sync();
+    await file.writeFile(data);
+    await file.sync();
   } finally {
-    await handle.close();
+    await file.close();
   }
 }
 

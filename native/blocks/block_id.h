@@ -47,6 +47,13 @@ class DomainKey {
   Sha256State outer_{};
 };
 
+/** Of a node at rest: how many of its bytes its id is the hash of (docs/formats/node.md). 0 for what is as long as no node. */
+constexpr size_t NodeCanonicalBytes(size_t node_bytes) {
+  constexpr size_t kHeader = 48, kId = 32, kHint = 12;
+  if (node_bytes <= kHeader || (node_bytes - kHeader) % (kId + kHint) != 0) return 0;
+  return kHeader + (node_bytes - kHeader) / (kId + kHint) * kId;
+}
+
 bool IsZero(ConstBytes bytes);
 
 }  // namespace skerry

@@ -10,17 +10,35 @@ namespace skerry {
 
 uint64_t SumOf(const void* data, size_t bytes, uint64_t seed) { return XXH3_64bits_withSeed(data, bytes, seed); }
 
-void FillCells(Bytes record, const BlockId& id, ConstBytes raw) {
+void FillCells(Bytes record, const BlockId& id, ConstBytes raw, uint32_t lost) {
   uint8_t* to = record.data() + sizeof(PackRecordHeader);
   uint32_t page = 0;
   for (size_t at = 0; at < raw.size(); at += kPageBytes, ++page) {
     const size_t bytes = std::min(kPageBytes, raw.size() - at);
     std::memcpy(to, raw.data() + at, bytes);
-    const uint64_t sum = SumOf(to, bytes, CellSeed(id, page));
+    uint64_t sum = SumOf(to, bytes, CellSeed(id, page));
+    if (page < 32 && (lost >> page & 1) != 0) sum = ~sum;
     std::memcpy(to + bytes, &sum, sizeof(sum));
     to += bytes + sizeof(sum);
   }
   std::memset(to, 0, static_cast<size_t>(record.data() + record.size() - to));
+}
+
+HeaderProof ProofOf(const PackRecordHeader& header, uint32_t offset, const DomainKey& key) {
+  // Neither as long as a page nor made of hashes: no page's or block's hash can be one.
+  constexpr size_t kSaidBytes = offsetof(PackRecordHeader, proof);
+  std::array<uint8_t, kSaidBytes + sizeof(offset)> said;
+  static_assert(said.size() % sizeof(BlockId) != 0);
+  std::memcpy(said.data(), &header, kSaidBytes);
+  std::memcpy(said.data() + kSaidBytes, &offset, sizeof(offset));
+  const BlockId mac = key.Mac(said);
+  HeaderProof proof;
+  std::copy_n(mac.bytes.begin(), proof.size(), proof.begin());
+  return proof;
+}
+
+bool IsProven(const PackRecordHeader& header, uint32_t offset, const DomainKey& key) {
+  return std::ranges::equal(ProofOf(header, offset, key), header.proof);
 }
 
 void FillHeader(Bytes record, PackRecordHeader header, uint32_t offset) {

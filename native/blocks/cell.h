@@ -27,8 +27,19 @@ inline bool CellHolds(const uint8_t* payload, size_t bytes, const uint8_t* sum, 
   return SumOf(payload, bytes, seed) == expected;
 }
 
-/** Fills the cells and the padding of a record; `record` is RecordStoredBytes(raw.size()) long. Its header is left alone. */
-void FillCells(Bytes record, const BlockId& id, ConstBytes raw);
+/**
+ * Fills the cells and the padding of a record; `record` is RecordStoredBytes(raw.size()) long. Its header is left alone. The
+ * cells of `lost` pages (bit i: page i, of the first 32) get the complement of their sum, so that they never hold.
+ */
+void FillCells(Bytes record, const BlockId& id, ConstBytes raw, uint32_t lost = 0);
+
+/**
+ * The first bytes of an HMAC over what the header says before it and its offset. Sums can be computed by whoever writes a payload,
+ * and a scan that has lost a header to a torn write looks at payloads too: only this tells the store's headers from a guest's bytes.
+ */
+using HeaderProof = std::array<uint8_t, sizeof(PackRecordHeader::proof)>;
+HeaderProof ProofOf(const PackRecordHeader& header, uint32_t offset, const DomainKey& key);
+bool IsProven(const PackRecordHeader& header, uint32_t offset, const DomainKey& key);
 
 /** Writes `header` at the head of `record`, completed with its sum for this offset in the pack. */
 void FillHeader(Bytes record, PackRecordHeader header, uint32_t offset);

@@ -28,6 +28,9 @@ enum class RecordKind : uint8_t { kBlock = 1, kNode = 2, kPaged = 3 /* room: not
 enum class Codec : uint8_t { kRaw = 0, kLz4 = 1, kZstd = 2 };            // only kRaw is written yet
 enum class HashAlgorithm : uint8_t { kHmacSha256 = 1 };
 
+/** Flag: pages of the payload were lost before the record was written. Filler stands in their cells, under the complement of its sum. */
+inline constexpr uint32_t kRecordLostPages = 1;
+
 struct PackRecordHeader {
   uint32_t magic;
   uint8_t version;
@@ -41,7 +44,8 @@ struct PackRecordHeader {
   uint32_t flags;
   uint8_t id[32];
   uint64_t pack;            // number of the pack it was written to
-  uint64_t reserved[6];
+  uint8_t proof[16];        // HeaderProof under the domain key: what a guest writes into a payload is no header (cell.h)
+  uint64_t reserved[4];
   uint64_t sum;             // XXH3 of the bytes before, seeded with the record's offset
 };
 static_assert(sizeof(PackRecordHeader) == 128);
@@ -65,6 +69,7 @@ struct PackStoreOptions {
   uint64_t reserve_bytes = 64 << 20;  // free space that only kNode records and urgent ones may use
   uint64_t domain = 1;
   uint32_t key_id = 1;
+  DomainKey key{ConstBytes{}};        // proves record headers, and ids where a header has no proof
 };
 
 struct PackReport {
@@ -81,6 +86,8 @@ struct PackPut {
   ConstBytes raw;
   Location at;
   bool reused = false;   // the pool knew it
+  /** Bit i: page i of a block is lost, and `raw` has filler there that no other block has. Its cell fails its sum for ever. */
+  uint32_t lost = 0;
 };
 
 /** Cells in a row, `into` a page for each; seeds count up by one. */

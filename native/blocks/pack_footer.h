@@ -19,7 +19,7 @@ struct PackFileHeader {
 };
 static_assert(sizeof(PackFileHeader) == 128 && sizeof(PackFileHeader) <= kPackAlignBytes);
 
-/** A page of the record failed its sum when the footer was written: torn by a crash or rotten. The others can be read. */
+/** A page of the record failed its sum when the footer was written: torn by a crash, rotten, or lost before. The others can be read. */
 inline constexpr uint8_t kEntryDamaged = 1;
 
 struct PackFooterEntry {

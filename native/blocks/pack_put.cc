@@ -9,19 +9,21 @@ namespace {
 
 // A pack whose sync failed while records were written to it is answered with one more pack.
 constexpr int kPutAttemptsMax = 2;
+constexpr size_t kLostPagesMax = 32;   // that PackPut::lost can name
 
-PackRecordHeader HeaderFor(const PackStoreOptions& options, RecordKind kind, const BlockId& id, size_t raw_bytes) {
+PackRecordHeader HeaderFor(const PackStoreOptions& options, const PackPut& put) {
   PackRecordHeader header{};
   header.magic = kPackRecordMagic;
   header.version = kPackVersion;
-  header.kind = kind;
+  header.kind = put.kind;
   header.codec = Codec::kRaw;
   header.algorithm = HashAlgorithm::kHmacSha256;
   header.key_id = options.key_id;
-  header.raw_bytes = static_cast<uint32_t>(raw_bytes);
+  header.raw_bytes = static_cast<uint32_t>(put.raw.size());
   header.domain = options.domain;
   header.stored_bytes = RecordStoredBytes(header.raw_bytes);
-  std::memcpy(header.id, id.bytes.data(), sizeof(header.id));
+  header.flags = put.lost != 0 ? kRecordLostPages : 0;
+  std::memcpy(header.id, put.id.bytes.data(), sizeof(header.id));
   return header;
 }
 
@@ -30,6 +32,9 @@ uint32_t RoundUp(uint32_t bytes) { return (bytes + kWriteAlignBytes - 1) / kWrit
 Status CheckPut(const PackPut& put) {
   if (put.kind != RecordKind::kBlock && put.kind != RecordKind::kNode) return {Code::kInvalid, "records of this kind are not written"};
   if (put.id.empty()) return {Code::kInvalid, "a record needs an id"};
+  if (put.lost != 0 && (put.kind != RecordKind::kBlock || put.raw.size() > kLostPagesMax * kPageBytes)) {
+    return {Code::kInvalid, "only a block of at most " + std::to_string(kLostPagesMax) + " pages is put with lost ones"};
+  }
   if (!put.raw.empty() && put.raw.size() <= kRecordRawBytesMax) return {};
   return {Code::kInvalid, "a record holds 1 to " + std::to_string(kRecordRawBytesMax) + " bytes, not " + std::to_string(put.raw.size())};
 }
@@ -53,7 +58,7 @@ Status PackStore::Impl::PutAll(std::span<PackPut> puts, bool urgent) {
       continue;
     }
     may_use_reserve |= put.kind == RecordKind::kNode;
-    fresh.push_back({&put, HeaderFor(options_, put.kind, put.id, put.raw.size()), replace});
+    fresh.push_back({&put, HeaderFor(options_, put), replace});
   }
   if (Status status = PutFresh(fresh, may_use_reserve); !status.ok()) return status;
   for (const auto& [put, first] : twins) {
@@ -69,7 +74,7 @@ Status PackStore::Impl::PutAll(std::span<PackPut> puts, bool urgent) {
 Result<bool> PackStore::Impl::Known(PackPut& put, bool& replace) {
   const std::optional<Location> known = index_.Find(put.id.prefix());
   if (!known) return false;
-  const Hit hit = CheckHit(*known, put.id, put.raw.size());
+  const Hit hit = CheckHit(*known, put);
   replace = hit == Hit::kBad;
   if (hit != Hit::kSame) return false;
   dedup_hits_.fetch_add(1, std::memory_order_relaxed);
@@ -79,13 +84,13 @@ Result<bool> PackStore::Impl::Known(PackPut& put, bool& replace) {
   return true;
 }
 
-PackStore::Impl::Hit PackStore::Impl::CheckHit(const Location& at, const BlockId& id, size_t raw_bytes) {
-  // New data is never given up for a record that has rotted: it is written again.
-  if (IsDamaged(at)) return Hit::kBad;
+PackStore::Impl::Hit PackStore::Impl::CheckHit(const Location& at, const PackPut& put) {
+  // New data is never given up for a record that has rotted: it is written again. One with lost pages cannot be had whole.
+  if (put.lost == 0 && IsDamaged(at)) return Hit::kBad;
   const Result<PackRecordHeader> header = ReadHeader(at, true);
   if (!header.ok()) return Hit::kBad;
   const PackRecordHeader& found = header.value();
-  const bool same = std::memcmp(found.id, id.bytes.data(), sizeof(found.id)) == 0 && found.raw_bytes == raw_bytes;
+  const bool same = std::memcmp(found.id, put.id.bytes.data(), sizeof(found.id)) == 0 && found.raw_bytes == put.raw.size();
   return same ? Hit::kSame : Hit::kOther;
 }
 
@@ -120,7 +125,7 @@ Status PackStore::Impl::WriteGroup(std::span<Fresh> group, uint32_t stored_bytes
   const Bytes bytes = buffer.bytes().first(padded_bytes);
   uint32_t at = 0;
   for (Fresh& one : group) {
-    FillCells(bytes.subspan(at, one.header.stored_bytes), one.put->id, one.put->raw);
+    FillCells(bytes.subspan(at, one.header.stored_bytes), one.put->id, one.put->raw, one.put->lost);
     at += one.header.stored_bytes;
   }
   std::memset(bytes.data() + at, 0, padded_bytes - at);
@@ -135,6 +140,8 @@ Status PackStore::Impl::WriteGroup(std::span<Fresh> group, uint32_t stored_bytes
     for (Fresh& one : group) {
       one.header.pack = place->pack->number;
       one.put->at = {place->pack->number, place->offset + at, one.header.stored_bytes};
+      const HeaderProof proof = ProofOf(one.header, one.put->at.offset, options_.key);
+      std::ranges::copy(proof, one.header.proof);
       FillHeader(bytes.subspan(at), one.header, one.put->at.offset);
       at += one.header.stored_bytes;
     }
@@ -149,7 +156,12 @@ Status PackStore::Impl::WriteGroup(std::span<Fresh> group, uint32_t stored_bytes
   if (!status.ok()) return status;
   SealOverdue();
   put_records_.fetch_add(records, std::memory_order_relaxed);
-  for (const Fresh& one : group) put_bytes_.fetch_add(one.header.raw_bytes, std::memory_order_relaxed);
+  for (const Fresh& one : group) {
+    put_bytes_.fetch_add(one.header.raw_bytes, std::memory_order_relaxed);
+    for (uint32_t page = 0; page < CellCount(one.header.raw_bytes) && one.put->lost != 0; ++page) {
+      if ((one.put->lost >> page & 1) != 0) NoteDamage(one.put->at.pack, CellOffset(one.put->at, page));
+    }
+  }
   return {};
 }
 

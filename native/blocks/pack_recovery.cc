@@ -120,7 +120,7 @@ Status PackStore::Impl::RecoverSealed(uint32_t number, uint64_t file_bytes, Pack
   }
   report.notes.push_back(path + ": " + entries.status().detail());
   if (entries.code() != Code::kCorrupt) return {};  // unreadable: what maps name in it is told when it is read
-  Result<PackScan> scan = ScanPack(**file, number);
+  Result<PackScan> scan = ScanPack(**file, number, options_.key);
   if (!scan.ok()) {
     report.notes.push_back(path + ": " + scan.status().detail());
     return {};
@@ -152,7 +152,7 @@ Status PackStore::Impl::RecoverOpen(uint32_t number, bool newest, PackReport& re
     how = {};
     how.direct = true;
     const Result<std::unique_ptr<File>> direct = env_.Open(path, how);
-    scan = ScanPack(direct.ok() ? *direct.value() : file, number);
+    scan = ScanPack(direct.ok() ? *direct.value() : file, number, options_.key);
   }
   if (!scan.ok()) {
     report.notes.push_back(path + " cannot be read and stays unsealed: " + scan.status().detail());
@@ -172,6 +172,9 @@ Status PackStore::Impl::RecoverOpen(uint32_t number, bool newest, PackReport& re
                            std::to_string(scan->damaged.front().entry.offset) + ", have pages that fail their sums; their other pages can be read");
   }
   if (scan->unreadable > 0) report.notes.push_back(path + ": " + std::to_string(scan->unreadable) + " records are torn and were skipped");
+  if (scan->unproven > 0) {
+    report.notes.push_back(path + ": " + std::to_string(scan->unproven) + " places look like records and were not written by this store; they were skipped");
+  }
   // Torn or rotten cannot be told here: only who named the record knows whether it was ever durable. `recovered_`, which tells
   // what is whole, is without them.
   for (PackScan::Damaged& damaged : scan->damaged) {

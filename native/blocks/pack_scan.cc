@@ -52,9 +52,25 @@ PackFooterEntry EntryOf(const PackRecordHeader& header, uint32_t offset) {
   return entry;
 }
 
+/** Whether all of the payload holds and is what the id says: for headers that an earlier writer made, without a proof. */
+bool IsOfItsId(ConstBytes record, const PackRecordHeader& header, const DomainKey& key) {
+  // Sums first: they tell most of what is none within its first cell, however long it claims to be.
+  const uint32_t cells = CellCount(header.raw_bytes);
+  if (CheckCells(record, header, {}) != cells) return false;
+  std::vector<uint8_t> raw(header.raw_bytes);
+  if (CheckCells(record, header, raw) != cells) return false;
+  BlockId id;
+  if (header.kind == RecordKind::kBlock) {
+    id = key.BlockIdOf(raw);
+  } else if (const size_t canonical = NodeCanonicalBytes(raw.size()); canonical != 0) {
+    id = key.NodeIdOf(ConstBytes(raw).first(canonical));
+  }
+  return std::ranges::equal(id.bytes, header.id);
+}
+
 }  // namespace
 
-Result<PackScan> ScanPack(File& file, uint32_t pack) {
+Result<PackScan> ScanPack(File& file, uint32_t pack, const DomainKey& key) {
   Result<uint64_t> size = file.Size();
   if (!size.ok()) return size.status();
   // What lies past the largest pack cannot be named by a location.
@@ -71,14 +87,21 @@ Result<PackScan> ScanPack(File& file, uint32_t pack) {
     if (!sector.ok()) return sector.status();
     const auto offset = static_cast<uint32_t>(at);
     const auto header = at < end ? ParseHeader(*sector, pack, offset) : std::nullopt;
-    if (!header) {
+    Result<ConstBytes> record = header ? window.At(at, header->stored_bytes) : ConstBytes{};
+    if (!record.ok()) return record.status();
+    // Where a header was torn, its payload is looked at as well, and there a guest may have written what looks like records.
+    const bool ours = header && (IsProven(*header, offset, key) || IsOfItsId(*record, *header, key));
+    if (header && !ours) {
+      ++scan.unproven;
+      sector = window.At(at, kPackAlignBytes);
+      if (!sector.ok()) return sector.status();
+    }
+    if (!ours) {
       if (!IsZero(*sector)) scan.data_end = at + sector->size();
       at += kPackAlignBytes;
       continue;
     }
-    Result<ConstBytes> record = window.At(at, header->stored_bytes);
-    if (!record.ok()) return record.status();
-    // The header's own sum holds, so its length is true: what it spans is its payload, not a place to look for headers.
+    // The header is the store's own, so its length is true: what it spans is its payload, not a place to look for headers.
     std::vector<uint32_t> bad = BadCells(*record, *header);
     if (bad.empty()) {
       scan.entries.push_back(EntryOf(*header, offset));

@@ -13,11 +13,12 @@ struct PackScan {
   };
   std::vector<Damaged> damaged;               // the header holds, some cells do not: torn, or rotten
   uint64_t unreadable = 0;                    // records of which nothing but the header holds
+  uint64_t unproven = 0;                      // what looks like a record and is none of the store's: a guest's bytes
   uint64_t data_end = 0;                      // all that lies beyond is zeroes
   bool header_holds = false;                  // of the file
 };
 
-/** Reads all of `file`, which may be a direct one. kIo when it cannot be read. */
-Result<PackScan> ScanPack(File& file, uint32_t pack);
+/** Reads all of `file`, which may be a direct one. `key`: of the records' domain. kIo when it cannot be read. */
+Result<PackScan> ScanPack(File& file, uint32_t pack, const DomainKey& key);
 
 }  // namespace skerry

@@ -49,6 +49,7 @@ struct OpenPack {
   uint32_t reserved_records = 0;          // the footer's room is kept free
   std::vector<PackFooterEntry> entries;
   uint32_t blocks = 0, nodes = 0;
+  bool damaged = false;                   // some of its records were put with lost pages
   bool full = false;                      // takes no more records
   bool busy = false;                      // one thread syncs or seals it
   bool named = false;                     // its directory entry is durable
@@ -98,7 +99,7 @@ class PackStore::Impl {
 
   // pack_put.cc
   Result<bool> Known(PackPut& put, bool& replace);
-  Hit CheckHit(const Location& at, const BlockId& id, size_t raw_bytes);
+  Hit CheckHit(const Location& at, const PackPut& put);
   Status PutFresh(std::span<Fresh> fresh, bool may_use_reserve);
   Status WriteGroup(std::span<Fresh> group, uint32_t stored_bytes, bool may_use_reserve);
   AlignedBuffer TakeBuffer(uint32_t bytes);

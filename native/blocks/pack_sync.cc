@@ -93,7 +93,7 @@ Status PackStore::Impl::SealPack(Lock& lock, const std::shared_ptr<OpenPack>& pa
     pack->synced_to = pack->tail;
     if (sealed.ok()) {
       pack->sealed = true;
-      AddSealed(pack->number, {pack->tail + FooterBytes(pack->entries.size()), pack->blocks, pack->nodes});
+      AddSealed(pack->number, {pack->tail + FooterBytes(pack->entries.size()), pack->blocks, pack->nodes, pack->damaged});
       ++sealed_since_checkpoint_;
       open_.remove(pack);
     }

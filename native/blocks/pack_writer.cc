@@ -16,6 +16,7 @@ PackFooterEntry EntryFor(const PackRecordHeader& header, uint32_t offset) {
   entry.kind = header.kind;
   entry.codec = header.codec;
   entry.algorithm = header.algorithm;
+  entry.flags = (header.flags & kRecordLostPages) != 0 ? kEntryDamaged : 0;
   return entry;
 }
 
@@ -121,6 +122,7 @@ bool PackStore::Impl::Count(const Reservation& place, std::span<const Fresh> gro
   for (const Fresh& one : group) {
     pack.entries.push_back(EntryFor(one.header, one.put->at.offset));
     ++(one.header.kind == RecordKind::kNode ? pack.nodes : pack.blocks);
+    pack.damaged |= one.put->lost != 0;
     if (one.replace) {
       index_.Replace(one.put->id.prefix(), one.put->at);
     } else {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +15,7 @@ constexpr size_t kBatchBlocks = 16;
 constexpr uint64_t kJournalBytesMax = 2560 << 10;    // read ahead for one batch: 256 pages, each in two sectors, and some
 constexpr uint64_t kStretchBytesMax = 256 << 10;     // of the journal, read in one piece
 constexpr uint64_t kGapBytesMax = 16 << 10;          // read through rather than around
+constexpr uint64_t kLostPageTag = 0x65676170'74736f6c; // "lostpage"
 
 /** Blocks that need a look: those with slots, and those a range of zeroes covers only in part. Whole ones become cuts. */
 void Collect(const DestageGroup& group, uint64_t blocks_total, std::vector<BlockIndex>& touched, std::vector<MapCut>& cuts) {
@@ -86,6 +88,7 @@ class Batch {
     for (size_t i = 0; i < puts_.size(); ++i) owners_[i]->slot = {puts_[i].id, puts_[i].at};
     return Status::Ok();
   }
+  std::span<const PageIndex> lost() const { return lost_; }
   uint64_t bytes() const { return puts_.size() * kBlockBytes; }
 
  private:
@@ -151,10 +154,33 @@ class Batch {
       status = FetchPages(context, group_.base->root, wanted.change->block * kPagesPerBlock, wanted.sources, block, true);
       if (status.ok()) break;
     }
+    uint32_t lost = 0;
+    if (status.code() == Code::kCorrupt) {
+      const PageIndex first = wanted.change->block * kPagesPerBlock;
+      status = FetchWhatHolds(context, group_.base->root, first, wanted.sources, block, lost);
+      if (status.ok()) FillLost(first, lost, block);
+    }
     if (!status.ok() || IsZero(block)) return status;
-    puts_.push_back({RecordKind::kBlock, pool_.key->BlockIdOf(block), block, {}, false});
+    puts_.push_back({RecordKind::kBlock, pool_.key->BlockIdOf(block), block, {}, false, lost});
     owners_.push_back(wanted.change);
     return Status::Ok();
+  }
+
+  /**
+   * What stands for a lost page belongs to this page of this root alone, so that its block is never that of others; and it is the
+   * same when a destage is repeated. It is keyed: nobody can write it.
+   */
+  void FillLost(PageIndex first, uint32_t lost, Bytes block) {
+    for (uint32_t i = 0; i < kPagesPerBlock; ++i) {
+      if ((lost >> i & 1) == 0) continue;
+      const uint64_t resource = group_.generations.back().generation->resource;
+      const uint64_t name[] = {kLostPageTag, resource, group_.lineage, group_.applied_sequence, first + i};
+      const BlockId filler = pool_.key->Mac({reinterpret_cast<const uint8_t*>(name), sizeof(name)});
+      for (size_t at = 0; at < kPageBytes; at += filler.bytes.size()) {
+        std::memcpy(block.data() + i * kPageBytes + at, filler.bytes.data(), filler.bytes.size());
+      }
+      lost_.push_back(first + i);
+    }
   }
 
   Journal& journal_;
@@ -163,12 +189,13 @@ class Batch {
   BatchMemory& memory_;
   std::vector<Wanted> wanted_;
   std::vector<JournalStretch> ahead_;   // by place
+  std::vector<PageIndex> lost_;
   std::vector<PackPut> puts_;
   std::vector<MapChange*> owners_;
 };
 
 /** Fills the slots of all changes, batches side by side; the first failure ends it. */
-Status DestageBlocks(Journal& journal, Pool& pool, const DestageGroup& group, std::span<MapChange> changes, uint64_t& bytes) {
+Status DestageBlocks(Journal& journal, Pool& pool, const DestageGroup& group, std::span<MapChange> changes, DestageResult& result) {
   const size_t parts = (changes.size() + kBatchBlocks - 1) / kBatchBlocks;
   Memories memories;
   std::mutex mutex;
@@ -182,7 +209,8 @@ Status DestageBlocks(Journal& journal, Pool& pool, const DestageGroup& group, st
     Status status = batch.Run(changes.subspan(at, std::min(kBatchBlocks, changes.size() - at)));
     memories.Give(std::move(memory));
     const std::lock_guard lock(mutex);
-    bytes += batch.bytes();
+    result.bytes += batch.bytes();
+    result.lost.insert(result.lost.end(), batch.lost().begin(), batch.lost().end());
     if (status.ok() || failed.exchange(true)) return;
     first = std::move(status);
   };
@@ -207,7 +235,8 @@ Result<DestageResult> Destage(Journal& journal, Pool& pool, const DestageGroup& 
   std::vector<MapChange> changes;
   changes.reserve(touched.size());
   for (BlockIndex block : touched) changes.push_back({block, {}});
-  if (Status status = DestageBlocks(journal, pool, group, changes, result.bytes); !status.ok()) return status;
+  if (Status status = DestageBlocks(journal, pool, group, changes, result); !status.ok()) return status;
+  std::sort(result.lost.begin(), result.lost.end());
   // A map never gets lower: one that was higher stays so.
   const uint8_t levels = std::max(LevelsFor(blocks_total), group.base->root.levels);
   Result<TreeRoot> root = pool.tree->Update(group.base->root, levels, cuts, changes);

@@ -8,9 +8,10 @@ namespace skerry {
 struct DestageResult {
   TreeRoot root;
   uint64_t blocks = 0, bytes = 0;
+  std::vector<PageIndex> lost;   // ascending: they rotted before they were stored, and read kCorrupt until they are written again
 };
 
-/** `size_bytes`: of the volume in the new root; it fixes the tree's height. kCorrupt: a page of the group or of what lies under it fails its sum. */
+/** `size_bytes`: of the volume in the new root; it fixes the tree's height. A page of the group, or of what lies under it, that has rotted costs itself alone. kCorrupt: a map node fails. */
 Result<DestageResult> Destage(Journal& journal, Pool& pool, const DestageGroup& group, uint64_t size_bytes);
 
 }  // namespace skerry

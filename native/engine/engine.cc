@@ -242,6 +242,7 @@ void Engine::DestagerLoop() {
       if (!commit->has_value()) break;
       last_failure = Status::Ok();
       last_told = Code::kOk;
+      if (!(*commit)->damage.empty()) listener_.OnLog(LogLevel::kError, "destage: " + (*commit)->damage);
       listener_.OnCommit(**commit);
       std::lock_guard lock(destage_mutex_);
       if (destage_stops_) return;

@@ -14,7 +14,7 @@ struct ResourceSpace {
   ResourceId id = 0;
   uint64_t size_bytes = 0;
   uint64_t mapped_bytes = 0;       // of its map, whole blocks, as often as it maps them
-  uint64_t journalled_bytes = 0;   // written and not yet in its map; pages that were written again may count twice
+  uint64_t journalled_bytes = 0;   // whole pages that were written and are not yet in its map
   Reached reached;                 // by it, and perhaps by others
   Reached alone;                   // by nothing else: what goes with it
 };

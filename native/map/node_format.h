@@ -34,4 +34,6 @@ static_assert(sizeof(NodeHint) == 12);
 inline constexpr size_t kNodeIdBytes = sizeof(BlockId);
 inline constexpr size_t kNodeBytesMax = sizeof(NodeHeader) + kNodeSlots * (kNodeIdBytes + sizeof(NodeHint));
 
+static_assert(NodeCanonicalBytes(kNodeBytesMax) == sizeof(NodeHeader) + kNodeSlots * kNodeIdBytes);
+
 }  // namespace skerry

@@ -49,6 +49,13 @@ std::string NameOf(const sockaddr_storage& address, const std::string& host) {
   return (host.find(':') != std::string::npos ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
+/** Who connected, as the kernel says. */
+int64_t UserOf(int socket) {
+  ucred peer{};
+  socklen_t bytes = sizeof(peer);
+  return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 ? int64_t{peer.uid} : kNoUser;
+}
+
 }  // namespace
 
 Result<Listener> ListenOnUnix(const std::string& path) {
@@ -136,6 +143,7 @@ void Acceptor::OnReady(uint64_t tag, uint64_t now) {
       return;
     }
     const int on = 1;
+    int64_t user = kNoUser;
     if (listener.tcp) {
       ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
       ::setsockopt(socket.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -145,9 +153,10 @@ void Acceptor::OnReady(uint64_t tag, uint64_t now) {
       ::setsockopt(socket.get(), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
     } else {
       ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kUnixSocketBufferBytes, sizeof(kUnixSocketBufferBytes));
+      user = UserOf(socket.get());
     }
     // Past the limit the client sees its connection closed before a greeting.
-    if (!deal_(Adopt{std::move(socket), listener.name})) continue;
+    if (!deal_(Adopt{std::move(socket), listener.name, user})) continue;
   }
 }
 

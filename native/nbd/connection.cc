@@ -25,7 +25,10 @@ void Connection::OnPoll(uint32_t events) {
   if ((events & EPOLLOUT) != 0) send_blocked_ = false;
   if ((events & EPOLLIN) != 0) readable_ = true;
   if ((events & EPOLLRDHUP) != 0) half_closed_ = readable_ = true;
-  if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0 && phase_ == Phase::kSecuring) {
+    // Its last words may say why: the turn reads them, and then finds the end.
+    send_blocked_ = false;
+  } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
     // Nobody is left to answer. What was received and not yet appended must not be: the client may already have
     // repeated it on another connection, and gone on from there.
     End("the client closed the connection");
@@ -53,6 +56,9 @@ void Connection::OnGranted(Buffer buffer, bool receive) {
 void Connection::OnTick(uint64_t now) {
   const uint64_t idle_nanos = now > progress_nanos_ ? now - progress_nanos_ : 0;
   if (phase_ == Phase::kHandshake && idle_nanos > kHandshakeStallNanosMax) return End("the handshake stalled");
+  if (phase_ == Phase::kSecuring && now > secured_since_nanos_ + reactor_.context().options.tls_handshake_nanos_max) {
+    return End("the TLS handshake took too long");
+  }
   if (phase_ == Phase::kLinger && idle_nanos > kLingerNanosMax) return End("closed by the server");
   if (phase_ != Phase::kTransmission) return;
   if (hold_ == Hold::kAdmission) retry_ = true;
@@ -78,6 +84,7 @@ void Connection::Turn() {
   switch (phase_) {
     case Phase::kHandshake:
     case Phase::kFencing: return HandshakeTurn();
+    case Phase::kSecuring: return SecureTurn();
     case Phase::kTransmission: return TransmissionTurn();
     case Phase::kLinger: return LingerTurn();
     case Phase::kEnded: return;
@@ -102,7 +109,7 @@ void Connection::TransmissionTurn() {
     if (!Receive()) break;
   }
   if (ended()) return;
-  const bool idle = in_flight_ == 0 && replies_.bytes() == 0;
+  const bool idle = in_flight_ == 0 && AllSent();
   if (draining_ && idle) return End(why_);
   if (stopping_ && idle && hold_ == Hold::kNone && !again_) return End("the server stops");
   RestBuffers();
@@ -135,6 +142,7 @@ bool Connection::Receive() {
 }
 
 bool Connection::ReceiveInto(uint8_t* at, size_t bytes, size_t* received) {
+  if (tls_ != nullptr && phase_ != Phase::kLinger) return ReceiveDecrypted(at, bytes, received);
   for (;;) {
     const ssize_t got = ::recv(socket_.get(), at, bytes, MSG_DONTWAIT);
     if (got > 0) {
@@ -147,15 +155,40 @@ bool Connection::ReceiveInto(uint8_t* at, size_t bytes, size_t* received) {
     if (got < 0 && errno == EINTR) continue;
     readable_ = false;
     if (got == 0) {
-      if (phase_ == Phase::kTransmission) {
-        Drain("the client closed the connection");
-      } else {
-        End("the client closed the connection");
-      }
+      PeerClosed("the client closed the connection");
     } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
       End(std::string("the connection failed: ") + std::strerror(errno));
     }
     return false;
+  }
+}
+
+// A record may hold more than there was room for, so that only the session knows when the socket must be waited for.
+bool Connection::ReceiveDecrypted(uint8_t* at, size_t bytes, size_t* received) {
+  bytes = std::min(bytes, kReceiveBytes);  // others want their turn
+  size_t filled = 0;
+  TlsSession::Outcome outcome = TlsSession::Outcome::kDone;
+  while (filled < bytes && outcome == TlsSession::Outcome::kDone) {
+    size_t got = 0;
+    outcome = tls_->Read(at + filled, bytes - filled, &got);
+    if (outcome == TlsSession::Outcome::kDone) filled += got;
+  }
+  *received = filled;
+  // What came before an end is dealt with first; the session says the same again when it is asked the next time.
+  const bool over = outcome == TlsSession::Outcome::kClosed || outcome == TlsSession::Outcome::kFailed;
+  readable_ = outcome == TlsSession::Outcome::kDone || (over && filled > 0);
+  if (tls_->unsent() > 0) Flush();
+  if (ended() || filled > 0) return !ended();
+  if (outcome == TlsSession::Outcome::kClosed) PeerClosed("the client closed the connection");
+  if (outcome == TlsSession::Outcome::kFailed) End(tls_->why());
+  return false;
+}
+
+void Connection::PeerClosed(const std::string& why) {
+  if (phase_ == Phase::kTransmission) {
+    Drain(why);
+  } else {
+    End(why);
   }
 }
 
@@ -191,13 +224,15 @@ void Connection::RestBuffers() {
   if (receive_ && begin_ == end_ && !head_) reactor_.GiveReceiveBuffer(std::move(receive_));
   if (hold_ != Hold::kBudget) granted_.Release();
   replies_.Rest();
+  if (tls_ != nullptr) tls_->Rest();
 }
 
 void Connection::Flush() {
-  if (replies_.bytes() == 0 || send_blocked_) return;
-  const size_t before = replies_.bytes();
-  const ReplyQueue::Outcome outcome = replies_.Send(socket_.get());
-  if (replies_.bytes() != before) progress_nanos_ = reactor_.now();
+  if (AllSent() || send_blocked_) return;
+  const auto left = [this] { return replies_.bytes() + (tls_ == nullptr ? 0 : tls_->unsent()); };
+  const size_t before = left();
+  const ReplyQueue::Outcome outcome = tls_ == nullptr ? replies_.Send(socket_.get()) : replies_.Send(*tls_);
+  if (left() != before) progress_nanos_ = reactor_.now();
   switch (outcome) {
     case ReplyQueue::Outcome::kFailed: return End("the client no longer takes replies");
     case ReplyQueue::Outcome::kBlocked: send_blocked_ = true; break;

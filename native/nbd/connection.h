@@ -41,7 +41,7 @@ class Connection {
 
   // Facts. Each wants a Turn() after it.
   void OnPoll(uint32_t events);
-  void OnAnswer(HandshakeReply reply, Attachment attachment);
+  void OnAnswer(Answer answer);
   void OnFenced();
   void OnDurable(uint64_t group, Code code);
   void OnRetry();
@@ -67,7 +67,7 @@ class Connection {
   bool queued = false;  // the reactor's mark: in its list of turns
 
  private:
-  enum class Phase : uint8_t { kHandshake, kFencing, kTransmission, kLinger, kEnded };
+  enum class Phase : uint8_t { kHandshake, kSecuring, kFencing, kTransmission, kLinger, kEnded };
   enum class Hold : uint8_t { kNone, kAdmission, kBudget };
   struct Pending {  // answered once durable
     uint64_t cookie;
@@ -87,6 +87,8 @@ class Connection {
   // handshake.cc
   void HandshakeTurn();
   void BeginFence(TransmissionSpec spec);
+  void BeginSecuring();
+  void SecureTurn();
   void Linger();
   void LingerTurn();
 
@@ -95,6 +97,10 @@ class Connection {
   /** False where nothing more is to be had now. */
   bool Receive();
   bool ReceiveInto(uint8_t* at, size_t bytes, size_t* received);
+  bool ReceiveDecrypted(uint8_t* at, size_t bytes, size_t* received);
+  void PeerClosed(const std::string& why);
+  /** Nothing of what was answered is still to be sent. */
+  bool AllSent() const { return replies_.bytes() == 0 && (tls_ == nullptr || tls_->unsent() == 0); }
   /** False (and held) where one must be waited for. */
   bool TakeReceiveBuffer();
   void RestBuffers();
@@ -133,6 +139,7 @@ class Connection {
   Reactor& reactor_;
   const ConnectionId id_;
   Descriptor socket_;
+  std::unique_ptr<TlsSession> tls_;  // before the socket is closed it says goodbye there
   Phase phase_ = Phase::kHandshake;
   std::string why_;
   bool readable_ = true;
@@ -150,12 +157,15 @@ class Connection {
   size_t message_filled_ = 0;
   bool reading_message_ = false;
   unsigned fences_ = 0;
+  std::shared_ptr<const TlsContext> secure_after_send_;
+  uint64_t secured_since_nanos_ = 0;
 
   // Transmission.
   std::shared_ptr<Volume> volume_;
   Attachment attachment_;
   bool structured_ = false;
   std::shared_ptr<const StatusContexts> contexts_;
+  bool read_only_ = false;
   uint64_t size_bytes_ = 0;      // that the client was told: it may use no more, whatever the volume has now
   RequestParser parser_;
   Buffer receive_;

@@ -105,7 +105,7 @@ uint32_t Connection::Check(const Request& request) const {
     case kCmdWriteZeroes: break;
     default: return kErrInvalid;
   }
-  if (volume_->read_only()) return kErrPerm;
+  if (volume_->read_only() || read_only_) return kErrPerm;
   if (empty || (request.type == kCmdWrite && request.length > kRequestBytesMax)) return kErrInvalid;
   if (past_end) return request.type == kCmdTrim ? kErrInvalid : kErrNoSpace;
   return 0;

@@ -6,9 +6,10 @@
 
 namespace skerry::nbd {
 
-void Connection::OnAnswer(HandshakeReply reply, Attachment attachment) {
+void Connection::OnAnswer(Answer answer) {
+  HandshakeReply& reply = answer.reply;
   // A second answer to one message has nothing to answer.
-  if (phase_ != Phase::kHandshake || reading_message_ || close_after_send_) return;
+  if (phase_ != Phase::kHandshake || reading_message_ || close_after_send_ || secure_after_send_ != nullptr) return;
   progress_nanos_ = reactor_.now();
   replies_.Push(std::move(reply.send));
   switch (reply.next) {
@@ -20,8 +21,12 @@ void Connection::OnAnswer(HandshakeReply reply, Attachment attachment) {
       return;
     case HandshakeReply::Next::kTransmit:
       if (reply.transmit.volume == nullptr) return End("the handshake named no volume");
-      attachment_ = std::move(attachment);
+      attachment_ = std::move(answer.attachment);
       return BeginFence(std::move(reply.transmit));
+    case HandshakeReply::Next::kSecure:
+      if (answer.tls == nullptr || tls_ != nullptr) return End("the handshake asked for TLS that cannot be had");
+      secure_after_send_ = std::move(answer.tls);
+      return;
     case HandshakeReply::Next::kClose:
       close_after_send_ = true;
       return;
@@ -34,6 +39,7 @@ void Connection::OnAnswer(HandshakeReply reply, Attachment attachment) {
 void Connection::BeginFence(TransmissionSpec spec) {
   volume_ = std::move(spec.volume);
   structured_ = spec.structured_replies;
+  read_only_ = spec.read_only;
   size_bytes_ = spec.size_bytes != 0 ? spec.size_bytes : volume_->size();
   auto contexts = std::make_shared<StatusContexts>();
   if (structured_ && spec.base_allocation) contexts->base_id = spec.base_allocation_id;
@@ -53,7 +59,11 @@ void Connection::HandshakeTurn() {
   Flush();
   if (ended() || phase_ != Phase::kHandshake) return;
   if (close_after_send_) {
-    if (replies_.bytes() == 0) Linger();
+    if (AllSent()) Linger();
+    return;
+  }
+  if (secure_after_send_ != nullptr) {
+    if (AllSent()) BeginSecuring();
     return;
   }
   // Never a byte more than was asked for: what follows may belong to the transmission phase.
@@ -63,7 +73,7 @@ void Connection::HandshakeTurn() {
     if (!ReceiveInto(message_.data() + message_filled_, message_.size() - message_filled_, &received)) return;
     message_filled_ += received;
   }
-  if (!reading_message_) return replies_.Rest();
+  if (!reading_message_) return RestBuffers();
   // A full read says nothing of what else the socket holds.
   readable_ = true;
   reading_message_ = false;
@@ -71,8 +81,37 @@ void Connection::HandshakeTurn() {
   reactor_.context().events.OnMessage(id_, std::exchange(message_, {}));
 }
 
+// All that was received is what was asked for, to the byte: nothing that somebody on the way slipped in behind STARTTLS can
+// be taken for what came under TLS. It would be read as part of the TLS handshake, which then fails.
+void Connection::BeginSecuring() {
+  tls_ = TlsSession::Begin(std::exchange(secure_after_send_, nullptr), socket_.get(), reactor_.context().data_budget);
+  if (tls_ == nullptr) return End("there is no memory for TLS");
+  phase_ = Phase::kSecuring;
+  secured_since_nanos_ = reactor_.now();
+  SecureTurn();
+}
+
+void Connection::SecureTurn() {
+  const TlsSession::Outcome outcome = send_blocked_ ? TlsSession::Outcome::kBlocked : tls_->Accept();
+  if (outcome == TlsSession::Outcome::kFailed) Drain(tls_->why());
+  Flush();
+  if (ended()) return;
+  switch (outcome) {
+    case TlsSession::Outcome::kBlocked: return;
+    case TlsSession::Outcome::kClosed: return End("the client closed the connection in the TLS handshake");
+    case TlsSession::Outcome::kFailed: return Linger();  // an alert is on its way, which tells the client why
+    case TlsSession::Outcome::kDone: break;
+  }
+  phase_ = Phase::kHandshake;
+  progress_nanos_ = reactor_.now();
+  readable_ = true;
+  tls_->Rest();
+  reactor_.context().events.OnSecured(id_, tls_->peer());
+}
+
 // Closing with bytes unread would reset a TCP connection and could take the last reply with it.
 void Connection::Linger() {
+  if (tls_ != nullptr) tls_->SayGoodbye();
   ::shutdown(socket_.get(), SHUT_WR);
   phase_ = Phase::kLinger;
   progress_nanos_ = reactor_.now();

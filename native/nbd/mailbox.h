@@ -26,8 +26,8 @@ struct Listener {
 };
 
 struct AddListener { Listener listener; };
-struct Adopt { Descriptor socket; std::string listener; };
-struct Answer { ConnectionId connection; HandshakeReply reply; Attachment attachment; };
+struct Adopt { Descriptor socket; std::string listener; int64_t user; };
+struct Answer { ConnectionId connection; HandshakeReply reply; Attachment attachment; std::shared_ptr<const TlsContext> tls; };
 struct Durable { ConnectionId connection; uint64_t group; Code code; };
 struct Retry { ConnectionId connection; };
 struct JobDone { ConnectionId connection; std::unique_ptr<Job> job; };

@@ -115,7 +115,7 @@ void Reactor::Handle(Message& message) {
   } else if (auto* granted = std::get_if<Granted>(&message)) {
     reach(granted->connection, [&](Connection& c) { c.OnGranted(std::move(granted->buffer), granted->receive); });
   } else if (auto* answer = std::get_if<std::unique_ptr<Answer>>(&message)) {
-    reach((*answer)->connection, [&](Connection& c) { c.OnAnswer(std::move((*answer)->reply), std::move((*answer)->attachment)); });
+    reach((*answer)->connection, [&](Connection& c) { c.OnAnswer(std::move(**answer)); });
   } else if (auto* fenced = std::get_if<Fenced>(&message)) {
     reach(fenced->connection, [&](Connection& c) { c.OnFenced(); });
   } else if (auto* fence = std::get_if<Fence>(&message)) {
@@ -147,7 +147,7 @@ void Reactor::HandleAdopt(Adopt& adopt) {
     return;
   }
   connections_.emplace(id, std::make_unique<Connection>(*this, id, std::move(adopt.socket)));
-  context_.events.OnConnected(id, adopt.listener);
+  context_.events.OnConnected(id, adopt.listener, adopt.user);
 }
 
 Connection* Reactor::Find(ConnectionId connection) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 namespace skerry::nbd {
 
@@ -91,27 +92,73 @@ ReplyQueue::Outcome ReplyQueue::Send(int socket) {
       if (errno == EINTR) continue;
       return errno == EAGAIN || errno == EWOULDBLOCK ? Outcome::kBlocked : Outcome::kFailed;
     }
-    bytes_ -= static_cast<size_t>(sent);
-    for (auto left = static_cast<size_t>(sent); left > 0;) {
-      Segment& segment = segments_[first_];
-      const size_t taken = std::min(left, segment.bytes);
-      segment.data += taken;
-      segment.bytes -= taken;
-      left -= taken;
-      if (segment.bytes > 0) break;
-      segment.owner.reset();
-      ++first_;
+    Drop(static_cast<size_t>(sent));
+  }
+  Drained();
+  return Outcome::kDrained;
+}
+
+ReplyQueue::Outcome ReplyQueue::Send(TlsSession& session) {
+  for (;;) {
+    switch (session.Send()) {
+      case TlsSession::Outcome::kDone: break;
+      case TlsSession::Outcome::kBlocked: return Outcome::kBlocked;
+      default: return Outcome::kFailed;
     }
-    // A client that always keeps a backlog must not let the list of what is long sent grow.
-    if (first_ >= kSentSegmentsKept) {
-      segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(first_));
-      first_ = 0;
+    if (bytes_ == 0) break;
+    // As much as one send takes, and no more: what lies encrypted cannot be given back when memory is short.
+    for (const size_t before = bytes_; bytes_ > 0 && before - bytes_ < kTlsSendBytes;) {
+      if (!EncryptSome(session)) return Outcome::kFailed;
     }
   }
+  Drained();
+  return Outcome::kDrained;
+}
+
+bool ReplyQueue::EncryptSome(TlsSession& session) {
+  const Segment& first = segments_[first_];
+  if (first.bytes >= kTlsRecordBytes) {
+    const size_t bytes = kTlsRecordBytes;
+    if (!session.Encrypt({first.data, bytes})) return false;
+    Drop(bytes);
+    return true;
+  }
+  // A record costs its receiver as much as many small replies do, so these share one.
+  uint8_t gathered[kTlsRecordBytes];
+  size_t filled = 0;
+  for (size_t i = first_; i < segments_.size() && filled < sizeof(gathered); ++i) {
+    const size_t taken = std::min(segments_[i].bytes, sizeof(gathered) - filled);
+    std::memcpy(gathered + filled, segments_[i].data, taken);
+    filled += taken;
+  }
+  if (!session.Encrypt({gathered, filled})) return false;
+  Drop(filled);
+  return true;
+}
+
+void ReplyQueue::Drop(size_t bytes) {
+  bytes_ -= bytes;
+  for (size_t left = bytes; left > 0;) {
+    Segment& segment = segments_[first_];
+    const size_t taken = std::min(left, segment.bytes);
+    segment.data += taken;
+    segment.bytes -= taken;
+    left -= taken;
+    if (segment.bytes > 0) break;
+    segment.owner.reset();
+    ++first_;
+  }
+  // A client that always keeps a backlog must not let the list of what is long sent grow.
+  if (first_ >= kSentSegmentsKept) {
+    segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(first_));
+    first_ = 0;
+  }
+}
+
+void ReplyQueue::Drained() {
   segments_.clear();
   first_ = 0;
   arena_used_ = 0;
-  return Outcome::kDrained;
 }
 
 void ReplyQueue::Rest() {

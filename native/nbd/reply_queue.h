@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "buffer_budget.h"
+#include "tls_session.h"
 
 namespace skerry::nbd {
 
@@ -42,6 +43,8 @@ class ReplyQueue {
 
   enum class Outcome : uint8_t { kDrained, kBlocked, kFailed };
   Outcome Send(int socket);
+  /** The same, encrypted. kDrained: what was encrypted has left as well. */
+  Outcome Send(TlsSession& session);
   /** Gives the arena back once nothing waits in it. */
   void Rest();
 
@@ -53,6 +56,11 @@ class ReplyQueue {
     const uint8_t* data;
     size_t bytes;
   };
+  /** The first `bytes` have left, or lie encrypted elsewhere. */
+  void Drop(size_t bytes);
+  void Drained();
+  /** Encrypts a record or more of what waits. */
+  bool EncryptSome(TlsSession& session);
   ArenaSource& arenas_;
   std::shared_ptr<Buffer> arena_;
   size_t arena_used_ = 0;

@@ -31,6 +31,11 @@ class Server final : public NbdServer {
     return Listen([&] { return ListenOnTcp(host, port); });
   }
 
+  void UseTls(std::shared_ptr<const TlsContext> context) override {
+    const std::lock_guard lock(tls_mutex_);
+    tls_ = std::move(context);
+  }
+
   void Reply(ConnectionId connection, HandshakeReply reply) override {
     const unsigned index = Reactor::IndexOf(connection);
     if (index >= context_.mailboxes.size()) return;
@@ -38,7 +43,13 @@ class Server final : public NbdServer {
     if (reply.next == HandshakeReply::Next::kTransmit && reply.transmit.volume != nullptr) {
       attachment = Attachment(context_.attachments, reply.transmit.volume->id());
     }
-    context_.mailboxes[index]->Post(std::make_unique<Answer>(Answer{connection, std::move(reply), std::move(attachment)}));
+    std::shared_ptr<const TlsContext> tls;
+    if (reply.next == HandshakeReply::Next::kSecure) {
+      const std::lock_guard lock(tls_mutex_);
+      tls = tls_;
+    }
+    context_.mailboxes[index]->Post(
+        std::make_unique<Answer>(Answer{connection, std::move(reply), std::move(attachment), std::move(tls)}));
   }
 
   unsigned Attached(ResourceId resource) const override { return context_.attachments->Count(resource); }
@@ -82,6 +93,8 @@ class Server final : public NbdServer {
   std::vector<std::unique_ptr<Reactor>> reactors_;
   std::mutex stop_mutex_;
   bool stopped_ = false;
+  std::mutex tls_mutex_;
+  std::shared_ptr<const TlsContext> tls_;
 };
 
 }  // namespace nbd

@@ -20,6 +20,7 @@ struct NbdOptions {
   unsigned blocking_threads = 8;        // for reads that must wait for a device
   uint64_t buffer_bytes_max = 256u << 20;  // of all connections together: admission stops reading sockets, it does not allocate and hope
   unsigned connections_max = 1024;
+  uint64_t tls_handshake_nanos_max = 10ull * 1000 * 1000 * 1000;  // all of it, however the bytes drip
 };
 
 using ConnectionId = uint64_t;
@@ -37,23 +38,43 @@ struct TransmissionSpec {
   bool base_allocation = false;         // base:allocation was negotiated, with this context id
   uint32_t base_allocation_id = 0;
   std::vector<ChangedContext> changed;  // in the order they are answered in
+  bool read_only = false;               // for this client, whatever the volume is
   uint64_t size_bytes = 0;              // that the client was told; 0: as the volume has now
 };
 
 /** What the state machine wants done, in this order. */
 struct HandshakeReply {
   std::vector<uint8_t> send;
-  enum class Next : uint8_t { kRead, kTransmit, kClose } next = Next::kClose;
+  enum class Next : uint8_t {
+    kRead, kTransmit, kClose,
+    kSecure,  // do the TLS handshake; OnSecured follows, and is answered as a message is
+  } next = Next::kClose;
   uint32_t read_bytes = 0;              // kRead: the next message is exactly this long
   TransmissionSpec transmit;            // kTransmit
 };
+
+inline constexpr int64_t kNoUser = -1;
+
+/** Who is at the other end of a TLS connection. Names are what the certificate says, which an authority of ours signed. */
+struct TlsPeer {
+  bool certified = false;  // it has shown a certificate
+  std::string common_name;
+  std::vector<std::string> dns_names;
+  std::string protocol, cipher;
+};
+
+namespace nbd {
+class TlsContext;
+}
 
 /** Called from server threads; must not block. */
 class NbdEvents {
  public:
   virtual ~NbdEvents() = default;
-  virtual void OnConnected(ConnectionId connection, const std::string& listener) = 0;  // answer with Reply: the greeting
+  /** Answer with Reply: the greeting. `user` is the peer's id on a Unix socket, else kNoUser. */
+  virtual void OnConnected(ConnectionId connection, const std::string& listener, int64_t user) = 0;
   virtual void OnMessage(ConnectionId connection, std::vector<uint8_t> bytes) = 0;      // exactly read_bytes long
+  virtual void OnSecured(ConnectionId connection, const TlsPeer& peer) = 0;
   virtual void OnClosed(ConnectionId connection, const std::string& why) = 0;
 };
 
@@ -88,6 +109,8 @@ class NbdServer {
   virtual Result<std::string> ListenUnix(const std::string& path) = 0;
   /** Port 0 picks a free one. Returns "host:port". */
   virtual Result<std::string> ListenTcp(const std::string& host, uint16_t port) = 0;
+  /** Of connections that are told to be secure from here on. Without one they are closed. */
+  virtual void UseTls(std::shared_ptr<const nbd::TlsContext> context) = 0;
   virtual void Reply(ConnectionId connection, HandshakeReply reply) = 0;
   /** Connections in transmission on this resource. */
   virtual unsigned Attached(ResourceId resource) const = 0;

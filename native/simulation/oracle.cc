@@ -3,7 +3,27 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim_image.h"
+
 namespace skerry::simulation {
+
+ConstBytes Losses::Marker() {
+  static const std::vector<uint8_t> marker(kPageBytes, 0xee);
+  return marker;
+}
+
+namespace {
+
+uint64_t DigestOf(const PageBytes& content) {
+  static const std::vector<uint8_t> zeroes(kPageBytes);
+  return SimDigest(content ? *content : zeroes, 0);
+}
+
+}  // namespace
+
+void Losses::Add(size_t page, const PageBytes& content) { lost_.emplace(page, DigestOf(content)); }
+
+bool Losses::Holds(size_t page, const PageBytes& content) const { return !lost_.empty() && lost_.contains({page, DigestOf(content)}); }
 
 void Image::Write(uint64_t offset, ConstBytes data) {
   while (!data.empty()) {
@@ -32,15 +52,16 @@ void Image::Clear(uint64_t offset, uint64_t length) {
   }
 }
 
-bool Image::PageEquals(size_t page, ConstBytes bytes) const {
+bool Image::PageEquals(size_t page, ConstBytes bytes, const Losses& losses) const {
+  if (std::ranges::equal(bytes, Losses::Marker()) && losses.Holds(page, page < pages.size() ? pages[page] : nullptr)) return true;
   if (page < pages.size() && pages[page]) return std::memcmp(pages[page]->data(), bytes.data(), kPageBytes) == 0;
   return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0; });
 }
 
-std::optional<size_t> Image::Differs(ConstBytes content) const {
+std::optional<size_t> Image::Differs(ConstBytes content, const Losses& losses) const {
   if (content.size() != bytes()) return pages.size();
   for (size_t page = 0; page < pages.size(); ++page) {
-    if (!PageEquals(page, content.subspan(page * kPageBytes, kPageBytes))) return page;
+    if (!PageEquals(page, content.subspan(page * kPageBytes, kPageBytes), losses)) return page;
   }
   return std::nullopt;
 }
@@ -63,7 +84,13 @@ void History::Reset(uint64_t sequence, Image image) {
   flushed_ = sequence;
 }
 
-std::string History::CheckAt(uint64_t sequence, ConstBytes content) const {
+void History::Lose(size_t page, Losses& losses) const {
+  for (const State& state : states_) {
+    if (page < state.image.pages.size()) losses.Add(page, state.image.pages[page]);
+  }
+}
+
+std::string History::CheckAt(uint64_t sequence, ConstBytes content, const Losses& losses) const {
   if (sequence < states_.front().sequence) return {};   // from before the last recovery: no longer known
   // The state whose records end at or just before `sequence`; what lies between it and the next may be there by half.
   size_t at = 0;
@@ -77,8 +104,8 @@ std::string History::CheckAt(uint64_t sequence, ConstBytes content) const {
   }
   for (size_t page = 0; page < content.size() / kPageBytes; ++page) {
     const ConstBytes bytes = content.subspan(page * kPageBytes, kPageBytes);
-    if (held->PageEquals(page, bytes)) continue;
-    if (next != nullptr && next->PageEquals(page, bytes)) continue;
+    if (held->PageEquals(page, bytes, losses)) continue;
+    if (next != nullptr && next->PageEquals(page, bytes, losses)) continue;
     const bool zero = page >= held->pages.size() || !held->pages[page];
     return "page " + std::to_string(page) + " (first byte " + std::to_string(bytes[0]) + ", expected " +
            std::to_string(zero ? 0 : (*held->pages[page])[0]) + ") is not what the writes up to " + std::to_string(sequence) + " left there";
@@ -86,9 +113,9 @@ std::string History::CheckAt(uint64_t sequence, ConstBytes content) const {
   return {};
 }
 
-std::string History::Recover(uint64_t sequence, uint64_t lowest, ConstBytes content) {
+std::string History::Recover(uint64_t sequence, uint64_t lowest, ConstBytes content, const Losses& losses) {
   if (sequence < lowest) return "came back at write " + std::to_string(sequence) + ", but " + std::to_string(lowest) + " was promised";
-  if (std::string wrong = CheckAt(sequence, content); !wrong.empty()) return wrong;
+  if (std::string wrong = CheckAt(sequence, content, losses); !wrong.empty()) return wrong;
   Reset(sequence, Image::Of(content));
   return {};
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,19 @@
 namespace skerry::simulation {
 
 using PageBytes = std::shared_ptr<const std::vector<uint8_t>>;
+
+/** What rot has cost: reading such a page at such a place may fail, and must never give other bytes. Null is zeroes. */
+class Losses {
+ public:
+  /** What a page that cannot be read is compared as. */
+  static ConstBytes Marker();
+  void Add(size_t page, const PageBytes& content);
+  bool Holds(size_t page, const PageBytes& content) const;
+  bool empty() const { return lost_.empty(); }
+
+ private:
+  std::set<std::pair<size_t, uint64_t>> lost_;   // page, digest of what it held
+};
 
 /** One image of a volume. A null page is zeroes. */
 struct Image {
@@ -23,10 +37,10 @@ struct Image {
   /** What is cut off is zero when it grows again. */
   void Resize(uint64_t bytes) { pages.resize(bytes / kPageBytes); }
   uint64_t bytes() const { return pages.size() * kPageBytes; }
-  /** True where `page` has these bytes, a page past the end being zeroes. */
-  bool PageEquals(size_t page, ConstBytes bytes) const;
+  /** True where `page` has these bytes, a page past the end being zeroes, or was lost. */
+  bool PageEquals(size_t page, ConstBytes bytes, const Losses& losses) const;
   /** First page that differs, if any; the page after the last where the sizes do. */
-  std::optional<size_t> Differs(ConstBytes content) const;
+  std::optional<size_t> Differs(ConstBytes content, const Losses& losses) const;
   static Image Of(ConstBytes content);
 };
 
@@ -54,9 +68,11 @@ class History {
    * Checks a recovered image that claims to hold all records up to `sequence`; `lowest` is the oldest that may come back.
    * Empty when it is a prefix of the history; else a sentence. On success the history starts again from here.
    */
-  std::string Recover(uint64_t sequence, uint64_t lowest, ConstBytes content);
+  std::string Recover(uint64_t sequence, uint64_t lowest, ConstBytes content, const Losses& losses);
   /** The same for a root that claims `sequence`: nothing is forgotten. */
-  std::string CheckAt(uint64_t sequence, ConstBytes content) const;
+  std::string CheckAt(uint64_t sequence, ConstBytes content, const Losses& losses) const;
+  /** Whatever `page` held in any state may be lost. */
+  void Lose(size_t page, Losses& losses) const;
   /** States below are no longer needed: nothing can come back older than this. */
   void Reset(uint64_t sequence, Image image);
 

@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace skerry::simulation {
 namespace {
@@ -72,6 +73,7 @@ bool World::Open() {
     return false;
   }
   store_ = std::move(*store);
+  durable_ = vouched_ = store_->journal().durable();   // the batch that begins an epoch vouches for all before it
   rewound_ = report.rewound;
   Say("open epoch " + std::to_string(report.journal.epoch) + " records " + std::to_string(report.journal.records) + " ring " +
       std::to_string(report.journal.ring_records));
@@ -124,10 +126,10 @@ void World::CheckRecovered(bool host) {
         if (rewound == id) sequence = kept;
       }
       const uint64_t lowest = host ? named.history->flushed() : named.history->last().sequence;
-      const std::string wrong = named.history->Recover(sequence, lowest, *content);
+      const std::string wrong = named.history->Recover(sequence, lowest, *content, losses_);
       if (!wrong.empty()) return Fail("volume " + std::to_string(id) + (host ? " after a host crash: " : " after a process crash: ") + wrong);
       // What was recovered is durable: a later host crash must keep it.
-    } else if (const auto page = named.content.Differs(*content)) {
+    } else if (const auto page = named.content.Differs(*content, losses_)) {
       return Fail("snapshot " + std::to_string(id) + " changed at page " + std::to_string(*page));
     }
   }
@@ -160,7 +162,7 @@ void World::Step() {
   if (what < 87) return Resize();
   if (what < 90) return Rollback();
   if (what < 93) return Compare();
-  if (what < 97) return Pump();
+  if (what < 97) return options_.seed % 4 == 0 && Dice(2) == 0 ? Rot() : Pump();
   Crash(Dice(2) == 0);
 }
 
@@ -176,6 +178,7 @@ void World::Pump() {
     if (!saved.ok() && !Crashed()) Fail("checkpoint: " + saved.detail());
   }
   store_->Pace();
+  if (const Status audit = store_->Audit(); !audit.ok()) Fail("audit: " + audit.detail());
 }
 
 bool World::Retry(const std::function<Status()>& attempt) {
@@ -254,6 +257,7 @@ void World::Write() {
   const std::vector<uint8_t> data = Content(length);
   Image image = named->history->last().image;
   image.Write(offset, data);
+  LoseParts(named->history->last().image, image, offset, length);
   named->history->Begin(std::move(image));
   const std::shared_ptr<LiveVolume> volume = store_->Find(named->spec.volume.id);
   if (!Retry([&] { return volume->Write(offset, data).status(); })) return;
@@ -275,6 +279,7 @@ void World::Zero() {
   const bool punch = Dice(2) == 0;
   Image image = named->history->last().image;
   image.Clear(offset, length);
+  LoseParts(named->history->last().image, image, offset, length);
   named->history->Begin(std::move(image));
   const std::shared_ptr<LiveVolume> volume = store_->Find(named->spec.volume.id);
   if (!Retry([&] { return volume->Zero(offset, length, punch).status(); })) return;
@@ -286,7 +291,14 @@ Result<std::vector<uint8_t>> World::ReadAll(ResourceId id) {
   const std::shared_ptr<LiveVolume> volume = store_->Find(id);
   if (!volume) return Status(Code::kNotFound, "the store does not know it");
   std::vector<uint8_t> content(volume->size());
-  if (Status status = volume->Read(0, content, true); !status.ok()) return status;
+  Status status = volume->Read(0, content, true);
+  if (status.code() != Code::kCorrupt || losses_.empty()) return status.ok() ? Result<std::vector<uint8_t>>(std::move(content)) : status;
+  for (uint64_t at = 0; at < content.size(); at += kPageBytes) {
+    const Bytes page = Bytes(content).subspan(at, kPageBytes);
+    status = volume->Read(at, page, true);
+    if (status.code() == Code::kCorrupt) std::ranges::copy(Losses::Marker(), page.begin());
+    else if (!status.ok()) return status;
+  }
   return content;
 }
 
@@ -301,7 +313,7 @@ void World::Read() {
     if (!Crashed()) Fail("reading " + std::to_string(it->first) + ": " + content.status().detail());
     return;
   }
-  if (const auto page = expected.Differs(*content)) Fail("resource " + std::to_string(it->first) + " reads wrong at page " + std::to_string(*page));
+  if (const auto page = expected.Differs(*content, losses_)) Fail("resource " + std::to_string(it->first) + " reads wrong at page " + std::to_string(*page));
   // Block status must never call a page a hole that is not one.
   Result<std::vector<Extent>> extents = store_->Find(it->first)->BlockStatus(0, content->size(), 1000, true);
   if (!extents.ok()) return;
@@ -318,6 +330,7 @@ void World::Flush() {
   for (auto& [id, named] : catalog_) {
     if (named.history && !named.deleting) named.history->Flushed(named.history->last().sequence);
   }
+  if (store_->journal().durable() > durable_) vouched_ = std::exchange(durable_, store_->journal().durable());
   ++outcome_.flushes;
   Say("flush");
 }

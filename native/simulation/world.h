@@ -21,7 +21,7 @@ struct WorldOptions {
 struct WorldOutcome {
   std::string failure;     // empty: all held
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, rotten = 0;
   std::vector<std::string> trace;
 };
 
@@ -59,6 +59,10 @@ class World {
   void Resize();
   void Rollback();
   void Compare();
+  void Rot();
+  std::string SegmentFile(uint64_t number);
+  /** What is left of a lost page that is written in part. */
+  void LoseParts(const Image& before, const Image& after, uint64_t offset, uint64_t length);
   void Remove();
   void Destage();
   void Take(const RootCommit& commit);
@@ -79,6 +83,8 @@ class World {
   std::map<ResourceId, Named> catalog_;   // durable by itself: its own crashes are another test's matter
   ResourceId next_id_ = 1;
   std::optional<RootCommit> held_;   // on its way to the catalog while other things happen
+  Losses losses_;
+  Lsn durable_ = 0, vouched_ = 0;   // at the last flush, at the one before it
   uint64_t lives_ = 0;   // an operation under way when the world crashed belongs to the life before
   WorldOutcome outcome_;
 };

@@ -54,6 +54,7 @@ void World::Take(const RootCommit& root) {
   ++outcome_.roots;
   if (Dice(8) == 0) return Crash(Dice(2) == 0);  // committed in the catalog, and the store never heard of it
   store_->Committed(root.token, true);
+  if (const Status audit = store_->Audit(); !audit.ok()) return Fail("audit after a commit: " + audit.detail());
   Say("commit of " + std::to_string(root.takers.empty() ? 0 : root.takers[0].id));
 }
 
@@ -70,6 +71,13 @@ void World::CheckRoot(const RootCommit& commit) {
     Status read = packs.ReadPages(slot.at, slot.id, 0, kPagesPerBlock, into, true);
     // A node that was put before a crash may hint at a place that the crash took; the index knows where the block is now.
     if (const auto now = packs.Find(slot.id); !read.ok() && now) read = packs.ReadPages(*now, slot.id, 0, kPagesPerBlock, into, true);
+    for (uint32_t i = 0; i < kPagesPerBlock && read.code() == Code::kCorrupt && !losses_.empty(); ++i) {
+      const Bytes page = into.subspan(i * kPageBytes, kPageBytes);
+      const Status one = packs.ReadPages(slot.at, slot.id, i, 1, page, true);
+      if (one.code() == Code::kCorrupt) std::ranges::copy(Losses::Marker(), page.begin());
+      else if (!one.ok()) read = one;
+      if (i + 1 == kPagesPerBlock && read.code() == Code::kCorrupt) read = {};
+    }
     if (!read.ok() && !Crashed()) Fail("a block of a root cannot be read: " + read.detail());
     return read.ok();
   });
@@ -84,8 +92,8 @@ void World::CheckRoot(const RootCommit& commit) {
     if (found == catalog_.end()) continue;
     std::string wrong;
     if (found->second.history) {
-      wrong = found->second.history->CheckAt(taker.applied_sequence, content);
-    } else if (const auto page = found->second.content.Differs(content)) {
+      wrong = found->second.history->CheckAt(taker.applied_sequence, content, losses_);
+    } else if (const auto page = found->second.content.Differs(content, losses_)) {
       wrong = "page " + std::to_string(*page) + " differs from the snapshot";
     }
     if (!wrong.empty()) return Fail("the root of " + std::to_string(taker.id) + ": " + wrong);

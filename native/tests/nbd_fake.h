@@ -155,12 +155,13 @@ class FakeBackend : public NbdBackend {
   std::vector<std::function<void()>> retries_;
 };
 
-inline constexpr uint8_t kAskStructured = 1, kAskAllocation = 2, kAskRefusal = 4, kAskSecondMessage = 8;
+inline constexpr uint8_t kAskStructured = 1, kAskAllocation = 2, kAskRefusal = 4, kAskSecondMessage = 8, kAskTls = 16, kAskReadOnly = 32;
 
-/** Greets with "HI", reads one byte of wishes, says "OK" and transmits. */
+/** Greets with "HI", reads one byte of wishes, says "OK" and transmits; or does the TLS handshake and reads wishes again. */
 class FakeHandshake : public NbdEvents {
  public:
-  void OnConnected(ConnectionId connection, const std::string&) override {
+  void OnConnected(ConnectionId connection, const std::string&, int64_t user) override {
+    last_user = user;
     ++connected;
     HandshakeReply reply;
     reply.send = {'H', 'I'};
@@ -178,12 +179,32 @@ class FakeHandshake : public NbdEvents {
     const uint8_t wishes = bytes.back();
     reply.send = {'O', 'K'};
     if ((wishes & kAskRefusal) != 0) return server->Reply(connection, std::move(reply));
+    if ((wishes & kAskTls) != 0) {
+      reply.next = HandshakeReply::Next::kSecure;
+      return server->Reply(connection, std::move(reply));
+    }
     reply.next = HandshakeReply::Next::kTransmit;
+    reply.transmit.read_only = (wishes & kAskReadOnly) != 0;
     reply.transmit.volume = volume;
     reply.transmit.structured_replies = (wishes & kAskStructured) != 0;
     reply.transmit.base_allocation = (wishes & kAskAllocation) != 0;
     reply.transmit.base_allocation_id = 77;
     server->Reply(connection, std::move(reply));
+  }
+  void OnSecured(ConnectionId connection, const TlsPeer& peer) override {
+    {
+      const std::lock_guard lock(mutex_);
+      peer_ = peer;
+      ++secured;
+    }
+    HandshakeReply reply;
+    reply.next = HandshakeReply::Next::kRead;
+    reply.read_bytes = 1;
+    server->Reply(connection, std::move(reply));
+  }
+  TlsPeer LastPeer() {
+    const std::lock_guard lock(mutex_);
+    return peer_;
   }
   void OnClosed(ConnectionId, const std::string& why) override {
     const std::lock_guard lock(mutex_);
@@ -197,11 +218,13 @@ class FakeHandshake : public NbdEvents {
   NbdServer* server = nullptr;
   std::shared_ptr<FakeVolume> volume;
   std::atomic<bool> mute{false};
-  std::atomic<unsigned> connected{0}, closed{0};
+  std::atomic<unsigned> connected{0}, closed{0}, secured{0};
+  std::atomic<int64_t> last_user{0};
 
  private:
   std::mutex mutex_;
   std::vector<std::string> whys_;
+  TlsPeer peer_;
 };
 
 struct Reply {
@@ -231,7 +254,7 @@ class Client {
     CHECK(connected == 0);
     SetTimeout();
   }
-  ~Client() { Close(); }
+  virtual ~Client() { Close(); }
   void Close() {
     if (socket_ >= 0) ::close(socket_);
     socket_ = -1;
@@ -244,14 +267,14 @@ class Client {
     CHECK(Take(2) == std::vector<uint8_t>({'O', 'K'}));
     return *this;
   }
-  void Give(const std::vector<uint8_t>& bytes) {
+  virtual void Give(const std::vector<uint8_t>& bytes) {
     for (size_t at = 0; at < bytes.size();) {
       const ssize_t sent = ::send(socket_, bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
       CHECK(sent > 0);
       at += static_cast<size_t>(sent);
     }
   }
-  std::vector<uint8_t> Take(size_t bytes) {
+  virtual std::vector<uint8_t> Take(size_t bytes) {
     std::vector<uint8_t> taken(bytes);
     for (size_t at = 0; at < bytes;) {
       const ssize_t got = ::recv(socket_, taken.data() + at, bytes - at, 0);
@@ -260,7 +283,7 @@ class Client {
     }
     return taken;
   }
-  bool SeesEnd() {
+  virtual bool SeesEnd() {
     uint8_t byte;
     const ssize_t got = ::recv(socket_, &byte, 1, 0);
     return got == 0 || (got < 0 && errno == ECONNRESET);

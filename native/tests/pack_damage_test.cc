@@ -72,7 +72,7 @@ TEST("records in the payload of a record are not taken for records") {
   std::vector<uint8_t> record(RecordStoredBytes(1000));
   FillCells(record, forged_id, forged);
   PackRecordHeader header{kPackRecordMagic, kPackVersion, RecordKind::kBlock, Codec::kRaw, HashAlgorithm::kHmacSha256, 1, 1000, 1,
-                          static_cast<uint32_t>(record.size()), 0, {}, 1, {}, 0};
+                          static_cast<uint32_t>(record.size()), 0, {}, 1, {}, {}, 0};
   std::memcpy(header.id, forged_id.bytes.data(), 32);
   FillHeader(record, header, inner_offset);
   std::copy(record.begin(), record.end(), outer.begin() + (inner_offset - CellOffset(outer_at, 0)));

@@ -91,6 +91,7 @@ struct Fixture {
     options.checkpoint = root + "/index/checkpoint";
     options.pack_bytes = pack_bytes;
     options.reserve_bytes = 0;
+    options.key = key;
     Open();
   }
   ~Fixture() {

@@ -283,6 +283,22 @@ TEST("what is only in the journal is told apart, and blocks that a large write p
   CheckAgainstFullMark(world, *report);
 }
 
+TEST("a page that was written again while its generation waits for destage counts once, and one that was trimmed not at all") {
+  World world;
+  const ResourceId volume = world.Create(256);
+  world.Write(volume, 0, 6 * kPageBytes, 1);
+  world.Write(volume, 20 * kBlockBytes, kPageBytes, 1);
+  world.store().FreezeAll();
+  world.Write(volume, 4 * kPageBytes, 4 * kPageBytes, 2);       // two again, two fresh
+  CHECK_OK(world.store().Find(volume)->Zero(0, kPageBytes, true).status());
+  CHECK_OK(world.store().Find(volume)->Zero(20 * kBlockBytes, kBlockBytes, true).status());
+  CHECK(world.Measure()->resources[0].journalled_bytes == 7 * kPageBytes);
+  world.Write(volume, 20 * kBlockBytes + 10, 20, 3);             // over what was just trimmed
+  CHECK(world.Measure()->resources[0].journalled_bytes == 8 * kPageBytes);
+  world.Destage();
+  CHECK(world.Measure()->resources[0].journalled_bytes == 0);
+}
+
 TEST("what is overwritten is dead until it is collected") {
   World world;
   const ResourceId volume = world.Create(256);

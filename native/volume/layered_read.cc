@@ -182,4 +182,92 @@ Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, st
   return Status::Ok();
 }
 
+namespace {
+
+/** From the device, past the page cache. True where the bytes were read and fail; `into` is filled where they do not. */
+Result<bool> PieceIsRotten(Journal& journal, ResourceId resource, uint64_t volume_offset, const PageSlot& slot, Bytes into) {
+  const Lsn start = slot.place.lsn() / kSectorBytes * kSectorBytes;
+  const Lsn end = (slot.place.lsn() + into.size() + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
+  AlignedBuffer sectors(end - start);
+  JournalStretch stretch{start, sectors.bytes(), false};
+  journal.ReadMany({&stretch, 1});
+  // What still stands in the ring is not at rest yet.
+  if (!stretch.ok) return Status(Code::kCorrupt, "journal bytes at " + std::to_string(slot.place.lsn()) + " fail their sum and cannot be read again");
+  const ConstBytes bytes = ConstBytes(sectors.bytes()).subspan(slot.place.lsn() - start, into.size());
+  if (PieceSum(resource, volume_offset, bytes) != slot.check) return true;
+  std::memcpy(into.data(), bytes.data(), bytes.size());
+  return false;
+}
+
+Result<bool> JournalledIsRotten(ReadContext& context, ResourceId resource, uint64_t volume_offset, const PageSlot& slot, Bytes into) {
+  const Status status = ReadJournalPiece(context, resource, volume_offset, slot, into, true);
+  if (status.ok()) return false;
+  if (status.code() != Code::kCorrupt) return status;
+  return PieceIsRotten(context.journal, resource, volume_offset, slot, into);
+}
+
+/** True where every place that is known of the page's block was read and fails. */
+Result<bool> MappedIsRotten(ReadContext& context, const TreeRoot& root, PageIndex page, Bytes into) {
+  Result<MapSlot> slot = context.pool.tree->Lookup(root, page / kPagesPerBlock, true);
+  if (!slot.ok()) return slot.status();
+  if (slot->hole()) {
+    std::memset(into.data(), 0, into.size());
+    return false;
+  }
+  const std::optional<Location> now = context.pool.packs->Find(slot->id);
+  if (!slot->at.known() && !now) return Status(Code::kNotFound, "a mapped block is in no pack");
+  for (const Location& at : {slot->at, now.value_or(slot->at)}) {
+    if (!at.known()) continue;
+    const Status status = context.pool.packs->ReadPages(at, slot->id, static_cast<uint32_t>(page % kPagesPerBlock), 1, into, true);
+    if (status.ok()) return false;
+    if (status.code() != Code::kCorrupt) return status;
+  }
+  return true;
+}
+
+Result<bool> BaseIsRotten(ReadContext& context, const TreeRoot& root, PageIndex page, const PageSource& source, Bytes into) {
+  if (!source.done) return MappedIsRotten(context, root, page, into);
+  switch (source.base.place.kind()) {
+    case Place::Kind::kJournal:
+      return JournalledIsRotten(context, source.base_resource, page * kPageBytes, source.base, into);
+    case Place::Kind::kPack: {
+      const Status status = ReadPackRun(context, source.base, 1, into, true);
+      if (status.code() == Code::kCorrupt) return true;
+      return status.ok() ? Result<bool>(false) : Result<bool>(status);
+    }
+    case Place::Kind::kNone:
+    case Place::Kind::kZero:
+      break;
+  }
+  std::memset(into.data(), 0, into.size());
+  return false;
+}
+
+/** A page that is in part rotten is rotten: it has one sum where it comes to rest. */
+Result<bool> PageIsRotten(ReadContext& context, const TreeRoot& root, PageIndex page, const PageSource& source, Bytes into) {
+  Result<bool> rotten = BaseIsRotten(context, root, page, source, into);
+  for (auto it = source.pieces.rbegin(); it != source.pieces.rend() && rotten.ok() && !*rotten; ++it) {
+    const Bytes part = into.subspan(it->piece.offset, it->piece.length);
+    if (it->piece.slot.place.kind() == Place::Kind::kZero) {
+      std::memset(part.data(), 0, part.size());
+    } else {
+      rotten = JournalledIsRotten(context, it->resource, page * kPageBytes + it->piece.offset, it->piece.slot, part);
+    }
+  }
+  return rotten;
+}
+
+}  // namespace
+
+Status FetchWhatHolds(ReadContext context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into, uint32_t& lost) {
+  lost = 0;
+  context.ahead = {};
+  for (size_t i = 0; i < sources.size(); ++i) {
+    Result<bool> rotten = PageIsRotten(context, root, first + i, sources[i], into.subspan(i * kPageBytes, kPageBytes));
+    if (!rotten.ok()) return rotten.status();
+    if (*rotten) lost |= 1u << i;
+  }
+  return Status::Ok();
+}
+
 }  // namespace skerry

@@ -38,4 +38,11 @@ struct ReadContext {
  */
 Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into, bool may_block);
 
+/**
+ * The same for one block where that ended in kCorrupt, page by page: bit i of `lost` is set where page first + i has rotted, and
+ * nothing is filled in there. Rotten is only what was read past every cache and fails its sum. All else is an error as before: a
+ * map node that fails, a pack that is away, a disk that does not answer may come back, and what is called lost is lost for good.
+ */
+Status FetchWhatHolds(ReadContext context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into, uint32_t& lost);
+
 }  // namespace skerry

@@ -10,9 +10,10 @@ constexpr uint64_t kJournalledBytesMax = 1 << 20;
 
 }  // namespace
 
-LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Pool& pool, Admission& admission)
-    : spec_(spec), journal_(journal), pool_(pool), admission_(admission), active_(std::make_shared<Generation>()), base_(std::move(base)),
-      sequence_(spec.applied_sequence), lineage_(spec.lineage), size_(spec.size_bytes) {
+LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Pool& pool, Admission& admission,
+                       ChangedVolumes& changed)
+    : spec_(spec), journal_(journal), pool_(pool), admission_(admission), changed_(changed), active_(std::make_shared<Generation>()),
+      base_(std::move(base)), sequence_(spec.applied_sequence), lineage_(spec.lineage), size_(spec.size_bytes) {
   active_->resource = spec_.id;
   rate.Set(spec_.limit);
   RestackLocked();
@@ -26,12 +27,15 @@ Status LiveVolume::TakesChangesLocked() const {
 
 Status LiveVolume::AdmitLocked(uint64_t bytes) {
   if (Status status = TakesChangesLocked(); !status.ok()) return status;
-  uint64_t journal_bytes = active_->journal_bytes, overlay_bytes = active_->bytes();
-  for (const FrozenGeneration& frozen : frozen_) {
-    journal_bytes += frozen.generation->journal_bytes;
-    overlay_bytes += frozen.generation->bytes();
-  }
-  return admission_.Admit(share_, bytes, journal_bytes, overlay_bytes);
+  return admission_.Admit(share_, bytes, active_->journal_bytes + frozen_journal_bytes_, active_->bytes() + frozen_overlay_bytes_);
+}
+
+// Before a record is appended, never after: whoever trims the journal reads its end first and then asks all who announced
+// themselves, so a record that he is not told of lies above that end.
+void LiveVolume::AnnounceLocked() {
+  if (announced_) return;
+  announced_ = true;
+  changed_.Add(spec_.id);
 }
 
 void LiveVolume::NoteLocked(Lsn record, Lsn end) {
@@ -77,6 +81,7 @@ Result<Lsn> LiveVolume::WriteJournalled(uint64_t offset, ConstBytes data) {
   Lock lock(mutex_);
   if (Status status = CheckEndLocked(offset + data.size()); !status.ok()) return status;
   draft.sequence = sequence_ + 1;
+  AnnounceLocked();
   Result<Appended> appended = journal_.Append(draft);
   if (!appended.ok()) return appended.status();
   ++sequence_;
@@ -113,6 +118,7 @@ void LiveVolume::PublishRef(uint64_t offset, std::span<const RefPlace> places) {
 
 Result<Lsn> LiveVolume::AppendLocked(RecordType type, uint64_t offset, uint64_t length, ConstBytes payload) {
   RecordDraft draft{type, 0, spec_.id, sequence_ + 1, spec_.fence, offset, length, payload};
+  AnnounceLocked();
   Result<Appended> appended = journal_.Append(draft);
   if (!appended.ok()) return appended.status();
   ++sequence_;
@@ -144,6 +150,7 @@ Status LiveVolume::Replay(const ReplayedRecord& record, bool gaps) {
   const bool past_end = writes && (header.offset > size() || header.length > size() - header.offset);
   if (past_end && !gaps) return Status(Code::kCorrupt, "a journal record of volume " + std::to_string(spec_.id) + " lies past its end");
   Lock lock(mutex_);
+  AnnounceLocked();
   // The record that made the volume larger is among what is missing. What came after it need not be lost too.
   if (past_end) ResizeLocked((header.offset + header.length + kPageBytes - 1) / kPageBytes * kPageBytes);
   sequence_ = header.sequence;
@@ -196,6 +203,14 @@ void LiveVolume::RestackLocked() {
 void LiveVolume::Restack() {
   Lock lock(mutex_);
   RestackLocked();
+}
+
+bool LiveVolume::StackIsCurrent() const {
+  Lock lock(mutex_);
+  Stack stack;
+  for (auto it = frozen_.rbegin(); it != frozen_.rend(); ++it) stack.layers.push_back(it->generation);
+  Flatten(*base_, stack);
+  return stack.layers == stack_->layers && stack.root.id == stack_->root.id;
 }
 
 std::shared_ptr<Base> LiveVolume::base() const {

@@ -8,6 +8,7 @@
 #include "admission.h"
 #include "base.h"
 #include "layered_read.h"
+#include "load_book.h"
 #include "volume.h"
 
 namespace skerry {
@@ -23,12 +24,15 @@ struct VolumeSpec {
   RateLimitSpec limit{};
 };
 
+inline constexpr size_t kPendingSnapshotsMax = 1024;  // of one volume: each holds a list of the generations before it
+
 /** A generation that takes no more writes; `snapshot` is the one whose barrier closed it, or 0. */
 struct FrozenGeneration {
   std::shared_ptr<const Generation> generation;
   ResourceId snapshot = 0;
   uint64_t last_sequence = 0;   // of the record that closed it: the barrier's, where there is one
   uint64_t size_bytes = 0;      // of the volume as of then
+  std::shared_ptr<Base> base;   // what `snapshot` reads: these generations since the snapshot before, over that one's base
 };
 
 /** Whole frozen generations, oldest first, that become one root. */
@@ -51,7 +55,8 @@ bool TouchedRun(const Generation& generation, PageIndex page, uint64_t& pages);
 
 class LiveVolume : public Volume {
  public:
-  LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Pool& pool, Admission& admission);
+  /** `changed` hears of each change before it is made. */
+  LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Pool& pool, Admission& admission, ChangedVolumes& changed);
 
   ResourceId id() const override { return spec_.id; }
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
@@ -94,15 +99,17 @@ class LiveVolume : public Volume {
    */
   Result<WriteOutcome> Rollback(ResourceId snapshot, const TreeRoot& root, uint64_t size_bytes);
   uint64_t lineage() const;
+  bool dropped() const;
   /** Closes the active generation, if it holds anything. */
   void Freeze();
 
   /** The oldest frozen generations up to the first with a snapshot; empty when there are none, or the base is pending. */
   std::optional<DestageGroup> OldestGroup() const;
-  /** The group's root is committed: the volume now rests on it, unless it was rolled back meanwhile. Returns the snapshots that it resolves. */
+  /**
+   * The group's root is committed: the volume now rests on it, unless it was rolled back meanwhile, and so do the bases of the snapshots that it resolves, which
+   * are returned. No base refers to the group's generations any more; whoever flattened one before has to Restack.
+   */
   std::vector<ResourceId> Commit(const DestageGroup& group, const TreeRoot& root);
-  /** What snapshot `snapshot` of this volume reads now, for those still pending. */
-  void RefreshPending(ResourceId snapshot, Base& base) const;
   /** Rebuilds the flattened stack after the base changed elsewhere. */
   void Restack();
 
@@ -117,17 +124,11 @@ class LiveVolume : public Volume {
   Content content() const;
   /** Runs `look` while nothing is written to the volume: short work only. */
   void Still(const std::function<void()>& look) const;
-  /** Ids of snapshots that wait for this volume's destage, oldest first. */
-  std::vector<ResourceId> PendingSnapshots() const;
-
-  struct Load {
-    bool active = false;             // the active generation holds something
-    uint64_t active_journal_bytes = 0, active_overlay_bytes = 0, overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, ranges = 0;
-    Lsn first_lsn = ~0ull;           // of all that is not in a committed root
-    size_t frozen = 0;
-    uint64_t blocks_bound = 0;       // at most this many blocks must still be written when it is destaged
-  };
-  Load load() const;
+  VolumeLoad load() const;
+  /** The same for the book: from here on the next change is announced again. */
+  VolumeLoad TakeLoad();
+  /** False where the flattened stack is not what the base says: a bug, which the simulator looks for. */
+  bool StackIsCurrent() const;
 
  private:
   using Lock = std::unique_lock<std::mutex>;
@@ -150,13 +151,17 @@ class LiveVolume : public Volume {
   void PublishRef(uint64_t offset, std::span<const RefPlace> places);
   void NoteLocked(Lsn record, Lsn end);
   std::shared_ptr<const Generation> CloseActiveLocked(ResourceId snapshot, uint64_t last_sequence);
-  std::shared_ptr<Base> PendingBaseLocked(ResourceId snapshot) const;
+  std::shared_ptr<Base> FreezeAsLocked(ResourceId snapshot);
+  Base PendingBaseLocked(size_t frozen_index) const;
+  void AnnounceLocked();
+  VolumeLoad LoadLocked() const;
   void RestackLocked();
 
   const VolumeSpec spec_;
   Journal& journal_;
   Pool& pool_;
   Admission& admission_;
+  ChangedVolumes& changed_;
   AdmissionShare share_;
 
   mutable std::mutex mutex_;
@@ -166,6 +171,9 @@ class LiveVolume : public Volume {
   std::shared_ptr<const Stack> stack_;
   uint64_t sequence_ = 0;                   // of the last record
   uint64_t lineage_ = 0;
+  uint64_t frozen_journal_bytes_ = 0, frozen_overlay_bytes_ = 0, frozen_pages_ = 0, frozen_blocks_bound_ = 0;
+  size_t pending_snapshots_ = 0;
+  bool announced_ = false;                  // since the load was last taken
   bool dropped_ = false;
   std::atomic<uint64_t> size_{0};           // changed under the lock
   std::atomic<Lsn> last_end_{0};

@@ -14,7 +14,9 @@ Store::Store(Env& env, const StoreOptions& options)
 
 Result<std::unique_ptr<Store>> Store::Open(Env& env, const StoreOptions& options, const std::vector<ResourceSpec>& resources, StoreReport& report) {
   std::unique_ptr<Store> store(new Store(env, options));
-  Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env, options.packs, report.packs);
+  PackStoreOptions proving = options.packs;
+  proving.key = DomainKey(ConstBytes(options.domain_key));
+  Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env, proving, report.packs);
   if (!packs.ok()) return packs.status();
   store->pool_.name = options.pool_name;
   store->pool_.packs = std::move(*packs);
@@ -39,9 +41,12 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
 
   // What pends on nothing first; a snapshot that pends enters when its barrier is met, and with it the clones that pend on it.
   std::unordered_map<ResourceId, const ResourceSpec*> waiting;
+  std::unordered_map<ResourceId, std::vector<const ResourceSpec*>> clones;   // by the snapshot they pend on
+  entries_.reserve(resources.size());
   for (const ResourceSpec& spec : resources) {
     if (spec.pending_of != 0) {
       waiting.emplace(spec.volume.id, &spec);
+      if (spec.kind != ResourceKind::kSnapshot) clones[spec.pending_of].push_back(&spec);
     } else if (Status status = AddLocked(spec); !status.ok()) {
       return status;
     }
@@ -50,16 +55,21 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
   std::map<ResourceId, uint64_t> trailing;
   bool gap = false;
   const auto admit_clones = [&](ResourceId snapshot) -> Status {
-    for (const ResourceSpec& spec : resources) {
-      if (spec.pending_of != snapshot || spec.kind == ResourceKind::kSnapshot || !waiting.contains(spec.volume.id)) continue;
-      waiting.erase(spec.volume.id);
-      if (Status status = AddLocked(spec); !status.ok()) return status;
+    const auto found = clones.find(snapshot);
+    if (found == clones.end()) return Status::Ok();
+    for (const ResourceSpec* spec : found->second) {
+      if (waiting.erase(spec->volume.id) == 0) continue;
+      if (Status status = AddLocked(*spec); !status.ok()) return status;
     }
     return Status::Ok();
   };
-  for (const ResourceSpec& spec : resources) {
-    if (spec.pending_of != 0) continue;
-    if (Status status = admit_clones(spec.volume.id); !status.ok()) return status;
+  std::vector<ResourceId> sources;
+  for (const auto& [source, pending] : clones) {
+    if (entries_.contains(source)) sources.push_back(source);
+  }
+  std::sort(sources.begin(), sources.end());
+  for (ResourceId source : sources) {
+    if (Status status = admit_clones(source); !status.ok()) return status;
   }
   Status status = log.ForEach([&](const ReplayedRecord& record) -> Status {
     const auto found = entries_.find(record.header.resource);
@@ -104,9 +114,9 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     if (spec.kind != ResourceKind::kSnapshot || spec.pending_of != record.header.resource) return Status::Ok();
     Entry entry;
     entry.kind = spec.kind;
-    entry.pending_of = spec.pending_of;
+    links_.Link(spec.volume.id, spec.pending_of);
     entry.base = volume.ReplaySnapshot(spec.volume.id, record.header.sequence);
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, entry.base, *journal_, pool_, admission_);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, entry.base, *journal_, pool_, admission_, changed_);
     entries_.emplace(spec.volume.id, std::move(entry));
     waiting.erase(snapshot);
     return admit_clones(spec.volume.id);
@@ -140,20 +150,20 @@ Status Store::AddLocked(const ResourceSpec& spec) {
   if (entries_.contains(spec.volume.id)) return Status(Code::kInvalid, "resource " + std::to_string(spec.volume.id) + " is known already");
   Entry entry;
   entry.kind = spec.kind;
-  entry.pending_of = spec.pending_of;
   if (spec.pending_of != 0) {
     const auto source = entries_.find(spec.pending_of);
     if (source == entries_.end()) return Status(Code::kNotFound, "resource " + std::to_string(spec.pending_of) + " to clone from is not known");
     std::shared_ptr<Base> base = source->second.base ? source->second.base : source->second.volume->base();
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, pool_, admission_);
-    if (!base->pending) {
-      entry.pending_of = 0;
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, pool_, admission_, changed_);
+    if (base->pending) {
+      links_.Link(spec.volume.id, spec.pending_of);
+    } else {
       OfferRootLocked(spec.volume.id, *entry.volume, base->root);
     }
   } else {
     auto base = std::make_shared<Base>();
     base->root = spec.root;
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, std::move(base), *journal_, pool_, admission_);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, std::move(base), *journal_, pool_, admission_, changed_);
   }
   entries_.emplace(spec.volume.id, std::move(entry));
   return Status::Ok();
@@ -180,9 +190,9 @@ Result<WriteOutcome> Store::Snapshot(ResourceId volume, ResourceId snapshot, uin
   if (!base.ok()) return base.status();
   Entry entry;
   entry.kind = ResourceKind::kSnapshot;
-  entry.pending_of = volume;
   entry.base = *base;
-  entry.volume = std::make_shared<LiveVolume>(VolumeSpec{snapshot, found->second.volume->size(), true, false, 0, 0}, *base, *journal_, pool_, admission_);
+  links_.Link(snapshot, volume);
+  entry.volume = std::make_shared<LiveVolume>(VolumeSpec{snapshot, found->second.volume->size(), true, false, 0, 0}, *base, *journal_, pool_, admission_, changed_);
   entries_.emplace(snapshot, std::move(entry));
   return outcome;
 }
@@ -201,6 +211,10 @@ Result<WriteOutcome> Store::Drop(ResourceId id) {
   }
   std::unique_lock lock(mutex_);
   entries_.erase(id);
+  book_.Forget(id);
+  busy_.erase(id);
+  // What waits for it still hears of its root through its own link, which its volume's commit takes away.
+  if (links_.Dependents(id).empty()) links_.Unlink(id);
   TrimLocked();
   return outcome;
 }
@@ -245,33 +259,63 @@ Status Store::Freeze(ResourceId id) {
 
 void Store::FreezeAll() {
   std::unique_lock lock(mutex_);
-  for (auto& [id, entry] : entries_) entry.volume->Freeze();
+  RefreshLocked();
+  for (ResourceId id : book_.Active()) FreezeLocked(id);
 }
 
-bool Store::Settled(ResourceId id) const {
-  std::shared_lock lock(mutex_);
-  for (const auto& [resource, entry] : entries_) {
-    if (id != 0 && resource != id) continue;
-    const LiveVolume::Load load = entry.volume->load();
-    if (entry.busy || load.frozen > 0 || load.active || entry.volume->base()->pending) return false;
-  }
-  return true;
+bool Store::Settled(ResourceId id) {
+  std::unique_lock lock(mutex_);
+  RefreshLocked();
+  if (id == 0) return book_.holders() == 0 && busy_.empty() && links_.empty();
+  const auto found = entries_.find(id);
+  return found == entries_.end() || (book_.Of(id).empty() && !busy_.contains(id) && !found->second.volume->base()->pending);
 }
 
-Store::Usage Store::usage() const {
-  std::shared_lock lock(mutex_);
+Store::Usage Store::usage() {
+  std::unique_lock lock(mutex_);
+  RefreshLocked();
   Usage usage;
-  for (const auto& [id, entry] : entries_) {
-    const LiveVolume::Load load = entry.volume->load();
-    usage.overlay_bytes += load.overlay_bytes;
-    usage.overlay_pages += load.overlay_pages;
-    usage.journal_bytes += load.journal_bytes;
-    usage.generations += load.frozen + (load.active ? 1 : 0);
-  }
+  usage.overlay_bytes = book_.overlay_bytes();
+  usage.overlay_pages = book_.overlay_pages();
+  usage.journal_bytes = book_.journal_bytes();
+  usage.generations = book_.generations();
   usage.room = admission_.room();
   usage.destaged_generations = destaged_generations_.load();
   usage.destaged_bytes = destaged_bytes_.load();
   return usage;
+}
+
+Status Store::Audit() {
+  std::unique_lock lock(mutex_);
+  RefreshLocked();
+  Usage sums;
+  Lsn lowest = ~0ull;
+  uint64_t blocks_bound = 0;
+  size_t holders = 0;
+  for (const auto& [id, entry] : entries_) {
+    const VolumeLoad load = entry.volume->load();
+    const VolumeLoad noted = book_.Of(id);
+    if (load.empty() ? !noted.empty() : load != noted) return Status(Code::kInvalid, "the book has another load for resource " + std::to_string(id));
+    if ((load.frozen > 0) != book_.frozen().contains(id)) return Status(Code::kInvalid, "frozen is wrong of resource " + std::to_string(id));
+    if (!entry.volume->StackIsCurrent()) return Status(Code::kInvalid, "resource " + std::to_string(id) + " reads what is no longer below it");
+    if (entry.volume->base()->pending != (links_.Of(id) != 0)) return Status(Code::kInvalid, "the link is wrong of resource " + std::to_string(id));
+    if (load.empty()) continue;
+    ++holders;
+    sums.overlay_bytes += load.overlay_bytes;
+    sums.overlay_pages += load.overlay_pages;
+    sums.journal_bytes += load.journal_bytes;
+    blocks_bound += load.blocks_bound;
+    sums.generations += load.frozen + (load.active ? 1 : 0);
+    lowest = std::min(lowest, load.first_lsn);
+  }
+  if (blocks_bound != book_.blocks_bound() || sums.overlay_bytes != book_.overlay_bytes() || sums.overlay_pages != book_.overlay_pages() || sums.journal_bytes != book_.journal_bytes() ||
+      sums.generations != book_.generations() || holders != book_.holders() || lowest != book_.lowest()) {
+    return Status(Code::kInvalid, "the book's sums are not those of the volumes: journal bytes " + std::to_string(book_.journal_bytes()) + " for " +
+                                      std::to_string(sums.journal_bytes) + ", overlay bytes " + std::to_string(book_.overlay_bytes()) + " for " +
+                                      std::to_string(sums.overlay_bytes) + ", holders " + std::to_string(book_.holders()) + " for " +
+                                      std::to_string(holders) + ", lowest " + std::to_string(book_.lowest()) + " for " + std::to_string(lowest));
+  }
+  return Status::Ok();
 }
 
 }  // namespace skerry

@@ -7,9 +7,11 @@
 #include <shared_mutex>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "live_volume.h"
+#include "pending_links.h"
 
 namespace skerry {
 
@@ -46,6 +48,7 @@ struct RootCommit {
   uint64_t token = 0;
   std::vector<RootTaker> takers;   // the destaged volume first
   TreeRoot root;
+  std::string damage{};            // a sentence for the operator where pages were lost in it; else empty
 };
 
 struct StoreReport {
@@ -93,7 +96,7 @@ class Store {
   Status Freeze(ResourceId id);
   void FreezeAll();
   /** True when nothing of the volume (or of any, for 0) waits to be destaged or committed. */
-  bool Settled(ResourceId id) const;
+  bool Settled(ResourceId id);
 
   /**
    * Destages the oldest group of one volume that has one and no commit under way. nullopt: nothing to do. The returned commit
@@ -116,7 +119,9 @@ class Store {
     Room room = Room::kThere;
     uint64_t overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, generations = 0, destaged_generations = 0, destaged_bytes = 0;
   };
-  Usage usage() const;
+  Usage usage();
+  /** Compares what is kept up to date step by step with what every volume says. Slow: for the simulator and tests. */
+  Status Audit();
 
  private:
   struct UnderWay {
@@ -127,11 +132,7 @@ class Store {
   struct Entry {
     std::shared_ptr<LiveVolume> volume;
     ResourceKind kind = ResourceKind::kVolume;
-    ResourceId pending_of = 0;
     std::shared_ptr<Base> base;     // of a pending snapshot: shared with its clones
-    bool busy = false;              // a group of it is being destaged or committed
-    uint64_t quiet_since = 0;       // for idle destage
-    Lsn quiet_end = 0;
   };
   Store(Env& env, const StoreOptions& options);
   Status AddLocked(const ResourceSpec& spec);
@@ -141,8 +142,12 @@ class Store {
   /** nullopt: nobody takes the root any more. */
   Result<std::optional<RootCommit>> DestageGroupOf(ResourceId id, const DestageGroup& group);
   std::vector<RootTaker> TakersLocked(ResourceId volume, const DestageGroup& group) const;
-  void RestackDependentsLocked();
+  void ResolveLocked(ResourceId snapshot, const RootCommit& commit);
+  void RefreshLocked();
+  void FreezeLocked(std::optional<ResourceId> id);
   void TrimLocked();
+  /** True as Pace() is. */
+  bool AdmitLocked(uint64_t span, uint64_t window);
   /** What the pool can take beyond `blocks` that wait to be written, in bytes; negative where these might not fit. */
   int64_t SpareBytes(uint64_t blocks) const;
 
@@ -153,6 +158,10 @@ class Store {
   Admission admission_;
   mutable std::shared_mutex mutex_;
   std::unordered_map<ResourceId, Entry> entries_;
+  PendingLinks links_;
+  ChangedVolumes changed_;
+  LoadBook book_;
+  std::unordered_set<ResourceId> busy_;   // a group of these is being destaged or committed
   std::unordered_map<uint64_t, UnderWay> under_way_;
   /** Deleted, but the journal's word of it may not be durable: their records must not go before that is. */
   struct Dropping {

@@ -11,63 +11,66 @@ constexpr double kFreezeAt = 0.5;               // of the journal's window, or o
 constexpr double kFreezeOverlayAt = 0.4;
 constexpr int64_t kSpareBytesMin = 4 << 20;     // less than this is no room: a disk is full before its last byte
 
+std::string DamageOf(ResourceId id, const std::vector<PageIndex>& lost) {
+  if (lost.empty()) return {};
+  return std::to_string(lost.size()) + " pages of volume " + std::to_string(id) + ", the first at offset " +
+         std::to_string(lost.front() * kPageBytes) +
+         ", rotted in the journal or in the pool and are lost: reading them is an I/O error until they are written again";
+}
+
 }  // namespace
+
+/** Takes down what the volumes hold that changed since the last time. */
+void Store::RefreshLocked() {
+  const uint64_t now = env_.NowNanos();
+  for (ResourceId id : changed_.Take()) {
+    const auto found = entries_.find(id);
+    if (found != entries_.end()) book_.Set(id, found->second.volume->TakeLoad(), now);
+  }
+}
+
+void Store::FreezeLocked(std::optional<ResourceId> id) {
+  if (id) entries_.at(*id).volume->Freeze();
+}
 
 bool Store::Pace() {
   // A pack that was sealed in passing may have been the one that failed.
   if (const Status lost = pool_.packs->failure(); !lost.ok()) journal_->Poison(lost);
   std::unique_lock lock(mutex_);
   const uint64_t now = env_.NowNanos();
+  for (ResourceId id : changed_.Take()) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end()) continue;
+    const VolumeLoad load = found->second.volume->TakeLoad();
+    book_.Set(id, load, now);
+    if (load.ranges >= kOverlayRangesMax / 2) FreezeLocked(id);
+  }
+  const bool frozen_waits = !book_.frozen().empty();
+  const std::optional<ResourceId> oldest = book_.OldestActive(), largest = book_.LargestActive();
+  if (now > options_.idle_destage_nanos) {
+    for (ResourceId id : book_.RestingSince(now - options_.idle_destage_nanos)) FreezeLocked(id);
+  }
   const Journal::Usage log = journal_->usage();
-  const uint64_t window = log.bytes_max;
-  uint64_t journal_bytes = 0, overlay_bytes = 0, writers = 0, blocks = 0;
-  Entry* oldest = nullptr;
-  Entry* largest = nullptr;
-  Lsn oldest_lsn = ~0ull;
-  uint64_t largest_bytes = 0;
-  bool frozen_waits = false;
-  for (auto& [id, entry] : entries_) {
-    const LiveVolume::Load load = entry.volume->load();
-    journal_bytes += load.journal_bytes;
-    overlay_bytes += load.overlay_bytes;
-    blocks += load.blocks_bound;
-    if (load.active || load.frozen > 0) ++writers;
-    if (load.frozen > 0) frozen_waits = true;
-    if (!load.active) continue;
-    if (load.first_lsn < oldest_lsn) {
-      oldest_lsn = load.first_lsn;
-      oldest = &entry;
-    }
-    if (load.active_overlay_bytes > largest_bytes) {
-      largest_bytes = load.active_overlay_bytes;
-      largest = &entry;
-    }
-    const Lsn end = entry.volume->FlushTarget();
-    if (entry.quiet_end != end) {
-      entry.quiet_end = end;
-      entry.quiet_since = now;
-    }
-    const bool resting = now - entry.quiet_since > options_.idle_destage_nanos;
-    if (load.ranges >= kOverlayRangesMax / 2 || resting) entry.volume->Freeze();
-  }
   // The log's span, not only what is live in it, is what segments hold: an old record of a quiet volume pins all after it.
-  const uint64_t span = log.bytes;
+  const uint64_t span = std::max(log.bytes, book_.journal_bytes());
   if (!frozen_waits) {
-    if (oldest != nullptr && static_cast<double>(std::max(span, journal_bytes)) > kFreezeAt * static_cast<double>(window)) oldest->volume->Freeze();
-    if (largest != nullptr && static_cast<double>(overlay_bytes) > kFreezeOverlayAt * static_cast<double>(options_.overlay_bytes_max)) {
-      largest->volume->Freeze();
-    }
+    if (static_cast<double>(span) > kFreezeAt * static_cast<double>(log.bytes_max)) FreezeLocked(oldest);
+    if (static_cast<double>(book_.overlay_bytes()) > kFreezeOverlayAt * static_cast<double>(options_.overlay_bytes_max)) FreezeLocked(largest);
   }
+  return AdmitLocked(span, log.bytes_max);
+}
+
+bool Store::AdmitLocked(uint64_t span, uint64_t window) {
   Room room = Room::kThere;
-  const int64_t spare = SpareBytes(blocks) - kSpareBytesMin;
+  const int64_t spare = SpareBytes(book_.blocks_bound()) - kSpareBytesMin;
   if (spare <= 0) {
     // Deduplicated or overwritten, it may need far less than its bound: destage tells. Refused is only what cannot fit.
-    room = writers > 0 && !destage_stuck_.load() ? Room::kSoon : Room::kNone;
+    room = book_.holders() > 0 && !destage_stuck_.load() ? Room::kSoon : Room::kNone;
     if (room == Room::kSoon) {
-      for (auto& [id, entry] : entries_) entry.volume->Freeze();
+      for (ResourceId id : book_.Active()) FreezeLocked(id);
     }
   }
-  admission_.Refresh(std::max(journal_bytes, span), window, overlay_bytes, writers, room, static_cast<uint64_t>(std::max<int64_t>(spare, 0)));
+  admission_.Refresh(span, window, book_.overlay_bytes(), book_.holders(), room, static_cast<uint64_t>(std::max<int64_t>(spare, 0)));
   if (!destage_stuck_.load() || !stuck_spare_bytes_) {
     stuck_spare_bytes_ = spare;
     return false;
@@ -97,19 +100,18 @@ Result<std::optional<RootCommit>> Store::DestageStep() {
       under_way_.emplace(commit.token, UnderWay{commit, 0, {}});
       return std::optional<RootCommit>(commit);
     }
-    std::vector<ResourceId> ids;
-    for (const auto& [resource, entry] : entries_) {
-      if (!entry.busy) ids.push_back(resource);
+    RefreshLocked();
+    const std::set<ResourceId>& frozen = book_.frozen();
+    auto candidate = frozen.upper_bound(next_destage_);
+    for (size_t looked = 0; looked < frozen.size() && !group; ++looked, ++candidate) {
+      if (candidate == frozen.end()) candidate = frozen.begin();
+      if (busy_.contains(*candidate)) continue;
+      group = entries_.at(*candidate).volume->OldestGroup();
+      if (group) id = *candidate;
     }
-    std::sort(ids.begin(), ids.end());
-    std::rotate(ids.begin(), std::upper_bound(ids.begin(), ids.end(), next_destage_), ids.end());
-    for (ResourceId candidate : ids) {
-      group = entries_.at(candidate).volume->OldestGroup();
-      if (!group) continue;
-      id = candidate;
-      next_destage_ = candidate;
-      entries_.at(candidate).busy = true;
-      break;
+    if (group) {
+      next_destage_ = id;
+      busy_.insert(id);
     }
   }
   if (!group) return std::optional<RootCommit>();
@@ -118,7 +120,7 @@ Result<std::optional<RootCommit>> Store::DestageStep() {
   if (!commit.ok() || !commit->has_value()) {
     std::unique_lock lock(mutex_);
     if (!commit.ok()) stuck_spare_bytes_.reset();
-    if (const auto found = entries_.find(id); found != entries_.end()) found->second.busy = false;
+    busy_.erase(id);
   }
   return commit;
 }
@@ -132,13 +134,14 @@ Result<std::optional<RootCommit>> Store::DestageGroupOf(ResourceId id, const Des
   destaged_generations_ += group.generations.size();
   destaged_bytes_ += destaged->bytes;
   std::unique_lock lock(mutex_);
-  // Rolled back meanwhile: what was destaged is no state of the volume any more.
-  if (volume->lineage() != group.lineage) return std::optional<RootCommit>();
+  // Rolled back meanwhile, what was destaged is no state of the volume any more; dropped, the journal under it may be gone.
+  if (volume->lineage() != group.lineage || volume->dropped()) return std::optional<RootCommit>();
   UnderWay under_way;
   under_way.volume = id;
   under_way.group = group;
   under_way.commit.token = next_token_++;
   under_way.commit.root = destaged->root;
+  under_way.commit.damage = DamageOf(id, destaged->lost);
   under_way.commit.takers = TakersLocked(id, group);
   const RootCommit commit = under_way.commit;
   under_way_.emplace(commit.token, std::move(under_way));
@@ -152,8 +155,9 @@ std::vector<RootTaker> Store::TakersLocked(ResourceId volume, const DestageGroup
   const ResourceId snapshot = group.generations.back().snapshot;
   if (snapshot == 0) return takers;
   if (entries_.contains(snapshot)) takers.push_back({snapshot, group.applied_sequence, 0, group.size_bytes, 0});
-  for (const auto& [id, entry] : entries_) {
-    if (entry.pending_of == snapshot && entry.kind != ResourceKind::kSnapshot) takers.push_back({id, 0, entry.volume->fence(), group.size_bytes, 0});
+  for (ResourceId id : links_.Dependents(snapshot)) {
+    const auto clone = entries_.find(id);
+    if (clone != entries_.end()) takers.push_back({id, 0, clone->second.volume->fence(), group.size_bytes, 0});
   }
   return takers;
 }
@@ -169,41 +173,31 @@ void Store::Committed(uint64_t token, bool ok) {
     if (!ok) offered_.push_back(done.commit);
     return;
   }
+  busy_.erase(done.volume);
   const auto self = entries_.find(done.volume);
-  if (self == entries_.end()) return;
-  self->second.busy = false;
-  if (!ok) return;
-  for (ResourceId snapshot : self->second.volume->Commit(done.group, done.commit.root)) {
-    const auto entry = entries_.find(snapshot);
-    if (entry == entries_.end()) continue;
-    if (entry->second.base) {
-      *entry->second.base = Base{};
-      entry->second.base->root = done.commit.root;
-    }
-    entry->second.pending_of = 0;
-    for (auto& [id, clone] : entries_) {
-      if (clone.pending_of != snapshot || clone.kind == ResourceKind::kSnapshot) continue;
-      clone.pending_of = 0;
-      const auto& takers = done.commit.takers;
-      const bool told = std::any_of(takers.begin(), takers.end(), [id = id](const RootTaker& taker) { return taker.id == id; });
-      if (!told) OfferRootLocked(id, *clone.volume, done.commit.root);
-    }
+  if (self == entries_.end() || !ok) return;
+  // Taken before their links go: whoever waited must not go on reading what was just destaged, its journal is about to be recycled.
+  const std::vector<ResourceId> stale = links_.AllDependents(done.volume);
+  for (ResourceId snapshot : self->second.volume->Commit(done.group, done.commit.root)) ResolveLocked(snapshot, done.commit);
+  for (ResourceId id : stale) {
+    if (const auto entry = entries_.find(id); entry != entries_.end()) entry->second.volume->Restack();
   }
-  // Snapshots that still wait must not go on reading what was just destaged: its journal is about to be recycled.
-  for (ResourceId snapshot : self->second.volume->PendingSnapshots()) {
-    const auto entry = entries_.find(snapshot);
-    if (entry != entries_.end() && entry->second.base) self->second.volume->RefreshPending(snapshot, *entry->second.base);
-  }
-  RestackDependentsLocked();
   TrimLocked();
+}
+
+void Store::ResolveLocked(ResourceId snapshot, const RootCommit& commit) {
+  links_.Unlink(snapshot);
+  for (ResourceId id : links_.Dependents(snapshot)) {
+    links_.Unlink(id);
+    const auto clone = entries_.find(id);
+    if (clone == entries_.end()) continue;
+    const bool told = std::any_of(commit.takers.begin(), commit.takers.end(), [id](const RootTaker& taker) { return taker.id == id; });
+    if (!told) OfferRootLocked(id, *clone->second.volume, commit.root);
+  }
 }
 
 void Store::OfferRootLocked(ResourceId taker, const LiveVolume& volume, const TreeRoot& root) {
   offered_.push_back({next_token_++, {{taker, 0, volume.fence(), volume.initial_size(), 0}}, root});
-}
-
-void Store::RestackDependentsLocked() {
-  for (auto& [id, entry] : entries_) entry.volume->Restack();
 }
 
 void Store::Trim() {
@@ -212,9 +206,10 @@ void Store::Trim() {
 }
 
 void Store::TrimLocked() {
-  // Read before the volumes are: a record appended after this lies above it.
-  Lsn lowest = journal_->appended();
-  for (const auto& [id, entry] : entries_) lowest = std::min(lowest, entry.volume->load().first_lsn);
+  // Read before the volumes are asked: a record appended after this lies above it, and the volume of any other has announced it.
+  const Lsn appended = journal_->appended();
+  RefreshLocked();
+  Lsn lowest = std::min(appended, book_.lowest());
   std::erase_if(dropping_, [durable = journal_->durable()](const Dropping& dropping) { return dropping.end <= durable; });
   for (const Dropping& dropping : dropping_) lowest = std::min(lowest, dropping.first);
   journal_->Trim(lowest);

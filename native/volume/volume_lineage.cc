@@ -4,8 +4,13 @@
 namespace skerry {
 
 std::shared_ptr<const Generation> LiveVolume::CloseActiveLocked(ResourceId snapshot, uint64_t last_sequence) {
+  AnnounceLocked();
   std::shared_ptr<const Generation> closed = active_;
-  frozen_.push_back({closed, snapshot, last_sequence, size()});
+  frozen_.push_back({closed, snapshot, last_sequence, size(), nullptr});
+  frozen_journal_bytes_ += closed->journal_bytes;
+  frozen_overlay_bytes_ += closed->bytes();
+  frozen_pages_ += closed->page_count();
+  frozen_blocks_bound_ += closed->unstored_blocks_bound();
   active_ = std::make_shared<Generation>();
   active_->resource = spec_.id;
   RestackLocked();
@@ -17,42 +22,53 @@ void LiveVolume::Freeze() {
   if (active_->first_lsn != 0) CloseActiveLocked(0, sequence_);
 }
 
-std::shared_ptr<Base> LiveVolume::PendingBaseLocked(ResourceId snapshot) const {
-  auto base = std::make_shared<Base>();
-  base->pending = true;
-  for (const FrozenGeneration& frozen : frozen_) {
-    base->layers.insert(base->layers.begin(), frozen.generation);
-    if (frozen.snapshot == snapshot) break;
-  }
-  if (base_->pending) {
-    base->below = base_;
+/** What a snapshot that closed frozen_[index] reads: the generations since the snapshot before it, over that one's base. */
+Base LiveVolume::PendingBaseLocked(size_t index) const {
+  Base base;
+  base.pending = true;
+  base.layers.push_back(frozen_[index].generation);
+  while (index > 0 && frozen_[index - 1].snapshot == 0) base.layers.push_back(frozen_[--index].generation);
+  if (index > 0) {
+    base.below = frozen_[index - 1].base;
+  } else if (base_->pending) {
+    base.below = base_;
   } else {
-    base->root = base_->root;
+    base.root = base_->root;
   }
   return base;
+}
+
+std::shared_ptr<Base> LiveVolume::FreezeAsLocked(ResourceId snapshot) {
+  CloseActiveLocked(snapshot, sequence_);
+  frozen_.back().base = std::make_shared<Base>(PendingBaseLocked(frozen_.size() - 1));
+  ++pending_snapshots_;
+  return frozen_.back().base;
 }
 
 Result<std::shared_ptr<Base>> LiveVolume::Snapshot(ResourceId snapshot, WriteOutcome& outcome, uint64_t* sequence) {
   Lock lock(mutex_);
   if (dropped_ || spec_.read_only) return Status(Code::kReadOnly, "only a volume can be snapshotted");
+  if (pending_snapshots_ >= kPendingSnapshotsMax) {
+    return Status(Code::kTryAgain, std::to_string(kPendingSnapshotsMax) + " snapshots of the volume wait for their roots: try again in a moment");
+  }
   Result<Lsn> end = AppendLocked(RecordType::kBarrier, snapshot, 0, {});
   if (!end.ok()) return end.status();
   outcome.end = *end;
   *sequence = sequence_;
-  CloseActiveLocked(snapshot, sequence_);
-  return PendingBaseLocked(snapshot);
+  return FreezeAsLocked(snapshot);
 }
 
 std::shared_ptr<Base> LiveVolume::ReplaySnapshot(ResourceId snapshot, uint64_t sequence) {
   Lock lock(mutex_);
-  CloseActiveLocked(snapshot, sequence);
-  return PendingBaseLocked(snapshot);
+  sequence_ = sequence;
+  return FreezeAsLocked(snapshot);
 }
 
 RecordDraft LiveVolume::RewindDraft() const { return {RecordType::kRewind, 0, spec_.id, sequence_ + 1, spec_.fence, 0, 0, {}, {}}; }
 
 void LiveVolume::Rewound(const Appended& appended) {
   Lock lock(mutex_);
+  AnnounceLocked();
   ++sequence_;
   NoteLocked(appended.record, appended.end);
 }
@@ -64,6 +80,11 @@ Result<WriteOutcome> LiveVolume::Drop() {
   if (!end.ok()) return end.status();
   dropped_ = true;
   return WriteOutcome{*end};
+}
+
+bool LiveVolume::dropped() const {
+  Lock lock(mutex_);
+  return dropped_;
 }
 
 std::optional<DestageGroup> LiveVolume::OldestGroup() const {
@@ -83,51 +104,66 @@ std::optional<DestageGroup> LiveVolume::OldestGroup() const {
 
 std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const TreeRoot& root) {
   Lock lock(mutex_);
+  AnnounceLocked();
   std::vector<ResourceId> resolved;
   if (group.lineage != lineage_) return resolved;
   for (size_t i = 0; i < group.generations.size() && !frozen_.empty(); ++i) {
-    if (frozen_.front().snapshot != 0) resolved.push_back(frozen_.front().snapshot);
+    const FrozenGeneration& done = frozen_.front();
+    frozen_journal_bytes_ -= done.generation->journal_bytes;
+    frozen_overlay_bytes_ -= done.generation->bytes();
+    frozen_pages_ -= done.generation->page_count();
+    frozen_blocks_bound_ -= done.generation->unstored_blocks_bound();
+    if (done.snapshot != 0) {
+      *done.base = Base{};
+      done.base->root = root;
+      --pending_snapshots_;
+      resolved.push_back(done.snapshot);
+    }
     frozen_.pop_front();
   }
   base_ = std::make_shared<Base>();
   base_->root = root;
+  // Of the snapshots that still wait only the first may have been over what was destaged: the others are over its base.
+  for (size_t i = 0; i < frozen_.size(); ++i) {
+    if (frozen_[i].snapshot == 0) continue;
+    *frozen_[i].base = PendingBaseLocked(i);
+    break;
+  }
   RestackLocked();
   return resolved;
 }
 
-void LiveVolume::RefreshPending(ResourceId snapshot, Base& base) const {
-  Lock lock(mutex_);
-  base = *PendingBaseLocked(snapshot);
-}
-
-std::vector<ResourceId> LiveVolume::PendingSnapshots() const {
-  Lock lock(mutex_);
-  std::vector<ResourceId> ids;
-  for (const FrozenGeneration& frozen : frozen_) {
-    if (frozen.snapshot != 0) ids.push_back(frozen.snapshot);
-  }
-  return ids;
-}
-
-LiveVolume::Load LiveVolume::load() const {
-  Lock lock(mutex_);
-  Load load;
+VolumeLoad LiveVolume::LoadLocked() const {
+  VolumeLoad load;
   if (dropped_) return load;
   load.active = active_->first_lsn != 0;
-  load.active_journal_bytes = active_->journal_bytes;
   load.active_overlay_bytes = active_->bytes();
   load.ranges = active_->range_count();
   load.frozen = frozen_.size();
-  const auto add = [&load](const Generation& generation) {
-    load.overlay_bytes += generation.bytes();
-    load.overlay_pages += generation.page_count();
-    load.blocks_bound += generation.unstored_blocks_bound();
-    load.journal_bytes += generation.journal_bytes;
-    if (generation.first_lsn != 0) load.first_lsn = std::min<Lsn>(load.first_lsn, generation.first_lsn);
-  };
-  add(*active_);
-  for (const FrozenGeneration& frozen : frozen_) add(*frozen.generation);
+  load.overlay_bytes = load.active_overlay_bytes + frozen_overlay_bytes_;
+  load.overlay_pages = active_->page_count() + frozen_pages_;
+  load.blocks_bound = active_->unstored_blocks_bound() + frozen_blocks_bound_;
+  load.journal_bytes = active_->journal_bytes + frozen_journal_bytes_;
+  load.last_end = last_end_.load(std::memory_order_relaxed);
+  // Generations follow one another in the journal, so the first that holds anything has the first record.
+  for (const FrozenGeneration& frozen : frozen_) {
+    if (frozen.generation->first_lsn == 0) continue;
+    load.first_lsn = frozen.generation->first_lsn;
+    return load;
+  }
+  if (load.active) load.first_lsn = active_->first_lsn;
   return load;
+}
+
+VolumeLoad LiveVolume::load() const {
+  Lock lock(mutex_);
+  return LoadLocked();
+}
+
+VolumeLoad LiveVolume::TakeLoad() {
+  Lock lock(mutex_);
+  announced_ = false;
+  return LoadLocked();
 }
 
 }  // namespace skerry

@@ -63,10 +63,12 @@ void LiveVolume::RollbackLocked(const RollbackPlace& place) {
   fresh->journal_bytes = active_->journal_bytes;
   for (const FrozenGeneration& frozen : frozen_) {
     if (frozen.generation->first_lsn != 0) fresh->first_lsn = std::min(fresh->first_lsn, frozen.generation->first_lsn);
-    fresh->journal_bytes += frozen.generation->journal_bytes;
   }
+  fresh->journal_bytes += frozen_journal_bytes_;
   active_ = std::move(fresh);
   frozen_.clear();
+  frozen_journal_bytes_ = frozen_overlay_bytes_ = frozen_pages_ = frozen_blocks_bound_ = 0;
+  pending_snapshots_ = 0;
   base_ = std::make_shared<Base>();
   std::memcpy(base_->root.id.bytes.data(), place.root, sizeof(place.root));
   base_->root.at = {place.pack, place.offset, place.stored_bytes};

@@ -45,10 +45,15 @@ export const routes = {
   transferCancel: { method: 'DELETE', path: '/v1/transfers/:id', status: 200 },
   poolList: { method: 'GET', path: '/v1/pools', status: 200 },
   poolGet: { method: 'GET', path: '/v1/pools/:name', status: 200 },
-  /** Who holds how much: `?age=&wait=`, both in seconds. */
+  /** Who holds how much: `?age=&wait=`, both in seconds; `?from=&limit=`, places in the list. */
   spaceList: { method: 'GET', path: '/v1/space', status: 200 },
   /** `:name`: a volume, VOL@SNAP or an image, or one of these with volume/, snapshot/ or image/ in front. */
   spaceGet: { method: 'GET', path: '/v1/space/:name', status: 200 },
+  /** What files would take in a pool. Ends by itself when nothing is read for a minute. */
+  estimateBegin: { method: 'POST', path: '/v1/estimates', status: 201 },
+  /** Reads on in a file for a moment; the answer tells all that was read so far. */
+  estimateRead: { method: 'POST', path: '/v1/estimates/:id/read', status: 200 },
+  estimateEnd: { method: 'DELETE', path: '/v1/estimates/:id', status: 200 },
 } as const satisfies Readonly<Record<string, Route>>;
 
 /** Bytes one way, not JSON: docs/formats/diff_stream.md. */
@@ -71,6 +76,10 @@ export type RouteName = keyof typeof routes;
 export const admin_body_bytes_max = 65_536;
 /** The longest percent-decoded path segment, in characters: an image name, or VOL@SNAP. */
 export const admin_segment_characters_max = 256;
+/** The most resources in one answer to a list; `next` of the answer is the `after` of the request for more. */
+export const admin_page_resources_max = 1000;
+/** As many where a request names no limit. */
+export const admin_page_resources_default = 100;
 /** The longest path of a file on the daemon's host, in characters. */
 export const admin_file_path_characters_max = 4096;
 

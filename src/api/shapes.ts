@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { errorTable } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
 import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js';
-import { admin_file_path_characters_max, admin_segment_characters_max } from './routes.js';
+import { admin_file_path_characters_max, admin_page_resources_max, admin_segment_characters_max } from './routes.js';
 import type { RouteName } from './routes.js';
 
 const bytes = z.number().int().nonnegative();
@@ -32,6 +32,11 @@ export const limitView = z.strictObject({
   burst: count,
 });
 export type LimitView = z.infer<typeof limitView>;
+
+/** certificate: of TLS, by its common name or a DNS name. user: of a Unix socket, by its id in digits. */
+const client = z.strictObject({ kind: z.enum(['certificate', 'user']), client: z.string() });
+const grant = client.extend({ readOnly: z.boolean() });
+export type GrantView = z.infer<typeof grant>;
 const errorCode = z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]);
 
 export const errorView = z.strictObject({ error: z.strictObject({ code: errorCode, message: z.string() }) });
@@ -60,6 +65,8 @@ export const resourceView = z.strictObject({
   attachedConnections: count,
   labels,
   limit: limitView,
+  /** Of a volume: who may attach it and its snapshots; null: whoever can connect; no grant: nobody. */
+  access: z.strictObject({ grants: z.array(grant) }).nullable(),
 });
 export type ResourceView = z.infer<typeof resourceView>;
 
@@ -179,6 +186,14 @@ export const setRequest = z.strictObject({
   description: z.string().exactOptional(),
   labels: z.record(z.string(), z.string().nullable()).exactOptional(),
   limit: limitView.exactOptional(),
+  /** `anyone` takes the list away; else `deny` takes clients off it, and then `allow` puts them on. */
+  access: z
+    .strictObject({
+      allow: z.array(grant).exactOptional(),
+      deny: z.array(client).exactOptional(),
+      anyone: z.boolean().exactOptional(),
+    })
+    .exactOptional(),
 });
 export type SetRequest = z.infer<typeof setRequest>;
 
@@ -272,7 +287,12 @@ const measured = {
   incomplete: z.string().nullable(),
   pool: poolSpaceView,
 };
-export const spaceView = z.strictObject({ ...measured, resources: z.array(resourceSpaceView) });
+export const spaceView = z.strictObject({
+  ...measured,
+  resources: z.array(resourceSpaceView),
+  /** Where the list goes on, as `from` of the next request; null where there is no more. */
+  next: count.nullable(),
+});
 export type SpaceView = z.infer<typeof spaceView>;
 
 export const oneSpaceView = z.strictObject({
@@ -288,7 +308,40 @@ const seconds = z
   .regex(/^\d{1,7}$/, 'must be a whole number of seconds')
   .transform(Number);
 /** An answer of the last `age` seconds will do (0: none will); `wait`: how long to wait for a new one. */
-const spaceQuery = z.strictObject({ age: seconds.exactOptional(), wait: seconds.exactOptional() });
+const spaceTimes = { age: seconds.exactOptional(), wait: seconds.exactOptional() };
+const place = z
+  .string()
+  .regex(/^\d{1,9}$/, 'must be a whole number')
+  .transform(Number);
+
+export const estimateRequest = z.strictObject({ pool: nameText.exactOptional() });
+export type EstimateRequest = z.infer<typeof estimateRequest>;
+export const estimateReadRequest = z.strictObject({
+  path: filePath,
+  /** `next` of the answer before; 0 where the file begins. */
+  offset: bytes,
+  /** The file is a raw disk whatever its first bytes look like. */
+  raw: z.boolean().exactOptional(),
+});
+export type EstimateReadRequest = z.infer<typeof estimateReadRequest>;
+/** Of all files that were read, in whole blocks. */
+export const estimateView = z.strictObject({
+  /** In the file that was read last: where to go on, which is its size at the end. */
+  next: bytes,
+  fileBytes: bytes,
+  zeroBytes: bytes,
+  /** What is not zero. */
+  dataBytes: bytes,
+  /** Each content once. */
+  distinctBytes: bytes,
+  /** Of the distinct ones, what the pool has already. */
+  knownBytes: bytes,
+  /** What the others would take in the pool. */
+  storedBytes: bytes,
+  /** Too much was read to remember it all: distinctBytes and what follows are estimates. */
+  exact: z.boolean(),
+});
+export type EstimateView = z.infer<typeof estimateView>;
 
 const labelText = z.string().max(1024);
 const byName = z.strictObject({ name: nameText });
@@ -302,6 +355,19 @@ const byId = z.strictObject({
 /** Of transferContentPath. */
 export const contentParams = byId;
 
+/** Of a list: names after `after`, at most `limit` of them. */
+const page = {
+  after: nameText.exactOptional(),
+  limit: z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/, 'must be a number from 1 on')
+    .transform(Number)
+    .refine((limit) => limit <= admin_page_resources_max, `must be at most ${admin_page_resources_max}`)
+    .exactOptional(),
+};
+/** Where the list goes on: the last name of the page, or null where there is no more. */
+const next = z.string().nullable();
+
 interface Shape {
   readonly params?: z.ZodType;
   readonly query?: z.ZodType;
@@ -313,8 +379,8 @@ export const shapes = {
   status: { answer: statusView },
   /** `label`: only those with this label, `key` or `key=value`; several: with all of them. */
   volumeList: {
-    query: z.strictObject({ label: z.union([labelText, z.array(labelText)]).exactOptional() }),
-    answer: z.strictObject({ volumes: z.array(resourceView) }),
+    query: z.strictObject({ label: z.union([labelText, z.array(labelText)]).exactOptional(), ...page }),
+    answer: z.strictObject({ volumes: z.array(resourceView), next }),
   },
   volumeCreate: { body: createVolumeRequest, answer: resourceView },
   volumeGet: { params: byName, answer: resourceView },
@@ -324,8 +390,8 @@ export const shapes = {
   volumeRename: { params: byName, body: renameRequest, answer: resourceView },
   volumeUri: { params: byName, answer: uriView },
   snapshotList: {
-    query: z.strictObject({ volume: nameText.exactOptional() }),
-    answer: z.strictObject({ snapshots: z.array(resourceView) }),
+    query: z.strictObject({ volume: nameText.exactOptional(), ...page }),
+    answer: z.strictObject({ snapshots: z.array(resourceView), next }),
   },
   snapshotCreate: { body: createSnapshotRequest, answer: resourceView },
   snapshotGet: { params: byName, answer: resourceView },
@@ -342,7 +408,7 @@ export const shapes = {
     }),
     answer: differenceView,
   },
-  imageList: { answer: z.strictObject({ images: z.array(resourceView) }) },
+  imageList: { query: z.strictObject(page), answer: z.strictObject({ images: z.array(resourceView), next }) },
   imageImport: { body: importRequest, answer: transferView },
   imageGet: { params: byName, answer: resourceView },
   imageRename: { params: byName, body: renameRequest, answer: resourceView },
@@ -353,8 +419,14 @@ export const shapes = {
   poolList: { answer: z.strictObject({ pools: z.array(poolView) }) },
   poolGet: { params: byName, answer: poolView },
   /** null: no answer was there in time. */
-  spaceList: { query: spaceQuery, answer: z.strictObject({ space: spaceView.nullable() }) },
-  spaceGet: { params: byName, query: spaceQuery, answer: z.strictObject({ space: oneSpaceView.nullable() }) },
+  spaceList: {
+    query: z.strictObject({ ...spaceTimes, from: place.exactOptional(), limit: page.limit }),
+    answer: z.strictObject({ space: spaceView.nullable() }),
+  },
+  spaceGet: { params: byName, query: z.strictObject(spaceTimes), answer: z.strictObject({ space: oneSpaceView.nullable() }) },
+  estimateBegin: { body: estimateRequest, answer: z.strictObject({ id: count }) },
+  estimateRead: { params: byId, body: estimateReadRequest, answer: estimateView },
+  estimateEnd: { params: byId, answer: z.strictObject({ id: count }) },
 } as const satisfies Readonly<Record<RouteName, Shape>>;
 
 type Shapes = typeof shapes;

@@ -3,6 +3,8 @@ import { SkerryError } from '../core/errors.js';
 import type { ResourceKind } from './records.js';
 
 export const resourcePrefix = 'resource/';
+/** The root chunk of a resource that is here is not yet in the pool: upkeep puts it. The value is empty. */
+export const rootDuePrefix = 'root-due/';
 export const poolPrefix = 'pool/';
 /** Values are paths of files that are being written, as text. */
 export const unfinishedFilePrefix = 'unfinished-file/';
@@ -10,6 +12,10 @@ export const resourceCounterKey = 'counter/resource';
 
 export function resourceKey(id: number): string {
   return `${resourcePrefix}${idText(id)}`;
+}
+
+export function rootDueKey(id: number): string {
+  return `${rootDuePrefix}${idText(id)}`;
 }
 
 /** Holds the id of the resource of that kind and name (encodeId). */
@@ -34,6 +40,11 @@ export function poolKey(name: string): string {
 export function idText(id: number): string {
   if (!Number.isSafeInteger(id) || id <= 0) throw new RangeError(`${id} is no resource id`);
   return id.toString(16).padStart(16, '0');
+}
+
+/** The id that a key ends with. @throws SkerryError corrupt */
+export function idOfKey(key: string): number {
+  return decodeId(new TextEncoder().encode(key.slice(key.lastIndexOf('/') + 1)));
 }
 
 /** The value under a nameKey. */

@@ -382,8 +382,8 @@ function unpackEntry(key: string, packed: Buffer): CatalogEntry {
   // LMDB lends memory of its map: what is handed on is a copy.
   return {
     key,
-    revision: unpackNumber(packed.subarray(0, revision_bytes)),
-    value: Uint8Array.from(packed.subarray(revision_bytes)),
+    revision: readNumber(packed),
+    value: new Uint8Array(packed.buffer, packed.byteOffset + revision_bytes, packed.length - revision_bytes).slice(),
   };
 }
 
@@ -394,7 +394,13 @@ function packNumber(value: number): Buffer {
 }
 
 function unpackNumber(packed: Buffer): number {
-  const value = packed.length === 8 ? Number(packed.readBigUInt64LE()) : Number.NaN;
+  if (packed.length !== 8) throw new SkerryError('corrupt', 'a number of the catalog cannot be read');
+  return readNumber(packed);
+}
+
+/** Of the first eight bytes. */
+function readNumber(packed: Buffer): number {
+  const value = packed.readUInt32LE(0) + packed.readUInt32LE(4) * 2 ** 32;
   if (!Number.isSafeInteger(value)) throw new SkerryError('corrupt', 'a number of the catalog cannot be read');
   return value;
 }

@@ -58,6 +58,21 @@ export interface ResourceRecord {
   readonly lineage: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly limit: LimitRecord;
+  /** Who may attach it and its snapshots; null: whoever can connect. */
+  readonly access: AccessRecord | null;
+}
+
+/** certificate: a name (common name or DNS name) in a certificate that a client of TLS shows. user: an id, on a Unix socket. */
+export const grantKinds = ['certificate', 'user'] as const;
+
+/** None: nobody may. */
+export interface AccessRecord {
+  readonly grants: readonly {
+    readonly kind: (typeof grantKinds)[number];
+    /** A name, or a user's id in digits. */
+    readonly client: string;
+    readonly readOnly: boolean;
+  }[];
 }
 
 /** What a volume's connections may use together; 0 where there is no limit. */
@@ -127,6 +142,15 @@ const schema = protobuf.Root.fromJSON({
         lineage: { type: 'uint64', id: 18 },
         labels: { keyType: 'string', type: 'string', id: 19 } as protobuf.IMapField,
         limit: { type: 'Limit', id: 20 },
+        access: { type: 'Access', id: 21 },
+      },
+    },
+    Access: { fields: { grants: { rule: 'repeated', type: 'Grant', id: 1 } } },
+    Grant: {
+      fields: {
+        kind: { type: 'uint32', id: 1 },
+        client: { type: 'string', id: 2 },
+        readOnly: { type: 'bool', id: 3 },
       },
     },
     Limit: {
@@ -167,13 +191,14 @@ export function encodeResource(record: ResourceRecord): Uint8Array {
     exact(record[field], field);
   if (record.id <= 0) throw new RangeError(`${record.id} is no resource id`);
   if (record.root.id.length !== 0 && record.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
-  const { lineage, labels, limit, ...fields } = record;
+  const { lineage, labels, limit, access, ...fields } = record;
   return encode(resourceType, {
     ...fields,
     // Later than the first fields: left out where they say nothing, so that such a record reads as it always did.
     ...(lineage === 0 ? {} : { lineage }),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(limit.iops === 0 && limit.bandwidth === 0 ? {} : { limit: exactLimit(limit) }),
+    ...(access === null ? {} : { access: numberedAccess(access) }),
     version: record_version,
     id: exact(record.id, 'id'),
     kind: number(resourceKinds, record.kind),
@@ -214,6 +239,7 @@ export function decodeResource(data: Uint8Array): ResourceRecord {
     lineage: fields.number('lineage'),
     labels: fields.map('labels'),
     limit: limitOf(fields.optional('limit')),
+    access: accessOf(fields.optional('access')),
   };
   if (record.id === 0) throw new SkerryError('corrupt', 'a resource record of the catalog has no id');
   if (record.root.id.length !== 0 && record.root.id.length !== 32) {
@@ -232,6 +258,20 @@ function exactLimit({ iops, bandwidth, burst }: LimitRecord): LimitRecord {
 function limitOf(fields: Fields | null): LimitRecord {
   if (fields === null) return noLimit;
   return { iops: fields.number('iops'), bandwidth: fields.number('bandwidth'), burst: fields.number('burst') };
+}
+
+function numberedAccess({ grants }: AccessRecord): Record<string, unknown> {
+  return { grants: grants.map((grant) => ({ ...grant, kind: number(grantKinds, grant.kind) })) };
+}
+
+function accessOf(fields: Fields | null): AccessRecord | null {
+  if (fields === null) return null;
+  const grants = fields.messages('grants').map((grant) => ({
+    kind: grant.choice('kind', grantKinds),
+    client: grant.text('client'),
+    readOnly: grant.flag('readOnly'),
+  }));
+  return { grants };
 }
 
 export function encodePool(record: PoolRecord): Uint8Array {
@@ -335,6 +375,17 @@ class Fields {
     if (typeof value !== 'object' || value === null) return this.#refuse(name);
     const entries = Object.entries(value);
     return Object.fromEntries(entries.map(([key, entry]) => [key, typeof entry === 'string' ? entry : this.#refuse(name)]));
+  }
+
+  flag(name: string): boolean {
+    const value = this.#values[name];
+    return typeof value === 'boolean' ? value : this.#refuse(name);
+  }
+
+  messages(name: string): readonly Fields[] {
+    const value = this.#values[name];
+    if (!Array.isArray(value)) return this.#refuse(name);
+    return value.map((entry) => new Fields(entry as Record<string, unknown>, this.#what));
   }
 
   message(name: string): Fields {

@@ -1,9 +1,9 @@
 /** skerry pool ... */
 import type { Command } from 'commander';
-import type { PoolView, SpaceView } from '../api/shapes.js';
+import type { PoolView } from '../api/shapes.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
-import { poolSpaceFacts } from './space.js';
+import { addEstimate } from './estimate.js';
 import { formatFacts, formatTable } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
@@ -29,11 +29,11 @@ export function addPool(program: Command, terminal: Terminal): void {
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const view = await context.client.pool(name);
-        const space = await context.client.recentSpace();
-        const pool = space === null ? null : { asOf: space.asOf, incomplete: space.incomplete, ...space.pool };
-        context.result({ ...view, space: pool }, () => poolFacts(view, space));
+        context.result(view, () => poolFacts(view));
       }),
     );
+
+  addEstimate(pool, terminal);
 }
 
 const poolColumns: readonly Column<PoolView>[] = [
@@ -46,7 +46,7 @@ const poolColumns: readonly Column<PoolView>[] = [
   { title: 'VOLUMES', value: (pool) => String(pool.volumes), align: 'right', leaveOut: 1 },
 ];
 
-function poolFacts(pool: PoolView, space: SpaceView | null): string {
+function poolFacts(pool: PoolView): string {
   return formatFacts([
     ['name', pool.name],
     ['driver', pool.driver],
@@ -62,6 +62,5 @@ function poolFacts(pool: PoolView, space: SpaceView | null): string {
       'corrupt',
       pool.corruptPages === 0 ? 'no pages' : `${counted(pool.corruptPages, 'page')} since the daemon started: see its log`,
     ],
-    ...poolSpaceFacts(space),
   ]);
 }

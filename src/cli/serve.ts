@@ -1,5 +1,5 @@
 /** skerry serve: the one command that is the daemon, and so the one that loads it. */
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { SkerryError } from '../core/errors.js';
 import { dataDirectory } from './context.js';
@@ -7,10 +7,15 @@ import type { GlobalOptions } from './context.js';
 import type { Terminal } from './terminal.js';
 
 const node_major_min = 22;
+const disk_threads = 16;
 
 interface ServeOptions {
   readonly config?: string;
   readonly nbdListen?: string;
+  readonly nbdTlsCertificate?: string;
+  readonly nbdTlsKey?: string;
+  readonly nbdTlsClientCa?: string;
+  readonly nbdTlsMode?: string;
   readonly httpPort?: number;
   readonly salvageJournal?: boolean;
 }
@@ -21,24 +26,34 @@ export function addServe(program: Command, terminal: Terminal): void {
     .description('run the daemon in the foreground; everything has a default')
     .option('--config <file>', 'settings, as JSON (docs/reference/cli.md lists them)')
     .option('--nbd-listen <host:port>', 'serve NBD over TCP as well as on DIR/nbd.sock; port 0 picks a free one')
+    .option('--nbd-tls-certificate <file>', 'serve NBD with TLS: the certificate and those that lead to its root, in PEM')
+    .option('--nbd-tls-key <file>', 'its key, in PEM; of mode 0600, or 0640')
+    .option('--nbd-tls-client-ca <file>', 'clients must show a certificate that one of these authorities signed')
+    .addOption(
+      new Option(
+        '--nbd-tls-mode <mode>',
+        'on TCP: required (the default with a certificate: nothing without TLS), optional, or off',
+      ).choices(['off', 'optional', 'required']),
+    )
     .option('--http-port <port>', 'of health and metrics on 127.0.0.1, 7480 by default; 0 picks a free one', parsePort)
     .option('--salvage-journal', 'go on past a damaged journal, losing what the damage held, instead of refusing to start')
     .addHelpText(
       'after',
-      '\nOnce it serves it prints one line of JSON: {"ready":true,"listeners":{...}}. Logs go to standard error.\n\nExamples:\n  $ skerry serve\n  $ skerry serve --data /srv/skerry --nbd-listen 0.0.0.0:10809',
+      '\nOnce it serves it prints one line of JSON: {"ready":true,"listeners":{...}}. Logs go to standard error.\n\nExamples:\n  $ skerry serve\n  $ skerry serve --data /srv/skerry --nbd-listen 0.0.0.0:10809 \\\n      --nbd-tls-certificate server.pem --nbd-tls-key server.key --nbd-tls-client-ca clients.pem',
     )
     .action(async (_options: object, command: Command) => {
       checkNode();
       terminal.boundHeap();
       terminal.outliveReaders();
-      const { config, nbdListen, httpPort, salvageJournal } = command.opts<ServeOptions>();
+      // Of libuv, read when the first of them is wanted, which is later than here. With its four a verb that syncs the catalog
+      // would stand in line behind what upkeep syncs.
+      process.env['UV_THREADPOOL_SIZE'] ??= String(disk_threads);
+      const { config, ...given } = command.opts<ServeOptions>();
       const { runDaemon } = await import('../daemon/main.js');
       await runDaemon({
         dataDirectory: dataDirectory(terminal, command.optsWithGlobals<GlobalOptions>()),
         ...(config === undefined ? {} : { configFile: config }),
-        ...(nbdListen === undefined ? {} : { nbdListen }),
-        ...(httpPort === undefined ? {} : { httpPort }),
-        ...(salvageJournal === undefined ? {} : { salvageJournal }),
+        ...given,
       });
     });
 }

@@ -1,4 +1,4 @@
-/** skerry space, and what it adds to the facts of one volume and of a pool. */
+/** skerry space: who holds how much. */
 import type { Command } from 'commander';
 import type { OneSpaceView, PoolSpaceView, ResourceSpaceView, SpaceView } from '../api/shapes.js';
 import { formatSize } from '../core/sizes.js';
@@ -35,9 +35,8 @@ export function addSpace(program: Command, terminal: Terminal): void {
 
 type Fact = readonly [string, string | null];
 
-/** Of a volume, snapshot or image; null where it was not measured in time. */
-export function spaceFacts(space: OneSpaceView | null): readonly Fact[] {
-  if (space === null) return [['space', 'still being measured: skerry space tells when it is there']];
+/** Of a volume, snapshot or image. */
+function spaceFacts(space: OneSpaceView): readonly Fact[] {
   const { resource, sharedWith } = space;
   const { snapshots, freedWithSnapshotsBytes } = resource;
   return [
@@ -61,21 +60,7 @@ export function spaceFacts(space: OneSpaceView | null): readonly Fact[] {
   ];
 }
 
-export function poolSpaceFacts(space: SpaceView | null): readonly Fact[] {
-  if (space === null) return [['space', 'still being measured: skerry space tells when it is there']];
-  const { pool } = space;
-  return [
-    ['allocated', exactSize(pool.allocatedBytes)],
-    ['referenced', `${exactSize(pool.referencedBytes)} of what is stored`],
-    ['dead', `${exactSize(pool.deadBytes)} that nothing reaches any more`],
-    ['overhead', `${exactSize(pool.overheadBytes)} in heads, footers and padding of packs`],
-    ['saved by', savings(pool)],
-    ['journal', journal(pool)],
-    ['as of', asOf(space)],
-  ];
-}
-
-function allSpace(space: SpaceView, width: number | null): string {
+function allSpace(space: Omit<SpaceView, 'next'>, width: number | null): string {
   const { pool, resources } = space;
   const table = resources.length === 0 ? 'no volumes, snapshots or images' : formatTable(columns, resources, width);
   const totals = formatFacts([

@@ -7,11 +7,11 @@ import { formatSize, parseVolumeSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import type { Context } from './context.js';
 import { addApply } from './diff.js';
-import { spaceFacts } from './space.js';
 import { checkAgainstSource, checkSource } from './source.js';
 import { formatFacts, formatTable } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
+import { accessText, addVolumeAccess } from './volume_access.js';
 import { addLabel, addVolumeChanges, collect, labelText, limitText } from './volume_change.js';
 import { attachment, exactSize, when } from './words.js';
 
@@ -80,8 +80,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const view = await context.client.volume(name);
-        const space = await context.client.recentSpaceOf(`volume/${name}`);
-        context.result({ ...view, space }, () => resourceFacts(view, spaceFacts(space)));
+        context.result(view, () => resourceFacts(view));
       }),
     );
 
@@ -109,6 +108,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     );
 
   addVolumeChanges(volume, terminal);
+  addVolumeAccess(volume, terminal);
   addApply(volume, terminal);
 
   volume
@@ -175,7 +175,7 @@ function columnsFor(volumes: readonly ResourceView[]): readonly Column<ResourceV
 }
 
 /** Of a volume, snapshot or image. */
-export function resourceFacts(view: ResourceView, more: readonly (readonly [string, string | null])[] = []): string {
+export function resourceFacts(view: ResourceView): string {
   const isVolume = view.kind === 'volume';
   return formatFacts([
     ['name', view.name],
@@ -190,8 +190,8 @@ export function resourceFacts(view: ResourceView, more: readonly (readonly [stri
     ['cache', isVolume ? view.cache : null],
     ['durability', isVolume ? view.durability : null],
     ['limit', isVolume ? limitText(view) : null],
+    ['clients', isVolume ? accessText(view) : null],
     ['root', view.pending ? 'pending: its content is in the journal' : view.rootId === '' ? 'empty' : view.rootId],
     ['id', String(view.id)],
-    ...more,
   ]);
 }

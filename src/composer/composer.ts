@@ -15,6 +15,8 @@ import { keptRoot, type RootStore } from '../mapper/root_store.js';
 const commit_attempts_max = 6;
 const retry_milliseconds_min = 50;
 const retry_milliseconds_max = 2000;
+/** Their syncs share commits of the catalog and of the file system; verbs must find threads to sync with all the same. */
+const commits_in_flight_max = 4;
 /** A transaction is bounded; clones beyond these take the root in transactions of their own. */
 const takers_per_transaction_max = 512;
 
@@ -32,8 +34,9 @@ export interface ComposerOptions {
 
 export class Composer {
   readonly #options: ComposerOptions;
-  /** Commits are taken one after the other, in the order of the engine's events. */
-  #tail: Promise<void> = Promise.resolve();
+  /** Those that the engine offered while others were under way, in its order. */
+  readonly #waiting: RootCommit[] = [];
+  readonly #underWay = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
 
   constructor(options: ComposerOptions) {
@@ -63,15 +66,29 @@ export class Composer {
     return report;
   }
 
-  /** Takes the root, sooner or later; the engine hears how it went. */
+  /** Takes the root, sooner or later; the engine hears how it went. Commits of one resource take effect in order, by its lock. */
   handle(commit: RootCommit): void {
-    this.#tail = this.#tail.then(() => this.#take(commit));
+    this.#waiting.push(commit);
+    this.#begin();
   }
 
   /** Gives up what is being tried again, and waits for what is under way. The engine offers the rest after its next start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#tail;
+    this.#waiting.length = 0;
+    await Promise.all(this.#underWay);
+  }
+
+  #begin(): void {
+    while (this.#underWay.size < commits_in_flight_max) {
+      const commit = this.#waiting.shift();
+      if (commit === undefined) return;
+      const taking = this.#take(commit).finally(() => {
+        this.#underWay.delete(taking);
+        this.#begin();
+      });
+      this.#underWay.add(taking);
+    }
   }
 
   /** Never rejects. */
@@ -196,7 +213,8 @@ export class Composer {
 
 /** What waits for a root comes after what that root is of. It was made later, so its id says so. */
 function inOrder(records: readonly ResourceRecord[]): readonly ResourceRecord[] {
-  const known = new Set(records.map(({ id }) => id));
+  const known = new Set<number>();
+  for (const { id } of records) known.add(id);
   for (const { id, name, pendingOf } of records) {
     if (pendingOf === 0) continue;
     if (!known.has(pendingOf) || pendingOf >= id) {

@@ -3,7 +3,7 @@
  * `unavailable` where none answers. Only types come from the shapes, so that a command starts without loading zod.
  */
 import type { Readable } from 'node:stream';
-import { routePath, routes, streamRoutes, transferContentPath, withParams } from '../api/routes.js';
+import { admin_page_resources_max, routePath, routes, streamRoutes, transferContentPath, withParams } from '../api/routes.js';
 import type { RouteName } from '../api/routes.js';
 import type {
   Answer,
@@ -12,6 +12,9 @@ import type {
   CreateVolumeRequest,
   DeletedView,
   DifferenceView,
+  EstimateReadRequest,
+  EstimateRequest,
+  EstimateView,
   ExportRequest,
   ImportRequest,
   Parts,
@@ -31,7 +34,8 @@ import { Transport } from './transport.js';
 
 /** In seconds. */
 const space_wait_seconds = 60;
-const space_glance = { age: 600, wait: 2 };
+/** Pages of one list are of one measurement. */
+const space_kept_seconds = 3600;
 
 export type ConnectOptions = { readonly dataDirectory: string } | { readonly url: string };
 
@@ -51,9 +55,14 @@ export class Client {
     return this.#call('status', {});
   }
 
-  /** With all of these labels, each `key` or `key=value`. */
-  async volumes(labels: readonly string[] = []): Promise<ResourceView[]> {
-    return (await this.#call('volumeList', { query: labels.length === 0 ? {} : { label: [...labels] } })).volumes;
+  /** All of them, or those with all of these labels, each `key` or `key=value`; page by page. */
+  volumes(labels: readonly string[] = []): Promise<ResourceView[]> {
+    return allPages(async (page) => {
+      const { volumes, next } = await this.#call('volumeList', {
+        query: { ...(labels.length === 0 ? {} : { label: [...labels] }), ...page },
+      });
+      return { found: volumes, next };
+    });
   }
 
   createVolume(request: CreateVolumeRequest): Promise<ResourceView> {
@@ -88,8 +97,12 @@ export class Client {
   }
 
   /** Of one volume, or of all. */
-  async snapshots(volume?: string): Promise<ResourceView[]> {
-    return (await this.#call('snapshotList', { query: volume === undefined ? {} : { volume } })).snapshots;
+  snapshots(volume?: string): Promise<ResourceView[]> {
+    return allPages(async (page) => {
+      const query = { ...(volume === undefined ? {} : { volume }), ...page };
+      const { snapshots, next } = await this.#call('snapshotList', { query });
+      return { found: snapshots, next };
+    });
   }
 
   createSnapshot(request: CreateSnapshotRequest): Promise<ResourceView> {
@@ -136,9 +149,28 @@ export class Client {
     return this.#call('snapshotDelete', { params: { name } });
   }
 
-  /** Who holds how much. Waits for as long as the daemon measures. */
-  async space(): Promise<SpaceView> {
-    return patiently(async (query) => (await this.#call('spaceList', { query })).space);
+  /** Who holds how much, the whole list. Waits for as long as the daemon measures. */
+  async space(): Promise<Omit<SpaceView, 'next'>> {
+    const limit = admin_page_resources_max;
+    let first = await patiently(async (query) => (await this.#call('spaceList', { query: { ...query, limit } })).space);
+    const resources = [...first.resources];
+    for (let at = first.next; at !== null; ) {
+      const from = at;
+      const page = await patiently(
+        async ({ wait }) => (await this.#call('spaceList', { query: { age: space_kept_seconds, wait, from, limit } })).space,
+      );
+      if (page.asOf !== first.asOf) {
+        // Somebody measured meanwhile, and this is a page of another list.
+        first = page;
+        resources.length = 0;
+        at = 0;
+        continue;
+      }
+      resources.push(...page.resources);
+      at = page.next;
+    }
+    const { next: _, ...space } = first;
+    return { ...space, resources };
   }
 
   /** The same of one, a source as for a clone. */
@@ -146,21 +178,29 @@ export class Client {
     return patiently(async (query) => (await this.#call('spaceGet', { params: { name }, query })).space);
   }
 
-  /** What was measured lately, or can be in the time that nobody minds to wait; else null. */
-  async recentSpace(): Promise<SpaceView | null> {
-    return (await this.#call('spaceList', { query: space_glance })).space;
+  /** The number of an estimate of what files would take. */
+  async beginEstimate(request: EstimateRequest = {}): Promise<number> {
+    return (await this.#call('estimateBegin', { body: request })).id;
   }
 
-  async recentSpaceOf(name: string): Promise<OneSpaceView | null> {
-    return (await this.#call('spaceGet', { params: { name }, query: space_glance })).space;
+  /** Reads on in a file of the daemon's host for a moment; tells of all files that were read so far. */
+  readEstimate(id: number, request: EstimateReadRequest): Promise<EstimateView> {
+    return this.#call('estimateRead', { params: { id }, body: request });
+  }
+
+  async endEstimate(id: number): Promise<void> {
+    await this.#call('estimateEnd', { params: { id } });
   }
 
   clone(request: CloneRequest): Promise<ResourceView> {
     return this.#call('clone', { body: request });
   }
 
-  async images(): Promise<ResourceView[]> {
-    return (await this.#call('imageList', {})).images;
+  images(): Promise<ResourceView[]> {
+    return allPages(async (page) => {
+      const { images, next } = await this.#call('imageList', { query: page });
+      return { found: images, next };
+    });
   }
 
   /** The path is one of the daemon's host. The transfer runs on when this resolves. */
@@ -242,6 +282,23 @@ interface CallParts {
   readonly params?: Readonly<Record<string, string | number>>;
   readonly query?: Readonly<Record<string, string | number | readonly string[]>>;
   readonly body?: unknown;
+}
+
+/** Follows `next` to the end; a daemon of before there were pages gives none. */
+async function allPages(
+  ask: (page: {
+    readonly after?: string;
+    readonly limit: number;
+  }) => Promise<{ readonly found: ResourceView[]; readonly next?: string | null }>,
+): Promise<ResourceView[]> {
+  const all: ResourceView[] = [];
+  let after: string | null | undefined;
+  do {
+    const page = await ask({ ...(typeof after === 'string' ? { after } : {}), limit: admin_page_resources_max });
+    for (const one of page.found) all.push(one);
+    after = page.next;
+  } while (typeof after === 'string');
+  return all;
 }
 
 /** A code that this version does not know, from a newer daemon, counts as internal; its words are shown as they came. */

@@ -17,6 +17,9 @@ export const description_characters_max = 1024;
 export const labels_count_max = 64;
 export const label_key_characters_max = 63;
 export const label_value_characters_max = 256;
+export const access_grants_max = 256;
+/** Of a client in such a list: a DNS name has no more. */
+export const client_name_characters_max = 253;
 
 /** A root chunk, tombstone or any other chunk that JavaScript reads whole. */
 export const small_chunk_bytes_max = 65_536;

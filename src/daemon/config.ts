@@ -15,6 +15,7 @@ import { defaultDataDirectory } from '../control/endpoint.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import { formatSize, parseSize } from '../core/sizes.js';
 import type { EngineOptions } from '../engine/binding.js';
+import type { TlsPaths } from '../northbound/nbd/tls_files.js';
 
 const MiB = 1 << 20;
 const GiB = 1 << 30;
@@ -68,9 +69,21 @@ const wholeNumber = (min: number, max: number) =>
     return z.NEVER;
   });
 
+const file = z
+  .string()
+  .min(1)
+  .transform((path) => resolve(path));
+
 const settings = z.strictObject({
-  /** Serve NBD on TCP too. Nothing is encrypted and nobody is asked for a password there. */
+  /** Serve NBD on TCP too; without nbdTlsCertificate nothing is encrypted there, and nobody is asked who they are. */
   nbdListen: address.optional(),
+  /** Files in PEM: the server's certificate with those that lead to its root, and its key. */
+  nbdTlsCertificate: file.optional(),
+  nbdTlsKey: file.optional(),
+  /** Authorities in PEM: clients must show a certificate that one of these signed. */
+  nbdTlsClientCa: file.optional(),
+  /** On TCP. Where there is a certificate the default is required, else off. */
+  nbdTlsMode: z.enum(['off', 'optional', 'required']).optional(),
   /** Of health and metrics on 127.0.0.1; 0 picks a free one. */
   httpPort: wholeNumber(0, 65_535).default(metrics_port),
   ringBytes: sizeOf({ min: 4 * MiB, max: 4 * GiB }).default(64 * MiB),
@@ -104,6 +117,12 @@ export interface Config extends Readonly<Settings> {
   readonly nbdSocket: string;
   readonly adminSocket: string;
   readonly salvageJournal: boolean;
+  /** null: NBD is served without TLS. */
+  readonly nbdTls: NbdTlsConfig | null;
+}
+
+export interface NbdTlsConfig extends TlsPaths {
+  readonly mode: 'optional' | 'required';
 }
 
 /** @throws SkerryError invalid naming each setting that is wrong. */
@@ -122,6 +141,7 @@ export function resolveConfig(options: ServeOptions): Config {
       `the configuration is wrong: segmentBytes must be at most half of ringBytes (${parsed.data.ringBytes})`,
     );
   }
+  const nbdTls = tlsOf(parsed.data);
   const nbdSocket = join(dataDirectory, 'nbd.sock');
   const adminSocket = join(dataDirectory, 'admin.sock');
   if (Buffer.byteLength(adminSocket) > socket_path_bytes_max) {
@@ -130,7 +150,21 @@ export function resolveConfig(options: ServeOptions): Config {
       `the path of the data directory ${dataDirectory} is too long: that of a socket in it may have ${socket_path_bytes_max} bytes`,
     );
   }
-  return Object.freeze({ ...parsed.data, dataDirectory, nbdSocket, adminSocket, salvageJournal });
+  return Object.freeze({ ...parsed.data, dataDirectory, nbdSocket, adminSocket, salvageJournal, nbdTls });
+}
+
+function tlsOf(given: Settings): NbdTlsConfig | null {
+  const { nbdTlsCertificate: certificate, nbdTlsKey: key, nbdTlsClientCa: clientCa = null } = given;
+  const mode = given.nbdTlsMode ?? (certificate === undefined && key === undefined && clientCa === null ? 'off' : 'required');
+  if (mode === 'off') return null;
+  if (certificate === undefined || key === undefined) {
+    const missing = certificate === undefined ? 'nbdTlsCertificate' : 'nbdTlsKey';
+    throw new SkerryError(
+      'invalid',
+      `the configuration is wrong: TLS for NBD needs a certificate and its key; set ${missing} too`,
+    );
+  }
+  return { certificate, key, clientCa, mode };
 }
 
 function explain(issue: z.core.$ZodIssue): string {

@@ -4,9 +4,10 @@
  */
 import { getHeapStatistics } from 'node:v8';
 
-import { Histogram, Registry, type Metric } from 'prom-client';
+import { Counter, Histogram, Registry, type Metric } from 'prom-client';
 
 import type { EngineStats, OperationCounters } from '../engine/binding.js';
+import type { NbdOccurrence } from '../northbound/nbd/nbd.js';
 
 interface Sample {
   readonly value: number;
@@ -115,6 +116,7 @@ const processDefinitions: readonly (Omit<Definition, 'read'> & { read(): number 
 
 export class Metrics {
   readonly #registry = new Registry();
+  readonly #occurrences: Readonly<Record<NbdOccurrence, Counter>>;
   readonly #verbs: Histogram<'verb' | 'outcome'>;
   /** null before the engine runs and after it stopped: then only the process is told of. */
   readonly #stats: () => EngineStats | null;
@@ -129,6 +131,12 @@ export class Metrics {
       buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5],
       registers: [this.#registry],
     });
+    const count = (name: string, help: string) => new Counter({ name, help, registers: [this.#registry] });
+    this.#occurrences = {
+      tls: count('skerry_nbd_tls_connections_total', 'NBD connections that went over to TLS'),
+      'tls-failed': count('skerry_nbd_tls_failures_total', 'TLS handshakes that failed'),
+      refused: count('skerry_nbd_refused_total', 'Times a client asked for an export that it may not attach'),
+    };
     for (const definition of processDefinitions) this.#register(definition, () => [{ value: definition.read(), labels: {} }]);
     for (const definition of definitions)
       this.#register(definition, () => (this.#current === null ? [] : definition.read(this.#current)));
@@ -140,6 +148,10 @@ export class Metrics {
 
   observeVerb(verb: string, seconds: number, ok: boolean): void {
     this.#verbs.observe({ verb, outcome: ok ? 'ok' : 'failed' }, seconds);
+  }
+
+  countNbd(occurrence: NbdOccurrence): void {
+    this.#occurrences[occurrence].inc();
   }
 
   text(): Promise<string> {

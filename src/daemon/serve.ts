@@ -11,6 +11,7 @@ import { Composer } from '../composer/composer.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
+import { Estimates } from '../mapper/estimates.js';
 import { Ledger } from '../mapper/ledger.js';
 import { PrivateExports } from '../mapper/private_exports.js';
 import { KeyedLocks } from '../mapper/locks.js';
@@ -19,7 +20,9 @@ import { Space } from '../mapper/space.js';
 import { settledWithin } from '../mapper/verbs.js';
 import { buildAdmin } from '../northbound/admin/admin.js';
 import { NbdHandshakes } from '../northbound/nbd/nbd.js';
+import { TlsFiles } from '../northbound/nbd/tls_files.js';
 import { openPool, type Pool } from '../pool/pool.js';
+import { RootKeeping } from '../upkeep/root_keeping.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
 import { dataDirectoryUuid, defaultPool, placedSettings } from './first_start.js';
@@ -118,10 +121,12 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     pool,
     privateExports,
     log: mapperLog,
-    onRemovable: () => upkeep.poke(),
+    onUpkeep: () => upkeep.poke(),
     onVerb: (verb, seconds, ok) => metrics.observeVerb(verb, seconds, ok),
   });
-  const upkeep: Upkeep = new Upkeep({ ledger, removal: mapper.removal, log: logOf(logger, 'upkeep') });
+  const upkeepLog = logOf(logger, 'upkeep');
+  const keeping = new RootKeeping({ ledger, locks, roots: pool, log: upkeepLog });
+  const upkeep: Upkeep = new Upkeep({ ledger, removal: mapper.removal, keeping, log: upkeepLog });
   const composer = new Composer({
     ledger,
     locks,
@@ -133,9 +138,20 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   running.on('commit', ({ commit }) => composer.handle(commit));
 
   const nbdLog = logOf(logger, 'nbd');
-  const nbd = new NbdHandshakes({ engine: running, resources: mapper, privateExports, log: nbdLog });
+  const tlsFiles = config.nbdTls === null ? null : new TlsFiles({ paths: config.nbdTls, engine: running, log: nbdLog });
+  const nbd = new NbdHandshakes({
+    engine: running,
+    resources: mapper,
+    privateExports,
+    ...(config.nbdTls === null || tlsFiles === null
+      ? {}
+      : { tls: { mode: config.nbdTls.mode, refresh: () => tlsFiles.refresh() } }),
+    count: (occurrence) => metrics.countNbd(occurrence),
+    log: nbdLog,
+  });
   running.on('connected', (event) => nbd.handle(event));
   running.on('message', (event) => nbd.handle(event));
+  running.on('secured', (event) => nbd.handle(event));
   running.on('closed', (event) => nbd.handle(event));
 
   // Closed last to first: no new work, then verbs and transfers, then the engine, while roots can still be recorded.
@@ -172,6 +188,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   });
   const daemonViews = views;
 
+  await tlsFiles?.load();
   listeners['nbd'] = await running.listenUnix(config.nbdSocket);
   if (config.nbdListen !== undefined) {
     const { host, port } = config.nbdListen;
@@ -179,15 +196,18 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
       const { code, message } = toSkerryError(error);
       throw new SkerryError(code, `${message}: choose another address with --nbd-listen (port 0 picks a free one)`);
     });
-    nbdLog('info', 'NBD is served on TCP, without encryption and without asking who connects', { address: listeners['nbdTcp'] });
+    nbdLog('info', `NBD is served on TCP, ${securityOf(config)}`, { address: listeners['nbdTcp'] });
   }
   closers.add('nbd', async () => nbd.stop());
 
   const admin = buildAdmin({
+    nbdTls: config.nbdTls !== null,
     resources: mapper,
     pools: daemonViews,
     status: () => daemonViews.status(),
     space: new Space({ ledger, engine: running, pool }),
+    estimates: new Estimates({ engine: running }),
+    listeners: () => listeners,
     log: logger.child({ component: 'admin' }),
   });
   closers.add('admin', async () => {
@@ -222,6 +242,12 @@ async function tellLeftRings(own: string, log: ReturnType<typeof logOf>): Promis
   log('info', 'rings in shared memory that no daemon uses: remove those whose data directory is gone for good, and no others', {
     rings,
   });
+}
+
+function securityOf({ nbdTls }: Config): string {
+  if (nbdTls === null) return 'without encryption and without asking who connects';
+  const clients = nbdTls.clientCa === null ? 'clients need no certificate' : 'clients need a certificate for it';
+  return nbdTls.mode === 'required' ? `with TLS only; ${clients}` : `with TLS for those who ask for it; ${clients}`;
 }
 
 /** Where native threads keep packs: beside the pool's chunks, as a driver with a direct path allows. */

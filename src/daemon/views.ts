@@ -14,7 +14,7 @@ export interface ViewSources {
   readonly startedAt: number;
   readonly now: () => number;
   readonly stats: () => EngineStats;
-  readonly resources: Pick<Resources, 'list'>;
+  readonly resources: Pick<Resources, 'total'>;
   readonly pool: { readonly name: string; readonly driver: string; health(): HealthReport };
   readonly listeners: () => Readonly<Record<string, string>>;
 }
@@ -55,7 +55,7 @@ export class DaemonViews implements PoolsView {
     const { version, dataDirectory, startedAt, now, listeners } = this.#sources;
     const stats = this.#sources.stats();
     const problems = this.problems();
-    const [volumes, snapshots, images] = await this.#counted();
+    const { volumes, snapshots, images } = this.#totals();
     const { bytes, bytesMax, ringBytes, segments, failed } = stats.journal;
     return {
       version,
@@ -66,9 +66,9 @@ export class DaemonViews implements PoolsView {
       healthy: problems.length === 0,
       problems,
       listeners: { ...listeners() },
-      volumes: volumes.length,
-      snapshots: snapshots.length,
-      images: images.length,
+      volumes: volumes.count,
+      snapshots: snapshots.count,
+      images: images.count,
       connections: stats.connections,
       journal: { bytes, bytesMax, ringBytes, segments, failed },
       memory: {
@@ -90,25 +90,21 @@ export class DaemonViews implements PoolsView {
     if (name !== pool.name) throw new SkerryError('not-found', `there is no pool ${JSON.stringify(name.slice(0, 60))}`);
     const { packs } = this.#sources.stats();
     const problem = this.#poolProblem();
-    const [volumes, snapshots, images] = await this.#counted();
-    const sizes = [...volumes, ...snapshots, ...images].map(({ sizeBytes }) => sizeBytes);
+    const { volumes, snapshots, images } = this.#totals();
     return {
       name: pool.name,
       driver: pool.driver,
       healthy: problem === null,
       problem,
       // Sums of many large volumes may leave the exact integers; the shape takes only those.
-      logicalBytes: Math.min(
-        sizes.reduce((sum, size) => sum + size, 0),
-        Number.MAX_SAFE_INTEGER,
-      ),
+      logicalBytes: Math.min(volumes.sizeBytes + snapshots.sizeBytes + images.sizeBytes, Number.MAX_SAFE_INTEGER),
       uniqueBytes: packs.blocks * block_bytes,
       storedBytes: packs.storedBytes,
       freeBytes: packs.freeBytes,
       dedupBytes: packs.dedupBytes,
-      volumes: volumes.length,
-      snapshots: snapshots.length,
-      images: images.length,
+      volumes: volumes.count,
+      snapshots: snapshots.count,
+      images: images.count,
       packs: packs.packs,
       blocks: packs.blocks,
       nodes: packs.nodes,
@@ -122,8 +118,8 @@ export class DaemonViews implements PoolsView {
     return `pool ${this.#sources.pool.name} fails: ${lastFailure?.message ?? 'its backend does not answer'}`;
   }
 
-  #counted() {
+  #totals() {
     const { resources } = this.#sources;
-    return Promise.all([resources.list('volume'), resources.list('snapshot'), resources.list('image')]);
+    return { volumes: resources.total('volume'), snapshots: resources.total('snapshot'), images: resources.total('image') };
   }
 }

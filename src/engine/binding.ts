@@ -89,20 +89,45 @@ export interface RootCommit {
 }
 
 export type EngineEvent =
-  | { readonly type: 'connected'; readonly connection: number; readonly listener: string }
+  /** `user`: id of the peer on a Unix socket, as the kernel says; -1 elsewhere. */
+  | { readonly type: 'connected'; readonly connection: number; readonly listener: string; readonly user: number }
   | { readonly type: 'message'; readonly connection: number; readonly bytes: Uint8Array }
+  /** The TLS handshake is done. Wants an answer, as a message does. */
+  | ({ readonly type: 'secured'; readonly connection: number } & TlsPeer)
   | { readonly type: 'closed'; readonly connection: number; readonly why: string }
   | { readonly type: 'commit'; readonly commit: RootCommit }
   | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };
 
+/** Names are what the client's certificate says, which an authority of ours signed. */
+export interface TlsPeer {
+  /** It has shown a certificate. */
+  readonly certified: boolean;
+  /** '' where there is none. */
+  readonly commonName: string;
+  readonly dnsNames: readonly string[];
+  readonly protocol: string;
+  readonly cipher: string;
+}
+
+/** In PEM; `clientCa` is '' where clients are asked for no certificate. */
+export interface TlsMaterial {
+  /** The server's own first, then those that lead to its root. */
+  readonly certificate: string;
+  readonly key: string;
+  readonly clientCa: string;
+}
+
 export interface HandshakeAnswer {
   readonly send: Uint8Array;
-  readonly next: 'read' | 'transmit' | 'close';
+  /** 'secure': the TLS handshake; 'secured' follows, or 'closed' with what went wrong. */
+  readonly next: 'read' | 'transmit' | 'close' | 'secure';
   readonly readBytes?: number;
   /** For 'transmit'. */
   readonly resource?: number;
   /** That the client was told: it may use no more, whatever the resource has now. */
   readonly sizeBytes?: number;
+  /** For this client, whatever the resource is. */
+  readonly readOnly?: boolean;
   readonly structuredReplies?: boolean;
   readonly baseAllocation?: boolean;
   readonly baseAllocationId?: number;
@@ -187,6 +212,20 @@ export interface Reached {
   readonly nodeBytes: number;
 }
 
+/** What files would take, as far as they were read: native/engine/estimate.h. */
+export interface EstimateStep {
+  /** In the file: where to go on, and the end. */
+  readonly next: number;
+  readonly fileBytes: number;
+  /** From here on of all that was read, in whole blocks. */
+  readonly zeroBytes: number;
+  readonly dataBytes: number;
+  readonly distinctBytes: number;
+  readonly knownBytes: number;
+  readonly storedBytes: number;
+  readonly exact: boolean;
+}
+
 /** Who holds how much, as of one moment: native/gc/space.h. */
 export interface SpaceReport {
   /** Ascending by id, those without a name included. */
@@ -195,7 +234,7 @@ export interface SpaceReport {
     readonly sizeBytes: number;
     /** Whole blocks of its map, as often as it maps them. */
     readonly mappedBytes: number;
-    /** Written and not yet in its map; pages that were written again may count twice. */
+    /** Whole pages that were written and are not yet in its map. */
     readonly journalledBytes: number;
     /** By it, and perhaps by others. */
     readonly reached: Reached;
@@ -227,6 +266,8 @@ export interface NativeEngine {
   start(pool: PoolSpec, resources: readonly ResourceSpec[]): Promise<StartReport>;
   listenUnix(path: string): Promise<string>;
   listenTcp(host: string, port: number): Promise<string>;
+  /** Of connections that are told to be secure from here on; what is wrong with it is thrown, and the one before stays. */
+  useTls(material: TlsMaterial): void;
   answer(connection: number, answer: HandshakeAnswer): void;
   /** A resource of the catalog becomes known (a new volume, an image, a clone of a resolved or pending root). */
   add(resource: ResourceSpec): void;
@@ -291,6 +332,11 @@ export interface NativeEngine {
   space(what: 'groups', ids: readonly number[], groups: readonly number[], count: number): Promise<readonly Reached[]>;
   /** With whom a resource shares most blocks, as of the last measurement; at most `count` of them. */
   space(what: 'shared', resource: number, count: number): Promise<readonly { readonly id: number; readonly blocks: number }[]>;
+  /** Begins one, of which few may be at a time ('try-again'): its number. */
+  estimate(what: 'begin'): Promise<number>;
+  /** Reads on in a raw file, from a block's bound on, for a fifth of a second. */
+  estimate(what: 'read', id: number, path: string, offset: number): Promise<EstimateStep>;
+  estimate(what: 'end', id: number): Promise<void>;
   /** Stops accepting, answers what is under way, flushes the journal, joins threads. With `drain`, destages first. */
   stop(drain: boolean): Promise<void>;
 }

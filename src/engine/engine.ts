@@ -12,6 +12,7 @@ import type {
   EngineEvent,
   EngineOptions,
   EngineStats,
+  EstimateStep,
   HandshakeAnswer,
   LimitSpec,
   NativeEngine,
@@ -21,6 +22,7 @@ import type {
   ResourceSpec,
   SpaceReport,
   StartReport,
+  TlsMaterial,
   TransferProgress,
 } from './binding.js';
 
@@ -91,6 +93,10 @@ export class Engine implements NativeEngine {
 
   listenTcp(host: string, port: number): Promise<string> {
     return attemptAsync(() => this.#native.listenTcp(host, port));
+  }
+
+  useTls(material: TlsMaterial): void {
+    attempt(() => this.#native.useTls(material));
   }
 
   answer(connection: number, answer: HandshakeAnswer): void {
@@ -196,6 +202,14 @@ export class Engine implements NativeEngine {
   space(...asked: readonly unknown[]): Promise<unknown> {
     // One of the three above, which the compiler cannot tell of arguments that are handed on.
     const ask = this.#native.space.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
+    return attemptAsync(() => ask(...asked));
+  }
+
+  estimate(what: 'begin'): Promise<number>;
+  estimate(what: 'read', id: number, path: string, offset: number): Promise<EstimateStep>;
+  estimate(what: 'end', id: number): Promise<void>;
+  estimate(...asked: readonly unknown[]): Promise<unknown> {
+    const ask = this.#native.estimate.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
     return attemptAsync(() => ask(...asked));
   }
 

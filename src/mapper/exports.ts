@@ -127,6 +127,7 @@ export class Exports {
           lineage: 0,
           labels: {},
           limit: noLimit,
+          access: null,
         };
         await ledger.commit([{ change: 'insert', record }]);
         return { id, sizeBytes, release };

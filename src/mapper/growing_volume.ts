@@ -109,6 +109,7 @@ export class GrowingVolume {
       lineage: 0,
       labels: {},
       limit: noLimit,
+      access: null,
     };
     try {
       await ledger.commit([{ change: 'insert', record }]);

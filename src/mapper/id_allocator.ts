@@ -6,12 +6,14 @@ import { SkerryError } from '../core/errors.js';
 
 /** Reserved at once, so that a snapshot does not wait for a second durable transaction. What a crash leaves unused is lost. */
 const ids_per_reservation = 256;
+/** With fewer left the next ones are reserved meanwhile, so that no verb waits for that. */
+const ids_left_min = 128;
 const reservation_attempts_max = 8;
 
 export class IdAllocator {
   readonly #catalog: Catalog;
-  #next = 0;
-  #end = 0;
+  /** Reserved and not handed out; each is half open. */
+  readonly #ranges: { next: number; readonly end: number }[] = [];
   #reserving: Promise<void> | null = null;
 
   constructor(catalog: Catalog) {
@@ -20,14 +22,26 @@ export class IdAllocator {
 
   /** @throws SkerryError of the catalog; nothing is handed out then. */
   async next(): Promise<number> {
-    while (this.#next >= this.#end) {
-      this.#reserving ??= this.#reserve().finally(() => {
-        this.#reserving = null;
-      });
-      await this.#reserving;
-    }
-    this.#next += 1;
-    return this.#next - 1;
+    while (this.#ranges.length === 0) await this.#reserveOnce();
+    const [range] = this.#ranges;
+    if (range === undefined) throw new SkerryError('internal', 'there is no reserved id');
+    const id = range.next;
+    range.next += 1;
+    if (range.next === range.end) this.#ranges.shift();
+    // Where that fails, whoever finds none left tries again and hears of it.
+    if (this.#left() < ids_left_min) this.#reserveOnce().catch(() => undefined);
+    return id;
+  }
+
+  #left(): number {
+    return this.#ranges.reduce((sum, { next, end }) => sum + end - next, 0);
+  }
+
+  #reserveOnce(): Promise<void> {
+    this.#reserving ??= this.#reserve().finally(() => {
+      this.#reserving = null;
+    });
+    return this.#reserving;
   }
 
   async #reserve(): Promise<void> {
@@ -40,8 +54,7 @@ export class IdAllocator {
         [{ key: resourceCounterKey, value: encodeCounter({ next: end }) }],
       );
       if (outcome.outcome === 'conflict') continue;
-      this.#next = first;
-      this.#end = end;
+      this.#ranges.push({ next: first, end });
       return;
     }
     throw new SkerryError('try-again', 'the counter of resource ids changes all the time');

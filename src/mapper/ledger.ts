@@ -3,7 +3,17 @@
  * what it replaces, so a verb and a root commit that meet on one record cannot undo each other.
  */
 import type { Catalog, Compare, Write } from '../catalog/catalog.js';
-import { decodeId, encodeId, nameKey, namePrefix, resourceKey, resourcePrefix } from '../catalog/keys.js';
+import {
+  decodeId,
+  encodeId,
+  idOfKey,
+  nameKey,
+  namePrefix,
+  resourceKey,
+  resourcePrefix,
+  rootDueKey,
+  rootDuePrefix,
+} from '../catalog/keys.js';
 import { decodeResource, encodeResource, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
 import { SkerryError } from '../core/errors.js';
 
@@ -13,11 +23,25 @@ export interface LedgerEntry {
 }
 
 export type LedgerChange =
-  | { readonly change: 'insert'; readonly record: ResourceRecord }
+  /** `rootDue`: its root chunk is not in the pool, which is noted in the same transaction. */
+  | { readonly change: 'insert'; readonly record: ResourceRecord; readonly rootDue?: boolean }
   | { readonly change: 'update'; readonly from: LedgerEntry; readonly record: ResourceRecord }
   | { readonly change: 'remove'; readonly from: LedgerEntry };
 
+export interface ListOptions {
+  /** Names that come after this one. */
+  readonly after?: string;
+  readonly entriesMax?: number;
+}
+
+/** How many of a kind can be seen by name, and their sizes together. */
+export interface LedgerTotal {
+  readonly count: number;
+  readonly sizeBytes: number;
+}
+
 const update_attempts_max = 16;
+const entries_per_read_max = 1024;
 
 export class Ledger {
   readonly #catalog: Catalog;
@@ -25,6 +49,19 @@ export class Ledger {
   readonly #waiting = new Map<number, Set<number>>();
   /** Resources without a name: anchors of clones, and what is being deleted. */
   readonly #nameless = new Set<number>();
+  /** Those of them that nothing waits for: they can go. */
+  readonly #removable = new Set<number>();
+  /** Resources whose root chunk the pool does not have yet, with what each was cloned from, or 0. */
+  readonly #rootsDue = new Map<number, number>();
+  /** How many of those were cloned from a resource. */
+  readonly #clonesDue = new Map<number, number>();
+  /** What each resource adds to the totals: taken off as it was added, also where a change came about that failed to say so. */
+  readonly #counted = new Map<number, { readonly kind: ResourceKind; readonly sizeBytes: number }>();
+  readonly #totals: Record<ResourceKind, { count: number; sizeBytes: number }> = {
+    volume: { count: 0, sizeBytes: 0 },
+    snapshot: { count: 0, sizeBytes: 0 },
+    image: { count: 0, sizeBytes: 0 },
+  };
 
   private constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -33,11 +70,22 @@ export class Ledger {
   /** Reads every record once, and answers with them, ascending by id. */
   static async open(catalog: Catalog): Promise<{ readonly ledger: Ledger; readonly entries: readonly LedgerEntry[] }> {
     const ledger = new Ledger(catalog);
-    const entries = (await catalog.range(resourcePrefix)).map(({ value, revision }) => ({
-      record: decodeResource(value),
-      revision,
-    }));
-    for (const { record } of entries) ledger.#enter(record);
+    const entries: LedgerEntry[] = [];
+    for (let after = ''; ; ) {
+      // In parts, so that what was read is gone again before more is.
+      const part = await catalog.range(resourcePrefix, { after, entriesMax: entries_per_read_max });
+      for (const { value, revision } of part) {
+        const record = decodeResource(value);
+        entries.push({ record, revision });
+        ledger.#enter(record);
+      }
+      if (part.length < entries_per_read_max) break;
+      after = part.at(-1)?.key ?? '';
+    }
+    const due = new Set((await catalog.range(rootDuePrefix)).map(({ key }) => idOfKey(key)));
+    for (const { record } of entries) if (due.delete(record.id)) ledger.#noteDue(record);
+    // Of what is gone: upkeep takes the key away.
+    for (const id of due) ledger.#rootsDue.set(id, 0);
     return { ledger, entries };
   }
 
@@ -52,9 +100,12 @@ export class Ledger {
     return named === null ? null : this.get(decodeId(named.value));
   }
 
-  /** Those whose name begins with `begin`, ascending by name; at most `entriesMax`. */
-  async list(kind: ResourceKind, begin = '', entriesMax?: number): Promise<readonly LedgerEntry[]> {
-    const names = await this.#catalog.range(namePrefix(kind, begin), entriesMax === undefined ? {} : { entriesMax });
+  /** Those whose name begins with `begin`, ascending by name. */
+  async list(kind: ResourceKind, begin = '', { after, entriesMax }: ListOptions = {}): Promise<readonly LedgerEntry[]> {
+    const names = await this.#catalog.range(namePrefix(kind, begin), {
+      ...(after === undefined ? {} : { after: nameKey(kind, after) }),
+      ...(entriesMax === undefined ? {} : { entriesMax }),
+    });
     const found = await Promise.all(names.map(({ value }) => this.get(decodeId(value))));
     // What was removed between the two reads is not there.
     return found.filter((entry) => entry !== null);
@@ -65,9 +116,43 @@ export class Ledger {
     return [...(this.#waiting.get(id) ?? [])];
   }
 
+  /**
+   * Whether anything needs the resource yet: it waits for its root, or is a clone whose own root chunk is not in the pool, so
+   * that this one's is all that the pool knows of what they share.
+   */
+  isNeeded(id: number): boolean {
+    return this.#waiting.has(id) || this.#clonesDue.has(id);
+  }
+
   /** Ids of resources without a name. */
   nameless(): readonly number[] {
     return [...this.#nameless];
+  }
+
+  /** Ids of those without a name that nothing needs, and that are not among `but`; at most `idsMax`. */
+  removable(idsMax: number, but: ReadonlySet<number> = new Set()): readonly number[] {
+    return firstOf(this.#removable, idsMax, (id) => !but.has(id) && !this.#clonesDue.has(id));
+  }
+
+  /** Ids of those whose root chunk is to be put into the pool, the oldest first; at most `idsMax`. */
+  rootsDue(idsMax: number): readonly number[] {
+    return firstOf(this.#rootsDue.keys(), idsMax, () => true);
+  }
+
+  /** The root chunks of these are in the pool now, or will not be wanted. Durable when it resolves. */
+  async rootsKept(ids: readonly number[]): Promise<void> {
+    const due = ids.filter((id) => this.#rootsDue.has(id));
+    if (due.length === 0) return;
+    await this.#catalog.transact(
+      [],
+      due.map((id) => ({ key: rootDueKey(id), value: null })),
+    );
+    for (const id of due) this.#noteKept(id);
+  }
+
+  /** Of those that have a name and are ready; costs nothing. */
+  total(kind: ResourceKind): LedgerTotal {
+    return this.#totals[kind];
   }
 
   /**
@@ -84,6 +169,8 @@ export class Ledger {
       const id = before?.record.id ?? after?.id ?? 0;
       compares.push({ key: resourceKey(id), revision: before?.revision ?? 0 });
       writes.push({ key: resourceKey(id), value: after === null ? null : encodeResource(after) });
+      if (change.change === 'insert' && change.rootDue === true) writes.push({ key: rootDueKey(id), value: new Uint8Array(0) });
+      if (change.change === 'remove' && this.#rootsDue.has(id)) writes.push({ key: rootDueKey(id), value: null });
       const nameBefore = nameOf(before?.record ?? null);
       const nameAfter = nameOf(after);
       if (nameBefore === nameAfter) continue;
@@ -101,6 +188,8 @@ export class Ledger {
     for (const change of changes) {
       if (change.change !== 'insert') this.#leave(change.from.record);
       if (change.change !== 'remove') this.#enter(change.record);
+      if (change.change === 'insert' && change.rootDue === true) this.#noteDue(change.record);
+      if (change.change === 'remove') this.#noteKept(change.from.record.id);
     }
   }
 
@@ -121,8 +210,13 @@ export class Ledger {
   }
 
   #enter(record: ResourceRecord): void {
-    if (record.name === '') this.#nameless.add(record.id);
+    if (record.name === '') {
+      this.#nameless.add(record.id);
+      if (!this.#waiting.has(record.id)) this.#removable.add(record.id);
+    }
+    this.#count(record);
     if (record.pendingOf === 0) return;
+    this.#removable.delete(record.pendingOf);
     const waiting = this.#waiting.get(record.pendingOf);
     if (waiting === undefined) this.#waiting.set(record.pendingOf, new Set([record.id]));
     else waiting.add(record.id);
@@ -130,12 +224,54 @@ export class Ledger {
 
   #leave(record: ResourceRecord): void {
     this.#nameless.delete(record.id);
+    this.#removable.delete(record.id);
+    this.#uncount(record.id);
     const waiting = this.#waiting.get(record.pendingOf);
     waiting?.delete(record.id);
-    if (waiting?.size === 0) this.#waiting.delete(record.pendingOf);
+    if (waiting?.size !== 0) return;
+    this.#waiting.delete(record.pendingOf);
+    if (this.#nameless.has(record.pendingOf)) this.#removable.add(record.pendingOf);
+  }
+
+  #noteDue({ id, parentId }: ResourceRecord): void {
+    this.#rootsDue.set(id, parentId);
+    if (parentId !== 0) this.#clonesDue.set(parentId, (this.#clonesDue.get(parentId) ?? 0) + 1);
+  }
+
+  #noteKept(id: number): void {
+    const parentId = this.#rootsDue.get(id) ?? 0;
+    this.#rootsDue.delete(id);
+    const left = (this.#clonesDue.get(parentId) ?? 0) - 1;
+    if (left > 0) this.#clonesDue.set(parentId, left);
+    else this.#clonesDue.delete(parentId);
+  }
+
+  #count({ id, kind, name, state, sizeBytes }: ResourceRecord): void {
+    this.#uncount(id);
+    if (name === '' || state !== 'ready') return;
+    this.#counted.set(id, { kind, sizeBytes });
+    this.#totals[kind].count += 1;
+    this.#totals[kind].sizeBytes += sizeBytes;
+  }
+
+  #uncount(id: number): void {
+    const counted = this.#counted.get(id);
+    if (counted === undefined) return;
+    this.#counted.delete(id);
+    this.#totals[counted.kind].count -= 1;
+    this.#totals[counted.kind].sizeBytes -= counted.sizeBytes;
   }
 }
 
 function nameOf(record: ResourceRecord | null): string | null {
   return record === null || record.name === '' ? null : nameKey(record.kind, record.name);
+}
+
+function firstOf(ids: Iterable<number>, idsMax: number, wanted: (id: number) => boolean): readonly number[] {
+  const found: number[] = [];
+  for (const id of ids) {
+    if (found.length >= idsMax) break;
+    if (wanted(id)) found.push(id);
+  }
+  return found;
 }

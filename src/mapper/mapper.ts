@@ -1,11 +1,14 @@
 /**
  * The verbs on resources. What makes each of them safe is its order: an id is durably taken, then the engine's barrier is
- * durable or the root chunk is, then one catalog transaction makes the name. A crash between any two leaves either nothing
- * or something without a name, which is removed later. Nothing here costs more on a large volume than on an empty one.
+ * durable where there is one, then one catalog transaction makes the name. A crash between any two leaves either nothing
+ * or something without a name, which is removed later. Nothing here costs more on a large volume than on an empty one, nor
+ * more among many resources than among few; what a backend is asked for waits for upkeep.
  */
 import type { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 
 import type { Catalog } from '../catalog/catalog.js';
+import { inheritedAccess } from './access.js';
 import { emptyRoot, noLimit, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { checkDescription, checkLabels, checkVolumeName, parseSnapshotName } from '../core/names.js';
@@ -18,11 +21,11 @@ import { IdAllocator } from './id_allocator.js';
 import type { Ledger, LedgerEntry } from './ledger.js';
 import { idLock, nameLock, type KeyedLocks } from './locks.js';
 import { Naming } from './naming.js';
-import { Removal, withoutName } from './removal.js';
+import { Removal } from './removal.js';
 import { Reshape } from './reshape.js';
 import { resourceSpec, rootIdText } from './resource_spec.js';
-import type { Difference, Resource, Resources, TransferState } from './resources.js';
-import { keptRoot, type RootStore } from './root_store.js';
+import type { Difference, Page, Resource, Resources, TransferState } from './resources.js';
+import type { RootStore } from './root_store.js';
 import { findReady, findSource, refuseTaken } from './sources.js';
 import { Transfers } from './transfers.js';
 import { Verbs, type VerbObserver } from './verbs.js';
@@ -30,7 +33,8 @@ import { Verbs, type VerbObserver } from './verbs.js';
 /** How long stop() waits for verbs, and then for transfers. */
 const stop_milliseconds_max = 2000;
 const conflicts_named_max = 5;
-const burst_seconds_max = 3600;
+/** Of a list, before others have their turn. */
+const entries_per_turn_max = 256;
 
 /** Of what is first written here. It grows when another host takes over; a daemon with a catalog of its own is never taken over. */
 export const first_fence = 1;
@@ -68,8 +72,8 @@ export interface MapperOptions {
   /** Programs are found on its PATH. */
   readonly environment?: NodeJS.ProcessEnv;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
-  /** Something without a name may be ready to go: upkeep looks. */
-  readonly onRemovable?: () => void;
+  /** Something without a name may be ready to go, or a root chunk is due: upkeep looks. */
+  readonly onUpkeep?: () => void;
   readonly onVerb?: VerbObserver;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
@@ -162,6 +166,7 @@ export class Mapper implements Resources {
         const basis = {
           kind: 'volume' as const,
           name,
+          access: await inheritedAccess(this.#ledger, from.record),
           sizeBytes,
           description,
           labels,
@@ -237,7 +242,6 @@ export class Mapper implements Resources {
   set(...[name, settings]: Parameters<Resources['set']>): Promise<Resource> {
     return this.#change('set', async () => {
       if (settings.description !== undefined) checkDescription(settings.description);
-      if (settings.limit !== undefined) checkLimit(settings.limit);
       return this.#view((await this.#naming.set(name, settings)).record);
     });
   }
@@ -258,15 +262,39 @@ export class Mapper implements Resources {
     return this.#verbs.run('get', async () => this.#view((await findReady(this.#ledger, kind, name)).record));
   }
 
-  list(kind: ResourceKind, volume?: string): Promise<readonly Resource[]> {
+  list(
+    kind: ResourceKind,
+    { volume, after, matching, resourcesMax = Number.POSITIVE_INFINITY }: Page = {},
+  ): Promise<readonly Resource[]> {
     return this.#verbs.run('list', async () => {
       if (volume !== undefined) {
         if (kind !== 'snapshot') throw new SkerryError('invalid', 'only snapshots are listed by volume');
         await findReady(this.#ledger, 'volume', volume);
       }
-      const entries = await this.#ledger.list(kind, volume === undefined ? '' : `${volume}@`);
-      return entries.filter(({ record }) => record.state === 'ready').map(({ record }) => this.#view(record));
+      const found: Resource[] = [];
+      let last = after;
+      for (;;) {
+        const left = resourcesMax - found.length;
+        if (left <= 0) return found;
+        const entriesMax = matching === undefined ? Math.min(left, entries_per_turn_max) : entries_per_turn_max;
+        const entries = await this.#ledger.list(kind, volume === undefined ? '' : `${volume}@`, {
+          entriesMax,
+          ...(last === undefined ? {} : { after: last }),
+        });
+        for (const { record } of entries) {
+          const wanted = record.state === 'ready' && (matching === undefined || matching(record.labels));
+          if (wanted && found.length < resourcesMax) found.push(this.#view(record));
+        }
+        if (entries.length < entriesMax) return found;
+        last = entries.at(-1)?.record.name;
+        // A long list lets others have their turn.
+        await setImmediate();
+      }
     });
+  }
+
+  total(kind: ResourceKind): { readonly count: number; readonly sizeBytes: number } {
+    return this.#ledger.total(kind);
   }
 
   remove(kind: ResourceKind, name: string): Promise<void> {
@@ -283,9 +311,10 @@ export class Mapper implements Resources {
         if (this.#transfers.uses(id))
           throw new SkerryError('conflict', `${kind} ${name} is being exported: wait, or cancel that`);
         if (kind === 'volume') await this.#refuseWithSnapshots(name);
-        // A commit of the volume may change the record at the same time; update() looks again then.
-        await this.#ledger.update(id, withoutName);
-        await this.#finish(id);
+        // A commit of the volume may change the record at the same time; update() looks again then. The name is durably gone
+        // with it, which is what was asked for: upkeep removes the rest.
+        await this.removal.giveUpName(id);
+        this.#options.onUpkeep?.();
       }),
     );
   }
@@ -339,12 +368,15 @@ export class Mapper implements Resources {
     });
   }
 
-  /** A volume whose content is known: its root chunk first, so that the pool never knows less than the catalog. */
+  /**
+   * A volume whose content is known. Its root chunk is noted as due in the same transaction, and put by upkeep at once: no
+   * backend is waited for (docs/decisions/0016-root-chunks-may-be-due.md).
+   */
   async #makeWithRoot(record: ResourceRecord): Promise<Resource> {
     return this.#guarded([record.id], async () => {
-      await this.#options.pool.putRoot(keptRoot(record));
-      await this.#ledger.commit([{ change: 'insert', record }]);
+      await this.#ledger.commit([{ change: 'insert', record, rootDue: true }]);
       this.#options.engine.add(resourceSpec(record));
+      this.#options.onUpkeep?.();
       return this.#view(record);
     });
   }
@@ -394,17 +426,7 @@ export class Mapper implements Resources {
     } catch (error) {
       this.#logLeftover(id, error);
     }
-    this.#options.onRemovable?.();
-  }
-
-  async #finish(id: number): Promise<void> {
-    try {
-      await this.removal.finish(id);
-    } catch (error) {
-      // The name is durably gone, which is what was asked for.
-      this.#logLeftover(id, error);
-    }
-    this.#options.onRemovable?.();
+    this.#options.onUpkeep?.();
   }
 
   #logLeftover(id: number, error: unknown): void {
@@ -416,7 +438,7 @@ export class Mapper implements Resources {
   }
 
   async #refuseWithSnapshots(volume: string): Promise<void> {
-    const found = await this.#ledger.list('snapshot', `${volume}@`, conflicts_named_max + 1);
+    const found = await this.#ledger.list('snapshot', `${volume}@`, { entriesMax: conflicts_named_max + 1 });
     if (found.length === 0) return;
     const names = found.slice(0, conflicts_named_max).map(({ record }) => record.name);
     const more = found.length > conflicts_named_max ? ' and more' : '';
@@ -444,6 +466,7 @@ export class Mapper implements Resources {
       lineage: 0,
       labels: {},
       limit: noLimit,
+      access: null,
       ...basis,
     };
   }
@@ -467,17 +490,9 @@ export class Mapper implements Resources {
       attachedConnections: this.#options.engine.attached(record.id),
       labels: record.labels,
       limit: record.limit,
+      access: record.access,
     };
   }
-}
-
-/** @throws SkerryError invalid */
-function checkLimit({ iops, bandwidth, burst }: Resource['limit']): void {
-  for (const [name, value] of Object.entries({ iops, bandwidth, burst })) {
-    if (!Number.isSafeInteger(value) || value < 0)
-      throw new SkerryError('invalid', `${name} of a limit is a whole number of at least 0, not ${value}`);
-  }
-  if (burst > burst_seconds_max) throw new SkerryError('invalid', `a burst lasts at most ${burst_seconds_max} seconds`);
 }
 
 type NewRecord = Pick<ResourceRecord, 'id' | 'kind' | 'name' | 'sizeBytes' | 'description' | 'cache'> & Partial<ResourceRecord>;

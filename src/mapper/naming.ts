@@ -9,18 +9,22 @@ import type { NativeEngine } from '../engine/binding.js';
 import type { Ledger, LedgerChange, LedgerEntry } from './ledger.js';
 import { idLock, nameLock, type KeyedLocks } from './locks.js';
 import { keptRoot, type RootStore } from './root_store.js';
+import { changedAccess } from './access.js';
+import type { AccessChange } from './resources.js';
 import { findReady, refuseTaken } from './sources.js';
 
 /** A root commit of one of many snapshots may come between; each try takes what is there then. */
 const rename_attempts_max = 16;
 /** Snapshots that follow their volume's name in one transaction. */
 export const renamed_snapshots_max = 10_000;
+const burst_seconds_max = 3600;
 
 export interface VolumeSettings {
   /** A null takes the label away. */
   readonly labels?: Readonly<Record<string, string | null>>;
   readonly description?: string;
   readonly limit?: ResourceRecord['limit'];
+  readonly access?: AccessChange;
 }
 
 export interface NamingOptions {
@@ -56,7 +60,8 @@ export class Naming {
     const { ledger } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
       const from = await findReady(ledger, kind, name);
-      const snapshots = kind === 'volume' ? await ledger.list('snapshot', `${name}@`, renamed_snapshots_max + 1) : [];
+      const snapshots =
+        kind === 'volume' ? await ledger.list('snapshot', `${name}@`, { entriesMax: renamed_snapshots_max + 1 }) : [];
       if (snapshots.length > renamed_snapshots_max) {
         throw new SkerryError('too-large', `volume ${name} has more than ${renamed_snapshots_max} snapshots: delete some first`);
       }
@@ -76,15 +81,18 @@ export class Naming {
     }
   }
 
+  /** @throws SkerryError invalid */
   async set(name: string, settings: VolumeSettings): Promise<LedgerEntry> {
     const { ledger, locks, engine } = this.#options;
+    if (settings.limit !== undefined) checkLimit(settings.limit);
     return locks.run([nameLock(name)], async () => {
       const { id } = (await findReady(ledger, 'volume', name)).record;
       await locks.run([idLock(id)], async () => {
         const from = await findReady(ledger, 'volume', name);
         const labels = checkLabels(merged(from.record.labels, settings.labels ?? {}));
         const { description = from.record.description, limit = from.record.limit } = settings;
-        const record = { ...from.record, labels, description, limit };
+        const access = settings.access === undefined ? from.record.access : changedAccess(from.record.access, settings.access);
+        const record = { ...from.record, labels, description, limit, access };
         await this.#keep(record);
         await ledger.commit([{ change: 'update', from, record }]);
         if (settings.limit !== undefined) engine.limit(id, record.limit);
@@ -106,4 +114,13 @@ function merged(labels: ResourceRecord['labels'], changes: Readonly<Record<strin
     else all.set(key, value);
   }
   return Object.fromEntries([...all].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** @throws SkerryError invalid */
+function checkLimit({ iops, bandwidth, burst }: ResourceRecord['limit']): void {
+  for (const [name, value] of Object.entries({ iops, bandwidth, burst })) {
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new SkerryError('invalid', `${name} of a limit is a whole number of at least 0, not ${value}`);
+  }
+  if (burst > burst_seconds_max) throw new SkerryError('invalid', `a burst lasts at most ${burst_seconds_max} seconds`);
 }

@@ -1,13 +1,21 @@
 /**
- * How a resource ends: its name goes first, at once; the rest when nothing waits for its root any more. Each step can be
- * repeated, and the record, which goes last, is what makes a restarted daemon go on.
+ * How a resource ends: its name goes first, at once; the rest when nothing needs it any more (Ledger.isNeeded). Each step can be
+ * repeated, and the record is what makes a restarted daemon go on.
+ *
+ * What takes writes leaves the engine first, by a record of the journal. A snapshot has no such record, and leaves last: while
+ * the catalog says that it waits for a root, the engine must offer it that root together with its volume's. Else the volume's
+ * is committed alone, the journal is trimmed, and the next start finds a snapshot that can never have a root.
  */
 import type { ResourceRecord } from '../catalog/records.js';
 import { isSkerryError } from '../core/errors.js';
+import { inParallel } from '../core/in_parallel.js';
 import type { NativeEngine } from '../engine/binding.js';
-import type { Ledger } from './ledger.js';
+import type { Ledger, LedgerEntry } from './ledger.js';
 import { idLock, type KeyedLocks } from './locks.js';
 import type { RootStore } from './root_store.js';
+
+/** Few, for verbs sync on the same disk; several, for their syncs then share commits of the file system. */
+const tombstones_in_flight_max = 3;
 
 export interface RemovalOptions {
   readonly ledger: Ledger;
@@ -37,21 +45,62 @@ export class Removal {
   }
 
   /**
-   * Ends a resource without a name: out of the engine, tombstone durable, record gone. Waits for nothing.
-   * @returns false where something still waits for its root, where it has a name or is held; true once it is gone.
+   * Ends a resource without a name: tombstone durable, record gone, out of the engine before or after. Waits for nothing.
+   * @returns false where something still needs it, where it has a name or is held; true once it is gone.
    */
   async finish(id: number): Promise<boolean> {
     const { ledger, locks, roots } = this.#options;
     return locks.run([idLock(id)], async () => {
       const entry = await ledger.get(id);
       if (entry === null) return true;
-      if (entry.record.name !== '' || this.#held.has(id) || ledger.waitingOn(id).length > 0) return false;
-      await this.#drop(id);
+      if (entry.record.name !== '' || this.#held.has(id) || ledger.isNeeded(id)) return false;
+      if (!leavesLast(entry)) await this.#drop(id);
       // Once the record is gone nobody remembers that a tombstone was due; so that comes first.
       await roots.putTombstone({ id, kind: entry.record.kind, name: '' });
       await ledger.commit([{ change: 'remove', from: entry }]);
+      if (leavesLast(entry)) await this.#drop(id);
       return true;
     });
+  }
+
+  /**
+   * The same for many, which share one flush of the journal and one transaction. `onFailure` hears of those that cannot end yet.
+   * @returns how many are gone. @throws SkerryError of the catalog
+   */
+  async finishAll(ids: readonly number[], onFailure: (id: number, error: unknown) => void): Promise<number> {
+    const { ledger, locks, roots } = this.#options;
+    return locks.run(ids.map(idLock), async () => {
+      const ended: LedgerEntry[] = [];
+      const entries = await Promise.all(ids.map((id) => this.#dropped(id, onFailure)));
+      await inParallel(entries, tombstones_in_flight_max, async (entry) => {
+        if (entry === null) return;
+        const { id, kind } = entry.record;
+        try {
+          await roots.putTombstone({ id, kind, name: '' });
+          ended.push(entry);
+        } catch (error) {
+          onFailure(id, error);
+        }
+      });
+      if (ended.length > 0) await ledger.commit(ended.map((from) => ({ change: 'remove', from })));
+      for (const entry of ended.filter(leavesLast)) await this.#drop(entry.record.id);
+      return ended.length;
+    });
+  }
+
+  /** What can end, and is out of the engine where that comes first; null for what cannot, or not yet. */
+  async #dropped(id: number, onFailure: (id: number, error: unknown) => void): Promise<LedgerEntry | null> {
+    const { ledger } = this.#options;
+    const entry = await ledger.get(id);
+    if (entry === null || entry.record.name !== '' || this.#held.has(id) || ledger.isNeeded(id)) return null;
+    if (leavesLast(entry)) return entry;
+    try {
+      await this.#drop(id);
+      return entry;
+    } catch (error) {
+      onFailure(id, error);
+      return null;
+    }
   }
 
   /** Undoes a creation that failed half way, as far as can be told; what cannot be done now is finished later. */
@@ -75,6 +124,8 @@ export class Removal {
     }
   }
 }
+
+const leavesLast = ({ record }: LedgerEntry): boolean => record.kind === 'snapshot';
 
 export function withoutName(record: ResourceRecord): ResourceRecord {
   return { ...record, name: '', state: 'deleting' };

@@ -33,6 +33,30 @@ export interface Resource {
   readonly labels: Readonly<Record<string, string>>;
   /** What its connections may use together; 0 where there is no limit. */
   readonly limit: VolumeLimit;
+  /** Of a volume: who may attach it and its snapshots; null: whoever can connect. */
+  readonly access: VolumeAccess | null;
+}
+
+/** No grant: nobody may. */
+export interface VolumeAccess {
+  readonly grants: readonly Grant[];
+}
+
+export interface Client {
+  /** certificate: of TLS, by its common name or a DNS name. user: of a Unix socket, by its id in digits. */
+  readonly kind: 'certificate' | 'user';
+  readonly client: string;
+}
+
+export interface Grant extends Client {
+  readonly readOnly: boolean;
+}
+
+/** `anyone` takes the list away. Else `deny` takes clients off it and `allow` puts them on; a list that was not there begins. */
+export interface AccessChange {
+  readonly allow?: readonly Grant[];
+  readonly deny?: readonly Client[];
+  readonly anyone?: boolean;
 }
 
 export interface VolumeLimit {
@@ -69,6 +93,16 @@ export interface TransferState {
   readonly dataBytes: number;
   readonly state: 'running' | 'done' | 'failed' | 'cancelled';
   readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+export interface Page {
+  /** Only the snapshots of this volume. */
+  readonly volume?: string;
+  /** Only names that come after this one. */
+  readonly after?: string;
+  /** Only those whose labels it says yes to: a page of them may cost more than it holds. */
+  readonly matching?: (labels: Resource['labels']) => boolean;
+  readonly resourcesMax?: number;
 }
 
 export interface Resources {
@@ -109,6 +143,8 @@ export interface Resources {
       readonly labels?: Readonly<Record<string, string | null>>;
       readonly description?: string;
       readonly limit?: VolumeLimit;
+      /** Holds for new connections; those that are there go on. */
+      readonly access?: AccessChange;
     },
   ): Promise<Resource>;
   /** Costs by what differs. `from`, `to`: any two of volume, VOL@SNAP and image. */
@@ -118,8 +154,10 @@ export interface Resources {
   /** Makes a volume that is what a stream began with what it ended with. Attached, or of another size: conflict. */
   applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource>;
   get(kind: ResourceKind, name: string): Promise<Resource>;
-  /** For volumes and images by name; for snapshots, of `volume` or of all. Ordered by name. */
-  list(kind: ResourceKind, volume?: string): Promise<readonly Resource[]>;
+  /** Ordered by name: a page costs what is on it. */
+  list(kind: ResourceKind, page?: Page): Promise<readonly Resource[]>;
+  /** How many there are to list, and their sizes together; costs nothing. */
+  total(kind: ResourceKind): { readonly count: number; readonly sizeBytes: number };
   /** A volume that is attached, or that has snapshots: conflict (the message names them). What was cloned from it lives on. */
   remove(kind: ResourceKind, name: string): Promise<void>;
   /** Imports a disk as an image; the name appears when the content is whole. */

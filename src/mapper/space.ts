@@ -247,7 +247,9 @@ function familiesOf(records: readonly ResourceRecord[]) {
   for (const { kind, name, id } of records) {
     if (kind !== 'snapshot') continue;
     const { volume } = parseSnapshotName(name);
-    byVolume.set(volume, [...(byVolume.get(volume) ?? []), id]);
+    const known = byVolume.get(volume);
+    if (known === undefined) byVolume.set(volume, [id]);
+    else known.push(id);
   }
   const ids: number[] = [];
   const groups: number[] = [];

@@ -110,7 +110,8 @@ export class Pool {
       await this.#driver.put(key, data);
       chain.keys.push({ key, fence: root.fence, number });
       chain.keys.sort(byAge);
-      await this.#removeSuperseded(chain);
+      // After this call, and before the next of this resource: who waits for a root does not wait for older ones to go.
+      if (chain.keys.length > root_chunks_kept) void chain.run((later) => this.#removeSuperseded(later));
       return key;
     });
   }

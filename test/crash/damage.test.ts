@@ -42,6 +42,11 @@ function segmentOf(number: number): string {
   return path;
 }
 
+async function untilResolved(snapshot: string): Promise<void> {
+  const shown = await daemon.json<{ name: string; pending: boolean }[]>('snapshot', 'list');
+  if (shown.find(({ name }) => name === snapshot)?.pending !== false) await untilResolved(snapshot);
+}
+
 describe('rot in a pack that was open when the daemon was killed', () => {
   /** A block of 16 pages, each full of a byte of its own. */
   const pages = Array.from({ length: 16 }, (_, page) => ['write', MiB + page * 4 * KiB, 4 * KiB, page + 1] as const);
@@ -118,11 +123,54 @@ describe('rot in a pack that was open when the daemon was killed', () => {
     expect(daemon.log).toMatch(/1 pages of volume \d+ near offset 1048576 are damaged in the pool/);
     await expectOnePageLost(uri);
   });
+});
 
-  async function untilResolved(snapshot: string): Promise<void> {
-    const shown = await daemon.json<{ name: string; pending: boolean }[]>('snapshot', 'list');
-    if (shown.find(({ name }) => name === snapshot)?.pending !== false) await untilResolved(snapshot);
-  }
+describe('rot in the journal beside a later write to the same block', () => {
+  const pages = Array.from({ length: 16 }, (_, page) => ['write', MiB + page * 4 * KiB, 4 * KiB, page + 1] as const);
+  const later = ['write', MiB + 9 * 4 * KiB, 4 * KiB, 99] as const;
+  const reads = pages.map(([, offset, length, byte], page) => ['read', offset, length, page === 9 ? 99 : byte] as const);
+  const onePageLost = pages.map((_, page) => (page === 5 ? 'EIO' : 'ok'));
+
+  it('costs that page, counted and logged: destage, snapshot and journal go on, and writing it again heals it', async () => {
+    await daemon.ok('volume', 'create', 'v', '--size', '8M');
+    await daemon.ok('volume', 'create', 'filler', '--size', '16M');
+    const uri = await daemon.uri('v');
+    await requests(uri, [...pages, ['flush']]);
+    // Past the ring and two segments: what was written first stands in a sealed segment alone.
+    const filler = Array.from({ length: 2500 }, (_, i) => ['write', i * 4 * KiB, 4 * KiB, 100 + (i % 100)] as const);
+    expect(new Set(await requests(await daemon.uri('filler'), [...filler, ['flush']]))).toEqual(new Set(['ok']));
+    expect(await requests(uri, [later, ['flush']])).toEqual(['ok', 'ok']);
+    const rotten = filesBelow(join(daemon.directory, 'engine', 'journal'), '.segment')
+      .map((path) => ({ path, at: readFileSync(path).indexOf(Buffer.alloc(4 * KiB, 6)) }))
+      .filter(({ at }) => at >= 0);
+    expect(rotten).toHaveLength(1);
+    await flipBit(rotten[0]?.path ?? '', (rotten[0]?.at ?? 0) + 100);
+    expect(await requests(uri, reads)).toEqual(onePageLost);
+    for (const snapshot of ['filler@s', 'v@s']) {
+      await daemon.ok('snapshot', 'create', snapshot);
+      await untilResolved(snapshot);
+    }
+    expect(await daemon.metric('skerry_journal_bytes')).toBeLessThan(2 * MiB);
+    expect(await daemon.metric('skerry_corrupt_cells_total')).toBeGreaterThan(0);
+    expect(daemon.log).toMatch(/1 pages of volume \d+, the first at offset 1069056, rotted in the journal/);
+    for (const signal of ['SIGKILL', 'SIGTERM', 'SIGKILL'] as const) {
+      expect(await requests(uri, reads)).toEqual(onePageLost);
+      expect(await requests(await daemon.uri('v@s'), reads)).toEqual(onePageLost);
+      await daemon.kill(signal);
+      await daemon.start();
+    }
+    // A later write beside it is destaged as well.
+    expect(await requests(uri, [later, ['flush']])).toEqual(['ok', 'ok']);
+    await daemon.ok('snapshot', 'create', 'v@t');
+    await untilResolved('v@t');
+    expect(await requests(uri, reads)).toEqual(onePageLost);
+    expect(new Set(await requests(uri, [...pages, later, ['flush'], ...reads]))).toEqual(new Set(['ok']));
+    await daemon.kill();
+    daemon.wipeRing();
+    await daemon.start();
+    expect(new Set(await requests(uri, reads))).toEqual(new Set(['ok']));
+    expect(await requests(await daemon.uri('v@s'), reads)).toEqual(onePageLost);
+  });
 });
 
 describe('a journal segment that is wholly lost', () => {

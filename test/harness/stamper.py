@@ -44,7 +44,10 @@ class Stamper:
         return handle
 
     def run(self):
-        handles = [self.connect() for _ in range(CONNECTIONS)]
+        try:
+            handles = [self.connect() for _ in range(CONNECTIONS)]
+        except nbd.Error:
+            return 0, 0   # killed before anything was promised
         acked = flushed = 0
         busy = set()
         broken = False

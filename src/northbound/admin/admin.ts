@@ -3,8 +3,8 @@
  * owner may open, which is all the authorization there is.
  */
 import fastify from 'fastify';
-import type { FastifyInstance, FastifyReply } from 'fastify';
-import { admin_body_bytes_max, admin_segment_characters_max, routes } from '../../api/routes.js';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { admin_body_bytes_max, admin_page_resources_default, admin_segment_characters_max, routes } from '../../api/routes.js';
 import type { RouteName } from '../../api/routes.js';
 import { shapes } from '../../api/shapes.js';
 import type { Answer, DeletedView, Parts, UriView } from '../../api/shapes.js';
@@ -14,8 +14,8 @@ import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
 import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
-import type { SpaceSource } from './space.js';
-import { spaceHandlers } from './space.js';
+import type { EstimateSource, SpaceSource } from './space.js';
+import { estimateHandlers, spaceHandlers } from './space.js';
 import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
@@ -26,11 +26,23 @@ export interface AdminLog {
 }
 
 export interface AdminOptions {
+  /** Whether NBD offers TLS on TCP. */
+  readonly nbdTls?: boolean;
   readonly resources: Resources;
   readonly pools: PoolsView;
   readonly status: StatusSource;
   readonly space: SpaceSource;
+  readonly estimates: EstimateSource;
+  /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
+  readonly listeners: () => Readonly<Record<string, string>>;
   readonly log: AdminLog;
+}
+
+interface PageQuery {
+  readonly volume?: string;
+  readonly after?: string;
+  readonly limit?: number;
+  readonly matching?: (labels: Resource['labels']) => boolean;
 }
 
 export type Handlers = { readonly [R in RouteName]: (parts: Parts<R>) => Answer<R> | Promise<Answer<R>> };
@@ -51,6 +63,17 @@ export function buildAdmin(options: AdminOptions): FastifyInstance {
     frameworkErrors: (error, _request, reply) => {
       void send(reply, error);
     },
+  });
+  // Time in this process, for who wants to know how much of a wait was ours: `curl -i` shows it.
+  const arrivals = new WeakMap<FastifyRequest, number>();
+  app.addHook('onRequest', (request, _reply, done) => {
+    arrivals.set(request, performance.now());
+    done();
+  });
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const now = performance.now();
+    reply.header('server-timing', `total;dur=${(now - (arrivals.get(request) ?? now)).toFixed(3)}`);
+    done(null, payload);
   });
   app.setErrorHandler((error, _request, reply) => send(reply, error));
   app.setNotFoundHandler((request, reply) => send(reply, unknownRoute(request.method, request.url)));
@@ -86,18 +109,25 @@ function parseParts(route: RouteName, given: Readonly<Record<'params' | 'query' 
   return parsed;
 }
 
-function handlersFor({ resources, pools, status, space }: AdminOptions): Handlers {
+function handlersFor({ resources, pools, status, space, estimates, listeners, nbdTls = false }: AdminOptions): Handlers {
   const get = async (kind: ResourceKind, name: string) => viewResource(await resources.get(kind, name));
   const remove = async (kind: ResourceKind, name: string): Promise<DeletedView> => {
     await resources.remove(kind, name);
     return { kind, name, deleted: true };
   };
+  // One more than asked for tells whether there is more.
+  const list = async (kind: ResourceKind, { limit = admin_page_resources_default, ...query }: PageQuery) => {
+    const found = await resources.list(kind, { ...query, resourcesMax: limit + 1 });
+    const shown = found.slice(0, limit).map(viewResource);
+    return { shown, next: found.length > limit ? (shown.at(-1)?.name ?? null) : null };
+  };
   return {
     status,
-    volumeList: async ({ query: { label = [] } }) => {
+    volumeList: async ({ query: { label = [], ...query } }) => {
       const wanted = [label].flat();
-      const volumes = await resources.list('volume');
-      return { volumes: viewAll(volumes.filter(({ labels }) => wanted.every((one) => hasLabel(labels, one)))) };
+      const matching = (labels: Resource['labels']): boolean => wanted.every((one) => hasLabel(labels, one));
+      const { shown, next } = await list('volume', wanted.length === 0 ? query : { ...query, matching });
+      return { volumes: shown, next };
     },
     volumeCreate: async ({ body }) => {
       refusePoolDurability(body.durability);
@@ -111,12 +141,14 @@ function handlersFor({ resources, pools, status, space }: AdminOptions): Handler
     volumeDelete: ({ params }) => remove('volume', params.name),
     volumeUri: async ({ params: { name } }): Promise<UriView> => {
       await resources.get(isSnapshotName(name) ? 'snapshot' : 'volume', name);
-      const { listeners } = await status();
-      const { nbd: socketPath, nbdTcp: address } = listeners;
+      const { nbd: socketPath, nbdTcp: address } = listeners();
       if (socketPath === undefined) throw new SkerryError('unavailable', 'the daemon does not serve NBD yet');
-      return { name, uri: unixUri(socketPath, name), tcpUri: address === undefined ? null : tcpUri(address, name) };
+      return { name, uri: unixUri(socketPath, name), tcpUri: address === undefined ? null : tcpUri(address, name, nbdTls) };
     },
-    snapshotList: async ({ query }) => ({ snapshots: viewAll(await resources.list('snapshot', query.volume)) }),
+    snapshotList: async ({ query }) => {
+      const { shown, next } = await list('snapshot', query);
+      return { snapshots: shown, next };
+    },
     snapshotCreate: async ({ body: { name, ...options } }) => viewResource(await resources.snapshot(name, options)),
     snapshotGet: ({ params }) => get('snapshot', params.name),
     snapshotRollback: async ({ params }) => viewResource(await resources.rollback(params.name)),
@@ -134,7 +166,10 @@ function handlersFor({ resources, pools, status, space }: AdminOptions): Handler
       }));
       return { ...rest, ranges: kinds };
     },
-    imageList: async () => ({ images: viewAll(await resources.list('image')) }),
+    imageList: async ({ query }) => {
+      const { shown, next } = await list('image', query);
+      return { images: shown, next };
+    },
     imageImport: async ({ body }) => viewTransfer(await resources.importImage(body)),
     imageGet: ({ params }) => get('image', params.name),
     imageRename: async ({ params, body }) => viewResource(await resources.rename('image', params.name, body.name)),
@@ -148,6 +183,7 @@ function handlersFor({ resources, pools, status, space }: AdminOptions): Handler
     poolList: async () => ({ pools: [...(await pools.list())] }),
     poolGet: ({ params }) => pools.get(params.name),
     ...spaceHandlers(space),
+    ...estimateHandlers(estimates, pools),
   };
 }
 
@@ -156,8 +192,6 @@ function hasLabel(labels: Resource['labels'], wanted: string): boolean {
   const [, key = wanted, value] = /^([^=]*)=(.*)$/s.exec(wanted) ?? [];
   return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value);
 }
-
-const viewAll = (resources: readonly Resource[]) => resources.map(viewResource);
 
 /** Log chunks, which would carry a flush to the pool, do not exist yet; a promise that is not kept is worse than none. */
 function refusePoolDurability(durability: 'local' | 'pool' | undefined): void {

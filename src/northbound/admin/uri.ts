@@ -5,9 +5,9 @@ export function unixUri(socketPath: string, exportName: string): string {
   return `nbd+unix:///${encode(exportName, '@')}?socket=${encode(socketPath, '/')}`;
 }
 
-/** @param address HOST:PORT, with an IPv6 host in brackets */
-export function tcpUri(address: string, exportName: string): string {
-  return `nbd://${address}/${encode(exportName, '@')}`;
+/** @param address HOST:PORT, with an IPv6 host in brackets @param tls whether the client is to ask for TLS */
+export function tcpUri(address: string, exportName: string, tls: boolean): string {
+  return `${tls ? 'nbds' : 'nbd'}://${address}/${encode(exportName, '@')}`;
 }
 
 // QEMU splits its options at commas and a shell splits words at much more, so only what none of them minds stays plain.

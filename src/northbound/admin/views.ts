@@ -32,6 +32,10 @@ export function viewResource(resource: Resource): ResourceView {
     attachedConnections: resource.attachedConnections,
     labels: { ...resource.labels },
     limit: { iops: resource.limit.iops, bandwidth: resource.limit.bandwidth, burst: resource.limit.burst },
+    access:
+      resource.access === null
+        ? null
+        : { grants: resource.access.grants.map(({ kind, client, readOnly }) => ({ kind, client, readOnly })) },
   };
 }
 

@@ -57,7 +57,12 @@ export type LookUp =
   | { readonly outcome: 'found'; readonly exported: Export; readonly since?: readonly Since[] }
   /** There is none, or it cannot be had now; `message` says so to the client's user. */
   | { readonly outcome: 'unknown'; readonly message: string }
+  /** There is one, and this client may not have it. */
+  | { readonly outcome: 'refused'; readonly message: string }
   | { readonly outcome: 'shutdown' };
+
+/** What the document calls NOTLS, SELECTIVETLS (all exports can be had either way) and FORCEDTLS. */
+export type TlsMode = 'off' | 'optional' | 'required';
 
 export type Listing =
   | { readonly outcome: 'listed'; readonly exports: readonly Export[] }
@@ -72,6 +77,7 @@ export type Step =
       readonly next: 'transmit';
       readonly send: Uint8Array;
       readonly resource: number;
+      readonly readOnly: boolean;
       readonly structuredReplies: boolean;
       /** What the client was told. */
       readonly sizeBytes: number;
@@ -80,6 +86,8 @@ export type Step =
       /** Contexts skerry:changed:SNAP that were negotiated: the snapshot's resource, and the context's id. */
       readonly changed: readonly { readonly since: number; readonly id: number }[];
     }
+  /** Send, then do the TLS handshake, and call secured(). */
+  | { readonly next: 'secure'; readonly send: Uint8Array }
   /** Send, then close. */
   | { readonly next: 'close'; readonly send: Uint8Array; readonly why: string }
   /** Find the export, and of its volume's snapshots those of these names, or all; and call found(). */
@@ -91,6 +99,7 @@ type State =
   | { readonly at: 'client flags' }
   | { readonly at: 'option header' }
   | { readonly at: 'option data'; readonly option: number; readonly length: number }
+  | { readonly at: 'securing' }
   | { readonly at: 'look-up'; readonly resume: (result: LookUp) => Step }
   | { readonly at: 'list'; readonly resume: (result: Listing) => Step }
   | { readonly at: 'end' };
@@ -98,6 +107,8 @@ type State =
 const nothing = new Uint8Array(0);
 
 export class Handshake {
+  readonly #tls: TlsMode;
+  #secured = false;
   #state: State = { at: 'client flags' };
   #noZeroes = false;
   #structuredReplies = false;
@@ -109,6 +120,10 @@ export class Handshake {
     readonly base: boolean;
     readonly changed: readonly Since[];
   } | null = null;
+
+  constructor(tls: TlsMode = 'off') {
+    this.#tls = tls;
+  }
 
   /** The first step: the greeting. */
   start(): Step {
@@ -126,11 +141,21 @@ export class Handshake {
       case 'option data':
         if (message.length !== state.length) return this.#close('a message of another length than was asked for');
         return this.#option(state.option, message);
+      case 'securing':
       case 'look-up':
       case 'list':
       case 'end':
         return this.#close('a message where none was asked for');
     }
+  }
+
+  /** Answers a step with next 'secure'. What was negotiated in the clear may have been anybody's doing: it is forgotten. */
+  secured(): Step {
+    if (this.#state.at !== 'securing') return this.#close('TLS where none was asked for');
+    this.#secured = true;
+    this.#structuredReplies = false;
+    this.#contextOf = null;
+    return this.#nextOption(nothing);
   }
 
   /** Answers a step with next 'look-up'. */
@@ -171,6 +196,11 @@ export class Handshake {
   }
 
   #option(code: number, data: Uint8Array): Step {
+    if (this.#tls === 'required' && !this.#secured && code !== option.startTls && code !== option.abort) {
+      const words = 'this server wants TLS: connect with TLS (an nbds:// URI)';
+      // EXPORT_NAME has no error replies.
+      return code === option.exportName ? this.#close(words) : this.#refuse(code, reply.tlsRequired, words);
+    }
     switch (code) {
       case option.exportName:
         return this.#exportName(data);
@@ -180,8 +210,7 @@ export class Handshake {
       case option.list:
         return this.#list(code, data);
       case option.startTls:
-        if (data.length > 0) return this.#refuse(code, reply.invalid, 'STARTTLS takes no data');
-        return this.#refuse(code, reply.policy, 'this server does not offer TLS on this listener');
+        return this.#startTls(data);
       case option.info:
       case option.go:
         return this.#infoOrGo(code, data);
@@ -195,6 +224,15 @@ export class Handshake {
       default:
         return this.#refuse(code, reply.unsupported, `option ${code} is not known here`);
     }
+  }
+
+  #startTls(data: Uint8Array): Step {
+    const code = option.startTls;
+    if (data.length > 0) return this.#refuse(code, reply.invalid, 'STARTTLS takes no data');
+    if (this.#secured) return this.#refuse(code, reply.invalid, 'this connection has TLS already');
+    if (this.#tls === 'off') return this.#refuse(code, reply.policy, 'this server does not offer TLS on this listener');
+    this.#state = { at: 'securing' };
+    return { next: 'secure', send: optionReply(code, reply.ack) };
   }
 
   #exportName(data: Uint8Array): Step {
@@ -218,6 +256,7 @@ export class Handshake {
     return this.#lookUp(request.name, (result) => {
       if (result.outcome === 'shutdown') return this.#refuse(code, reply.shutdown, 'the server is shutting down');
       if (result.outcome === 'unknown') return this.#refuse(code, reply.unknown, result.message);
+      if (result.outcome === 'refused') return this.#refuse(code, reply.policy, result.message);
       const { exported } = result;
       const replies = [exportInfo(code, { sizeBytes: exported.sizeBytes, flags: this.#flags(exported) })];
       if (request.information.has(info.name)) replies.push(textInfo(code, info.name, exported.name));
@@ -263,6 +302,7 @@ export class Handshake {
     const resume = (result: LookUp): Step => {
       if (result.outcome === 'shutdown') return this.#refuse(code, reply.shutdown, 'the server is shutting down');
       if (result.outcome === 'unknown') return this.#refuse(code, reply.unknown, result.message);
+      if (result.outcome === 'refused') return this.#refuse(code, reply.policy, result.message);
       const since = (result.since ?? []).slice(0, setting ? changed_contexts_max : exports_listed_max);
       if (setting && (base || since.length > 0))
         this.#contextOf = { name, resource: result.exported.resource, base, changed: since };
@@ -290,12 +330,13 @@ export class Handshake {
   #transmit(name: string, exported: Export, send: Uint8Array): Step {
     this.#state = { at: 'end' };
     // A context counts only for the export it was set for, and a name may meanwhile mean another resource.
-    const { resource, sizeBytes } = exported;
+    const { resource, sizeBytes, readOnly } = exported;
     const negotiated = this.#contextOf?.name === name && this.#contextOf.resource === resource ? this.#contextOf : null;
     return {
       next: 'transmit',
       send,
       resource,
+      readOnly,
       structuredReplies: this.#structuredReplies,
       sizeBytes,
       baseAllocationId: negotiated?.base === true ? base_allocation_id : null,

@@ -3,22 +3,36 @@ import { isSkerryError } from '../../core/errors.js';
 import type { EngineEvent, NativeEngine } from '../../engine/binding.js';
 import type { PrivateExports } from '../../mapper/private_exports.js';
 import type { Resource, Resources } from '../../mapper/resources.js';
-import { Handshake, type Export, type Listing, type LookUp, type Since, type Step } from './handshake.js';
+import { describePeer, rightOf, type Peer, type Right } from './access.js';
+import { Handshake, type Export, type Listing, type LookUp, type Since, type Step, type TlsMode } from './handshake.js';
 import { exports_listed_max } from './protocol.js';
 
-export type ConnectionEvent = Extract<EngineEvent, { type: 'connected' | 'message' | 'closed' }>;
+export type ConnectionEvent = Extract<EngineEvent, { type: 'connected' | 'message' | 'secured' | 'closed' }>;
+
+/** A connection under TLS, a TLS handshake that failed, an export that a client may not have. */
+export type NbdOccurrence = 'tls' | 'tls-failed' | 'refused';
 
 export interface NbdOptions {
   readonly engine: Pick<NativeEngine, 'answer'>;
   readonly resources: Pick<Resources, 'get' | 'list'>;
   /** Names that only programs of the daemon know. They are found on Unix sockets, and never listed. */
   readonly privateExports?: Pick<PrivateExports, 'find'>;
+  readonly tls?: {
+    /** On TCP. Unix sockets offer it where it is not off, and never ask for it. */
+    readonly mode: TlsMode;
+    /** Gives the engine what the files of certificate and key hold now. What is wrong with them is its own affair. */
+    refresh(): Promise<void>;
+  };
+  readonly count?: (occurrence: NbdOccurrence) => void;
   readonly log: (level: 'info' | 'warn', message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
 interface Connection {
   readonly handshake: Handshake;
   readonly listener: string;
+  peer: Peer;
+  /** Whether the engine does its TLS handshake now. */
+  securing: boolean;
   /** Messages of a connection are handled one at a time, in order. */
   tail: Promise<void>;
 }
@@ -45,7 +59,14 @@ export class NbdHandshakes {
   handle(event: ConnectionEvent): void {
     switch (event.type) {
       case 'connected': {
-        const connection = { handshake: new Handshake(), listener: event.listener, tail: Promise.resolve() };
+        const { listener, user } = event;
+        const connection: Connection = {
+          handshake: new Handshake(this.#tlsModeOf(listener)),
+          listener,
+          peer: { user: user < 0 ? null : user, tls: null },
+          securing: false,
+          tail: Promise.resolve(),
+        };
         this.#connections.set(event.connection, connection);
         this.#enqueue(event.connection, connection, (handshake) => handshake.start());
         return;
@@ -55,8 +76,23 @@ export class NbdHandshakes {
         if (connection !== undefined) this.#enqueue(event.connection, connection, (handshake) => handshake.receive(event.bytes));
         return;
       }
-      case 'closed':
+      case 'secured': {
+        const connection = this.#connections.get(event.connection);
+        if (connection === undefined) return;
+        const { type: _type, connection: _id, ...tls } = event;
+        connection.securing = false;
+        connection.peer = { ...connection.peer, tls };
+        this.#options.count?.('tls');
+        this.#enqueue(event.connection, connection, (handshake) => handshake.secured());
+        return;
+      }
+      case 'closed': {
+        if (this.#connections.get(event.connection)?.securing === true) {
+          this.#options.count?.('tls-failed');
+          this.#options.log('warn', 'a TLS handshake failed', { connection: event.connection, why: event.why });
+        }
         this.#connections.delete(event.connection);
+      }
     }
   }
 
@@ -79,12 +115,18 @@ export class NbdHandshakes {
     while (step.next === 'look-up' || step.next === 'list') {
       step =
         step.next === 'look-up'
-          ? handshake.found(await this.#lookUp(step.name, connection.listener, step.snapshots ?? []))
-          : handshake.listed(await this.#list());
+          ? handshake.found(await this.#lookUp(step.name, connection, step.snapshots ?? []))
+          : handshake.listed(await this.#list(connection.peer));
     }
     if (this.#connections.get(id) !== connection) return;
-    const { engine } = this.#options;
+    const { engine, tls } = this.#options;
     switch (step.next) {
+      case 'secure':
+        await tls?.refresh();
+        if (this.#connections.get(id) !== connection) return;
+        connection.securing = true;
+        engine.answer(id, { send: step.send, next: 'secure' });
+        return;
       case 'read':
         engine.answer(id, { send: step.send, next: 'read', readBytes: step.readBytes });
         return;
@@ -94,6 +136,7 @@ export class NbdHandshakes {
           next: 'transmit',
           resource: step.resource,
           sizeBytes: step.sizeBytes,
+          readOnly: step.readOnly,
           structuredReplies: step.structuredReplies,
           baseAllocation: step.baseAllocationId !== null,
           baseAllocationId: step.baseAllocationId ?? 0,
@@ -117,14 +160,27 @@ export class NbdHandshakes {
     }
   }
 
-  async #lookUp(name: string, listener: string, snapshots: readonly string[] | 'all'): Promise<LookUp> {
+  #tlsModeOf(listener: string): TlsMode {
+    const mode = this.#options.tls?.mode ?? 'off';
+    return mode === 'required' && isUnix(listener) ? 'optional' : mode;
+  }
+
+  async #lookUp(name: string, connection: Connection, snapshots: readonly string[] | 'all'): Promise<LookUp> {
     if (this.#stopping) return { outcome: 'shutdown' };
-    const own = listener.startsWith('/') ? this.#options.privateExports?.find(name) : undefined;
+    const { listener, peer } = connection;
+    const own = isUnix(listener) ? this.#options.privateExports?.find(name) : undefined;
     if (own !== undefined && own !== null) return { outcome: 'found', exported: { ...own, name, description: '' } };
     // There is no default export: with more than one volume nobody could say which it is.
     if (name === '') return { outcome: 'unknown', message: 'name an export: a volume, or VOLUME@SNAPSHOT' };
     try {
-      const exported = toExport(await this.#options.resources.get(name.includes('@') ? 'snapshot' : 'volume', name));
+      const resource = await this.#options.resources.get(name.includes('@') ? 'snapshot' : 'volume', name);
+      const right = rightOf(peer, await this.#accessOf(resource));
+      if (right === 'none') {
+        this.#options.count?.('refused');
+        this.#options.log('warn', 'a client was refused an export', { export: name, listener, ...describePeer(peer) });
+        return { outcome: 'refused', message: `this client may not attach ${name}: ask for it to be put on the volume's list` };
+      }
+      const exported = toExport(resource, right);
       return { outcome: 'found', exported, since: await this.#snapshotsOf(name, snapshots) };
     } catch (error) {
       if (isSkerryError(error, 'closed')) return { outcome: 'shutdown' };
@@ -133,13 +189,19 @@ export class NbdHandshakes {
     }
   }
 
+  /** A snapshot has its volume's list, as it is now. */
+  async #accessOf({ kind, name, access }: Resource): Promise<Resource['access']> {
+    if (kind !== 'snapshot') return access;
+    return (await this.#options.resources.get('volume', volumeOf(name))).access;
+  }
+
   /** Those of these names that there are, or all, of the volume that is exported or that the exported snapshot is of. */
   async #snapshotsOf(name: string, wanted: readonly string[] | 'all'): Promise<readonly Since[]> {
     const { resources } = this.#options;
-    const volume = name.replace(/@.*$/s, '');
+    const volume = volumeOf(name);
     const found: Resource[] = [];
     if (wanted === 'all') {
-      found.push(...(await resources.list('snapshot', volume)));
+      found.push(...(await resources.list('snapshot', { volume })));
     } else {
       for (const snapshot of wanted) {
         try {
@@ -153,12 +215,18 @@ export class NbdHandshakes {
     return found.map((snapshot) => ({ snapshot: snapshot.name.slice(volume.length + 1), resource: snapshot.id }));
   }
 
-  async #list(): Promise<Listing> {
+  async #list(peer: Peer): Promise<Listing> {
     if (this.#stopping) return { outcome: 'shutdown' };
     try {
       const volumes = await this.#options.resources.list('volume');
       const snapshots = volumes.length > exports_listed_max ? [] : await this.#options.resources.list('snapshot');
-      return { outcome: 'listed', exports: [...volumes, ...snapshots].map(toExport) };
+      const rights = new Map(volumes.map(({ name, access }): [string, Right] => [name, rightOf(peer, access)]));
+      const exports = [...volumes, ...snapshots].flatMap((resource) => {
+        // One that was made since the volumes were listed may be anybody's.
+        const right = rights.get(volumeOf(resource.name)) ?? 'none';
+        return right === 'none' ? [] : [toExport(resource, right)];
+      });
+      return { outcome: 'listed', exports };
     } catch (error) {
       if (isSkerryError(error, 'closed')) return { outcome: 'shutdown' };
       if (isSkerryError(error)) return { outcome: 'failed', message: error.message };
@@ -167,15 +235,24 @@ export class NbdHandshakes {
   }
 }
 
-function toExport(resource: Resource): Export {
+function toExport(resource: Resource, right: Right): Export {
   const { id, name, description, sizeBytes, kind } = resource;
   return {
     resource: id,
     name,
     description: description === '' ? describe(resource) : description,
     sizeBytes,
-    readOnly: kind !== 'volume',
+    readOnly: kind !== 'volume' || right === 'read',
   };
+}
+
+function isUnix(listener: string): boolean {
+  return listener.startsWith('/');
+}
+
+/** Of VOL and of VOL@SNAP alike. */
+function volumeOf(name: string): string {
+  return name.replace(/@.*$/s, '');
 }
 
 function describe(resource: Resource): string {

@@ -29,6 +29,7 @@ export const reply = {
   unsupported: error(1),
   policy: error(2),
   invalid: error(3),
+  tlsRequired: error(5),
   unknown: error(6),
   shutdown: error(7),
   tooBig: error(9),

@@ -9,7 +9,7 @@ import {
   encodeResource,
 } from '../../../src/catalog/records.js';
 import { hexLines, readGolden } from '../golden.js';
-import { sampleImport, samplePool, sampleRolledBack, sampleVolume } from './samples.js';
+import { sampleClosed, sampleImport, samplePool, sampleRestricted, sampleRolledBack, sampleVolume } from './samples.js';
 
 const golden = (name: string): Uint8Array => readGolden(new URL(`golden/${name}.hex`, import.meta.url));
 
@@ -17,6 +17,8 @@ test.each([
   ['resource_volume_v1', sampleVolume],
   ['resource_importing_v1', sampleImport],
   ['resource_rolled_back_v1', sampleRolledBack],
+  ['resource_restricted_v1', sampleRestricted],
+  ['resource_closed_v1', sampleClosed],
 ])('%s is read, and written as it always was', (name, record) => {
   expect(decodeResource(golden(name))).toEqual(record);
   expect(hexLines(encodeResource(record))).toBe(hexLines(golden(name)));

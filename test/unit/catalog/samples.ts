@@ -27,6 +27,7 @@ export const sampleVolume: ResourceRecord = {
   lineage: 0,
   labels: {},
   limit: noLimit,
+  access: null,
 };
 
 /** With all that came after the first records. */
@@ -36,6 +37,21 @@ export const sampleRolledBack: ResourceRecord = {
   labels: { role: 'db', 'team/owner': 'Bücher' },
   limit: { iops: 500, bandwidth: 104_857_600, burst: 30 },
 };
+
+/** With a list of who may attach it. */
+export const sampleRestricted: ResourceRecord = {
+  ...sampleRolledBack,
+  access: {
+    grants: [
+      { kind: 'certificate', client: 'backup.example', readOnly: true },
+      { kind: 'certificate', client: 'Wirt Nr. 1', readOnly: false },
+      { kind: 'user', client: '0', readOnly: false },
+    ],
+  },
+};
+
+/** With a list that nobody is on, which is another thing than none. */
+export const sampleClosed: ResourceRecord = { ...sampleVolume, access: { grants: [] } };
 
 export const sampleImport: ResourceRecord = {
   ...sampleVolume,

@@ -7,7 +7,7 @@ import { runCommand } from '../../../src/cli/program.js';
 import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
 import { buildAdmin } from '../../../src/northbound/admin/admin.js';
-import { fakePools, FakeResources, FakeSpace, fakeStatus } from '../northbound/admin/fake_resources.js';
+import { fakePools, FakeResources, FakeEstimates, FakeSpace, fakeStatus } from '../northbound/admin/fake_resources.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 
 export class FakeTerminal implements Terminal {
@@ -69,6 +69,7 @@ export interface Ran {
 export class FakeDaemon {
   readonly resources = new FakeResources();
   readonly space = new FakeSpace(this.resources);
+  readonly estimates = new FakeEstimates();
   readonly directory: string;
   readonly socketPath: string;
 
@@ -85,6 +86,8 @@ export class FakeDaemon {
       pools: fakePools,
       status: async () => fakeStatus(listeners),
       space: daemon.space,
+      estimates: daemon.estimates,
+      listeners: () => listeners,
       log: { error: () => {} },
     });
     onTestFinished(() => app.close());

@@ -10,6 +10,7 @@ const MiB = 1 << 20;
 async function withVolume(): Promise<{ world: World; vm1: number }> {
   const world = await openWorld();
   const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
+  await world.settle();
   return { world, vm1: id };
 }
 

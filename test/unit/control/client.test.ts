@@ -144,7 +144,22 @@ it('names and queries are percent-encoded', async () => {
   await client.deleteSnapshot('vm1@a/b?c');
   await client.snapshots('x&y');
   await client.snapshots();
-  expect(urls).toEqual(['/v1/snapshots/vm1%40a%2Fb%3Fc', '/v1/snapshots?volume=x%26y', '/v1/snapshots']);
+  expect(urls).toEqual(['/v1/snapshots/vm1%40a%2Fb%3Fc', '/v1/snapshots?volume=x%26y&limit=1000', '/v1/snapshots?limit=1000']);
+});
+
+it('a list is followed page by page to its end', async () => {
+  const directory = temporaryDirectory();
+  const urls: (string | undefined)[] = [];
+  const pages = [
+    { volumes: [{ name: 'a' }, { name: 'b' }], next: 'b' },
+    { volumes: [{ name: 'c' }], next: null },
+  ];
+  await answering(directory, (request: IncomingMessage, response) => {
+    reply(response, 200, pages[urls.length]);
+    urls.push(request.url);
+  });
+  expect(await clientOf(directory).volumes()).toEqual([{ name: 'a' }, { name: 'b' }, { name: 'c' }]);
+  expect(urls).toEqual(['/v1/volumes?limit=1000', '/v1/volumes?after=b&limit=1000']);
 });
 
 it('the default data directory is SKERRY_DATA, made absolute', () => {

@@ -33,6 +33,22 @@ test('options of the command win over the file, the file over defaults', () => {
   expect(config).toMatchObject({ httpPort: 2, overlayBytesMax: 64 * MiB, nbdListen: { host: '127.0.0.1', port: 10_809 } });
 });
 
+test('with a certificate TLS is required unless it is said otherwise, and paths are absolute', () => {
+  const files = { nbdTlsCertificate: '/etc/server.pem', nbdTlsKey: 'server.key' };
+  expect(resolveConfig({}).nbdTls).toBeNull();
+  expect(resolveConfig(files).nbdTls).toEqual({
+    certificate: '/etc/server.pem',
+    key: join(process.cwd(), 'server.key'),
+    clientCa: null,
+    mode: 'required',
+  });
+  expect(resolveConfig({ ...files, nbdTlsMode: 'optional', nbdTlsClientCa: '/ca.pem' }).nbdTls).toMatchObject({
+    clientCa: '/ca.pem',
+    mode: 'optional',
+  });
+  expect(resolveConfig({ ...files, nbdTlsMode: 'off' }).nbdTls).toBeNull();
+});
+
 test('an IPv6 address stands in brackets', () => {
   expect(resolveConfig({ nbdListen: '[::1]:0' }).nbdListen).toEqual({ host: '::1', port: 0 });
 });
@@ -53,6 +69,12 @@ test.each([
   [{ nbdListen: 5 }, 'nbdListen: 5 is no address'],
   [{ logLevel: 'loud' }, '"warn"'],
   [{ socketThreads: 0 }, 'socketThreads'],
+  [{ nbdTlsCertificate: 'server.pem' }, 'set nbdTlsKey too'],
+  [{ nbdTlsKey: 'server.key' }, 'set nbdTlsCertificate too'],
+  [{ nbdTlsClientCa: 'ca.pem' }, 'set nbdTlsCertificate too'],
+  [{ nbdTlsMode: 'required' }, 'set nbdTlsCertificate too'],
+  [{ nbdTlsMode: 'perhaps' }, 'nbdTlsMode'],
+  [{ nbdTlsCertificate: '', nbdTlsKey: 'server.key' }, 'nbdTlsCertificate'],
   [{ dataDirectory: `/${'d'.repeat(200)}` }, 'too long'],
 ])('%j is refused with the setting named', (options, words) => {
   expect(() => resolveConfig({ dataDirectory: '/data', ...(options as ServeOptions) })).toThrowError(

@@ -129,7 +129,7 @@ test('two daemons run in one process; a directory keeps its pool, its name and i
   const two = await start();
   expect(two.fake.options?.ringName).not.toBe(one.fake.options?.ringName);
   await admin(one.daemon, 'POST', '/v1/volumes', { name: 'vm1', sizeBytes: 1 << 20 });
-  expect((await admin(two.daemon, 'GET', '/v1/volumes')).body).toEqual({ volumes: [] });
+  expect((await admin(two.daemon, 'GET', '/v1/volumes')).body).toEqual({ volumes: [], next: null });
   await one.daemon.stop();
   const again = await start({ dataDirectory: one.daemon.config.dataDirectory });
   expect(again.fake.options?.ringName).toBe(one.fake.options?.ringName);

@@ -42,7 +42,7 @@ test('each event reaches the handler of its type, in order, whatever another han
   });
   fake.emit([
     { type: 'log', level: 'info', message: 'one' },
-    { type: 'connected', connection: 1, listener: 'l' },
+    { type: 'connected', connection: 1, listener: 'l', user: -1 },
     { type: 'closed', connection: 1, why: 'nobody listens' },
     { type: 'log', level: 'info', message: 'two' },
   ]);

@@ -4,6 +4,7 @@ import type {
   EngineEvent,
   EngineOptions,
   EngineStats,
+  EstimateStep,
   HandshakeAnswer,
   LimitSpec,
   NativeEngine,
@@ -14,6 +15,7 @@ import type {
   ResourceSpec,
   SpaceReport,
   StartReport,
+  TlsMaterial,
   TransferProgress,
 } from '../../../src/engine/binding.js';
 
@@ -66,6 +68,13 @@ export class FakeEngine implements NativeEngine {
 
   async listenTcp(host: string, port: number): Promise<string> {
     return `${host}:${port === 0 ? 40_000 : port}`;
+  }
+
+  readonly tls: TlsMaterial[] = [];
+
+  useTls(material: TlsMaterial): void {
+    if (material.key === '') throw codedError('invalid', 'the key is no private key in PEM: it is empty');
+    this.tls.push(material);
   }
 
   answer(connection: number, answer: HandshakeAnswer): void {
@@ -236,6 +245,18 @@ export class FakeEngine implements NativeEngine {
   async space(what: string, ...asked: readonly unknown[]): Promise<unknown> {
     await this.#step(`engine.space ${what}`, ...asked.map((one) => JSON.stringify(one)));
     return { measure: this.measured, groups: this.together, shared: this.shared }[what];
+  }
+
+  /** Of a file of a mebibyte, all zeroes, which one step reads. */
+  estimate(what: 'begin'): Promise<number>;
+  estimate(what: 'read', id: number, path: string, offset: number): Promise<EstimateStep>;
+  estimate(what: 'end', id: number): Promise<void>;
+  async estimate(what: string, ...asked: readonly unknown[]): Promise<unknown> {
+    await this.#step(`engine.estimate ${what}`, ...asked.map(String));
+    if (what === 'begin') return 1;
+    if (what === 'end') return undefined;
+    const bytes = { next: 2 ** 20, fileBytes: 2 ** 20, zeroBytes: 2 ** 20, dataBytes: 0, distinctBytes: 0, knownBytes: 0 };
+    return { ...bytes, storedBytes: 0, exact: true };
   }
 
   async allocatedBytes(): Promise<number> {

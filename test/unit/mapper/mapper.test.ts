@@ -13,19 +13,23 @@ async function idOf(world: World, kind: 'volume' | 'snapshot' | 'image', name: s
 async function withVolume(): Promise<{ world: World; vm1: number; from: number }> {
   const world = await openWorld();
   const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
+  await world.settle();
   return { world, vm1: id, from: world.steps.length };
 }
 
 describe('create', () => {
-  test('takes an id durably, then puts the root chunk, then names the volume, then tells the engine', async () => {
-    const { world, vm1 } = await withVolume();
+  test('takes an id durably, then names the volume and notes that its root chunk is due, then tells the engine', async () => {
+    const world = await openWorld();
+    const { id: vm1 } = await world.mapper.create({ name: 'vm1', sizeBytes: MiB });
     expect(world.steps).toEqual([
       'start ',
       'catalog +counter/resource',
-      `pool.putRoot ${vm1}`,
-      `catalog +resource/${vm1} +name/volume/vm1`,
+      `catalog +resource/${vm1} +root-due/${vm1} +name/volume/vm1`,
       `engine.add ${vm1}`,
     ]);
+    const from = world.steps.length;
+    await world.settle();
+    expect(world.since(from)).toEqual([`pool.putRoot ${vm1}`, `catalog -root-due/${vm1}`]);
     expect(world.fake.known.get(vm1)).toMatchObject({
       kind: 'volume',
       sizeBytes: MiB,
@@ -68,13 +72,13 @@ describe('create', () => {
     expect(world.locks.size).toBe(0);
   });
 
-  test('that fails in the catalog leaves no name, and a tombstone for the root chunk that was put', async () => {
+  test('that fails in the catalog leaves no name, and a tombstone', async () => {
     const { world, from } = await withVolume();
     world.transactFailures.push(new SkerryError('io', 'disk'));
     await expect(world.mapper.create({ name: 'vm2', sizeBytes: MiB })).rejects.toMatchObject({ code: 'io' });
     await expect(world.mapper.get('volume', 'vm2')).rejects.toMatchObject({ code: 'not-found' });
     const [id] = [...world.pool.tombstones];
-    expect(world.since(from)).toEqual([`pool.putRoot ${id}`, `engine.drop ${id}`, `pool.putTombstone ${id}`]);
+    expect(world.since(from)).toEqual([`engine.drop ${id}`, `pool.putTombstone ${id}`]);
   });
 
   test('that the engine refuses is undone', async () => {
@@ -103,6 +107,14 @@ describe('ids', () => {
     }
   });
 
+  test('are reserved before the last is taken, so that no verb waits for that', async () => {
+    const world = await openWorld();
+    for (let round = 0; round < 256; round += 1) await world.mapper.create({ name: `v${round}`, sizeBytes: MiB });
+    const from = world.steps.length;
+    await world.mapper.create({ name: 'next', sizeBytes: MiB });
+    expect(world.since(from).filter((step) => step.includes('counter'))).toEqual([]);
+  });
+
   test('go on when a reservation is used up', async () => {
     const world = await openWorld();
     const ids = await Promise.all(
@@ -122,7 +134,7 @@ describe('snapshot', () => {
       `catalog +resource/${snapshot.id} +name/snapshot/vm1@a`,
     ]);
     expect(snapshot).toMatchObject({ kind: 'snapshot', pending: true, parent: 'vm1', sizeBytes: MiB, description: 'before' });
-    expect(await world.mapper.list('snapshot', 'vm1')).toHaveLength(1);
+    expect(await world.mapper.list('snapshot', { volume: 'vm1' })).toHaveLength(1);
   });
 
   test('without its barrier gets no name', async () => {
@@ -181,7 +193,7 @@ describe('clone', () => {
     expect(await world.mapper.list('snapshot')).toEqual([]);
   });
 
-  test('of a resolved snapshot copies its root, and the pool hears of it first', async () => {
+  test('of a resolved snapshot copies its root, and the pool hears of it soon after', async () => {
     const { world, vm1 } = await withVolume();
     const snapshot = await world.mapper.snapshot('vm1@a');
     await world.commit({
@@ -194,10 +206,11 @@ describe('clone', () => {
     const from = world.steps.length;
     const clone = await world.mapper.clone('vm1@a', 'vm2');
     expect(world.since(from)).toEqual([
-      `pool.putRoot ${clone.id}`,
-      `catalog +resource/${clone.id} +name/volume/vm2`,
+      `catalog +resource/${clone.id} +root-due/${clone.id} +name/volume/vm2`,
       `engine.add ${clone.id}`,
     ]);
+    await world.settle();
+    expect(world.pool.roots.get(clone.id)).toMatchObject({ name: 'vm2', parentName: 'vm1@a', pendingOf: 0 });
     expect(clone).toMatchObject({ pending: false, rootId: rootId('a'), parent: 'vm1@a', appliedSequence: 0 });
   });
 
@@ -235,9 +248,11 @@ describe('clone', () => {
 });
 
 describe('remove', () => {
-  test('frees the name first, then drops, then puts the tombstone, and forgets last', async () => {
+  test('frees the name; then upkeep drops, puts the tombstone, and forgets last', async () => {
     const { world, vm1, from } = await withVolume();
     await world.mapper.remove('volume', 'vm1');
+    expect(world.since(from)).toEqual([`catalog +resource/${vm1} -name/volume/vm1`]);
+    await world.settle();
     expect(world.since(from)).toEqual([
       `catalog +resource/${vm1} -name/volume/vm1`,
       `engine.drop ${vm1}`,
@@ -272,14 +287,14 @@ describe('remove', () => {
     const anchor = clone.id - 1;
     const from = first.steps.length;
     await first.mapper.remove('volume', 'vm1');
+    await first.settle();
     expect(first.since(from)).toEqual([`catalog +resource/${vm1} -name/volume/vm1`]);
     // The name is free at once.
     await first.mapper.create({ name: 'vm1', sizeBytes: MiB });
 
     const world = await first.restart();
     expect(world.fake.known.has(vm1)).toBe(true);
-    world.upkeep.poke();
-    await world.upkeep.idle();
+    await world.settle();
     expect(world.fake.known.has(vm1)).toBe(true);
     await world.commit({
       takers: [
@@ -289,8 +304,7 @@ describe('remove', () => {
       ],
       root: root('a'),
     });
-    world.upkeep.poke();
-    await world.upkeep.idle();
+    await world.settle();
     expect(world.fake.known.has(vm1)).toBe(false);
     expect(world.fake.known.has(anchor)).toBe(false);
     expect([...world.pool.tombstones].sort((a, b) => a - b)).toEqual([vm1, anchor]);
@@ -306,11 +320,11 @@ describe('remove', () => {
       else first.pool.failures.push(new SkerryError('io', 'gone'));
       // The name is durably gone, so this is done as far as the caller is concerned.
       await first.mapper.remove('volume', 'vm1');
+      await first.settle();
       expect(first.logged.some((line) => line.startsWith('warn'))).toBe(true);
       const world = await first.restart();
       expect(world.fake.started?.resources.map(({ id }) => id)).toEqual([vm1]);
-      world.upkeep.poke();
-      await world.upkeep.idle();
+      await world.settle();
       expect(world.steps.slice(-3)).toEqual([`engine.drop ${vm1}`, `pool.putTombstone ${vm1}`, `catalog -resource/${vm1}`]);
     }
   });
@@ -327,13 +341,54 @@ describe('remove', () => {
         const [kind, name] = one.split(' ');
         await world.mapper.remove(kind as 'volume' | 'snapshot', name ?? '');
       }
-      world.upkeep.poke();
-      await world.upkeep.idle();
+      await world.settle();
       expect(world.ledger.nameless()).toEqual([]);
       expect(world.pool.tombstones).toEqual(new Set([vm1, snapshot.id, clone.id]));
       const dropped = world.steps.filter((step) => step.startsWith('engine.drop'));
       // What waits for a root goes before what the root is of.
       expect(dropped).toEqual([`engine.drop ${clone.id}`, `engine.drop ${snapshot.id}`, `engine.drop ${vm1}`]);
+    }
+  });
+});
+
+describe('list', () => {
+  test('comes in pages, ordered by name', async () => {
+    const world = await openWorld();
+    const names = Array.from({ length: 700 }, (_, index) => `v${String(index).padStart(4, '0')}`);
+    await Promise.all(names.map((name) => world.mapper.create({ name, sizeBytes: MiB })));
+    const namesOf = async (page?: Parameters<typeof world.mapper.list>[1]) =>
+      (await world.mapper.list('volume', page)).map(({ name }) => name);
+    expect(await namesOf()).toEqual(names);
+    expect(await namesOf({ resourcesMax: 10 })).toEqual(names.slice(0, 10));
+    expect(await namesOf({ after: 'v0009', resourcesMax: 600 })).toEqual(names.slice(10, 610));
+    expect(await namesOf({ after: 'v0699' })).toEqual([]);
+    // A name that is gone meanwhile is a place to go on from all the same.
+    await world.mapper.remove('volume', 'v0009');
+    expect(await namesOf({ after: 'v0009', resourcesMax: 1 })).toEqual(['v0010']);
+  });
+
+  test('of snapshots keeps to the volume, page by page', async () => {
+    const { world } = await withVolume();
+    await world.mapper.create({ name: 'vm10', sizeBytes: MiB });
+    for (const name of ['vm1@a', 'vm1@b', 'vm10@a']) await world.mapper.snapshot(name);
+    const list = async (after?: string) =>
+      (await world.mapper.list('snapshot', { volume: 'vm1', resourcesMax: 1, ...(after === undefined ? {} : { after }) })).map(
+        ({ name }) => name,
+      );
+    expect([await list(), await list('vm1@a'), await list('vm1@b')]).toEqual([['vm1@a'], ['vm1@b'], []]);
+  });
+
+  test('has a total that follows every change, also over a restart', async () => {
+    const { world: first } = await withVolume();
+    await first.mapper.snapshot('vm1@a');
+    await first.mapper.clone('vm1', 'vm2');
+    await first.mapper.create({ name: 'vm3', sizeBytes: 3 * MiB });
+    await first.mapper.remove('volume', 'vm3');
+    for (const world of [first, await first.restart()]) {
+      // The clone's anchor has no name, and is not there for anybody.
+      expect(world.mapper.total('volume')).toEqual({ count: 2, sizeBytes: 2 * MiB });
+      expect(world.mapper.total('snapshot')).toEqual({ count: 1, sizeBytes: MiB });
+      expect(world.mapper.total('image')).toEqual({ count: 0, sizeBytes: 0 });
     }
   });
 });

@@ -150,7 +150,11 @@ describe('export', () => {
     expect(await world.ledger.get(2)).toMatchObject({ record: { name: '', parentName: 'vm1' } });
     expect(world.mapper.transfer(transfer.id)).toMatchObject({ state: 'running', doneBytes: 10, totalBytes: 20, dataBytes: 5 });
     await expect(world.mapper.remove('volume', 'vm1')).rejects.toMatchObject({ code: 'conflict' });
-    const part = world.steps.at(-1)?.split(' ').at(-1) ?? '';
+    const part =
+      world.steps
+        .findLast((step) => step.startsWith('engine.exportFile'))
+        ?.split(' ')
+        .at(-1) ?? '';
     writeFileSync(part, 'the disk');
     finish();
     expect(await ended(world, transfer)).toMatchObject({ state: 'done' });

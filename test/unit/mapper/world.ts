@@ -11,6 +11,7 @@ import { KeyedLocks } from '../../../src/mapper/locks.js';
 import { Mapper } from '../../../src/mapper/mapper.js';
 import { PrivateExports } from '../../../src/mapper/private_exports.js';
 import type { KeptRoot, RootStore } from '../../../src/mapper/root_store.js';
+import { RootKeeping } from '../../../src/upkeep/root_keeping.js';
 import { Upkeep } from '../../../src/upkeep/upkeep.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 import { FakeEngine } from './fake_engine.js';
@@ -31,6 +32,8 @@ export interface World {
   readonly logged: string[];
   /** Fails the next transactions, one for each error. */
   readonly transactFailures: Error[];
+  /** Resolves when upkeep has done what it can. */
+  settle(): Promise<void>;
   /** As after kill -9: only the catalog is left. */
   restart(): Promise<World>;
   /** What came after `count` steps. */
@@ -96,7 +99,8 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
   const engine = new Engine(module, {} as never, () => {});
   const privateExports = new PrivateExports('/nowhere/nbd.sock');
   const mapper = new Mapper({ catalog, ledger, locks, engine, pool, privateExports, log, now: () => 1000 });
-  const upkeep = new Upkeep({ ledger, removal: mapper.removal, log });
+  const keeping = new RootKeeping({ ledger, locks, roots: pool, log });
+  const upkeep = new Upkeep({ ledger, removal: mapper.removal, keeping, log, gatherMilliseconds: 0 });
   const composer = new Composer({ ledger, locks, engine, roots: pool, log });
   await composer.start({ name: 'default', directory: '/nowhere', domain: 1, keyId: 1, domainKey: new Uint8Array(32) }, entries);
   let token = 0;
@@ -113,6 +117,10 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
     upkeep,
     logged,
     transactFailures,
+    async settle() {
+      upkeep.poke();
+      await upkeep.idle();
+    },
     async restart() {
       await catalog.close();
       return openWorld(directory);

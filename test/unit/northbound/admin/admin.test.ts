@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 
 import type { FastifyInstance } from 'fastify';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { routes } from '../../../../src/api/routes.js';
+import { admin_page_resources_default, routes } from '../../../../src/api/routes.js';
 import type { RouteName } from '../../../../src/api/routes.js';
 import { errorView, shapes } from '../../../../src/api/shapes.js';
 import { errorTable, SkerryError } from '../../../../src/core/errors.js';
 import type { ErrorCode } from '../../../../src/core/errors.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
-import { fakePools, FakeResources, FakeSpace, fakeStatus } from './fake_resources.js';
+import { fakePools, FakeResources, FakeEstimates, FakeSpace, fakeStatus } from './fake_resources.js';
 
 let resources: FakeResources;
 let logged: { fields: object; message: string }[];
@@ -25,6 +25,8 @@ beforeEach(() => {
     pools: fakePools,
     status: async () => fakeStatus(listeners),
     space: new FakeSpace(resources),
+    estimates: new FakeEstimates(),
+    listeners: () => listeners,
     log: { error: (fields, message) => void logged.push({ fields, message }) },
   });
 });
@@ -76,6 +78,9 @@ describe('every route', () => {
       poolList: ['/v1/pools'],
       poolGet: ['/v1/pools/default'],
       spaceList: ['/v1/space?age=5&wait=1'],
+      estimateBegin: ['/v1/estimates', { pool: 'default' }],
+      estimateRead: ['/v1/estimates/1/read', { path: '/srv/a.raw', offset: 0 }],
+      estimateEnd: ['/v1/estimates/1'],
       spaceGet: ['/v1/space/vm1%40monday'],
       snapshotRollback: ['/v1/snapshots/vm1%40monday/rollback'],
       volumeSet: ['/v1/volumes/vm1', { labels: { role: 'db' }, limit: { iops: 5, bandwidth: 0, burst: 0 } }],
@@ -120,6 +125,55 @@ describe('a listing of volumes', () => {
     expect(await names('?label=role%3Ddb')).toEqual(['a']);
     expect(await names('?label=team&label=role%3Dweb')).toEqual(['b']);
     expect(await names('?label=toString')).toEqual([]);
+  });
+
+  it('with a label comes in pages too', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) resources.put({ kind: 'volume', name, labels: name === 'b' ? {} : { role: 'db' } });
+    expect(await good('volumeList', '/v1/volumes?label=role&limit=2')).toMatchObject({
+      volumes: [{ name: 'a' }, { name: 'c' }],
+      next: 'c',
+    });
+    expect(await good('volumeList', '/v1/volumes?label=role&limit=2&after=c')).toMatchObject({
+      volumes: [{ name: 'd' }],
+      next: null,
+    });
+  });
+});
+
+describe('a list', () => {
+  const names = ['a', 'b', 'c', 'd', 'e'];
+
+  it('comes in pages, and says where it goes on', async () => {
+    for (const name of names) resources.put({ kind: 'volume', name });
+    const pages: unknown[] = [];
+    for (let query = 'limit=2'; ; ) {
+      const { volumes, next } = shapes.volumeList.answer.parse(await good('volumeList', `/v1/volumes?${query}`));
+      pages.push(volumes.map(({ name }) => name));
+      if (next === null) break;
+      query = `limit=2&after=${next}`;
+    }
+    expect(pages).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
+    expect(await good('volumeList', '/v1/volumes?limit=5')).toMatchObject({ next: null });
+    expect(await good('volumeList', '/v1/volumes?limit=4')).toMatchObject({ next: 'd' });
+  });
+
+  it('of more than a page holds ends there, also where no limit was asked for', async () => {
+    for (let index = 0; index <= admin_page_resources_default; index += 1)
+      resources.put({ kind: 'snapshot', name: `vm1@${String(index).padStart(5, '0')}` });
+    const { snapshots, next } = shapes.snapshotList.answer.parse(await good('snapshotList', '/v1/snapshots?volume=vm1'));
+    expect(snapshots).toHaveLength(admin_page_resources_default);
+    expect(next).toBe(snapshots.at(-1)?.name);
+  });
+
+  it.each(['0', '-1', '1.5', 'all', '1001', '99999'])('with limit %s is refused', async (limit) => {
+    expect((await refused('GET', `/v1/volumes?limit=${limit}`)).message).toMatch(/limit: must be/);
+  });
+});
+
+describe('an answer', () => {
+  it('says how long it took in the daemon', async () => {
+    const response = await app.inject({ method: 'GET', url: '/v1/volumes' });
+    expect(response.headers['server-timing']).toMatch(/^total;dur=\d+\.\d{3}$/);
   });
 });
 
@@ -232,7 +286,8 @@ describe('a volume’s URI', () => {
     expect(unixUri("/a b,c/d&e?f#g%h'i(j)/ü.sock", 'vm1@m.1_x')).toBe(
       'nbd+unix:///vm1@m.1_x?socket=/a%20b%2Cc/d%26e%3Ff%23g%25h%27i%28j%29/%C3%BC.sock',
     );
-    expect(tcpUri('[::1]:10809', 'vm1')).toBe('nbd://[::1]:10809/vm1');
+    expect(tcpUri('[::1]:10809', 'vm1', false)).toBe('nbd://[::1]:10809/vm1');
+    expect(tcpUri('vmhost:10809', 'vm1@a', true)).toBe('nbds://vmhost:10809/vm1@a');
   });
 });
 

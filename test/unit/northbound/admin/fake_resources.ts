@@ -3,10 +3,12 @@ import { Readable } from 'node:stream';
 
 import { SkerryError } from '../../../../src/core/errors.js';
 import { checkResourceName, parseSnapshotName } from '../../../../src/core/names.js';
-import type { Difference, Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
+import type { Difference, Page, Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
 import type { ExportOrder, ImportOrder } from '../../../../src/mapper/transfer_job.js';
 import type { SpaceAsk, SpaceView } from '../../../../src/mapper/space.js';
-import type { SpaceSource } from '../../../../src/northbound/admin/space.js';
+import type { EstimateFile } from '../../../../src/mapper/estimates.js';
+import type { EstimateStep } from '../../../../src/engine/binding.js';
+import type { EstimateSource, SpaceSource } from '../../../../src/northbound/admin/space.js';
 import type { PoolView, StatusView } from '../../../../src/api/shapes.js';
 
 export class FakeResources implements Resources {
@@ -41,6 +43,7 @@ export class FakeResources implements Resources {
       attachedConnections: 0,
       labels: {},
       limit: { iops: 0, bandwidth: 0, burst: 0 },
+      access: null,
       ...fields,
     };
     this.#nextId += 1;
@@ -93,11 +96,15 @@ export class FakeResources implements Resources {
 
   async set(name: string, settings: Parameters<Resources['set']>[1]): Promise<Resource> {
     this.#begin('set', name, settings);
-    const { labels = {}, ...rest } = settings;
+    const { labels = {}, access, ...rest } = settings;
     const known = new Map<string, string | null>(Object.entries((await this.get('volume', name)).labels));
     for (const [key, value] of Object.entries(labels)) known.set(key, value);
     const kept = [...known].filter((entry): entry is [string, string] => entry[1] !== null);
-    return this.#change('volume', name, { ...rest, labels: Object.fromEntries(kept) });
+    return this.#change('volume', name, {
+      ...rest,
+      ...(access === undefined ? {} : { access: access.anyone === true ? null : { grants: [...(access.allow ?? [])] } }),
+      labels: Object.fromEntries(kept),
+    });
   }
 
   async changes(from: string, to: string, offset?: number): Promise<Difference> {
@@ -128,11 +135,20 @@ export class FakeResources implements Resources {
     return found;
   }
 
-  async list(kind: ResourceKind, volume?: string): Promise<readonly Resource[]> {
+  async list(
+    kind: ResourceKind,
+    { volume, after = '', matching = () => true, resourcesMax }: Page = {},
+  ): Promise<readonly Resource[]> {
     this.#begin('list', kind, volume);
-    return [...this.#known.values()].filter(
-      (one) => one.kind === kind && (volume === undefined || one.name.startsWith(`${volume}@`)),
-    );
+    return [...this.#known.values()]
+      .filter((one) => one.kind === kind && (volume === undefined || one.name.startsWith(`${volume}@`)) && one.name > after)
+      .filter((one) => matching(one.labels))
+      .slice(0, resourcesMax);
+  }
+
+  total(kind: ResourceKind): { readonly count: number; readonly sizeBytes: number } {
+    const found = [...this.#known.values()].filter((one) => one.kind === kind);
+    return { count: found.length, sizeBytes: found.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
   }
 
   async remove(kind: ResourceKind, name: string): Promise<void> {
@@ -292,8 +308,8 @@ export class FakeSpace implements SpaceSource {
       logicalBytes: sizeBytes,
       allocatedBytes: sizeBytes / 2,
       journalledBytes: 4096,
-      uniqueBytes: 65_536,
-      sharedBytes: sizeBytes / 2 - 65_536,
+      uniqueBytes: sizeBytes / 8,
+      sharedBytes: sizeBytes / 4,
       storedBytes: sizeBytes / 2,
       freedBytes: 66_048,
       snapshots: 0,
@@ -323,5 +339,38 @@ export class FakeSpace implements SpaceSource {
     const resource = view.resources.find((one) => one.name === name);
     if (resource === undefined) throw new SkerryError('not-found', `there is no volume or image ${name}`);
     return { view, resource, sharedWith: [{ kind: 'image', name: 'debian', sharedBytes: 65_536 }] };
+  }
+}
+
+/** Each file has two mebibytes, read in two steps: one of zeroes, and one of data, of which half is known. */
+export class FakeEstimates implements EstimateSource {
+  readonly asked: unknown[] = [];
+  #files = 0;
+
+  async begin(): Promise<number> {
+    this.#files = 0;
+    return 1;
+  }
+
+  async read(id: number, file: EstimateFile): Promise<EstimateStep> {
+    this.asked.push([id, file]);
+    if (file.path.endsWith('.qcow2')) throw new SkerryError('invalid', `${file.path} is a qcow2 file`);
+    const half = 2 ** 20;
+    const end = file.offset > 0;
+    const before = this.#files * half;
+    if (end) this.#files += 1;
+    const data = this.#files * half;
+    const bytes = {
+      zeroBytes: before + half,
+      dataBytes: data,
+      distinctBytes: data,
+      knownBytes: data / 2,
+      storedBytes: data / 2 + 1024,
+    };
+    return { next: end ? 2 * half : half, fileBytes: 2 * half, ...bytes, exact: true };
+  }
+
+  async end(id: number): Promise<void> {
+    this.asked.push([id, 'end']);
   }
 }

@@ -4,7 +4,8 @@ import { SkerryError } from '../../../../src/core/errors.js';
 import type { HandshakeAnswer } from '../../../../src/engine/binding.js';
 import type { Resource, ResourceKind } from '../../../../src/mapper/resources.js';
 import { PrivateExports } from '../../../../src/mapper/private_exports.js';
-import { NbdHandshakes } from '../../../../src/northbound/nbd/nbd.js';
+import type { TlsMode } from '../../../../src/northbound/nbd/handshake.js';
+import { NbdHandshakes, type NbdOccurrence } from '../../../../src/northbound/nbd/nbd.js';
 import { option, reply } from '../../../../src/northbound/nbd/protocol.js';
 
 const volume: Resource = {
@@ -24,6 +25,7 @@ const volume: Resource = {
   attachedConnections: 0,
   labels: {},
   limit: { iops: 0, bandwidth: 0, burst: 0 },
+  access: null,
 };
 const snapshot: Resource = { ...volume, id: 8, kind: 'snapshot', name: 'vm1@a', parent: 'vm1' };
 
@@ -37,12 +39,17 @@ function open(
     get?: (kind: ResourceKind, name: string) => Promise<Resource>;
     answer?: (answered: Answered) => void;
     privateExports?: PrivateExports;
+    tls?: TlsMode;
+    resources?: readonly Resource[];
   } = {},
 ) {
+  const { resources = [volume, snapshot], tls: mode } = faults;
+  const counted: NbdOccurrence[] = [];
+  const refreshed: number[] = [];
   const answers: Answered[] = [];
   const logged: string[] = [];
   const get = async (kind: ResourceKind, name: string): Promise<Resource> => {
-    const found = [volume, snapshot].find((resource) => resource.kind === kind && resource.name === name);
+    const found = resources.find((resource) => resource.kind === kind && resource.name === name);
     if (found === undefined) throw new SkerryError('not-found', `there is no ${kind} ${name}`);
     return found;
   };
@@ -53,17 +60,19 @@ function open(
         answers.push({ connection, answer });
       },
     },
-    resources: { get: faults.get ?? get, list: async (kind) => [volume, snapshot].filter((resource) => resource.kind === kind) },
+    resources: { get: faults.get ?? get, list: async (kind) => resources.filter((resource) => resource.kind === kind) },
     ...(faults.privateExports === undefined ? {} : { privateExports: faults.privateExports }),
+    ...(mode === undefined ? {} : { tls: { mode, refresh: async () => void refreshed.push(answers.length) } }),
+    count: (occurrence) => counted.push(occurrence),
     log: (_level, message) => logged.push(message),
   });
-  return { handshakes, answers, logged };
+  return { handshakes, answers, logged, counted, refreshed };
 }
 
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
-async function connect(handshakes: NbdHandshakes, connection: number, listener = '/nbd.sock'): Promise<void> {
-  handshakes.handle({ type: 'connected', connection, listener });
+async function connect(handshakes: NbdHandshakes, connection: number, listener = '/nbd.sock', user = 1000): Promise<void> {
+  handshakes.handle({ type: 'connected', connection, listener, user: listener.startsWith('/') ? user : -1 });
   handshakes.handle({ type: 'message', connection, bytes: uint32(3) });
   await settle();
 }
@@ -205,6 +214,77 @@ test('a client that aborts is let go', async () => {
   expect(answers.at(-1)?.answer.next).toBe('close');
   expect(handshakes.size).toBe(0);
 });
+
+test('STARTTLS looks at the certificate files, then hands over to the engine; after it the client is known', async () => {
+  const closed = { ...volume, access: { grants: [{ kind: 'certificate', client: 'host-1', readOnly: true }] } } as const;
+  const { handshakes, answers, counted, refreshed } = open({ tls: 'required', resources: [closed] });
+  await connect(handshakes, 1, '127.0.0.1:10809');
+  await ask(handshakes, 1, option.go, go('vm1'));
+  expect(typeOf(answers.at(-1))).toBe(reply.tlsRequired);
+  await ask(handshakes, 1, option.startTls);
+  expect(answers.at(-1)?.answer.next).toBe('secure');
+  expect(refreshed).toEqual([answers.length - 1]);
+  handshakes.handle(secured(1, 'host-1'));
+  await settle();
+  expect(answers.at(-1)?.answer).toMatchObject({ next: 'read', readBytes: 16 });
+  await ask(handshakes, 1, option.go, go('vm1'));
+  expect(answers.at(-1)?.answer).toMatchObject({ next: 'transmit', resource: 7, readOnly: true });
+  expect(counted).toEqual(['tls']);
+});
+
+test('a TLS handshake that fails is logged and counted; a client that leaves later is not', async () => {
+  const { handshakes, logged, counted } = open({ tls: 'optional' });
+  await connect(handshakes, 1, '127.0.0.1:10809');
+  await ask(handshakes, 1, option.startTls);
+  handshakes.handle({ type: 'closed', connection: 1, why: 'TLS: no shared cipher' });
+  expect([logged, counted]).toEqual([['a TLS handshake failed'], ['tls-failed']]);
+  await connect(handshakes, 2, '127.0.0.1:10809');
+  await ask(handshakes, 2, option.startTls);
+  handshakes.handle(secured(2, ''));
+  await settle();
+  handshakes.handle({ type: 'closed', connection: 2, why: 'gone' });
+  expect(counted).toEqual(['tls-failed', 'tls']);
+  expect(handshakes.size).toBe(0);
+});
+
+test('what TCP must have, a Unix socket may', async () => {
+  const { handshakes, answers } = open({ tls: 'required' });
+  await connect(handshakes, 1);
+  await ask(handshakes, 1, option.go, go('vm1'));
+  expect(answers.at(-1)?.answer.next).toBe('transmit');
+  await connect(handshakes, 2);
+  await ask(handshakes, 2, option.startTls);
+  expect(answers.at(-1)?.answer.next).toBe('secure');
+});
+
+test('a volume with a list, and its snapshots, are refused and not shown to others, contexts of it included', async () => {
+  const closed = { ...volume, access: { grants: [{ kind: 'user', client: '7', readOnly: false }] } } as const;
+  const other: Resource = { ...volume, id: 9, name: 'vm2' };
+  const { handshakes, answers, logged, counted } = open({ resources: [closed, snapshot, other] });
+  await connect(handshakes, 1, '/nbd.sock', 8);
+  for (const name of ['vm1', 'vm1@a']) {
+    await ask(handshakes, 1, option.go, go(name));
+    expect(typeOf(answers.at(-1))).toBe(reply.policy);
+    expect(Buffer.from(answers.at(-1)?.answer.send ?? []).toString()).toContain(`may not attach ${name}`);
+  }
+  await ask(handshakes, 1, option.structuredReply);
+  await ask(handshakes, 1, option.listMetaContext, Buffer.concat([uint32(3), Buffer.from('vm1'), uint32(0)]));
+  expect(typeOf(answers.at(-1))).toBe(reply.policy);
+  await ask(handshakes, 1, option.list);
+  const listed = Buffer.from(answers.at(-1)?.answer.send ?? []).toString('latin1');
+  expect([listed.includes('vm1'), listed.includes('vm2')]).toEqual([false, true]);
+  expect([counted, new Set(logged)]).toEqual([['refused', 'refused', 'refused'], new Set(['a client was refused an export'])]);
+  await ask(handshakes, 1, option.exportName, Buffer.from('vm1'));
+  expect(answers.at(-1)?.answer).toMatchObject({ next: 'close', send: new Uint8Array(0) });
+  await connect(handshakes, 2, '/nbd.sock', 7);
+  await ask(handshakes, 2, option.go, go('vm1@a'));
+  expect(answers.at(-1)?.answer).toMatchObject({ next: 'transmit', resource: 8, readOnly: true });
+});
+
+function secured(connection: number, commonName: string): Parameters<NbdHandshakes['handle']>[0] {
+  const certified = commonName !== '';
+  return { type: 'secured', connection, certified, commonName, dnsNames: [], protocol: 'TLSv1.3', cipher: 'c' };
+}
 
 function typeOf(answered: Answered | undefined): number {
   return Buffer.from(answered?.answer.send ?? Buffer.alloc(20)).readUInt32BE(12);

@@ -1,0 +1,85 @@
+#include "load_book.h"
+
+namespace skerry {
+
+void LoadBook::Set(ResourceId id, const VolumeLoad& load, uint64_t now) {
+  const auto found = loads_.find(id);
+  if (found == loads_.end()) {
+    if (load.empty()) return;
+    const Line line{load, now};
+    loads_.emplace(id, line);
+    return Enter(id, line);
+  }
+  Leave(id, found->second);
+  if (load.empty()) {
+    loads_.erase(found);
+    return;
+  }
+  if (found->second.load.last_end != load.last_end) found->second.quiet_since = now;
+  found->second.load = load;
+  Enter(id, found->second);
+}
+
+void LoadBook::Forget(ResourceId id) {
+  const auto found = loads_.find(id);
+  if (found == loads_.end()) return;
+  Leave(id, found->second);
+  loads_.erase(found);
+}
+
+void LoadBook::Enter(ResourceId id, const Line& line) {
+  const VolumeLoad& load = line.load;
+  journal_bytes_ += load.journal_bytes;
+  overlay_bytes_ += load.overlay_bytes;
+  overlay_pages_ += load.overlay_pages;
+  blocks_bound_ += load.blocks_bound;
+  generations_ += load.frozen + (load.active ? 1 : 0);
+  by_first_lsn_.emplace(load.first_lsn, id);
+  if (load.frozen > 0) frozen_.insert(id);
+  if (!load.active) return;
+  active_by_lsn_.emplace(load.first_lsn, id);
+  active_by_bytes_.emplace(load.active_overlay_bytes, id);
+  active_by_rest_.emplace(line.quiet_since, id);
+}
+
+void LoadBook::Leave(ResourceId id, const Line& line) {
+  const VolumeLoad& load = line.load;
+  journal_bytes_ -= load.journal_bytes;
+  overlay_bytes_ -= load.overlay_bytes;
+  overlay_pages_ -= load.overlay_pages;
+  blocks_bound_ -= load.blocks_bound;
+  generations_ -= load.frozen + (load.active ? 1 : 0);
+  by_first_lsn_.erase({load.first_lsn, id});
+  frozen_.erase(id);
+  active_by_lsn_.erase({load.first_lsn, id});
+  active_by_bytes_.erase({load.active_overlay_bytes, id});
+  active_by_rest_.erase({line.quiet_since, id});
+}
+
+std::vector<ResourceId> LoadBook::Active() const {
+  std::vector<ResourceId> ids;
+  ids.reserve(active_by_lsn_.size());
+  for (const auto& [lsn, id] : active_by_lsn_) ids.push_back(id);
+  return ids;
+}
+
+std::optional<ResourceId> LoadBook::OldestActive() const {
+  return active_by_lsn_.empty() ? std::nullopt : std::optional(active_by_lsn_.begin()->second);
+}
+
+std::optional<ResourceId> LoadBook::LargestActive() const {
+  return active_by_bytes_.empty() ? std::nullopt : std::optional(active_by_bytes_.rbegin()->second);
+}
+
+std::vector<ResourceId> LoadBook::RestingSince(uint64_t before) const {
+  std::vector<ResourceId> ids;
+  for (auto it = active_by_rest_.begin(); it != active_by_rest_.end() && it->first < before; ++it) ids.push_back(it->second);
+  return ids;
+}
+
+VolumeLoad LoadBook::Of(ResourceId id) const {
+  const auto found = loads_.find(id);
+  return found == loads_.end() ? VolumeLoad{} : found->second.load;
+}
+
+}  // namespace skerry

@@ -1,0 +1,127 @@
+/**
+ * The files of certificate, key and authorities: read at the start, and again when a client asks for TLS after they changed.
+ * Files that cannot serve end a start; later they are told of once, and what served before goes on serving.
+ */
+import { open } from 'node:fs/promises';
+
+import { SkerryError, toSkerryError } from '../../core/errors.js';
+import type { NativeEngine, TlsMaterial } from '../../engine/binding.js';
+
+const file_bytes_max = 1 << 20;
+/** Of a key: anything for others than owner and group, and writing for the group. ssl-cert and its like read keys as a group. */
+const loose_mode = 0o027;
+
+export interface TlsPaths {
+  readonly certificate: string;
+  readonly key: string;
+  /** Authorities of clients' certificates; null where clients are asked for none. */
+  readonly clientCa: string | null;
+}
+
+export interface TlsFilesOptions {
+  readonly paths: TlsPaths;
+  readonly engine: Pick<NativeEngine, 'useTls'>;
+  readonly log: (level: 'info' | 'warn', message: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+interface Found {
+  /** Differs where the files may. */
+  readonly stamp: string;
+  readonly material: TlsMaterial;
+}
+
+export class TlsFiles {
+  readonly #options: TlsFilesOptions;
+  /** Of what was read last, whether it could serve or not. */
+  #stamp = '';
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(options: TlsFilesOptions) {
+    this.#options = options;
+  }
+
+  /** @throws SkerryError that names the file, and what to do about it. */
+  async load(): Promise<void> {
+    const { stamp, material } = await this.#read();
+    this.#use(material);
+    this.#stamp = stamp;
+  }
+
+  /** Never fails. One at a time: what an older look found must not come after what a newer one did. */
+  refresh(): Promise<void> {
+    this.#tail = this.#tail.then(() => this.#refresh());
+    return this.#tail;
+  }
+
+  async #refresh(): Promise<void> {
+    const { certificate, key } = this.#options.paths;
+    try {
+      const { stamp, material } = await this.#read();
+      if (stamp === this.#stamp) return;
+      this.#stamp = stamp;
+      this.#use(material);
+      this.#options.log('info', 'the TLS certificate was read anew', { certificate });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      // A file that is missing has no stamp; the words take its place, so that the log has them once.
+      if (!(error instanceof TlsRefusal)) {
+        if (this.#stamp === message) return;
+        this.#stamp = message;
+      }
+      this.#options.log('warn', 'the TLS certificate changed and cannot be used: the one before goes on serving', {
+        certificate,
+        key,
+        error: message,
+      });
+    }
+  }
+
+  #use(material: TlsMaterial): void {
+    const { certificate, key, clientCa } = this.#options.paths;
+    try {
+      this.#options.engine.useTls(material);
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : String(cause);
+      const where = `certificate ${certificate}, key ${key}${clientCa === null ? '' : `, authorities of clients ${clientCa}`}`;
+      throw new TlsRefusal('invalid', `NBD cannot be served with TLS: ${message} (${where})`, { cause });
+    }
+  }
+
+  async #read(): Promise<Found> {
+    const { certificate, key, clientCa } = this.#options.paths;
+    const parts = [
+      await readSmall(certificate, 'certificate'),
+      await readSmall(key, 'key'),
+      clientCa === null ? { stamp: '', text: '' } : await readSmall(clientCa, 'authorities of clients'),
+    ] as const;
+    return {
+      stamp: parts.map(({ stamp }) => stamp).join(' '),
+      material: { certificate: parts[0].text, key: parts[1].text, clientCa: parts[2].text },
+    };
+  }
+}
+
+/** What was read, and its stamp remembered, but cannot be used. */
+class TlsRefusal extends SkerryError {}
+
+async function readSmall(path: string, what: string): Promise<{ readonly stamp: string; readonly text: string }> {
+  try {
+    const file = await open(path, 'r');
+    try {
+      const { dev, ino, size, mtimeNs, mode } = await file.stat({ bigint: true });
+      if (what === 'key' && (Number(mode) & loose_mode) !== 0) {
+        const shown = (Number(mode) & 0o777).toString(8).padStart(4, '0');
+        throw new SkerryError(
+          'invalid',
+          `NBD's TLS key ${path} has mode ${shown}, so that others may get at it: do chmod 0600, or 0640 for a group that may read it`,
+        );
+      }
+      if (size > file_bytes_max) throw new SkerryError('invalid', `NBD's TLS ${what} ${path} is too long to be one`);
+      return { stamp: [dev, ino, size, mtimeNs].join(':'), text: await file.readFile('utf8') };
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw toSkerryError(error, `NBD's TLS ${what} ${path} cannot be read`);
+  }
+}
