@@ -199,23 +199,23 @@ it('what deleting a thing frees is what the pool then no longer refers to', asyn
 
 it('a measurement while guests write, and while it is destaged, keeps nobody waiting and counts nothing twice', async () => {
   await daemon.json('volume', 'create', 'busy', '--size', '256M');
-  let writing = true;
+  const asked = new AbortController();
   const writer = async (): Promise<void> => {
-    for (let round = 0; writing; round += 1) {
+    for (let round = 0; !asked.signal.aborted; round += 1) {
       await write('busy', (round % 3) * 16 * MiB, 256);
       await scatter('busy', 40, 48 * MiB - 8192);
     }
   };
   const asker = async (): Promise<void> => {
     try {
-      for (let asked = 0; asked < 8; asked += 1) {
-        if (asked % 3 === 2) await snapshot(`busy@s${asked}`);
+      for (let time = 0; time < 8; time += 1) {
+        if (time % 3 === 2) await snapshot(`busy@s${time}`);
         const busy = await of('busy');
         expect(busy.journalledBytes).toBeLessThanOrEqual(48 * MiB);
         expect(busy.allocatedBytes).toBeLessThanOrEqual(48 * MiB);
       }
     } finally {
-      writing = false;
+      asked.abort();
     }
   };
   await Promise.all([writer(), asker()]);
