@@ -13,9 +13,11 @@
 
 #include "addon_access.h"
 #include "addon_backend.h"
+#include "addon_estimate.h"
 #include "addon_events.h"
 #include "addon_handshake.h"
 #include "addon_mailbox.h"
+#include "addon_space.h"
 #include "addon_values.h"
 #include "nbd/tls_context.h"
 #include "volume/changes.h"
@@ -73,9 +75,17 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Progress(const Napi::CallbackInfo& info);
   Napi::Value TransferCancel(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
-  Napi::Value Activities(const Napi::CallbackInfo& info);
+  Napi::Value Activities(const Napi::CallbackInfo& info) {
+    return Running(info.Env()) ? FromActivities(info.Env(), *engine_) : info.Env().Undefined();
+  }
   Napi::Value Failure(const Napi::CallbackInfo& info);
   Napi::Value AllocatedBytes(const Napi::CallbackInfo& info);
+  Napi::Value Space(const Napi::CallbackInfo& info) {
+    return Running(info.Env()) ? OnThread(info.Env(), space_.Ask(*engine_, info)) : info.Env().Undefined();
+  }
+  Napi::Value EstimateFiles(const Napi::CallbackInfo& info) {
+    return Running(info.Env()) ? OnThread(info.Env(), estimator_.Ask(*system_, *engine_, info)) : info.Env().Undefined();
+  }
   Napi::Value Stop(const Napi::CallbackInfo& info);
   Napi::Value AddPool(const Napi::CallbackInfo& info);
   Napi::Value RemovePool(const Napi::CallbackInfo& info);
@@ -107,6 +117,8 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     std::shared_ptr<Outcome> outcome;
   };
   std::map<uint64_t, Copying> transfers_;   // that run, or whose end nobody asked for yet
+  SpaceMeter space_;
+  Estimator estimator_;
   bool stopped_ = false;
 };
 
@@ -125,7 +137,8 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::TransferDone>("transferDone"), InstanceMethod<&NativeEngine::Progress>("transferProgress"),
                       InstanceMethod<&NativeEngine::TransferCancel>("transferCancel"), InstanceMethod<&NativeEngine::Stats>("stats"),
                       InstanceMethod<&NativeEngine::Failure>("failure"), InstanceMethod<&NativeEngine::Activities>("activities"),
-                      InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Stop>("stop"),
+                      InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Space>("space"),
+                      InstanceMethod<&NativeEngine::EstimateFiles>("estimate"), InstanceMethod<&NativeEngine::Stop>("stop"),
                       InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"),
                       InstanceMethod<&NativeEngine::CompleteFetch>("completeFetch"), InstanceMethod<&NativeEngine::CompleteShip>("completeShip"),
                       InstanceMethod<&NativeEngine::CompleteList>("completeList")});
@@ -149,6 +162,7 @@ void NativeEngine::Halt() {
   // Nobody answers for a backend while this thread joins others: what waits for one must not wait on.
   errands_->Close();
   transfers_.clear();
+  space_.Cancel();
   if (engine_) {
     if (const Status status = engine_->Stop(); !status.ok()) events_->OnLog(LogLevel::kError, "stopping: " + status.detail());
   }
@@ -435,11 +449,6 @@ Napi::Value NativeEngine::TransferCancel(const Napi::CallbackInfo& info) {
 Napi::Value NativeEngine::Stats(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   return FromStats(info.Env(), *engine_, *block_cache_);
-}
-
-Napi::Value NativeEngine::Activities(const Napi::CallbackInfo& info) {
-  if (!Running(info.Env())) return info.Env().Undefined();
-  return FromActivities(info.Env(), *engine_);
 }
 
 Napi::Value NativeEngine::Failure(const Napi::CallbackInfo& info) {

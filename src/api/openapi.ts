@@ -41,6 +41,11 @@ const summaries: Readonly<Record<RouteName, string>> = {
   poolCreate: 'Makes a pool of a configured backend.',
   poolGet: 'One pool.',
   poolDelete: 'Forgets a pool that holds no volume, snapshot or image; its backend keeps what is there.',
+  spaceList: 'Who holds how much, and what deleting it would free; null where no answer was there in time.',
+  spaceGet: 'The same of one volume, VOL@SNAP or image, and with whom it shares.',
+  estimateBegin: 'Begins to tell what files would take in a pool; ends by itself when nothing is read for a minute.',
+  estimateRead: 'Reads on in a file for a moment; the answer tells all that was read so far.',
+  estimateEnd: 'Ends an estimate.',
 };
 
 /** Shapes that have a name in the document, so that a generated client has it too. */
@@ -53,14 +58,19 @@ const named = {
   Deleted: declared.deletedView,
   Difference: declared.differenceView,
   Error: declared.errorView,
+  Estimate: declared.estimateView,
   ExportRequest: declared.exportRequest,
   ImportRequest: declared.importRequest,
   Limit: declared.limitView,
+  OneSpace: declared.oneSpaceView,
   Pool: declared.poolView,
+  PoolSpace: declared.poolSpaceView,
   RenameRequest: declared.renameRequest,
   ResizeRequest: declared.resizeRequest,
   Resource: declared.resourceView,
+  ResourceSpace: declared.resourceSpaceView,
   SetRequest: declared.setRequest,
+  Space: declared.spaceView,
   Status: declared.statusView,
   Transfer: declared.transferView,
   Uri: declared.uriView,
@@ -103,6 +113,10 @@ export function schemaOf(shape: z.ZodType, base: string): Json {
   const name = Object.entries(named).find(([, one]) => one === shape)?.[0];
   if (name !== undefined) return { $ref: base + name };
   if (shape instanceof z.ZodArray) return { type: 'array', items: schemaOf(shape.element as z.ZodType, base) };
+  if (shape instanceof z.ZodNullable) {
+    const inner = schemaOf(shape.unwrap() as z.ZodType, base);
+    if ('$ref' in inner) return { anyOf: [inner, { type: 'null' }] };
+  }
   if (shape instanceof z.ZodObject) {
     const fields = Object.entries(shape.shape);
     return {

@@ -33,6 +33,7 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   completion: ['shell'],
   'pool create': ['none'],
   'pool delete': ['pool'],
+  'pool estimate': ['file'],
   'pool list': [],
   'pool show': ['pool'],
   'volume create': ['none'],
@@ -53,6 +54,7 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   'snapshot diff': ['source', 'source'],
   'snapshot delete': ['snapshot'],
   clone: ['source', 'none'],
+  space: ['source'],
   'image import': ['file', 'none'],
   'image export': ['source', 'file'],
   'image list': [],
@@ -134,7 +136,9 @@ async function candidates(program: Command, terminal: Terminal, before: readonly
   if (command.commands.length > 0)
     return command.commands.map((one) => ({ word: one.name(), about: firstClause(one.description()) }));
   const kinds = argumentKinds[pathOf(command)] ?? [];
-  return ask(kinds[index] ?? 'none');
+  // Of several the last goes on.
+  const at = command.registeredArguments.at(-1)?.variadic === true ? Math.min(index, kinds.length - 1) : index;
+  return ask(kinds[at] ?? 'none');
 }
 
 interface Place {

@@ -4,7 +4,17 @@
  */
 import { z } from 'zod';
 import { namedSchemas, schemaOf } from '../api/openapi.js';
-import { deletedView, differenceView, poolView, resourceView, statusView, uriView } from '../api/shapes.js';
+import {
+  deletedView,
+  differenceView,
+  estimateView,
+  oneSpaceView,
+  poolView,
+  resourceView,
+  spaceView,
+  statusView,
+  uriView,
+} from '../api/shapes.js';
 import { exportFormats } from '../core/image_formats.js';
 
 const bytes = z.number().int().nonnegative();
@@ -25,6 +35,19 @@ export const streamResult = z.strictObject({
   bytes: bytes.describe('Of the stream.'),
 });
 export type StreamResult = z.infer<typeof streamResult>;
+
+const estimated = estimateView.omit({ next: true, exact: true });
+export const estimateResult = estimated.extend({
+  newBytes: bytes.describe('Distinct, and not in the pool yet.'),
+  dedupRatio: z.number().nonnegative().nullable().describe('Of data over what is new; null where nothing is.'),
+  compressionRatio: z
+    .number()
+    .nonnegative()
+    .nullable()
+    .describe('Of what is new over what it would take; null where nothing is.'),
+  exact: estimateView.shape.exact,
+  files: z.array(estimated.extend({ path: z.string() })).describe('What several have in common counts with the first.'),
+});
 
 const rate = z.number().nonnegative();
 const operationRates = z.strictObject({
@@ -61,6 +84,7 @@ export const outputs = {
   top: topResult,
   'pool create': poolView,
   'pool delete': deletedView,
+  'pool estimate': estimateResult,
   'pool list': z.array(poolView),
   'pool show': poolView,
   'volume create': resourceView,
@@ -82,6 +106,8 @@ export const outputs = {
   'snapshot diff --stream': streamResult,
   'snapshot delete': deletedView,
   clone: resourceView,
+  space: spaceView.omit({ next: true }),
+  'space NAME': oneSpaceView,
   'image import': resourceView,
   'image export': exportResult,
   'image list': z.array(resourceView),

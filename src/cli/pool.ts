@@ -4,6 +4,7 @@ import type { PoolView } from '../api/shapes.js';
 import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
+import { addEstimate } from './estimate.js';
 import { examples } from './examples.js';
 import { formatFacts } from './table.js';
 import type { Column } from './table.js';
@@ -65,6 +66,8 @@ export function addPool(program: Command, terminal: Terminal): void {
         context.result(view, () => poolFacts(view));
       }),
     );
+
+  addEstimate(pool, terminal);
 }
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];

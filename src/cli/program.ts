@@ -11,6 +11,7 @@ import { hasColors, painter } from './paint.js';
 import { addPool } from './pool.js';
 import { addServe } from './serve.js';
 import { addSnapshot } from './snapshot.js';
+import { addSpace } from './space.js';
 import { addStatus } from './status.js';
 import type { Terminal } from './terminal.js';
 import { addTop } from './top.js';
@@ -85,6 +86,7 @@ export function buildProgram(terminal: Terminal, colors = true): Command {
   addSnapshot(program, terminal);
   addClone(program, terminal);
   addImage(program, terminal);
+  addSpace(program, terminal);
   addCompletion(program, terminal);
   return program;
 }

@@ -287,6 +287,59 @@ export interface TransferProgress {
   readonly finished: boolean;
 }
 
+/** Distinct blocks and map nodes, and what their records take in packs. */
+export interface Reached {
+  readonly blocks: number;
+  readonly nodes: number;
+  readonly blockBytes: number;
+  readonly nodeBytes: number;
+}
+
+/** What files would take, as far as they were read: native/engine/estimate.h. */
+export interface EstimateStep {
+  /** In the file: where to go on, and the end. */
+  readonly next: number;
+  readonly fileBytes: number;
+  /** From here on of all that was read, in whole blocks. */
+  readonly zeroBytes: number;
+  readonly dataBytes: number;
+  readonly distinctBytes: number;
+  readonly knownBytes: number;
+  readonly storedBytes: number;
+  readonly exact: boolean;
+}
+
+/** Who holds how much, as of one moment: native/gc/space.h. */
+export interface SpaceReport {
+  /** Ascending by id, those without a name included. */
+  readonly resources: readonly {
+    readonly id: number;
+    readonly sizeBytes: number;
+    /** Whole blocks of its map, as often as it maps them. */
+    readonly mappedBytes: number;
+    /** Whole pages that were written and are not yet in its map. */
+    readonly journalledBytes: number;
+    /** By it, and perhaps by others. */
+    readonly reached: Reached;
+    /** By nothing else. */
+    readonly alone: Reached;
+  }[];
+  readonly pool: {
+    readonly reached: Reached;
+    /** Of all records, reached or not. */
+    readonly recordBytes: number;
+    /** Of pack files. */
+    readonly storedBytes: number;
+    /** Of records that nothing reaches. */
+    readonly deadBytes: number;
+  };
+  readonly nodesRead: number;
+  /** Map nodes that cannot be read: what they lead to is not counted. */
+  readonly nodesUnread: number;
+  /** Sharing has more patterns than are kept apart: 'groups' and 'shared' tell too little. */
+  readonly patternsCut: boolean;
+}
+
 /**
  * Rejections and throws carry `code`: one of 'io' | 'no-space' | 'corrupt' | 'not-found' | 'invalid' | 'read-only' |
  * 'try-again' | 'closed'.
@@ -369,6 +422,28 @@ export interface NativeEngine {
   failure(): string;
   /** Logical content of a resource: bytes mapped by its root and its overlay (an upper bound where both hold a page). */
   allocatedBytes(resource: number): Promise<number>;
+  /** Walks the maps of all resources of a pool, at half speed on a thread of its own; costs by the distinct map nodes. */
+  space(what: 'measure', pool: string): Promise<SpaceReport>;
+  /** What only members of one group reach, as of the last measurement: resource `ids[i]` is of group `groups[i]`, below `count`. */
+  space(
+    what: 'groups',
+    pool: string,
+    ids: readonly number[],
+    groups: readonly number[],
+    count: number,
+  ): Promise<readonly Reached[]>;
+  /** With whom a resource shares most blocks, as of the last measurement; at most `count` of them. */
+  space(
+    what: 'shared',
+    pool: string,
+    resource: number,
+    count: number,
+  ): Promise<readonly { readonly id: number; readonly blocks: number }[]>;
+  /** Begins one, of which few may be at a time ('try-again'): its number. */
+  estimate(what: 'begin', pool: string): Promise<number>;
+  /** Reads on in a raw file, from a block's bound on, for a fifth of a second. */
+  estimate(what: 'read', id: number, path: string, offset: number): Promise<EstimateStep>;
+  estimate(what: 'end', id: number): Promise<void>;
   /** Stops accepting, answers what is under way, flushes the journal, joins threads. With `drain`, destages first. */
   stop(drain: boolean): Promise<void>;
 }

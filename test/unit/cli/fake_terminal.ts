@@ -8,7 +8,15 @@ import { runCommand } from '../../../src/cli/program.js';
 import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
 import { buildAdmin } from '../../../src/northbound/admin/admin.js';
-import { fakeActivity, fakePools, FakePoolVerbs, FakeResources, fakeStatus } from '../northbound/admin/fake_resources.js';
+import {
+  fakeActivity,
+  fakePools,
+  FakeEstimates,
+  FakePoolVerbs,
+  FakeResources,
+  FakeSpace,
+  fakeStatus,
+} from '../northbound/admin/fake_resources.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 
 export class FakeTerminal implements Terminal {
@@ -92,6 +100,8 @@ export class FakeDaemon {
   activityFields: Partial<ActivityView['resources'][number]> = {};
   /** How often its activity was asked for: a second and a hundred reads lie between two. */
   looks = 0;
+  readonly space = new FakeSpace(this.resources);
+  readonly estimates = new FakeEstimates();
   readonly poolVerbs = new FakePoolVerbs();
   readonly directory: string;
   readonly socketPath: string;
@@ -113,6 +123,8 @@ export class FakeDaemon {
         const activity = fakeActivity(++daemon.looks, daemon.looks * 100);
         return { ...activity, resources: activity.resources.map((one) => ({ ...one, ...daemon.activityFields })) };
       },
+      space: daemon.space,
+      estimates: daemon.estimates,
       listeners: () => listeners,
       log: { error: () => {} },
     });
