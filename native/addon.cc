@@ -78,7 +78,9 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Activities(const Napi::CallbackInfo& info) {
     return Running(info.Env()) ? FromActivities(info.Env(), *engine_) : info.Env().Undefined();
   }
-  Napi::Value Failure(const Napi::CallbackInfo& info);
+  Napi::Value Failure(const Napi::CallbackInfo& info) {
+    return Running(info.Env()) ? Napi::String::New(info.Env(), engine_->store().failure().detail()) : info.Env().Undefined();
+  }
   Napi::Value AllocatedBytes(const Napi::CallbackInfo& info);
   Napi::Value Space(const Napi::CallbackInfo& info) {
     return Running(info.Env()) ? OnThread(info.Env(), space_.Ask(*engine_, info)) : info.Env().Undefined();
@@ -449,11 +451,6 @@ Napi::Value NativeEngine::TransferCancel(const Napi::CallbackInfo& info) {
 Napi::Value NativeEngine::Stats(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   return FromStats(info.Env(), *engine_, *block_cache_);
-}
-
-Napi::Value NativeEngine::Failure(const Napi::CallbackInfo& info) {
-  if (!Running(info.Env())) return info.Env().Undefined();
-  return Napi::String::New(info.Env(), engine_->store().failure().detail());
 }
 
 Napi::Value NativeEngine::AllocatedBytes(const Napi::CallbackInfo& info) {
