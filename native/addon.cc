@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "addon_access.h"
+#include "addon_check.h"
 #include "addon_events.h"
 #include "addon_handshake.h"
 #include "addon_mailbox.h"
@@ -466,6 +467,7 @@ Napi::Value BlockIdOf(const Napi::CallbackInfo& info) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", NativeEngine::Define(env));
   exports.Set("blockId", Napi::Function::New(env, BlockIdOf));
+  DefineChecks(env, exports);
   return exports;
 }
 

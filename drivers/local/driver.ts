@@ -28,19 +28,22 @@ export const localDriver = registerDriver({
   description: 'Chunks as files of a directory on this host',
   settings: z.strictObject({ directory: z.string().min(1).startsWith('/', 'must be an absolute path') }),
   open: async ({ directory }) => LocalDriver.open(directory),
+  openToRead: async ({ directory }) => LocalDriver.openToRead(directory),
 });
 
 export class LocalDriver implements Driver {
   readonly traits: DriverTraits;
   readonly #directory: string;
+  readonly #readOnly: boolean;
   readonly #underWay = new Set<Promise<unknown>>();
   /** Directories known to be there, durably, so that a put into one costs no more than its own syncs. */
   readonly #directories = new Set<string>();
   readonly #syncs = new DirectorySyncs();
   #closing: Promise<unknown> | null = null;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, readOnly = false) {
     this.#directory = directory;
+    this.#readOnly = readOnly;
     this.traits = {
       chunkBytesMax: chunk_bytes_max,
       inFlightMax: 32,
@@ -59,8 +62,16 @@ export class LocalDriver implements Driver {
     return driver;
   }
 
+  /** Of a directory that is there; nothing in it is touched. */
+  static async openToRead(path: string): Promise<LocalDriver> {
+    const directory = resolve(path);
+    if (!(await stat(directory)).isDirectory()) throw new SkerryError('invalid', `${directory} is no directory`);
+    return new LocalDriver(directory, true);
+  }
+
   put(key: ChunkKey, data: Uint8Array): Promise<void> {
     return this.#run(`chunk ${key} cannot be written`, async () => {
+      this.#refuseIfReadOnly();
       const path = this.#pathOf(key);
       if (data.length > chunk_bytes_max)
         throw new SkerryError('too-large', `chunk ${key} has ${data.length} bytes, at most ${chunk_bytes_max} are taken`);
@@ -100,6 +111,7 @@ export class LocalDriver implements Driver {
 
   remove(key: ChunkKey): Promise<void> {
     return this.#run(`chunk ${key} cannot be removed`, async () => {
+      this.#refuseIfReadOnly();
       const path = this.#pathOf(key);
       await unlink(path).catch(nullIfAbsent);
       // Also where it was absent: an earlier removal may have failed between the two.
@@ -208,6 +220,10 @@ export class LocalDriver implements Driver {
     } finally {
       this.#underWay.delete(running);
     }
+  }
+
+  #refuseIfReadOnly(): void {
+    if (this.#readOnly) throw new SkerryError('read-only', 'the pool was opened only to be read');
   }
 
   #refuseIfClosed(): void {

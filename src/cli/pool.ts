@@ -3,13 +3,14 @@ import type { Command } from 'commander';
 import type { PoolView } from '../api/shapes.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
+import { addPoolOffline } from './pool_offline.js';
 import { formatFacts, formatTable } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
 import { counted, exactSize } from './words.js';
 
 export function addPool(program: Command, terminal: Terminal): void {
-  const pool = program.command('pool').description('list pools and show what they hold');
+  const pool = program.command('pool').description('list pools, show what they hold, check and recover them');
 
   pool
     .command('list')
@@ -31,6 +32,8 @@ export function addPool(program: Command, terminal: Terminal): void {
         context.result(view, () => poolFacts(view));
       }),
     );
+
+  addPoolOffline(pool, terminal);
 }
 
 const poolColumns: readonly Column<PoolView>[] = [

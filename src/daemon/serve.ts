@@ -20,10 +20,11 @@ import { buildAdmin } from '../northbound/admin/admin.js';
 import { NbdHandshakes } from '../northbound/nbd/nbd.js';
 import { TlsFiles } from '../northbound/nbd/tls_files.js';
 import { openPool, type Pool } from '../pool/pool.js';
+import { keepPoolChunk } from '../pool/pool_chunk.js';
 import { RootKeeping } from '../upkeep/root_keeping.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
-import { dataDirectoryUuid, defaultPool, placedSettings } from './first_start.js';
+import { dataDirectoryUuid, defaultPool, placedSettings, refuseLostCatalog } from './first_start.js';
 import { buildHttp, listenHttp, type HealthView } from './http.js';
 import { leftRings, OwnRing } from './left_rings.js';
 import { logOf, openLog, type Logger } from './logging.js';
@@ -70,6 +71,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   const listeners: Record<string, string> = {};
   let state: HealthView['state'] = 'starting';
 
+  refuseLostCatalog(config.dataDirectory);
   // First of all, for it locks the data directory: from here on this process is the only one in it.
   const catalog = await openLmdbCatalog({ directory: config.dataDirectory });
   closers.add('catalog', () => catalog.close());
@@ -93,6 +95,8 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     { registry: allDrivers, onRetry: (message) => poolLog('warn', message) },
   );
   closers.add('pool', () => pool.close());
+  // The key in it may lie where the catalog does, on this host, and nowhere else.
+  if (pool.traits.directPath !== undefined) await keepPoolChunk(pool.chunks, poolRecord);
 
   const { ledger, entries } = await Ledger.open(catalog);
   const locks = new KeyedLocks();

@@ -12,6 +12,8 @@ export interface DriverEntry<Settings = unknown> {
   readonly settings: ZodType<Settings>;
   /** @throws SkerryError when the backend cannot be opened. */
   open(settings: Settings): Promise<Driver>;
+  /** The same for who only reads: nothing is made or changed, put and remove are refused. Absent where a driver cannot. */
+  openToRead?(settings: Settings): Promise<Driver>;
 }
 
 /** An entry whose settings type is closed over, so that entries of different drivers fit one list. */
@@ -20,6 +22,8 @@ export interface RegisteredDriver {
   readonly description: string;
   /** @throws SkerryError invalid naming each setting that is wrong. */
   open(settings: Readonly<Record<string, string>>): Promise<Driver>;
+  /** @throws SkerryError unsupported where the driver cannot be opened without changing anything; else as open does. */
+  openToRead(settings: Readonly<Record<string, string>>): Promise<Driver>;
 }
 
 export type DriverRegistry = readonly RegisteredDriver[];
@@ -28,19 +32,30 @@ export function registerDriver<Settings>(entry: DriverEntry<Settings>): Register
   return {
     name: entry.name,
     description: entry.description,
-    async open(settings) {
-      const parsed = entry.settings.safeParse(settings);
-      if (!parsed.success) {
-        const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'settings'}: ${issue.message}`).join('; ');
-        throw new SkerryError('invalid', `driver ${entry.name}: ${wrong}`);
-      }
-      try {
-        return await entry.open(parsed.data);
-      } catch (error) {
-        throw toSkerryError(error, `driver ${entry.name} cannot be opened`);
-      }
-    },
+    open: (settings) => openWith(entry, settings, (parsed) => entry.open(parsed)),
+    openToRead: (settings) =>
+      openWith(entry, settings, (parsed) => {
+        if (entry.openToRead !== undefined) return entry.openToRead(parsed);
+        throw new SkerryError('unsupported', `driver ${entry.name} cannot be opened only to read`);
+      }),
   };
+}
+
+async function openWith<Settings>(
+  entry: DriverEntry<Settings>,
+  settings: Readonly<Record<string, string>>,
+  open: (parsed: Settings) => Promise<Driver>,
+): Promise<Driver> {
+  const parsed = entry.settings.safeParse(settings);
+  if (!parsed.success) {
+    const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'settings'}: ${issue.message}`).join('; ');
+    throw new SkerryError('invalid', `driver ${entry.name}: ${wrong}`);
+  }
+  try {
+    return await open(parsed.data);
+  } catch (error) {
+    throw toSkerryError(error, `driver ${entry.name} cannot be opened`);
+  }
 }
 
 /** @throws SkerryError invalid where there is no such driver, naming those there are; else what its open throws. */
@@ -49,10 +64,21 @@ export async function openDriver(
   name: string,
   settings: Readonly<Record<string, string>>,
 ): Promise<Driver> {
+  return entryOf(registry, name).open(settings);
+}
+
+/** As openDriver, for who only reads. */
+export async function openDriverToRead(
+  registry: DriverRegistry,
+  name: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<Driver> {
+  return entryOf(registry, name).openToRead(settings);
+}
+
+function entryOf(registry: DriverRegistry, name: string): RegisteredDriver {
   const entry = registry.find((candidate) => candidate.name === name);
-  if (entry === undefined) {
-    const known = registry.map((candidate) => candidate.name).join(', ');
-    throw new SkerryError('invalid', `there is no driver ${JSON.stringify(name.slice(0, 40))}: known are ${known}`);
-  }
-  return entry.open(settings);
+  if (entry !== undefined) return entry;
+  const known = registry.map((candidate) => candidate.name).join(', ');
+  throw new SkerryError('invalid', `there is no driver ${JSON.stringify(name.slice(0, 40))}: known are ${known}`);
 }

@@ -16,6 +16,7 @@ import type {
   LimitSpec,
   NativeEngine,
   NativeModule,
+  NativeSurveys,
   PoolSpec,
   ResourceSpec,
   StartReport,
@@ -27,10 +28,10 @@ type EventOf<Type extends EngineEvent['type']> = Extract<EngineEvent, { type: Ty
 type Handlers = { [Type in EngineEvent['type']]?: (event: EventOf<Type>) => void };
 
 /** @throws SkerryError unavailable where the addon was not built or does not fit this Node. */
-export function loadNativeModule(): NativeModule {
+export function loadNativeModule(): NativeModule & NativeSurveys {
   const path = join(packageRoot(), 'build', 'Release', 'skerry.node');
   try {
-    return createRequire(import.meta.url)(path) as NativeModule;
+    return createRequire(import.meta.url)(path) as NativeModule & NativeSurveys;
   } catch (error) {
     const hint = existsSync(path)
       ? 'it was built for another machine or another Node: build it again with npm run build'

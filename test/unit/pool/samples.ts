@@ -28,6 +28,8 @@ export const sampleRoot: RootChunk = {
   pendingOf: 0,
   lineage: 0,
   labels: {},
+  limit: { iops: 0, bandwidth: 0, burst: 0 },
+  access: null,
 };
 
 /** With all that came after the first root chunks. */
