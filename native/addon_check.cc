@@ -141,7 +141,10 @@ Napi::Value SurveyJournalOf(const Napi::CallbackInfo& info) {
   const Napi::Array names = info[1].As<Napi::Array>();
   for (uint32_t i = 0; i < names.Length(); ++i) rings.push_back(names.Get(i).ToString().Utf8Value());
   return Survey<JournalSurvey>::Start(
-      info.Env(), [directory = info[0].ToString().Utf8Value(), rings = std::move(rings)](::skerry::Env& system) { return SurveyJournal(system, directory, rings); },
+      info.Env(),
+      [directory = info[0].ToString().Utf8Value(), rings = std::move(rings)](::skerry::Env& system) {
+        return SurveyJournal(system, directory, rings);
+      },
       FromJournal);
 }
 
@@ -165,7 +168,8 @@ Napi::Value CheckPoolOf(const Napi::CallbackInfo& info) {
     options.roots.push_back({Whole(one, "resource"), root});
   }
   return Survey<PoolCheckReport>::Start(
-      info.Env(), [options = std::move(options)](::skerry::Env& system) { return CheckPool(system, options); }, FromCheck);
+      info.Env(),
+      [options = std::move(options)](::skerry::Env& system) { return CheckPool(system, options); }, FromCheck);
 }
 
 }  // namespace

@@ -41,16 +41,18 @@ void Add(const ReplayedRecord& record, JournalSurvey& survey) {
   if (header.type == RecordType::kDrop) resource.dropped = true;
   // A rewind repeats the number of the first write that it voids.
   if (header.type == RecordType::kDrop || header.type == RecordType::kRewind || header.sequence == 0) return;
-  if (resource.first_sequence == 0) resource.first_sequence = header.sequence;
+  if (resource.first_sequence == 0 || header.sequence < resource.first_sequence) resource.first_sequence = header.sequence;
   if (header.type == RecordType::kResize) Reshape(resource, header.length);
   if (header.type == RecordType::kRollback && record.payload_bytes.size() == sizeof(RollbackPlace)) {
     RollbackPlace place;
     std::memcpy(&place, record.payload_bytes.data(), sizeof(place));
     Reshape(resource, place.size_bytes);
   }
-  if (header.type <= RecordType::kRef && !resource.reshaped) resource.end_bytes = std::max(resource.end_bytes, header.offset + header.length);
+  const bool writes = header.type <= RecordType::kRef;
+  if (writes && !resource.reshaped) resource.end_bytes = std::max(resource.end_bytes, header.offset + header.length);
   resource.last_sequence = std::max(resource.last_sequence, header.sequence);
-  if (header.type == RecordType::kBarrier) survey.barriers.push_back({header.resource, header.offset, header.sequence, resource.size_bytes});
+  if (header.type != RecordType::kBarrier) return;
+  survey.barriers.push_back({header.resource, header.offset, header.sequence, resource.size_bytes});
 }
 
 }  // namespace

@@ -48,11 +48,16 @@ File* PackFiles::Get(uint32_t pack) {
 }
 
 PackSurvey::PackSurvey(Env& env, const PoolCheckOptions& options, PoolCheckReport& report)
+   
     : env_(env), options_(options), report_(report), key_(ConstBytes(options.domain_key)), files_(env, options.directory) {}
 
 void PackSurvey::Report(Finding finding) {
   ++report_.findings_total;
   if (report_.findings.size() < kFindingsMax) report_.findings.push_back(std::move(finding));
+}
+
+Finding PackSurvey::PackFinding(uint32_t pack, const std::string& what) const {
+  return {.what = Finding::What::kPack, .pack = pack, .id = {}, .detail = files_.PathOf(pack) + what};
 }
 
 Status PackSurvey::Run() {
@@ -78,7 +83,9 @@ Status PackSurvey::Run() {
     TakeOpen(pack, bytes);
   }
   // As a start does it: of content that is there twice, the whole copy counts.
-  for (const auto& [pack, entry] : damaged_entries_) (void)index_.Insert(IdOf(entry).prefix(), {pack, entry.offset, entry.stored_bytes});
+  for (const auto& [pack, entry] : damaged_entries_) {
+    (void)index_.Insert(IdOf(entry).prefix(), {pack, entry.offset, entry.stored_bytes});
+  }
   damaged_entries_.clear();
   CompareIndex();
   return {};
@@ -89,20 +96,21 @@ void PackSurvey::TakeSealed(uint32_t pack, uint64_t bytes) {
   report_.bytes += bytes;
   File* file = files_.Get(pack);
   if (file == nullptr) {
-    Report({.what = Finding::What::kPack, .pack = pack, .id = {}, .detail = files_.PathOf(pack) + " cannot be opened"});
+    Report(PackFinding(pack, " cannot be opened"));
     return;
   }
   std::vector<uint8_t> sector(kPackAlignBytes);
   Result<size_t> got = file->Read(sector, 0);
   if (!got.ok() || *got != sector.size() || !FileHeaderHolds(sector, pack)) {
-    Report({.what = Finding::What::kPack, .pack = pack, .id = {}, .detail = files_.PathOf(pack) + " at byte 0: the file header fails its sum"});
+    Report(PackFinding(pack, " at byte 0: the file header fails its sum"));
   }
   Result<std::vector<PackFooterEntry>> entries = ReadFooter(*file, pack);
   if (entries.ok()) {
     Take(pack, *entries);
     return;
   }
-  Report({.what = Finding::What::kFooter, .pack = pack, .id = {}, .detail = files_.PathOf(pack) + ": " + entries.status().detail()});
+  const std::string why = files_.PathOf(pack) + ": " + entries.status().detail();
+  Report({.what = Finding::What::kFooter, .pack = pack, .id = {}, .detail = why});
   TakeOpen(pack, 0);
 }
 
@@ -113,12 +121,12 @@ void PackSurvey::TakeOpen(uint32_t pack, uint64_t bytes) {
   File* file = files_.Get(pack);
   Result<PackScan> scan = file == nullptr ? Result<PackScan>(Status(Code::kIo, "it cannot be opened")) : ScanPack(*file, pack, key_);
   if (!scan.ok()) {
-    Report({.what = Finding::What::kPack, .pack = pack, .id = {}, .detail = files_.PathOf(pack) + ": " + scan.status().detail()});
+    Report(PackFinding(pack, ": " + scan.status().detail()));
     return;
   }
   // Torn by a crash as a rule, and then nothing names it; where a root does, that is told when it is reached.
-  if (scan->damaged.size() + scan->unreadable > 0) {
-    report_.notes.push_back(files_.PathOf(pack) + ": " + std::to_string(scan->damaged.size() + scan->unreadable) + " records are torn or damaged");
+  if (const size_t bad = scan->damaged.size() + scan->unreadable; bad > 0) {
+    report_.notes.push_back(files_.PathOf(pack) + ": " + std::to_string(bad) + " records are torn or damaged");
   }
   for (const PackScan::Damaged& damaged : scan->damaged) scan->entries.push_back(damaged.entry);
   Take(pack, scan->entries);
@@ -154,7 +162,9 @@ void PackSurvey::CheckContent(uint32_t pack, const PackFooterEntry& entry) {
   PackRecordHeader header{};
   Result<std::vector<uint8_t>> raw = Read(at, id, &header);
   Status status = raw.status();
-  if (raw.ok() && (header.kind != entry.kind || header.raw_bytes != entry.raw_bytes)) status = Status(Code::kCorrupt, "its header is not what the footer says");
+  if (raw.ok() && (header.kind != entry.kind || header.raw_bytes != entry.raw_bytes)) {
+    status = Status(Code::kCorrupt, "its header is not what the footer says");
+  }
   if (status.ok() && options_.content == Content::kHashes) status = CheckIdentity(entry.kind, *raw, id);
   if (status.ok()) return;
   damaged_.insert(PackedLocation::Of(at).raw);
@@ -165,14 +175,16 @@ void PackSurvey::CheckContent(uint32_t pack, const PackFooterEntry& entry) {
 
 Status PackSurvey::CheckIdentity(RecordKind kind, ConstBytes raw, const BlockId& id) const {
   if (kind == RecordKind::kNode) return Node::Decode(raw, key_, id).status();
-  if (raw.empty() || raw.size() % kPageBytes != 0 || key_.BlockIdOf(raw) != id) return Status(Code::kCorrupt, "its content does not hash to its id");
-  return {};
+  if (!raw.empty() && raw.size() % kPageBytes == 0 && key_.BlockIdOf(raw) == id) return {};
+  return Status(Code::kCorrupt, "its content does not hash to its id");
 }
 
 Result<std::vector<uint8_t>> PackSurvey::Read(const Location& at, const BlockId& id, PackRecordHeader* found) {
   File* file = files_.Get(at.pack);
   if (file == nullptr) return Status(Code::kNotFound, "there is no pack " + std::to_string(at.pack));
-  if (at.stored_bytes < sizeof(PackRecordHeader) || at.stored_bytes > RecordStoredBytes(kRecordRawBytesMax)) return Status(Code::kNotFound, "no record has this length");
+  if (at.stored_bytes < sizeof(PackRecordHeader) || at.stored_bytes > RecordStoredBytes(kRecordRawBytesMax)) {
+    return Status(Code::kNotFound, "no record has this length");
+  }
   std::vector<uint8_t> record(at.stored_bytes);
   Result<size_t> got = file->Read(record, at.offset);
   if (!got.ok()) return got.status();
@@ -213,7 +225,8 @@ void PackSurvey::CompareIndex() {
     const auto agreed = agreed_.find(pack);
     if (agreed == agreed_.end() || agreed->second == count) continue;
     Report({.what = Finding::What::kIndex, .pack = pack, .id = {},
-            .detail = "the index checkpoint names " + std::to_string(count - agreed->second) + " records of " + files_.PathOf(pack) + " that its footer does not list"});
+            .detail = "the index checkpoint names " + std::to_string(count - agreed->second) + " records of " + files_.PathOf(pack) +
+                      " that its footer does not list"});
   }
   checkpoint_.reset();
 }

@@ -40,6 +40,7 @@ class PackSurvey {
   void Report(Finding finding);
 
  private:
+  Finding PackFinding(uint32_t pack, const std::string& what) const;
   void TakeSealed(uint32_t pack, uint64_t bytes);
   void TakeOpen(uint32_t pack, uint64_t bytes);
   void Take(uint32_t pack, const std::vector<PackFooterEntry>& entries);

@@ -18,7 +18,8 @@ class TreeWalk {
     resource_ = checked.id;
     bool whole = false;
     if (checked.root.levels == 0 || checked.root.levels > kNodeLevelMax + 1) {
-      packs_.Report({.what = Finding::What::kNode, .resource = resource_, .id = checked.root.id, .detail = "the root has an impossible height"});
+      packs_.Report(
+          {.what = Finding::What::kNode, .resource = resource_, .id = checked.root.id, .detail = "the root has an impossible height"});
     } else {
       whole = Visit(checked.root.id, checked.root.at, static_cast<uint8_t>(checked.root.levels - 1), 0);
     }

@@ -1,7 +1,7 @@
 #pragma once
 // Whether a pool's packs hold what its roots reach: footers against the records and the index, map nodes with their sums, blocks
-// by their presence, page sums, and all content against its ids when asked. Only reads. Memory: sixteen bytes a record of the pool
-// (thirty-two while the index is compared), some sixty a map node, and a list of findings with an end.
+// by their presence, page sums, and all content against its ids when asked. Only reads. Memory: sixteen bytes a record
+// of the pool (thirty-two while the index is compared), some sixty a map node, and a list of findings with an end.
 #include "../map/tree.h"
 
 namespace skerry {

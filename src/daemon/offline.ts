@@ -31,6 +31,8 @@ export interface OfflineOptions {
   readonly pool?: string;
 }
 
+type LookOptions = OfflineOptions & { readonly replace?: boolean };
+
 export interface OfflineParts {
   readonly surveys?: NativeSurveys;
   /** Milliseconds since 1970. */
@@ -77,7 +79,7 @@ export async function recoverPool(
   const now = (parts.now ?? Date.now)();
   return withDirectory(options, parts, async (offline) => {
     const { catalog, survey, journal, pool } = offline;
-    if (catalog.state === 'sound' && !options.replace) refuseSound(catalog.content, offline);
+    if (catalog.state === 'sound') refuseSound(catalog.content, offline);
     const plan = planRecovery({ pool, survey, journal, now });
     const kept = plan.resources.flatMap(({ record, rootDue }) => (record === null ? [] : [{ record, rootDue }]));
     const report = await checkPacks(
@@ -104,17 +106,13 @@ export async function recoverPool(
   });
 }
 
-async function withDirectory<T>(
-  options: OfflineOptions,
-  parts: OfflineParts,
-  work: (offline: Offline) => Promise<T>,
-): Promise<T> {
+async function withDirectory<T>(options: LookOptions, parts: OfflineParts, work: (offline: Offline) => Promise<T>): Promise<T> {
   const dataDirectory = resolve(options.dataDirectory);
   // Locking would make it.
   if (!existsSync(dataDirectory)) throw new SkerryError('not-found', `there is no data directory ${dataDirectory}`);
   const lock = lockDirectory(dataDirectory);
   try {
-    return await work(await look(dataDirectory, options.pool, parts.surveys ?? loadNativeModule()));
+    return await work(await look(dataDirectory, options, parts.surveys ?? loadNativeModule()));
   } catch (error) {
     throw toSkerryError(error);
   } finally {
@@ -122,8 +120,9 @@ async function withDirectory<T>(
   }
 }
 
-async function look(dataDirectory: string, wanted: string | undefined, surveys: NativeSurveys): Promise<Offline> {
-  const catalog = await readCatalog(dataDirectory);
+async function look(dataDirectory: string, { pool: wanted, replace }: LookOptions, surveys: NativeSurveys): Promise<Offline> {
+  // One that is not wanted is not read either: it may be damaged so that reading it ends the process.
+  const catalog: CatalogReading = replace === true ? { state: 'absent' } : await readCatalog(dataDirectory);
   const settings = settingsOf(catalog, wanted ?? defaultPoolName);
   const driver = await openToRead(settings.driver, placedSettings(settings, dataDirectory));
   try {
@@ -207,7 +206,7 @@ function poolRecordOf({ chunk, catalog, pool }: Offline): PoolRecord {
   return { ...defaultPoolSettings, ...fromCatalog, ...chunk };
 }
 
-function refuseSound({ records, pools }: CatalogContent, { dataDirectory, chunk, pool }: Offline): void {
+function refuseSound({ records, pools }: CatalogContent, { dataDirectory, chunk, pool }: Offline): never {
   const path = join(dataDirectory, 'catalog');
   const own = pools.find(({ name }) => name === pool);
   const others = own !== undefined && chunk !== null && Buffer.compare(own.poolUuid, chunk.poolUuid) !== 0;

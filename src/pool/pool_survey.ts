@@ -12,17 +12,35 @@ import {
 import { readSmallChunk } from './small_chunk.js';
 
 export interface PoolSurvey {
-  /** By id: root chunks that can be read, the newest first, and a sentence for each that cannot. */
-  readonly resources: ReadonlyMap<number, { readonly roots: readonly RootChunk[]; readonly damaged: readonly string[] }>;
+  /** By id: root chunks that can be read, the newest first, and those that cannot. */
+  readonly resources: ReadonlyMap<number, ResourceChunks>;
   /** Ids of what was deleted, and when, in milliseconds since 1970; null where the tombstone cannot be read: its key says enough. */
   readonly tombstones: ReadonlyMap<number, number | null>;
   /** A sentence for each tombstone that cannot be read, and each chunk whose key or pool is none of these. */
   readonly damaged: readonly string[];
 }
 
+export interface ResourceChunks {
+  readonly roots: readonly RootChunk[];
+  readonly damaged: readonly DamagedRootChunk[];
+}
+
+export interface DamagedRootChunk {
+  /** As its key says. */
+  readonly fence: number;
+  readonly number: number;
+  /** A sentence that names the key. */
+  readonly why: string;
+}
+
+/** Above 0 where `a` came after `b`. */
+export function compareAge(a: Pick<RootChunk, 'fence' | 'number'>, b: Pick<RootChunk, 'fence' | 'number'>): number {
+  return a.fence - b.fence || a.number - b.number;
+}
+
 /** @throws SkerryError of the driver, where chunks cannot be listed */
 export async function surveyPool(driver: Pick<Driver, 'get' | 'list'>, poolUuid: Uint8Array): Promise<PoolSurvey> {
-  const resources = new Map<number, { roots: RootChunk[]; damaged: string[] }>();
+  const resources = new Map<number, { roots: RootChunk[]; damaged: DamagedRootChunk[] }>();
   const tombstones = new Map<number, number | null>();
   const damaged: string[] = [];
   for await (const { key } of driver.list(rootChunkPrefix)) {
@@ -33,19 +51,21 @@ export async function surveyPool(driver: Pick<Driver, 'get' | 'list'>, poolUuid:
     }
     const found = resources.get(parsed.id) ?? { roots: [], damaged: [] };
     resources.set(parsed.id, found);
+    const refuse = (why: string): void =>
+      void found.damaged.push({ fence: parsed.fence, number: parsed.number, why: `${key}: ${why}` });
     try {
       const data = await readSmallChunk(driver, key);
       if (data === null) continue;
       const root = decodeRootChunk(data);
       const { id, fence, number } = parsed;
-      if (root.id !== id || root.fence !== fence || root.number !== number) found.damaged.push(`${key}: it is another's`);
+      if (root.id !== id || root.fence !== fence || root.number !== number) refuse("it is another's");
       else if (Buffer.compare(root.poolUuid, poolUuid) === 0) found.roots.push(root);
-      else found.damaged.push(`${key}: it is another pool's`);
+      else refuse("it is another pool's");
     } catch (error) {
-      found.damaged.push(`${key}: ${error instanceof Error ? error.message : String(error)}`);
+      refuse(error instanceof Error ? error.message : String(error));
     }
   }
-  for (const { roots } of resources.values()) roots.sort((a, b) => b.fence - a.fence || b.number - a.number);
+  for (const { roots } of resources.values()) roots.sort((a, b) => compareAge(b, a));
   for await (const { key } of driver.list(tombstonePrefix)) {
     const id = parseTombstoneKey(key);
     if (id === null) {

@@ -16,7 +16,7 @@ export interface Disagreement {
 export function comparePool(survey: PoolSurvey, content: CatalogContent | null, pool: string): readonly Disagreement[] {
   const found: Disagreement[] = [];
   for (const [resource, { damaged }] of survey.resources)
-    for (const detail of damaged) found.push({ what: 'root-chunk', resource, missing: false, detail });
+    for (const { why } of damaged) found.push({ what: 'root-chunk', resource, missing: false, detail: why });
   for (const detail of survey.damaged) found.push({ what: 'tombstone', resource: 0, missing: false, detail });
   if (content === null) return found;
   const known = new Map(content.records.filter((record) => record.pool === pool).map((record) => [record.id, record]));
@@ -31,7 +31,8 @@ export function comparePool(survey: PoolSurvey, content: CatalogContent | null, 
     found.push({ what: 'catalog', resource, missing: true, detail });
   }
   for (const detail of content.problems) found.push({ what: 'catalog', resource: 0, missing: false, detail });
-  const highest = Math.max(0, ...known.keys(), ...survey.resources.keys(), ...survey.tombstones.keys());
+  let highest = 0;
+  for (const ids of [known, survey.resources, survey.tombstones]) for (const id of ids.keys()) highest = Math.max(highest, id);
   if (highest > 0 && content.nextId <= highest) {
     const detail = `the catalog would give id ${content.nextId} to something new, and ${highest} is taken already`;
     found.push({ what: 'catalog', resource: 0, missing: false, detail });

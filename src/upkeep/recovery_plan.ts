@@ -7,7 +7,7 @@ import { cacheModes, durabilities, emptyRoot, noLimit, type ResourceKind, type R
 import { page_bytes, volume_name_characters_max } from '../core/limits.js';
 import { checkResourceName } from '../core/names.js';
 import type { JournalSurvey } from '../engine/binding.js';
-import type { PoolSurvey } from '../pool/pool_survey.js';
+import { compareAge, type PoolSurvey, type ResourceChunks } from '../pool/pool_survey.js';
 import type { RootChunk } from '../pool/root_chunk.js';
 
 /** The engine gives no id twice; those that were handed out in vain stand in no record, and are skipped. */
@@ -59,6 +59,10 @@ type Draft = { -readonly [Field in keyof Recovered]: Recovered[Field] } & { note
 class Planner {
   readonly #input: RecoveryInput;
   readonly #journal: ReadonlyMap<number, JournalOf>;
+  /** Snapshots that the journal tells of and the pool does not. */
+  readonly #barriers: readonly Barrier[];
+  /** Of a volume: where the first of them is in its sequence. */
+  readonly #firstBarriers = new Map<number, number>();
   readonly #drafts = new Map<number, Draft>();
   readonly #deleting: ResourceRecord[] = [];
   #idMax = 0;
@@ -66,13 +70,16 @@ class Planner {
   constructor(input: RecoveryInput) {
     this.#input = input;
     this.#journal = new Map((input.journal?.resources ?? []).map((one) => [one.id, one]));
+    this.#barriers = (input.journal?.barriers ?? []).filter((barrier) => this.#isUnknown(barrier));
+    for (const { volume, sequence } of this.#barriers)
+      this.#firstBarriers.set(volume, Math.min(sequence, this.#firstBarriers.get(volume) ?? sequence));
   }
 
   plan(): RecoveryPlan {
     const { survey } = this.#input;
-    for (const [id, { roots, damaged }] of survey.resources) if (!this.#isGone(id)) this.#fromPool(id, roots, damaged);
+    for (const [id, chunks] of survey.resources) if (!this.#isGone(id)) this.#fromPool(id, chunks);
     for (const one of this.#journal.values()) if (!this.#isGone(one.id) && !this.#drafts.has(one.id)) this.#fromJournal(one);
-    for (const barrier of this.#barriers()) this.#fromBarrier(barrier);
+    for (const barrier of this.#barriers) this.#fromBarrier(barrier);
     this.#nameAll();
     const resources = [...this.#drafts.values()].sort((a, b) => a.id - b.id);
     return { resources, deleting: this.#deleting, nextId: this.#nextId(), asOf: this.#asOf() };
@@ -83,14 +90,19 @@ class Planner {
     return this.#input.survey.tombstones.has(id);
   }
 
-  #fromPool(id: number, roots: readonly RootChunk[], damaged: readonly string[]): void {
+  #isUnknown({ volume, snapshot }: Barrier): boolean {
+    const known = this.#input.survey.resources.get(snapshot)?.roots ?? [];
+    return known.length === 0 && !this.#isGone(snapshot) && !this.#isGone(volume) && this.#journal.get(volume)?.dropped !== true;
+  }
+
+  #fromPool(id: number, { roots, damaged }: ResourceChunks): void {
     // A root that is still to come says nothing of the content.
     const usable = roots.filter(({ pendingOf }) => pendingOf === 0);
     const journal = this.#journal.get(id);
     const [newest] = usable;
     if (newest === undefined) {
       if (journal === undefined || journal.dropped || journal.lastSequence === 0)
-        this.#lose(id, roots[0], [...damaged, 'no root of it can be read']);
+        this.#lose(id, roots[0], [...damaged.map(({ why }) => why), 'no root of it can be read']);
       // With records of its own it is kept as far as these go.
       return;
     }
@@ -100,7 +112,7 @@ class Planner {
       this.#deleting.push({ ...record, name: '', state: 'deleting' });
       return;
     }
-    const notes = damaged.map((text) => `a root chunk of it is damaged: ${text}`);
+    const notes = damaged.map(({ why }) => `a root chunk of it cannot be read: ${why}`);
     const draft: Draft = {
       id,
       kind: record.kind,
@@ -114,11 +126,12 @@ class Planner {
     };
     this.#drafts.set(id, draft);
     if (record.kind !== 'volume') return;
-    if (journal === undefined) {
-      if (damaged.length > 0) notes.push('a newer root of it may be among what is damaged');
-      return;
+    if (journal !== undefined && journal.lastSequence > record.appliedSequence) this.#joinJournal(draft, record, journal);
+    else if (damaged.some((one) => compareAge(one, chosen) > 0)) {
+      // The journal was trimmed by it, or is gone.
+      draft.damaged = true;
+      notes.push('what was written between this root and the one that cannot be read is lost');
     }
-    this.#joinJournal(draft, record, journal);
   }
 
   /**
@@ -127,13 +140,13 @@ class Planner {
    */
   #choose(roots: readonly RootChunk[], journal: JournalOf): RootChunk {
     const [newest] = roots as readonly [RootChunk];
-    const firstBarrier = Math.min(...this.#barriers().map((one) => (one.volume === journal.id ? one.sequence : Infinity)));
+    const firstBarrier = this.#firstBarriers.get(journal.id) ?? Infinity;
     const joined = roots.filter((root) => !leavesGap(root, journal));
     return joined.find(({ appliedSequence }) => appliedSequence < firstBarrier) ?? joined[0] ?? newest;
   }
 
   #joinJournal(draft: Draft, record: ResourceRecord, journal: JournalOf): void {
-    draft.journalRecords = Math.max(0, journal.lastSequence - record.appliedSequence);
+    draft.journalRecords = journal.lastSequence - record.appliedSequence;
     if (!leavesGap(record, journal)) return;
     const [first, last] = [record.appliedSequence + 1, journal.firstSequence - 1];
     draft.damaged = true;
@@ -157,7 +170,8 @@ class Planner {
     const older = journal.firstSequence > 1;
     const notes = [
       'the pool does not tell what it is: it is kept with what the journal holds of it, and all else of it reads zero',
-      ...(this.#input.survey.resources.get(id)?.damaged ?? []).map((text) => `a root chunk of it is damaged: ${text}`),
+      'nobody may attach it until skerry volume allow says who, for that is not known either',
+      ...(this.#input.survey.resources.get(id)?.damaged ?? []).map(({ why }) => `a root chunk of it cannot be read: ${why}`),
       ...(older ? [`changes 1 to ${journal.firstSequence - 1} of it are lost`] : []),
     ];
     const record: ResourceRecord = {
@@ -166,6 +180,7 @@ class Planner {
       description: 'recovered from the journal alone',
       appliedSequence: journal.firstSequence - 1,
       fence: journal.fence,
+      access: { grants: [] },
     };
     this.#drafts.set(id, {
       id,
@@ -177,16 +192,6 @@ class Planner {
       rootFrom: null,
       journalRecords: journal.lastSequence - record.appliedSequence,
       notes,
-    });
-  }
-
-  /** Snapshots that the journal tells of and the pool does not. */
-  #barriers(): readonly Barrier[] {
-    return (this.#input.journal?.barriers ?? []).filter(({ volume, snapshot }) => {
-      const known = this.#input.survey.resources.get(snapshot)?.roots ?? [];
-      return (
-        known.length === 0 && !this.#isGone(snapshot) && !this.#isGone(volume) && this.#journal.get(volume)?.dropped !== true
-      );
     });
   }
 
