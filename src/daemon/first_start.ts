@@ -24,7 +24,7 @@ export const defaultPoolSettings = { driver: 'local', settings: { directory: `${
 export function refuseLostCatalog(dataDirectory: string): void {
   const file = join(dataDirectory, 'catalog', 'data.mdb');
   if (existsSync(file) && statSync(file).size > 0) return;
-  const left = [join('engine', 'journal', 'identity'), join('pool', 'root'), join('pool', 'tomb'), join('pool', 'pool')];
+  const left = [join('engine', 'journal', 'identity'), join('pool', 'root'), join('pool', 'tomb'), join('pool', 'identity')];
   const found = left.find((path) => existsSync(join(dataDirectory, path)));
   if (found === undefined) return;
   throw new SkerryError(
@@ -63,8 +63,11 @@ export async function defaultPool(catalog: Catalog, now: number): Promise<PoolRe
 }
 
 /** The settings as the driver takes them. */
-export function placedSettings(record: Pick<PoolRecord, 'settings'>, dataDirectory: string): Readonly<Record<string, string>> {
-  const placed = Object.entries(record.settings).map(([key, value]) => [
+export function placedSettings(
+  settings: Readonly<Record<string, string>>,
+  dataDirectory: string,
+): Readonly<Record<string, string>> {
+  const placed = Object.entries(settings).map(([key, value]) => [
     key,
     value.startsWith(`${dataDirectoryMark}/`) ? `${dataDirectory}${value.slice(dataDirectoryMark.length)}` : value,
   ]);

@@ -124,7 +124,7 @@ async function look(dataDirectory: string, { pool: wanted, replace }: LookOption
   // One that is not wanted is not read either: it may be damaged so that reading it ends the process.
   const catalog: CatalogReading = replace === true ? { state: 'absent' } : await readCatalog(dataDirectory);
   const settings = settingsOf(catalog, wanted ?? defaultPoolName);
-  const driver = await openToRead(settings.driver, placedSettings(settings, dataDirectory));
+  const driver = await openToRead(settings.driver, placedSettings(settings.settings, dataDirectory));
   try {
     const directory = driver.traits.directPath?.directory ?? '';
     const { chunk, damaged: chunkDamage } = await readPoolChunk(driver);

@@ -91,7 +91,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   const poolRecord = await defaultPool(catalog, startedAt);
   const poolLog = logOf(logger, 'pool');
   const pool = await openPool(
-    { ...poolRecord, settings: placedSettings(poolRecord, config.dataDirectory) },
+    { ...poolRecord, settings: placedSettings(poolRecord.settings, config.dataDirectory) },
     { registry: allDrivers, onRetry: (message) => poolLog('warn', message) },
   );
   closers.add('pool', () => pool.close());

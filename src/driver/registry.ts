@@ -64,7 +64,7 @@ export async function openDriver(
   name: string,
   settings: Readonly<Record<string, string>>,
 ): Promise<Driver> {
-  return entryOf(registry, name).open(settings);
+  return findDriver(registry, name).open(settings);
 }
 
 /** As openDriver, for who only reads. */
@@ -73,10 +73,11 @@ export async function openDriverToRead(
   name: string,
   settings: Readonly<Record<string, string>>,
 ): Promise<Driver> {
-  return entryOf(registry, name).openToRead(settings);
+  return findDriver(registry, name).openToRead(settings);
 }
 
-function entryOf(registry: DriverRegistry, name: string): RegisteredDriver {
+/** @throws SkerryError invalid where there is no such driver, naming those there are. */
+export function findDriver(registry: DriverRegistry, name: string): RegisteredDriver {
   const entry = registry.find((candidate) => candidate.name === name);
   if (entry !== undefined) return entry;
   const known = registry.map((candidate) => candidate.name).join(', ');

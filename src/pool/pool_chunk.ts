@@ -21,7 +21,7 @@ export interface PoolChunk {
   readonly createdAt: number;
 }
 
-export const poolChunkKeys: readonly ChunkKey[] = [chunkKey('pool/1'), chunkKey('pool/2')];
+export const poolChunkKeys: readonly ChunkKey[] = [chunkKey('identity/1'), chunkKey('identity/2')];
 
 const schema = protobuf.Root.fromJSON({
   nested: {

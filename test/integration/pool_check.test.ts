@@ -189,9 +189,9 @@ describe('each damage is found', () => {
   it('tombstones, and what the pool says of itself', async () => {
     const [tomb = ''] = readdirSync(join(pool(daemon), 'tomb'));
     await flipBit(join(pool(daemon), 'tomb', tomb), 30);
-    await flipBit(join(pool(daemon), 'pool', '1'), 30);
+    await flipBit(join(pool(daemon), 'identity', '1'), 30);
     expect(whats(await check(daemon, '--quick'))).toEqual(new Set(['tombstone', 'pool-chunk']));
-    rmSync(join(pool(daemon), 'pool'), { recursive: true });
+    rmSync(join(pool(daemon), 'identity'), { recursive: true });
     expect((await check(daemon, '--quick')).findings.filter(({ what }) => what === 'pool-chunk')).toHaveLength(2);
     // The next start makes both copies anew.
     await daemon.start();

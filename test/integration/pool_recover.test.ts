@@ -316,7 +316,7 @@ describe('a catalog that is there', () => {
   it('cannot be made anew where the pool does not tell its key, and then nothing changes', async () => {
     await populate();
     await daemon.kill('SIGTERM');
-    rmSync(join(daemon.directory, 'pool', 'pool'), { recursive: true });
+    rmSync(join(daemon.directory, 'pool', 'identity'), { recursive: true });
     renameSync(catalog(), join(scratch, 'own'));
     const { code, stderr } = await daemon.cli('pool', 'recover');
     expect(code).toBe(1);
