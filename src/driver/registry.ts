@@ -22,22 +22,19 @@ export interface RegisteredDriver {
   readonly description: string;
   /** @throws SkerryError invalid naming each setting that is wrong. */
   open(settings: Readonly<Record<string, string>>): Promise<Driver>;
-  /** @throws SkerryError unsupported where the driver cannot be opened without changing anything; else as open does. */
-  openToRead(settings: Readonly<Record<string, string>>): Promise<Driver>;
+  /** Of drivers that can be opened without changing anything. @throws as open does */
+  openToRead?(settings: Readonly<Record<string, string>>): Promise<Driver>;
 }
 
 export type DriverRegistry = readonly RegisteredDriver[];
 
 export function registerDriver<Settings>(entry: DriverEntry<Settings>): RegisteredDriver {
+  const openToRead = entry.openToRead?.bind(entry);
   return {
     name: entry.name,
     description: entry.description,
     open: (settings) => openWith(entry, settings, (parsed) => entry.open(parsed)),
-    openToRead: (settings) =>
-      openWith(entry, settings, (parsed) => {
-        if (entry.openToRead !== undefined) return entry.openToRead(parsed);
-        throw new SkerryError('unsupported', `driver ${entry.name} cannot be opened only to read`);
-      }),
+    ...(openToRead === undefined ? {} : { openToRead: (settings) => openWith(entry, settings, openToRead) }),
   };
 }
 
@@ -67,13 +64,15 @@ export async function openDriver(
   return findDriver(registry, name).open(settings);
 }
 
-/** As openDriver, for who only reads. */
+/** As openDriver, for who only reads. @throws SkerryError unsupported where the driver cannot be opened so */
 export async function openDriverToRead(
   registry: DriverRegistry,
   name: string,
   settings: Readonly<Record<string, string>>,
 ): Promise<Driver> {
-  return findDriver(registry, name).openToRead(settings);
+  const { openToRead } = findDriver(registry, name);
+  if (openToRead === undefined) throw new SkerryError('unsupported', `driver ${name} cannot be opened only to read`);
+  return openToRead(settings);
 }
 
 /** @throws SkerryError invalid where there is no such driver, naming those there are. */
