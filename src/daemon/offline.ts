@@ -157,9 +157,9 @@ function poolOf(catalog: CatalogReading, name: string): PoolRecord | null {
   return catalog.content.pools.find((pool) => pool.name === name) ?? null;
 }
 
-/** Where no catalog says otherwise the pool is where the first start puts it. */
+/** The default pool is where the first start puts it, whatever a damaged catalog says; another is where the catalog says. */
 function settingsOf(catalog: CatalogReading, name: string): Pick<PoolRecord, 'driver' | 'settings'> {
-  return poolOf(catalog, name) ?? defaultPoolSettings;
+  return (name === defaultPoolName ? null : poolOf(catalog, name)) ?? defaultPoolSettings;
 }
 
 async function surveyJournal(
@@ -211,7 +211,7 @@ function refuseSound({ records, pools }: CatalogContent, { dataDirectory, chunk,
   const own = pools.find(({ name }) => name === pool);
   const others = own !== undefined && chunk !== null && Buffer.compare(own.poolUuid, chunk.poolUuid) !== 0;
   const named = records.filter(({ name }) => name !== '').length;
-  const what = others ? 'is of another pool' : `is sound, and knows ${named} ${named === 1 ? 'resource' : 'resources'}`;
+  const what = others ? 'is of another pool' : `can be read, and knows ${named} ${named === 1 ? 'resource' : 'resources'}`;
   throw new SkerryError(
     'conflict',
     `the catalog in ${path} ${what}: nothing is to be recovered. To set it aside and go by what the pool tells all the same, say --replace`,

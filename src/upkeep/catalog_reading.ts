@@ -2,6 +2,7 @@
  * The catalog of a data directory that no daemon has, read without touching it: a copy is opened, for opening one writes. What
  * is asked of it is whether a daemon could go by it.
  */
+import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import { decodeId, idOfKey, nameKey, poolPrefix, resourceCounterKey, rootDuePref
 import { openLmdbCatalog } from '../catalog/lmdb.js';
 import { decodeCounter, decodePool, type PoolRecord, type ResourceRecord } from '../catalog/records.js';
 import { toSkerryError } from '../core/errors.js';
+import { packageRoot } from '../engine/engine.js';
 import { Ledger } from '../mapper/ledger.js';
 
 export interface CatalogContent {
@@ -38,7 +40,8 @@ export async function readCatalog(dataDirectory: string): Promise<CatalogReading
   try {
     mkdirSync(join(scratch, 'catalog'), { mode: 0o700 });
     copyFileSync(file, join(scratch, 'catalog', 'data.mdb'));
-    return await readCopy(scratch);
+    const why = probe(scratch);
+    return why === '' ? await readCopy(scratch) : { state: 'damaged', why };
   } catch (error) {
     throw toSkerryError(error, `the catalog ${file} cannot be copied to be read`);
   } finally {
@@ -46,7 +49,19 @@ export async function readCatalog(dataDirectory: string): Promise<CatalogReading
   }
 }
 
-async function readCopy(directory: string): Promise<CatalogReading> {
+/** '' where a process of its own read it all; else why not. */
+function probe(directory: string): string {
+  const script = join(packageRoot(), 'dist', 'src', 'upkeep', 'catalog_probe.js');
+  const { status, signal, stderr, error } = spawnSync(process.execPath, [script, directory], { encoding: 'utf8' });
+  if (error !== undefined) throw error;
+  if (status === 0) return '';
+  return signal === null && status === 1
+    ? stderr.trim()
+    : `its pages are damaged so that reading them ends the process (${signal ?? status})`;
+}
+
+/** Of a copy that may be written to. */
+export async function readCopy(directory: string): Promise<CatalogReading> {
   let catalog: Catalog | null = null;
   try {
     catalog = await openLmdbCatalog({ directory });
