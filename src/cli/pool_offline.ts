@@ -39,7 +39,7 @@ export function addPoolOffline(pool: Command, terminal: Terminal): void {
     .description('make a catalog that is gone anew from what the pool and the journal tell, while no daemon runs')
     .argument('[name]', 'the pool; the one in the data directory by default')
     .option('--dry-run', 'only tell what would be recovered')
-    .option('--replace', 'set a sound catalog aside too')
+    .option('--replace', 'set a catalog aside that can be read, too')
     .addHelpText(
       'after',
       '\nA catalog that is there is moved aside, never deleted. Exits with 1 where something is damaged or lost, which is told.\n\nExamples:\n  $ skerry pool recover --dry-run\n  $ skerry pool recover',

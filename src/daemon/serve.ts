@@ -7,8 +7,9 @@ import { join } from 'node:path';
 
 import { allDrivers } from '../../drivers/all.js';
 import { openLmdbCatalog } from '../catalog/lmdb.js';
+import type { PoolRecord } from '../catalog/records.js';
 import { Composer } from '../composer/composer.js';
-import { SkerryError, toSkerryError } from '../core/errors.js';
+import { isSkerryError, SkerryError, toSkerryError } from '../core/errors.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
 import { Ledger } from '../mapper/ledger.js';
@@ -95,8 +96,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     { registry: allDrivers, onRetry: (message) => poolLog('warn', message) },
   );
   closers.add('pool', () => pool.close());
-  // The key in it may lie where the catalog does, on this host, and nowhere else.
-  if (pool.traits.directPath !== undefined) await keepPoolChunk(pool.chunks, poolRecord);
+  await keepIdentity(pool, poolRecord, poolLog);
 
   const { ledger, entries } = await Ledger.open(catalog);
   const locks = new KeyedLocks();
@@ -233,6 +233,20 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
       return stopping;
     },
   };
+}
+
+/**
+ * The pool says of itself whose it is. Its key may lie where the catalog does, on this host, and nowhere else. What cannot be written
+ * now (a full disk still serves reads) the next start writes. @throws SkerryError conflict where it is another catalog's
+ */
+async function keepIdentity(pool: Pool, record: PoolRecord, log: ReturnType<typeof logOf>): Promise<void> {
+  if (pool.traits.directPath === undefined) return;
+  try {
+    await keepPoolChunk(pool.chunks, record);
+  } catch (error) {
+    if (isSkerryError(error, 'conflict')) throw error;
+    log('warn', 'the pool cannot be told whose it is yet', { pool: pool.name, error: String(error) });
+  }
 }
 
 /** After serving began, for nobody waits for it. */

@@ -70,9 +70,9 @@ export async function openDriverToRead(
   name: string,
   settings: Readonly<Record<string, string>>,
 ): Promise<Driver> {
-  const { openToRead } = findDriver(registry, name);
-  if (openToRead === undefined) throw new SkerryError('unsupported', `driver ${name} cannot be opened only to read`);
-  return openToRead(settings);
+  const driver = findDriver(registry, name);
+  if (driver.openToRead === undefined) throw new SkerryError('unsupported', `driver ${name} cannot be opened only to read`);
+  return driver.openToRead(settings);
 }
 
 /** @throws SkerryError invalid where there is no such driver, naming those there are. */
