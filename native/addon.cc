@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "addon_access.h"
+#include "addon_backend.h"
 #include "addon_check.h"
 #include "addon_events.h"
 #include "addon_handshake.h"
@@ -45,7 +46,6 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   explicit NativeEngine(const Napi::CallbackInfo& info);
   ~NativeEngine() override;
 
-
  private:
   Napi::Value Start(const Napi::CallbackInfo& info);
   Napi::Value ListenUnix(const Napi::CallbackInfo& info);
@@ -77,7 +77,13 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Failure(const Napi::CallbackInfo& info);
   Napi::Value AllocatedBytes(const Napi::CallbackInfo& info);
   Napi::Value Stop(const Napi::CallbackInfo& info);
+  Napi::Value AddPool(const Napi::CallbackInfo& info);
+  Napi::Value RemovePool(const Napi::CallbackInfo& info);
+  void CompleteFetch(const Napi::CallbackInfo& info) { AnswerFetch(*errands_, info); }
+  void CompleteShip(const Napi::CallbackInfo& info) { AnswerShip(*errands_, info); }
+  void CompleteList(const Napi::CallbackInfo& info) { AnswerList(*errands_, info); }
 
+  PoolOptions ToPool(const Napi::Object& object);
   bool Running(Napi::Env env);
   /** Runs `work` on a thread of its own, joined at the end; settles the promise with what `work` returned. */
   Napi::Value OnThread(Napi::Env env, Work work);
@@ -89,6 +95,9 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   std::unique_ptr<Mailbox> mailbox_;
   std::unique_ptr<EventPoster> events_;
   std::unique_ptr<::skerry::Env> system_;
+  std::shared_ptr<BlockCache> block_cache_;
+  std::shared_ptr<BackendErrands> errands_;
+  uint32_t next_pool_ = 1;   // in the block cache
   std::unique_ptr<Engine> engine_;
   std::mutex threads_mutex_;
   std::map<uint64_t, std::thread> threads_;
@@ -116,7 +125,10 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::TransferDone>("transferDone"), InstanceMethod<&NativeEngine::Progress>("transferProgress"),
                       InstanceMethod<&NativeEngine::TransferCancel>("transferCancel"), InstanceMethod<&NativeEngine::Stats>("stats"),
                       InstanceMethod<&NativeEngine::Failure>("failure"),
-                      InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Stop>("stop")});
+                      InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Stop>("stop"),
+                      InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"),
+                      InstanceMethod<&NativeEngine::CompleteFetch>("completeFetch"), InstanceMethod<&NativeEngine::CompleteShip>("completeShip"),
+                      InstanceMethod<&NativeEngine::CompleteList>("completeList")});
 }
 
 NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeEngine>(info), system_(MakePosixEnv()) {
@@ -125,6 +137,8 @@ NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Na
   nbd_options_ = ToNbdOptions(options);
   mailbox_ = std::make_unique<Mailbox>(info.Env(), info[1].As<Napi::Function>());
   events_ = std::make_unique<EventPoster>(*mailbox_);
+  block_cache_ = std::make_shared<BlockCache>(Whole(options, "blockCacheBytesMax"));
+  errands_ = std::make_shared<BackendErrands>(*mailbox_);
 }
 
 NativeEngine::~NativeEngine() { Halt(); }
@@ -132,6 +146,8 @@ NativeEngine::~NativeEngine() { Halt(); }
 void NativeEngine::Halt() {
   if (stopped_) return;
   stopped_ = true;
+  // Nobody answers for a backend while this thread joins others: what waits for one must not wait on.
+  errands_->Close();
   transfers_.clear();
   if (engine_) {
     if (const Status status = engine_->Stop(); !status.ok()) events_->OnLog(LogLevel::kError, "stopping: " + status.detail());
@@ -188,14 +204,20 @@ Napi::Value NativeEngine::OnThread(Napi::Env env, Work work) {
   return deferred->Promise();
 }
 
+PoolOptions NativeEngine::ToPool(const Napi::Object& object) {
+  PoolOptions pool = ToPoolOptions(object);
+  if (pool.packs.remote) {
+    pool.packs.remote->backend = std::make_shared<JsBackend>(errands_, pool.name);
+    pool.packs.remote->cache = block_cache_;
+    pool.packs.remote->pool = next_pool_++;
+  }
+  return pool;
+}
+
 Napi::Value NativeEngine::Start(const Napi::CallbackInfo& info) {
-  const Napi::Object pool = info[0].As<Napi::Object>();
-  const Napi::Uint8Array key = pool.Get("domainKey").As<Napi::Uint8Array>();
-  store_options_.pool_name = Text(pool, "name");
-  store_options_.packs.directory = Text(pool, "directory");
-  store_options_.packs.domain = Whole(pool, "domain");
-  store_options_.packs.key_id = static_cast<uint32_t>(Whole(pool, "keyId"));
-  store_options_.domain_key.assign(key.Data(), key.Data() + key.ByteLength());
+  const Napi::Array pools = info[0].As<Napi::Array>();
+  store_options_.pools.clear();
+  for (uint32_t i = 0; i < pools.Length(); ++i) store_options_.pools.push_back(ToPool(pools.Get(i).As<Napi::Object>()));
   const Napi::Array list = info[1].As<Napi::Array>();
   auto resources = std::make_shared<std::vector<ResourceSpec>>();
   const uint32_t count = list.Length();
@@ -214,6 +236,16 @@ Napi::Value NativeEngine::Start(const Napi::CallbackInfo& info) {
       return FromReport(env, *report);
     });
   });
+}
+
+Napi::Value NativeEngine::AddPool(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  return OnThread(info.Env(), AddPoolWork(*engine_, ToPool(info[0].As<Napi::Object>())));
+}
+
+Napi::Value NativeEngine::RemovePool(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  return OnThread(info.Env(), RemovePoolWork(*engine_, info[0].ToString().Utf8Value()));
 }
 
 Napi::Value NativeEngine::ListenUnix(const Napi::CallbackInfo& info) {
@@ -324,13 +356,7 @@ Napi::Value NativeEngine::Read(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::Write(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  std::vector<uint8_t> data;
-  if (info[2].IsTypedArray()) {
-    const Napi::Uint8Array given = info[2].As<Napi::Uint8Array>();
-    data.assign(given.Data(), given.Data() + given.ByteLength());
-  }
-  const uint64_t zero_bytes = info[2].IsNumber() ? WholeOf(info[2]) : 0;
-  return OnThread(info.Env(), WriteWork(*engine_, IdOf(info[0]), WholeOf(info[1]), std::move(data), zero_bytes));
+  return OnThread(info.Env(), WriteWork(*engine_, info));
 }
 
 Napi::Value NativeEngine::Flush(const Napi::CallbackInfo& info) {
@@ -350,7 +376,7 @@ Napi::Value NativeEngine::Destage(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::Committed(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  engine_->Committed(static_cast<uint64_t>(info[0].ToNumber().DoubleValue()), info[1].ToBoolean().Value());
+  engine_->Committed(WholeOf(info[0]), info[1].ToBoolean().Value());
   return info.Env().Undefined();
 }
 
@@ -392,7 +418,7 @@ Napi::Value NativeEngine::TransferDone(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NativeEngine::Progress(const Napi::CallbackInfo& info) {
-  const auto found = transfers_.find(static_cast<uint64_t>(info[0].ToNumber().DoubleValue()));
+  const auto found = transfers_.find(WholeOf(info[0]));
   if (found == transfers_.end()) {
     ToError(info.Env(), Status(Code::kNotFound, "no such transfer")).ThrowAsJavaScriptException();
     return info.Env().Undefined();
@@ -401,14 +427,14 @@ Napi::Value NativeEngine::Progress(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NativeEngine::TransferCancel(const Napi::CallbackInfo& info) {
-  const auto found = transfers_.find(static_cast<uint64_t>(info[0].ToNumber().DoubleValue()));
+  const auto found = transfers_.find(WholeOf(info[0]));
   if (found != transfers_.end()) found->second.transfer->Cancel();
   return info.Env().Undefined();
 }
 
 Napi::Value NativeEngine::Stats(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  return FromStats(info.Env(), *engine_);
+  return FromStats(info.Env(), *engine_, *block_cache_);
 }
 
 Napi::Value NativeEngine::Failure(const Napi::CallbackInfo& info) {
@@ -418,22 +444,7 @@ Napi::Value NativeEngine::Failure(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::AllocatedBytes(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  const auto id = IdOf(info[0]);
-  return OnThread(info.Env(), [this, id]() -> Result<Finish> {
-    const std::shared_ptr<LiveVolume> volume = engine_->store().Find(id);
-    if (!volume) return Status(Code::kNotFound, "no resource " + std::to_string(id));
-    uint64_t allocated = 0;
-    const uint64_t size = volume->size();  // it may be resized meanwhile
-    for (uint64_t at = 0; at < size;) {
-      Result<std::vector<Extent>> extents = volume->BlockStatus(at, size - at, 1024, true);
-      if (!extents.ok()) return extents.status();
-      for (const Extent& extent : *extents) {
-        if (!extent.zero) allocated += extent.length;
-        at = extent.offset + extent.length;
-      }
-    }
-    return Finish([allocated](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(allocated)); });
-  });
+  return OnThread(info.Env(), AllocatedWork(*engine_, IdOf(info[0])));
 }
 
 Napi::Value NativeEngine::Stop(const Napi::CallbackInfo& info) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "addon_values.h"
 #include "volume/changes.h"
 
 namespace skerry::addon {
@@ -28,7 +29,7 @@ Work ChangesWork(Engine& engine, ResourceId from, ResourceId to, uint64_t offset
     Result<std::shared_ptr<LiveVolume>> old = Known(engine, from), now = Known(engine, to);
     if (!old.ok()) return old.status();
     if (!now.ok()) return now.status();
-    VolumeChanges changes(*old, *now, engine.store().pool());
+    VolumeChanges changes(*old, *now);
     auto ranges = std::make_shared<std::vector<ChangedExtent>>();
     const uint64_t size = (*now)->size();
     uint64_t at = offset;
@@ -64,6 +65,39 @@ Work ChangesWork(Engine& engine, ResourceId from, ResourceId to, uint64_t offset
   };
 }
 
+Work AllocatedWork(Engine& engine, ResourceId resource) {
+  return [&engine, resource]() -> Result<Finish> {
+    Result<std::shared_ptr<LiveVolume>> volume = Known(engine, resource);
+    if (!volume.ok()) return volume.status();
+    uint64_t allocated = 0;
+    const uint64_t size = (*volume)->size();  // it may be resized meanwhile
+    for (uint64_t at = 0; at < size;) {
+      Result<std::vector<Extent>> extents = (*volume)->BlockStatus(at, size - at, 1024, true);
+      if (!extents.ok()) return extents.status();
+      for (const Extent& extent : *extents) {
+        if (!extent.zero) allocated += extent.length;
+        at = extent.offset + extent.length;
+      }
+    }
+    return Finish([allocated](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(allocated)); });
+  };
+}
+
+Work AddPoolWork(Engine& engine, PoolOptions options) {
+  return [&engine, options = std::move(options)]() -> Result<Finish> {
+    auto report = std::make_shared<StoreReport>();
+    if (Status status = engine.AddPool(options, report->packs); !status.ok()) return status;
+    return Finish([report](Napi::Env env) -> Napi::Value { return FromReport(env, *report); });
+  };
+}
+
+Work RemovePoolWork(Engine& engine, std::string name) {
+  return [&engine, name = std::move(name)]() -> Result<Finish> {
+    if (Status status = engine.RemovePool(name); !status.ok()) return status;
+    return Finish();
+  };
+}
+
 Work ReadWork(Engine& engine, ResourceId resource, uint64_t offset, uint64_t length) {
   return [&engine, resource, offset, length]() -> Result<Finish> {
     Result<std::shared_ptr<LiveVolume>> volume = Known(engine, resource);
@@ -76,7 +110,15 @@ Work ReadWork(Engine& engine, ResourceId resource, uint64_t offset, uint64_t len
   };
 }
 
-Work WriteWork(Engine& engine, ResourceId resource, uint64_t offset, std::vector<uint8_t> data, uint64_t zero_bytes) {
+Work WriteWork(Engine& engine, const Napi::CallbackInfo& info) {
+  const auto resource = static_cast<ResourceId>(info[0].ToNumber().DoubleValue());
+  const auto offset = static_cast<uint64_t>(info[1].ToNumber().DoubleValue());
+  std::vector<uint8_t> data;
+  if (info[2].IsTypedArray()) {
+    const Napi::Uint8Array given = info[2].As<Napi::Uint8Array>();
+    data.assign(given.Data(), given.Data() + given.ByteLength());
+  }
+  const uint64_t zero_bytes = info[2].IsNumber() ? static_cast<uint64_t>(info[2].ToNumber().DoubleValue()) : 0;
   auto held = std::make_shared<std::vector<uint8_t>>(std::move(data));
   return [&engine, resource, offset, held, zero_bytes]() -> Result<Finish> {
     Result<std::shared_ptr<LiveVolume>> volume = Known(engine, resource);

@@ -18,7 +18,7 @@ bool AddChanged(Engine& engine, const Napi::Object& answer, TransmissionSpec& tr
     const Napi::Object one = list.Get(i).As<Napi::Object>();
     const std::shared_ptr<LiveVolume> since = engine.store().Find(Whole(one, "since"));
     if (!since || !volume) return false;
-    auto changes = std::make_shared<VolumeChanges>(since, volume, engine.store().pool());
+    auto changes = std::make_shared<VolumeChanges>(since, volume);
     transmit.changed.push_back({std::move(changes), static_cast<uint32_t>(Whole(one, "id"))});
   }
   return true;

@@ -77,7 +77,28 @@ ResourceSpec ToResource(const Napi::Object& object) {
   spec.root.levels = static_cast<uint8_t>(Whole(root, "levels"));
   spec.root.at = {static_cast<uint32_t>(Whole(root, "pack")), static_cast<uint32_t>(Whole(root, "offset")), static_cast<uint32_t>(Whole(root, "storedBytes"))};
   spec.pending_of = Whole(object, "pendingOf");
+  spec.pool = Text(object, "pool");
   return spec;
+}
+
+PoolOptions ToPoolOptions(const Napi::Object& object) {
+  PoolOptions pool;
+  const Napi::Uint8Array key = object.Get("domainKey").As<Napi::Uint8Array>();
+  pool.domain_key.assign(key.Data(), key.Data() + key.ByteLength());
+  pool.name = Text(object, "name");
+  pool.packs.directory = Text(object, "directory");
+  pool.packs.checkpoint = Text(object, "checkpoint");
+  pool.packs.domain = Whole(object, "domain");
+  pool.packs.key_id = static_cast<uint32_t>(Whole(object, "keyId"));
+  if (!object.Get("remote").IsObject()) return pool;
+  const Napi::Object remote = object.Get("remote").As<Napi::Object>();
+  pool.packs.pack_bytes = static_cast<uint32_t>(Whole(remote, "packBytes"));
+  RemotePackOptions& options = pool.packs.remote.emplace();
+  options.staged_bytes_max = Whole(remote, "stagedBytesMax");
+  options.kept_bytes_max = Whole(remote, "keptBytesMax");
+  options.ships_in_flight_max = static_cast<unsigned>(Whole(remote, "shipsInFlightMax"));
+  options.fetches_in_flight_max = static_cast<unsigned>(Whole(remote, "fetchesInFlightMax"));
+  return pool;
 }
 
 StoreOptions ToStoreOptions(const Napi::Object& options) {
@@ -90,8 +111,8 @@ StoreOptions ToStoreOptions(const Napi::Object& options) {
   store.journal.journal_bytes_max = Whole(options, "journalBytesMax");
   store.journal.salvage = options.Get("salvageJournal").ToBoolean().Value();
   // A segment more must not take the room that destage needs to make one free again.
-  store.journal.keep_free_bytes = store.packs.reserve_bytes + store.packs.pack_bytes;
-  store.packs.checkpoint = directory + "/index.checkpoint";
+  const PackStoreOptions usual;
+  store.journal.keep_free_bytes = usual.reserve_bytes + usual.pack_bytes;
   store.overlay_bytes_max = Whole(options, "overlayBytesMax");
   store.node_cache_bytes_max = Whole(options, "nodeCacheBytesMax");
   return store;
@@ -151,7 +172,32 @@ Napi::Object FromProgress(Napi::Env env, const TransferProgress& progress) {
   return object;
 }
 
-Napi::Object FromStats(Napi::Env env, Engine& engine) {
+namespace {
+
+const char* RoomName(Room room) { return room == Room::kThere ? "there" : room == Room::kSoon ? "soon" : "none"; }
+
+Napi::Object FromPool(Napi::Env env, const Pool& pool) {
+  const PackStore::Usage usage = pool.packs->usage();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("name", pool.name);
+  object.Set("remote", pool.packs->remote());
+  object.Set("backendFull", usage.backend_full);
+  object.Set("room", RoomName(pool.room.room()));
+  const std::pair<const char*, uint64_t> numbers[] = {
+      {"packs", usage.packs}, {"storedBytes", usage.stored_bytes}, {"blocks", usage.blocks}, {"nodes", usage.nodes},
+      {"putBytes", usage.put_bytes}, {"putRecords", usage.put_records}, {"dedupHits", usage.dedup_hits}, {"dedupBytes", usage.dedup_bytes},
+      {"indexBytes", usage.index_bytes}, {"corruptCells", usage.corrupt_cells}, {"freeBytes", usage.free_bytes}, {"roomBytes", usage.room_bytes},
+      {"stagedPacks", usage.staged_packs}, {"stagedBytes", usage.staged_bytes}, {"keptPacks", usage.kept_packs}, {"keptBytes", usage.kept_bytes},
+      {"shippedPacks", usage.shipped_packs}, {"shippedBytes", usage.shipped_bytes}, {"shipFailures", usage.ship_failures},
+      {"fetches", usage.fetches}, {"fetchedBytes", usage.fetched_bytes}, {"fetchFailures", usage.fetch_failures},
+      {"fetchesWaiting", usage.fetches_waiting}};
+  for (const auto& [name, value] : numbers) Set(object, name, value);
+  return object;
+}
+
+}  // namespace
+
+Napi::Object FromStats(Napi::Env env, Engine& engine, const BlockCache& cache) {
   static constexpr const char* kNames[] = {"read", "write", "flush", "trim", "zero", "cache", "status"};
   Napi::Object stats = Napi::Object::New(env);
   const NbdCounters nbd = engine.nbd().counters();
@@ -185,26 +231,23 @@ Napi::Object FromStats(Napi::Env env, Engine& engine) {
   Set(log, "bytesWritten", journal.bytes_written);
   log.Set("failed", engine.store().journal().failed());
   stats.Set("journal", log);
-  stats.Set("room", usage.room == Room::kThere ? "there" : usage.room == Room::kSoon ? "soon" : "none");
   stats.Set("failure", engine.store().failure().detail());
   Set(stats, "overlayBytes", usage.overlay_bytes);
   Set(stats, "overlayPages", usage.overlay_pages);
-  Set(stats, "nodeCacheBytes", engine.store().pool().tree->cache_bytes());
-  const PackStore::Usage packs = engine.store().pool().packs->usage();
-  Napi::Object pool = Napi::Object::New(env);
-  Set(pool, "packs", packs.packs);
-  Set(pool, "storedBytes", packs.stored_bytes);
-  Set(pool, "blocks", packs.blocks);
-  Set(pool, "nodes", packs.nodes);
-  Set(pool, "putBytes", packs.put_bytes);
-  Set(pool, "putRecords", packs.put_records);
-  Set(pool, "dedupHits", packs.dedup_hits);
-  Set(pool, "dedupBytes", packs.dedup_bytes);
-  Set(pool, "indexBytes", packs.index_bytes);
-  Set(pool, "corruptCells", packs.corrupt_cells);
-  Set(pool, "freeBytes", packs.free_bytes);
-  Set(pool, "roomBytes", packs.room_bytes);
-  stats.Set("packs", pool);
+  const std::vector<std::shared_ptr<Pool>> pools = engine.store().pools();
+  Set(stats, "nodeCacheBytes", pools.empty() ? 0 : pools.front()->tree->cache_bytes());
+  Napi::Array list = Napi::Array::New(env);
+  for (const auto& pool : pools) list.Set(list.Length(), FromPool(env, *pool));
+  stats.Set("pools", list);
+  const BlockCache::Usage blocks = cache.usage();
+  Napi::Object block_cache = Napi::Object::New(env);
+  Set(block_cache, "bytes", blocks.bytes);
+  Set(block_cache, "bytesMax", cache.bytes_max());
+  Set(block_cache, "records", blocks.records);
+  Set(block_cache, "hits", blocks.hits);
+  Set(block_cache, "misses", blocks.misses);
+  Set(block_cache, "evicted", blocks.evicted);
+  stats.Set("blockCache", block_cache);
   Set(stats, "destagedGenerations", usage.destaged_generations);
   Set(stats, "destagedBytes", usage.destaged_bytes);
   stats.Set("destageCpuSeconds", engine.destage_cpu_seconds());

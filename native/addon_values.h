@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "blocks/block_cache.h"
 #include "engine/engine.h"
 #include "engine/transfer.h"
 
@@ -16,13 +17,15 @@ BlockId IdFromHex(const std::string& hex);
 std::string HexOf(const BlockId& id);
 RateLimitSpec ToLimit(const Napi::Object& object);
 ResourceSpec ToResource(const Napi::Object& object);
+/** The backend of a remote pool is left open. */
+PoolOptions ToPoolOptions(const Napi::Object& object);
 StoreOptions ToStoreOptions(const Napi::Object& options);
 NbdOptions ToNbdOptions(const Napi::Object& options);
 
 Napi::Object FromReport(Napi::Env env, const StoreReport& report);
 Napi::Object FromCommit(Napi::Env env, const RootCommit& commit);
 Napi::Object FromProgress(Napi::Env env, const TransferProgress& progress);
-Napi::Object FromStats(Napi::Env env, Engine& engine);
+Napi::Object FromStats(Napi::Env env, Engine& engine, const BlockCache& cache);
 
 inline double Number(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().DoubleValue(); }
 inline uint64_t Whole(const Napi::Object& object, const char* name) { return static_cast<uint64_t>(Number(object, name)); }

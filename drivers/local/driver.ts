@@ -26,9 +26,13 @@ const incomingName = '.incoming';
 export const localDriver = registerDriver({
   name: 'local',
   description: 'Chunks as files of a directory on this host',
-  settings: z.strictObject({ directory: z.string().min(1).startsWith('/', 'must be an absolute path') }),
-  open: async ({ directory }) => LocalDriver.open(directory),
-  openToRead: async ({ directory }) => LocalDriver.openToRead(directory),
+  settings: z.strictObject({
+    directory: z.string().min(1).startsWith('/', 'must be an absolute path'),
+    /** off: native threads reach the chunks through this driver alone, as if they were far away. To test that. */
+    'direct-path': z.enum(['on', 'off']).default('on'),
+  }),
+  open: async (settings) => LocalDriver.open(settings.directory, settings['direct-path'] === 'on'),
+  openToRead: async (settings) => LocalDriver.openToRead(settings.directory),
 });
 
 export class LocalDriver implements Driver {
@@ -41,7 +45,7 @@ export class LocalDriver implements Driver {
   readonly #syncs = new DirectorySyncs();
   #closing: Promise<unknown> | null = null;
 
-  private constructor(directory: string, readOnly = false) {
+  private constructor(directory: string, direct: boolean, readOnly = false) {
     this.#directory = directory;
     this.#readOnly = readOnly;
     this.traits = {
@@ -49,14 +53,14 @@ export class LocalDriver implements Driver {
       inFlightMax: 32,
       readAfterWrite: true,
       refusesRewrite: true,
-      directPath: { directory },
+      ...(direct ? { directPath: { directory } } : {}),
     };
   }
 
   /** Makes the directory where absent. */
-  static async open(path: string): Promise<LocalDriver> {
+  static async open(path: string, direct = true): Promise<LocalDriver> {
     const directory = resolve(path);
-    const driver = new LocalDriver(directory);
+    const driver = new LocalDriver(directory, direct);
     await driver.#makeDirectory(join(directory, incomingName));
     await driver.#removeStale();
     return driver;
@@ -66,7 +70,7 @@ export class LocalDriver implements Driver {
   static async openToRead(path: string): Promise<LocalDriver> {
     const directory = resolve(path);
     if (!(await stat(directory)).isDirectory()) throw new SkerryError('invalid', `${directory} is no directory`);
-    return new LocalDriver(directory, true);
+    return new LocalDriver(directory, true, true);
   }
 
   put(key: ChunkKey, data: Uint8Array): Promise<void> {

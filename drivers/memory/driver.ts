@@ -15,7 +15,13 @@ export const memoryDriver = registerDriver({
 });
 
 export class MemoryDriver implements Driver {
-  readonly traits: DriverTraits = { chunkBytesMax: chunk_bytes_max, inFlightMax: 64, readAfterWrite: true, refusesRewrite: true };
+  readonly traits: DriverTraits = {
+    chunkBytesMax: chunk_bytes_max,
+    inFlightMax: 64,
+    readAfterWrite: true,
+    refusesRewrite: true,
+    forgets: true,
+  };
   readonly #chunks = new Map<ChunkKey, Uint8Array>();
   #closed = false;
 

@@ -99,7 +99,7 @@ Status ReadEntries(SummingReader& reader, uint64_t entry_count, const SealedPack
   return {};
 }
 
-Result<CheckpointContent> Load(File& file, uint64_t domain, const std::map<uint32_t, uint64_t>& present, LocationIndex& index) {
+Result<CheckpointContent> Load(File& file, uint64_t domain, const PackIsThere& there, LocationIndex& index) {
   const auto damaged = [](const char* what) { return Status(Code::kCorrupt, std::string("the index checkpoint ") + what); };
   Result<uint64_t> size = file.Size();
   if (!size.ok()) return size.status();
@@ -121,8 +121,7 @@ Result<CheckpointContent> Load(File& file, uint64_t domain, const std::map<uint3
   for (uint64_t i = 0; i < header.pack_count; ++i) {
     CheckpointPack pack;
     if (Status status = reader.Take(BytesOf(pack)); !status.ok()) return status;
-    const auto found = present.find(pack.pack);
-    if (found == present.end() || found->second != pack.file_bytes) continue;
+    if (!there(pack.pack, pack.file_bytes)) continue;
     content.packs[pack.pack] = {pack.file_bytes, pack.blocks, pack.nodes};
   }
   const uint64_t entry_count = entry_bytes / sizeof(LocationIndex::Entry);
@@ -166,11 +165,11 @@ Status Write(File& file, uint64_t domain, const CheckpointContent& content, cons
 
 }  // namespace
 
-Result<CheckpointContent> LoadCheckpoint(Env& env, const std::string& path, uint64_t domain,
-                                         const std::map<uint32_t, uint64_t>& present, LocationIndex& index) {
+Result<CheckpointContent> LoadCheckpoint(Env& env, const std::string& path, uint64_t domain, const PackIsThere& there,
+                                         LocationIndex& index) {
   Result<std::unique_ptr<File>> file = env.Open(path, {});
   if (!file.ok()) return file.status();
-  Result<CheckpointContent> content = Load(**file, domain, present, index);
+  Result<CheckpointContent> content = Load(**file, domain, there, index);
   if (!content.ok()) index.Clear();
   return content;
 }

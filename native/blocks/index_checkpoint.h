@@ -49,12 +49,15 @@ struct CheckpointContent {
   SealedPacks packs;         // those whose entries are now in the index
 };
 
+/** Whether a pack that the checkpoint covers, of this many bytes, is still there. */
+using PackIsThere = std::function<bool(uint32_t pack, uint64_t file_bytes)>;
+
 /**
- * Reads the checkpoint into `index`, which is empty: entries of packs that `present` (number to file size) holds with the
- * size they had. kNotFound when there is none; kCorrupt when it is not whole, and the index is empty again.
+ * Reads the checkpoint into `index`, which is empty: entries of packs that are there. kNotFound when there is none; kCorrupt
+ * when it is not whole, and the index is empty again.
  */
-Result<CheckpointContent> LoadCheckpoint(Env& env, const std::string& path, uint64_t domain,
-                                         const std::map<uint32_t, uint64_t>& present, LocationIndex& index);
+Result<CheckpointContent> LoadCheckpoint(Env& env, const std::string& path, uint64_t domain, const PackIsThere& there,
+                                         LocationIndex& index);
 
 /** Writes it beside `path`, durably, then puts it in its place. Entries of packs that `content` does not name are left out. */
 Status SaveCheckpoint(Env& env, const std::string& path, uint64_t domain, const CheckpointContent& content,

@@ -11,8 +11,11 @@
 
 #include "../env/env.h"
 #include "block_id.h"
+#include "pack_backend.h"
 
 namespace skerry {
+
+class BlockCache;
 
 inline constexpr uint32_t kPackVersion = 1;
 inline constexpr uint32_t kPackMagic = 0x50504b53;        // "SKPP", file header
@@ -62,14 +65,26 @@ struct Location {
 inline uint64_t CellSeed(const BlockId& id, uint32_t page) { return id.prefix() + page; }
 inline uint32_t CellOffset(const Location& at, uint32_t page) { return at.offset + uint32_t{sizeof(PackRecordHeader)} + page * kCellBytes; }
 
+/** For a pool whose packs rest on a backend that only `backend` reaches. */
+struct RemotePackOptions {
+  std::shared_ptr<PackBackend> backend;
+  std::shared_ptr<BlockCache> cache;
+  uint32_t pool = 0;                       // its number in the cache
+  uint64_t staged_bytes_max = 1ull << 30;  // sealed packs that wait to be shipped: beyond it, writes that are not urgent wait
+  uint64_t kept_bytes_max = 1ull << 30;    // copies on this host of packs that the backend has
+  unsigned ships_in_flight_max = 2;
+  unsigned fetches_in_flight_max = 16;
+};
+
 struct PackStoreOptions {
-  std::string directory;            // pack files: NNNNNNNN.pack sealed, NNNNNNNN.open not yet
+  std::string directory;            // pack files: NNNNNNNN.pack sealed, NNNNNNNN.open not yet, NNNNNNNN.kept a copy
   std::string checkpoint;           // path of the location index's checkpoint, on local disk
   uint32_t pack_bytes = kPackBytes;
   uint64_t reserve_bytes = 64 << 20;  // free space that only kNode records and urgent ones may use
   uint64_t domain = 1;
   uint32_t key_id = 1;
   DomainKey key{ConstBytes{}};        // proves record headers, and ids where a header has no proof
+  std::optional<RemotePackOptions> remote{};  // absent: `directory` is where the packs rest
 };
 
 struct PackReport {
@@ -99,7 +114,11 @@ struct CellRun {
   bool done = false;
 };
 
-/** The packs of one pool with directPath, and the index over them. Thread-safe. */
+/**
+ * The packs of one pool, and the index over them. Where the pool is remote, a pack is a file here until it is sealed and
+ * shipped; then records of it are fetched, through a cache. A read that may block waits for that, or, where its thread has
+ * ReadWaits (errand.h), is kTryAgain with these telling when. Thread-safe.
+ */
 class PackStore {
  public:
   /** Opens the packs, scans and seals those left open, loads or rebuilds the index. Pack numbers are never reused. */
@@ -129,8 +148,26 @@ class PackStore {
   bool unsynced() const;
   /** Seals full packs; writes the index checkpoint when enough has changed. */
   Status Checkpoint(bool force);
-  /** Seals the open pack (footer, sync, rename). For shutdown and tests. */
+  /** Seals the open pack (footer, sync, rename): for shutdown, and to have all of it shipped. */
   Status Seal();
+
+  bool remote() const;
+  /** Of a remote pool: all that Put returned before this call is in packs up to the mark that is returned. */
+  uint32_t Mark() const;
+  /** Every pack up to the mark is durable on the backend (always so where the pool is not remote). An error: never will be. */
+  Result<bool> ShippedUpTo(uint32_t mark) const;
+  /** A pack up to the mark still takes records: Seal would get it on its way. */
+  bool OpenUpTo(uint32_t mark) const;
+  /** As much waits to be shipped as may. */
+  bool crowded() const;
+  /** Ships what is sealed, drops copies there is no room for. Called often, by one thread. */
+  Status Upkeep();
+  /** `changed` is called, from any thread, when a pack was shipped or could not be. Empty: no more. */
+  void OnShipped(std::function<void()> changed);
+  /** Asks for records that are not on this host, so that they come together and not one after the other. */
+  void FetchAhead(std::span<const Location> places);
+  /** Where the index may lack something: looks again which packs there are. Ok at once where it is known to be whole. */
+  Status RefreshIndex();
 
   /**
    * Reads one page's cell, verifies it against `seed`. kTryAgain when it would block and may not; kCorrupt when the sum
@@ -151,19 +188,25 @@ class PackStore {
   Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
   /** The id in the record header at `at` (stored_bytes unknown there), verified by the header's own sum; `full` gets the whole location. */
   Result<BlockId> IdAt(const Location& at, Location* full);
-  /** True if the record at `at` is whole and is `id`: every sum read and checked. Used on replay of REF records. */
+  /** True if the record at `at` is whole and is `id`: every sum read and checked, or known to have been when it was shipped. */
   bool Verify(const Location& at, const BlockId& id);
   /**
    * The record at `at` was durable before this start. How many of its pages fail all the same: these are rot, no torn write, and
    * are counted as such. Only of records that this start found in open packs; 0 for all others, which are told when they are read.
    */
   uint32_t RottenPages(const Location& at, const BlockId& id);
+  /** Verify for the replay of REF records, to which a backend that does not answer is no answer: kIo, kClosed. */
+  Result<bool> Confirm(const Location& at, const BlockId& id);
 
   /** put_: what was written; dedup_: what was known already. Bytes are of payload, but stored_bytes, which is of files. */
   struct Usage {
     uint64_t packs = 0, stored_bytes = 0, blocks = 0, nodes = 0, put_bytes = 0, put_records = 0, dedup_hits = 0, dedup_bytes = 0,
              index_bytes = 0, corrupt_cells = 0, free_bytes = 0;
     uint64_t room_bytes = 0;   // what records that may not use the reserve can still take: in the open pack and in whole new ones
+    /** Of a remote pool. */
+    uint64_t staged_packs = 0, staged_bytes = 0, kept_packs = 0, kept_bytes = 0, shipped_packs = 0, shipped_bytes = 0, ship_failures = 0,
+             fetches = 0, fetched_bytes = 0, fetch_failures = 0, fetches_waiting = 0;
+    bool backend_full = false;
   };
   Usage usage() const;
 

@@ -46,27 +46,30 @@ std::vector<uint8_t> EncodeFooter(uint32_t pack, uint64_t domain, const std::vec
   return footer;
 }
 
-Result<std::vector<PackFooterEntry>> ReadFooter(File& file, uint32_t pack) {
-  const auto damaged = [pack](const char* what) {
-    return Status(Code::kCorrupt, "the footer of pack " + std::to_string(pack) + " " + what);
-  };
-  Result<uint64_t> size = file.Size();
-  if (!size.ok()) return size.status();
+namespace {
+
+Status Damaged(uint32_t pack, const char* what) { return {Code::kCorrupt, "the footer of pack " + std::to_string(pack) + " " + what}; }
+
+}  // namespace
+
+Result<uint64_t> FooterBytesAt(ConstBytes end, uint32_t pack) {
   PackFooterTrailer trailer;
-  if (*size < kPackAlignBytes + sizeof(trailer)) return damaged("is missing: the file is too short");
-  Result<size_t> got = file.Read({reinterpret_cast<uint8_t*>(&trailer), sizeof(trailer)}, *size - sizeof(trailer));
-  if (!got.ok()) return got.status();
-  if (*got != sizeof(trailer) || trailer.magic != kPackFooterMagic || trailer.version != kPackVersion || trailer.pack != pack ||
-      trailer.count > *size / sizeof(PackFooterEntry) || trailer.bytes != trailer.count * sizeof(PackFooterEntry) ||
-      FooterBytes(trailer.count) > *size - kPackAlignBytes) {
-    return damaged("has no valid trailer");
+  if (end.size() < sizeof(trailer)) return Damaged(pack, "is missing: the file is too short");
+  std::memcpy(&trailer, end.data() + (end.size() - sizeof(trailer)), sizeof(trailer));
+  if (trailer.magic != kPackFooterMagic || trailer.version != kPackVersion || trailer.pack != pack ||
+      trailer.count > kPackBytes / sizeof(PackFooterEntry) || trailer.bytes != trailer.count * sizeof(PackFooterEntry)) {
+    return Damaged(pack, "has no valid trailer");
   }
-  std::vector<uint8_t> footer(FooterBytes(trailer.count));
-  const uint64_t records_end = *size - footer.size();
-  got = file.Read(footer, records_end);
-  if (!got.ok()) return got.status();
-  if (*got != footer.size() || SumOf(footer.data(), footer.size() - sizeof(trailer.sum), pack) != trailer.sum) {
-    return damaged("fails its sum");
+  return FooterBytes(trailer.count);
+}
+
+Result<std::vector<PackFooterEntry>> DecodeFooter(ConstBytes footer, uint32_t pack, uint64_t records_end) {
+  const Result<uint64_t> bytes = FooterBytesAt(footer, pack);
+  if (!bytes.ok()) return bytes.status();
+  PackFooterTrailer trailer;
+  std::memcpy(&trailer, footer.data() + (footer.size() - sizeof(trailer)), sizeof(trailer));
+  if (*bytes != footer.size() || SumOf(footer.data(), footer.size() - sizeof(trailer.sum), pack) != trailer.sum) {
+    return Damaged(pack, "fails its sum");
   }
   std::vector<PackFooterEntry> entries(trailer.count);
   if (!entries.empty()) std::memcpy(entries.data(), footer.data(), trailer.bytes);
@@ -74,9 +77,27 @@ Result<std::vector<PackFooterEntry>> ReadFooter(File& file, uint32_t pack) {
     const bool placed = entry.offset >= kPackAlignBytes && entry.offset % kPackAlignBytes == 0 && entry.raw_bytes != 0 &&
                         entry.raw_bytes <= kRecordRawBytesMax && entry.stored_bytes == RecordStoredBytes(entry.raw_bytes) &&
                         uint64_t{entry.offset} + entry.stored_bytes <= records_end;
-    if (!placed) return damaged("names a record outside the pack");
+    if (!placed) return Damaged(pack, "names a record outside the pack");
   }
   return entries;
+}
+
+Result<std::vector<PackFooterEntry>> ReadFooter(File& file, uint32_t pack) {
+  Result<uint64_t> size = file.Size();
+  if (!size.ok()) return size.status();
+  uint8_t trailer[sizeof(PackFooterTrailer)];
+  if (*size < kPackAlignBytes + sizeof(trailer)) return Damaged(pack, "is missing: the file is too short");
+  Result<size_t> got = file.Read(trailer, *size - sizeof(trailer));
+  if (!got.ok()) return got.status();
+  const Result<uint64_t> bytes = FooterBytesAt({trailer, *got}, pack);
+  if (!bytes.ok()) return bytes.status();
+  if (*bytes > *size - kPackAlignBytes) return Damaged(pack, "has no valid trailer");
+  std::vector<uint8_t> footer(*bytes);
+  const uint64_t records_end = *size - footer.size();
+  got = file.Read(footer, records_end);
+  if (!got.ok()) return got.status();
+  if (*got != footer.size()) return Damaged(pack, "fails its sum");
+  return DecodeFooter(footer, pack, records_end);
 }
 
 }  // namespace skerry

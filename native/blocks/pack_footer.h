@@ -51,6 +51,10 @@ inline uint64_t FooterBytes(uint64_t entries) { return entries * sizeof(PackFoot
 std::vector<uint8_t> EncodeFileHeader(uint32_t pack, uint64_t domain, uint32_t key_id, uint64_t created_millis);
 bool FileHeaderHolds(ConstBytes sector, uint32_t pack);
 std::vector<uint8_t> EncodeFooter(uint32_t pack, uint64_t domain, const std::vector<PackFooterEntry>& entries);
+/** The entries of a footer that follows `records_end` bytes of pack. kCorrupt when it is damaged in any way. */
+Result<std::vector<PackFooterEntry>> DecodeFooter(ConstBytes footer, uint32_t pack, uint64_t records_end);
+/** Length of the footer whose trailer ends `end`, the last bytes of a pack. kCorrupt where no valid trailer stands there. */
+Result<uint64_t> FooterBytesAt(ConstBytes end, uint32_t pack);
 /** The entries of a sealed pack. kCorrupt when the footer is damaged in any way; kIo when it cannot be read. */
 Result<std::vector<PackFooterEntry>> ReadFooter(File& file, uint32_t pack);
 

@@ -10,6 +10,11 @@ std::string PackPath(const std::string& directory, uint32_t pack, bool sealed) {
   return directory + name;
 }
 
+std::string KeptPackPath(const std::string& directory, uint32_t pack) {
+  std::string path = PackPath(directory, pack, true);
+  return path.replace(path.size() - 4, 4, "kept");
+}
+
 Result<std::shared_ptr<File>> PackHandles::Get(uint32_t pack) {
   Set& set = SetOf(pack);
   {
@@ -41,14 +46,26 @@ void PackHandles::Add(uint32_t pack, std::shared_ptr<File> file) {
   victim->used = ++set.clock;
 }
 
+void PackHandles::Remove(uint32_t pack) {
+  Set& set = SetOf(pack);
+  std::shared_ptr<File> file;  // closed after the lock
+  std::lock_guard lock(set.mutex);
+  for (Slot& slot : set.slots) {
+    if (slot.pack != pack) continue;
+    file = std::move(slot.file);
+    slot = {};
+  }
+}
+
 Result<std::unique_ptr<File>> PackHandles::OpenFile(uint32_t pack) {
   if (pack == 0) return Status(Code::kNotFound, "pack 0 is no pack");
   const OpenOptions options{.direct = direct_};
-  // Sealing renames a pack: one that was neither sealed nor open a moment ago may be sealed by now.
+  // Sealing renames a pack: one that was neither sealed nor open a moment ago may be sealed by now, or even shipped.
   for (const bool sealed : {true, false, true}) {
     Result<std::unique_ptr<File>> file = env_.Open(PackPath(directory_, pack, sealed), options);
     if (file.ok() || file.code() != Code::kNotFound) return file;
   }
+  if (Result<std::unique_ptr<File>> file = env_.Open(KeptPackPath(directory_, pack), options); file.ok() || file.code() != Code::kNotFound) return file;
   return Status(Code::kNotFound, "there is no pack " + PackPath(directory_, pack, true));
 }
 

@@ -9,6 +9,8 @@ namespace skerry {
 
 /** `NNNNNNNN.pack`, or `.open` while it is not sealed: the number in eight hexadecimal digits. */
 std::string PackPath(const std::string& directory, uint32_t pack, bool sealed);
+/** `NNNNNNNN.kept`: a copy of a pack that the pool's backend has. */
+std::string KeptPackPath(const std::string& directory, uint32_t pack);
 
 /** Thread-safe. */
 class PackHandles {
@@ -21,6 +23,7 @@ class PackHandles {
   /** kNotFound when there is no such pack. */
   Result<std::shared_ptr<File>> Get(uint32_t pack);
   void Add(uint32_t pack, std::shared_ptr<File> file);
+  void Remove(uint32_t pack);
 
  private:
   static constexpr size_t kWays = 8;

@@ -85,13 +85,28 @@ Result<bool> PackStore::Impl::Known(PackPut& put, bool& replace) {
 }
 
 PackStore::Impl::Hit PackStore::Impl::CheckHit(const Location& at, const PackPut& put) {
-  // New data is never given up for a record that has rotted: it is written again. One with lost pages cannot be had whole.
+  // New data is never given up for a record that has rotted: it is written again. One with lost pages always counts as such.
   if (put.lost == 0 && IsDamaged(at)) return Hit::kBad;
+  if (Elsewhere(at.pack)) {
+    // Without a footer at hand it is written again: a write does not wait for a backend.
+    const std::optional<PackFooterEntry> entry = KnownEntry(at);
+    if (!entry || std::memcmp(entry->id, put.id.bytes.data(), sizeof(entry->id)) != 0 || entry->raw_bytes != put.raw.size()) return Hit::kOther;
+    return put.lost != 0 || (entry->flags & kEntryDamaged) != 0 ? Hit::kBad : Hit::kSame;
+  }
   const Result<PackRecordHeader> header = ReadHeader(at, true);
   if (!header.ok()) return Hit::kBad;
   const PackRecordHeader& found = header.value();
   const bool same = std::memcmp(found.id, put.id.bytes.data(), sizeof(found.id)) == 0 && found.raw_bytes == put.raw.size();
-  return same ? Hit::kSame : Hit::kOther;
+  if (!same) return Hit::kOther;
+  return put.lost == 0 || LacksOnly(at, found, put.lost) ? Hit::kSame : Hit::kBad;
+}
+
+/** A crash may have torn the record besides: what was put with lost pages serves again only where all its other pages hold. */
+bool PackStore::Impl::LacksOnly(const Location& at, const PackRecordHeader& header, uint32_t lost) {
+  std::vector<uint8_t> record(at.stored_bytes);
+  if (!ReadDirect(at.pack, at.offset, record).ok()) return false;
+  const std::vector<uint32_t> bad = BadCells(record, header);
+  return std::ranges::all_of(bad, [lost](uint32_t page) { return page < kLostPagesMax && (lost >> page & 1) != 0; });
 }
 
 /** Writes them in groups, each of at most kGroupBytesMax unless one record alone is larger. */

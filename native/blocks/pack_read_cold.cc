@@ -61,6 +61,7 @@ void PackStore::Impl::ReadCold(std::span<CellRun> runs) {
   std::vector<uint32_t> order;
   for (uint32_t i = 0; i < runs.size(); ++i) {
     const CellRun& run = runs[i];
+    if (Elsewhere(run.pack)) continue;
     if (run.count >= kLargeReadPages && warm_.Note(run.pack, run.cell_offset) < kLargeReadsCached) order.push_back(i);
   }
   std::ranges::sort(order, [&](uint32_t a, uint32_t b) {

@@ -22,8 +22,9 @@ std::string Where(uint32_t pack, uint64_t offset) {
 
 Status PackStore::Impl::ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, Bytes page, bool may_block) {
   if (page.size() != kPageBytes) return {Code::kInvalid, "a cell is read one page at a time"};
+  if (Elsewhere(pack)) return RemoteCells(pack, cell_offset, seed, 1, page, may_block);
   const Result<std::shared_ptr<File>> file = handles_.Get(pack);
-  if (!file.ok()) return file.status();
+  if (!file.ok()) return WentAway(file.status(), pack) ? RemoteCells(pack, cell_offset, seed, 1, page, may_block) : file.status();
   uint8_t sum[kCellSumBytes];
   const Bytes parts[] = {page, sum};
   const Result<size_t> got = file.value()->ReadNow(parts, cell_offset);
@@ -40,8 +41,12 @@ Status PackStore::Impl::ReadPages(const Location& at, const BlockId& id, uint32_
     if (!found) return {Code::kNotFound, "a block is in no pack of the index"};
     where = *found;
   }
+  if (Elsewhere(where.pack)) return RemoteCells(where.pack, CellOffset(where, first), CellSeed(id, first), count, into, may_block);
   const Result<std::shared_ptr<File>> file = handles_.Get(where.pack);
-  if (!file.ok()) return file.status();
+  if (!file.ok()) {
+    if (!WentAway(file.status(), where.pack)) return file.status();
+    return RemoteCells(where.pack, CellOffset(where, first), CellSeed(id, first), count, into, may_block);
+  }
   for (uint32_t done = 0; done < count;) {
     const uint32_t batch = std::min(count - done, kBatchPagesMax);
     const uint32_t offset = CellOffset(where, first + done);
@@ -139,9 +144,11 @@ Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, con
     if (!found) return Status(Code::kNotFound, "a record is in no pack of the index");
     where = *found;
   }
+  if (Elsewhere(where.pack)) return RemoteRecord(where, id, may_block);
   // What cannot be a record's length is unknown or damaged; the header has it.
   if (where.stored_bytes < sizeof(PackRecordHeader) || where.stored_bytes > RecordStoredBytes(kRecordRawBytesMax)) {
     const Result<PackRecordHeader> header = ReadHeader(where, may_block);
+    if (WentAway(header.status(), where.pack)) return RemoteRecord(where, id, may_block);
     if (!header.ok()) return header.status();
     where.stored_bytes = header.value().stored_bytes;
   }
@@ -150,6 +157,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, con
   uint32_t failed_cell = 0;
   bool direct = false;
   Status status = ReadRange(where.pack, where.offset, record, may_block);
+  if (WentAway(status, where.pack)) return RemoteRecord(where, id, may_block);
   while (status.ok()) {
     if (const auto header = ParseHeader(record, where.pack, where.offset)) {
       if (std::memcmp(header->id, id.bytes.data(), sizeof(header->id)) != 0) {
@@ -176,21 +184,37 @@ Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, con
 }
 
 Result<BlockId> PackStore::Impl::IdAt(const Location& at, Location* full) {
-  const Result<PackRecordHeader> header = ReadHeader(at, true);
-  if (!header.ok()) return header.status();
   BlockId id;
+  if (const auto entry = Elsewhere(at.pack) ? KnownEntry(at) : std::nullopt) {
+    std::memcpy(id.bytes.data(), entry->id, id.bytes.size());
+    if (full != nullptr) *full = {at.pack, at.offset, entry->stored_bytes};
+    return id;
+  }
+  const Result<PackRecordHeader> header = Elsewhere(at.pack) ? RemoteHeader(at, true) : ReadHeader(at, true);
+  if (!header.ok()) return header.status();
   std::memcpy(id.bytes.data(), header.value().id, id.bytes.size());
   if (full != nullptr) *full = {at.pack, at.offset, header.value().stored_bytes};
   return id;
 }
 
-bool PackStore::Impl::Verify(const Location& at, const BlockId& id) {
+Result<bool> PackStore::Impl::Confirm(const Location& at, const BlockId& id) {
   if (!at.known()) return false;
   // Of a pack that this start found open, all that is whole is known. What is only in the page cache, after a sync that
   // failed before, is not: reading it here would find it, and lose it with the host.
   if (const auto pack = recovered_.find(at.pack); pack != recovered_.end()) {
     const auto record = pack->second.find(at.offset);
     return record != pack->second.end() && record->second == id;
+  }
+  if (Elsewhere(at.pack)) {
+    // A pack is shipped only once its name here is durable, and goes only once its footer is: without a trace, it was lost.
+    if (!KnowsPack(at.pack) && !unread_footers_.contains(at.pack)) return false;
+    // What a pack's footer names was whole when it was shipped, but for what it calls damaged.
+    if (const auto entry = KnownEntry(at)) {
+      return std::memcmp(entry->id, id.bytes.data(), sizeof(entry->id)) == 0 && (entry->flags & kEntryDamaged) == 0;
+    }
+    const Status status = ReadRecord(at, id, true).status();
+    if (status.code() == Code::kIo || status.code() == Code::kClosed) return status;
+    return status.ok();
   }
   return ReadRecord(at, id, true).ok();
 }

@@ -7,16 +7,21 @@
 namespace skerry {
 namespace {
 
+enum class PackFileKind : uint8_t { kSealed, kOpen, kKept, kFooter };
+
 struct PackName {
   uint32_t number;
-  bool sealed;
+  PackFileKind kind;
 };
 
 std::optional<PackName> ParseName(const std::string& name) {
   constexpr size_t kDigits = 8;
-  if (name.size() != kDigits + 5) return std::nullopt;
-  const bool sealed = name.compare(kDigits, 5, ".pack") == 0;
-  if (!sealed && name.compare(kDigits, 5, ".open") != 0) return std::nullopt;
+  static constexpr std::pair<const char*, PackFileKind> kKinds[] = {
+      {".pack", PackFileKind::kSealed}, {".open", PackFileKind::kOpen}, {".kept", PackFileKind::kKept}, {".foot", PackFileKind::kFooter}};
+  const auto kind = std::find_if(std::begin(kKinds), std::end(kKinds), [&](const auto& each) {
+    return name.size() == kDigits + 5 && name.compare(kDigits, 5, each.first) == 0;
+  });
+  if (kind == std::end(kKinds)) return std::nullopt;
   uint32_t number = 0;
   for (size_t i = 0; i < kDigits; ++i) {
     const char c = name[i];
@@ -25,7 +30,7 @@ std::optional<PackName> ParseName(const std::string& name) {
     number = number << 4 | static_cast<uint32_t>(digit);
   }
   if (number == 0) return std::nullopt;
-  return PackName{number, sealed};
+  return PackName{number, kind->second};
 }
 
 BlockId IdOf(const PackFooterEntry& entry) {
@@ -38,24 +43,33 @@ BlockId IdOf(const PackFooterEntry& entry) {
 
 Status PackStore::Impl::Recover(PackReport& report) {
   if (Status status = env_.MakeDirectory(options_.directory); !status.ok()) return status;
-  Result<std::vector<DirectoryEntry>> listed = env_.List(options_.directory);
-  if (!listed.ok()) return listed.status();
-  std::map<uint32_t, uint64_t> sealed;
-  std::vector<uint32_t> open;
-  uint32_t newest = 0;
-  for (const DirectoryEntry& entry : *listed) {
+  Result<std::vector<DirectoryEntry>> entries = env_.List(options_.directory);
+  if (!entries.ok()) return entries.status();
+  Found found;
+  for (const DirectoryEntry& entry : *entries) {
     const auto name = ParseName(entry.name);
     if (!name) continue;
-    newest = std::max(newest, name->number);
-    if (name->sealed) {
-      sealed[name->number] = entry.bytes;
+    found.newest = std::max(found.newest, name->number);
+    if (name->kind == PackFileKind::kOpen) {
+      found.open.push_back(name->number);
+    } else if (name->kind == PackFileKind::kFooter) {
+      found.footers.insert(name->number);
     } else {
-      open.push_back(name->number);
+      found.sealed[name->number] = {options_.directory + "/" + entry.name, entry.bytes, name->kind == PackFileKind::kKept};
     }
   }
+  const Listed listed = remote_ ? ListRemote(report) : Listed();
+  if (listed && !listed->empty()) found.newest = std::max(found.newest, listed->rbegin()->first);
 
-  next_pack_ = uint64_t{newest} + 1;
-  Result<CheckpointContent> checkpoint = LoadCheckpoint(env_, options_.checkpoint, options_.domain, sealed, index_);
+  next_pack_ = uint64_t{found.newest} + 1;
+  const PackIsThere there = [&](uint32_t pack, uint64_t bytes) {
+    if (const auto local = found.sealed.find(pack); local != found.sealed.end()) return local->second.bytes == bytes;
+    if (!remote_ || found.footers.contains(pack)) return remote_ != nullptr;
+    if (!listed) return true;  // nobody says that it is not
+    const auto chunk = listed->find(pack);
+    return chunk != listed->end() && chunk->second == bytes;
+  };
+  Result<CheckpointContent> checkpoint = LoadCheckpoint(env_, options_.checkpoint, options_.domain, there, index_);
   if (checkpoint.ok()) {
     next_pack_ = std::max(next_pack_, checkpoint->next_pack);
     for (const auto& [number, pack] : checkpoint->packs) AddSealed(number, pack);
@@ -63,26 +77,90 @@ Status PackStore::Impl::Recover(PackReport& report) {
   } else if (checkpoint.code() != Code::kNotFound) {
     report.notes.push_back("the index is rebuilt from the packs' footers: " + checkpoint.status().detail());
   }
-  for (const auto& [number, bytes] : sealed) {
-    if (sealed_.contains(number)) continue;
-    if (Status status = RecoverSealed(number, bytes, report); !status.ok()) return status;
+  if (remote_ && !listed && !checkpoint.ok() && found.newest == 0) {
+    return {Code::kIo, "the backend does not answer, and nothing on this host says what the pool holds: start again when it does"};
   }
-  for (const uint32_t number : open) {
-    if (sealed.contains(number)) {
-      // A pack takes its final name only once it is durable and whole.
+  for (const auto& [number, local] : found.sealed) {
+    if (sealed_.contains(number)) continue;
+    if (Status status = RecoverSealed(number, local.path, local.bytes, report); !status.ok()) return status;
+  }
+  if (remote_) RecoverRemote(found, listed, report);
+  for (const uint32_t number : found.open) {
+    if (found.sealed.contains(number) || sealed_.contains(number)) {
+      // A pack takes its final name only once it is durable and whole, and is shipped only under that.
       report.notes.push_back("pack " + PackPath(options_.directory, number, false) + " is left alone: it is there sealed");
       continue;
     }
-    if (Status status = RecoverOpen(number, number == newest, report); !status.ok()) return status;
+    if (Status status = RecoverOpen(number, number == found.newest, report); !status.ok()) return status;
   }
-  // Of a record with a bad page the others can be read, so it keeps its place; no new data is given up for it.
-  for (const auto& [number, entry] : adopted_damaged_) {
-    if (MarkDamaged(number, entry.offset)) (void)index_.Insert(IdOf(entry).prefix(), {number, entry.offset, entry.stored_bytes});
-  }
-  adopted_damaged_.clear();
+  AdoptDamaged();
   report.packs = sealed_.size();
   report.records = sealed_totals_.blocks + sealed_totals_.nodes;
+  // From its first start on, something on this host tells which numbers were given out.
+  if (remote_ && checkpoint.code() == Code::kNotFound) return Checkpoint(true);
   return {};
+}
+
+PackStore::Impl::Listed PackStore::Impl::ListRemote(PackReport& report) {
+  struct Answer : Errand {
+    std::vector<PackBackend::Chunk> chunks;
+  };
+  const auto answer = std::make_shared<Answer>();
+  options_.remote->backend->List([answer](Result<std::vector<PackBackend::Chunk>> listed) {
+    if (listed.ok()) answer->chunks = std::move(*listed);
+    answer->Finish(listed.status());
+  });
+  answer->Wait();
+  if (!answer->status().ok()) {
+    report.notes.push_back("the backend does not say which packs it holds; what this host knows of them is believed: " + answer->status().detail());
+    return std::nullopt;
+  }
+  std::map<uint32_t, uint64_t> listed;
+  for (const PackBackend::Chunk& chunk : answer->chunks) listed.emplace(chunk.pack, chunk.bytes);
+  return listed;
+}
+
+/** Packs without a file here, and which of those with one are copies. */
+void PackStore::Impl::RecoverRemote(const Found& found, const Listed& listed, PackReport& report) {
+  for (const uint32_t number : found.footers) {
+    if (sealed_.contains(number)) continue;
+    const std::shared_ptr<const PackFooter> footer = remote_->footers->Find(number);
+    if (footer) {
+      Adopt(number, footer->file_bytes, footer->entries);
+    } else {
+      unread_footers_.insert(number);
+    }
+  }
+  std::vector<PackBackend::Chunk> unknown;
+  if (listed) {
+    for (const auto& [number, bytes] : *listed) {
+      if (!sealed_.contains(number)) unknown.push_back({number, bytes});
+    }
+  }
+  const std::shared_ptr<Errand> learnt = remote_->listing->Learn(std::move(unknown));
+  learnt->Wait();
+  if (!learnt->status().ok()) report.notes.push_back("the footers of some packs could not be read, and are asked for again: " + learnt->status().detail());
+  remote_->listing->SetComplete(listed && learnt->status().ok());
+  for (const auto& [number, local] : found.sealed) {
+    // A chunk of the right size may be one whose put was never answered: only what was renamed after the answer is a copy.
+    const auto chunk = listed ? listed->find(number) : std::map<uint32_t, uint64_t>::const_iterator();
+    const bool missing = listed && (chunk == listed->end() || chunk->second != local.bytes);
+    if (local.kept && !missing) {
+      remote_->shipper->Kept(number, local.bytes, local.kept);
+    } else {
+      remote_->shipper->Staged(number, local.bytes, local.kept);
+    }
+  }
+  if (!listed) return;
+  uint64_t missing = 0;
+  uint32_t first = 0;
+  for (const auto& [number, pack] : sealed_) {
+    if (found.sealed.contains(number) || listed->contains(number)) continue;
+    if (missing++ == 0) first = number;
+  }
+  if (missing > 0) {
+    report.notes.push_back(std::to_string(missing) + " packs are neither here nor listed by the backend, the first is " + PackPath("", first, true).substr(1));
+  }
 }
 
 void PackStore::Impl::AddSealed(uint32_t number, const SealedPack& pack) {
@@ -109,8 +187,15 @@ void PackStore::Impl::Adopt(uint32_t number, uint64_t file_bytes, const std::vec
   ++sealed_since_checkpoint_;
 }
 
-Status PackStore::Impl::RecoverSealed(uint32_t number, uint64_t file_bytes, PackReport& report) {
-  const std::string path = PackPath(options_.directory, number, true);
+/** Of a record with a bad page the others can be read, so it keeps its place; no new data is given up for it. */
+void PackStore::Impl::AdoptDamaged() {
+  for (const auto& [number, entry] : adopted_damaged_) {
+    if (MarkDamaged(number, entry.offset)) (void)index_.Insert(IdOf(entry).prefix(), {number, entry.offset, entry.stored_bytes});
+  }
+  adopted_damaged_.clear();
+}
+
+Status PackStore::Impl::RecoverSealed(uint32_t number, const std::string& path, uint64_t file_bytes, PackReport& report) {
   Result<std::unique_ptr<File>> file = env_.Open(path, {});
   if (!file.ok()) return file.status();
   Result<std::vector<PackFooterEntry>> entries = ReadFooter(**file, number);
@@ -164,6 +249,7 @@ Status PackStore::Impl::RecoverOpen(uint32_t number, bool newest, PackReport& re
     if (Status status = env_.Remove(path); !status.ok()) return status;
     return env_.SyncDirectory(options_.directory);
   }
+  if (remote_) remote_->shipper->Opened(number);
   auto& recovered = recovered_[number];
   for (const PackFooterEntry& entry : scan->entries) recovered.emplace(entry.offset, IdOf(entry));
   ++report.recovered_open;
@@ -200,6 +286,7 @@ Status PackStore::Impl::RecoverOpen(uint32_t number, bool newest, PackReport& re
   if (sealed.ok()) sealed = env_.SyncDirectory(options_.directory);
   if (!sealed.ok()) return sealed;
   Adopt(number, tail + footer.size(), scan->entries);
+  if (remote_) remote_->shipper->Staged(number, tail + footer.size(), false);
   return {};
 }
 

@@ -4,7 +4,10 @@
 
 namespace skerry {
 
-PackStore::Impl::Impl(Env& env, const PackStoreOptions& options) : env_(env), options_(options), handles_(env, options.directory, false), direct_handles_(env, options.directory, true) {}
+PackStore::Impl::Impl(Env& env, const PackStoreOptions& options)
+    : env_(env), options_(options), handles_(env, options.directory, false), direct_handles_(env, options.directory, true) {
+  if (options_.remote) OpenRemote();
+}
 
 PackStore::PackStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 PackStore::~PackStore() = default;
@@ -43,8 +46,21 @@ Result<std::vector<uint8_t>> PackStore::ReadRecord(const Location& at, const Blo
   return impl_->ReadRecord(at, id, may_block);
 }
 Result<BlockId> PackStore::IdAt(const Location& at, Location* full) { return impl_->IdAt(at, full); }
-bool PackStore::Verify(const Location& at, const BlockId& id) { return impl_->Verify(at, id); }
+bool PackStore::Verify(const Location& at, const BlockId& id) {
+  const Result<bool> whole = impl_->Confirm(at, id);
+  return whole.ok() && *whole;
+}
 uint32_t PackStore::RottenPages(const Location& at, const BlockId& id) { return impl_->RottenPages(at, id); }
+Result<bool> PackStore::Confirm(const Location& at, const BlockId& id) { return impl_->Confirm(at, id); }
+bool PackStore::remote() const { return impl_->remote(); }
+uint32_t PackStore::Mark() const { return impl_->Mark(); }
+Result<bool> PackStore::ShippedUpTo(uint32_t mark) const { return impl_->ShippedUpTo(mark); }
+bool PackStore::OpenUpTo(uint32_t mark) const { return impl_->OpenUpTo(mark); }
+bool PackStore::crowded() const { return impl_->Crowded(); }
+Status PackStore::Upkeep() { return impl_->Upkeep(); }
+void PackStore::OnShipped(std::function<void()> changed) { impl_->OnShipped(std::move(changed)); }
+void PackStore::FetchAhead(std::span<const Location> places) { impl_->FetchAhead(places); }
+Status PackStore::RefreshIndex() { return impl_->RefreshIndex(); }
 PackStore::Usage PackStore::usage() const { return impl_->usage(); }
 
 PackStore::Usage PackStore::Impl::usage() const {
@@ -79,6 +95,7 @@ PackStore::Usage PackStore::Impl::usage() const {
   usage.dedup_bytes = dedup_bytes_.load(std::memory_order_relaxed);
   usage.corrupt_cells = corrupt_cells_.load(std::memory_order_relaxed);
   usage.index_bytes = index_.bytes();
+  if (remote_) AddRemoteUsage(usage);
   return usage;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // The pack store's inside, shared by its files: writing (pack_writer.cc), making durable (pack_sync.cc), reading
-// (pack_reader.cc, pack_read_cold.cc), opening (pack_recovery.cc).
+// (pack_reader.cc, pack_read_cold.cc), opening (pack_recovery.cc), packs that rest on a backend (pack_remote.cc).
 //
 // One pack is current and takes records; those that became full wait to be sealed by the next Sync. A record counts, that
 // is, it is in the index and in its pack's entries, only once its bytes are written, and never in a pack whose sync failed.
@@ -15,6 +15,7 @@
 #include "location_index.h"
 #include "pack_footer.h"
 #include "pack_handles.h"
+#include "remote_packs.h"
 #include "warm_windows.h"
 
 namespace skerry {
@@ -64,6 +65,7 @@ struct SealedTotals {
 class PackStore::Impl {
  public:
   Impl(Env& env, const PackStoreOptions& options);
+  ~Impl();
 
   Status Recover(PackReport& report);
   Status PutAll(std::span<PackPut> puts, bool urgent);
@@ -77,9 +79,18 @@ class PackStore::Impl {
   void ReadCold(std::span<CellRun> runs);
   Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
   Result<BlockId> IdAt(const Location& at, Location* full);
-  bool Verify(const Location& at, const BlockId& id);
+  Result<bool> Confirm(const Location& at, const BlockId& id);
   uint32_t RottenPages(const Location& at, const BlockId& id);
   Usage usage() const;
+  bool remote() const { return remote_ != nullptr; }
+  uint32_t Mark() const;
+  Result<bool> ShippedUpTo(uint32_t mark) const;
+  bool OpenUpTo(uint32_t mark) const;
+  bool Crowded() const { return remote_ && remote_->shipper->Crowded(); }
+  Status Upkeep();
+  void OnShipped(std::function<void()> changed);
+  void FetchAhead(std::span<const Location> places);
+  Status RefreshIndex();
   std::optional<Location> Find(const BlockId& id) const { return index_.Find(id.prefix()); }
 
  private:
@@ -99,6 +110,7 @@ class PackStore::Impl {
   // pack_put.cc
   Result<bool> Known(PackPut& put, bool& replace);
   Hit CheckHit(const Location& at, const PackPut& put);
+  bool LacksOnly(const Location& at, const PackRecordHeader& header, uint32_t lost);
   Status PutFresh(std::span<Fresh> fresh, bool may_use_reserve);
   Status WriteGroup(std::span<Fresh> group, uint32_t stored_bytes, bool may_use_reserve);
   AlignedBuffer TakeBuffer(uint32_t bytes);
@@ -130,17 +142,53 @@ class PackStore::Impl {
   bool MarkDamaged(uint32_t pack, uint32_t offset);
   bool IsDamaged(const Location& at) const;
 
+  // pack_remote.cc
+  void OpenRemote();
+  bool Elsewhere(uint32_t pack) const { return remote_ && !remote_->shipper->IsLocal(pack); }
+  /** The pack's file was dropped while it was about to be read. */
+  bool WentAway(const Status& status, uint32_t pack) const { return status.code() == Code::kNotFound && Elsewhere(pack); }
+  bool KnowsPack(uint32_t pack) const;
+  RecordKey KeyOf(uint32_t pack, uint32_t offset) const { return {options_.remote->pool, pack, offset}; }
+  RecordWish WishOf(uint32_t pack, uint32_t offset, uint32_t bytes, bool again) const;
+  Result<std::shared_ptr<const RecordImage>> Record(const Location& at, uint32_t first, uint32_t count, bool may_block, bool again);
+  Result<std::shared_ptr<const RecordImage>> Outcome(const std::shared_ptr<RecordFetch>& fetch, bool may_block);
+  Result<std::shared_ptr<const RecordImage>> LookAgain(const std::shared_ptr<RecordFetch>& fetch);
+  Status RemoteCells(uint32_t pack, uint32_t cell_offset, uint64_t seed, uint32_t count, Bytes into, bool may_block);
+  Result<std::vector<uint8_t>> RemoteRecord(const Location& at, const BlockId& id, bool may_block);
+  Result<PackRecordHeader> RemoteHeader(const Location& at, bool may_block);
+  std::optional<PackFooterEntry> KnownEntry(const Location& at);
+  Status Drop(uint32_t pack, uint64_t bytes);
+  void Learn(uint32_t pack, uint64_t bytes, const std::vector<PackFooterEntry>& entries);
+  void AddRemoteUsage(Usage& usage) const;
+  struct LocalPack {
+    std::string path;
+    uint64_t bytes = 0;
+    bool kept = false;
+  };
+  /** What lies in the directory, by number. */
+  struct Found {
+    std::map<uint32_t, LocalPack> sealed;
+    std::set<uint32_t> footers;
+    std::vector<uint32_t> open;
+    uint32_t newest = 0;
+  };
+  using Listed = std::optional<std::map<uint32_t, uint64_t>>;  // number to bytes; absent where the backend did not answer
+  Listed ListRemote(PackReport& report);
+  void RecoverRemote(const Found& found, const Listed& listed, PackReport& report);
+
   // pack_recovery.cc
-  Status RecoverSealed(uint32_t number, uint64_t file_bytes, PackReport& report);
+  Status RecoverSealed(uint32_t number, const std::string& path, uint64_t file_bytes, PackReport& report);
   Status RecoverOpen(uint32_t number, bool newest, PackReport& report);
   void AddSealed(uint32_t number, const SealedPack& pack);
   void Adopt(uint32_t number, uint64_t file_bytes, const std::vector<PackFooterEntry>& entries);
+  void AdoptDamaged();
 
   Env& env_;
   const PackStoreOptions options_;
   LocationIndex index_;
   PackHandles handles_, direct_handles_;
   WarmWindows warm_;
+  std::unique_ptr<RemotePacks> remote_;             // of a pool that rests on a backend; set at the beginning, or never
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;                 // of anything below that someone may wait for
@@ -174,8 +222,11 @@ class PackStore::Impl {
     std::vector<uint32_t> bad_cells;
   };
   std::map<std::pair<uint32_t, uint32_t>, Suspect> suspects_;   // by pack and offset; under damage_mutex_
-  /** Found while opening; they enter the index last, so that a whole copy elsewhere goes first. */
+  /** Of adopted packs; they enter the index last, so that a whole copy elsewhere goes first. */
   std::vector<std::pair<uint32_t, PackFooterEntry>> adopted_damaged_;
+
+  std::set<uint32_t> unread_footers_;               // packs of which this start found a footer's copy that is damaged
+  uint64_t refresh_nanos_ = 0;                      // when Upkeep looks again for packs it does not know
 
   std::atomic<uint64_t> put_bytes_{0}, put_records_{0}, dedup_hits_{0}, dedup_bytes_{0}, corrupt_cells_{0};
 };

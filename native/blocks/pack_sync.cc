@@ -81,7 +81,7 @@ Status PackStore::Impl::SealPack(Lock& lock, const std::shared_ptr<OpenPack>& pa
   if (sealed.ok() && durable.ok()) {
     sealed = env_.Rename(PackPath(options_.directory, pack->number, false), PackPath(options_.directory, pack->number, true));
     // After a crash the pack is there under one name or the other, and whole under both: this sync only saves a scan.
-    if (sealed.ok()) (void)env_.SyncDirectory(options_.directory).ok();
+    if (sealed.ok() && !env_.SyncDirectory(options_.directory).ok() && remote_) remote_->names_unsure = true;
   }
   lock.lock();
   pack->busy = false;
@@ -94,6 +94,7 @@ Status PackStore::Impl::SealPack(Lock& lock, const std::shared_ptr<OpenPack>& pa
     if (sealed.ok()) {
       pack->sealed = true;
       AddSealed(pack->number, {pack->tail + FooterBytes(pack->entries.size()), pack->blocks, pack->nodes, pack->damaged});
+      if (remote_) remote_->shipper->Staged(pack->number, pack->tail + FooterBytes(pack->entries.size()), false);
       ++sealed_since_checkpoint_;
       open_.remove(pack);
     }

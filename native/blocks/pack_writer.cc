@@ -58,6 +58,7 @@ Result<PackStore::Impl::Reservation> PackStore::Impl::Reserve(uint32_t stored_by
 Status PackStore::Impl::CreatePack(Lock& lock, uint32_t need_bytes, bool may_use_reserve) {
   if (!may_use_reserve) {
     if (Status status = CheckSpace(options_.pack_bytes, true); !status.ok()) return status;
+    if (remote_ && remote_->shipper->Crowded()) return Status(Code::kTryAgain, "packs wait to be shipped to the pool's backend");
   }
   if (next_pack_ > UINT32_MAX) return Status(Code::kNoSpace, "the pool has used up its pack numbers");
   auto pack = std::make_shared<OpenPack>();
@@ -66,6 +67,7 @@ Status PackStore::Impl::CreatePack(Lock& lock, uint32_t need_bytes, bool may_use
   lock.unlock();
   Status made = MakePackFile(*pack, may_use_reserve, need_bytes);
   if (made.ok()) handles_.Add(pack->number, pack->file);
+  if (made.ok() && remote_) remote_->shipper->Opened(pack->number);
   lock.lock();
   put_since_sample_ = kFreeSampleBytes;  // the next record looks at what is left
   if (!made.ok()) return made;

@@ -203,7 +203,11 @@ Result<std::vector<uint8_t>> PackSurvey::Read(const Location& at, const BlockId&
 void PackSurvey::LoadIndex(const std::map<uint32_t, uint64_t>& sealed) {
   if (options_.checkpoint.empty()) return;
   auto index = std::make_unique<LocationIndex>();
-  Result<CheckpointContent> content = LoadCheckpoint(env_, options_.checkpoint, options_.domain, sealed, *index);
+  const auto there = [&sealed](uint32_t pack, uint64_t file_bytes) {
+    const auto found = sealed.find(pack);
+    return found != sealed.end() && found->second == file_bytes;
+  };
+  Result<CheckpointContent> content = LoadCheckpoint(env_, options_.checkpoint, options_.domain, there, *index);
   if (content.code() == Code::kNotFound) return;
   if (!content.ok()) {
     // A cache: the next start makes it anew from the footers.

@@ -80,6 +80,7 @@ class Batch {
   /** Fills the slots of the changes, at most kBatchBlocks. */
   Status Run(std::span<MapChange> changes) {
     for (MapChange& change : changes) Ask(change);
+    if (pool_.packs->remote()) FetchAhead();
     ReadAhead();
     for (Wanted& wanted : wanted_) {
       if (Status status = Make(wanted); !status.ok()) return status;
@@ -115,6 +116,17 @@ class Batch {
       }
     }
     wanted_.push_back({&change, std::move(sources)});
+  }
+
+  /** Asks for the old content of blocks that is on a backend, all at once. What cannot be told here is told, and heard, when it is read. */
+  void FetchAhead() {
+    std::vector<Location> places;
+    for (const Wanted& wanted : wanted_) {
+      if (std::all_of(wanted.sources.begin(), wanted.sources.end(), [](const PageSource& source) { return source.done; })) continue;
+      const Result<MapSlot> slot = pool_.tree->Lookup(group_.base->root, wanted.change->block, true);
+      if (slot.ok() && !slot->hole()) places.push_back(slot->at);
+    }
+    pool_.packs->FetchAhead(places);
   }
 
   /** Reads what the blocks want of the journal, all at once; places that lie close together in one piece. */

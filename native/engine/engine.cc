@@ -40,14 +40,13 @@ Result<std::unique_ptr<Engine>> Engine::Start(Env& env, const EngineOptions& opt
   engine->store_ = std::move(*store);
   engine->crew_ = std::make_unique<Crew>(options.crew_threads != 0 ? options.crew_threads : DefaultCrew(), 0);
   engine->destage_crew_ = std::make_unique<Crew>(kDestageThreads, kDestageNice);
-  engine->store_->pool().parallel = engine->crew_.get();
-  engine->store_->pool().background = engine->destage_crew_.get();
+  for (const auto& pool : engine->store_->pools()) engine->Equip(*pool);
   Result<std::unique_ptr<NbdServer>> nbd = NbdServer::Start(options.nbd, *engine, nbd_events);
   if (!nbd.ok()) return nbd.status();
   engine->nbd_ = std::move(*nbd);
   engine->flusher_ = std::thread([raw = engine.get()] { raw->FlusherLoop(); });
   engine->preparer_ = std::thread([raw = engine.get()] { raw->PreparerLoop(); });
-  engine->destager_ = std::thread([raw = engine.get()] { raw->DestagerLoop(); });
+  for (const auto& pool : engine->store_->pools()) engine->StartDestager(pool);
   return engine;
 }
 
@@ -81,7 +80,7 @@ void Engine::WhenAdmitted(ResourceId, std::function<void()> retry) {
     std::lock_guard lock(flush_mutex_);
     admitted_.push_back(std::move(retry));
   }
-  WakeDestager();
+  WakeDestagers();
   flush_wake_.notify_one();
 }
 
@@ -112,14 +111,12 @@ void Engine::WakePreparer() {
   prepare_wake_.notify_one();
 }
 
-void Engine::WakeDestager() {
-  { std::lock_guard lock(destage_mutex_); destage_wanted_ = true; }
-  destage_wake_.notify_one();
-}
-
 void Engine::Pace() {
-  if (store_->Pace()) destage_retry_at_.store(0);
-  WakeDestager();
+  if (store_->Pace()) {
+    std::lock_guard lock(destage_mutex_);
+    for (const auto& destager : destagers_) destager->retry_nanos.store(0);
+  }
+  WakeDestagers();
 }
 
 void Engine::AnswerDurable(const Status& failure) {
@@ -217,58 +214,127 @@ void Engine::PreparerLoop() {
   }
 }
 
-void Engine::DestagerLoop() {
-  Status last_failure;
-  Code last_told = Code::kOk, last_save = Code::kOk;
+void Engine::Equip(Pool& pool) {
+  pool.parallel = crew_.get();
+  // A thread that waits for a backend must not be one that other pools are destaged with.
+  if (!pool.packs->remote()) pool.background = destage_crew_.get();
+}
+
+void Engine::StartDestager(std::shared_ptr<Pool> pool) {
+  auto destager = std::make_unique<Destager>();
+  Destager& raw = *destager;
+  raw.pool = std::move(pool);
+  raw.pool->packs->OnShipped([this] { WakeDestagers(); });
+  std::lock_guard lock(destage_mutex_);
+  if (destage_stops_) return;  // a pool that came as the engine stopped
+  raw.thread = std::thread([this, &raw] { DestagerLoop(raw); });
+  destagers_.push_back(std::move(destager));
+}
+
+void Engine::WakeDestagers() {
+  {
+    std::lock_guard lock(destage_mutex_);
+    ++destage_round_;
+  }
+  destage_wake_.notify_all();
+}
+
+void Engine::DestagerLoop(Destager& destager) {
   while (true) {
     {
       std::unique_lock lock(destage_mutex_);
-      destage_wake_.wait_for(lock, kIdleTick, [this] { return destage_wanted_ || destage_stops_; });
-      if (destage_stops_) return;
-      destage_wanted_ = false;
+      destage_wake_.wait_for(lock, kIdleTick, [&] { return destage_round_ != destager.seen || destage_stops_ || destager.stops; });
+      if (destage_stops_ || destager.stops) return;
+      destager.seen = destage_round_;
     }
-    while (env_.NowNanos() >= destage_retry_at_.load()) {
-      Result<std::optional<RootCommit>> commit = store_->DestageStep();
-      destage_cpu_nanos_.store(ThreadCpuNanos());
-      if (!commit.ok()) {
-        if (Failed()) break;
-        last_failure = commit.status();
-        // Attempts differ in the numbers they name, not in what is wrong.
-        if (last_failure.code() != last_told) listener_.OnLog(LogLevel::kError, "destage: " + last_failure.detail());
-        last_told = last_failure.code();
-        destage_retry_at_.store(env_.NowNanos() + kDestageRetryNanos);
-        break;
-      }
-      if (!commit->has_value()) break;
-      last_failure = Status::Ok();
-      last_told = Code::kOk;
-      if (!(*commit)->damage.empty()) listener_.OnLog(LogLevel::kError, "destage: " + (*commit)->damage);
-      listener_.OnCommit(**commit);
-      std::lock_guard lock(destage_mutex_);
-      if (destage_stops_) return;
-    }
-    const Status saved = Failed() ? Status::Ok() : store_->pool().packs->Checkpoint(false);
-    if (!saved.ok() && saved.code() != last_save) listener_.OnLog(LogLevel::kWarn, "writing the location index's checkpoint: " + saved.detail());
-    last_save = saved.code();
-    // Who waits for a disk that is full would wait until somebody frees some of it, which may be never.
-    CheckSettled(last_failure.code() == Code::kNoSpace ? last_failure : store_->failure());
+    CheckSettled(*destager.pool, DestageRound(destager));
   }
 }
 
-void Engine::CheckSettled(const Status& failure) {
-  std::vector<SettleWaiter> settled;
+Status Engine::DestageRound(Destager& destager) {
+  PackStore& packs = *destager.pool->packs;
+  // Attempts differ in the numbers they name, not in what is wrong.
+  const auto tell = [this, &destager](Code& told, LogLevel level, const char* doing, const Status& status) {
+    if (!status.ok() && status.code() != told) listener_.OnLog(level, std::string(doing) + " of pool " + destager.pool->name + ": " + status.detail());
+    told = status.code();
+  };
+  while (env_.NowNanos() >= destager.retry_nanos.load()) {
+    Result<std::optional<RootCommit>> commit = store_->DestageStep(*destager.pool);
+    const uint64_t cpu = ThreadCpuNanos();
+    destage_cpu_nanos_ += cpu - std::exchange(destager.cpu_nanos, cpu);
+    if (!commit.ok()) {
+      if (Failed()) break;
+      destager.failure = commit.status();
+      tell(destager.told, LogLevel::kError, "destage", destager.failure);
+      destager.retry_nanos.store(env_.NowNanos() + kDestageRetryNanos);
+      break;
+    }
+    if (!commit->has_value()) break;
+    destager.failure = Status::Ok();
+    destager.told = Code::kOk;
+    if (!(*commit)->damage.empty()) listener_.OnLog(LogLevel::kError, "destage: " + (*commit)->damage);
+    listener_.OnCommit(**commit);
+    std::lock_guard lock(destage_mutex_);
+    if (destage_stops_) return Status::Ok();
+  }
+  if (!Failed()) {
+    tell(destager.told_upkeep, LogLevel::kWarn, "shipping packs", packs.Upkeep());
+    tell(destager.told_save, LogLevel::kWarn, "writing the location index's checkpoint", packs.Checkpoint(false));
+  }
+  // Who waits for a disk or a backend that is full would wait until somebody frees some of it, which may be never.
+  if (destager.failure.code() == Code::kNoSpace) return destager.failure;
+  if (packs.remote() && packs.usage().backend_full) return {Code::kNoSpace, "the backend of pool " + destager.pool->name + " is full"};
+  return Status::Ok();
+}
+
+Status Engine::AddPool(const PoolOptions& options, PackReport& report) {
+  Result<std::shared_ptr<Pool>> pool = store_->AddPool(options, report);
+  if (!pool.ok()) return pool.status();
+  Equip(**pool);
+  StartDestager(std::move(*pool));
+  return Status::Ok();
+}
+
+Status Engine::RemovePool(const std::string& name) {
+  const std::shared_ptr<Pool> pool = store_->FindPool(name);
+  if (Status status = store_->RemovePool(name); !status.ok()) return status;
+  pool->packs->OnShipped({});
+  std::unique_ptr<Destager> ended;
+  {
+    std::lock_guard lock(destage_mutex_);
+    const auto found = std::find_if(destagers_.begin(), destagers_.end(), [&](const auto& each) { return each->pool == pool; });
+    if (found == destagers_.end()) return Status::Ok();
+    ended = std::move(*found);
+    ended->stops = true;
+    destagers_.erase(found);
+  }
+  destage_wake_.notify_all();
+  ended->thread.join();
+  return Status::Ok();
+}
+
+void Engine::CheckSettled(const Pool& pool, const Status& failure) {
+  const Status failed = store_->failure();
+  const auto outcome = [&](ResourceId id) -> std::optional<Status> {
+    if (!failed.ok()) return failed;
+    if (store_->Settled(id)) return Status::Ok();
+    if (failure.ok()) return std::nullopt;
+    const std::shared_ptr<LiveVolume> volume = store_->Find(id);
+    return id == 0 || (volume && volume->pool().get() == &pool) ? std::optional(failure) : std::nullopt;
+  };
+  std::vector<std::pair<SettleWaiter, Status>> settled;
   {
     std::lock_guard lock(destage_mutex_);
     for (auto it = settle_waiters_.begin(); it != settle_waiters_.end();) {
-      if (!failure.ok() || store_->Settled(it->id)) {
-        settled.push_back(std::move(*it));
+      if (std::optional<Status> status = outcome(it->id)) {
+        settled.emplace_back(std::move(*it), std::move(*status));
         it = settle_waiters_.erase(it);
       } else {
         ++it;
       }
     }
   }
-  for (SettleWaiter& waiter : settled) waiter.done(failure);
+  for (auto& [waiter, status] : settled) waiter.done(std::move(status));
 }
 
 void Engine::Snapshot(ResourceId volume, ResourceId snapshot, std::function<void(Status, uint64_t)> done) {
@@ -276,9 +342,7 @@ void Engine::Snapshot(ResourceId volume, ResourceId snapshot, std::function<void
   Result<WriteOutcome> outcome = store_->Snapshot(volume, snapshot, &sequence);
   if (!outcome.ok()) return done(outcome.status(), 0);
   WhenDurable(outcome->end, [done = std::move(done), sequence](Status status) { done(std::move(status), sequence); });
-  std::lock_guard lock(destage_mutex_);
-  destage_wanted_ = true;
-  destage_wake_.notify_one();
+  WakeDestagers();
 }
 
 void Engine::Drop(ResourceId id, std::function<void(Status)> done) {
@@ -310,10 +374,11 @@ void Engine::DestageAll(ResourceId id, std::function<void(Status)> done) {
   } else {
     store_->FreezeAll();
   }
-  std::lock_guard lock(destage_mutex_);
-  settle_waiters_.push_back({id, std::move(done)});
-  destage_wanted_ = true;
-  destage_wake_.notify_one();
+  {
+    std::lock_guard lock(destage_mutex_);
+    settle_waiters_.push_back({id, std::move(done)});
+  }
+  WakeDestagers();
 }
 
 void Engine::Committed(uint64_t token, bool ok) {
@@ -358,13 +423,21 @@ Status Engine::Stop() {
   { std::lock_guard lock(prepare_mutex_); prepare_stops_ = true; }
   prepare_wake_.notify_one();
   if (preparer_.joinable()) preparer_.join();
-  { std::lock_guard lock(destage_mutex_); destage_stops_ = true; }
-  destage_wake_.notify_one();
-  if (destager_.joinable()) destager_.join();
-  if (store_) {
+  std::vector<std::unique_ptr<Destager>> destagers;
+  {
+    std::lock_guard lock(destage_mutex_);
+    destage_stops_ = true;
+    destagers.swap(destagers_);
+  }
+  destage_wake_.notify_all();
+  for (const auto& destager : destagers) {
+    destager->pool->packs->OnShipped({});
+    destager->thread.join();
+  }
+  for (const auto& pool : store_ ? store_->pools() : std::vector<std::shared_ptr<Pool>>()) {
     // Sealed packs need no scan at the next start.
-    Status saved = store_->pool().packs->Seal();
-    if (saved.ok()) saved = store_->pool().packs->Checkpoint(true);
+    Status saved = pool->packs->Seal();
+    if (saved.ok()) saved = pool->packs->Checkpoint(true);
     if (!saved.ok() && status.ok()) status = saved;
   }
   std::vector<SettleWaiter> waiters;

@@ -39,6 +39,11 @@ class Engine : public NbdBackend {
                                                NbdEvents& nbd_events, StoreReport& report);
   ~Engine() override;
 
+  /** Opens one pool more, and destages for it. */
+  Status AddPool(const PoolOptions& options, PackReport& report);
+  /** Forgets a pool that no resource is in. */
+  Status RemovePool(const std::string& name);
+
   Store& store() { return *store_; }
   NbdServer& nbd() { return *nbd_; }
 
@@ -66,19 +71,24 @@ class Engine : public NbdBackend {
   Engine(Env& env, EngineListener& listener) : env_(env), listener_(listener) {}
   void FlusherLoop();
   void PreparerLoop();
-  void DestagerLoop();
+  struct Destager;
+  void StartDestager(std::shared_ptr<Pool> pool);
+  void DestagerLoop(Destager& destager);
+  /** One look at what a pool has to destage and to ship. Not ok where nothing more will be settled until something is made free. */
+  Status DestageRound(Destager& destager);
+  void Equip(Pool& pool);
+  void WakeDestagers();
   bool FlushRound();
   bool WaitForWork();
   void WakePreparer();
-  void WakeDestager();
   /** Paces the store; where room has come back, destage that failed for want of it is tried again at once. */
   void Pace();
   void AnswerDurable(const Status& failure);
   /** Whether nothing is written any more. Logs that, once. */
   bool Failed();
   void RunAdmitted();
-  /** Answers those whose destage is done; all of them with `failure` where that is not ok. */
-  void CheckSettled(const Status& failure);
+  /** Answers those whose destage is done, and with `failure`, where that is not ok, those who wait for this pool. */
+  void CheckSettled(const Pool& pool, const Status& failure);
 
   Env& env_;
   EngineListener& listener_;
@@ -98,21 +108,33 @@ class Engine : public NbdBackend {
 
   std::mutex destage_mutex_;
   std::condition_variable destage_wake_;
-  bool destage_stops_ = false, destage_wanted_ = false;
+  bool destage_stops_ = false;
+  uint64_t destage_round_ = 0;       // grows whenever there may be something to do
+  /** A pool has a thread of its own: one whose backend is away must not hold up the others. */
+  struct Destager {
+    std::shared_ptr<Pool> pool;
+    std::thread thread;
+    bool stops = false;
+    uint64_t seen = 0;               // of destage_round_
+    uint64_t cpu_nanos = 0;
+    std::atomic<uint64_t> retry_nanos{0};   // after a failure; 0: at once
+    Status failure;                  // of the last attempt
+    Code told = Code::kOk, told_upkeep = Code::kOk, told_save = Code::kOk;
+  };
+  std::vector<std::unique_ptr<Destager>> destagers_;
   struct SettleWaiter {
     ResourceId id;
     std::function<void(Status)> done;
   };
   std::vector<SettleWaiter> settle_waiters_;
   std::atomic<uint64_t> destage_cpu_nanos_{0};
-  std::atomic<uint64_t> destage_retry_at_{0};   // after a failure; 0: at once
 
   std::mutex prepare_mutex_;
   std::condition_variable prepare_wake_;
   bool prepare_stops_ = false, prepare_wanted_ = true;
   uint64_t prepared_for_ = 0;   // segment that was being written when the preparer was last woken
 
-  std::thread flusher_, preparer_, destager_;
+  std::thread flusher_, preparer_;
   bool stopped_ = false;
 };
 

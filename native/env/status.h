@@ -43,7 +43,9 @@ class [[nodiscard]] Result {
   T& value() { return std::get<T>(state_); }
   const T& value() const { return std::get<T>(state_); }
   T& operator*() { return value(); }
+  const T& operator*() const { return value(); }
   T* operator->() { return &value(); }
+  const T* operator->() const { return &value(); }
   Status status() const { return ok() ? Status::Ok() : std::get<Status>(state_); }
   Code code() const { return ok() ? Code::kOk : std::get<Status>(state_).code(); }
 

@@ -65,12 +65,13 @@ uint8_t LevelsFor(uint64_t blocks) {
   return levels;
 }
 
-Tree::Impl::Impl(PackStore& packs_in, const DomainKey& key_in, size_t cache_bytes_max)
+Tree::Impl::Impl(PackStore& packs_in, const DomainKey& key_in, std::shared_ptr<NodeCache> cache_in, size_t shortcuts_bytes_max)
     : packs(packs_in),
       key(key_in),
-      leaves(ShortcutsFor(cache_bytes_max, kLeafShortcutsMax)),
-      parents(ShortcutsFor(cache_bytes_max, kParentShortcutsMax)),
-      cache(CacheBytesFor(cache_bytes_max)) {}
+      leaves(ShortcutsFor(shortcuts_bytes_max, kLeafShortcutsMax)),
+      parents(ShortcutsFor(shortcuts_bytes_max, kParentShortcutsMax)),
+      shared_cache(std::move(cache_in)),
+      cache(*shared_cache) {}
 
 Result<NodePtr> Tree::Impl::Read(const Location& at, const BlockId& id, uint8_t level, bool may_block) {
   Result<std::vector<uint8_t>> bytes = packs.ReadRecord(at, id, may_block);
@@ -127,7 +128,9 @@ Result<Tree::Impl::Leaf> Tree::Impl::LeafOf(const TreeRoot& root, BlockIndex blo
 }
 
 Tree::Tree(PackStore& packs, const DomainKey& key, size_t cache_bytes_max)
-    : impl_(std::make_unique<Impl>(packs, key, cache_bytes_max)) {}
+    : Tree(packs, key, MakeCache(cache_bytes_max), cache_bytes_max) {}
+Tree::Tree(PackStore& packs, const DomainKey& key, std::shared_ptr<NodeCache> cache, size_t shortcuts_bytes_max)
+    : impl_(std::make_unique<Impl>(packs, key, std::move(cache), shortcuts_bytes_max)) {}
 Tree::~Tree() = default;
 
 Result<MapSlot> Tree::Lookup(const TreeRoot& root, BlockIndex block, bool may_block) {
@@ -185,6 +188,8 @@ Status Tree::Visit(const TreeRoot& root, const std::function<bool(BlockIndex, co
   if (root.id.empty()) return Status::Ok();
   return VisitNode(*impl_, {root.id, root.at}, root.levels - 1, 0, visit).status();
 }
+
+std::shared_ptr<NodeCache> Tree::MakeCache(size_t cache_bytes_max) { return std::make_shared<NodeCache>(CacheBytesFor(cache_bytes_max)); }
 
 size_t Tree::cache_bytes() const { return impl_->cache.bytes(); }
 

@@ -15,6 +15,8 @@
 
 namespace skerry {
 
+class NodeCache;
+
 inline constexpr uint32_t kNodeVersion = 1;
 inline constexpr uint32_t kNodeSlots = 256;
 
@@ -67,6 +69,8 @@ struct MapCut {            // blocks [start, start + count) become holes; applie
 class Tree {
  public:
   Tree(PackStore& packs, const DomainKey& key, size_t cache_bytes_max);
+  /** With a cache that trees of other pools use too: ids of different domains never meet. */
+  Tree(PackStore& packs, const DomainKey& key, std::shared_ptr<NodeCache> cache, size_t shortcuts_bytes_max);
   ~Tree();
 
   /** The slot of `block`. kTryAgain when a node is not cached and `may_block` is false. */
@@ -88,6 +92,8 @@ class Tree {
   Status Visit(const TreeRoot& root, const std::function<bool(BlockIndex, const MapSlot&)>& visit);
 
   size_t cache_bytes() const;
+  /** A cache for several trees whose shortcuts come out of the same memory. */
+  static std::shared_ptr<NodeCache> MakeCache(size_t cache_bytes_max);
 
   struct Impl;
 

@@ -17,7 +17,7 @@ inline uint32_t SlotIndex(BlockIndex block, uint8_t level) { return static_cast<
 inline bool WithinTree(BlockIndex block, uint8_t levels) { return block < SlotSpan(levels); }
 
 struct Tree::Impl {
-  Impl(PackStore& packs, const DomainKey& key, size_t cache_bytes_max);
+  Impl(PackStore& packs, const DomainKey& key, std::shared_ptr<NodeCache> cache, size_t shortcuts_bytes_max);
 
   /** The node `slot` names, of `level`. kCorrupt where neither hint nor index leads to its bytes. `keep`: cache what was read. */
   Result<NodePtr> Load(const MapSlot& slot, uint8_t level, bool may_block, bool keep = true);
@@ -35,7 +35,8 @@ struct Tree::Impl {
   const DomainKey key;
   NodeShortcuts leaves;
   NodeShortcuts parents;  // of leaves: few enough to be found here nearly always, even where leaves are not
-  NodeCache cache;
+  const std::shared_ptr<NodeCache> shared_cache;
+  NodeCache& cache;
 
  private:
   Result<NodePtr> Read(const Location& at, const BlockId& id, uint8_t level, bool may_block);

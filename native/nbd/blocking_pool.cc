@@ -3,43 +3,52 @@
 namespace skerry::nbd {
 
 BlockingPool::BlockingPool(unsigned threads) {
-  for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+  for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([line = line_] { Run(*line, line); });
+}
+
+void BlockingPool::Line::Push(Item item) {
+  {
+    const std::lock_guard lock(mutex);
+    if (stopping) return;
+    items.push_back(std::move(item));
+  }
+  wanted.notify_one();
 }
 
 void BlockingPool::Submit(std::unique_ptr<Job> job, std::shared_ptr<Mailbox> reply_to, ConnectionId connection) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) return;
-    items_.push_back({std::move(job), std::move(reply_to), connection});
-  }
-  wanted_.notify_one();
+  line_->Push({std::move(job), std::move(reply_to), connection});
 }
 
 void BlockingPool::Stop() {
   std::deque<Item> dropped;
   {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    dropped.swap(items_);
+    const std::lock_guard lock(line_->mutex);
+    line_->stopping = true;
+    dropped.swap(line_->items);
   }
-  wanted_.notify_all();
+  line_->wanted.notify_all();
   for (std::thread& thread : threads_) {
     if (thread.joinable()) thread.join();
   }
 }
 
-void BlockingPool::Run() {
+void BlockingPool::Run(Line& line, const std::shared_ptr<Line>& shared) {
   for (;;) {
-    Item item;
+    // Shared, for a job that waits is held by all that it waits for.
+    auto item = std::make_shared<Item>();
     {
-      std::unique_lock lock(mutex_);
-      wanted_.wait(lock, [this] { return stopping_ || !items_.empty(); });
-      if (stopping_) return;
-      item = std::move(items_.front());
-      items_.pop_front();
+      std::unique_lock lock(line.mutex);
+      line.wanted.wait(lock, [&line] { return line.stopping || !line.items.empty(); });
+      if (line.stopping) return;
+      *item = std::move(line.items.front());
+      line.items.pop_front();
     }
-    item.job->Work();
-    item.reply_to->Post(JobDone{item.connection, std::move(item.job)});
+    if (item->job->Work()) {
+      item->reply_to->Post(JobDone{item->connection, std::move(item->job)});
+    } else {
+      Job& job = *item->job;
+      job.Await([shared, item] { shared->Push(std::move(*item)); });
+    }
   }
 }
 

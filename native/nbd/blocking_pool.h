@@ -1,5 +1,6 @@
 #pragma once
-// Threads for what must wait for a device or takes long. What it holds is bounded by the requests in flight of all connections.
+// Threads for what must wait for a device or takes long. A job that waits for a backend waits without a thread, and comes
+// back to the end of the line. What it holds is bounded by the requests in flight of all connections.
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -24,14 +25,19 @@ class BlockingPool {
   struct Item {
     std::unique_ptr<Job> job;
     std::shared_ptr<Mailbox> reply_to;
-    ConnectionId connection;
+    ConnectionId connection = 0;
   };
-  void Run();
+  /** Outlives the pool where a job waits for a backend. */
+  struct Line {
+    std::mutex mutex;
+    std::condition_variable wanted;
+    std::deque<Item> items;
+    bool stopping = false;
+    void Push(Item item);
+  };
+  static void Run(Line& line, const std::shared_ptr<Line>& shared);
 
-  std::mutex mutex_;
-  std::condition_variable wanted_;
-  std::deque<Item> items_;
-  bool stopping_ = false;
+  const std::shared_ptr<Line> line_ = std::make_shared<Line>();
   std::vector<std::thread> threads_;
 };
 

@@ -11,14 +11,26 @@ static_assert(kDataChunkHeaderBytes <= kHoleChunkBytes);
 bool ReadJob::Run(bool may_block) {
   error_ = 0;
   reply_ = {};
+  const ReadWaits::Guard guard(may_block ? &waits_ : nullptr);
   if (request_.type == kCmdBlockStatus) return RunStatus(may_block);
   const bool sparse = structured_ && request_.length >= kSparseReadBytesMin && (request_.flags & kFlagDf) == 0;
   return sparse ? RunSparse(may_block) : RunRead(may_block);
 }
 
+Status ReadJob::ReadOn(uint64_t offset, Bytes into, size_t* done, bool may_block) {
+  while (*done < into.size()) {
+    const uint64_t from = offset + *done;
+    const size_t bytes = std::min<size_t>(into.size() - *done, kReadPieceBytes - from % kReadPieceBytes);
+    if (Status status = volume_->Read(from, into.subspan(*done, bytes), may_block); !status.ok()) return status;
+    *done += bytes;
+    waits_.Clear();
+  }
+  return {};
+}
+
 bool ReadJob::RunRead(bool may_block) {
-  const Status status = volume_->Read(request_.offset, {buffer_.data(), request_.length}, may_block);
-  if (status.code() == Code::kTryAgain && !may_block) return false;
+  const Status status = ReadOn(request_.offset, {buffer_.data(), request_.length}, &done_, may_block);
+  if (Again(status, may_block)) return false;
   if (!status.ok()) return Fail(status);
   uint8_t* start = buffer_.data() - (structured_ ? kDataChunkHeaderBytes : kSimpleReplyBytes);
   if (structured_) {
@@ -31,36 +43,36 @@ bool ReadJob::RunRead(bool may_block) {
 }
 
 bool ReadJob::RunSparse(bool may_block) {
-  std::vector<Piece> pieces;
-  if (!Plan(may_block, pieces)) return false;
+  if (pieces_.empty() && !Plan(may_block)) return false;
   // One piece of data is read page-aligned, its header in front of it.
-  if (pieces.size() == 1 && !pieces[0].hole) return RunRead(may_block);
+  if (pieces_.size() == 1 && !pieces_[0].hole) return RunRead(may_block);
   uint8_t* const start = buffer_.data() - kBufferHeadBytes;
-  uint8_t* at = start;
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    const Piece& piece = pieces[i];
-    const bool done = i + 1 == pieces.size();
+  if (at_ == nullptr) at_ = start;
+  for (; piece_ < pieces_.size(); ++piece_, done_ = 0) {
+    const Piece& piece = pieces_[piece_];
+    const bool last = piece_ + 1 == pieces_.size();
     if (piece.hole) {
-      at = EncodeHole(at, done, request_.cookie, piece.offset, piece.length);
+      at_ = EncodeHole(at_, last, request_.cookie, piece.offset, piece.length);
       continue;
     }
-    const Status status = volume_->Read(piece.offset, {at + kDataChunkHeaderBytes, piece.length}, may_block);
-    if (status.code() == Code::kTryAgain && !may_block) return false;
+    const Status status = ReadOn(piece.offset, {at_ + kDataChunkHeaderBytes, piece.length}, &done_, may_block);
+    if (Again(status, may_block)) return false;
     if (!status.ok()) {
       error_ = ErrorOf(status.code());
-      at = EncodeError(at, request_.cookie, error_, &piece.offset);
+      at_ = EncodeError(at_, request_.cookie, error_, &piece.offset);
       break;
     }
-    at = EncodeDataHeader(at, done, request_.cookie, piece.offset, piece.length) + piece.length;
+    at_ = EncodeDataHeader(at_, last, request_.cookie, piece.offset, piece.length) + piece.length;
   }
-  reply_ = {start, at};
+  reply_ = {start, at_};
   return true;
 }
 
-bool ReadJob::Plan(bool may_block, std::vector<Piece>& pieces) {
+bool ReadJob::Plan(bool may_block) {
+  std::vector<Piece>& pieces = pieces_;
   const uint64_t end = request_.offset + request_.length;
   const auto extents = volume_->BlockStatus(request_.offset, request_.length, kReadChunksMax, may_block);
-  if (extents.code() == Code::kTryAgain && !may_block) return false;
+  if (Again(extents.status(), may_block)) return false;
   uint64_t at = request_.offset;
   // A volume that cannot say what is where is read whole: the read finds the error, or does not.
   if (extents.ok()) {
@@ -95,7 +107,7 @@ bool ReadJob::RunStatus(bool may_block) {
     const bool base = chunk == 0 && contexts_->base_id;
     const ChangedContext* changed = base ? nullptr : &contexts_->changed[chunk - (contexts_->base_id ? 1 : 0)];
     Result<std::vector<StateRun>> runs = base ? AllocationRuns(may_block) : ChangedRuns(*changed->changes, may_block);
-    if (runs.code() == Code::kTryAgain && !may_block) return false;
+    if (Again(runs.status(), may_block)) return false;
     if (!runs.ok()) return Fail(runs.status());
     if (runs->empty()) return Fail(Status(Code::kIo, "the volume described nothing of the range"));
     at = StatusChunk(at, chunk + 1 == chunks, base ? *contexts_->base_id : changed->id, *runs);

@@ -12,16 +12,19 @@ class WriteJob : public Job {
   WriteJob(const Request& request, std::shared_ptr<Volume> volume, Buffer payload, uint64_t started_nanos)
       : Job(request, std::move(volume), started_nanos), payload_(std::move(payload)), pass_(volume_->gate(), request.offset, request.length) {}
 
-  void Work() override {
+  bool Work() override {
     Result<std::unique_ptr<StagedWrite>> staged = volume_->Stage(request_.offset, data());
     if (staged.ok()) {
       staged_ = std::move(*staged);
     } else {
       status_ = staged.status();
     }
+    return true;
   }
   /** After Work. kTryAgain: to be called again later. */
   Result<WriteOutcome> Publish() {
+    // The pool had no place for it: it begins again, once there is one.
+    if (status_.code() == Code::kTryAgain) return volume_->Write(request_.offset, data());
     if (!status_.ok()) return status_;
     return volume_->Publish(request_.offset, data(), *staged_);
   }

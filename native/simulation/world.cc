@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "../blocks/block_cache.h"
+
 namespace skerry::simulation {
 namespace {
 
@@ -10,6 +12,9 @@ constexpr uint64_t kVolumeBytes = 8 * kBlockBytes;   // at first
 constexpr size_t kVolumesMax = 4, kResourcesMax = 12;
 constexpr int kRetriesMax = 400;
 constexpr const char* kDirectory = "/sim";
+constexpr uint64_t kBackendSalt = 0x6261636b656e64;
+/** Room for a few blocks: most reads of what was shipped go to the backend. */
+constexpr size_t kBlockCacheBytes = 512 << 10;
 
 uint64_t Mix(uint64_t value) {
   value += 0x9e3779b97f4a7c15ull;
@@ -20,7 +25,9 @@ uint64_t Mix(uint64_t value) {
 
 }  // namespace
 
-World::World(WorldOptions options) : options_(options), env_(options.seed), dice_(Mix(options.seed)) {}
+World::World(WorldOptions options) : options_(options), env_(options.seed), dice_(Mix(options.seed)) {
+  if (options.seed % 2 == 0) backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kBackendSalt));
+}
 
 uint64_t World::Dice(uint64_t sides) {
   dice_ = Mix(dice_);
@@ -45,15 +52,25 @@ StoreOptions World::Options() {
   options.journal.ring_bytes = 512 << 10;
   options.journal.segment_bytes = 128 << 10;
   options.journal.journal_bytes_max = 2 << 20;
-  options.packs.directory = std::string(kDirectory) + "/pool";
-  options.packs.checkpoint = std::string(kDirectory) + "/index.checkpoint";
-  options.packs.pack_bytes = 1 << 20;
-  options.packs.reserve_bytes = 0;
-  options.domain_key.assign(32, 7);
+  PoolOptions& pool = options.pools.emplace_back();
+  pool.packs.directory = std::string(kDirectory) + "/pool";
+  pool.packs.checkpoint = std::string(kDirectory) + "/index.checkpoint";
+  pool.packs.pack_bytes = 1 << 20;
+  pool.packs.reserve_bytes = 0;
+  pool.domain_key.assign(32, 7);
+  if (backend_) {
+    RemotePackOptions& remote = pool.packs.remote.emplace();
+    remote.backend = backend_;
+    remote.cache = std::make_shared<BlockCache>(kBlockCacheBytes);
+    remote.kept_bytes_max = options_.seed % 4 == 0 ? 0 : 3 << 20;
+    remote.staged_bytes_max = 8 << 20;
+  }
   options.overlay_bytes_max = 1 << 20;
   options.node_cache_bytes_max = 64 << 10;
   return options;
 }
+
+PackStore& World::Packs() { return *store_->pools().front()->packs; }
 
 bool World::Crashed() const { return env_.crashed(); }
 
@@ -63,6 +80,8 @@ void World::MaybeArm() {
 }
 
 bool World::Open() {
+  // Not at the very first: who knows nothing yet must hear what there is.
+  if (backend_) backend_->SetListFaults(lives_ > 0);
   std::vector<ResourceSpec> resources;
   for (const auto& [id, named] : catalog_) resources.push_back(named.spec);
   // A clone or snapshot stands after what it is pending on: ids grow, so their order is that order.
@@ -84,6 +103,7 @@ void World::Crash(bool host) {
   ++lives_;
   held_.reset();
   store_.reset();
+  if (backend_) backend_->Forget();
   if (host) {
     ++outcome_.host_crashes;
     env_.HostCrash();
@@ -100,6 +120,7 @@ void World::Crash(bool host) {
     const bool again_host = host || Dice(4) == 0;
     host = again_host;
     store_.reset();
+    if (backend_) backend_->Forget();
     if (again_host) {
       env_.HostCrash();
     } else {
@@ -174,8 +195,14 @@ void World::Pump() {
     if (!prepared.ok() && !Crashed()) return Fail("preparing a segment: " + prepared.status().detail());
   }
   if (Dice(8) == 0) {
-    const Status saved = store_->pool().packs->Checkpoint(true);
+    const Status saved = Packs().Checkpoint(true);
     if (!saved.ok() && !Crashed()) Fail("checkpoint: " + saved.detail());
+  }
+  if (backend_) {
+    backend_->Deliver();
+    const Status kept = Packs().Upkeep();
+    if (!kept.ok() && !Crashed()) Fail("upkeep: " + kept.detail());
+    if (!backend_->wrong().empty()) Fail(backend_->wrong());
   }
   store_->Pace();
   if (const Status audit = store_->Audit(); !audit.ok()) Fail("audit: " + audit.detail());

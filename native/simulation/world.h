@@ -1,6 +1,7 @@
 #pragma once
 // One seed, one world: volumes, snapshots and clones over the shipped store, on simulated files, with crashes. Every read
 // is compared with the oracle; after a crash each volume must be a prefix of its history that keeps what was promised.
+// Every second world keeps its packs on a backend: then a committed root must be there, whatever becomes of the host.
 #include <map>
 #include <memory>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "../volume/store.h"
 #include "oracle.h"
+#include "sim_backend.h"
 #include "sim_env.h"
 
 namespace skerry::simulation {
@@ -43,6 +45,7 @@ class World {
   void Fail(std::string why);
   StoreOptions Options();
   bool Open();
+  PackStore& Packs();
   void Crash(bool host);
   void MaybeArm();
   bool Crashed() const;
@@ -67,6 +70,8 @@ class World {
   void Destage();
   void Take(const RootCommit& commit);
   void CheckRoot(const RootCommit& commit);
+  bool ReadRoot(PackStore& packs, Tree& tree, const TreeRoot& root, Bytes content);
+  void CheckElsewhere(const TreeRoot& root, ConstBytes content);
   bool MakeDurable();
   bool Retry(const std::function<Status()>& attempt);
   void Pump();
@@ -78,6 +83,8 @@ class World {
   const WorldOptions options_;
   SimEnv env_;
   uint64_t dice_;
+  std::shared_ptr<SimBackend> backend_;   // of a remote world
+  uint64_t elsewhere_ = 0;                // other hosts that a root was read on
   std::unique_ptr<Store> store_;
   std::vector<std::pair<ResourceId, uint64_t>> rewound_;   // by the last recovery
   std::map<ResourceId, Named> catalog_;   // durable by itself: its own crashes are another test's matter

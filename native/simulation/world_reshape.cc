@@ -57,7 +57,7 @@ void World::Compare() {
     return;
   }
   old->resize(std::max(old->size(), now->size()));   // past its end the older one counts as zeroes
-  VolumeChanges changes(store_->Find(from), store_->Find(to), store_->pool());
+  VolumeChanges changes(store_->Find(from), store_->Find(to));
   const uint64_t offset = Dice(4) == 0 ? Dice(now->size()) : 0;
   uint64_t at = offset, unequal = 0, told = 0;
   while (at < now->size()) {

@@ -5,6 +5,11 @@
 #include "world.h"
 
 namespace skerry::simulation {
+namespace {
+
+constexpr size_t kNodeCacheBytes = 512 << 10;
+
+}  // namespace
 
 void World::Destage() {
   if (held_) {
@@ -17,7 +22,7 @@ void World::Destage() {
       if (!frozen.ok()) return Fail("freeze: " + frozen.detail());
     }
   }
-  Result<std::optional<RootCommit>> commit = store_->DestageStep();
+  Result<std::optional<RootCommit>> commit = store_->DestageStep(*store_->pools().front());
   if (!commit.ok()) {
     if (!Crashed()) Fail("destage: " + commit.status().detail());
     return;
@@ -63,26 +68,9 @@ void World::CheckRoot(const RootCommit& commit) {
   const uint64_t bytes = commit.takers[0].size_bytes;
   // Up to the end of the last block, of which nothing past the size may be left.
   std::vector<uint8_t> content((bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes);
-  const Status visited = store_->pool().tree->Visit(commit.root, [&](BlockIndex block, const MapSlot& slot) {
-    PackStore& packs = *store_->pool().packs;
-    if ((block + 1) * kBlockBytes > content.size()) Fail("a root of " + std::to_string(bytes) + " bytes maps block " + std::to_string(block));
-    if (!outcome_.failure.empty()) return false;
-    const Bytes into = Bytes(content).subspan(block * kBlockBytes, kBlockBytes);
-    Status read = packs.ReadPages(slot.at, slot.id, 0, kPagesPerBlock, into, true);
-    // A node that was put before a crash may hint at a place that the crash took; the index knows where the block is now.
-    if (const auto now = packs.Find(slot.id); !read.ok() && now) read = packs.ReadPages(*now, slot.id, 0, kPagesPerBlock, into, true);
-    for (uint32_t i = 0; i < kPagesPerBlock && read.code() == Code::kCorrupt && !losses_.empty(); ++i) {
-      const Bytes page = into.subspan(i * kPageBytes, kPageBytes);
-      const Status one = packs.ReadPages(slot.at, slot.id, i, 1, page, true);
-      if (one.code() == Code::kCorrupt) std::ranges::copy(Losses::Marker(), page.begin());
-      else if (!one.ok()) read = one;
-      if (i + 1 == kPagesPerBlock && read.code() == Code::kCorrupt) read = {};
-    }
-    if (!read.ok() && !Crashed()) Fail("a block of a root cannot be read: " + read.detail());
-    return read.ok();
-  });
+  if (!ReadRoot(Packs(), *store_->pools().front()->tree, commit.root, content)) return;
+  if (backend_ && Dice(16) == 0) CheckElsewhere(commit.root, content);
   if (Crashed() || !outcome_.failure.empty()) return;
-  if (!visited.ok()) return Fail("a root cannot be walked: " + visited.detail());
   if (std::any_of(content.begin() + static_cast<long>(bytes), content.end(), [](uint8_t byte) { return byte != 0; })) {
     return Fail("a root of " + std::to_string(bytes) + " bytes holds data past them");
   }
@@ -98,6 +86,49 @@ void World::CheckRoot(const RootCommit& commit) {
     }
     if (!wrong.empty()) return Fail("the root of " + std::to_string(taker.id) + ": " + wrong);
   }
+}
+
+bool World::ReadRoot(PackStore& packs, Tree& tree, const TreeRoot& root, Bytes content) {
+  const Status visited = tree.Visit(root, [&](BlockIndex block, const MapSlot& slot) {
+    if ((block + 1) * kBlockBytes > content.size()) Fail("a root of " + std::to_string(content.size()) + " bytes maps block " + std::to_string(block));
+    if (!outcome_.failure.empty()) return false;
+    const Bytes into = content.subspan(block * kBlockBytes, kBlockBytes);
+    Status read = packs.ReadPages(slot.at, slot.id, 0, kPagesPerBlock, into, true);
+    // A node that was put before a crash may hint at a place that the crash took; the index knows where the block is now.
+    if (const auto now = packs.Find(slot.id); !read.ok() && now) read = packs.ReadPages(*now, slot.id, 0, kPagesPerBlock, into, true);
+    for (uint32_t i = 0; i < kPagesPerBlock && read.code() == Code::kCorrupt && !losses_.empty(); ++i) {
+      const Bytes page = into.subspan(i * kPageBytes, kPageBytes);
+      const Status one = packs.ReadPages(slot.at, slot.id, i, 1, page, true);
+      if (one.code() == Code::kCorrupt) std::ranges::copy(Losses::Marker(), page.begin());
+      else if (!one.ok()) read = one;
+      if (i + 1 == kPagesPerBlock && read.code() == Code::kCorrupt) read = {};
+    }
+    if (!read.ok() && !Crashed()) Fail("a block of a root cannot be read: " + read.detail());
+    return read.ok();
+  });
+  if (Crashed() || !outcome_.failure.empty()) return false;
+  if (!visited.ok()) Fail("a root cannot be walked: " + visited.detail());
+  return visited.ok();
+}
+
+// What a catalog may name is in the pool: another host, with nothing but the backend, reads the same.
+void World::CheckElsewhere(const TreeRoot& root, ConstBytes content) {
+  const StoreOptions here = Options();
+  PackStoreOptions options = here.pools.front().packs;
+  options.directory = "/elsewhere" + std::to_string(++elsewhere_);
+  options.checkpoint = options.directory + "/index.checkpoint";
+  options.key = DomainKey(ConstBytes(here.pools.front().domain_key));
+  PackReport report;
+  backend_->SetListFaults(false);
+  Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env_, options, report);
+  backend_->SetListFaults(true);
+  if (!packs.ok()) {
+    if (!Crashed()) Fail("the pool cannot be opened elsewhere: " + packs.status().detail());
+    return;
+  }
+  Tree tree(**packs, options.key, kNodeCacheBytes);
+  std::vector<uint8_t> there(content.size());
+  if (ReadRoot(**packs, tree, root, there) && !std::equal(there.begin(), there.end(), content.begin())) Fail("a root reads otherwise elsewhere");
 }
 
 }  // namespace skerry::simulation

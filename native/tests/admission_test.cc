@@ -13,12 +13,13 @@ constexpr AdmissionLimits kLimits{1000 << 20, 1000 << 20, 1000 << 20, 1 << 20};
 uint64_t InOneSecond(uint64_t journal_bytes) {
   SimEnv env(1);
   Admission admission(env, kLimits);
-  admission.Refresh(journal_bytes, kLimits.journal_bytes_max, 0, 1, Room::kThere, ~0ull);
+  admission.Refresh(journal_bytes, kLimits.journal_bytes_max, 0, 1);
   AdmissionShare share;
+  PoolRoom room;
   const uint64_t end = env.NowNanos() + 1000000000;
   uint64_t taken = 0;
   while (env.NowNanos() < end) {
-    if (admission.Admit(share, 4096, journal_bytes, 0).ok()) {
+    if (admission.Admit(share, room, 4096, journal_bytes, 0).ok()) {
       taken += 4096;
       env.Advance(1000);
     } else {
@@ -43,11 +44,13 @@ TEST("below half nothing is held back, when full nothing is taken, and a full di
   SimEnv env(1);
   Admission admission(env, kLimits);
   AdmissionShare share;
-  for (int i = 0; i < 1000; ++i) CHECK_OK(admission.Admit(share, 1 << 20, 499 << 20, 0));
-  admission.Refresh(1000 << 20, kLimits.journal_bytes_max, 0, 1, Room::kThere, ~0ull);
-  CHECK(admission.Admit(share, 1, 1000 << 20, 0).code() == Code::kTryAgain);
-  admission.Refresh(0, kLimits.journal_bytes_max, 0, 1, Room::kNone, 0);
-  CHECK(admission.Admit(share, 1, 0, 0).code() == Code::kNoSpace);
+  PoolRoom room;
+  for (int i = 0; i < 1000; ++i) CHECK_OK(admission.Admit(share, room, 1 << 20, 499 << 20, 0));
+  admission.Refresh(1000 << 20, kLimits.journal_bytes_max, 0, 1);
+  CHECK(admission.Admit(share, room, 1, 1000 << 20, 0).code() == Code::kTryAgain);
+  admission.Refresh(0, kLimits.journal_bytes_max, 0, 1);
+  room.Refresh(Room::kNone, 0);
+  CHECK(admission.Admit(share, room, 1, 0, 0).code() == Code::kNoSpace);
 }
 
 int main(int argc, char** argv) { return skerry::check::RunAll(argc, argv); }

@@ -16,11 +16,12 @@ StoreOptions Options() {
   options.journal.ring_bytes = 2 << 20;
   options.journal.segment_bytes = 1 << 20;
   options.journal.journal_bytes_max = 16 << 20;
-  options.packs.directory = "/full/pool";
-  options.packs.checkpoint = "/full/index";
-  options.packs.pack_bytes = 4 << 20;
-  options.packs.reserve_bytes = 0;
-  options.domain_key.assign(32, 7);
+  PoolOptions& pool = options.pools.emplace_back();
+  pool.packs.directory = "/full/pool";
+  pool.packs.checkpoint = "/full/index";
+  pool.packs.pack_bytes = 4 << 20;
+  pool.packs.reserve_bytes = 0;
+  pool.domain_key.assign(32, 7);
   return options;
 }
 
@@ -39,7 +40,7 @@ struct Stuck {
     while (*store->WriteStep()) {}
     CHECK_OK(store->Freeze(kVolume));
     env.SetFreeBytes(0);
-    CHECK(store->DestageStep().code() == Code::kNoSpace);
+    CHECK(store->DestageStep(*store->pools().front()).code() == Code::kNoSpace);
     CHECK(!store->Pace());
   }
   Status Write() { return store->Find(kVolume)->Write(0, std::vector<uint8_t>(kPageBytes, 1)).status(); }
@@ -55,7 +56,7 @@ TEST("destage that failed on a full disk is worth another attempt once there is 
   CHECK(stuck.store->Pace());
   for (int look = 0; look < 3; ++look) CHECK(!stuck.store->Pace());
   CHECK(stuck.store->has_room());
-  CHECK(stuck.store->DestageStep()->has_value());
+  CHECK(stuck.store->DestageStep(*stuck.store->pools().front())->has_value());
 }
 
 TEST("room that went and came back since the last failure counts as more") {
@@ -63,7 +64,7 @@ TEST("room that went and came back since the last failure counts as more") {
   stuck.env.SetFreeBytes(64 << 20);
   CHECK(stuck.store->Pace());
   stuck.env.SetFreeBytes(0);
-  CHECK(stuck.store->DestageStep().code() == Code::kNoSpace);
+  CHECK(stuck.store->DestageStep(*stuck.store->pools().front()).code() == Code::kNoSpace);
   CHECK(!stuck.store->Pace());
   stuck.env.SetFreeBytes(64 << 20);
   CHECK(stuck.store->Pace());

@@ -232,8 +232,9 @@ TEST("a rotten page in a sealed segment is an error to who reads it, after resta
   env.SetReadNowMissPercent(0);
   StoreOptions options;
   options.journal = {"/s/journal", "ring", 4 * kSegmentBytes, kSegmentBytes, 64 * kSegmentBytes, false};
-  options.packs = {"/s/packs", "/s/index", 1 << 20, 0, 1, 1};
-  options.domain_key.assign(32, 9);
+  PoolOptions& pool = options.pools.emplace_back();
+  pool.packs = {"/s/packs", "/s/index", 1 << 20, 0, 1, 1, DomainKey(ConstBytes{}), {}};
+  pool.domain_key.assign(32, 9);
   ResourceSpec spec;
   spec.volume.id = kVolume;
   spec.volume.size_bytes = 1 << 20;

@@ -9,7 +9,12 @@
 #include "check.h"
 
 namespace skerry {
+
+struct Pool {};
+
 namespace {
+
+const Pool pools[2];
 
 VolumeLoad Loaded(bool active, size_t frozen, Lsn first, uint64_t overlay_bytes, Lsn end) {
   VolumeLoad load;
@@ -36,36 +41,42 @@ TEST("a book of ten thousand changes has the sums and ends of its volumes") {
       book.Forget(id);
       model.erase(id);
     } else if (what == 1) {
-      book.Set(id, VolumeLoad{}, step);
+      book.Set(id, VolumeLoad{}, step, &pools[id % 2]);
       model.erase(id);
     } else {
       const bool active = draw() % 2 == 0;
       const size_t frozen = active ? draw() % 3 : 1 + draw() % 3;
       const VolumeLoad load = Loaded(active, frozen, draw() % 1000, draw() % 5000, draw());
-      book.Set(id, load, step);
+      book.Set(id, load, step, &pools[id % 2]);
       model[id] = load;
     }
-    uint64_t journal = 0, overlay = 0, pages = 0, blocks = 0, generations = 0;
+    uint64_t journal = 0, overlay = 0, pages = 0, generations = 0;
+    PoolLoad in_pools[2];
     Lsn lowest = ~0ull, oldest = ~0ull;
     uint64_t largest = 0;
-    std::set<ResourceId> frozen;
     size_t active = 0;
     for (const auto& [volume, load] : model) {
       CHECK(book.Of(volume) == load);
       journal += load.journal_bytes;
       overlay += load.overlay_bytes;
       pages += load.overlay_pages;
-      blocks += load.blocks_bound;
+      PoolLoad& in_pool = in_pools[volume % 2];
+      in_pool.blocks_bound += load.blocks_bound;
+      ++in_pool.holders;
       generations += load.frozen + (load.active ? 1 : 0);
       lowest = std::min(lowest, load.first_lsn);
-      if (load.frozen > 0) frozen.insert(volume);
+      if (load.frozen > 0) in_pool.frozen.insert(volume);
       if (!load.active) continue;
       ++active;
       oldest = std::min(oldest, load.first_lsn);
       largest = std::max(largest, load.active_overlay_bytes);
     }
-    CHECK(book.journal_bytes() == journal && book.overlay_bytes() == overlay && book.overlay_pages() == pages && book.blocks_bound() == blocks);
-    CHECK(book.generations() == generations && book.holders() == model.size() && book.lowest() == lowest && book.frozen() == frozen);
+    CHECK(book.journal_bytes() == journal && book.overlay_bytes() == overlay && book.overlay_pages() == pages);
+    CHECK(book.generations() == generations && book.holders() == model.size() && book.lowest() == lowest);
+    for (size_t i = 0; i < 2; ++i) {
+      const PoolLoad& noted = book.In(&pools[i]);
+      CHECK(noted.blocks_bound == in_pools[i].blocks_bound && noted.holders == in_pools[i].holders && noted.frozen == in_pools[i].frozen);
+    }
     CHECK(book.Active().size() == active && book.OldestActive().has_value() == (active > 0) && book.LargestActive().has_value() == (active > 0));
     if (active == 0) continue;
     CHECK(model.at(*book.OldestActive()).first_lsn == oldest);
@@ -75,15 +86,15 @@ TEST("a book of ten thousand changes has the sums and ends of its volumes") {
 
 TEST("a volume rests from its last record on, not from its last change of another kind") {
   LoadBook book;
-  book.Set(1, Loaded(true, 0, 10, 100, 50), 1000);
-  book.Set(2, Loaded(true, 0, 20, 100, 60), 2000);
+  book.Set(1, Loaded(true, 0, 10, 100, 50), 1000, &pools[0]);
+  book.Set(2, Loaded(true, 0, 20, 100, 60), 2000, &pools[0]);
   CHECK(book.RestingSince(1000).empty());
   CHECK(book.RestingSince(1001) == std::vector<ResourceId>{1});
-  book.Set(1, Loaded(true, 1, 10, 200, 50), 3000);
+  book.Set(1, Loaded(true, 1, 10, 200, 50), 3000, &pools[0]);
   CHECK(book.RestingSince(2001) == (std::vector<ResourceId>{1, 2}));
-  book.Set(1, Loaded(true, 1, 10, 200, 70), 4000);
+  book.Set(1, Loaded(true, 1, 10, 200, 70), 4000, &pools[0]);
   CHECK(book.RestingSince(4000) == std::vector<ResourceId>{2});
-  book.Set(2, Loaded(false, 1, 20, 100, 60), 5000);
+  book.Set(2, Loaded(false, 1, 20, 100, 60), 5000, &pools[0]);
   CHECK(book.RestingSince(4001) == std::vector<ResourceId>{1});
 }
 

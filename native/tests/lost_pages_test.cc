@@ -24,11 +24,12 @@ StoreOptions Options() {
   options.journal.ring_bytes = 256 << 10;
   options.journal.segment_bytes = 128 << 10;
   options.journal.journal_bytes_max = 4 << 20;
-  options.packs.directory = kPool;
-  options.packs.checkpoint = "/lost/index";
-  options.packs.pack_bytes = 1 << 20;
-  options.packs.reserve_bytes = 0;
-  options.domain_key.assign(32, 7);
+  PoolOptions& pool = options.pools.emplace_back();
+  pool.packs.directory = kPool;
+  pool.packs.checkpoint = "/lost/index";
+  pool.packs.pack_bytes = 1 << 20;
+  pool.packs.reserve_bytes = 0;
+  pool.domain_key.assign(32, 7);
   return options;
 }
 
@@ -104,7 +105,7 @@ class Life {
     Durable();
     specs_.push_back({{kSnapshot, kBlocks * kBlockBytes, true, false, 0, 0, 0, {}}, ResourceKind::kSnapshot, {}, kVolume});
   }
-  Result<std::optional<RootCommit>> Step() { return store_->DestageStep(); }
+  Result<std::optional<RootCommit>> Step() { return store_->DestageStep(*store_->pools().front()); }
   void Take(const RootCommit& commit) {
     for (const RootTaker& taker : commit.takers) {
       for (ResourceSpec& spec : specs_) {
@@ -157,15 +158,15 @@ TEST("a page that rotted in the journal beside a later write costs itself alone,
   life.Snapshot();
   life.Rot(kJournal, 6);
   life.CheckBlock(2, 1, 5, 9);
-  const uint64_t counted = life.store().pool().packs->usage().corrupt_cells;
+  const uint64_t counted = life.store().pools().front()->packs->usage().corrupt_cells;
   const std::vector<std::string> damage = life.Destage();
   CHECK(damage.size() == 1 && damage[0].starts_with("1 pages of volume 1, the first at offset " + std::to_string(37 * kPageBytes)));
-  CHECK(life.store().pool().packs->usage().corrupt_cells > counted);
+  CHECK(life.store().pools().front()->packs->usage().corrupt_cells > counted);
   CHECK(life.JournalBytes() < 128 << 10);   // nothing is kept back
   for (int round = 0; round < 6; ++round) {
     life.CheckBlock(2, 1, 5, 9);
     life.CheckBlock(2, 1, 5, 9, kSnapshot);
-    if (round == 4) CHECK_OK(life.store().pool().packs->Seal());
+    if (round == 4) CHECK_OK(life.store().pools().front()->packs->Seal());
     life.Crash(round % 2 == 0);
   }
   // A later write beside it keeps it lost, and what was never said to be lost again is not.
@@ -223,7 +224,7 @@ TEST("a page that rotted in the pool under a write to its block costs itself alo
   Life life;
   life.PutBlock(2, 1);
   life.Destage();
-  CHECK_OK(life.store().pool().packs->Seal());
+  CHECK_OK(life.store().pools().front()->packs->Seal());
   life.Put(2 * 16 + 9, 99);
   life.Durable();
   life.Rot(kPool, 6);
@@ -272,6 +273,21 @@ TEST("what cannot be read now is not lost: destage waits for it") {
   life.CheckBlock(2, 1, std::nullopt, std::nullopt);
 }
 
+TEST("an attempt at a block with a lost page that has lost another page since does not serve again") {
+  Life life;
+  life.PutBlock(2, 1);
+  life.Durable();
+  life.Overflow();
+  life.Rot(kJournal, 6);
+  CHECK_OK(life.store().Freeze(kVolume));
+  const Result<std::optional<RootCommit>> commit = life.Step();
+  CHECK(commit.ok() && commit->has_value() && !(*commit)->damage.empty());
+  life.store().Committed((*commit)->token, false);
+  life.Rot(kPool, 9);
+  CHECK(!life.Destage().empty());
+  life.CheckBlock(2, 1, 5, std::nullopt);
+}
+
 TEST("a destage that is repeated stores a block with a lost page once") {
   Life life;
   life.PutBlock(2, 1);
@@ -288,7 +304,7 @@ TEST("a destage that is repeated stores a block with a lost page once") {
     commit = life.Step();
     CHECK(commit.ok() && commit->has_value());
     life.store().Committed((*commit)->token, false);
-    const uint64_t now = life.store().pool().packs->usage().put_records;
+    const uint64_t now = life.store().pools().front()->packs->usage().put_records;
     CHECK(records.value_or(now) == now);
     records = now;
   }

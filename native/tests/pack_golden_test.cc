@@ -156,7 +156,8 @@ TEST("the checkpoint of version 1 names packs, their sizes, what is in them and 
     StoreFile(env, kIndexPath, golden::BytesOf(parts, "index"));
     const uint64_t sealed_bytes = golden::BytesOf(parts, "00000001.pack").size();
     LocationIndex index;
-    Result<CheckpointContent> content = LoadCheckpoint(env, kIndexPath, kSmall.domain, {{1, sealed_bytes}}, index);
+    const auto there = [&](uint32_t pack, uint64_t bytes) { return pack == 1 && bytes == sealed_bytes; };
+    Result<CheckpointContent> content = LoadCheckpoint(env, kIndexPath, kSmall.domain, there, index);
     CHECK_OK(content.status());
     CHECK(content->next_pack == 3 && content->packs.size() == 1 && index.count() == 3);
     const SealedPack& pack = content->packs.at(1);

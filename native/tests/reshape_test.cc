@@ -20,11 +20,12 @@ StoreOptions Options() {
   options.journal.ring_bytes = 2 << 20;
   options.journal.segment_bytes = 1 << 20;
   options.journal.journal_bytes_max = 16 << 20;
-  options.packs.directory = "/reshape/pool";
-  options.packs.checkpoint = "/reshape/index";
-  options.packs.pack_bytes = 4 << 20;
-  options.packs.reserve_bytes = 0;
-  options.domain_key.assign(32, 7);
+  PoolOptions& pool = options.pools.emplace_back();
+  pool.packs.directory = "/reshape/pool";
+  pool.packs.checkpoint = "/reshape/index";
+  pool.packs.pack_bytes = 4 << 20;
+  pool.packs.reserve_bytes = 0;
+  pool.domain_key.assign(32, 7);
   return options;
 }
 
@@ -77,7 +78,7 @@ class Life {
   }
 
   std::optional<RootCommit> Offered() {
-    Result<std::optional<RootCommit>> commit = store_->DestageStep();
+    Result<std::optional<RootCommit>> commit = store_->DestageStep(*store_->pools().front());
     CHECK_OK(commit.status());
     return *commit;
   }
@@ -102,7 +103,7 @@ class Life {
   const ResourceSpec& spec(size_t index = 0) const { return specs_.at(index); }
   std::vector<BlockIndex> Mapped() {
     std::vector<BlockIndex> blocks;
-    CHECK_OK(store_->pool().tree->Visit(specs_[0].root, [&](BlockIndex block, const MapSlot&) {
+    CHECK_OK(store_->pools().front()->tree->Visit(specs_[0].root, [&](BlockIndex block, const MapSlot&) {
       blocks.push_back(block);
       return true;
     }));
@@ -241,7 +242,7 @@ TEST("changes are told by the page while they are in the journal, by the block f
   CHECK_OK(life.volume().Zero(300 * kBlockBytes, kBlockBytes, true).status());
   CHECK_OK(life.volume().Zero(500 * kBlockBytes, kBlockBytes, true).status());   // it was zero before
   const auto told = [&] {
-    VolumeChanges changes(life.store().Find(kSnapshot), life.store().Find(kVolume), life.store().pool());
+    VolumeChanges changes(life.store().Find(kSnapshot), life.store().Find(kVolume));
     Result<std::vector<ChangedExtent>> extents = changes.Extents(0, life.volume().size(), 100, true);
     CHECK_OK(extents.status());
     std::erase_if(*extents, [](const ChangedExtent& extent) { return !extent.changed; });

@@ -40,11 +40,12 @@ class Scratch {
     options.journal.segment_bytes = 256 << 10;
     // Small, so that segments are recycled while volumes write: a trim that goes too far is then read as rot.
     options.journal.journal_bytes_max = 4 << 20;
-    options.packs.directory = path_ + "/pool";
-    options.packs.checkpoint = path_ + "/index.checkpoint";
-    options.packs.pack_bytes = 8 << 20;
-    options.packs.reserve_bytes = 0;
-    options.domain_key.assign(32, 7);
+    PoolOptions& pool = options.pools.emplace_back();
+    pool.packs.directory = path_ + "/pool";
+    pool.packs.checkpoint = path_ + "/index.checkpoint";
+    pool.packs.pack_bytes = 8 << 20;
+    pool.packs.reserve_bytes = 0;
+    pool.domain_key.assign(32, 7);
     return options;
   }
 
@@ -72,7 +73,7 @@ struct Committed {
 
 /** Destages and commits what there is; true where there was something. */
 bool DestageOnce(Store& store, Committed& committed) {
-  Result<std::optional<RootCommit>> commit = store.DestageStep();
+  Result<std::optional<RootCommit>> commit = store.DestageStep(*store.pools().front());
   CHECK_OK(commit.status());
   if (!commit->has_value()) return false;
   {

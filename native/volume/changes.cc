@@ -62,6 +62,7 @@ Result<bool> VolumeChanges::RunAt(PageIndex page, uint64_t& pages, Apart& apart,
 Result<std::vector<ChangedExtent>> VolumeChanges::Extents(uint64_t offset, uint64_t length, size_t extents_max, bool may_block) {
   // Its active generation is on both sides then, which no other pair has.
   if (from_ == to_) return std::vector<ChangedExtent>{{offset, length, false, false}};
+  if (from_->pool() != to_->pool()) return Status(Code::kInvalid, "they are in different pools, whose blocks cannot be compared");
   std::vector<ChangedExtent> extents;
   const uint64_t end = offset + length;
   Apart apart;

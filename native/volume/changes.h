@@ -9,12 +9,12 @@ namespace skerry {
 
 class VolumeChanges : public Changes {
  public:
-  VolumeChanges(std::shared_ptr<LiveVolume> from, std::shared_ptr<LiveVolume> to, Pool& pool)
-      : from_(std::move(from)), to_(std::move(to)), pool_(pool) {}
+  VolumeChanges(std::shared_ptr<LiveVolume> from, std::shared_ptr<LiveVolume> to) : from_(std::move(from)), to_(std::move(to)), pool_(*to_->pool()) {}
 
   /**
    * What is not `changed` is equal in both. What is changed may yet be equal where it was written with what was there, and
-   * where it is as fine as a block. Past the end of the older one its bytes count as zeroes.
+   * where it is as fine as a block. Past the end of the older one its bytes count as zeroes. kInvalid where the two are in
+   * different pools, which share no map.
    */
   Result<std::vector<ChangedExtent>> Extents(uint64_t offset, uint64_t length, size_t extents_max, bool may_block) override;
 

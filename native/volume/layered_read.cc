@@ -76,6 +76,24 @@ Status ReadMapped(ReadContext& context, const TreeRoot& root, PageIndex page, ui
   return packs.ReadPages(*now, slot->id, first, count, into, may_block);
 }
 
+/**
+ * Asks for the records of all blocks in the range, where they are on a backend: what one request needs comes together.
+ * What cannot be told here is found out, and told, by the reads that follow.
+ */
+void AskTogether(ReadContext& context, const TreeRoot& root, PageIndex first, const std::vector<PageSource>& sources, bool may_block) {
+  if (!may_block || !context.pool.packs->remote()) return;
+  const BlockIndex first_block = first / kPagesPerBlock, last_block = (first + sources.size() - 1) / kPagesPerBlock;
+  if (first_block == last_block) return;
+  std::vector<MapSlot> slots(last_block - first_block + 1);
+  if (!context.pool.tree->LookupRun(root, first_block, static_cast<uint32_t>(slots.size()), slots, may_block).ok()) return;
+  std::vector<Location> places;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const MapSlot& slot = slots[(first + i) / kPagesPerBlock - first_block];
+    if (!sources[i].done && slot.at.known() && (places.empty() || !(places.back() == slot.at))) places.push_back(slot.at);
+  }
+  context.pool.packs->FetchAhead(places);
+}
+
 Status ApplyPieces(ReadContext& context, PageIndex page, const PageSource& source, Bytes into, bool may_block) {
   for (auto it = source.pieces.rbegin(); it != source.pieces.rend(); ++it) {
     const PagePiece& piece = it->piece;
@@ -164,6 +182,7 @@ void AskLayer(const Generation& generation, PageIndex page, PageSource& source) 
 }
 
 Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into, bool may_block) {
+  AskTogether(context, root, first, sources, may_block);
   if (may_block && sources.size() >= kLargeReadPages) FetchLongRuns(context, root, first, sources, into);
   for (size_t at = 0; at < sources.size();) {
     const PageSource& source = sources[at];

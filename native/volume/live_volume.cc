@@ -10,10 +10,11 @@ constexpr uint64_t kJournalledBytesMax = 1 << 20;
 
 }  // namespace
 
-LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Pool& pool, Admission& admission,
+LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, std::shared_ptr<Pool> pool, Admission& admission,
                        ChangedVolumes& changed)
-    : spec_(spec), journal_(journal), pool_(pool), admission_(admission), changed_(changed), active_(std::make_shared<Generation>()),
-      base_(std::move(base)), sequence_(spec.applied_sequence), lineage_(spec.lineage), size_(spec.size_bytes) {
+    : spec_(spec), journal_(journal), shared_pool_(std::move(pool)), pool_(*shared_pool_), admission_(admission), changed_(changed),
+      active_(std::make_shared<Generation>()), base_(std::move(base)), sequence_(spec.applied_sequence), lineage_(spec.lineage),
+      size_(spec.size_bytes) {
   active_->resource = spec_.id;
   rate.Set(spec_.limit);
   RestackLocked();
@@ -27,7 +28,7 @@ Status LiveVolume::TakesChangesLocked() const {
 
 Status LiveVolume::AdmitLocked(uint64_t bytes) {
   if (Status status = TakesChangesLocked(); !status.ok()) return status;
-  return admission_.Admit(share_, bytes, active_->journal_bytes + frozen_journal_bytes_, active_->bytes() + frozen_overlay_bytes_);
+  return admission_.Admit(share_, pool_.room, bytes, active_->journal_bytes + frozen_journal_bytes_, active_->bytes() + frozen_overlay_bytes_);
 }
 
 // Before a record is appended, never after: whoever trims the journal reads its end first and then asks all who announced
@@ -51,6 +52,8 @@ void LiveVolume::NoteLocked(Lsn record, Lsn end) {
 Result<WriteOutcome> LiveVolume::Write(uint64_t offset, ConstBytes data) {
   if (HoldsBlocks(offset, data.size())) {
     if (!Stages(offset, data.size())) {
+      // Before anything is hashed for it.
+      if (pool_.packs->crowded()) return Status(Code::kTryAgain, "packs wait to be shipped to the pool's backend");
       Lock lock(mutex_);
       if (Status status = AdmitLocked(data.size()); !status.ok()) return status;
     }
@@ -133,7 +136,7 @@ Result<WriteOutcome> LiveVolume::Zero(uint64_t offset, uint64_t length, bool pun
   if (active_->range_count() >= kOverlayRangesMax) return Status(Code::kTryAgain, "too many ranges of zeroes wait for destage");
   Result<Lsn> end = AppendLocked(punch_hole ? RecordType::kTrim : RecordType::kZero, offset, length, {});
   // Waiting would be for ever where the journal is full of what the disk has no room for.
-  if (end.code() == Code::kTryAgain && admission_.room() == Room::kNone) return Status(Code::kNoSpace, "the pool's disk is full");
+  if (end.code() == Code::kTryAgain && pool_.room.room() == Room::kNone) return Status(Code::kNoSpace, "the pool's disk is full");
   if (!end.ok()) return end.status();
   active_->PutZero(offset, length, punch_hole);
   return WriteOutcome{*end};

@@ -55,7 +55,8 @@ bool TouchedRun(const Generation& generation, PageIndex page, uint64_t& pages);
 class LiveVolume : public Volume {
  public:
   /** `changed` hears of each change before it is made. */
-  LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Pool& pool, Admission& admission, ChangedVolumes& changed);
+  LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, std::shared_ptr<Pool> pool, Admission& admission,
+             ChangedVolumes& changed);
 
   ResourceId id() const override { return spec_.id; }
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
@@ -64,6 +65,7 @@ class LiveVolume : public Volume {
   bool read_only() const override { return spec_.read_only; }
   bool writethrough() const override { return spec_.writethrough; }
   uint64_t fence() const { return spec_.fence; }
+  const std::shared_ptr<Pool>& pool() const { return shared_pool_; }
   uint64_t sequence() const { return sequence_; }   // of the last record; for recovery, which is single-threaded
 
   Result<WriteOutcome> Write(uint64_t offset, ConstBytes data) override;
@@ -150,6 +152,7 @@ class LiveVolume : public Volume {
 
   const VolumeSpec spec_;
   Journal& journal_;
+  const std::shared_ptr<Pool> shared_pool_;
   Pool& pool_;
   Admission& admission_;
   ChangedVolumes& changed_;

@@ -2,11 +2,11 @@
 
 namespace skerry {
 
-void LoadBook::Set(ResourceId id, const VolumeLoad& load, uint64_t now) {
+void LoadBook::Set(ResourceId id, const VolumeLoad& load, uint64_t now, const Pool* pool) {
   const auto found = loads_.find(id);
   if (found == loads_.end()) {
     if (load.empty()) return;
-    const Line line{load, now};
+    const Line line{load, now, pool};
     loads_.emplace(id, line);
     return Enter(id, line);
   }
@@ -32,10 +32,12 @@ void LoadBook::Enter(ResourceId id, const Line& line) {
   journal_bytes_ += load.journal_bytes;
   overlay_bytes_ += load.overlay_bytes;
   overlay_pages_ += load.overlay_pages;
-  blocks_bound_ += load.blocks_bound;
   generations_ += load.frozen + (load.active ? 1 : 0);
   by_first_lsn_.emplace(load.first_lsn, id);
-  if (load.frozen > 0) frozen_.insert(id);
+  PoolLoad& pool = pools_[line.pool];
+  pool.blocks_bound += load.blocks_bound;
+  ++pool.holders;
+  if (load.frozen > 0) pool.frozen.insert(id);
   if (!load.active) return;
   active_by_lsn_.emplace(load.first_lsn, id);
   active_by_bytes_.emplace(load.active_overlay_bytes, id);
@@ -47,13 +49,21 @@ void LoadBook::Leave(ResourceId id, const Line& line) {
   journal_bytes_ -= load.journal_bytes;
   overlay_bytes_ -= load.overlay_bytes;
   overlay_pages_ -= load.overlay_pages;
-  blocks_bound_ -= load.blocks_bound;
   generations_ -= load.frozen + (load.active ? 1 : 0);
   by_first_lsn_.erase({load.first_lsn, id});
-  frozen_.erase(id);
+  PoolLoad& pool = pools_.at(line.pool);
+  pool.blocks_bound -= load.blocks_bound;
+  pool.frozen.erase(id);
+  if (--pool.holders == 0) pools_.erase(line.pool);
   active_by_lsn_.erase({load.first_lsn, id});
   active_by_bytes_.erase({load.active_overlay_bytes, id});
   active_by_rest_.erase({line.quiet_since, id});
+}
+
+const PoolLoad& LoadBook::In(const Pool* pool) const {
+  static const PoolLoad nothing;
+  const auto found = pools_.find(pool);
+  return found == pools_.end() ? nothing : found->second;
 }
 
 std::vector<ResourceId> LoadBook::Active() const {

@@ -43,24 +43,31 @@ class ChangedVolumes {
   std::vector<ResourceId> ids_;
 };
 
+struct Pool;
+
+/** What the volumes of one pool hold together. */
+struct PoolLoad {
+  uint64_t blocks_bound = 0;
+  size_t holders = 0;              // volumes that hold anything
+  std::set<ResourceId> frozen;     // volumes with frozen generations
+};
+
 /** Not thread-safe: the store's lock guards it. */
 class LoadBook {
  public:
-  /** `now` in nanoseconds: a volume rests from the time of its last record on. */
-  void Set(ResourceId id, const VolumeLoad& load, uint64_t now);
+  /** `now` in nanoseconds: a volume rests from the time of its last record on. `pool` is the same at each call. */
+  void Set(ResourceId id, const VolumeLoad& load, uint64_t now, const Pool* pool);
   void Forget(ResourceId id);
 
   uint64_t journal_bytes() const { return journal_bytes_; }
   uint64_t overlay_bytes() const { return overlay_bytes_; }
   uint64_t overlay_pages() const { return overlay_pages_; }
-  uint64_t blocks_bound() const { return blocks_bound_; }
   uint64_t generations() const { return generations_; }
   /** Volumes that hold anything. */
   size_t holders() const { return loads_.size(); }
   /** The first record that any volume still needs; ~0 where none does. */
   Lsn lowest() const { return by_first_lsn_.empty() ? ~0ull : by_first_lsn_.begin()->first; }
-  /** Volumes with frozen generations. */
-  const std::set<ResourceId>& frozen() const { return frozen_; }
+  const PoolLoad& In(const Pool* pool) const;
   /** Volumes with something in their active generation. */
   std::vector<ResourceId> Active() const;
   std::optional<ResourceId> OldestActive() const;
@@ -74,6 +81,7 @@ class LoadBook {
   struct Line {
     VolumeLoad load;
     uint64_t quiet_since = 0;
+    const Pool* pool = nullptr;
   };
   using Order = std::set<std::pair<uint64_t, ResourceId>>;
   void Enter(ResourceId id, const Line& line);
@@ -81,8 +89,8 @@ class LoadBook {
 
   std::unordered_map<ResourceId, Line> loads_;   // of those that hold anything
   Order by_first_lsn_, active_by_lsn_, active_by_bytes_, active_by_rest_;
-  std::set<ResourceId> frozen_;
-  uint64_t journal_bytes_ = 0, overlay_bytes_ = 0, overlay_pages_ = 0, blocks_bound_ = 0, generations_ = 0;
+  std::unordered_map<const Pool*, PoolLoad> pools_;   // of those whose volumes hold anything
+  uint64_t journal_bytes_ = 0, overlay_bytes_ = 0, overlay_pages_ = 0, generations_ = 0;
 };
 
 }  // namespace skerry

@@ -1,18 +1,32 @@
 #pragma once
 // One pool as the data path sees it: packs, the domain's key, and trees in them.
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "../map/tree.h"
+#include "admission.h"
 #include "parallel.h"
 
 namespace skerry {
+
+struct PoolOptions {
+  std::string name = "default";
+  PackStoreOptions packs;
+  std::vector<uint8_t> domain_key;           // 32 bytes
+};
 
 struct Pool {
   std::string name;
   std::unique_ptr<PackStore> packs;
   std::unique_ptr<DomainKey> key;
   std::unique_ptr<Tree> tree;
+  PoolRoom room;
+  std::atomic<bool> destage_stuck{false};   // the last one failed, or its root was refused: waiting for it is no use
+  std::optional<int64_t> stuck_spare_bytes; // that there were when Pace first looked after it failed; under the store's lock
+  uint64_t last_destaged = 0;               // the volume; round robin over them, under the store's lock
   Parallel* parallel = nullptr;     // for the parts of a large request; null: they are done one after the other
   Parallel* background = nullptr;   // the same for destage, which must not keep requests from their processor
 };

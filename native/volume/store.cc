@@ -8,20 +8,17 @@
 #include "replay_log.h"
 
 namespace skerry {
-
 Store::Store(Env& env, const StoreOptions& options)
-    : env_(env), options_(options), admission_(env, {options.journal.journal_bytes_max, options.overlay_bytes_max}) {}
+    : env_(env), options_(options), admission_(env, {options.journal.journal_bytes_max, options.overlay_bytes_max}),
+      node_cache_(Tree::MakeCache(options.node_cache_bytes_max)) {}
 
 Result<std::unique_ptr<Store>> Store::Open(Env& env, const StoreOptions& options, const std::vector<ResourceSpec>& resources, StoreReport& report) {
+  if (options.pools.empty()) return Status(Code::kInvalid, "a store needs a pool");
   std::unique_ptr<Store> store(new Store(env, options));
-  PackStoreOptions proving = options.packs;
-  proving.key = DomainKey(ConstBytes(options.domain_key));
-  Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env, proving, report.packs);
-  if (!packs.ok()) return packs.status();
-  store->pool_.name = options.pool_name;
-  store->pool_.packs = std::move(*packs);
-  store->pool_.key = std::make_unique<DomainKey>(ConstBytes(options.domain_key));
-  store->pool_.tree = std::make_unique<Tree>(*store->pool_.packs, *store->pool_.key, options.node_cache_bytes_max);
+  for (const PoolOptions& pool : options.pools) {
+    const Result<std::shared_ptr<Pool>> added = store->AddPool(pool, report.packs);
+    if (!added.ok()) return Status(added.code(), "pool " + pool.name + ": " + added.status().detail());
+  }
   if (Status status = store->Replay(resources, report); !status.ok()) return status;
   store->Pace();
   return store;
@@ -82,16 +79,19 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
         BlockId id;
         std::memcpy(id.bytes.data(), place.id, sizeof(place.id));
         const Location named{place.pack, place.offset, place.stored_bytes};
+        PackStore& packs = *volume.pool()->packs;
         if (record.below_durable) {
           // It was durable, so what fails now is rot, and costs its pages alone.
-          if (const uint32_t rotten = pool_.packs->RottenPages(named, id); rotten > 0) {
+          if (const uint32_t rotten = packs.RottenPages(named, id); rotten > 0) {
             report.notes.push_back(std::to_string(rotten) + " pages of volume " + std::to_string(record.header.resource) + " near offset " +
                                    std::to_string(record.header.offset + at / sizeof(RefPlace) * kBlockBytes) +
                                    " are damaged in the pool: reading them is an I/O error");
           }
           continue;
         }
-        if (pool_.packs->Verify(named, id)) continue;
+        const Result<bool> whole = packs.Confirm(named, id);
+        if (!whole.ok()) return whole.status();
+        if (*whole) continue;
         ended.insert(record.header.resource);
         report.notes.push_back("the log of volume " + std::to_string(record.header.resource) + " ends before write " +
                                std::to_string(record.header.sequence) + ", which was never flushed");
@@ -116,7 +116,7 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     entry.kind = spec.kind;
     links_.Link(spec.volume.id, spec.pending_of);
     entry.base = volume.ReplaySnapshot(spec.volume.id, record.header.sequence);
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, entry.base, *journal_, pool_, admission_, changed_);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, entry.base, *journal_, volume.pool(), admission_, changed_);
     entries_.emplace(spec.volume.id, std::move(entry));
     waiting.erase(snapshot);
     return admit_clones(spec.volume.id);
@@ -148,13 +148,16 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
 
 Status Store::AddLocked(const ResourceSpec& spec) {
   if (entries_.contains(spec.volume.id)) return Status(Code::kInvalid, "resource " + std::to_string(spec.volume.id) + " is known already");
+  const std::shared_ptr<Pool> pool = FindPool(spec.pool);
+  if (!pool) return Status(Code::kNotFound, "resource " + std::to_string(spec.volume.id) + " is in pool " + spec.pool + ", which is not open");
   Entry entry;
   entry.kind = spec.kind;
   if (spec.pending_of != 0) {
     const auto source = entries_.find(spec.pending_of);
     if (source == entries_.end()) return Status(Code::kNotFound, "resource " + std::to_string(spec.pending_of) + " to clone from is not known");
+    if (source->second.volume->pool() != pool) return Status(Code::kInvalid, "a clone is made in the pool of its source");
     std::shared_ptr<Base> base = source->second.base ? source->second.base : source->second.volume->base();
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, pool_, admission_, changed_);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, pool, admission_, changed_);
     if (base->pending) {
       links_.Link(spec.volume.id, spec.pending_of);
     } else {
@@ -163,7 +166,7 @@ Status Store::AddLocked(const ResourceSpec& spec) {
   } else {
     auto base = std::make_shared<Base>();
     base->root = spec.root;
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, std::move(base), *journal_, pool_, admission_, changed_);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, std::move(base), *journal_, pool, admission_, changed_);
   }
   entries_.emplace(spec.volume.id, std::move(entry));
   return Status::Ok();
@@ -192,7 +195,8 @@ Result<WriteOutcome> Store::Snapshot(ResourceId volume, ResourceId snapshot, uin
   entry.kind = ResourceKind::kSnapshot;
   entry.base = *base;
   links_.Link(snapshot, volume);
-  entry.volume = std::make_shared<LiveVolume>(VolumeSpec{snapshot, found->second.volume->size(), true, false, 0, 0}, *base, *journal_, pool_, admission_, changed_);
+  entry.volume = std::make_shared<LiveVolume>(VolumeSpec{snapshot, found->second.volume->size(), true, false, 0, 0}, *base, *journal_,
+                                              found->second.volume->pool(), admission_, changed_);
   entries_.emplace(snapshot, std::move(entry));
   return outcome;
 }
@@ -219,13 +223,6 @@ Result<WriteOutcome> Store::Drop(ResourceId id) {
   return outcome;
 }
 
-Status Store::SyncPacks() {
-  Status status = pool_.packs->Sync();
-  // Acknowledged REFs may name what was lost: from here on nothing more is acknowledged, so that the loss stays what it is.
-  if (!status.ok()) journal_->Poison(status);
-  return status;
-}
-
 Result<WriteOutcome> Store::Resize(ResourceId id, uint64_t size_bytes) {
   std::unique_lock lock(mutex_);  // a snapshot reads the size of its volume under it
   const auto found = entries_.find(id);
@@ -241,12 +238,6 @@ Result<WriteOutcome> Store::Rollback(ResourceId volume, ResourceId snapshot) {
   const std::shared_ptr<Base> base = from->second.volume->base();
   if (base->pending) return Status(Code::kTryAgain, "the snapshot still waits for its root");
   return found->second.volume->Rollback(snapshot, base->root, from->second.volume->size());
-}
-
-Status Store::SyncStep() {
-  // Packs first: a journal mark must never vouch for a REF whose bytes could still be lost.
-  if (Status status = SyncPacks(); !status.ok()) return status;
-  return journal_->Sync();
 }
 
 Status Store::Freeze(ResourceId id) {
@@ -279,7 +270,6 @@ Store::Usage Store::usage() {
   usage.overlay_pages = book_.overlay_pages();
   usage.journal_bytes = book_.journal_bytes();
   usage.generations = book_.generations();
-  usage.room = admission_.room();
   usage.destaged_generations = destaged_generations_.load();
   usage.destaged_bytes = destaged_bytes_.load();
   return usage;
@@ -290,13 +280,12 @@ Status Store::Audit() {
   RefreshLocked();
   Usage sums;
   Lsn lowest = ~0ull;
-  uint64_t blocks_bound = 0;
   size_t holders = 0;
+  std::unordered_map<const Pool*, PoolLoad> in_pools;
   for (const auto& [id, entry] : entries_) {
     const VolumeLoad load = entry.volume->load();
     const VolumeLoad noted = book_.Of(id);
     if (load.empty() ? !noted.empty() : load != noted) return Status(Code::kInvalid, "the book has another load for resource " + std::to_string(id));
-    if ((load.frozen > 0) != book_.frozen().contains(id)) return Status(Code::kInvalid, "frozen is wrong of resource " + std::to_string(id));
     if (!entry.volume->StackIsCurrent()) return Status(Code::kInvalid, "resource " + std::to_string(id) + " reads what is no longer below it");
     if (entry.volume->base()->pending != (links_.Of(id) != 0)) return Status(Code::kInvalid, "the link is wrong of resource " + std::to_string(id));
     if (load.empty()) continue;
@@ -304,11 +293,21 @@ Status Store::Audit() {
     sums.overlay_bytes += load.overlay_bytes;
     sums.overlay_pages += load.overlay_pages;
     sums.journal_bytes += load.journal_bytes;
-    blocks_bound += load.blocks_bound;
+    PoolLoad& in_pool = in_pools[entry.volume->pool().get()];
+    in_pool.blocks_bound += load.blocks_bound;
+    ++in_pool.holders;
+    if (load.frozen > 0) in_pool.frozen.insert(id);
     sums.generations += load.frozen + (load.active ? 1 : 0);
     lowest = std::min(lowest, load.first_lsn);
   }
-  if (blocks_bound != book_.blocks_bound() || sums.overlay_bytes != book_.overlay_bytes() || sums.overlay_pages != book_.overlay_pages() || sums.journal_bytes != book_.journal_bytes() ||
+  for (const auto& pool : *PoolsNow()) {
+    const PoolLoad& noted = book_.In(pool.get());
+    const PoolLoad& found = in_pools[pool.get()];
+    if (found.blocks_bound != noted.blocks_bound || found.holders != noted.holders || found.frozen != noted.frozen) {
+      return Status(Code::kInvalid, "the book has another load for pool " + pool->name);
+    }
+  }
+  if (sums.overlay_bytes != book_.overlay_bytes() || sums.overlay_pages != book_.overlay_pages() || sums.journal_bytes != book_.journal_bytes() ||
       sums.generations != book_.generations() || holders != book_.holders() || lowest != book_.lowest()) {
     return Status(Code::kInvalid, "the book's sums are not those of the volumes: journal bytes " + std::to_string(book_.journal_bytes()) + " for " +
                                       std::to_string(sums.journal_bytes) + ", overlay bytes " + std::to_string(book_.overlay_bytes()) + " for " +

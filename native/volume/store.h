@@ -1,5 +1,5 @@
 #pragma once
-// Every resource of a daemon over one journal and one pool. It starts no threads: the engine's threads, or the simulator,
+// Every resource of a daemon over one journal and its pools. It starts no threads: the engine's threads, or the simulator,
 // call its steps. Locks are taken in the order store, volume, journal.
 #include <functional>
 #include <memory>
@@ -17,11 +17,9 @@ namespace skerry {
 
 struct StoreOptions {
   JournalOptions journal;
-  PackStoreOptions packs;
-  std::vector<uint8_t> domain_key;           // 32 bytes
-  std::string pool_name = "default";
+  std::vector<PoolOptions> pools;            // at least one
   uint64_t overlay_bytes_max = 192ull << 20;
-  uint64_t node_cache_bytes_max = 64ull << 20;
+  uint64_t node_cache_bytes_max = 64ull << 20;   // of all pools together
   uint64_t idle_destage_nanos = 30ull * 1000000000;  // a volume that rests is destaged after this, so that starting stays quick
 };
 
@@ -33,6 +31,7 @@ struct ResourceSpec {
   ResourceKind kind = ResourceKind::kVolume;
   TreeRoot root;
   ResourceId pending_of = 0;   // snapshot with a pending root: its volume. Clone of a pending snapshot: that snapshot
+  std::string pool = "default";
 };
 
 struct RootTaker {
@@ -53,7 +52,7 @@ struct RootCommit {
 
 struct StoreReport {
   ReplayReport journal;
-  PackReport packs;
+  PackReport packs;            // of all pools
   std::vector<std::string> notes;
   /** Volumes whose log ended early, with the sequence of the last write they kept. */
   std::vector<std::pair<ResourceId, uint64_t>> rewound;
@@ -66,6 +65,14 @@ class Store {
   /** `resources`: a snapshot or clone stands after what it is pending on. */
   static Result<std::unique_ptr<Store>> Open(Env& env, const StoreOptions& options, const std::vector<ResourceSpec>& resources, StoreReport& report);
 
+  /** Opens one pool more. kInvalid where there is one of that name. */
+  Result<std::shared_ptr<Pool>> AddPool(const PoolOptions& options, PackReport& report);
+  /** Forgets a pool. kInvalid while a resource is in it. */
+  Status RemovePool(const std::string& name);
+  std::shared_ptr<Pool> FindPool(const std::string& name) const;
+  /** In the order in which they came. */
+  std::vector<std::shared_ptr<Pool>> pools() const { return *PoolsNow(); }
+
   Status Add(const ResourceSpec& spec);
   std::shared_ptr<LiveVolume> Find(ResourceId id) const;
   /** Freezes `volume` as `snapshot`, which is readable at once. `end`: what to wait for before it is named. */
@@ -77,7 +84,6 @@ class Store {
 
   const StoreOptions& options() const { return options_; }
   Journal& journal() { return *journal_; }
-  Pool& pool() { return pool_; }
 
   /** Writes what was appended; then, if `target` is not yet durable, makes everything written durable (packs first). */
   Result<bool> WriteStep() { return journal_->Write(); }
@@ -86,12 +92,12 @@ class Store {
   Status failure() const { return journal_->failure(); }
 
   /**
-   * Closes generations whose time has come, and refreshes admission. Cheap; called after writes and now and then. True where the
-   * pool has markedly more room than when destage last failed: it is worth another attempt at once.
+   * Closes generations whose time has come, and refreshes admission. Cheap; called after writes and now and then. True where
+   * a pool has markedly more room than when destage last failed: it is worth another attempt at once.
    */
   bool Pace();
   /** False while writes wait or are refused for want of room. */
-  bool has_room() const { return admission_.room() == Room::kThere; }
+  bool has_room() const;
   /** Closes the volume's active generation now. */
   Status Freeze(ResourceId id);
   void FreezeAll();
@@ -99,17 +105,17 @@ class Store {
   bool Settled(ResourceId id);
 
   /**
-   * Destages the oldest group of one volume that has one and no commit under way. nullopt: nothing to do. The returned commit
-   * waits for Committed.
+   * Destages the oldest group of one volume of the pool that has one and no commit under way. A root of a remote pool comes
+   * back once all it needs is shipped; meanwhile others are destaged. nullopt: nothing to do, or nothing but waiting. The
+   * returned commit waits for Committed. One thread at a time for each pool.
    */
-  Result<std::optional<RootCommit>> DestageStep();
+  Result<std::optional<RootCommit>> DestageStep(Pool& pool);
   /** The catalog has (or has not) taken the root. On success the journal is trimmed. */
   void Committed(uint64_t token, bool ok);
   /** Lets the journal forget what roots hold and what has become durable since the last Committed. */
   void Trim();
 
   struct Usage {
-    Room room = Room::kThere;
     uint64_t overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, generations = 0, destaged_generations = 0, destaged_bytes = 0;
   };
   Usage usage();
@@ -121,6 +127,8 @@ class Store {
     RootCommit commit;
     ResourceId volume;
     DestageGroup group;
+    std::shared_ptr<Pool> pool;
+    uint32_t mark = 0;           // packs that must be durable in the pool before it is committed
   };
   struct Entry {
     std::shared_ptr<LiveVolume> volume;
@@ -129,26 +137,37 @@ class Store {
   };
   Store(Env& env, const StoreOptions& options);
   Status AddLocked(const ResourceSpec& spec);
-  Status SyncPacks();
+  Status SyncPacks(Pool& pool);
+  using Pools = std::vector<std::shared_ptr<Pool>>;
+  /** Without the store's lock: a flush asks it. */
+  std::shared_ptr<const Pools> PoolsNow() const;
+  void SetPoolsLocked(Pools pools);
   void OfferRootLocked(ResourceId taker, const LiveVolume& volume, const TreeRoot& root);
   Status Replay(const std::vector<ResourceSpec>& resources, StoreReport& report);
   /** nullopt: nobody takes the root any more. */
-  Result<std::optional<RootCommit>> DestageGroupOf(ResourceId id, const DestageGroup& group);
+  Result<std::optional<UnderWay>> DestageGroupOf(ResourceId id, const DestageGroup& group);
+  /** A root that may be committed now: one that needs no packs, or whose packs are all in their pool. */
+  Result<std::optional<RootCommit>> TakeShipped(Pool& pool);
+  /** What roots wait for is sealed, so that it can be shipped; only now, so that one pack serves as many roots as possible. */
+  Status GetOnTheWay(Pool& pool);
+  std::optional<std::pair<ResourceId, DestageGroup>> NextGroupLocked(Pool& pool);
+  void GiveUp(ResourceId volume);
+  RootCommit CommitLocked(UnderWay under_way);
+  bool LookForRoomLocked(Pool& pool);
+  bool FrozenWaitsLocked() const;
   std::vector<RootTaker> TakersLocked(ResourceId volume, const DestageGroup& group) const;
   void ResolveLocked(ResourceId snapshot, const RootCommit& commit);
   void RefreshLocked();
   void FreezeLocked(std::optional<ResourceId> id);
   void TrimLocked();
-  /** True as Pace() is. */
-  bool AdmitLocked(uint64_t span, uint64_t window);
-  /** What the pool can take beyond `blocks` that wait to be written, in bytes; negative where these might not fit. */
-  int64_t SpareBytes(uint64_t blocks) const;
 
   Env& env_;
   const StoreOptions options_;
   std::unique_ptr<Journal> journal_;
-  Pool pool_;
   Admission admission_;
+  const std::shared_ptr<NodeCache> node_cache_;
+  mutable std::mutex pools_mutex_;
+  std::shared_ptr<const Pools> pools_ = std::make_shared<const Pools>();   // changed under the store's lock too
   mutable std::shared_mutex mutex_;
   std::unordered_map<ResourceId, Entry> entries_;
   PendingLinks links_;
@@ -156,6 +175,7 @@ class Store {
   LoadBook book_;
   std::unordered_set<ResourceId> busy_;   // a group of these is being destaged or committed
   std::unordered_map<uint64_t, UnderWay> under_way_;
+  std::vector<UnderWay> shipping_;  // roots whose packs are not all in their pool yet, oldest first
   /** Deleted, but the journal's word of it may not be durable: their records must not go before that is. */
   struct Dropping {
     Lsn first, end;
@@ -163,9 +183,6 @@ class Store {
   std::vector<Dropping> dropping_;
   uint64_t next_token_ = 1;
   std::vector<RootCommit> offered_;  // commits without destage: clones that came while their snapshot's root was on its way
-  ResourceId next_destage_ = 0;     // round robin over volumes
-  std::atomic<bool> destage_stuck_{false};   // the last one failed, or its root was refused: waiting for it is no use
-  std::optional<int64_t> stuck_spare_bytes_; // that there were when Pace first looked after it failed
   std::atomic<uint64_t> destaged_generations_{0}, destaged_bytes_{0};
 };
 

@@ -25,7 +25,7 @@ void Store::RefreshLocked() {
   const uint64_t now = env_.NowNanos();
   for (ResourceId id : changed_.Take()) {
     const auto found = entries_.find(id);
-    if (found != entries_.end()) book_.Set(id, found->second.volume->TakeLoad(), now);
+    if (found != entries_.end()) book_.Set(id, found->second.volume->TakeLoad(), now, found->second.volume->pool().get());
   }
 }
 
@@ -33,19 +33,31 @@ void Store::FreezeLocked(std::optional<ResourceId> id) {
   if (id) entries_.at(*id).volume->Freeze();
 }
 
+bool Store::FrozenWaitsLocked() const {
+  const std::shared_ptr<const Pools> pools = PoolsNow();
+  return std::any_of(pools->begin(), pools->end(), [this](const auto& pool) {
+    const std::set<ResourceId>& frozen = book_.In(pool.get()).frozen;
+    if (!pool->packs->remote()) return !frozen.empty();
+    // What waits for a backend is no reason for others to wait too.
+    return !pool->packs->crowded() && std::any_of(frozen.begin(), frozen.end(), [this](ResourceId id) { return !busy_.contains(id); });
+  });
+}
+
 bool Store::Pace() {
   // A pack that was sealed in passing may have been the one that failed.
-  if (const Status lost = pool_.packs->failure(); !lost.ok()) journal_->Poison(lost);
+  for (const auto& pool : pools()) {
+    if (const Status lost = pool->packs->failure(); !lost.ok()) journal_->Poison(lost);
+  }
   std::unique_lock lock(mutex_);
   const uint64_t now = env_.NowNanos();
   for (ResourceId id : changed_.Take()) {
     const auto found = entries_.find(id);
     if (found == entries_.end()) continue;
     const VolumeLoad load = found->second.volume->TakeLoad();
-    book_.Set(id, load, now);
+    book_.Set(id, load, now, found->second.volume->pool().get());
     if (load.ranges >= kOverlayRangesMax / 2) FreezeLocked(id);
   }
-  const bool frozen_waits = !book_.frozen().empty();
+  const bool frozen_waits = FrozenWaitsLocked();
   const std::optional<ResourceId> oldest = book_.OldestActive(), largest = book_.LargestActive();
   if (now > options_.idle_destage_nanos) {
     for (ResourceId id : book_.RestingSince(now - options_.idle_destage_nanos)) FreezeLocked(id);
@@ -57,95 +69,157 @@ bool Store::Pace() {
     if (static_cast<double>(span) > kFreezeAt * static_cast<double>(log.bytes_max)) FreezeLocked(oldest);
     if (static_cast<double>(book_.overlay_bytes()) > kFreezeOverlayAt * static_cast<double>(options_.overlay_bytes_max)) FreezeLocked(largest);
   }
-  return AdmitLocked(span, log.bytes_max);
+  bool more_room = false;
+  for (const auto& pool : pools()) more_room |= LookForRoomLocked(*pool);
+  admission_.Refresh(span, log.bytes_max, book_.overlay_bytes(), book_.holders());
+  return more_room;
 }
 
-bool Store::AdmitLocked(uint64_t span, uint64_t window) {
+/** Looks how much the pool can take beyond what waits to be written, and tells its volumes. True: as Pace. */
+bool Store::LookForRoomLocked(Pool& pool) {
+  // Everything acknowledged must fit when destaged. Map nodes are paid from the reserve.
+  constexpr uint64_t kBytesMax = 1ull << 60;
+  const PoolLoad& waiting = book_.In(&pool);
+  const PackStore::Usage packs = pool.packs->usage();
+  const uint64_t there = std::min(packs.room_bytes, kBytesMax), need = std::min(waiting.blocks_bound * kBlockRoomBytes, kBytesMax);
+  const int64_t spare = static_cast<int64_t>(there) - static_cast<int64_t>(need) - kSpareBytesMin;
   Room room = Room::kThere;
-  const int64_t spare = SpareBytes(book_.blocks_bound()) - kSpareBytesMin;
-  if (spare <= 0) {
-    // Deduplicated or overwritten, it may need far less than its bound: destage tells. Refused is only what cannot fit.
-    room = book_.holders() > 0 && !destage_stuck_.load() ? Room::kSoon : Room::kNone;
-    if (room == Room::kSoon) {
-      for (ResourceId id : book_.Active()) FreezeLocked(id);
+  // Deduplicated or overwritten, it may need far less than its bound: destage tells. Refused is only what cannot fit.
+  if (spare <= 0) room = waiting.holders > 0 && !pool.destage_stuck.load() ? Room::kSoon : Room::kNone;
+  if (packs.backend_full) room = Room::kNone;
+  if (room == Room::kSoon) {
+    for (ResourceId id : book_.Active()) {
+      if (entries_.at(id).volume->pool().get() == &pool) FreezeLocked(id);
     }
   }
-  admission_.Refresh(span, window, book_.overlay_bytes(), book_.holders(), room, static_cast<uint64_t>(std::max<int64_t>(spare, 0)));
-  if (!destage_stuck_.load() || !stuck_spare_bytes_) {
-    stuck_spare_bytes_ = spare;
+  pool.room.Refresh(room, static_cast<uint64_t>(std::max<int64_t>(spare, 0)));
+  if (!pool.destage_stuck.load() || !pool.stuck_spare_bytes) {
+    pool.stuck_spare_bytes = spare;
     return false;
   }
-  if (spare < *stuck_spare_bytes_ + kSpareBytesMin) return false;
-  stuck_spare_bytes_ = spare;  // once for so much room, however often it fails
+  if (spare < *pool.stuck_spare_bytes + kSpareBytesMin) return false;
+  pool.stuck_spare_bytes = spare;  // once for so much room, however often it fails
   return true;
 }
 
-int64_t Store::SpareBytes(uint64_t blocks) const {
-  // Everything acknowledged must fit when destaged. Map nodes are paid from the reserve.
-  constexpr uint64_t kBytesMax = 1ull << 60;
-  const uint64_t room = std::min(pool_.packs->usage().room_bytes, kBytesMax), need = std::min(blocks * kBlockRoomBytes, kBytesMax);
-  return static_cast<int64_t>(room) - static_cast<int64_t>(need);
+Result<std::optional<RootCommit>> Store::DestageStep(Pool& pool) {
+  while (true) {
+    // What packs hold can no longer be made durable, so no root can be published either.
+    if (journal_->failed()) return std::optional<RootCommit>();
+    Result<std::optional<RootCommit>> shipped = TakeShipped(pool);
+    if (!shipped.ok() || shipped->has_value()) return shipped;
+    std::optional<std::pair<ResourceId, DestageGroup>> next;
+    // Where the backend falls behind, what is not destaged costs journal and no more disk.
+    if (!pool.packs->crowded()) {
+      std::unique_lock lock(mutex_);
+      next = NextGroupLocked(pool);
+    }
+    if (!next) {
+      if (Status status = GetOnTheWay(pool); !status.ok()) return status;
+      return std::optional<RootCommit>();
+    }
+    Result<std::optional<UnderWay>> destaged = DestageGroupOf(next->first, next->second);
+    pool.destage_stuck.store(!destaged.ok());
+    if (!destaged.ok() || !destaged->has_value()) {
+      GiveUp(next->first);
+      if (!destaged.ok()) {
+        std::unique_lock lock(mutex_);
+        pool.stuck_spare_bytes.reset();
+        return destaged.status();
+      }
+      continue;
+    }
+    std::unique_lock lock(mutex_);
+    if (!pool.packs->remote()) return std::optional<RootCommit>(CommitLocked(std::move(**destaged)));
+    shipping_.push_back(std::move(**destaged));
+  }
 }
 
-Result<std::optional<RootCommit>> Store::DestageStep() {
-  // What packs hold can no longer be made durable, so no root can be published either.
-  if (journal_->failed()) return std::optional<RootCommit>();
-  ResourceId id = 0;
-  std::optional<DestageGroup> group;
-  {
-    std::unique_lock lock(mutex_);
-    if (!offered_.empty()) {
-      const RootCommit commit = offered_.back();
-      offered_.pop_back();
-      under_way_.emplace(commit.token, UnderWay{commit, 0, {}});
-      return std::optional<RootCommit>(commit);
-    }
-    RefreshLocked();
-    const std::set<ResourceId>& frozen = book_.frozen();
-    auto candidate = frozen.upper_bound(next_destage_);
-    for (size_t looked = 0; looked < frozen.size() && !group; ++looked, ++candidate) {
-      if (candidate == frozen.end()) candidate = frozen.begin();
-      if (busy_.contains(*candidate)) continue;
-      group = entries_.at(*candidate).volume->OldestGroup();
-      if (group) id = *candidate;
-    }
-    if (group) {
-      next_destage_ = id;
-      busy_.insert(id);
-    }
-  }
-  if (!group) return std::optional<RootCommit>();
-  Result<std::optional<RootCommit>> commit = DestageGroupOf(id, *group);
-  destage_stuck_.store(!commit.ok());
-  if (!commit.ok() || !commit->has_value()) {
-    std::unique_lock lock(mutex_);
-    if (!commit.ok()) stuck_spare_bytes_.reset();
-    busy_.erase(id);
-  }
+RootCommit Store::CommitLocked(UnderWay under_way) {
+  const RootCommit commit = under_way.commit;
+  under_way_.emplace(commit.token, std::move(under_way));
   return commit;
 }
 
-Result<std::optional<RootCommit>> Store::DestageGroupOf(ResourceId id, const DestageGroup& group) {
+Result<std::optional<RootCommit>> Store::TakeShipped(Pool& pool) {
+  std::unique_lock lock(mutex_);
+  if (!offered_.empty()) {
+    const RootCommit commit = offered_.back();
+    offered_.pop_back();
+    return std::optional<RootCommit>(CommitLocked({commit, 0, {}, nullptr, 0}));
+  }
+  while (true) {
+    const auto waiting = std::find_if(shipping_.begin(), shipping_.end(), [&](const UnderWay& each) { return each.pool.get() == &pool; });
+    if (waiting == shipping_.end()) return std::optional<RootCommit>();
+    // The oldest has the lowest mark.
+    const Result<bool> shipped = pool.packs->ShippedUpTo(waiting->mark);
+    if (shipped.ok() && !*shipped) return std::optional<RootCommit>();
+    UnderWay ready = std::move(*waiting);
+    shipping_.erase(waiting);
+    // Clones may have come since it was destaged; and what it was destaged of may have gone, or been rolled back.
+    const auto found = entries_.find(ready.volume);
+    const bool stands = found == entries_.end() || found->second.volume->lineage() == ready.group.lineage;
+    ready.commit.takers = TakersLocked(ready.volume, ready.group);
+    if (shipped.ok() && stands && !ready.commit.takers.empty()) return std::optional<RootCommit>(CommitLocked(std::move(ready)));
+    busy_.erase(ready.volume);
+    if (!shipped.ok()) return shipped.status();
+  }
+}
+
+Status Store::GetOnTheWay(Pool& pool) {
+  uint32_t mark = 0;
+  {
+    std::shared_lock lock(mutex_);
+    for (const UnderWay& waiting : shipping_) {
+      if (waiting.pool.get() == &pool) mark = std::max(mark, waiting.mark);
+    }
+  }
+  if (mark != 0 && pool.packs->OpenUpTo(mark)) {
+    if (Status status = pool.packs->Seal(); !status.ok()) return status;
+  }
+  return pool.packs->Upkeep();
+}
+
+std::optional<std::pair<ResourceId, DestageGroup>> Store::NextGroupLocked(Pool& pool) {
+  RefreshLocked();
+  const std::set<ResourceId>& frozen = book_.In(&pool).frozen;
+  auto candidate = frozen.upper_bound(pool.last_destaged);
+  for (size_t looked = 0; looked < frozen.size(); ++looked, ++candidate) {
+    if (candidate == frozen.end()) candidate = frozen.begin();
+    if (busy_.contains(*candidate)) continue;
+    std::optional<DestageGroup> group = entries_.at(*candidate).volume->OldestGroup();
+    if (!group) continue;
+    pool.last_destaged = *candidate;
+    busy_.insert(*candidate);
+    return std::pair(*candidate, std::move(*group));
+  }
+  return std::nullopt;
+}
+
+void Store::GiveUp(ResourceId volume) {
+  std::unique_lock lock(mutex_);
+  busy_.erase(volume);
+}
+
+Result<std::optional<Store::UnderWay>> Store::DestageGroupOf(ResourceId id, const DestageGroup& group) {
   const std::shared_ptr<LiveVolume> volume = Find(id);
   if (!volume) return Status(Code::kNotFound, "the volume was deleted");
-  Result<DestageResult> destaged = Destage(*journal_, pool_, group, group.size_bytes);
+  Pool& pool = *volume->pool();
+  Result<DestageResult> destaged = Destage(*journal_, pool, group, group.size_bytes);
   if (!destaged.ok()) return destaged.status();
-  if (Status status = SyncPacks(); !status.ok()) return status;
+  if (Status status = SyncPacks(pool); !status.ok()) return status;
   destaged_generations_ += group.generations.size();
   destaged_bytes_ += destaged->bytes;
+  UnderWay under_way{{}, id, group, volume->pool(), pool.packs->Mark()};
   std::unique_lock lock(mutex_);
   // Rolled back meanwhile, what was destaged is no state of the volume any more; dropped, the journal under it may be gone.
-  if (volume->lineage() != group.lineage || volume->dropped()) return std::optional<RootCommit>();
-  UnderWay under_way;
-  under_way.volume = id;
-  under_way.group = group;
+  if (volume->lineage() != group.lineage || volume->dropped()) return std::optional<UnderWay>();
   under_way.commit.token = next_token_++;
   under_way.commit.root = destaged->root;
   under_way.commit.damage = DamageOf(id, destaged->lost);
   under_way.commit.takers = TakersLocked(id, group);
-  const RootCommit commit = under_way.commit;
-  under_way_.emplace(commit.token, std::move(under_way));
-  return std::optional<RootCommit>(commit);
+  if (under_way.commit.takers.empty()) return std::optional<UnderWay>();
+  return std::optional<UnderWay>(std::move(under_way));
 }
 
 std::vector<RootTaker> Store::TakersLocked(ResourceId volume, const DestageGroup& group) const {
@@ -168,7 +242,7 @@ void Store::Committed(uint64_t token, bool ok) {
   if (found == under_way_.end()) return;
   const UnderWay done = std::move(found->second);
   under_way_.erase(found);
-  if (!ok) destage_stuck_.store(true);
+  if (!ok && done.pool) done.pool->destage_stuck.store(true);
   if (done.volume == 0) {
     if (!ok) offered_.push_back(done.commit);
     return;

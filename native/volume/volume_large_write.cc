@@ -56,7 +56,7 @@ bool LiveVolume::HoldsBlocks(uint64_t offset, uint64_t length) {
 
 // Staging takes room before the write is admitted: not where there is none to spare, nor for a write that will be refused.
 bool LiveVolume::Stages(uint64_t offset, uint64_t length) const {
-  return HoldsBlocks(offset, length) && admission_.room() == Room::kThere && !journal_.failed();
+  return HoldsBlocks(offset, length) && pool_.room.room() == Room::kThere && !pool_.packs->crowded() && !journal_.failed();
 }
 
 Result<std::unique_ptr<StagedWrite>> LiveVolume::Stage(uint64_t offset, ConstBytes data) {

@@ -24,6 +24,9 @@ Status LiveVolume::Read(uint64_t offset, Bytes into, bool may_block) {
       status = ReadOnce(offset, into.first(length), may_block);
       if (!MayBeStale(status)) break;
       if (!may_block) return Status(Code::kTryAgain, "to be read again with time");
+      const Status refreshed = pool_.packs->RefreshIndex();
+      // Rot is rot also while the backend is away.
+      if (!refreshed.ok()) return status.code() == Code::kCorrupt && refreshed.code() != Code::kTryAgain ? status : refreshed;
     }
     if (!status.ok()) return status;
     offset += length;

@@ -44,7 +44,9 @@ export const routes = {
   /** Asks a running transfer to end; one that has ended stays as it is. */
   transferCancel: { method: 'DELETE', path: '/v1/transfers/:id', status: 200 },
   poolList: { method: 'GET', path: '/v1/pools', status: 200 },
+  poolCreate: { method: 'POST', path: '/v1/pools', status: 201 },
   poolGet: { method: 'GET', path: '/v1/pools/:name', status: 200 },
+  poolDelete: { method: 'DELETE', path: '/v1/pools/:name', status: 200 },
 } as const satisfies Readonly<Record<string, Route>>;
 
 /** Bytes one way, not JSON: docs/formats/diff_stream.md. */

@@ -84,9 +84,15 @@ export type TransferView = z.infer<typeof transferView>;
 export const poolView = z.strictObject({
   name: z.string(),
   driver: z.string(),
+  /** As they were given, secret values hidden. */
+  settings: z.record(z.string(), z.string()),
+  /** The daemon reaches its packs through the driver alone: they are shipped and fetched. */
+  remote: z.boolean(),
   healthy: z.boolean(),
   /** Why it is not healthy, or null. */
   problem: z.string().nullable(),
+  /** What its nature means for those who use it. */
+  warnings: z.array(z.string()),
   /** Sizes of the pool's volumes, snapshots and images together, as their users see them. */
   logicalBytes: bytes,
   /** Content of the distinct blocks that the pool holds. */
@@ -105,6 +111,12 @@ export const poolView = z.strictObject({
   nodes: count,
   /** Pages whose sum failed since the daemon started; more than 0 means rot. */
   corruptPages: count,
+  /** Of a remote pool, on this host: packs that wait to be shipped, and copies of packs that the backend has. */
+  stagedBytes: bytes,
+  keptBytes: bytes,
+  /** Of a remote pool, since the daemon started. */
+  fetchedBytes: bytes,
+  shippedBytes: bytes,
 });
 export type PoolView = z.infer<typeof poolView>;
 
@@ -124,7 +136,13 @@ export const statusView = z.strictObject({
   images: count,
   connections: count,
   journal: z.strictObject({ bytes, bytesMax: bytes, ringBytes: bytes, segments: count, failed: z.boolean() }),
-  memory: z.strictObject({ rssBytes: bytes, overlayBytes: bytes, nodeCacheBytes: bytes, nbdBufferBytes: bytes }),
+  memory: z.strictObject({
+    rssBytes: bytes,
+    overlayBytes: bytes,
+    nodeCacheBytes: bytes,
+    blockCacheBytes: bytes,
+    nbdBufferBytes: bytes,
+  }),
   destagedBytes: bytes,
 });
 export type StatusView = z.infer<typeof statusView>;
@@ -139,7 +157,7 @@ export const uriView = z.strictObject({
 export type UriView = z.infer<typeof uriView>;
 
 export const deletedView = z.strictObject({
-  kind: z.enum(['volume', 'snapshot', 'image']),
+  kind: z.enum(['volume', 'snapshot', 'image', 'pool']),
   name: z.string(),
   deleted: z.literal(true),
 });
@@ -238,6 +256,14 @@ export const exportRequest = z
   .refine(({ path, stream: taken }) => one(path, taken), 'give one of path and stream');
 export type ExportRequest = z.infer<typeof exportRequest>;
 
+/** `settings`: those of the driver, and on-outage and stall-seconds of the pool itself. */
+export const createPoolRequest = z.strictObject({
+  name: nameText,
+  driver: nameText,
+  settings: z.record(z.string().max(admin_segment_characters_max), z.string().max(admin_file_path_characters_max)),
+});
+export type CreatePoolRequest = z.infer<typeof createPoolRequest>;
+
 const labelText = z.string().max(1024);
 const byName = z.strictObject({ name: nameText });
 const byId = z.strictObject({
@@ -312,6 +338,8 @@ export const shapes = {
   transferGet: { params: byId, answer: transferView },
   transferCancel: { params: byId, answer: transferView },
   poolList: { answer: z.strictObject({ pools: z.array(poolView) }) },
+  poolCreate: { body: createPoolRequest, answer: poolView },
+  poolDelete: { params: byName, answer: deletedView },
   poolGet: { params: byName, answer: poolView },
 } as const satisfies Readonly<Record<RouteName, Shape>>;
 

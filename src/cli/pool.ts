@@ -1,6 +1,7 @@
 /** skerry pool ... */
 import type { Command } from 'commander';
 import type { PoolView } from '../api/shapes.js';
+import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import { addPoolOffline } from './pool_offline.js';
@@ -10,7 +11,36 @@ import type { Terminal } from './terminal.js';
 import { counted, exactSize } from './words.js';
 
 export function addPool(program: Command, terminal: Terminal): void {
-  const pool = program.command('pool').description('list pools, show what they hold, check and recover them');
+  const pool = program.command('pool').description('make, list, show, check and recover the places where blocks are kept');
+
+  pool
+    .command('create')
+    .description('make a pool of a configured backend')
+    .argument('<name>')
+    .requiredOption('--driver <driver>', 'the kind of backend: local, memory')
+    .option('--set <key=value>', 'a setting of the driver, or of the pool: on-outage, stall-seconds', collect, [])
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ skerry pool create fast --driver local --set directory=/mnt/nvme/skerry\n  $ skerry volume create db --size 100G --pool fast',
+    )
+    .action(
+      withDaemon(terminal, async (context, options: { readonly driver: string; readonly set: readonly string[] }, name = '') => {
+        const view = await context.client.createPool({ name, driver: options.driver, settings: parseSettings(options.set) });
+        for (const warning of view.warnings) terminal.err(`skerry: WARNING: ${warning}\n`);
+        context.result(view, () => `created pool ${name} (${view.driver})`);
+      }),
+    );
+
+  pool
+    .command('delete')
+    .description('forget a pool that holds no volume, snapshot or image; its backend keeps what is there')
+    .argument('<name>')
+    .action(
+      withDaemon(terminal, async (context, _options, name = '') => {
+        const deleted = await context.client.deletePool(name);
+        context.result(deleted, () => `deleted pool ${name}`);
+      }),
+    );
 
   pool
     .command('list')
@@ -36,6 +66,22 @@ export function addPool(program: Command, terminal: Terminal): void {
   addPoolOffline(pool, terminal);
 }
 
+const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+/** @throws SkerryError invalid for what is no key=value, or a key given twice */
+function parseSettings(pairs: readonly string[]): Record<string, string> {
+  const settings = new Map<string, string>();
+  for (const pair of pairs) {
+    const [, key, value] = /^([a-z0-9-]+)=(.*)$/s.exec(pair) ?? [];
+    // What stands behind the = may be a secret, and is not said again.
+    if (key === undefined || value === undefined)
+      throw new SkerryError('invalid', '--set takes key=value, with a key of a-z 0-9 and -');
+    if (settings.has(key)) throw new SkerryError('invalid', `--set ${key}=... is given twice`);
+    settings.set(key, value);
+  }
+  return Object.fromEntries(settings);
+}
+
 const poolColumns: readonly Column<PoolView>[] = [
   { title: 'NAME', value: (pool) => pool.name },
   { title: 'DRIVER', value: (pool) => pool.driver },
@@ -50,6 +96,13 @@ function poolFacts(pool: PoolView): string {
   return formatFacts([
     ['name', pool.name],
     ['driver', pool.driver],
+    [
+      'settings',
+      Object.entries(pool.settings)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(', '),
+    ],
+    ['reached', pool.remote ? 'through its driver: packs are shipped and fetched' : 'directly, as files of this host'],
     ['health', pool.healthy ? 'ok' : `failing: ${pool.problem ?? 'no reason is known'}`],
     ['holds', [counted(pool.volumes, 'volume'), counted(pool.snapshots, 'snapshot'), counted(pool.images, 'image')].join(', ')],
     ['logical', exactSize(pool.logicalBytes)],
@@ -58,6 +111,15 @@ function poolFacts(pool: PoolView): string {
     ['free', pool.freeBytes === null ? null : exactSize(pool.freeBytes)],
     ['deduplicated', `${exactSize(pool.dedupBytes)} since the daemon started`],
     ['blocks', `${counted(pool.blocks, 'block')}, ${counted(pool.nodes, 'map node')}`],
+    ['to be shipped', pool.remote ? exactSize(pool.stagedBytes) : null],
+    ['copies here', pool.remote ? exactSize(pool.keptBytes) : null],
+    [
+      'moved',
+      pool.remote
+        ? `${formatSize(pool.shippedBytes)} shipped, ${formatSize(pool.fetchedBytes)} fetched since the daemon started`
+        : null,
+    ],
+    ['warning', pool.warnings.length === 0 ? null : pool.warnings.join('; ')],
     [
       'corrupt',
       pool.corruptPages === 0 ? 'no pages' : `${counted(pool.corruptPages, 'page')} since the daemon started: see its log`,

@@ -9,7 +9,7 @@ import type { Ledger, LedgerChange, LedgerEntry } from '../mapper/ledger.js';
 import { idLock, type KeyedLocks } from '../mapper/locks.js';
 import { withoutName } from '../mapper/removal.js';
 import { resourceSpec, rootRecord } from '../mapper/resource_spec.js';
-import { keptRoot, type RootStore } from '../mapper/root_store.js';
+import { keptRoot, type RootStores } from '../mapper/root_store.js';
 
 /** After these the engine is told that it failed, and offers the root again, perhaps with more in it. */
 const commit_attempts_max = 6;
@@ -26,7 +26,7 @@ export interface ComposerOptions {
   readonly ledger: Ledger;
   readonly locks: KeyedLocks;
   readonly engine: Pick<NativeEngine, 'start' | 'committed'>;
-  readonly roots: RootStore;
+  readonly roots: RootStores;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
   /** A root was taken: what waited for it may be ready to go. */
   readonly onCommitted?: () => void;
@@ -47,9 +47,9 @@ export class Composer {
    * Starts the engine over all that the catalog holds. `entries` as Ledger.open gave them.
    * @throws SkerryError corrupt where a record waits for one that is not there; else what the engine throws.
    */
-  async start(pool: PoolSpec, entries: readonly LedgerEntry[]): Promise<StartReport> {
+  async start(pools: readonly PoolSpec[], entries: readonly LedgerEntry[]): Promise<StartReport> {
     const records = await this.#endInterruptedImports(entries.map(({ record }) => record));
-    const report = await this.#options.engine.start(pool, inOrder(records).map(resourceSpec));
+    const report = await this.#options.engine.start(pools, inOrder(records).map(resourceSpec));
     for (const note of report.notes) this.#options.log('warn', note);
     // Their content is gone; a name that cannot be opened would keep the daemon from starting as long as it is there.
     for (const id of report.lost) {
@@ -154,7 +154,7 @@ export class Composer {
     if (changes.length === 0) return;
     // What has no name is never recovered from the pool; a half imported image must not be.
     const kept = changes.filter(({ record }) => record.name !== '' && record.state === 'ready');
-    await Promise.all(kept.map(({ record }) => this.#options.roots.putRoot(keptRoot(record))));
+    await Promise.all(kept.map(({ record }) => this.#options.roots.of(record.pool).putRoot(keptRoot(record))));
     await this.#options.ledger.commit(changes);
   }
 

@@ -8,6 +8,7 @@ import type { RouteName } from '../api/routes.js';
 import type {
   Answer,
   CloneRequest,
+  CreatePoolRequest,
   CreateSnapshotRequest,
   CreateVolumeRequest,
   DeletedView,
@@ -194,6 +195,14 @@ export class Client {
 
   async pools(): Promise<PoolView[]> {
     return (await this.#call('poolList', {})).pools;
+  }
+
+  createPool(request: CreatePoolRequest): Promise<PoolView> {
+    return this.#call('poolCreate', { body: request });
+  }
+
+  deletePool(name: string): Promise<DeletedView> {
+    return this.#call('poolDelete', { params: { name } });
   }
 
   pool(name: string): Promise<PoolView> {

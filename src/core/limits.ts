@@ -13,6 +13,8 @@ export const volume_name_characters_max = 56;
 export const snapshot_name_characters_max = 56;
 export const image_name_characters_max = 128;
 export const pool_name_characters_max = 56;
+/** Of one daemon: each has threads and a share of memory. */
+export const pools_max = 16;
 export const description_characters_max = 1024;
 export const labels_count_max = 64;
 export const label_key_characters_max = 63;

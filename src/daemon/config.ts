@@ -2,8 +2,8 @@
  * What a daemon is told: options of the command over the configuration file over defaults, checked once and frozen.
  *
  * Memory. The ceiling is 1 GiB by default, and this is how it is split: the ring 64 MiB (shared memory, counted once it is
- * touched), the overlay 192 MiB, the cache of map nodes 64 MiB, NBD buffers 128 MiB, V8's heap 304 MiB (src/cli/heap.ts), and
- * the rest for the location index, threads and code. Each part keeps to its own limit.
+ * touched), the overlay 192 MiB, the cache of map nodes 64 MiB, that of blocks of remote pools 64 MiB, NBD buffers 128 MiB, V8's
+ * heap 304 MiB (src/cli/heap.ts), and the rest for packs on their way to remote pools, the location index, threads and code. Each part keeps to its own limit.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -91,6 +91,10 @@ const settings = z.strictObject({
   journalBytesMax: sizeOf({ min: 16 * MiB, max: 1024 * GiB }).default(4 * GiB),
   overlayBytesMax: sizeOf({ min: 8 * MiB, max: 1024 * GiB }).default(192 * MiB),
   nodeCacheBytesMax: sizeOf({ min: MiB, max: 1024 * GiB }).default(64 * MiB),
+  blockCacheBytesMax: sizeOf({ min: MiB, max: 1024 * GiB }).default(64 * MiB),
+  /** On the local disk, of each remote pool: packs that wait to be shipped, and copies of those that were. */
+  poolStagedBytesMax: sizeOf({ min: 32 * MiB, max: 1024 * GiB }).default(GiB),
+  poolKeptBytesMax: sizeOf({ min: MiB, max: 1024 * 1024 * GiB }).default(GiB),
   nbdBufferBytesMax: sizeOf({ min: 64 * MiB, max: 1024 * GiB }).default(128 * MiB),
   socketThreads: wholeNumber(1, socket_threads_max).default(Math.min(Math.max(availableParallelism(), 2), 8)),
   blockingThreads: wholeNumber(1, blocking_threads_max).default(8),
@@ -180,6 +184,7 @@ export function engineOptions(config: Config, ringName: string): EngineOptions {
     journalBytesMax,
     overlayBytesMax,
     nodeCacheBytesMax,
+    blockCacheBytesMax,
     nbdBufferBytesMax,
     socketThreads,
     blockingThreads,
@@ -194,6 +199,7 @@ export function engineOptions(config: Config, ringName: string): EngineOptions {
     journalBytesMax,
     overlayBytesMax,
     nodeCacheBytesMax,
+    blockCacheBytesMax,
     nbdBufferBytesMax,
     socketThreads,
     blockingThreads,

@@ -6,7 +6,7 @@ import { getHeapStatistics } from 'node:v8';
 
 import { Counter, Histogram, Registry, type Metric } from 'prom-client';
 
-import type { EngineStats, OperationCounters } from '../engine/binding.js';
+import type { EngineStats, OperationCounters, PoolStats } from '../engine/binding.js';
 import type { NbdOccurrence } from '../northbound/nbd/nbd.js';
 
 interface Sample {
@@ -41,6 +41,17 @@ const perOperation = (name: string, help: string, read: (counters: OperationCoun
   read: ({ nbd }) => Object.entries(nbd).map(([operation, counters]) => ({ value: read(counters), labels: { operation } })),
 });
 
+const perPool =
+  (type: 'counter' | 'gauge') =>
+  (name: string, help: string, read: (pool: PoolStats) => number): Definition => ({
+    name,
+    help,
+    type,
+    read: ({ pools }) => pools.map((pool) => ({ value: read(pool), labels: { pool: pool.name } })),
+  });
+const poolCounter = perPool('counter');
+const poolGauge = perPool('gauge');
+
 const definitions: readonly Definition[] = [
   perOperation('skerry_nbd_operations_total', 'NBD requests answered', ({ operations }) => operations),
   perOperation('skerry_nbd_bytes_total', 'Bytes that NBD requests covered', ({ bytes }) => bytes),
@@ -67,7 +78,6 @@ const definitions: readonly Definition[] = [
   counter('skerry_journal_batches_total', 'Batches written to segments', ({ journal }) => journal.batches),
   counter('skerry_journal_syncs_total', 'Times the journal was made durable', ({ journal }) => journal.syncs),
   counter('skerry_journal_written_bytes_total', 'Bytes written to segments', ({ journal }) => journal.bytesWritten),
-  gauge('skerry_pool_full', '1 while writes are refused because the disk is full', ({ room }) => Number(room === 'none')),
   gauge(
     'skerry_read_only',
     '1 once a write or sync of journal or packs failed: nothing is written until a restart',
@@ -76,21 +86,42 @@ const definitions: readonly Definition[] = [
   gauge('skerry_overlay_bytes', 'Memory of the index of journalled pages', ({ overlayBytes }) => overlayBytes),
   gauge('skerry_overlay_pages', 'Pages that the journal holds and no root does', ({ overlayPages }) => overlayPages),
   gauge('skerry_node_cache_bytes', 'Cache of map nodes', ({ nodeCacheBytes }) => nodeCacheBytes),
-  gauge('skerry_pool_packs', 'Packs in the pool', ({ packs }) => packs.packs),
-  gauge('skerry_pool_stored_bytes', 'Bytes of packs on the backend', ({ packs }) => packs.storedBytes),
-  gauge('skerry_pool_free_bytes', 'Room left on the backend', ({ packs }) => packs.freeBytes),
-  gauge('skerry_pool_blocks', 'Distinct blocks in the pool', ({ packs }) => packs.blocks),
-  gauge('skerry_pool_nodes', 'Distinct map nodes in the pool', ({ packs }) => packs.nodes),
-  gauge('skerry_pool_index_bytes', 'Memory of the location index', ({ packs }) => packs.indexBytes),
-  counter('skerry_pool_put_bytes_total', 'Bytes put into packs', ({ packs }) => packs.putBytes),
-  counter('skerry_pool_put_records_total', 'Records put into packs', ({ packs }) => packs.putRecords),
-  counter('skerry_dedup_hits_total', 'Blocks that were in the pool already', ({ packs }) => packs.dedupHits),
-  counter(
+  gauge('skerry_block_cache_bytes', 'Cache of records of remote pools', ({ blockCache }) => blockCache.bytes),
+  gauge('skerry_block_cache_bytes_max', 'Limit of that cache', ({ blockCache }) => blockCache.bytesMax),
+  gauge('skerry_block_cache_records', 'Records in that cache', ({ blockCache }) => blockCache.records),
+  counter('skerry_block_cache_hits_total', 'Reads that found their record there', ({ blockCache }) => blockCache.hits),
+  counter('skerry_block_cache_misses_total', 'Reads that did not', ({ blockCache }) => blockCache.misses),
+  counter('skerry_block_cache_evicted_total', 'Records that made room for others', ({ blockCache }) => blockCache.evicted),
+  poolGauge('skerry_pool_packs', 'Packs in the pool', ({ packs }) => packs),
+  poolGauge('skerry_pool_stored_bytes', 'Bytes of packs on the backend', ({ storedBytes }) => storedBytes),
+  poolGauge('skerry_pool_free_bytes', 'Room left on the local disk that packs are written to', ({ freeBytes }) => freeBytes),
+  poolGauge('skerry_pool_full', '1 while writes are refused because disk or backend are full', ({ room }) =>
+    Number(room === 'none'),
+  ),
+  poolGauge('skerry_pool_blocks', 'Distinct blocks in the pool', ({ blocks }) => blocks),
+  poolGauge('skerry_pool_nodes', 'Distinct map nodes in the pool', ({ nodes }) => nodes),
+  poolGauge('skerry_pool_index_bytes', 'Memory of the location index', ({ indexBytes }) => indexBytes),
+  poolCounter('skerry_pool_put_bytes_total', 'Bytes put into packs', ({ putBytes }) => putBytes),
+  poolCounter('skerry_pool_put_records_total', 'Records put into packs', ({ putRecords }) => putRecords),
+  poolCounter('skerry_dedup_hits_total', 'Blocks that were in the pool already', ({ dedupHits }) => dedupHits),
+  poolCounter(
     'skerry_dedup_bytes_total',
     'Bytes that were in the pool already and were not stored again',
-    ({ packs }) => packs.dedupBytes,
+    ({ dedupBytes }) => dedupBytes,
   ),
-  counter('skerry_corrupt_cells_total', 'Pages in the pool that did not match their sum', ({ packs }) => packs.corruptCells),
+  poolCounter('skerry_corrupt_cells_total', 'Pages in the pool that did not match their sum', ({ corruptCells }) => corruptCells),
+  poolGauge('skerry_pool_staged_bytes', 'Packs that wait to be shipped to the backend', ({ stagedBytes }) => stagedBytes),
+  poolGauge('skerry_pool_kept_bytes', 'Copies on this host of packs that the backend has', ({ keptBytes }) => keptBytes),
+  poolCounter('skerry_pool_shipped_bytes_total', 'Bytes of packs shipped to the backend', ({ shippedBytes }) => shippedBytes),
+  poolCounter(
+    'skerry_pool_ship_failures_total',
+    'Packs that could not be shipped, each time',
+    ({ shipFailures }) => shipFailures,
+  ),
+  poolCounter('skerry_pool_fetches_total', 'Ranges of packs asked of the backend', ({ fetches }) => fetches),
+  poolCounter('skerry_pool_fetched_bytes_total', 'Bytes that the backend gave', ({ fetchedBytes }) => fetchedBytes),
+  poolCounter('skerry_pool_fetch_failures_total', 'Fetches that failed for good', ({ fetchFailures }) => fetchFailures),
+  poolGauge('skerry_pool_fetches_waiting', 'Records that somebody waits for', ({ fetchesWaiting }) => fetchesWaiting),
   counter('skerry_destaged_generations_total', 'Generations destaged', ({ destagedGenerations }) => destagedGenerations),
   counter('skerry_destaged_bytes_total', 'Bytes destaged', ({ destagedBytes }) => destagedBytes),
   counter('skerry_destage_cpu_seconds_total', 'CPU time of destage', ({ destageCpuSeconds }) => destageCpuSeconds),

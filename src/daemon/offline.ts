@@ -11,11 +11,12 @@ import { lockDirectory } from '../catalog/directory_lock.js';
 import { poolKey } from '../catalog/keys.js';
 import { encodePool, type PoolRecord, type ResourceRecord } from '../catalog/records.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
-import type { Driver } from '../driver/driver.js';
 import { openDriverToRead } from '../driver/registry.js';
 import type { JournalSurvey, NativeSurveys, PoolCheckReport } from '../engine/binding.js';
 import { loadNativeModule } from '../engine/engine.js';
 import { rootSpec } from '../mapper/resource_spec.js';
+import { splitSettings } from '../pool/pool_settings.js';
+import { checkpointPath } from '../pool/pools.js';
 import { readPoolChunk, type PoolChunk } from '../pool/pool_chunk.js';
 import { surveyPool, type PoolSurvey } from '../pool/pool_survey.js';
 import { readCatalog, type CatalogContent, type CatalogReading } from '../upkeep/catalog_reading.js';
@@ -78,7 +79,7 @@ export async function recoverPool(
 ): Promise<PoolRecoverView> {
   const now = (parts.now ?? Date.now)();
   return withDirectory(options, parts, async (offline) => {
-    const { catalog, survey, journal, pool } = offline;
+    const { catalog, survey, journal, pool, dataDirectory } = offline;
     if (catalog.state === 'sound') refuseSound(catalog.content, offline);
     const plan = planRecovery({ pool, survey, journal, now });
     const kept = plan.resources.flatMap(({ record, rootDue }) => (record === null ? [] : [{ record, rootDue }]));
@@ -102,7 +103,7 @@ export async function recoverPool(
           },
           new Date(now),
         );
-    return recoverView({ ...offline, plan, report, movedTo, done: !options.dryRun });
+    return recoverView({ ...offline, plan, report, movedTo, done: !options.dryRun, otherPools: countOtherPools(dataDirectory) });
   });
 }
 
@@ -123,8 +124,9 @@ async function withDirectory<T>(options: LookOptions, parts: OfflineParts, work:
 async function look(dataDirectory: string, { pool: wanted, replace }: LookOptions, surveys: NativeSurveys): Promise<Offline> {
   // One that is not wanted is not read either: it may be damaged so that reading it ends the process.
   const catalog: CatalogReading = replace === true ? { state: 'absent' } : await readCatalog(dataDirectory);
-  const settings = settingsOf(catalog, wanted ?? defaultPoolName);
-  const driver = await openToRead(settings.driver, placedSettings(settings.settings, dataDirectory));
+  const configured = settingsOf(catalog, wanted ?? defaultPoolName);
+  const settings = placedSettings(splitSettings(configured.settings).driver, dataDirectory);
+  const driver = await openDriverToRead(allDrivers, configured.driver, settings);
   try {
     const directory = driver.traits.directPath?.directory ?? '';
     const { chunk, damaged: chunkDamage } = await readPoolChunk(driver);
@@ -145,11 +147,6 @@ async function look(dataDirectory: string, { pool: wanted, replace }: LookOption
   } finally {
     await driver.close();
   }
-}
-
-/** @throws SkerryError not-found where there is no such directory */
-async function openToRead(driver: string, settings: Readonly<Record<string, string>>): Promise<Driver> {
-  return openDriverToRead(allDrivers, driver, settings);
 }
 
 function poolOf(catalog: CatalogReading, name: string): PoolRecord | null {
@@ -177,14 +174,20 @@ async function surveyJournal(
   }
 }
 
+/** Of which the engine kept something on this host: only a catalog knew where they are. */
+function countOtherPools(dataDirectory: string): number {
+  const places = join(dataDirectory, 'engine', 'pools');
+  return existsSync(places) ? readdirSync(places).length : 0;
+}
+
 function checkPacks(offline: Offline, records: readonly ResourceRecord[], content: CheckedContent): Promise<PoolCheckReport> {
-  const { domain, domainKey } = poolRecordOf(offline);
+  const record = poolRecordOf(offline);
   return offline.surveys.checkPool({
     directory: join(offline.directory, 'packs'),
     // Only what is read besides is worth comparing it with.
-    checkpoint: content === 'none' ? '' : join(offline.dataDirectory, 'engine', 'index.checkpoint'),
-    domain,
-    domainKey,
+    checkpoint: content === 'none' ? '' : checkpointPath(join(offline.dataDirectory, 'engine'), record),
+    domain: record.domain,
+    domainKey: record.domainKey,
     roots: records.filter(({ root }) => root.id.length > 0).map(({ id, root }) => ({ resource: id, ...rootSpec(root) })),
     content,
   });

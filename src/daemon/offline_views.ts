@@ -72,7 +72,12 @@ export function checkView(
 }
 
 export function recoverView(
-  looked: Looked & { readonly plan: RecoveryPlan; readonly movedTo: string | null; readonly done: boolean },
+  looked: Looked & {
+    readonly plan: RecoveryPlan;
+    readonly movedTo: string | null;
+    readonly done: boolean;
+    readonly otherPools: number;
+  },
 ): PoolRecoverView {
   const { plan, report, journal, survey } = looked;
   const damaged = new Set(report.damagedRoots);
@@ -87,6 +92,7 @@ export function recoverView(
     journal: looked.journalFailure !== '' ? 'unreadable' : journal === null ? 'absent' : 'replayed at the next start',
     notes: [
       ...journalNotes(looked),
+      ...(looked.otherPools === 0 ? [] : [otherPoolsNote]),
       'what was created, cloned, renamed or deleted in the last moments, and a snapshot or clone of the last minute, may be missing or be there again',
       ...looked.chunkDamage,
       ...survey.damaged,
@@ -94,6 +100,9 @@ export function recoverView(
     ],
   };
 }
+
+const otherPoolsNote =
+  'there were other pools: this catalog knows nothing of them, and what the journal holds of their volumes is kept in this pool, as recovered-ID';
 
 function journalNotes({ journal, journalFailure }: Looked): readonly string[] {
   if (journalFailure !== '')

@@ -7,25 +7,24 @@ import { join } from 'node:path';
 
 import { allDrivers } from '../../drivers/all.js';
 import { openLmdbCatalog } from '../catalog/lmdb.js';
-import type { PoolRecord } from '../catalog/records.js';
 import { Composer } from '../composer/composer.js';
-import { isSkerryError, SkerryError, toSkerryError } from '../core/errors.js';
+import { SkerryError, toSkerryError } from '../core/errors.js';
+import type { DriverRegistry } from '../driver/registry.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
 import { Ledger } from '../mapper/ledger.js';
 import { PrivateExports } from '../mapper/private_exports.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import { Mapper } from '../mapper/mapper.js';
+import { PoolVerbs, readPools } from '../mapper/pool_verbs.js';
 import { settledWithin } from '../mapper/verbs.js';
 import { buildAdmin } from '../northbound/admin/admin.js';
 import { NbdHandshakes } from '../northbound/nbd/nbd.js';
 import { TlsFiles } from '../northbound/nbd/tls_files.js';
-import { openPool, type Pool } from '../pool/pool.js';
-import { keepPoolChunk } from '../pool/pool_chunk.js';
-import { RootKeeping } from '../upkeep/root_keeping.js';
+import { Pools } from '../pool/pools.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
-import { dataDirectoryUuid, defaultPool, placedSettings, refuseLostCatalog } from './first_start.js';
+import { dataDirectoryUuid, defaultPool, defaultPoolName, placedSettings, refuseLostCatalog } from './first_start.js';
 import { buildHttp, listenHttp, type HealthView } from './http.js';
 import { leftRings, OwnRing } from './left_rings.js';
 import { logOf, openLog, type Logger } from './logging.js';
@@ -49,6 +48,7 @@ export interface RunningDaemon {
 export interface ServeParts {
   readonly module?: NativeModule;
   readonly logger?: Logger;
+  readonly registry?: DriverRegistry;
 }
 
 /**
@@ -60,14 +60,16 @@ export async function serve(options: ServeOptions = {}, parts: ServeParts = {}):
   const logger = parts.logger ?? openLog(config.logLevel);
   const closers = new Closers(logger);
   try {
-    return await open(config, parts.module ?? loadNativeModule(), logger, closers);
+    const registry = parts.registry ?? allDrivers;
+    return await open(config, { module: parts.module ?? loadNativeModule(), registry, logger }, closers);
   } catch (error) {
     await closers.close();
     throw toSkerryError(error);
   }
 }
 
-async function open(config: Config, module: NativeModule, logger: Logger, closers: Closers): Promise<RunningDaemon> {
+async function open(config: Config, parts: Required<ServeParts>, closers: Closers): Promise<RunningDaemon> {
+  const { module, logger } = parts;
   const startedAt = Date.now();
   const listeners: Record<string, string> = {};
   let state: HealthView['state'] = 'starting';
@@ -89,18 +91,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   closers.add('http', () => http.close());
   listeners['http'] = await listenHttp(http, config.httpPort);
 
-  const poolRecord = await defaultPool(catalog, startedAt);
-  const poolLog = logOf(logger, 'pool');
-  const pool = await openPool(
-    { ...poolRecord, settings: placedSettings(poolRecord.settings, config.dataDirectory) },
-    { registry: allDrivers, onRetry: (message) => poolLog('warn', message) },
-  );
-  closers.add('pool', () => pool.close());
-  await keepIdentity(pool, poolRecord, poolLog);
-
-  const { ledger, entries } = await Ledger.open(catalog);
-  const locks = new KeyedLocks();
-  const engineLog = logOf(logger, 'engine');
+  const first = await defaultPool(catalog, startedAt);
   const ringName = `skerry-${await dataDirectoryUuid(catalog)}`;
   const ownRing = new OwnRing(config.dataDirectory, ringName);
   closers.add('ring', async () => {
@@ -108,32 +99,68 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   });
   const engineDirectories = engineOptions(config, ringName);
   mkdirSync(engineDirectories.directory, { recursive: true, mode: 0o700 });
+  const pools = new Pools({
+    registry: parts.registry,
+    engineDirectory: engineDirectories.directory,
+    stagedBytesMax: config.poolStagedBytesMax,
+    keptBytesMax: config.poolKeptBytesMax,
+    log: logOf(logger, 'pool'),
+    placed: (settings) => placedSettings(settings, config.dataDirectory),
+  });
+  closers.add('pools', () => pools.close());
+  const others = (await readPools(catalog)).filter(({ name }) => name !== first.name);
+  for (const record of [first, ...others]) {
+    await pools.open(record);
+    await pools.keepIdentity(record.name);
+  }
+
+  const { ledger, entries } = await Ledger.open(catalog);
+  const locks = new KeyedLocks();
+  const engineLog = logOf(logger, 'engine');
   const running = new Engine(module, engineDirectories, (event, error) =>
     engineLog('error', 'an event was not handled', { event, error: String(error) }),
   );
   running.on('log', ({ level, message }) => engineLog(level, message));
+  pools.serve(running);
+  running.on('fetch', (errand) => pools.take(errand));
+  running.on('ship', (errand) => pools.take(errand));
+  running.on('list', (errand) => pools.take(errand));
 
   const mapperLog = logOf(logger, 'mapper');
   const privateExports = new PrivateExports(config.nbdSocket);
+  const poolVerbs = new PoolVerbs({
+    catalog,
+    ledger,
+    locks,
+    engine: running,
+    pools,
+    defaultName: defaultPoolName,
+    log: logOf(logger, 'pool'),
+  });
   const mapper: Mapper = new Mapper({
     catalog,
     ledger,
     locks,
     engine: running,
-    pool,
     privateExports,
+    pools: poolVerbs,
     log: mapperLog,
     onUpkeep: () => upkeep.poke(),
     onVerb: (verb, seconds, ok) => metrics.observeVerb(verb, seconds, ok),
   });
-  const upkeepLog = logOf(logger, 'upkeep');
-  const keeping = new RootKeeping({ ledger, locks, roots: pool, log: upkeepLog });
-  const upkeep: Upkeep = new Upkeep({ ledger, removal: mapper.removal, keeping, log: upkeepLog });
+  const upkeep: Upkeep = new Upkeep({
+    pools: () => pools.names(),
+    ledger,
+    locks,
+    roots: pools,
+    removal: mapper.removal,
+    log: logOf(logger, 'upkeep'),
+  });
   const composer = new Composer({
     ledger,
     locks,
     engine: running,
-    roots: pool,
+    roots: pools,
     log: logOf(logger, 'composer'),
     onCommitted: () => upkeep.poke(),
   });
@@ -159,16 +186,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   // Closed last to first: no new work, then verbs and transfers, then the engine, while roots can still be recorded.
   closers.add('composer', () => composer.stop());
   closers.add('engine', () => running.stop(false));
-  const report = await composer.start(
-    {
-      name: pool.name,
-      directory: packDirectory(pool),
-      domain: poolRecord.domain,
-      keyId: poolRecord.keyId,
-      domainKey: poolRecord.domainKey,
-    },
-    entries,
-  );
+  const report = await composer.start(pools.specs(), entries);
   engine = running;
   logOf(logger, 'daemon')('info', 'the journal is replayed', { ...report, resources: entries.length });
   closers.add('mapper', () => mapper.stop());
@@ -177,7 +195,6 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   closers.add('upkeep', () => upkeep.stop());
 
   const version = readVersion();
-  const poolView = { name: pool.name, driver: poolRecord.driver, health: () => pool.health() };
   views = new DaemonViews({
     version,
     dataDirectory: config.dataDirectory,
@@ -185,7 +202,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     now: Date.now,
     stats: () => running.stats(),
     resources: mapper,
-    pool: poolView,
+    pools,
     listeners: () => listeners,
   });
   const daemonViews = views;
@@ -206,6 +223,7 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
     nbdTls: config.nbdTls !== null,
     resources: mapper,
     pools: daemonViews,
+    poolVerbs,
     status: () => daemonViews.status(),
     listeners: () => listeners,
     log: logger.child({ component: 'admin' }),
@@ -235,20 +253,6 @@ async function open(config: Config, module: NativeModule, logger: Logger, closer
   };
 }
 
-/**
- * The pool says of itself whose it is. Its key may lie where the catalog does, on this host, and nowhere else. What cannot be written
- * now (a full disk still serves reads) the next start writes. @throws SkerryError conflict where it is another catalog's
- */
-async function keepIdentity(pool: Pool, record: PoolRecord, log: ReturnType<typeof logOf>): Promise<void> {
-  if (pool.traits.directPath === undefined) return;
-  try {
-    await keepPoolChunk(pool.chunks, record);
-  } catch (error) {
-    if (isSkerryError(error, 'conflict')) throw error;
-    log('warn', 'the pool cannot be told whose it is yet', { pool: pool.name, error: String(error) });
-  }
-}
-
 /** After serving began, for nobody waits for it. */
 async function tellLeftRings(own: string, log: ReturnType<typeof logOf>): Promise<void> {
   const rings = await leftRings(own).catch(() => []);
@@ -262,20 +266,6 @@ function securityOf({ nbdTls }: Config): string {
   if (nbdTls === null) return 'without encryption and without asking who connects';
   const clients = nbdTls.clientCa === null ? 'clients need no certificate' : 'clients need a certificate for it';
   return nbdTls.mode === 'required' ? `with TLS only; ${clients}` : `with TLS for those who ask for it; ${clients}`;
-}
-
-/** Where native threads keep packs: beside the pool's chunks, as a driver with a direct path allows. */
-function packDirectory(pool: Pool): string {
-  const { directPath } = pool.traits;
-  if (directPath === undefined) {
-    throw new SkerryError(
-      'unsupported',
-      `pool ${pool.name} has no directory on this host, and packs cannot be kept elsewhere yet: use the driver local`,
-    );
-  }
-  const directory = join(directPath.directory, 'packs');
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return directory;
 }
 
 function readVersion(): string {

@@ -30,6 +30,8 @@ export interface DriverTraits {
   readonly refusesRewrite: boolean;
   /** A chunk with key K is the plain file `directory/K`: native threads may read it themselves, and place packs there. */
   readonly directPath?: { readonly directory: string };
+  /** What is put is gone when the process ends: for trying things out. */
+  readonly forgets?: boolean;
 }
 
 /**

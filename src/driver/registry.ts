@@ -10,6 +10,8 @@ export interface DriverEntry<Settings = unknown> {
   readonly description: string;
   /** Checks and types the `--set k=v` pairs, all of which come as text. */
   readonly settings: ZodType<Settings>;
+  /** Names of settings whose values are never shown again. */
+  readonly secrets?: readonly string[];
   /** @throws SkerryError when the backend cannot be opened. */
   open(settings: Settings): Promise<Driver>;
   /** The same for who only reads: nothing is made or changed, put and remove are refused. Absent where a driver cannot. */
@@ -20,6 +22,7 @@ export interface DriverEntry<Settings = unknown> {
 export interface RegisteredDriver {
   readonly name: string;
   readonly description: string;
+  readonly secrets: readonly string[];
   /** @throws SkerryError invalid naming each setting that is wrong. */
   open(settings: Readonly<Record<string, string>>): Promise<Driver>;
   /** Of drivers that can be opened without changing anything. @throws as open does */
@@ -28,11 +31,15 @@ export interface RegisteredDriver {
 
 export type DriverRegistry = readonly RegisteredDriver[];
 
+/** Stands for the value of a secret. */
+const hidden = '(hidden)';
+
 export function registerDriver<Settings>(entry: DriverEntry<Settings>): RegisteredDriver {
   const openToRead = entry.openToRead?.bind(entry);
   return {
     name: entry.name,
     description: entry.description,
+    secrets: entry.secrets ?? [],
     open: (settings) => openWith(entry, settings, (parsed) => entry.open(parsed)),
     ...(openToRead === undefined ? {} : { openToRead: (settings) => openWith(entry, settings, openToRead) }),
   };
@@ -81,4 +88,15 @@ export function findDriver(registry: DriverRegistry, name: string): RegisteredDr
   if (entry !== undefined) return entry;
   const known = registry.map((candidate) => candidate.name).join(', ');
   throw new SkerryError('invalid', `there is no driver ${JSON.stringify(name.slice(0, 40))}: known are ${known}`);
+}
+
+/** The settings as they may be shown: secret ones are there by name alone. A driver that is not known hides all. */
+export function shownSettings(
+  registry: DriverRegistry,
+  name: string,
+  settings: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const secrets = registry.find((candidate) => candidate.name === name)?.secrets ?? Object.keys(settings);
+  const shown = Object.entries(settings).map(([key, value]) => [key, secrets.includes(key) ? hidden : value]);
+  return Object.fromEntries(shown) as Record<string, string>;
 }

@@ -13,6 +13,8 @@ export interface EngineOptions {
   readonly journalBytesMax: number;
   readonly overlayBytesMax: number;
   readonly nodeCacheBytesMax: number;
+  /** Of records of remote pools, in memory; shared by all pools. */
+  readonly blockCacheBytesMax: number;
   readonly nbdBufferBytesMax: number;
   readonly socketThreads: number;
   readonly blockingThreads: number;
@@ -22,11 +24,37 @@ export interface EngineOptions {
 
 export interface PoolSpec {
   readonly name: string;
+  /** Where packs are; of a remote pool, those that take records, wait to be shipped, or are kept as copies. */
   readonly directory: string;
+  /** Path of the location index's checkpoint. */
+  readonly checkpoint: string;
   readonly domain: number;
   readonly keyId: number;
   /** 32 bytes. */
   readonly domainKey: Uint8Array;
+  /** For a pool whose packs native threads cannot read themselves; null where `directory` is all there is. */
+  readonly remote: RemotePackSpec | null;
+}
+
+export interface RemotePackSpec {
+  readonly packBytes: number;
+  /** Sealed packs that wait to be shipped: beyond it, writes wait. */
+  readonly stagedBytesMax: number;
+  /** Copies on this host of packs that the backend has. */
+  readonly keptBytesMax: number;
+  readonly shipsInFlightMax: number;
+  readonly fetchesInFlightMax: number;
+}
+
+export interface ListedPack {
+  readonly pack: number;
+  readonly bytes: number;
+}
+
+/** `not-found`, `no-space` and `closed` mean what they say; every other code is a failure of the backend. */
+export interface ErrandFailure {
+  readonly code: string;
+  readonly message: string;
 }
 
 /** A Merkle tree: its id, a location hint, and its height. */
@@ -41,6 +69,7 @@ export interface TreeRootSpec {
 export interface ResourceSpec {
   readonly id: number;
   readonly kind: 'volume' | 'snapshot' | 'image';
+  readonly pool: string;
   /** Of the root: the journal may hold a resize that is newer. */
   readonly sizeBytes: number;
   readonly writethrough: boolean;
@@ -96,6 +125,24 @@ export type EngineEvent =
   | ({ readonly type: 'secured'; readonly connection: number } & TlsPeer)
   | { readonly type: 'closed'; readonly connection: number; readonly why: string }
   | { readonly type: 'commit'; readonly commit: RootCommit }
+  /** Asked of a remote pool's backend: each is answered once, by its number, with completeFetch, completeShip, completeList. */
+  | {
+      readonly type: 'fetch';
+      readonly errand: number;
+      readonly pool: string;
+      readonly pack: number;
+      readonly offset: number;
+      readonly bytes: number;
+    }
+  | {
+      readonly type: 'ship';
+      readonly errand: number;
+      readonly pool: string;
+      readonly pack: number;
+      readonly path: string;
+      readonly bytes: number;
+    }
+  | { readonly type: 'list'; readonly errand: number; readonly pool: string }
   | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };
 
 /** Names are what the client's certificate says, which an authority of ours signed. */
@@ -152,6 +199,40 @@ export interface OperationCounters {
   readonly latencyBuckets: readonly number[];
 }
 
+export interface PoolStats {
+  readonly name: string;
+  readonly remote: boolean;
+  readonly packs: number;
+  readonly storedBytes: number;
+  readonly blocks: number;
+  readonly nodes: number;
+  readonly putBytes: number;
+  readonly putRecords: number;
+  readonly dedupHits: number;
+  readonly dedupBytes: number;
+  readonly indexBytes: number;
+  readonly corruptCells: number;
+  /** Of the local disk: where packs rest, or wait to be shipped. */
+  readonly freeBytes: number;
+  /** What writes can still take: freeBytes without the reserve, in whole packs, and what the open pack has left. */
+  readonly roomBytes: number;
+  /** `soon`: writes wait until what was written is destaged; `none`: disk or backend are full, and writes are refused. */
+  readonly room: 'there' | 'soon' | 'none';
+  readonly backendFull: boolean;
+  /** Of a remote pool: sealed packs that wait to be shipped, and copies of shipped ones. */
+  readonly stagedPacks: number;
+  readonly stagedBytes: number;
+  readonly keptPacks: number;
+  readonly keptBytes: number;
+  readonly shippedPacks: number;
+  readonly shippedBytes: number;
+  readonly shipFailures: number;
+  readonly fetches: number;
+  readonly fetchedBytes: number;
+  readonly fetchFailures: number;
+  readonly fetchesWaiting: number;
+}
+
 export interface EngineStats {
   readonly nbd: Readonly<Record<'read' | 'write' | 'flush' | 'trim' | 'zero' | 'cache' | 'status', OperationCounters>>;
   readonly connections: number;
@@ -169,27 +250,20 @@ export interface EngineStats {
     readonly bytesWritten: number;
     readonly failed: boolean;
   };
-  /** `soon`: writes wait until what was written is destaged; `none`: the disk is full, and writes are refused. */
-  readonly room: 'there' | 'soon' | 'none';
   /** As `failure()` says. */
   readonly failure: string;
   readonly overlayBytes: number;
   readonly overlayPages: number;
   readonly nodeCacheBytes: number;
-  readonly packs: {
-    readonly packs: number;
-    readonly storedBytes: number;
-    readonly blocks: number;
-    readonly nodes: number;
-    readonly putBytes: number;
-    readonly putRecords: number;
-    readonly dedupHits: number;
-    readonly dedupBytes: number;
-    readonly indexBytes: number;
-    readonly corruptCells: number;
-    readonly freeBytes: number;
-    /** What writes can still take: freeBytes without the reserve, in whole packs, and what the open pack has left. */
-    readonly roomBytes: number;
+  /** In the order in which they were opened. */
+  readonly pools: readonly PoolStats[];
+  readonly blockCache: {
+    readonly bytes: number;
+    readonly bytesMax: number;
+    readonly records: number;
+    readonly hits: number;
+    readonly misses: number;
+    readonly evicted: number;
   };
   readonly destagedGenerations: number;
   readonly destagedBytes: number;
@@ -209,8 +283,19 @@ export interface TransferProgress {
  * 'try-again' | 'closed'.
  */
 export interface NativeEngine {
-  /** Opens the pool, then the journal; replays it over `resources`; starts threads. A snapshot or clone comes after what it is pending on. */
-  start(pool: PoolSpec, resources: readonly ResourceSpec[]): Promise<StartReport>;
+  /**
+   * Opens the pools, then the journal; replays it over `resources`; starts threads. A snapshot or clone comes after what it
+   * is pending on. Errands of remote pools come from here on, and must be answered for it to resolve.
+   */
+  start(pools: readonly PoolSpec[], resources: readonly ResourceSpec[]): Promise<StartReport>;
+  addPool(pool: PoolSpec): Promise<StartReport>;
+  /** Rejects with invalid while a resource is in it. */
+  removePool(name: string): Promise<void>;
+  /** `bytes` is short only at the end of the pack; null with a failure. What comes twice is nobody's. */
+  completeFetch(errand: number, bytes: Uint8Array | null, failure: ErrandFailure | null): void;
+  /** Without a failure: the pack is durable on the backend. */
+  completeShip(errand: number, failure: ErrandFailure | null): void;
+  completeList(errand: number, packs: readonly ListedPack[] | null, failure: ErrandFailure | null): void;
   listenUnix(path: string): Promise<string>;
   listenTcp(host: string, port: number): Promise<string>;
   /** Of connections that are told to be secure from here on; what is wrong with it is thrown, and the one before stays. */

@@ -12,8 +12,10 @@ import type {
   EngineEvent,
   EngineOptions,
   EngineStats,
+  ErrandFailure,
   HandshakeAnswer,
   LimitSpec,
+  ListedPack,
   NativeEngine,
   NativeModule,
   NativeSurveys,
@@ -81,8 +83,28 @@ export class Engine implements NativeEngine {
     }
   }
 
-  start(pool: PoolSpec, resources: readonly ResourceSpec[]): Promise<StartReport> {
-    return attemptAsync(() => this.#native.start(pool, resources));
+  start(pools: readonly PoolSpec[], resources: readonly ResourceSpec[]): Promise<StartReport> {
+    return attemptAsync(() => this.#native.start(pools, resources));
+  }
+
+  addPool(pool: PoolSpec): Promise<StartReport> {
+    return attemptAsync(() => this.#native.addPool(pool));
+  }
+
+  removePool(name: string): Promise<void> {
+    return attemptAsync(() => this.#native.removePool(name));
+  }
+
+  completeFetch(errand: number, bytes: Uint8Array | null, failure: ErrandFailure | null): void {
+    attempt(() => this.#native.completeFetch(errand, bytes, failure));
+  }
+
+  completeShip(errand: number, failure: ErrandFailure | null): void {
+    attempt(() => this.#native.completeShip(errand, failure));
+  }
+
+  completeList(errand: number, packs: readonly ListedPack[] | null, failure: ErrandFailure | null): void {
+    attempt(() => this.#native.completeList(errand, packs, failure));
   }
 
   listenUnix(path: string): Promise<string> {

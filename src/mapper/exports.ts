@@ -45,7 +45,7 @@ export interface ExportsOptions {
   readonly unfinished: UnfinishedFiles;
   readonly now: () => number;
   /** Removes what is no longer needed; never throws. */
-  readonly abandon: (id: number) => Promise<void>;
+  readonly abandon: (id: number, pool: string) => Promise<void>;
 }
 
 /** What is read: it does not change while it is. */
@@ -104,7 +104,7 @@ export class Exports {
     const letGo = removal.hold(id);
     const release = async (): Promise<void> => {
       letGo();
-      await abandon(id);
+      await abandon(id, from.pool);
     };
     try {
       return await locks.run([idLock(id)], async () => {

@@ -24,7 +24,7 @@ export interface GrowingVolumeOptions {
   readonly ids: IdAllocator;
   readonly removal: Pick<Removal, 'hold'>;
   /** Removes one that is no longer wanted; never throws. */
-  readonly abandon: (id: number) => Promise<void>;
+  readonly abandon: (id: number, pool: string) => Promise<void>;
   /** All of a record but what this decides. */
   readonly basis: Pick<ResourceRecord, 'pool' | 'createdAt' | 'fence'>;
 }
@@ -117,13 +117,13 @@ export class GrowingVolume {
       return held;
     } catch (error) {
       held.release();
-      await abandon(id);
+      await abandon(id, basis.pool);
       throw error;
     }
   }
 
   async #giveUp({ id, release }: Held): Promise<void> {
     release();
-    await this.#options.abandon(id);
+    await this.#options.abandon(id, this.#options.basis.pool);
   }
 }

@@ -20,10 +20,11 @@ import { GrowingVolume } from './growing_volume.js';
 import type { IdAllocator } from './id_allocator.js';
 import type { Ledger } from './ledger.js';
 import { nameLock, type KeyedLocks } from './locks.js';
+import type { PoolUsers } from './pool_verbs.js';
 import type { PrivateExports } from './private_exports.js';
 import type { Removal } from './removal.js';
 import { resourceSpec } from './resource_spec.js';
-import { keptRoot, type RootStore } from './root_store.js';
+import { keptRoot } from './root_store.js';
 import { refuseTaken } from './sources.js';
 import {
   checkNotCancelled,
@@ -44,14 +45,14 @@ export interface ImportsOptions {
     NativeEngine,
     'add' | 'destage' | 'importFile' | 'transferDone' | 'transferProgress' | 'transferCancel' | 'write' | 'allocatedBytes'
   >;
-  readonly pool: RootStore & { readonly name: string };
+  readonly pools: PoolUsers;
   readonly ids: IdAllocator;
   readonly removal: Pick<Removal, 'hold'>;
   readonly privateExports: PrivateExports;
   readonly programs: LimitedPrograms;
   readonly now: () => number;
   /** Removes what a failed import left; never throws. */
-  readonly abandon: (id: number) => Promise<void>;
+  readonly abandon: (id: number, pool: string) => Promise<void>;
 }
 
 /** What comes of the copying: null where the image's own resource was written. */
@@ -96,7 +97,7 @@ export class Imports {
   }
 
   #reserve(name: string, plan: Plan): Promise<ResourceRecord> {
-    const { ledger, locks, engine, pool, ids, now, abandon } = this.#options;
+    const { ledger, locks, engine, pools, ids, now, abandon } = this.#options;
     return locks.run([nameLock(name)], async () => {
       await refuseTaken(ledger, 'image', name);
       const id = await ids.next();
@@ -104,7 +105,7 @@ export class Imports {
         id,
         kind: 'image',
         name,
-        pool: pool.name,
+        pool: pools.defaultName,
         sizeBytes: plan.sizeBytes ?? page_bytes,
         state: 'importing',
         durability: 'local',
@@ -127,14 +128,14 @@ export class Imports {
         if (plan.sizeBytes !== null) engine.add(resourceSpec(record));
         return record;
       } catch (error) {
-        await abandon(id);
+        await abandon(id, pools.defaultName);
         throw error;
       }
     });
   }
 
-  async #run({ id }: ResourceRecord, plan: Plan, signal: AbortSignal): Promise<void> {
-    const { ledger, engine, pool, abandon } = this.#options;
+  async #run({ id, pool }: ResourceRecord, plan: Plan, signal: AbortSignal): Promise<void> {
+    const { ledger, engine, pools, abandon } = this.#options;
     try {
       const content = await plan.copy(id, signal);
       if (content === null) await engine.destage(id);
@@ -142,12 +143,12 @@ export class Imports {
       const entry = await ledger.get(id);
       if (entry === null) throw new SkerryError('internal', `the record of resource ${id} is gone in the middle of its import`);
       const whole: ResourceRecord = { ...entry.record, ...content, state: 'ready' };
-      await pool.putRoot(keptRoot(whole));
+      await pools.of(pool).putRoot(keptRoot(whole));
       // Before it has its name for others, so that whoever finds it can have it.
       if (content !== null) engine.add(resourceSpec(whole));
       await ledger.update(id, (record) => (record.state === 'importing' ? { ...record, ...content, state: 'ready' } : null));
     } catch (error) {
-      await abandon(id);
+      await abandon(id, pool);
       throw error;
     } finally {
       await plan.close();
@@ -290,11 +291,11 @@ export class Imports {
   }
 
   #streamPlan(content: () => Promise<Readable>, order: ImportOrder, from: StreamSource): Plan {
-    const { ledger, engine, ids, removal, abandon, pool, now, programs } = this.#options;
+    const { ledger, engine, ids, removal, abandon, pools, now, programs } = this.#options;
     let dataBytes = 0;
     const copy = async (signal: AbortSignal): Promise<Content> => {
       const source = addAbortSignal(signal, await content());
-      const basis = { pool: pool.name, createdAt: now(), fence: image_fence };
+      const basis = { pool: pools.defaultName, createdAt: now(), fence: image_fence };
       const target = new GrowingVolume({ ledger, engine, ids, removal, abandon, basis });
       try {
         const parts = await plainParts(source, from, programs);

@@ -40,6 +40,7 @@ export interface LedgerTotal {
   readonly sizeBytes: number;
 }
 
+const nothing: LedgerTotal = { count: 0, sizeBytes: 0 };
 const update_attempts_max = 16;
 const entries_per_read_max = 1024;
 
@@ -49,19 +50,16 @@ export class Ledger {
   readonly #waiting = new Map<number, Set<number>>();
   /** Resources without a name: anchors of clones, and what is being deleted. */
   readonly #nameless = new Set<number>();
-  /** Those of them that nothing waits for: they can go. */
-  readonly #removable = new Set<number>();
-  /** Resources whose root chunk the pool does not have yet, with what each was cloned from, or 0. */
-  readonly #rootsDue = new Map<number, number>();
+  /** Those of them that nothing waits for, so that they can go, with the pool of each. */
+  readonly #removable = new Map<number, string>();
+  /** Resources whose root chunk their pool does not have yet, with what each was cloned from, or 0. */
+  readonly #rootsDue = new Map<number, { readonly parentId: number; readonly pool: string }>();
   /** How many of those were cloned from a resource. */
   readonly #clonesDue = new Map<number, number>();
   /** What each resource adds to the totals: taken off as it was added, also where a change came about that failed to say so. */
-  readonly #counted = new Map<number, { readonly kind: ResourceKind; readonly sizeBytes: number }>();
-  readonly #totals: Record<ResourceKind, { count: number; sizeBytes: number }> = {
-    volume: { count: 0, sizeBytes: 0 },
-    snapshot: { count: 0, sizeBytes: 0 },
-    image: { count: 0, sizeBytes: 0 },
-  };
+  readonly #counted = new Map<number, { readonly kind: ResourceKind; readonly pool: string; readonly sizeBytes: number }>();
+  /** By kind and pool. */
+  readonly #totals = new Map<string, LedgerTotal>();
 
   private constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -84,8 +82,8 @@ export class Ledger {
     }
     const due = new Set((await catalog.range(rootDuePrefix)).map(({ key }) => idOfKey(key)));
     for (const { record } of entries) if (due.delete(record.id)) ledger.#noteDue(record);
-    // Of what is gone: upkeep takes the key away.
-    for (const id of due) ledger.#rootsDue.set(id, 0);
+    const ofNothing = [...due].map((id) => ({ key: rootDueKey(id), value: null }));
+    if (ofNothing.length > 0) await catalog.transact([], ofNothing);
     return { ledger, entries };
   }
 
@@ -111,6 +109,22 @@ export class Ledger {
     return found.filter((entry) => entry !== null);
   }
 
+  /** Some resource in this pool, whatever its state; null where there is none. Reads all records: for rare verbs. */
+  async anyIn(pool: string): Promise<ResourceRecord | null> {
+    for (let after: string | undefined; ; ) {
+      const page = await this.#catalog.range(resourcePrefix, {
+        entriesMax: entries_per_read_max,
+        ...(after === undefined ? {} : { after }),
+      });
+      for (const { value } of page) {
+        const record = decodeResource(value);
+        if (record.pool === pool) return record;
+      }
+      after = page.at(-1)?.key;
+      if (page.length < entries_per_read_max) return null;
+    }
+  }
+
   /** Ids of snapshots and clones that wait for the root of `id`. */
   waitingOn(id: number): readonly number[] {
     return [...(this.#waiting.get(id) ?? [])];
@@ -129,14 +143,14 @@ export class Ledger {
     return [...this.#nameless];
   }
 
-  /** Ids of those without a name that nothing needs, and that are not among `but`; at most `idsMax`. */
-  removable(idsMax: number, but: ReadonlySet<number> = new Set()): readonly number[] {
-    return firstOf(this.#removable, idsMax, (id) => !but.has(id) && !this.#clonesDue.has(id));
+  /** Ids of those in the pool without a name that nothing needs, and that are not among `but`; at most `idsMax`. */
+  removable(pool: string, idsMax: number, but: ReadonlySet<number> = new Set()): readonly number[] {
+    return firstOf(this.#removable, idsMax, (id, of) => of === pool && !but.has(id) && !this.#clonesDue.has(id));
   }
 
   /** Ids of those whose root chunk is to be put into the pool, the oldest first; at most `idsMax`. */
-  rootsDue(idsMax: number): readonly number[] {
-    return firstOf(this.#rootsDue.keys(), idsMax, () => true);
+  rootsDue(pool: string, idsMax: number): readonly number[] {
+    return firstOf(this.#rootsDue, idsMax, (_id, due) => due.pool === pool);
   }
 
   /** The root chunks of these are in the pool now, or will not be wanted. Durable when it resolves. */
@@ -150,9 +164,12 @@ export class Ledger {
     for (const id of due) this.#noteKept(id);
   }
 
-  /** Of those that have a name and are ready; costs nothing. */
-  total(kind: ResourceKind): LedgerTotal {
-    return this.#totals[kind];
+  /** Of those that have a name and are ready, in one pool or in all; costs next to nothing. */
+  total(kind: ResourceKind, pool?: string): LedgerTotal {
+    if (pool !== undefined) return this.#totals.get(totalKey(kind, pool)) ?? nothing;
+    return [...this.#totals]
+      .filter(([key]) => key.startsWith(totalKey(kind, '')))
+      .reduce((sum, [, { count, sizeBytes }]) => ({ count: sum.count + count, sizeBytes: sum.sizeBytes + sizeBytes }), nothing);
   }
 
   /**
@@ -212,7 +229,7 @@ export class Ledger {
   #enter(record: ResourceRecord): void {
     if (record.name === '') {
       this.#nameless.add(record.id);
-      if (!this.#waiting.has(record.id)) this.#removable.add(record.id);
+      if (!this.#waiting.has(record.id)) this.#removable.set(record.id, record.pool);
     }
     this.#count(record);
     if (record.pendingOf === 0) return;
@@ -230,48 +247,60 @@ export class Ledger {
     waiting?.delete(record.id);
     if (waiting?.size !== 0) return;
     this.#waiting.delete(record.pendingOf);
-    if (this.#nameless.has(record.pendingOf)) this.#removable.add(record.pendingOf);
+    // What waits is in the pool of what it waits for.
+    if (this.#nameless.has(record.pendingOf)) this.#removable.set(record.pendingOf, record.pool);
   }
 
-  #noteDue({ id, parentId }: ResourceRecord): void {
-    this.#rootsDue.set(id, parentId);
+  #noteDue({ id, parentId, pool }: ResourceRecord): void {
+    this.#rootsDue.set(id, { parentId, pool });
     if (parentId !== 0) this.#clonesDue.set(parentId, (this.#clonesDue.get(parentId) ?? 0) + 1);
   }
 
   #noteKept(id: number): void {
-    const parentId = this.#rootsDue.get(id) ?? 0;
+    const parentId = this.#rootsDue.get(id)?.parentId ?? 0;
     this.#rootsDue.delete(id);
     const left = (this.#clonesDue.get(parentId) ?? 0) - 1;
     if (left > 0) this.#clonesDue.set(parentId, left);
     else this.#clonesDue.delete(parentId);
   }
 
-  #count({ id, kind, name, state, sizeBytes }: ResourceRecord): void {
+  #count({ id, kind, name, pool, state, sizeBytes }: ResourceRecord): void {
     this.#uncount(id);
     if (name === '' || state !== 'ready') return;
-    this.#counted.set(id, { kind, sizeBytes });
-    this.#totals[kind].count += 1;
-    this.#totals[kind].sizeBytes += sizeBytes;
+    this.#counted.set(id, { kind, pool, sizeBytes });
+    this.#addTotal(kind, pool, 1, sizeBytes);
   }
 
   #uncount(id: number): void {
     const counted = this.#counted.get(id);
     if (counted === undefined) return;
     this.#counted.delete(id);
-    this.#totals[counted.kind].count -= 1;
-    this.#totals[counted.kind].sizeBytes -= counted.sizeBytes;
+    this.#addTotal(counted.kind, counted.pool, -1, -counted.sizeBytes);
   }
+
+  #addTotal(kind: ResourceKind, pool: string, count: number, sizeBytes: number): void {
+    const before = this.total(kind, pool);
+    this.#totals.set(totalKey(kind, pool), { count: before.count + count, sizeBytes: before.sizeBytes + sizeBytes });
+  }
+}
+
+function totalKey(kind: ResourceKind, pool: string): string {
+  return `${kind} ${pool}`;
 }
 
 function nameOf(record: ResourceRecord | null): string | null {
   return record === null || record.name === '' ? null : nameKey(record.kind, record.name);
 }
 
-function firstOf(ids: Iterable<number>, idsMax: number, wanted: (id: number) => boolean): readonly number[] {
+function firstOf<V>(
+  entries: ReadonlyMap<number, V>,
+  idsMax: number,
+  wanted: (id: number, value: V) => boolean,
+): readonly number[] {
   const found: number[] = [];
-  for (const id of ids) {
+  for (const [id, value] of entries) {
     if (found.length >= idsMax) break;
-    if (wanted(id)) found.push(id);
+    if (wanted(id, value)) found.push(id);
   }
   return found;
 }

@@ -40,5 +40,7 @@ export class KeyedLocks {
 
 /** Held by a verb that makes, uses or removes what has this name. */
 export const nameLock = (name: string): string => `name/${name}`;
+/** Held while a pool comes to be or goes. */
+export const poolLock = (name: string): string => `pool/${name}`;
 /** Held while a resource comes to be or goes, and while a commit of it is recorded. */
 export const idLock = (id: number): string => `resource/${id}`;

@@ -24,8 +24,8 @@ import { Naming } from './naming.js';
 import { Removal } from './removal.js';
 import { Reshape } from './reshape.js';
 import { resourceSpec, rootIdText } from './resource_spec.js';
+import type { PoolUsers } from './pool_verbs.js';
 import type { Difference, Page, Resource, Resources, TransferState } from './resources.js';
-import type { RootStore } from './root_store.js';
 import { findReady, findSource, refuseTaken } from './sources.js';
 import { Transfers } from './transfers.js';
 import { Verbs, type VerbObserver } from './verbs.js';
@@ -66,7 +66,7 @@ export interface MapperOptions {
     | 'transferCancel'
     | 'failure'
   >;
-  readonly pool: RootStore & { readonly name: string };
+  readonly pools: PoolUsers;
   /** For programs that the daemon starts: it answers under their names too. */
   readonly privateExports: PrivateExports;
   /** Programs are found on its PATH. */
@@ -99,13 +99,13 @@ export class Mapper implements Resources {
     this.#ids = new IdAllocator(options.catalog);
     this.#verbs = new Verbs(options.onVerb ?? (() => {}));
     this.#now = options.now ?? Date.now;
-    this.removal = new Removal({ ledger: options.ledger, engine: options.engine, roots: options.pool, locks: options.locks });
+    this.removal = new Removal({ ledger: options.ledger, engine: options.engine, roots: options.pools, locks: options.locks });
     this.#transfers = new Transfers({
       ...options,
       now: this.#now,
       ids: this.#ids,
       removal: this.removal,
-      abandon: (id) => this.#abandon(id),
+      abandon: (id, pool) => this.#abandon(id, pool),
     });
     this.#reshape = new Reshape({
       ledger: options.ledger,
@@ -119,7 +119,7 @@ export class Mapper implements Resources {
       engine: options.engine,
       resize: (name, sizeBytes) => this.#reshape.resize(name, sizeBytes, true),
     });
-    this.#naming = new Naming({ ledger: options.ledger, locks: options.locks, pool: options.pool, engine: options.engine });
+    this.#naming = new Naming({ ledger: options.ledger, locks: options.locks, pools: options.pools, engine: options.engine });
   }
 
   create(request: Parameters<Resources['create']>[0]): Promise<Resource> {
@@ -128,27 +128,21 @@ export class Mapper implements Resources {
       const sizeBytes = checkVolumeBytes(request.sizeBytes);
       const description = checkDescription(request.description ?? '');
       const labels = checkLabels(request.labels ?? {});
-      this.#checkPool(request.pool);
+      const pool = request.pool ?? this.#options.pools.defaultName;
       if (request.durability === 'pool') {
         throw new SkerryError(
           'unsupported',
           'durability pool is not available yet: log chunks do not exist in this version; take local',
         );
       }
-      return this.#locks.run([nameLock(name)], async () => {
-        await refuseTaken(this.#ledger, 'volume', name);
-        const id = await this.#ids.next();
-        const record = this.#newRecord({
-          id,
-          kind: 'volume',
-          name,
-          sizeBytes,
-          description,
-          labels,
-          cache: request.cache ?? 'writeback',
-        });
-        return this.#makeWithRoot(record);
-      });
+      return this.#options.pools.using(pool, () =>
+        this.#locks.run([nameLock(name)], async () => {
+          await refuseTaken(this.#ledger, 'volume', name);
+          const id = await this.#ids.next();
+          const cache = request.cache ?? 'writeback';
+          return this.#makeWithRoot(this.#newRecord({ id, kind: 'volume', name, pool, sizeBytes, description, labels, cache }));
+        }),
+      );
     });
   }
 
@@ -161,11 +155,12 @@ export class Mapper implements Resources {
       return this.#locks.run([nameLock(name), nameLock(sourceName)], async () => {
         const from = await findReady(this.#ledger, kind, sourceName);
         await refuseTaken(this.#ledger, 'volume', name);
-        const { sizeBytes, durability, id: parentId } = from.record;
+        const { pool, sizeBytes, durability, id: parentId } = from.record;
         const cache = options.cache ?? from.record.cache;
         const basis = {
           kind: 'volume' as const,
           name,
+          pool,
           access: await inheritedAccess(this.#ledger, from.record),
           sizeBytes,
           description,
@@ -178,7 +173,7 @@ export class Mapper implements Resources {
         if (kind === 'volume') return this.#cloneVolume(from, basis);
         // Whether a snapshot is pending is decided under its lock, for a commit may be resolving it just now.
         const id = await this.#ids.next();
-        const pending = await this.#guarded([id], () =>
+        const pending = await this.#guarded([id], pool, () =>
           this.#locks.run([idLock(parentId)], async () => {
             const now = await this.#ledger.get(parentId);
             if (now === null || now.record.pendingOf === 0) return null;
@@ -200,15 +195,16 @@ export class Mapper implements Resources {
         const from = await findReady(this.#ledger, 'volume', volume);
         await refuseTaken(this.#ledger, 'snapshot', name);
         const id = await this.#ids.next();
-        return this.#guarded([id], () =>
+        return this.#guarded([id], from.record.pool, () =>
           // A commit that resolves the snapshot may come before it has its name: the composer waits for this lock.
           this.#locks.run([idLock(id)], async () => {
             const { sizeBytes } = await this.#options.engine.snapshot(from.record.id, id);
-            const { cache, durability, id: parentId } = from.record;
+            const { pool, cache, durability, id: parentId } = from.record;
             const basis = {
               id,
               kind: 'snapshot' as const,
               name,
+              pool,
               sizeBytes,
               description,
               cache,
@@ -293,8 +289,8 @@ export class Mapper implements Resources {
     });
   }
 
-  total(kind: ResourceKind): { readonly count: number; readonly sizeBytes: number } {
-    return this.#ledger.total(kind);
+  total(kind: ResourceKind, pool?: string): { readonly count: number; readonly sizeBytes: number } {
+    return this.#ledger.total(kind, pool);
   }
 
   remove(kind: ResourceKind, name: string): Promise<void> {
@@ -373,7 +369,7 @@ export class Mapper implements Resources {
    * backend is waited for (docs/decisions/0016-root-chunks-may-be-due.md).
    */
   async #makeWithRoot(record: ResourceRecord): Promise<Resource> {
-    return this.#guarded([record.id], async () => {
+    return this.#guarded([record.id], record.pool, async () => {
       await this.#ledger.commit([{ change: 'insert', record, rootDue: true }]);
       this.#options.engine.add(resourceSpec(record));
       this.#options.onUpkeep?.();
@@ -393,7 +389,7 @@ export class Mapper implements Resources {
   async #cloneVolume(from: LedgerEntry, basis: Omit<NewRecord, 'id'>): Promise<Resource> {
     const anchorId = await this.#ids.next();
     const id = await this.#ids.next();
-    return this.#guarded([id, anchorId], () =>
+    return this.#guarded([id, anchorId], from.record.pool, () =>
       this.#locks.run([idLock(anchorId)], async () => {
         const { sizeBytes } = await this.#options.engine.snapshot(from.record.id, anchorId);
         const anchor = this.#newRecord({
@@ -411,18 +407,18 @@ export class Mapper implements Resources {
   }
 
   /** Runs a creation; where it fails, what it left of `ids` is undone. Holds no id lock itself. */
-  async #guarded<T>(ids: readonly number[], work: () => Promise<T>): Promise<T> {
+  async #guarded<T>(ids: readonly number[], pool: string, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      for (const id of ids) await this.#abandon(id);
+      for (const id of ids) await this.#abandon(id, pool);
       throw error;
     }
   }
 
-  async #abandon(id: number): Promise<void> {
+  async #abandon(id: number, pool: string): Promise<void> {
     try {
-      await this.removal.abandon(id);
+      await this.removal.abandon(id, pool);
     } catch (error) {
       this.#logLeftover(id, error);
     }
@@ -445,14 +441,8 @@ export class Mapper implements Resources {
     throw new SkerryError('conflict', `volume ${volume} has snapshots (${names.join(', ')}${more}): delete them first`);
   }
 
-  #checkPool(pool: string | undefined): void {
-    if (pool !== undefined && pool !== this.#options.pool.name)
-      throw new SkerryError('not-found', `there is no pool ${JSON.stringify(pool.slice(0, 60))}`);
-  }
-
   #newRecord(basis: NewRecord): ResourceRecord {
     return {
-      pool: this.#options.pool.name,
       state: 'ready',
       durability: 'local',
       createdAt: this.#now(),
@@ -495,4 +485,5 @@ export class Mapper implements Resources {
   }
 }
 
-type NewRecord = Pick<ResourceRecord, 'id' | 'kind' | 'name' | 'sizeBytes' | 'description' | 'cache'> & Partial<ResourceRecord>;
+type NewRecord = Pick<ResourceRecord, 'id' | 'kind' | 'name' | 'pool' | 'sizeBytes' | 'description' | 'cache'> &
+  Partial<ResourceRecord>;

@@ -8,7 +8,7 @@ import { checkLabels, checkResourceName } from '../core/names.js';
 import type { NativeEngine } from '../engine/binding.js';
 import type { Ledger, LedgerChange, LedgerEntry } from './ledger.js';
 import { idLock, nameLock, type KeyedLocks } from './locks.js';
-import { keptRoot, type RootStore } from './root_store.js';
+import { keptRoot, type RootStores } from './root_store.js';
 import { changedAccess } from './access.js';
 import type { AccessChange } from './resources.js';
 import { findReady, refuseTaken } from './sources.js';
@@ -30,7 +30,7 @@ export interface VolumeSettings {
 export interface NamingOptions {
   readonly ledger: Ledger;
   readonly locks: KeyedLocks;
-  readonly pool: RootStore;
+  readonly pools: RootStores;
   readonly engine: Pick<NativeEngine, 'limit'>;
 }
 
@@ -103,7 +103,7 @@ export class Naming {
 
   /** A resource whose root is still to come has no root chunk yet: one would tell a lie. */
   async #keep(record: ResourceRecord): Promise<void> {
-    if (record.pendingOf === 0) await this.#options.pool.putRoot(keptRoot(record));
+    if (record.pendingOf === 0) await this.#options.pools.of(record.pool).putRoot(keptRoot(record));
   }
 }
 

@@ -12,7 +12,7 @@ import { inParallel } from '../core/in_parallel.js';
 import type { NativeEngine } from '../engine/binding.js';
 import type { Ledger, LedgerEntry } from './ledger.js';
 import { idLock, type KeyedLocks } from './locks.js';
-import type { RootStore } from './root_store.js';
+import type { RootStores } from './root_store.js';
 
 /** Few, for verbs sync on the same disk; several, for their syncs then share commits of the file system. */
 const tombstones_in_flight_max = 3;
@@ -20,7 +20,7 @@ const tombstones_in_flight_max = 3;
 export interface RemovalOptions {
   readonly ledger: Ledger;
   readonly engine: Pick<NativeEngine, 'drop'>;
-  readonly roots: RootStore;
+  readonly roots: RootStores;
   readonly locks: KeyedLocks;
 }
 
@@ -56,7 +56,7 @@ export class Removal {
       if (entry.record.name !== '' || this.#held.has(id) || ledger.isNeeded(id)) return false;
       if (!leavesLast(entry)) await this.#drop(id);
       // Once the record is gone nobody remembers that a tombstone was due; so that comes first.
-      await roots.putTombstone({ id, kind: entry.record.kind, name: '' });
+      await roots.of(entry.record.pool).putTombstone({ id, kind: entry.record.kind, name: '' });
       await ledger.commit([{ change: 'remove', from: entry }]);
       if (leavesLast(entry)) await this.#drop(id);
       return true;
@@ -64,7 +64,7 @@ export class Removal {
   }
 
   /**
-   * The same for many, which share one flush of the journal and one transaction. `onFailure` hears of those that cannot end yet.
+   * The same for many of one pool, which share one flush of the journal and one transaction. `onFailure` hears of those that cannot end yet.
    * @returns how many are gone. @throws SkerryError of the catalog
    */
   async finishAll(ids: readonly number[], onFailure: (id: number, error: unknown) => void): Promise<number> {
@@ -74,9 +74,9 @@ export class Removal {
       const entries = await Promise.all(ids.map((id) => this.#dropped(id, onFailure)));
       await inParallel(entries, tombstones_in_flight_max, async (entry) => {
         if (entry === null) return;
-        const { id, kind } = entry.record;
+        const { id, kind, pool } = entry.record;
         try {
-          await roots.putTombstone({ id, kind, name: '' });
+          await roots.of(pool).putTombstone({ id, kind, name: '' });
           ended.push(entry);
         } catch (error) {
           onFailure(id, error);
@@ -103,12 +103,12 @@ export class Removal {
     }
   }
 
-  /** Undoes a creation that failed half way, as far as can be told; what cannot be done now is finished later. */
-  async abandon(id: number): Promise<void> {
+  /** Undoes a creation in `pool` that failed half way, as far as can be told; what cannot be done now is finished later. */
+  async abandon(id: number, pool: string): Promise<void> {
     const { ledger, roots } = this.#options;
     if ((await ledger.get(id)) === null) {
       await this.#drop(id);
-      await roots.putTombstone({ id, kind: 'volume', name: '' });
+      await roots.of(pool).putTombstone({ id, kind: 'volume', name: '' });
       return;
     }
     await this.giveUpName(id);

@@ -3,10 +3,11 @@ import type { ResourceRecord, RootRecord } from '../catalog/records.js';
 import type { ResourceSpec, TreeRootSpec } from '../engine/binding.js';
 
 export function resourceSpec(record: ResourceRecord): ResourceSpec {
-  const { id, kind, sizeBytes, appliedSequence, fence, pendingOf, lineage, limit } = record;
+  const { id, kind, pool, sizeBytes, appliedSequence, fence, pendingOf, lineage, limit } = record;
   return {
     id,
     kind,
+    pool,
     sizeBytes,
     writethrough: record.cache === 'writethrough',
     root: rootSpec(record.root),

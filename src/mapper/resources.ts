@@ -157,7 +157,7 @@ export interface Resources {
   /** Ordered by name: a page costs what is on it. */
   list(kind: ResourceKind, page?: Page): Promise<readonly Resource[]>;
   /** How many there are to list, and their sizes together; costs nothing. */
-  total(kind: ResourceKind): { readonly count: number; readonly sizeBytes: number };
+  total(kind: ResourceKind, pool?: string): { readonly count: number; readonly sizeBytes: number };
   /** A volume that is attached, or that has snapshots: conflict (the message names them). What was cloned from it lives on. */
   remove(kind: ResourceKind, name: string): Promise<void>;
   /** Imports a disk as an image; the name appears when the content is whole. */

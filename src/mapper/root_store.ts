@@ -32,6 +32,12 @@ export interface RootStore {
   putTombstone(tombstone: { readonly id: number; readonly kind: ResourceKind; readonly name: string }): Promise<unknown>;
 }
 
+/** The stores of all pools. */
+export interface RootStores {
+  /** @throws SkerryError not-found where there is no such pool */
+  of(pool: string): RootStore;
+}
+
 export function keptRoot(record: ResourceRecord): KeptRoot {
   // Every field is there, which the compiler cannot see of entries.
   return Object.fromEntries(keptFields.map((field) => [field, record[field]])) as unknown as KeptRoot;

@@ -1,12 +1,12 @@
 /**
- * Puts the root chunks that no verb waited for (docs/decisions/0016-root-chunks-may-be-due.md). The catalog says which are
+ * Puts the root chunks into one pool that no verb waited for (docs/decisions/0016-root-chunks-may-be-due.md). The catalog says which are
  * due, so nothing is forgotten over a crash; one that is put twice is only superseded by itself.
  */
 import { toSkerryError } from '../core/errors.js';
 import { inParallel } from '../core/in_parallel.js';
 import type { Ledger } from '../mapper/ledger.js';
 import { idLock, type KeyedLocks } from '../mapper/locks.js';
-import { keptRoot, type RootStore } from '../mapper/root_store.js';
+import { keptRoot, type RootStores } from '../mapper/root_store.js';
 
 /** Ended with one transaction. */
 const roots_per_round_max = 256;
@@ -16,7 +16,8 @@ const puts_in_flight_max = 3;
 export interface RootKeepingOptions {
   readonly ledger: Ledger;
   readonly locks: KeyedLocks;
-  readonly roots: RootStore;
+  readonly roots: RootStores;
+  readonly pool: string;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -31,8 +32,8 @@ export class RootKeeping {
 
   /** Never rejects. @returns true where some were put and more are due. */
   async round(signal: AbortSignal): Promise<boolean> {
-    const { ledger } = this.#options;
-    const due = ledger.rootsDue(roots_per_round_max);
+    const { ledger, pool } = this.#options;
+    const due = ledger.rootsDue(pool, roots_per_round_max);
     if (due.length === 0) return false;
     const kept: number[] = [];
     try {
@@ -51,7 +52,7 @@ export class RootKeeping {
       this.#tell(error);
       return false;
     }
-    return kept.length === due.length && ledger.rootsDue(1).length > 0;
+    return kept.length === due.length && ledger.rootsDue(pool, 1).length > 0;
   }
 
   /** Under the resource's lock, so that a commit's later root is not followed by this earlier one. */
@@ -60,7 +61,7 @@ export class RootKeeping {
     return locks.run([idLock(id)], async () => {
       const entry = await ledger.get(id);
       // What has no name is never recovered from the pool; its tombstone is all that is still wanted.
-      if (entry !== null && entry.record.name !== '') await roots.putRoot(keptRoot(entry.record));
+      if (entry !== null && entry.record.name !== '') await roots.of(entry.record.pool).putRoot(keptRoot(entry.record));
     });
   }
 
@@ -68,6 +69,7 @@ export class RootKeeping {
     const error = toSkerryError(thrown);
     if (this.#failing || error.code === 'closed') return;
     this.#failing = true;
-    this.#options.log('warn', 'root chunks cannot be put into the pool yet', { code: error.code, error: error.message });
+    const { pool, log } = this.#options;
+    log('warn', 'root chunks cannot be put into the pool yet', { pool, code: error.code, error: error.message });
   }
 }

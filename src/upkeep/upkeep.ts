@@ -1,38 +1,25 @@
-/**
- * Work in the background that can be stopped and taken up again at any point. For now: root chunks that are due are put, and
- * what has no name and that nothing waits for is removed (anchors of clones whose root is there, and what was deleted).
- */
-import { toSkerryError } from '../core/errors.js';
-import type { Ledger } from '../mapper/ledger.js';
-import type { Removal } from '../mapper/removal.js';
-import type { RootKeeping } from './root_keeping.js';
+/** Upkeep of all pools, each by itself: one whose backend is away keeps no other waiting. */
+import { settledWithin } from '../mapper/verbs.js';
+import { PoolUpkeep, type PoolUpkeepOptions } from './pool_upkeep.js';
+import { RootKeeping, type RootKeepingOptions } from './root_keeping.js';
 
 /** Also without being asked, for what failed the last time. */
 const rounds_interval_milliseconds = 5000;
-/** Verbs that come in a burst are followed by one round. */
-const gather_milliseconds = 200;
-/** They hold their locks together, and end with one transaction. */
-const removals_per_round_max = 64;
-/** How long stop() goes on with root chunks that are due and what was deleted; the next start finds what is left. */
-const stop_milliseconds_max = 2000;
+/** How long stop() waits for what is under way. A backend that is away may take longer to say so; the next start goes on. */
+const stop_milliseconds_max = 5000;
 
-export interface UpkeepOptions {
-  readonly ledger: Ledger;
-  readonly removal: Removal;
-  readonly keeping: RootKeeping;
-  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+export interface UpkeepOptions extends Omit<PoolUpkeepOptions, 'keeping' | 'pool'>, Omit<RootKeepingOptions, 'pool'> {
+  /** Names of the pools that there are now. */
+  readonly pools: () => readonly string[];
   readonly intervalMilliseconds?: number;
-  readonly gatherMilliseconds?: number;
+  readonly stopMillisecondsMax?: number;
 }
 
 export class Upkeep {
   readonly #options: UpkeepOptions;
-  readonly #stopping = new AbortController();
+  readonly #pools = new Map<string, PoolUpkeep>();
   #timer: NodeJS.Timeout | null = null;
-  #round: Promise<void> | null = null;
-  #wanted = false;
-  /** Told once each, so that a pool that is away does not fill the log. */
-  readonly #failing = new Set<number>();
+  #stopped = false;
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
@@ -46,90 +33,31 @@ export class Upkeep {
 
   /** There may be something to do. Cheap; many calls make one round. */
   poke(): void {
-    this.#wanted = true;
-    if (this.#stopping.signal.aborted || this.#round !== null) return;
-    this.#round = this.#rounds().finally(() => {
-      this.#round = null;
-      // A poke between the last look and here found a round that had already ended.
-      if (this.#wanted) this.poke();
-    });
+    if (this.#stopped) return;
+    for (const pool of this.#options.pools()) this.#of(pool).poke();
   }
 
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
-    while (this.#round !== null) await this.#round;
+    await Promise.all([...this.#pools.values()].map((pool) => pool.idle()));
   }
 
   /** Ends what is under way; then, for a short while, puts the root chunks that are due and removes what was deleted. */
   async stop(): Promise<void> {
-    if (this.#stopping.signal.aborted) return this.idle();
-    this.#stopping.abort();
     if (this.#timer !== null) clearInterval(this.#timer);
-    await this.idle();
-    const late = AbortSignal.timeout(stop_milliseconds_max);
-    for (let more = true; more && !late.aborted; ) {
-      more = await this.#options.keeping.round(late);
-      if (!late.aborted && (await this.#remove())) more = true;
-    }
+    if (!this.#stopped) for (const pool of this.#options.pools()) this.#of(pool);
+    this.#stopped = true;
+    await settledWithin(
+      [...this.#pools.values()].map((pool) => pool.stop()),
+      this.#options.stopMillisecondsMax ?? stop_milliseconds_max,
+    );
   }
 
-  /** Never rejects. */
-  async #rounds(): Promise<void> {
-    const { signal } = this.#stopping;
-    await this.#gather();
-    while (this.#wanted && !signal.aborted) {
-      this.#wanted = false;
-      if (await this.#options.keeping.round(signal)) this.#wanted = true;
-      // What one of these waited for may go too then, and there may be more than one round holds.
-      if (!signal.aborted && (await this.#remove())) this.#wanted = true;
-    }
-  }
-
-  #gather(): Promise<void> {
-    const { signal } = this.#stopping;
-    const milliseconds = this.#options.gatherMilliseconds ?? gather_milliseconds;
-    if (milliseconds === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = setTimeout(end, milliseconds);
-      signal.addEventListener('abort', end);
-    });
-  }
-
-  /** Never rejects. @returns true where something is gone now. */
-  async #remove(): Promise<boolean> {
-    const { ledger, removal } = this.#options;
-    const ids = ledger.removable(removals_per_round_max, this.#failing);
-    // Those that failed are taken up in a round of their own, so that they keep nobody else.
-    const again = ids.length > 0 ? ids : ledger.removable(removals_per_round_max);
-    if (again.length === 0) return false;
-    const failed = new Set<number>();
-    try {
-      const gone = await removal.finishAll(again, (id, error) => {
-        failed.add(id);
-        this.#tell(id, error);
-      });
-      for (const id of again) if (!failed.has(id)) this.#failing.delete(id);
-      return gone > 0;
-    } catch (error) {
-      for (const id of again) this.#tell(id, error);
-      return false;
-    }
-  }
-
-  #tell(id: number, thrown: unknown): void {
-    const error = toSkerryError(thrown);
-    if (error.code === 'try-again' || error.code === 'closed') return;
-    if (!this.#failing.has(id))
-      this.#options.log('warn', 'what was deleted cannot be removed yet', {
-        resource: id,
-        code: error.code,
-        error: error.message,
-      });
-    this.#failing.add(id);
+  #of(pool: string): PoolUpkeep {
+    const known = this.#pools.get(pool);
+    if (known !== undefined) return known;
+    const upkeep = new PoolUpkeep({ ...this.#options, pool, keeping: new RootKeeping({ ...this.#options, pool }) });
+    this.#pools.set(pool, upkeep);
+    return upkeep;
   }
 }

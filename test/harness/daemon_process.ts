@@ -131,12 +131,14 @@ export class DaemonProcess {
     return this.ok('volume', 'uri', name);
   }
 
-  /** The value of a metric without labels. */
+  /** The value of a metric without labels, or of the pool `default`. */
   async metric(name: string): Promise<number> {
     const text = await (await fetch(`http://${this.ready?.listeners['http']}/metrics`)).text();
-    const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
+    const line = text
+      .split('\n')
+      .find((candidate) => candidate.startsWith(`${name} `) || candidate.startsWith(`${name}{pool="default"} `));
     if (line === undefined) throw new Error(`there is no metric ${name}`);
-    return Number(line.slice(name.length + 1));
+    return Number(line.slice(line.lastIndexOf(' ') + 1));
   }
 
   /** Kills the daemon if it still runs and removes all it left. */

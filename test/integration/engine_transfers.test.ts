@@ -16,7 +16,13 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'skerry-engine-'));
   ringName = `skerry-${directory.slice(directory.lastIndexOf('/') + 1)}`;
   const sizes = { ringBytes: 4 * MiB, segmentBytes: 2 * MiB, journalBytesMax: 16 * MiB, overlayBytesMax: 8 * MiB };
-  const limits = { nodeCacheBytesMax: MiB, nbdBufferBytesMax: 64 * MiB, socketThreads: 1, blockingThreads: 1 };
+  const limits = {
+    nodeCacheBytesMax: MiB,
+    blockCacheBytesMax: MiB,
+    nbdBufferBytesMax: 64 * MiB,
+    socketThreads: 1,
+    blockingThreads: 1,
+  };
   const failed = (event: string, error: unknown): never => {
     throw new Error(`${event}: ${String(error)}`);
   };
@@ -25,11 +31,12 @@ beforeEach(async () => {
     { directory: join(directory, 'engine'), ringName, ...sizes, ...limits, salvageJournal: false },
     failed,
   );
-  const pool = { name: 'default', directory: join(directory, 'pool'), domain: 1, keyId: 1, domainKey: new Uint8Array(32) };
+  const places = { directory: join(directory, 'pool'), checkpoint: join(directory, 'index'), remote: null };
+  const pool = { name: 'default', ...places, domain: 1, keyId: 1, domainKey: new Uint8Array(32) };
   const root = { id: '', levels: 0, pack: 0, offset: 0, storedBytes: 0 };
   const limit = { iops: 0, bandwidth: 0, burst: 0 };
   const facts = { sizeBytes: MiB, writethrough: false, appliedSequence: 0, fence: 1, pendingOf: 0, lineage: 0 };
-  await engine.start(pool, [{ id: image, kind: 'volume', root, limit, ...facts }]);
+  await engine.start([pool], [{ id: image, kind: 'volume', pool: 'default', root, limit, ...facts }]);
   writeFileSync(join(directory, 'disk.raw'), Buffer.alloc(MiB, 7));
 });
 

@@ -17,7 +17,7 @@ import { invalidRequest, unknownRoute, wireError } from './errors.js';
 import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
-import type { PoolsView, StatusSource } from './views.js';
+import type { PoolsVerbs, PoolsView, StatusSource } from './views.js';
 
 export interface AdminLog {
   error(fields: object, message: string): void;
@@ -28,6 +28,7 @@ export interface AdminOptions {
   readonly nbdTls?: boolean;
   readonly resources: Resources;
   readonly pools: PoolsView;
+  readonly poolVerbs: PoolsVerbs;
   readonly status: StatusSource;
   /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
   readonly listeners: () => Readonly<Record<string, string>>;
@@ -105,7 +106,7 @@ function parseParts(route: RouteName, given: Readonly<Record<'params' | 'query' 
   return parsed;
 }
 
-function handlersFor({ resources, pools, status, listeners, nbdTls = false }: AdminOptions): Handlers {
+function handlersFor({ resources, pools, poolVerbs, status, listeners, nbdTls = false }: AdminOptions): Handlers {
   const get = async (kind: ResourceKind, name: string) => viewResource(await resources.get(kind, name));
   const remove = async (kind: ResourceKind, name: string): Promise<DeletedView> => {
     await resources.remove(kind, name);
@@ -177,6 +178,14 @@ function handlersFor({ resources, pools, status, listeners, nbdTls = false }: Ad
       return viewTransfer(resources.transfer(params.id));
     },
     poolList: async () => ({ pools: [...(await pools.list())] }),
+    poolCreate: async ({ body }) => {
+      await poolVerbs.create(body);
+      return pools.get(body.name);
+    },
+    poolDelete: async ({ params: { name } }): Promise<DeletedView> => {
+      await poolVerbs.remove(name);
+      return { kind: 'pool', name, deleted: true };
+    },
     poolGet: ({ params }) => pools.get(params.name),
   };
 }

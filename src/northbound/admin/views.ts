@@ -12,6 +12,15 @@ export interface PoolsView {
   get(name: string): Promise<PoolView>;
 }
 
+export interface PoolsVerbs {
+  create(request: {
+    readonly name: string;
+    readonly driver: string;
+    readonly settings: Readonly<Record<string, string>>;
+  }): Promise<void>;
+  remove(name: string): Promise<void>;
+}
+
 export type StatusSource = () => Promise<StatusView>;
 
 export function viewResource(resource: Resource): ResourceView {

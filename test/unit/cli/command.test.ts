@@ -76,10 +76,29 @@ describe('each verb', () => {
     poolView.array().parse(await daemon.json('pool list'));
     poolView.parse(await daemon.json('pool show'));
     poolView.parse(await daemon.json('pool show default'));
+    poolView.parse(await daemon.json('pool create brief --driver memory --set on-outage=error --set stall-seconds=5'));
+    expect(daemon.poolVerbs.calls.at(-1)).toEqual([
+      'create',
+      { name: 'brief', driver: 'memory', settings: { 'on-outage': 'error', 'stall-seconds': '5' } },
+    ]);
+    deletedView.parse(await daemon.json('pool delete brief'));
     statusView.parse(await daemon.json('status'));
     for (const line of ['--json volume list', 'volume --json list', 'volume list --json']) {
       expect(JSON.parse((await daemon.run(line)).output)).toHaveLength(1);
     }
+  });
+
+  it('warns aloud of a pool that forgets, and never repeats a setting that it cannot read', async () => {
+    const daemon = await FakeDaemon.start();
+    const made = await daemon.run('pool create brief --driver memory');
+    expect(made).toMatchObject({ code: 0, output: 'created pool brief (memory)\n' });
+    expect(made.errors).toMatch(/WARNING.*lost/);
+    for (const bad of ['hunter2', 'SECRET=hunter2', 'a=hunter2 --set a=hunter2']) {
+      const refused = await daemon.run(`pool create brief --driver memory --set ${bad}`);
+      expect(refused.code).toBe(2);
+      expect(refused.errors).not.toContain('hunter2');
+    }
+    expect((await daemon.run('pool create brief')).code).toBe(2);
   });
 
   it('says what to do where there is nothing to list', async () => {

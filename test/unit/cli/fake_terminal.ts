@@ -7,7 +7,7 @@ import { runCommand } from '../../../src/cli/program.js';
 import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
 import { buildAdmin } from '../../../src/northbound/admin/admin.js';
-import { fakePools, FakeResources, fakeStatus } from '../northbound/admin/fake_resources.js';
+import { fakePools, FakePoolVerbs, FakeResources, fakeStatus } from '../northbound/admin/fake_resources.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 
 export class FakeTerminal implements Terminal {
@@ -68,6 +68,7 @@ export interface Ran {
 
 export class FakeDaemon {
   readonly resources = new FakeResources();
+  readonly poolVerbs = new FakePoolVerbs();
   readonly directory: string;
   readonly socketPath: string;
 
@@ -82,6 +83,7 @@ export class FakeDaemon {
     const app = buildAdmin({
       resources: daemon.resources,
       pools: fakePools,
+      poolVerbs: daemon.poolVerbs,
       status: async () => fakeStatus(listeners),
       listeners: () => listeners,
       log: { error: () => {} },

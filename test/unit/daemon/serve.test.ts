@@ -58,13 +58,16 @@ test('a daemon serves its sockets, health and metrics, and stops in order', asyn
   expect(statSync(daemon.config.adminSocket).mode & 0o777).toBe(0o600);
   expect(await (await get(daemon, '/health')).json()).toEqual({ state: 'serving', healthy: true, problems: [] });
   expect(fake.options?.ringName).toMatch(/^skerry-[0-9a-f-]{36}$/);
-  expect(fake.started?.pool).toMatchObject({
+  expect(fake.started?.pools).toHaveLength(1);
+  expect(fake.started?.pools[0]).toMatchObject({
     name: 'default',
+    remote: null,
+    checkpoint: `${daemon.config.dataDirectory}/engine/index.checkpoint`,
     directory: `${daemon.config.dataDirectory}/pool/packs`,
     domain: 1,
     keyId: 1,
   });
-  expect(fake.started?.pool.domainKey).toHaveLength(32);
+  expect(fake.started?.pools[0]?.domainKey).toHaveLength(32);
   await daemon.stop();
   await daemon.stop();
   expect(existsSync(daemon.config.adminSocket)).toBe(false);
@@ -88,7 +91,7 @@ test('metrics are in the text form, and histograms are cumulative', async () => 
     'skerry_nbd_latency_seconds_count{operation="read"} 3',
     '# TYPE skerry_nbd_latency_seconds histogram',
     'skerry_journal_fill_ratio 0.25',
-    'skerry_dedup_bytes_total 65536',
+    'skerry_dedup_bytes_total{pool="default"} 65536',
     'skerry_verb_seconds_count{verb="create",outcome="ok"} 1',
   ]) {
     expect(lines).toContain(line);
@@ -134,7 +137,7 @@ test('two daemons run in one process; a directory keeps its pool, its name and i
   await one.daemon.stop();
   const again = await start({ dataDirectory: one.daemon.config.dataDirectory });
   expect(again.fake.options?.ringName).toBe(one.fake.options?.ringName);
-  expect(again.fake.started?.pool).toEqual(one.fake.started?.pool);
+  expect(again.fake.started?.pools).toEqual(one.fake.started?.pools);
   expect(again.fake.started?.resources).toHaveLength(1);
 });
 

@@ -4,8 +4,10 @@ import type {
   EngineEvent,
   EngineOptions,
   EngineStats,
+  ErrandFailure,
   HandshakeAnswer,
   LimitSpec,
+  ListedPack,
   NativeEngine,
   NativeModule,
   OperationCounters,
@@ -23,7 +25,7 @@ export class FakeEngine implements NativeEngine {
   readonly attachedTo = new Map<number, number>();
   readonly options: EngineOptions | undefined;
   emit: (events: EngineEvent[]) => void = () => {};
-  started: { readonly pool: PoolSpec; readonly resources: readonly ResourceSpec[] } | null = null;
+  started: { readonly pools: readonly PoolSpec[]; readonly resources: readonly ResourceSpec[] } | null = null;
   /** Called with the name and arguments of each call, before it takes effect; what it throws is how the call fails. */
   before: (step: string, ...args: unknown[]) => void | Promise<void> = () => {};
   /** How each transfer ends; by default at once. */
@@ -33,6 +35,14 @@ export class FakeEngine implements NativeEngine {
   lost: readonly number[] = [];
   /** What failure() says. */
   failed = '';
+  readonly poolNames: string[] = [];
+  /** What errands were answered with. */
+  readonly completed: {
+    readonly errand: number;
+    readonly bytes?: Uint8Array | null;
+    readonly packs?: readonly ListedPack[] | null;
+    readonly failure: ErrandFailure | null;
+  }[] = [];
   #transfers = 0;
 
   constructor(steps: string[] = [], options?: EngineOptions) {
@@ -50,9 +60,35 @@ export class FakeEngine implements NativeEngine {
     this.steps.push([step, ...args].join(' '));
   }
 
-  async start(pool: PoolSpec, resources: readonly ResourceSpec[]): Promise<StartReport> {
+  async addPool(pool: PoolSpec): Promise<StartReport> {
+    await this.#step('engine.addPool', pool.name);
+    this.poolNames.push(pool.name);
+    return { epoch: 0, records: 0, ringRecords: 0, ringUsed: false, segments: 0, packs: 0, notes: [], lost: [] };
+  }
+
+  async removePool(name: string): Promise<void> {
+    await this.#step('engine.removePool', name);
+    const at = this.poolNames.indexOf(name);
+    if (at < 0) throw codedError('not-found', `there is no pool ${name}`);
+    this.poolNames.splice(at, 1);
+  }
+
+  completeFetch(errand: number, bytes: Uint8Array | null, failure: ErrandFailure | null): void {
+    this.completed.push({ errand, bytes: bytes === null ? null : Uint8Array.from(bytes), failure });
+  }
+
+  completeShip(errand: number, failure: ErrandFailure | null): void {
+    this.completed.push({ errand, failure });
+  }
+
+  completeList(errand: number, packs: readonly ListedPack[] | null, failure: ErrandFailure | null): void {
+    this.completed.push({ errand, packs, failure });
+  }
+
+  async start(pools: readonly PoolSpec[], resources: readonly ResourceSpec[]): Promise<StartReport> {
     await this.#step('start', resources.map(({ id }) => id).join(','));
-    this.started = { pool, resources };
+    this.started = { pools, resources };
+    this.poolNames.push(...pools.map(({ name }) => name));
     for (const resource of resources) this.known.set(resource.id, resource);
     return { epoch: 1, records: 0, ringRecords: 0, ringUsed: false, segments: 1, packs: 0, notes: ['a note'], lost: this.lost };
   }
@@ -193,12 +229,13 @@ export class FakeEngine implements NativeEngine {
         bytesWritten: 1,
         failed: this.failed !== '',
       },
-      room: 'there',
       failure: this.failed,
       overlayBytes: 0,
       overlayPages: 0,
       nodeCacheBytes: 0,
-      packs: {
+      pools: this.poolNames.map((name) => ({
+        name,
+        remote: false,
         packs: 1,
         storedBytes: 100,
         blocks: 2,
@@ -211,7 +248,21 @@ export class FakeEngine implements NativeEngine {
         corruptCells: 0,
         freeBytes: 1000,
         roomBytes: 1000,
-      },
+        room: 'there' as const,
+        backendFull: false,
+        stagedPacks: 0,
+        stagedBytes: 0,
+        keptPacks: 0,
+        keptBytes: 0,
+        shippedPacks: 0,
+        shippedBytes: 0,
+        shipFailures: 0,
+        fetches: 0,
+        fetchedBytes: 0,
+        fetchFailures: 0,
+        fetchesWaiting: 0,
+      })),
+      blockCache: { bytes: 0, bytesMax: 1, records: 0, hits: 0, misses: 0, evicted: 0 },
       destagedGenerations: 1,
       destagedBytes: 1,
       destageCpuSeconds: 0.1,

@@ -78,7 +78,7 @@ test('totals stay right where an insert failed and was made all the same', async
   });
   await ledger.update(2, withoutName);
   expect(ledger.total('volume')).toEqual({ count: 1, sizeBytes: GiB });
-  expect(ledger.removable(10)).toEqual([2]);
+  expect(ledger.removable('default', 10)).toEqual([2]);
 });
 
 test('what is due after an insert that failed and was made all the same is known at the next start', async () => {
@@ -90,6 +90,20 @@ test('what is due after an insert that failed and was made all the same is known
   });
   await catalog.close();
   const { ledger: next } = await open(directory);
-  expect(next.rootsDue(10)).toEqual([2]);
+  expect(next.rootsDue('default', 10)).toEqual([2]);
   expect(next.total('volume')).toEqual({ count: 1, sizeBytes: GiB });
+});
+
+test('each pool has totals of its own, and its own work that is left', async () => {
+  const { ledger } = await open();
+  await ledger.commit([
+    { change: 'insert', record: volume(1, 'a'), rootDue: true },
+    { change: 'insert', record: { ...volume(2, 'b', 3 * GiB), pool: 'far' }, rootDue: true },
+    { change: 'insert', record: { ...volume(3, ''), pool: 'far' } },
+  ]);
+  expect(ledger.total('volume', 'default')).toEqual({ count: 1, sizeBytes: GiB });
+  expect(ledger.total('volume', 'far')).toEqual({ count: 1, sizeBytes: 3 * GiB });
+  expect(ledger.total('volume')).toEqual({ count: 2, sizeBytes: 4 * GiB });
+  expect([ledger.rootsDue('default', 10), ledger.rootsDue('far', 10)]).toEqual([[1], [2]]);
+  expect([ledger.removable('default', 10), ledger.removable('far', 10)]).toEqual([[], [3]]);
 });

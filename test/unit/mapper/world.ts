@@ -4,14 +4,15 @@ import { onTestFinished } from 'vitest';
 import type { Catalog, Compare, TransactOutcome, Write } from '../../../src/catalog/catalog.js';
 import { openLmdbCatalog } from '../../../src/catalog/lmdb.js';
 import { Composer } from '../../../src/composer/composer.js';
+import { SkerryError } from '../../../src/core/errors.js';
 import type { NativeModule, RootCommit } from '../../../src/engine/binding.js';
 import { Engine } from '../../../src/engine/engine.js';
 import { Ledger } from '../../../src/mapper/ledger.js';
 import { KeyedLocks } from '../../../src/mapper/locks.js';
 import { Mapper } from '../../../src/mapper/mapper.js';
 import { PrivateExports } from '../../../src/mapper/private_exports.js';
+import type { PoolUsers } from '../../../src/mapper/pool_verbs.js';
 import type { KeptRoot, RootStore } from '../../../src/mapper/root_store.js';
-import { RootKeeping } from '../../../src/upkeep/root_keeping.js';
 import { Upkeep } from '../../../src/upkeep/upkeep.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 import { FakeEngine } from './fake_engine.js';
@@ -98,11 +99,33 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
   const log = (level: string, message: string): void => void logged.push(`${level} ${message}`);
   const engine = new Engine(module, {} as never, () => {});
   const privateExports = new PrivateExports('/nowhere/nbd.sock');
-  const mapper = new Mapper({ catalog, ledger, locks, engine, pool, privateExports, log, now: () => 1000 });
-  const keeping = new RootKeeping({ ledger, locks, roots: pool, log });
-  const upkeep = new Upkeep({ ledger, removal: mapper.removal, keeping, log, gatherMilliseconds: 0 });
-  const composer = new Composer({ ledger, locks, engine, roots: pool, log });
-  await composer.start({ name: 'default', directory: '/nowhere', domain: 1, keyId: 1, domainKey: new Uint8Array(32) }, entries);
+  const pools: PoolUsers = {
+    defaultName: 'default',
+    of(name) {
+      if (name !== 'default') throw new SkerryError('not-found', `there is no pool ${name}`);
+      return pool;
+    },
+    using(name, work) {
+      pools.of(name);
+      return work();
+    },
+  };
+  const mapper = new Mapper({ catalog, ledger, locks, engine, pools, privateExports, log, now: () => 1000 });
+  const upkeep = new Upkeep({
+    pools: () => ['default'],
+    ledger,
+    locks,
+    roots: pools,
+    removal: mapper.removal,
+    log,
+    gatherMilliseconds: 0,
+  });
+  const composer = new Composer({ ledger, locks, engine, roots: pools, log });
+  const domainKey = new Uint8Array(32);
+  await composer.start(
+    [{ name: 'default', directory: '/nowhere', checkpoint: '/nowhere/index', domain: 1, keyId: 1, domainKey, remote: null }],
+    entries,
+  );
   let token = 0;
   return {
     directory,

@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest';
 
 import { SkerryError } from '../../../src/core/errors.js';
+import { Ledger } from '../../../src/mapper/ledger.js';
+import { KeyedLocks } from '../../../src/mapper/locks.js';
+import { Upkeep } from '../../../src/upkeep/upkeep.js';
 import { openWorld, root } from '../mapper/world.js';
 
 const MiB = 1 << 20;
@@ -108,4 +111,31 @@ test.each(['together', 'alone'])('the engine knows a pending snapshot for as lon
   else await world.mapper.removal.finish(id);
   expect(world.since(from).slice(1)).toEqual([`pool.putTombstone ${id}`, `catalog -resource/${id}`, `engine.drop ${id}`]);
   expect(recorded).toEqual([true]);
+});
+
+test('a pool whose backend never answers keeps no other waiting, and no daemon from ending', async () => {
+  const world = await openWorld();
+  const { id: near } = await world.mapper.create({ name: 'near', sizeBytes: MiB });
+  const { id: far } = await world.mapper.create({ name: 'far', sizeBytes: MiB });
+  await world.ledger.update(far, (record) => ({ ...record, pool: 'far' }));
+  const { ledger } = await Ledger.open(world.catalog);
+  const put: string[] = [];
+  const upkeep = new Upkeep({
+    pools: () => ['far', 'default'],
+    ledger,
+    locks: new KeyedLocks(),
+    removal: world.mapper.removal,
+    log: () => {},
+    gatherMilliseconds: 0,
+    roots: {
+      of: (pool) => ({
+        putRoot: ({ id }) => (pool === 'far' ? new Promise(() => {}) : Promise.resolve(put.push(`${pool} ${id}`))),
+        putTombstone: () => Promise.resolve(),
+      }),
+    },
+    stopMillisecondsMax: 50,
+  });
+  upkeep.poke();
+  await expect.poll(() => put).toEqual([`default ${near}`]);
+  await upkeep.stop();
 });

@@ -9,20 +9,23 @@ import { errorTable, SkerryError } from '../../../../src/core/errors.js';
 import type { ErrorCode } from '../../../../src/core/errors.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
-import { fakePools, FakeResources, fakeStatus } from './fake_resources.js';
+import { fakePools, FakePoolVerbs, FakeResources, fakeStatus } from './fake_resources.js';
 
 let resources: FakeResources;
 let logged: { fields: object; message: string }[];
 let listeners: Record<string, string>;
 let app: FastifyInstance;
+let poolVerbs: FakePoolVerbs;
 
 beforeEach(() => {
   resources = new FakeResources();
+  poolVerbs = new FakePoolVerbs();
   logged = [];
   listeners = { nbd: '/var/lib/skerry/nbd.sock', admin: '/var/lib/skerry/admin.sock' };
   app = buildAdmin({
     resources,
     pools: fakePools,
+    poolVerbs,
     status: async () => fakeStatus(listeners),
     listeners: () => listeners,
     log: { error: (fields, message) => void logged.push({ fields, message }) },
@@ -80,6 +83,8 @@ describe('every route', () => {
       volumeResize: ['/v1/volumes/vm1/resize', { sizeBytes: 8192, shrink: true }],
       volumeRename: ['/v1/volumes/new/rename', { name: 'renamed' }],
       imageRename: ['/v1/images/debian_12.raw/rename', { name: 'debian' }],
+      poolCreate: ['/v1/pools', { name: 'brief', driver: 'memory', settings: { 'on-outage': 'error' } }],
+      poolDelete: ['/v1/pools/brief'],
       snapshotDelete: ['/v1/snapshots/vm1%40monday'],
       volumeDelete: ['/v1/volumes/vm1'],
       imageDelete: ['/v1/images/debian'],

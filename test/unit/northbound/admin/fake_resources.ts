@@ -238,8 +238,11 @@ export class FakeResources implements Resources {
 export const fakePool: PoolView = {
   name: 'default',
   driver: 'local',
+  settings: { directory: '/srv/pool' },
+  remote: false,
   healthy: true,
   problem: null,
+  warnings: [],
   logicalBytes: 3 * 2 ** 30,
   uniqueBytes: 2 ** 30,
   storedBytes: 2 ** 30 + 4096,
@@ -252,15 +255,34 @@ export const fakePool: PoolView = {
   blocks: 16_384,
   nodes: 70,
   corruptPages: 0,
+  stagedBytes: 0,
+  keptBytes: 0,
+  fetchedBytes: 0,
+  shippedBytes: 0,
 };
 
 export const fakePools = {
   list: async () => [fakePool],
-  get: async (name: string) => {
+  get: async (name: string): Promise<PoolView> => {
+    if (name === 'brief')
+      return { ...fakePool, name, driver: 'memory', warnings: ['everything in pool brief is lost when the daemon ends'] };
     if (name !== 'default') throw new SkerryError('not-found', `there is no pool ${name}`);
     return fakePool;
   },
 };
+
+export class FakePoolVerbs {
+  readonly calls: unknown[][] = [];
+
+  async create(request: object): Promise<void> {
+    this.calls.push(['create', request]);
+  }
+
+  async remove(name: string): Promise<void> {
+    this.calls.push(['remove', name]);
+    if (name === 'default') throw new SkerryError('invalid', 'the pool default stays');
+  }
+}
 
 export function fakeStatus(listeners: Record<string, string>): StatusView {
   return {
@@ -277,7 +299,7 @@ export function fakeStatus(listeners: Record<string, string>): StatusView {
     images: 0,
     connections: 4,
     journal: { bytes: 2 ** 20, bytesMax: 2 ** 32, ringBytes: 2 ** 26, segments: 4, failed: false },
-    memory: { rssBytes: 2 ** 28, overlayBytes: 2 ** 20, nodeCacheBytes: 2 ** 16, nbdBufferBytes: 0 },
+    memory: { rssBytes: 2 ** 28, overlayBytes: 2 ** 20, nodeCacheBytes: 2 ** 16, blockCacheBytes: 0, nbdBufferBytes: 0 },
     destagedBytes: 0,
   };
 }

@@ -1,0 +1,129 @@
+#include "addon_backend.h"
+
+#include "addon_values.h"
+
+namespace skerry::addon {
+namespace {
+
+Status Closed() { return {Code::kClosed, "the engine stops"}; }
+
+uint64_t ErrandOf(const Napi::CallbackInfo& info) { return static_cast<uint64_t>(info[0].ToNumber().DoubleValue()); }
+
+// Of the codes there are, only these mean something to those who wait.
+Status FailureOf(const Napi::Value& failure) {
+  if (!failure.IsObject()) return {Code::kIo, "an errand was answered without an outcome"};
+  const Napi::Object object = failure.As<Napi::Object>();
+  const std::string code = object.Get("code").ToString().Utf8Value();
+  const Code known = code == "not-found" ? Code::kNotFound : code == "no-space" ? Code::kNoSpace : code == "closed" ? Code::kClosed : Code::kIo;
+  return {known, object.Get("message").ToString().Utf8Value()};
+}
+
+}  // namespace
+
+template <typename Done>
+void BackendErrands::Post(Open<Done>& open, Done done, const char* type, std::function<void(Napi::Object&)> event) {
+  uint64_t errand = 0;
+  {
+    std::lock_guard lock(mutex_);
+    if (!closed_) {
+      errand = next_++;
+      open.emplace(errand, std::move(done));
+    }
+  }
+  if (errand == 0) return done(Closed());
+  mailbox_.Post([errand, type, event = std::move(event)](Napi::Env env, Napi::Array& events) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("type", type);
+    object.Set("errand", static_cast<double>(errand));
+    event(object);
+    events.Set(events.Length(), object);
+  });
+}
+
+template <typename Done>
+Done BackendErrands::Take(Open<Done>& open, uint64_t errand) {
+  std::lock_guard lock(mutex_);
+  auto node = open.extract(errand);
+  return node.empty() ? Done() : std::move(node.mapped());
+}
+
+void BackendErrands::Fetch(OnFetched done, std::function<void(Napi::Object&)> event) { Post(fetches_, std::move(done), "fetch", std::move(event)); }
+void BackendErrands::Ship(OnShipped done, std::function<void(Napi::Object&)> event) { Post(ships_, std::move(done), "ship", std::move(event)); }
+void BackendErrands::List(OnListed done, std::function<void(Napi::Object&)> event) { Post(lists_, std::move(done), "list", std::move(event)); }
+
+void BackendErrands::Fetched(uint64_t errand, Result<std::vector<uint8_t>> bytes) {
+  if (const OnFetched done = Take(fetches_, errand)) done(std::move(bytes));
+}
+void BackendErrands::Shipped(uint64_t errand, const Status& status) {
+  if (const OnShipped done = Take(ships_, errand)) done(status);
+}
+void BackendErrands::Listed(uint64_t errand, Result<std::vector<PackBackend::Chunk>> chunks) {
+  if (const OnListed done = Take(lists_, errand)) done(std::move(chunks));
+}
+
+void BackendErrands::Close() {
+  Open<OnFetched> fetches;
+  Open<OnShipped> ships;
+  Open<OnListed> lists;
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    fetches.swap(fetches_);
+    ships.swap(ships_);
+    lists.swap(lists_);
+  }
+  for (const auto& [errand, done] : fetches) done(Closed());
+  for (const auto& [errand, done] : ships) done(Closed());
+  for (const auto& [errand, done] : lists) done(Closed());
+}
+
+void JsBackend::Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) {
+  errands_->Ship(std::move(done), [pool = pool_, pack, path, bytes](Napi::Object& event) {
+    event.Set("pool", pool);
+    event.Set("pack", static_cast<double>(pack));
+    event.Set("path", path);
+    event.Set("bytes", static_cast<double>(bytes));
+  });
+}
+
+void JsBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) {
+  errands_->Fetch(std::move(done), [pool = pool_, pack, offset, bytes](Napi::Object& event) {
+    event.Set("pool", pool);
+    event.Set("pack", static_cast<double>(pack));
+    event.Set("offset", static_cast<double>(offset));
+    event.Set("bytes", static_cast<double>(bytes));
+  });
+}
+
+void JsBackend::List(std::function<void(Result<std::vector<Chunk>>)> done) {
+  errands_->List(std::move(done), [pool = pool_](Napi::Object& event) { event.Set("pool", pool); });
+}
+
+void AnswerFetch(BackendErrands& errands, const Napi::CallbackInfo& info) {
+  Result<std::vector<uint8_t>> bytes = FailureOf(info[2]);
+  if (info[1].IsTypedArray()) {
+    const Napi::Uint8Array given = info[1].As<Napi::Uint8Array>();
+    bytes = std::vector<uint8_t>(given.Data(), given.Data() + given.ByteLength());
+  }
+  errands.Fetched(ErrandOf(info), std::move(bytes));
+}
+
+void AnswerShip(BackendErrands& errands, const Napi::CallbackInfo& info) {
+  errands.Shipped(ErrandOf(info), info[1].IsObject() ? FailureOf(info[1]) : Status::Ok());
+}
+
+void AnswerList(BackendErrands& errands, const Napi::CallbackInfo& info) {
+  Result<std::vector<PackBackend::Chunk>> packs = FailureOf(info[2]);
+  if (info[1].IsArray()) {
+    const Napi::Array given = info[1].As<Napi::Array>();
+    std::vector<PackBackend::Chunk> chunks;
+    for (uint32_t i = 0; i < given.Length(); ++i) {
+      const Napi::Object each = given.Get(i).As<Napi::Object>();
+      chunks.push_back({static_cast<uint32_t>(Whole(each, "pack")), Whole(each, "bytes")});
+    }
+    packs = std::move(chunks);
+  }
+  errands.Listed(ErrandOf(info), std::move(packs));
+}
+
+}  // namespace skerry::addon

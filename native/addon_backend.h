@@ -1,0 +1,67 @@
+#pragma once
+// A pool's backend as native code sees it: each call becomes an event for JavaScript, which answers it by its number.
+#include <memory>
+#include <unordered_map>
+
+#include "addon_mailbox.h"
+#include "blocks/pack_backend.h"
+
+namespace skerry::addon {
+
+/** What was asked of JavaScript and is not answered, for all pools. Thread-safe. */
+class BackendErrands {
+ public:
+  using OnFetched = std::function<void(Result<std::vector<uint8_t>>)>;
+  using OnShipped = std::function<void(Status)>;
+  using OnListed = std::function<void(Result<std::vector<PackBackend::Chunk>>)>;
+
+  explicit BackendErrands(Mailbox& mailbox) : mailbox_(mailbox) {}
+
+  /** Posts `event`, to which the number of the errand is added. */
+  void Fetch(OnFetched done, std::function<void(Napi::Object&)> event);
+  void Ship(OnShipped done, std::function<void(Napi::Object&)> event);
+  void List(OnListed done, std::function<void(Napi::Object&)> event);
+
+  // An answer that comes twice, or after Close, is nobody's.
+  void Fetched(uint64_t errand, Result<std::vector<uint8_t>> bytes);
+  void Shipped(uint64_t errand, const Status& status);
+  void Listed(uint64_t errand, Result<std::vector<PackBackend::Chunk>> chunks);
+
+  /** Answers all with kClosed, and what comes later too. */
+  void Close();
+
+ private:
+  template <typename Done>
+  using Open = std::unordered_map<uint64_t, Done>;
+  template <typename Done>
+  void Post(Open<Done>& open, Done done, const char* type, std::function<void(Napi::Object&)> event);
+  template <typename Done>
+  Done Take(Open<Done>& open, uint64_t errand);
+
+  Mailbox& mailbox_;
+  std::mutex mutex_;
+  uint64_t next_ = 1;
+  bool closed_ = false;
+  Open<OnFetched> fetches_;
+  Open<OnShipped> ships_;
+  Open<OnListed> lists_;
+};
+
+class JsBackend : public PackBackend {
+ public:
+  JsBackend(std::shared_ptr<BackendErrands> errands, std::string pool) : errands_(std::move(errands)), pool_(std::move(pool)) {}
+  void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) override;
+  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override;
+  void List(std::function<void(Result<std::vector<Chunk>>)> done) override;
+
+ private:
+  const std::shared_ptr<BackendErrands> errands_;
+  const std::string pool_;
+};
+
+// What JavaScript answers with: completeFetch, completeShip and completeList of src/engine/binding.ts.
+void AnswerFetch(BackendErrands& errands, const Napi::CallbackInfo& info);
+void AnswerShip(BackendErrands& errands, const Napi::CallbackInfo& info);
+void AnswerList(BackendErrands& errands, const Napi::CallbackInfo& info);
+
+}  // namespace skerry::addon

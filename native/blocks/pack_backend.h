@@ -1,0 +1,28 @@
+#pragma once
+// Whoever reaches the backend of a pool that native threads cannot read themselves: JavaScript with the pool's driver, or
+// the simulator. Each call completes exactly once and in bounded time, on any thread, perhaps before it returns; those
+// under way at the end complete with kClosed.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "../env/status.h"
+
+namespace skerry {
+
+class PackBackend {
+ public:
+  struct Chunk {
+    uint32_t pack = 0;
+    uint64_t bytes = 0;
+  };
+  virtual ~PackBackend() = default;
+  /** Puts the file's bytes as this pack's chunk. Ok: it is durable there. May be repeated; the bytes of a pack never change. */
+  virtual void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) = 0;
+  /** Fewer bytes only at the end of the pack. kNotFound: there is no such pack. kIo: it was tried for as long as is worth it. */
+  virtual void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) = 0;
+  /** All packs that the backend holds, in no order. */
+  virtual void List(std::function<void(Result<std::vector<Chunk>>)> done) = 0;
+};
+
+}  // namespace skerry

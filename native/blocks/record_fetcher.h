@@ -1,0 +1,79 @@
+#pragma once
+// Gets records of packs that are not on this host. Whoever wants a record that is already on its way waits for that one;
+// wishes that lie beside each other travel together; who reads on where the last fetch ended is given more than was asked.
+#include <array>
+#include <deque>
+#include <map>
+#include <span>
+
+#include "errand.h"
+#include "pack_backend.h"
+
+namespace skerry {
+
+struct FetchLimits {
+  uint32_t in_flight_max = 16;
+  uint64_t in_flight_bytes_max = 32u << 20;
+  uint32_t fetch_bytes_max = 4u << 20;
+  uint32_t ahead_bytes_min = 256u << 10;
+};
+
+/** A record to be had: where it begins, its bytes as far as known, and where its pack ends. */
+struct RecordWish {
+  uint32_t pack = 0, offset = 0;
+  uint32_t bytes = 0;
+  uint64_t pack_end = 0;
+  bool again = false;
+};
+
+/** Thread-safe. Held by its owner and by the calls under way. */
+class RecordFetcher : public std::enable_shared_from_this<RecordFetcher> {
+ public:
+  RecordFetcher(std::shared_ptr<PackBackend> backend, std::shared_ptr<BlockCache> cache, uint32_t pool, FetchLimits limits);
+
+  /** One for each wish, in their order; some may be done already. */
+  std::vector<std::shared_ptr<RecordFetch>> Ask(std::span<const RecordWish> wishes);
+
+  struct Usage {
+    uint64_t fetches = 0, fetched_bytes = 0, records = 0, joined = 0, ahead_records = 0, failures = 0, waiting = 0;
+  };
+  Usage usage() const;
+
+ private:
+  using Place = std::pair<uint32_t, uint32_t>;  // pack, offset
+  using Fetches = std::map<Place, std::shared_ptr<RecordFetch>>;
+  struct Range {
+    uint32_t pack = 0, bytes = 0;
+    uint64_t start = 0;
+    std::vector<std::shared_ptr<RecordFetch>> fetches;  // ascending
+    uint64_t end() const { return start + bytes; }
+  };
+  /** Somebody who reads a pack from front to back. */
+  struct Stream {
+    uint32_t pack = 0, window = 0;
+    uint64_t next = 0, used = 0;
+  };
+  void Dispatch();
+  bool NextRange(Range& range);
+  uint64_t ReadAhead(const Range& range, uint64_t pack_end);
+  void Take(Range& range, Fetches::iterator at);
+  void Answer(Range range, Result<std::vector<uint8_t>> bytes);
+  void Unpack(const Range& range, const std::vector<uint8_t>& bytes, std::vector<std::shared_ptr<RecordFetch>>& longer);
+
+  const std::shared_ptr<PackBackend> backend_;
+  const std::shared_ptr<BlockCache> cache_;
+  const uint32_t pool_;
+  const FetchLimits limits_;
+
+  mutable std::mutex mutex_;
+  Fetches wanted_;                    // all that is not done
+  Fetches queued_;                    // of these, what was not asked for yet
+  std::deque<Place> order_;           // of queued_; places that went with another range are passed over
+  uint32_t in_flight_ = 0;
+  uint64_t in_flight_bytes_ = 0;
+  std::array<Stream, 16> streams_;
+  uint64_t stream_clock_ = 0;
+  Usage usage_;
+};
+
+}  // namespace skerry

@@ -1,0 +1,47 @@
+#pragma once
+// A backend that outlives every crash of the host: chunks in memory, each whole or absent. Fetches and lists are answered
+// at once, ships when the world says so; some of these fail, with or without having arrived, and a crash forgets who asked.
+#include <map>
+
+#include "../blocks/pack_backend.h"
+#include "../env/env.h"
+#include "sim_random.h"
+
+namespace skerry::simulation {
+
+class SimBackend : public PackBackend {
+ public:
+  SimBackend(Env& env, uint64_t seed) : env_(env), dice_(seed) {}
+
+  void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) override;
+  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override;
+  void List(std::function<void(Result<std::vector<Chunk>>)> done) override;
+
+  /** Lets some of the ships under way arrive, and tells their outcome. */
+  void Deliver();
+  /** The host has died: what was under way may have arrived, and nobody waits for it. */
+  void Forget();
+  bool Has(uint32_t pack) const { return chunks_.contains(pack); }
+  size_t packs() const { return chunks_.size(); }
+  /** Whether a list is answered. */
+  void SetListFaults(bool on) { list_faults_ = on; }
+  /** What must never happen and did: a pack put with other bytes than before. */
+  const std::string& wrong() const { return wrong_; }
+
+ private:
+  struct Underway {
+    uint32_t pack;
+    std::vector<uint8_t> bytes;
+    std::function<void(Status)> done;
+  };
+  void Arrive(const Underway& ship);
+
+  Env& env_;
+  SimRandom dice_;
+  std::map<uint32_t, std::vector<uint8_t>> chunks_;
+  std::vector<Underway> underway_;
+  bool list_faults_ = false;
+  std::string wrong_;
+};
+
+}  // namespace skerry::simulation

@@ -1,0 +1,224 @@
+// Several pools over one journal: one whose backend is away holds up its own volumes and no others, and nothing of it is
+// counted as safe before its backend has it.
+#include <algorithm>
+
+#include "../blocks/block_cache.h"
+#include "../simulation/sim_env.h"
+#include "../volume/changes.h"
+#include "../volume/store.h"
+#include "check.h"
+
+using namespace skerry;
+
+namespace {
+
+constexpr ResourceId kHere = 1, kAway = 2;
+constexpr uint64_t kBlocks = 64;
+
+/** Answers at once, or, where it is away or full, not at all well. */
+class Backend : public PackBackend {
+ public:
+  explicit Backend(Env& env) : env_(env) {}
+  Status state;
+  std::map<uint32_t, std::vector<uint8_t>> chunks;
+
+  void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) override {
+    if (!state.ok()) return done(state);
+    Result<std::unique_ptr<File>> file = env_.Open(path, {});
+    if (!file.ok()) return done(file.status());
+    std::vector<uint8_t> content(bytes);
+    CHECK(*(*file)->Read(content, 0) == bytes);
+    chunks[pack] = std::move(content);
+    done({});
+  }
+  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override {
+    if (!state.ok()) return done(state);
+    const auto found = chunks.find(pack);
+    if (found == chunks.end()) return done(Status(Code::kNotFound, "no such pack"));
+    const size_t from = std::min<uint64_t>(offset, found->second.size()), to = std::min<uint64_t>(offset + bytes, found->second.size());
+    done(std::vector<uint8_t>(found->second.begin() + static_cast<ptrdiff_t>(from), found->second.begin() + static_cast<ptrdiff_t>(to)));
+  }
+  void List(std::function<void(Result<std::vector<Chunk>>)> done) override {
+    if (!state.ok()) return done(state);
+    std::vector<Chunk> listed;
+    for (const auto& [pack, bytes] : chunks) listed.push_back({pack, bytes.size()});
+    done(std::move(listed));
+  }
+
+ private:
+  Env& env_;
+};
+
+class Life {
+ public:
+  Life() : env_(1), backend_(std::make_shared<Backend>(env_)) {
+    env_.SetReadNowMissPercent(0);
+    specs_.push_back({{kHere, kBlocks * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, {}, 0, "here"});
+    specs_.push_back({{kAway, kBlocks * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, {}, 0, "away"});
+    Open();
+  }
+  void Open() {
+    store_.reset();
+    StoreOptions options;
+    options.journal.directory = "/pools/journal";
+    options.journal.ring_name = "pools";
+    options.journal.ring_bytes = 2 << 20;
+    options.journal.segment_bytes = 1 << 20;
+    options.journal.journal_bytes_max = 16 << 20;
+    for (const std::string name : {"here", "away"}) {
+      PoolOptions& pool = options.pools.emplace_back();
+      pool.name = name;
+      pool.packs.directory = "/pools/" + name;
+      pool.packs.checkpoint = "/pools/" + name + ".index";
+      pool.packs.pack_bytes = 4 << 20;
+      pool.packs.reserve_bytes = 0;
+      pool.domain_key.assign(32, static_cast<uint8_t>(options.pools.size()));
+    }
+    RemotePackOptions& remote = options.pools[1].packs.remote.emplace();
+    remote.backend = backend_;
+    remote.cache = std::make_shared<BlockCache>(1 << 20);
+    remote.kept_bytes_max = 0;
+    remote.staged_bytes_max = 8 << 20;
+    StoreReport report;
+    Result<std::unique_ptr<Store>> store = Store::Open(env_, options, specs_, report);
+    CHECK_OK(store.status());
+    store_ = std::move(*store);
+  }
+  Store& store() { return *store_; }
+  SimEnv& env() { return env_; }
+  Backend& backend() { return *backend_; }
+  Pool& pool(ResourceId id) { return *store_->Find(id)->pool(); }
+
+  /** One page, so that the journal holds it. kTryAgain where it would have to wait. */
+  Status Write(ResourceId id, uint64_t page, uint8_t byte) {
+    return store_->Find(id)->Write(page * kPageBytes, std::vector<uint8_t>(kPageBytes, byte)).status();
+  }
+  uint8_t Page(ResourceId id, uint64_t page) {
+    std::vector<uint8_t> data(kPageBytes);
+    CHECK_OK(store_->Find(id)->Read(page * kPageBytes, data, true));
+    CHECK(std::all_of(data.begin(), data.end(), [&](uint8_t byte) { return byte == data[0]; }));
+    return data[0];
+  }
+  /** What flusher, preparer and both destagers do, once. */
+  void Round() {
+    for (Result<bool> more = store_->WriteStep();; more = store_->WriteStep()) {
+      CHECK_OK(more.status());
+      if (!*more) break;
+    }
+    CHECK_OK(store_->SyncStep());
+    (void)store_->journal().PrepareSegment();
+    store_->Pace();
+    for (const auto& pool : store_->pools()) {
+      Result<std::optional<RootCommit>> commit = store_->DestageStep(*pool);
+      CHECK_OK(commit.status());
+      if (!commit->has_value()) continue;
+      for (const RootTaker& taker : (*commit)->takers) {
+        ResourceSpec& spec = specs_.at(taker.id - 1);
+        spec.root = (*commit)->root;
+        spec.volume.applied_sequence = taker.applied_sequence;
+        ++commits[taker.id];
+      }
+      store_->Committed((*commit)->token, true);
+    }
+    store_->Trim();
+    env_.Advance(20'000'000'000);  // past what a failed ship waits for
+  }
+  std::map<ResourceId, int> commits;
+
+ private:
+  SimEnv env_;
+  std::shared_ptr<Backend> backend_;
+  std::vector<ResourceSpec> specs_;
+  std::unique_ptr<Store> store_;
+};
+
+}  // namespace
+
+TEST("a root is offered only once the backend has all it needs, and then at once") {
+  Life life;
+  life.backend().state = {Code::kIo, "away"};
+  CHECK_OK(life.Write(kAway, 3, 7));
+  CHECK_OK(life.store().Freeze(kAway));
+  for (int i = 0; i < 5; ++i) life.Round();
+  CHECK(life.commits[kAway] == 0 && life.backend().chunks.empty() && !life.store().Settled(kAway));
+  // A crash now finds it in the journal.
+  life.Open();
+  CHECK(life.Page(kAway, 3) == 7);
+  life.backend().state = {};
+  CHECK_OK(life.store().Freeze(kAway));
+  for (int i = 0; i < 5; ++i) life.Round();
+  CHECK(life.commits[kAway] == 1 && !life.backend().chunks.empty() && life.store().Settled(kAway));
+  CHECK(life.Page(kAway, 3) == 7);
+}
+
+TEST("a volume of another pool writes on and is destaged while one pool's backend is away") {
+  Life life;
+  life.backend().state = {Code::kIo, "away"};
+  CHECK_OK(life.Write(kAway, 0, 1));
+  CHECK_OK(life.store().Freeze(kAway));
+  for (int i = 0; i < 3; ++i) life.Round();
+  // Three quarters of the journal, and the record that waits for the backend is still its oldest.
+  uint64_t written = 0;
+  for (uint64_t n = 0; written < (12u << 20) / kPageBytes; ++n) {
+    CHECK(n < 100'000);
+    const Status status = life.Write(kHere, written % (kBlocks * kPagesPerBlock), static_cast<uint8_t>(written));
+    CHECK(status.ok() || status.code() == Code::kTryAgain);
+    if (status.ok()) ++written;
+    if (!status.ok() || written % 64 == 0) life.Round();
+  }
+  CHECK(life.commits[kHere] > 1 && life.commits[kAway] == 0);
+  CHECK(life.Page(kAway, 0) == 1);
+  life.backend().state = {};
+  for (int i = 0; i < 6; ++i) life.Round();
+  CHECK(life.commits[kAway] == 1);
+}
+
+TEST("a backend that is full refuses writes of its own pool alone, until it has room") {
+  Life life;
+  life.backend().state = {Code::kNoSpace, "full"};
+  CHECK_OK(life.Write(kAway, 0, 1));
+  CHECK_OK(life.store().Freeze(kAway));
+  for (int i = 0; i < 3; ++i) life.Round();
+  CHECK(life.pool(kAway).room.room() == Room::kNone && life.pool(kHere).room.room() == Room::kThere);
+  CHECK(life.Write(kAway, 1, 1).code() == Code::kNoSpace);
+  CHECK_OK(life.Write(kHere, 1, 1));
+  CHECK(life.Page(kAway, 0) == 1);
+  life.backend().state = {};
+  for (int i = 0; i < 3; ++i) life.Round();
+  CHECK_OK(life.Write(kAway, 1, 1));
+}
+
+TEST("large writes wait where too much waits to be shipped, and are taken when that is over") {
+  Life life;
+  life.backend().state = {Code::kIo, "away"};
+  const auto large = [&](uint64_t block) {
+    std::vector<uint8_t> data(kBlockBytes);
+    for (size_t i = 0; i < data.size(); i += 8) std::memcpy(data.data() + i, &block, 8);
+    data[0] = 1;
+    return life.store().Find(kAway)->Write(block % kBlocks * kBlockBytes, data).status();
+  };
+  Status status;
+  uint64_t block = 1;
+  for (; status.ok() && block < 1000; ++block) {
+    status = large(block);
+    if (block % 32 == 0) life.Round();
+  }
+  CHECK(status.code() == Code::kTryAgain && life.pool(kAway).packs->crowded());
+  CHECK(!life.store().Find(kAway)->Stages(0, kBlockBytes) && life.store().Find(kHere)->Stages(0, kBlockBytes));
+  CHECK_OK(life.Write(kAway, 5, 5));  // the journal takes small ones
+  life.backend().state = {};
+  for (int i = 0; i < 6; ++i) life.Round();
+  CHECK_OK(large(block));
+}
+
+TEST("resources of different pools are not compared, and a pool goes only when nothing is in it") {
+  Life life;
+  VolumeChanges changes(life.store().Find(kHere), life.store().Find(kAway));
+  CHECK(changes.Extents(0, kBlockBytes, 1, true).code() == Code::kInvalid);
+  CHECK(life.store().RemovePool("away").code() == Code::kInvalid);
+  CHECK_OK(life.store().Drop(kAway).status());
+  CHECK_OK(life.store().RemovePool("away"));
+  CHECK(life.store().RemovePool("away").code() == Code::kNotFound && life.store().pools().size() == 1);
+}
+
+int main(int argc, char** argv) { return skerry::check::RunAll(argc, argv); }

@@ -1,0 +1,167 @@
+/**
+ * Pools coming and going. What makes each safe is its order: a new pool is opened and known to the engine before the catalog
+ * names it; a pool leaves the catalog only when no resource is in it and none is being made there.
+ */
+import { randomBytes } from 'node:crypto';
+
+import type { Catalog } from '../catalog/catalog.js';
+import { poolKey, poolPrefix } from '../catalog/keys.js';
+import { decodePool, encodePool, type PoolRecord } from '../catalog/records.js';
+import { SkerryError } from '../core/errors.js';
+import { pools_max } from '../core/limits.js';
+import { checkPoolName } from '../core/names.js';
+import { chunkKey, type ChunkKey } from '../driver/driver.js';
+import type { NativeEngine } from '../engine/binding.js';
+import type { Pools } from '../pool/pools.js';
+import type { Ledger } from './ledger.js';
+import { poolLock, type KeyedLocks } from './locks.js';
+import type { RootStores } from './root_store.js';
+
+/** What makers of resources ask of pools. */
+export interface PoolUsers extends RootStores {
+  /** Of what is made without saying where. */
+  readonly defaultName: string;
+  /** Runs `work` while the pool stays. @throws SkerryError not-found */
+  using<T>(pool: string, work: () => Promise<T>): Promise<T>;
+}
+
+export interface NewPool {
+  readonly name: string;
+  readonly driver: string;
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+export interface PoolVerbsOptions {
+  readonly catalog: Catalog;
+  readonly ledger: Ledger;
+  readonly locks: KeyedLocks;
+  readonly engine: Pick<NativeEngine, 'addPool' | 'removePool'>;
+  readonly pools: Pools;
+  readonly defaultName: string;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+export class PoolVerbs implements PoolUsers {
+  readonly defaultName: string;
+  readonly #options: PoolVerbsOptions;
+  /** How many verbs are making something in each pool. */
+  readonly #users = new Map<string, number>();
+  /** Pools that are going: nothing new is made there. */
+  readonly #going = new Set<string>();
+
+  constructor(options: PoolVerbsOptions) {
+    this.#options = options;
+    this.defaultName = options.defaultName;
+  }
+
+  of(pool: string) {
+    return this.#options.pools.of(pool);
+  }
+
+  async using<T>(pool: string, work: () => Promise<T>): Promise<T> {
+    this.#options.pools.get(pool);
+    if (this.#going.has(pool)) throw new SkerryError('conflict', `pool ${pool} is being deleted`);
+    this.#users.set(pool, (this.#users.get(pool) ?? 0) + 1);
+    try {
+      return await work();
+    } finally {
+      const left = (this.#users.get(pool) ?? 1) - 1;
+      if (left === 0) this.#users.delete(pool);
+      else this.#users.set(pool, left);
+    }
+  }
+
+  /** @throws SkerryError invalid, exists, conflict where its place holds chunks already, and what opening its driver throws */
+  async create(request: NewPool): Promise<void> {
+    const name = checkPoolName(request.name);
+    const { catalog, locks, engine, pools } = this.#options;
+    // One at a time, for each takes a domain of its own.
+    await locks.run([poolLock('*'), poolLock(name)], async () => {
+      const records = await readPools(catalog);
+      if (records.some((record) => record.name === name)) throw new SkerryError('exists', `there is a pool ${name} already`);
+      if (records.length >= pools_max)
+        throw new SkerryError('conflict', `there are ${pools_max} pools already, the most there can be`);
+      const record: PoolRecord = {
+        name,
+        driver: request.driver,
+        settings: request.settings,
+        domain: Math.max(...records.map(({ domain }) => domain)) + 1,
+        keyId: 1,
+        domainKey: randomBytes(32),
+        poolUuid: randomBytes(16),
+        createdAt: (this.#options.now ?? Date.now)(),
+      };
+      const twin = records.find((other) => other.driver === record.driver && pools.sameSettings(other, record));
+      if (twin !== undefined) throw new SkerryError('conflict', `pool ${twin.name} is at the same place: take another one`);
+      const spec = await pools.open(record);
+      try {
+        await this.#claimPlace(record);
+        await engine.addPool(spec);
+        const outcome = await catalog.transact(
+          [{ key: poolKey(name), revision: 0 }],
+          [{ key: poolKey(name), value: encodePool(record) }],
+        );
+        if (outcome.outcome === 'conflict') throw new SkerryError('exists', `there is a pool ${name} already`);
+        await pools.keepIdentity(name);
+      } catch (error) {
+        await engine.removePool(name).catch(() => undefined);
+        // Where it cannot be removed it only makes the place look taken, and its name says by whom.
+        await pools
+          .get(name)
+          .chunks.remove(markKey(record))
+          .catch(() => undefined);
+        await pools.remove(name);
+        throw error;
+      }
+    });
+  }
+
+  /** The backend keeps its chunks. @throws SkerryError not-found, conflict while a resource is in it */
+  async remove(name: string): Promise<void> {
+    const { catalog, ledger, locks, engine, pools } = this.#options;
+    if (name === this.defaultName)
+      throw new SkerryError('invalid', `the pool ${name} stays: what is made without --pool is made there`);
+    await locks.run([poolLock('*'), poolLock(name)], async () => {
+      pools.get(name);
+      this.#going.add(name);
+      try {
+        if (this.#users.has(name)) throw new SkerryError('conflict', `something is being made in pool ${name}: try again`);
+        const held = await ledger.anyIn(name);
+        if (held !== null) {
+          const what = held.name === '' ? 'something that is still being deleted: try again soon' : `${held.kind} ${held.name}`;
+          throw new SkerryError('conflict', `pool ${name} holds ${what}; what is in it is deleted first`);
+        }
+        await engine.removePool(name);
+        await catalog.transact([], [{ key: poolKey(name), value: null }]);
+        await pools.remove(name);
+      } finally {
+        this.#going.delete(name);
+      }
+    });
+  }
+
+  /** Packs and roots of two pools under one roof would be taken for each other's: what is not empty is somebody's. */
+  async #claimPlace(record: PoolRecord): Promise<void> {
+    const { name } = record;
+    const { chunks } = this.#options.pools.get(name);
+    for await (const { key } of chunks.list('')) {
+      throw new SkerryError(
+        'conflict',
+        `the place of pool ${name} is not empty, it holds ${key} for one: take another directory, bucket or prefix`,
+      );
+    }
+    await chunks.put(markKey(record), new TextEncoder().encode(`${name}\n`));
+  }
+}
+
+/** A chunk that says whose place it is. */
+function markKey({ poolUuid }: PoolRecord): ChunkKey {
+  return chunkKey(`pool/${Buffer.from(poolUuid).toString('hex')}`);
+}
+
+/** Every pool that the catalog names. @throws SkerryError corrupt */
+export async function readPools(catalog: Catalog): Promise<readonly PoolRecord[]> {
+  return (await catalog.range(poolPrefix)).map(({ value }) => decodePool(value));
+}

@@ -1,0 +1,157 @@
+/**
+ * Carries packs between the engine and the backend of a remote pool: what the engine asks for is fetched, what it has sealed
+ * is put. Every errand is answered, in bounded time, once. Nothing here knows what a pack holds.
+ */
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleepFor } from 'node:timers/promises';
+
+import { SkerryError, toSkerryError } from '../core/errors.js';
+import { chunkKey, type ChunkKey, type Driver } from '../driver/driver.js';
+import type { EngineEvent, ListedPack, NativeEngine } from '../engine/binding.js';
+import type { Turns } from './turns.js';
+
+type EventOf<Type extends EngineEvent['type']> = Extract<EngineEvent, { type: Type }>;
+export type Errand = EventOf<'fetch' | 'ship' | 'list'>;
+
+const packPrefix = 'packs/';
+const packKeyPattern = /^packs\/([0-9a-f]{8})\.pack$/;
+const stall_pause_milliseconds = 500;
+
+export interface CourierOptions {
+  /** The pool's driver under its filters. */
+  readonly chunks: Driver;
+  readonly engine: Pick<NativeEngine, 'completeFetch' | 'completeShip' | 'completeList'>;
+  /** How long a fetch goes on trying where the backend is away; 0 gives up with the driver's filters. */
+  readonly stallMilliseconds: number;
+  /** Of all pools: each holds a pack in memory. */
+  readonly shipTurns: Turns;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+}
+
+/** The key under which a pack rests, the same whatever the driver; with a direct path it is the file that native threads use. */
+export function packKey(pack: number): ChunkKey {
+  return chunkKey(`${packPrefix}${pack.toString(16).padStart(8, '0')}.pack`);
+}
+
+export class Courier {
+  readonly #options: CourierOptions;
+  readonly #closing = new AbortController();
+  readonly #underWay = new Set<Promise<void>>();
+  /** Said once for each outage, not once for each pack. */
+  #shipping: 'well' | 'failing' = 'well';
+  /** When fetches began to fail, in a row; null while they do not. In milliseconds of performance.now(). */
+  #awaySince: number | null = null;
+
+  constructor(options: CourierOptions) {
+    this.#options = options;
+  }
+
+  /** Never throws; the engine hears how it went. */
+  take(errand: Errand): void {
+    const carrying = this.#carry(errand).finally(() => this.#underWay.delete(carrying));
+    this.#underWay.add(carrying);
+  }
+
+  /** Gives up what waits for a backend that is away, and waits for what is under way. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.allSettled(this.#underWay);
+  }
+
+  async #carry(errand: Errand): Promise<void> {
+    switch (errand.type) {
+      case 'fetch':
+        return this.#fetch(errand);
+      case 'ship':
+        return this.#ship(errand);
+      case 'list':
+        return this.#list(errand);
+    }
+  }
+
+  async #fetch({ errand, pack, offset, bytes }: EventOf<'fetch'>): Promise<void> {
+    const { engine, chunks } = this.#options;
+    try {
+      const into = Buffer.allocUnsafe(bytes);
+      const got = await this.#patiently(() => chunks.get(packKey(pack), offset, into));
+      this.#answer(() =>
+        got === null
+          ? engine.completeFetch(errand, null, { code: 'not-found', message: `the backend has no chunk ${packKey(pack)}` })
+          : engine.completeFetch(errand, into.subarray(0, got), null),
+      );
+    } catch (error) {
+      this.#answer(() => engine.completeFetch(errand, null, failureOf(error)));
+    }
+  }
+
+  async #ship({ errand, pack, path, bytes }: EventOf<'ship'>): Promise<void> {
+    const { engine, chunks, shipTurns, log } = this.#options;
+    try {
+      await shipTurns.run(async () => {
+        const data = await readFile(path);
+        if (data.length !== bytes)
+          throw new SkerryError('corrupt', `${path} has ${data.length} bytes, and was sealed with ${bytes}`);
+        await chunks.put(packKey(pack), data);
+      });
+      if (this.#shipping === 'failing') log('info', 'packs reach the backend again');
+      this.#shipping = 'well';
+      this.#answer(() => engine.completeShip(errand, null));
+    } catch (error) {
+      const failure = failureOf(error);
+      if (this.#shipping === 'well' && failure.code !== 'closed')
+        log('warn', 'a pack cannot be shipped, and is tried again until it can', { pack, ...failure });
+      this.#shipping = 'failing';
+      this.#answer(() => engine.completeShip(errand, failure));
+    }
+  }
+
+  async #list({ errand }: EventOf<'list'>): Promise<void> {
+    const { engine, chunks } = this.#options;
+    try {
+      const packs: ListedPack[] = [];
+      for await (const { key, bytes } of chunks.list(packPrefix)) {
+        const [, number] = packKeyPattern.exec(key) ?? [];
+        if (number !== undefined) packs.push({ pack: Number.parseInt(number, 16), bytes });
+      }
+      this.#answer(() => engine.completeList(errand, packs, null));
+    } catch (error) {
+      this.#answer(() => engine.completeList(errand, null, failureOf(error)));
+    }
+  }
+
+  /**
+   * The filters below try again for a short while; an outage lasts longer, and a guest would rather wait than lose its disk.
+   * The time counts from the outage's beginning: what stood in line all the while has waited too.
+   */
+  async #patiently<T>(call: () => Promise<T>): Promise<T> {
+    const began = performance.now();
+    for (;;) {
+      try {
+        const result = await call();
+        this.#awaySince = null;
+        return result;
+      } catch (error) {
+        const now = performance.now();
+        this.#awaySince ??= now;
+        const waited = now - Math.min(began, this.#awaySince);
+        const again = toSkerryError(error).retry && waited < this.#options.stallMilliseconds;
+        if (!again || this.#closing.signal.aborted) throw error;
+        await sleepFor(stall_pause_milliseconds, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** An engine that has stopped wants no answer any more. */
+  #answer(answer: () => void): void {
+    try {
+      answer();
+    } catch (error) {
+      this.#options.log('info', 'the engine took no answer to an errand', { error: String(error) });
+    }
+  }
+}
+
+function failureOf(error: unknown): { readonly code: string; readonly message: string } {
+  const { code, message } = toSkerryError(error);
+  return { code, message };
+}

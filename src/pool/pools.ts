@@ -1,0 +1,237 @@
+/**
+ * The pools of a daemon: each an opened driver, its place on this host, and, where native threads cannot read its packs
+ * themselves, a courier. Which pools there are is the catalog's affair.
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import { isSkerryError, SkerryError } from '../core/errors.js';
+import { shownSettings, type DriverRegistry } from '../driver/registry.js';
+import type { NativeEngine, PoolSpec } from '../engine/binding.js';
+import { Courier, type Errand } from './courier.js';
+import { openPool, type Pool, type PoolConfiguration, type PoolOptions } from './pool.js';
+import { keepPoolChunk } from './pool_chunk.js';
+import { splitSettings } from './pool_settings.js';
+import { Turns } from './turns.js';
+
+/** Small enough for a put to hold whole, large enough for a backend of objects. */
+const remote_pack_bytes = 16 << 20;
+const sector_bytes = 4096;
+const ships_in_flight_max = 2;
+/** Of all pools together: each holds a pack in memory. */
+const ships_in_memory_max = 4;
+const fetches_in_flight_max = 16;
+
+/** A PoolRecord of the catalog is one. */
+export interface PoolRecordLike extends PoolConfiguration {
+  readonly domain: number;
+  readonly keyId: number;
+  readonly domainKey: Uint8Array;
+  readonly createdAt: number;
+}
+
+type Log = (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+
+export interface PoolsOptions {
+  readonly registry: DriverRegistry;
+  /** Where the engine keeps what is its own: staged packs, copies, checkpoints. */
+  readonly engineDirectory: string;
+  readonly stagedBytesMax: number;
+  readonly keptBytesMax: number;
+  readonly log: Log;
+  /** Puts the data directory's path in the place of its mark. */
+  readonly placed: (settings: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
+  readonly pool?: Omit<PoolOptions, 'registry' | 'onRetry'>;
+}
+
+interface Opened {
+  readonly record: PoolRecordLike;
+  readonly pool: Pool;
+  readonly spec: PoolSpec;
+  courier: Courier | null;
+}
+
+export class Pools {
+  readonly #options: PoolsOptions;
+  readonly #pools = new Map<string, Opened>();
+  readonly #shipTurns = new Turns(ships_in_memory_max);
+  #engine: Pick<NativeEngine, 'completeFetch' | 'completeShip' | 'completeList'> | null = null;
+
+  constructor(options: PoolsOptions) {
+    this.#options = options;
+  }
+
+  /** Of errands from here on. Before the engine starts. */
+  serve(engine: Pick<NativeEngine, 'completeFetch' | 'completeShip' | 'completeList'>): void {
+    this.#engine = engine;
+  }
+
+  /**
+   * Opens the pool's driver. The engine is told by the caller, with the spec.
+   * @throws SkerryError naming the pool
+   */
+  async open(record: PoolRecordLike): Promise<PoolSpec> {
+    const { registry, log } = this.#options;
+    const { driver: settings } = splitSettings(record.settings);
+    let pool: Pool;
+    try {
+      pool = await openPool(
+        { ...record, settings: this.#options.placed(settings) },
+        { ...this.#options.pool, registry, onRetry: (message) => log('warn', message) },
+      );
+    } catch (error) {
+      if (!(error instanceof SkerryError)) throw error;
+      throw new SkerryError(error.code, `pool ${record.name}: ${error.message}`, { cause: error });
+    }
+    if (pool.traits.forgets === true) {
+      log(
+        'warn',
+        `pool ${record.name} FORGETS: its driver ${record.driver} keeps everything in memory, and all of it is lost when this daemon ends`,
+        {
+          pool: record.name,
+        },
+      );
+    }
+    const spec = this.#specOf(record, pool);
+    this.#pools.set(record.name, { record, pool, spec, courier: null });
+    return spec;
+  }
+
+  /**
+   * A pool whose directory is on this host says of itself whose it is: its key may lie there, as the catalog does, and nowhere else. What
+   * cannot be written now is written by the next start. @throws SkerryError conflict where it says that it is another catalog's
+   */
+  async keepIdentity(name: string): Promise<void> {
+    const { record, pool } = this.#opened(name);
+    if (pool.traits.directPath === undefined) return;
+    try {
+      await keepPoolChunk(pool.chunks, record);
+    } catch (error) {
+      if (isSkerryError(error, 'conflict')) throw error;
+      this.#options.log('warn', `pool ${name} cannot be told its own name yet`, { pool: name, error: String(error) });
+    }
+  }
+
+  /** @throws SkerryError not-found */
+  get(name: string): Pool {
+    return this.#opened(name).pool;
+  }
+
+  /** Where the roots of a pool's resources are kept. @throws SkerryError not-found */
+  of(name: string): Pool {
+    return this.get(name);
+  }
+
+  has(name: string): boolean {
+    return this.#pools.has(name);
+  }
+
+  /** Ordered by name. */
+  names(): readonly string[] {
+    return [...this.#pools.keys()].toSorted();
+  }
+
+  /** @throws SkerryError not-found */
+  record(name: string): PoolRecordLike {
+    return this.#opened(name).record;
+  }
+
+  specs(): readonly PoolSpec[] {
+    return [...this.#pools.values()].map(({ spec }) => spec);
+  }
+
+  /** As they may be shown. @throws SkerryError not-found */
+  settings(name: string): Readonly<Record<string, string>> {
+    const { record } = this.#opened(name);
+    return shownSettings(this.#options.registry, record.driver, this.#options.placed(record.settings));
+  }
+
+  /** Both lead to the same place, as far as settings tell. */
+  sameSettings(a: PoolRecordLike, b: PoolRecordLike): boolean {
+    const place = ({ settings }: PoolRecordLike): string =>
+      JSON.stringify(
+        Object.entries(this.#options.placed(splitSettings(settings).driver)).toSorted(([left], [right]) =>
+          left < right ? -1 : 1,
+        ),
+      );
+    return place(a) === place(b);
+  }
+
+  /** What an engine asks of a remote pool's backend. */
+  take(errand: Errand): void {
+    const opened = this.#pools.get(errand.pool);
+    if (opened === undefined || this.#engine === null) {
+      const failure = { code: 'closed', message: `pool ${errand.pool} is not open` };
+      if (errand.type === 'fetch') this.#engine?.completeFetch(errand.errand, null, failure);
+      else if (errand.type === 'ship') this.#engine?.completeShip(errand.errand, failure);
+      else this.#engine?.completeList(errand.errand, null, failure);
+      return;
+    }
+    opened.courier ??= new Courier({
+      chunks: opened.pool.chunks,
+      engine: this.#engine,
+      stallMilliseconds: splitSettings(opened.record.settings).pool.stallMilliseconds,
+      shipTurns: this.#shipTurns,
+      log: (level, message, fields) => this.#options.log(level, message, { pool: errand.pool, ...fields }),
+    });
+    opened.courier.take(errand);
+  }
+
+  /** Closes it and removes what this host kept for it; the backend keeps its chunks. The engine has let it go before. */
+  async remove(name: string): Promise<void> {
+    const opened = this.#opened(name);
+    this.#pools.delete(name);
+    await opened.courier?.close();
+    await opened.pool.close();
+    rmSync(this.#placeOf(opened.record), { recursive: true, force: true });
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#pools.values()].map(async ({ courier }) => courier?.close()));
+    await Promise.allSettled([...this.#pools.values()].map(({ pool }) => pool.close()));
+  }
+
+  #opened(name: string): Opened {
+    const opened = this.#pools.get(name);
+    if (opened === undefined) throw new SkerryError('not-found', `there is no pool ${JSON.stringify(name.slice(0, 60))}`);
+    return opened;
+  }
+
+  /** By its uuid, so that a pool of the same name never finds what another one left. */
+  #placeOf(record: PoolRecordLike): string {
+    return placePath(this.#options.engineDirectory, record);
+  }
+
+  #specOf(record: PoolRecordLike, pool: Pool): PoolSpec {
+    const { name, domain, keyId, domainKey } = record;
+    const { directPath, inFlightMax, chunkBytesMax } = pool.traits;
+    const place = this.#placeOf(record);
+    const directory = join(directPath?.directory ?? place, 'packs');
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const checkpoint = checkpointPath(this.#options.engineDirectory, record);
+    mkdirSync(dirname(checkpoint), { recursive: true, mode: 0o700 });
+    const basis = { name, directory, checkpoint, domain, keyId, domainKey };
+    if (directPath !== undefined) return { ...basis, remote: null };
+    return {
+      ...basis,
+      remote: {
+        packBytes: Math.min(remote_pack_bytes, chunkBytesMax - (chunkBytesMax % sector_bytes)),
+        stagedBytesMax: this.#options.stagedBytesMax,
+        keptBytesMax: this.#options.keptBytesMax,
+        shipsInFlightMax: Math.min(ships_in_flight_max, inFlightMax),
+        fetchesInFlightMax: Math.min(fetches_in_flight_max, inFlightMax),
+      },
+    };
+  }
+}
+
+type Placed = Pick<PoolRecordLike, 'domain' | 'poolUuid'>;
+
+/** Of the pool's location index. The first pool there ever was has it where it always was. */
+export function checkpointPath(engineDirectory: string, record: Placed): string {
+  return join(record.domain === 1 ? engineDirectory : placePath(engineDirectory, record), 'index.checkpoint');
+}
+
+function placePath(engineDirectory: string, { poolUuid }: Placed): string {
+  return join(engineDirectory, 'pools', Buffer.from(poolUuid).toString('hex'));
+}

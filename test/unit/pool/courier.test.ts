@@ -1,0 +1,135 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+
+import { MemoryDriver } from '../../../drivers/memory/driver.js';
+import { chunkKey, type Driver } from '../../../src/driver/driver.js';
+import { withFault } from '../../../src/driver/fault.js';
+import { Courier, packKey } from '../../../src/pool/courier.js';
+import { Turns } from '../../../src/pool/turns.js';
+import { FakeEngine } from '../mapper/fake_engine.js';
+import { temporaryDirectory } from '../temporary_directory.js';
+
+function courierOver(chunks: Driver, stallMilliseconds = 0) {
+  const engine = new FakeEngine();
+  const logged: string[] = [];
+  const courier = new Courier({
+    chunks,
+    engine,
+    stallMilliseconds,
+    shipTurns: new Turns(1),
+    log: (level, message) => void logged.push(`${level} ${message}`),
+  });
+  onTestFinished(() => courier.close());
+  const answered = async (count: number) => {
+    while (engine.completed.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
+    return engine.completed;
+  };
+  return { courier, engine, logged, answered };
+}
+
+const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+
+test('a pack has the same key on every backend', () => {
+  expect(packKey(255)).toBe('packs/000000ff.pack');
+});
+
+test('what is asked for is fetched, short only at the end, and what is not there is told', async () => {
+  const driver = new MemoryDriver();
+  await driver.put(packKey(3), bytes(1, 2, 3, 4, 5));
+  const { courier, answered } = courierOver(driver);
+  courier.take({ type: 'fetch', errand: 1, pool: 'far', pack: 3, offset: 1, bytes: 3 });
+  await answered(1);
+  courier.take({ type: 'fetch', errand: 2, pool: 'far', pack: 3, offset: 3, bytes: 9 });
+  await answered(2);
+  courier.take({ type: 'fetch', errand: 3, pool: 'far', pack: 4, offset: 0, bytes: 9 });
+  expect(await answered(3)).toMatchObject([
+    { errand: 1, bytes: bytes(2, 3, 4), failure: null },
+    { errand: 2, bytes: bytes(4, 5), failure: null },
+    { errand: 3, bytes: null, failure: { code: 'not-found' } },
+  ]);
+});
+
+test('a sealed file becomes a chunk; one that is not as it was sealed does not', async () => {
+  const path = join(temporaryDirectory(), 'pack');
+  writeFileSync(path, bytes(1, 2, 3));
+  const driver = new MemoryDriver();
+  const { courier, answered, logged } = courierOver(driver);
+  courier.take({ type: 'ship', errand: 1, pool: 'far', pack: 1, path, bytes: 4 });
+  await answered(1);
+  expect(await driver.stat(packKey(1))).toBeNull();
+  courier.take({ type: 'ship', errand: 2, pool: 'far', pack: 1, path, bytes: 3 });
+  expect(await answered(2)).toMatchObject([
+    { errand: 1, failure: { code: 'corrupt' } },
+    { errand: 2, failure: null },
+  ]);
+  expect(await driver.stat(packKey(1))).toEqual({ key: packKey(1), bytes: 3 });
+  expect(logged.map((line) => line.split(' ')[0])).toEqual(['warn', 'info']);
+});
+
+test('a full backend is told as full', async () => {
+  const path = join(temporaryDirectory(), 'pack');
+  writeFileSync(path, bytes(1));
+  const faulty = withFault(new MemoryDriver(), { seed: 1, rules: [{ verb: 'put', fault: 'before', code: 'no-space' }] });
+  const { courier, answered } = courierOver(faulty);
+  courier.take({ type: 'ship', errand: 1, pool: 'far', pack: 1, path, bytes: 1 });
+  expect(await answered(1)).toMatchObject([{ failure: { code: 'no-space' } }]);
+});
+
+test('packs are listed, and nothing else', async () => {
+  const driver = new MemoryDriver();
+  await driver.put(packKey(1), bytes(1, 2));
+  await driver.put(packKey(0xabc), bytes(1));
+  await driver.put(chunkKey('packs/something.else'), bytes(1));
+  await driver.put(chunkKey('root/1'), bytes(1));
+  const { courier, answered } = courierOver(driver);
+  courier.take({ type: 'list', errand: 9, pool: 'far' });
+  const [answer] = await answered(1);
+  expect(answer?.packs?.toSorted((a, b) => a.pack - b.pack)).toEqual([
+    { pack: 1, bytes: 2 },
+    { pack: 0xabc, bytes: 1 },
+  ]);
+});
+
+test('an outage is waited out where the pool may stall, and told at once where it may not', async () => {
+  const driver = new MemoryDriver();
+  await driver.put(packKey(1), bytes(7));
+  const away = withFault(driver, { seed: 1, rules: [{ verb: 'get', fault: 'before', code: 'unavailable', times: 2 }] });
+  const impatient = courierOver(away);
+  impatient.courier.take({ type: 'fetch', errand: 1, pool: 'far', pack: 1, offset: 0, bytes: 1 });
+  expect(await impatient.answered(1)).toMatchObject([{ bytes: null, failure: { code: 'unavailable' } }]);
+  const patient = courierOver(away, 60_000);
+  patient.courier.take({ type: 'fetch', errand: 2, pool: 'far', pack: 1, offset: 0, bytes: 1 });
+  expect(await patient.answered(1)).toMatchObject([{ bytes: bytes(7), failure: null }]);
+  expect(away.struck).toBe(2);
+});
+
+test('closing ends the waiting, and every errand is answered', async () => {
+  const away = withFault(new MemoryDriver(), { seed: 1, rules: [{ fault: 'before', code: 'unavailable' }] });
+  const { courier, engine, answered } = courierOver(away, 60_000);
+  courier.take({ type: 'fetch', errand: 1, pool: 'far', pack: 1, offset: 0, bytes: 1 });
+  while (away.struck === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await courier.close();
+  expect(engine.completed).toHaveLength(1);
+  expect(await answered(1)).toMatchObject([{ errand: 1, failure: { code: 'unavailable' } }]);
+});
+
+test('turns are given in the order of asking, no more at once than there are', async () => {
+  const turns = new Turns(2);
+  const order: number[] = [];
+  let inside = 0;
+  let most = 0;
+  const work = (id: number) =>
+    turns.run(async () => {
+      inside += 1;
+      most = Math.max(most, inside);
+      order.push(id);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      inside -= 1;
+      if (id === 2) throw new Error('one fails');
+    });
+  const outcomes = await Promise.allSettled([0, 1, 2, 3, 4, 5].map(work));
+  expect(order).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(most).toBe(2);
+  expect(outcomes.filter(({ status }) => status === 'rejected')).toHaveLength(1);
+});
