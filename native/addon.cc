@@ -14,9 +14,11 @@
 #include "addon_access.h"
 #include "addon_backend.h"
 #include "addon_check.h"
+#include "addon_estimate.h"
 #include "addon_events.h"
 #include "addon_handshake.h"
 #include "addon_mailbox.h"
+#include "addon_space.h"
 #include "addon_values.h"
 #include "nbd/tls_context.h"
 #include "volume/changes.h"
@@ -76,6 +78,12 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Stats(const Napi::CallbackInfo& info);
   Napi::Value Failure(const Napi::CallbackInfo& info);
   Napi::Value AllocatedBytes(const Napi::CallbackInfo& info);
+  Napi::Value Space(const Napi::CallbackInfo& info) {
+    return Running(info.Env()) ? OnThread(info.Env(), space_.Ask(*engine_, info)) : info.Env().Undefined();
+  }
+  Napi::Value EstimateFiles(const Napi::CallbackInfo& info) {
+    return Running(info.Env()) ? OnThread(info.Env(), estimator_.Ask(*system_, *engine_, info)) : info.Env().Undefined();
+  }
   Napi::Value Stop(const Napi::CallbackInfo& info);
   Napi::Value AddPool(const Napi::CallbackInfo& info);
   Napi::Value RemovePool(const Napi::CallbackInfo& info);
@@ -107,6 +115,8 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     std::shared_ptr<Outcome> outcome;
   };
   std::map<uint64_t, Copying> transfers_;   // that run, or whose end nobody asked for yet
+  SpaceMeter space_;
+  Estimator estimator_;
   bool stopped_ = false;
 };
 
@@ -125,7 +135,8 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::TransferDone>("transferDone"), InstanceMethod<&NativeEngine::Progress>("transferProgress"),
                       InstanceMethod<&NativeEngine::TransferCancel>("transferCancel"), InstanceMethod<&NativeEngine::Stats>("stats"),
                       InstanceMethod<&NativeEngine::Failure>("failure"),
-                      InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Stop>("stop"),
+                      InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Space>("space"),
+                      InstanceMethod<&NativeEngine::EstimateFiles>("estimate"), InstanceMethod<&NativeEngine::Stop>("stop"),
                       InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"),
                       InstanceMethod<&NativeEngine::CompleteFetch>("completeFetch"), InstanceMethod<&NativeEngine::CompleteShip>("completeShip"),
                       InstanceMethod<&NativeEngine::CompleteList>("completeList")});
@@ -149,6 +160,7 @@ void NativeEngine::Halt() {
   // Nobody answers for a backend while this thread joins others: what waits for one must not wait on.
   errands_->Close();
   transfers_.clear();
+  space_.Cancel();
   if (engine_) {
     if (const Status status = engine_->Stop(); !status.ok()) events_->OnLog(LogLevel::kError, "stopping: " + status.detail());
   }
@@ -465,19 +477,8 @@ Napi::Value NativeEngine::Stop(const Napi::CallbackInfo& info) {
   return deferred->Promise();
 }
 
-Napi::Value BlockIdOf(const Napi::CallbackInfo& info) {
-  const Napi::Uint8Array key = info[0].As<Napi::Uint8Array>(), data = info[1].As<Napi::Uint8Array>();
-  if (data.ByteLength() == 0 || data.ByteLength() % kPageBytes != 0 || key.ByteLength() != 32) {
-    ToError(info.Env(), Status(Code::kInvalid, "a key of 32 bytes and whole pages are wanted")).ThrowAsJavaScriptException();
-    return info.Env().Undefined();
-  }
-  const DomainKey domain_key(ConstBytes(key.Data(), key.ByteLength()));
-  return Napi::String::New(info.Env(), HexOf(domain_key.BlockIdOf(ConstBytes(data.Data(), data.ByteLength()))));
-}
-
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", NativeEngine::Define(env));
-  exports.Set("blockId", Napi::Function::New(env, BlockIdOf));
   DefineChecks(env, exports);
   return exports;
 }

@@ -172,10 +172,21 @@ Napi::Value CheckPoolOf(const Napi::CallbackInfo& info) {
       [options = std::move(options)](::skerry::Env& system) { return CheckPool(system, options); }, FromCheck);
 }
 
+Napi::Value BlockIdOf(const Napi::CallbackInfo& info) {
+  const Napi::Uint8Array key = info[0].As<Napi::Uint8Array>(), data = info[1].As<Napi::Uint8Array>();
+  if (data.ByteLength() == 0 || data.ByteLength() % kPageBytes != 0 || key.ByteLength() != 32) {
+    ToError(info.Env(), Status(Code::kInvalid, "a key of 32 bytes and whole pages are wanted")).ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  const DomainKey domain_key(ConstBytes(key.Data(), key.ByteLength()));
+  return Napi::String::New(info.Env(), HexOf(domain_key.BlockIdOf(ConstBytes(data.Data(), data.ByteLength()))));
+}
+
 }  // namespace
 
 void DefineChecks(Napi::Env env, Napi::Object& exports) {
   exports.Set("surveyJournal", Napi::Function::New(env, SurveyJournalOf));
+  exports.Set("blockId", Napi::Function::New(env, BlockIdOf));
   exports.Set("checkPool", Napi::Function::New(env, CheckPoolOf));
 }
 

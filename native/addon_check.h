@@ -1,10 +1,11 @@
 #pragma once
-// What JavaScript asks of a data directory that no engine has open. Each call is work for a thread of the platform's pool.
+// What JavaScript asks without an engine: mostly of a data directory that none has open, which is work for a thread of the
+// platform's pool.
 #include <napi.h>
 
 namespace skerry::addon {
 
-/** surveyJournal and checkPool, as src/engine/binding.ts has them. */
+/** surveyJournal, checkPool and blockId, as src/engine/surveys.ts and binding.ts have them. */
 void DefineChecks(Napi::Env env, Napi::Object& exports);
 
 }  // namespace skerry::addon

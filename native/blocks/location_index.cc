@@ -112,4 +112,13 @@ size_t LocationIndex::bytes() const {
   return bytes;
 }
 
+uint64_t LocationIndex::StoredBytes() const {
+  uint64_t bytes = 0;
+  for (const Shard& shard : shards_) {
+    std::shared_lock lock(shard.mutex);
+    for (const Entry& entry : shard.slots) bytes += entry.at.location().stored_bytes;
+  }
+  return bytes;
+}
+
 }  // namespace skerry

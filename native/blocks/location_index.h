@@ -47,6 +47,8 @@ class LocationIndex {
 
   size_t count() const;
   size_t bytes() const;
+  /** What the records that it knows take in packs, together. Walks the whole index. */
+  uint64_t StoredBytes() const;
 
  private:
   struct Shard {

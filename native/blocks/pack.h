@@ -209,6 +209,8 @@ class PackStore {
     bool backend_full = false;
   };
   Usage usage() const;
+  /** What the records that the index knows take in packs: usage().stored_bytes without headers, footers and padding. Walks the whole index. */
+  uint64_t RecordBytes() const;
 
   class Impl;
 

@@ -62,6 +62,7 @@ void PackStore::OnShipped(std::function<void()> changed) { impl_->OnShipped(std:
 void PackStore::FetchAhead(std::span<const Location> places) { impl_->FetchAhead(places); }
 Status PackStore::RefreshIndex() { return impl_->RefreshIndex(); }
 PackStore::Usage PackStore::usage() const { return impl_->usage(); }
+uint64_t PackStore::RecordBytes() const { return impl_->RecordBytes(); }
 
 PackStore::Usage PackStore::Impl::usage() const {
   Usage usage;

@@ -92,6 +92,7 @@ class PackStore::Impl {
   void FetchAhead(std::span<const Location> places);
   Status RefreshIndex();
   std::optional<Location> Find(const BlockId& id) const { return index_.Find(id.prefix()); }
+  uint64_t RecordBytes() const { return index_.StoredBytes(); }
 
  private:
   using Lock = std::unique_lock<std::mutex>;

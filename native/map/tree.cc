@@ -189,6 +189,7 @@ Status Tree::Visit(const TreeRoot& root, const std::function<bool(BlockIndex, co
   return VisitNode(*impl_, {root.id, root.at}, root.levels - 1, 0, visit).status();
 }
 
+Result<std::shared_ptr<const Node>> Tree::NodeAt(const MapSlot& slot, uint8_t level) { return impl_->Load(slot, level, true, false); }
 std::shared_ptr<NodeCache> Tree::MakeCache(size_t cache_bytes_max) { return std::make_shared<NodeCache>(CacheBytesFor(cache_bytes_max)); }
 
 size_t Tree::cache_bytes() const { return impl_->cache.bytes(); }

@@ -91,6 +91,9 @@ class Tree {
   /** Visits every (block, slot) of the tree in order; a false return stops. Nodes are read blocking. */
   Status Visit(const TreeRoot& root, const std::function<bool(BlockIndex, const MapSlot&)>& visit);
 
+  /** The node that `slot` names, of `level`, for who sees each node once: it is not cached. Reads blocking. */
+  Result<std::shared_ptr<const Node>> NodeAt(const MapSlot& slot, uint8_t level);
+
   size_t cache_bytes() const;
   /** A cache for several trees whose shortcuts come out of the same memory. */
   static std::shared_ptr<NodeCache> MakeCache(size_t cache_bytes_max);

@@ -2,6 +2,7 @@
 // A volume with its generations: [active | frozen, newest first | base]. Writes are journalled and published under one
 // lock, so that the overlay takes effect in journal order. A snapshot or image is the same with nothing of its own.
 #include <deque>
+#include <functional>
 #include <mutex>
 
 #include "admission.h"
@@ -117,6 +118,14 @@ class LiveVolume : public Volume {
   /** What is under the active generation, and, of the same moment, TouchedRun of that generation. */
   std::shared_ptr<const Stack> StackAt(PageIndex page, uint64_t& pages, bool& touched) const;
   std::shared_ptr<Base> base() const;
+  /** All that the volume reads from. `active` goes on changing under the volume's lock: see Still. */
+  struct Content {
+    std::shared_ptr<const Generation> active;
+    std::shared_ptr<const Stack> stack;
+  };
+  Content content() const;
+  /** Runs `look` while nothing is written to the volume: short work only. */
+  void Still(const std::function<void()>& look) const;
   VolumeLoad load() const;
   /** The same for the book: from here on the next change is announced again. */
   VolumeLoad TakeLoad();

@@ -115,6 +115,13 @@ class Store {
   /** Lets the journal forget what roots hold and what has become durable since the last Committed. */
   void Trim();
 
+  struct ResourceContent {
+    std::shared_ptr<LiveVolume> volume;
+    LiveVolume::Content content;
+  };
+  /** Of every resource, at one moment, in no order. */
+  std::vector<ResourceContent> Contents() const;
+
   struct Usage {
     uint64_t overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, generations = 0, destaged_generations = 0, destaged_bytes = 0;
   };

@@ -47,6 +47,15 @@ export const routes = {
   poolCreate: { method: 'POST', path: '/v1/pools', status: 201 },
   poolGet: { method: 'GET', path: '/v1/pools/:name', status: 200 },
   poolDelete: { method: 'DELETE', path: '/v1/pools/:name', status: 200 },
+  /** Who holds how much: `?age=&wait=`, both in seconds; `?from=&limit=`, places in the list. */
+  spaceList: { method: 'GET', path: '/v1/space', status: 200 },
+  /** `:name`: a volume, VOL@SNAP or an image, or one of these with volume/, snapshot/ or image/ in front. */
+  spaceGet: { method: 'GET', path: '/v1/space/:name', status: 200 },
+  /** What files would take in a pool. Ends by itself when nothing is read for a minute. */
+  estimateBegin: { method: 'POST', path: '/v1/estimates', status: 201 },
+  /** Reads on in a file for a moment; the answer tells all that was read so far. */
+  estimateRead: { method: 'POST', path: '/v1/estimates/:id/read', status: 200 },
+  estimateEnd: { method: 'DELETE', path: '/v1/estimates/:id', status: 200 },
 } as const satisfies Readonly<Record<string, Route>>;
 
 /** Bytes one way, not JSON: docs/formats/diff_stream.md. */

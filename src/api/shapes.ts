@@ -256,6 +256,113 @@ export const exportRequest = z
   .refine(({ path, stream: taken }) => one(path, taken), 'give one of path and stream');
 export type ExportRequest = z.infer<typeof exportRequest>;
 
+const ratio = z.number().nonnegative();
+/** In bytes. Distinct blocks are counted once; what is freed is so once it is collected. */
+export const resourceSpaceView = z.strictObject({
+  id: count,
+  kind: z.enum(['volume', 'snapshot', 'image']),
+  name: z.string(),
+  pool: z.string(),
+  logicalBytes: bytes,
+  /** Mapped by its own map, in whole blocks, as often as it maps them. */
+  allocatedBytes: bytes,
+  /** Written and not yet in its map. */
+  journalledBytes: bytes,
+  /** Of its distinct blocks, those that nothing else reaches. */
+  uniqueBytes: bytes,
+  sharedBytes: bytes,
+  /** What all that it reaches takes in the pool. */
+  storedBytes: bytes,
+  /** What would go with it. */
+  freedBytes: bytes,
+  snapshots: count,
+  /** What would go with the volume and all its snapshots; null where there are none. */
+  freedWithSnapshotsBytes: bytes.nullable(),
+});
+export type ResourceSpaceView = z.infer<typeof resourceSpaceView>;
+
+export const poolSpaceView = z.strictObject({
+  name: z.string(),
+  logicalBytes: bytes,
+  allocatedBytes: bytes,
+  journalledBytes: bytes,
+  uniqueBytes: bytes,
+  /** Referenced, dead and overhead are all that is stored. */
+  referencedBytes: bytes,
+  deadBytes: bytes,
+  overheadBytes: bytes,
+  storedBytes: bytes,
+  dedupRatio: ratio,
+  compressionRatio: ratio,
+});
+export type PoolSpaceView = z.infer<typeof poolSpaceView>;
+
+const measured = {
+  asOf: time,
+  /** How long the walk took. */
+  seconds: z.number().nonnegative(),
+  /** Why the numbers are too low, or null. */
+  incomplete: z.string().nullable(),
+  /** Of all volumes of the daemon. */
+  journal: z.strictObject({ bytes, bytesMax: bytes }),
+};
+export const spaceView = z.strictObject({
+  ...measured,
+  pools: z.array(poolSpaceView),
+  resources: z.array(resourceSpaceView),
+  /** Where the list goes on, as `from` of the next request; null where there is no more. */
+  next: count.nullable(),
+});
+export type SpaceView = z.infer<typeof spaceView>;
+
+export const oneSpaceView = z.strictObject({
+  ...measured,
+  pool: poolSpaceView,
+  resource: resourceSpaceView,
+  /** Most first. */
+  sharedWith: z.array(z.strictObject({ kind: z.enum(['volume', 'snapshot', 'image']), name: z.string(), sharedBytes: bytes })),
+});
+export type OneSpaceView = z.infer<typeof oneSpaceView>;
+
+const seconds = z
+  .string()
+  .regex(/^\d{1,7}$/, 'must be a whole number of seconds')
+  .transform(Number);
+/** An answer of the last `age` seconds will do (0: none will); `wait`: how long to wait for a new one. */
+const spaceTimes = { age: seconds.exactOptional(), wait: seconds.exactOptional() };
+const place = z
+  .string()
+  .regex(/^\d{1,9}$/, 'must be a whole number')
+  .transform(Number);
+
+export const estimateRequest = z.strictObject({ pool: nameText.exactOptional() });
+export type EstimateRequest = z.infer<typeof estimateRequest>;
+export const estimateReadRequest = z.strictObject({
+  path: filePath,
+  /** `next` of the answer before; 0 where the file begins. */
+  offset: bytes,
+  /** The file is a raw disk whatever its first bytes look like. */
+  raw: z.boolean().exactOptional(),
+});
+export type EstimateReadRequest = z.infer<typeof estimateReadRequest>;
+/** Of all files that were read, in whole blocks. */
+export const estimateView = z.strictObject({
+  /** In the file that was read last: where to go on, which is its size at the end. */
+  next: bytes,
+  fileBytes: bytes,
+  zeroBytes: bytes,
+  /** What is not zero. */
+  dataBytes: bytes,
+  /** Each content once. */
+  distinctBytes: bytes,
+  /** Of the distinct ones, what the pool has already. */
+  knownBytes: bytes,
+  /** What the others would take in the pool. */
+  storedBytes: bytes,
+  /** Too much was read to remember it all: distinctBytes and what follows are estimates. */
+  exact: z.boolean(),
+});
+export type EstimateView = z.infer<typeof estimateView>;
 /** `settings`: those of the driver, and on-outage and stall-seconds of the pool itself. */
 export const createPoolRequest = z.strictObject({
   name: nameText,
@@ -341,6 +448,15 @@ export const shapes = {
   poolCreate: { body: createPoolRequest, answer: poolView },
   poolDelete: { params: byName, answer: deletedView },
   poolGet: { params: byName, answer: poolView },
+  /** null: no answer was there in time. */
+  spaceList: {
+    query: z.strictObject({ ...spaceTimes, from: place.exactOptional(), limit: page.limit }),
+    answer: z.strictObject({ space: spaceView.nullable() }),
+  },
+  spaceGet: { params: byName, query: z.strictObject(spaceTimes), answer: z.strictObject({ space: oneSpaceView.nullable() }) },
+  estimateBegin: { body: estimateRequest, answer: z.strictObject({ id: count }) },
+  estimateRead: { params: byId, body: estimateReadRequest, answer: estimateView },
+  estimateEnd: { params: byId, answer: z.strictObject({ id: count }) },
 } as const satisfies Readonly<Record<RouteName, Shape>>;
 
 type Shapes = typeof shapes;

@@ -4,6 +4,7 @@ import type { PoolView } from '../api/shapes.js';
 import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
+import { addEstimate } from './estimate.js';
 import { addPoolOffline } from './pool_offline.js';
 import { formatFacts, formatTable } from './table.js';
 import type { Column } from './table.js';
@@ -64,6 +65,7 @@ export function addPool(program: Command, terminal: Terminal): void {
     );
 
   addPoolOffline(pool, terminal);
+  addEstimate(pool, terminal);
 }
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];

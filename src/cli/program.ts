@@ -6,6 +6,7 @@ import { addImage } from './image.js';
 import { addPool } from './pool.js';
 import { addServe } from './serve.js';
 import { addSnapshot } from './snapshot.js';
+import { addSpace } from './space.js';
 import { addStatus } from './status.js';
 import type { Terminal } from './terminal.js';
 import { addClone, addVolume } from './volume.js';
@@ -55,6 +56,7 @@ function buildProgram(terminal: Terminal): Command {
   addSnapshot(program, terminal);
   addClone(program, terminal);
   addImage(program, terminal);
+  addSpace(program, terminal);
   return program;
 }
 

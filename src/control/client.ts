@@ -13,13 +13,18 @@ import type {
   CreateVolumeRequest,
   DeletedView,
   DifferenceView,
+  EstimateReadRequest,
+  EstimateRequest,
+  EstimateView,
   ExportRequest,
   ImportRequest,
   Parts,
+  OneSpaceView,
   PoolView,
   ResizeRequest,
   ResourceView,
   SetRequest,
+  SpaceView,
   StatusView,
   TransferView,
   UriView,
@@ -27,6 +32,11 @@ import type {
 import { isErrorCode, SkerryError } from '../core/errors.js';
 import { httpEndpoint, socketEndpoint } from './endpoint.js';
 import { Transport } from './transport.js';
+
+/** In seconds. */
+const space_wait_seconds = 60;
+/** Pages of one list are of one measurement. */
+const space_kept_seconds = 3600;
 
 export type ConnectOptions = { readonly dataDirectory: string } | { readonly url: string };
 
@@ -140,6 +150,49 @@ export class Client {
     return this.#call('snapshotDelete', { params: { name } });
   }
 
+  /** Who holds how much, the whole list. Waits for as long as the daemon measures. */
+  async space(): Promise<Omit<SpaceView, 'next'>> {
+    const limit = admin_page_resources_max;
+    let first = await patiently(async (query) => (await this.#call('spaceList', { query: { ...query, limit } })).space);
+    const resources = [...first.resources];
+    for (let at = first.next; at !== null; ) {
+      const from = at;
+      const page = await patiently(
+        async ({ wait }) => (await this.#call('spaceList', { query: { age: space_kept_seconds, wait, from, limit } })).space,
+      );
+      if (page.asOf !== first.asOf) {
+        // Somebody measured meanwhile, and this is a page of another list.
+        first = page;
+        resources.length = 0;
+        at = 0;
+        continue;
+      }
+      resources.push(...page.resources);
+      at = page.next;
+    }
+    const { next: _, ...space } = first;
+    return { ...space, resources };
+  }
+
+  /** The same of one, a source as for a clone. */
+  async spaceOf(name: string): Promise<OneSpaceView> {
+    return patiently(async (query) => (await this.#call('spaceGet', { params: { name }, query })).space);
+  }
+
+  /** The number of an estimate of what files would take. */
+  async beginEstimate(request: EstimateRequest = {}): Promise<number> {
+    return (await this.#call('estimateBegin', { body: request })).id;
+  }
+
+  /** Reads on in a file of the daemon's host for a moment; tells of all files that were read so far. */
+  readEstimate(id: number, request: EstimateReadRequest): Promise<EstimateView> {
+    return this.#call('estimateRead', { params: { id }, body: request });
+  }
+
+  async endEstimate(id: number): Promise<void> {
+    await this.#call('estimateEnd', { params: { id } });
+  }
+
   clone(request: CloneRequest): Promise<ResourceView> {
     return this.#call('clone', { body: request });
   }
@@ -223,6 +276,14 @@ export class Client {
     const answer = await this.#transport.send({ method: routes[route].method, path, ...(body === undefined ? {} : { body }) });
     if (answer.status >= 200 && answer.status < 300) return answer.body as Answer<R>;
     throw failure(answer.status, answer.body);
+  }
+}
+
+/** Asks for what is new, and where that takes longer than one answer may, again for what was begun since. */
+async function patiently<T>(ask: (query: { readonly age: number; readonly wait: number }) => Promise<T | null>): Promise<T> {
+  for (let asked = 0; ; asked += 1) {
+    const answer = await ask({ age: asked * (space_wait_seconds + 1), wait: space_wait_seconds });
+    if (answer !== null) return answer;
   }
 }
 

@@ -12,7 +12,7 @@ import { poolKey } from '../catalog/keys.js';
 import { encodePool, type PoolRecord, type ResourceRecord } from '../catalog/records.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import { openDriverToRead } from '../driver/registry.js';
-import type { JournalSurvey, NativeSurveys, PoolCheckReport } from '../engine/binding.js';
+import type { JournalSurvey, NativeSurveys, PoolCheckReport } from '../engine/surveys.js';
 import { loadNativeModule } from '../engine/engine.js';
 import { rootSpec } from '../mapper/resource_spec.js';
 import { splitSettings } from '../pool/pool_settings.js';

@@ -1,7 +1,7 @@
 /** What checking and recovering found, as the command tells it. */
 import type { CheckedContent, PoolCheckView, PoolFindingView, PoolRecoverView, RecoveredView } from '../api/offline.js';
 import type { ResourceRecord } from '../catalog/records.js';
-import type { JournalSurvey, PoolCheckReport } from '../engine/binding.js';
+import type { JournalSurvey, PoolCheckReport } from '../engine/surveys.js';
 import type { PoolSurvey } from '../pool/pool_survey.js';
 import type { CatalogReading } from '../upkeep/catalog_reading.js';
 import type { Disagreement } from '../upkeep/pool_comparison.js';

@@ -12,11 +12,13 @@ import { SkerryError, toSkerryError } from '../core/errors.js';
 import type { DriverRegistry } from '../driver/registry.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
+import { Estimates } from '../mapper/estimates.js';
 import { Ledger } from '../mapper/ledger.js';
 import { PrivateExports } from '../mapper/private_exports.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import { Mapper } from '../mapper/mapper.js';
 import { PoolVerbs, readPools } from '../mapper/pool_verbs.js';
+import { Space } from '../mapper/space.js';
 import { settledWithin } from '../mapper/verbs.js';
 import { buildAdmin } from '../northbound/admin/admin.js';
 import { NbdHandshakes } from '../northbound/nbd/nbd.js';
@@ -225,6 +227,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     pools: daemonViews,
     poolVerbs,
     status: () => daemonViews.status(),
+    space: new Space({ ledger, engine: running, pools }),
+    estimates: new Estimates({ engine: running }),
     listeners: () => listeners,
     log: logger.child({ component: 'admin' }),
   });

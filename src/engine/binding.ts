@@ -278,6 +278,59 @@ export interface TransferProgress {
   readonly finished: boolean;
 }
 
+/** Distinct blocks and map nodes, and what their records take in packs. */
+export interface Reached {
+  readonly blocks: number;
+  readonly nodes: number;
+  readonly blockBytes: number;
+  readonly nodeBytes: number;
+}
+
+/** What files would take, as far as they were read: native/engine/estimate.h. */
+export interface EstimateStep {
+  /** In the file: where to go on, and the end. */
+  readonly next: number;
+  readonly fileBytes: number;
+  /** From here on of all that was read, in whole blocks. */
+  readonly zeroBytes: number;
+  readonly dataBytes: number;
+  readonly distinctBytes: number;
+  readonly knownBytes: number;
+  readonly storedBytes: number;
+  readonly exact: boolean;
+}
+
+/** Who holds how much, as of one moment: native/gc/space.h. */
+export interface SpaceReport {
+  /** Ascending by id, those without a name included. */
+  readonly resources: readonly {
+    readonly id: number;
+    readonly sizeBytes: number;
+    /** Whole blocks of its map, as often as it maps them. */
+    readonly mappedBytes: number;
+    /** Whole pages that were written and are not yet in its map. */
+    readonly journalledBytes: number;
+    /** By it, and perhaps by others. */
+    readonly reached: Reached;
+    /** By nothing else. */
+    readonly alone: Reached;
+  }[];
+  readonly pool: {
+    readonly reached: Reached;
+    /** Of all records, reached or not. */
+    readonly recordBytes: number;
+    /** Of pack files. */
+    readonly storedBytes: number;
+    /** Of records that nothing reaches. */
+    readonly deadBytes: number;
+  };
+  readonly nodesRead: number;
+  /** Map nodes that cannot be read: what they lead to is not counted. */
+  readonly nodesUnread: number;
+  /** Sharing has more patterns than are kept apart: 'groups' and 'shared' tell too little. */
+  readonly patternsCut: boolean;
+}
+
 /**
  * Rejections and throws carry `code`: one of 'io' | 'no-space' | 'corrupt' | 'not-found' | 'invalid' | 'read-only' |
  * 'try-again' | 'closed'.
@@ -358,6 +411,28 @@ export interface NativeEngine {
   failure(): string;
   /** Logical content of a resource: bytes mapped by its root and its overlay (an upper bound where both hold a page). */
   allocatedBytes(resource: number): Promise<number>;
+  /** Walks the maps of all resources of a pool, at half speed on a thread of its own; costs by the distinct map nodes. */
+  space(what: 'measure', pool: string): Promise<SpaceReport>;
+  /** What only members of one group reach, as of the last measurement: resource `ids[i]` is of group `groups[i]`, below `count`. */
+  space(
+    what: 'groups',
+    pool: string,
+    ids: readonly number[],
+    groups: readonly number[],
+    count: number,
+  ): Promise<readonly Reached[]>;
+  /** With whom a resource shares most blocks, as of the last measurement; at most `count` of them. */
+  space(
+    what: 'shared',
+    pool: string,
+    resource: number,
+    count: number,
+  ): Promise<readonly { readonly id: number; readonly blocks: number }[]>;
+  /** Begins one, of which few may be at a time ('try-again'): its number. */
+  estimate(what: 'begin', pool: string): Promise<number>;
+  /** Reads on in a raw file, from a block's bound on, for a fifth of a second. */
+  estimate(what: 'read', id: number, path: string, offset: number): Promise<EstimateStep>;
+  estimate(what: 'end', id: number): Promise<void>;
   /** Stops accepting, answers what is under way, flushes the journal, joins threads. With `drain`, destages first. */
   stop(drain: boolean): Promise<void>;
 }
@@ -366,80 +441,4 @@ export interface NativeModule {
   Engine: new (options: EngineOptions, onEvents: (events: EngineEvent[]) => void) => NativeEngine;
   /** HMAC-SHA-256 block id of data (whole pages) under a 32-byte key, for tests and tools. */
   blockId(key: Uint8Array, data: Uint8Array): string;
-}
-
-/** What a journal holds, told without changing it. Sequences are those of the volume, 0 where there is none. */
-export interface JournalSurvey {
-  readonly present: boolean;
-  /** Of the ring that belongs to it; '' where none of those that were named does. */
-  readonly ringName: string;
-  readonly resources: readonly {
-    readonly id: number;
-    readonly records: number;
-    readonly firstSequence: number;
-    readonly lastSequence: number;
-    readonly fence: number;
-    /** Where its writes end that come before a resize or a rollback. */
-    readonly endBytes: number;
-    /** It was deleted. */
-    readonly dropped: boolean;
-  }[];
-  /** `sizeBytes`: of the volume there; 0 where no record before it says. */
-  readonly barriers: readonly {
-    readonly volume: number;
-    readonly snapshot: number;
-    readonly sequence: number;
-    readonly sizeBytes: number;
-  }[];
-  readonly records: number;
-  readonly ringRecords: number;
-  readonly ringUsed: boolean;
-  readonly segments: number;
-  readonly notes: readonly string[];
-}
-
-export interface PoolCheckOrder {
-  /** Of the packs. */
-  readonly directory: string;
-  /** Of the location index; '' where it is not to be compared. */
-  readonly checkpoint: string;
-  readonly domain: number;
-  readonly domainKey: Uint8Array;
-  readonly roots: readonly (TreeRootSpec & { readonly resource: number })[];
-  /** Read of each record: nothing, its header and page sums, or these and its content against its id. */
-  readonly content: 'none' | 'sums' | 'hashes';
-}
-
-export interface PoolCheckReport {
-  readonly packs: number;
-  readonly openPacks: number;
-  readonly blocks: number;
-  readonly nodes: number;
-  readonly bytes: number;
-  readonly recordsRead: number;
-  readonly nodesReached: number;
-  readonly blocksReached: number;
-  readonly indexCompared: boolean;
-  /** The first of them. Numbers that are not known are 0. */
-  readonly findings: readonly {
-    readonly what: 'pack' | 'footer' | 'index' | 'record' | 'node' | 'block';
-    readonly missing: boolean;
-    readonly pack: number;
-    readonly offset: number;
-    readonly resource: number;
-    readonly volumeOffset: number;
-    readonly id: string;
-    readonly detail: string;
-  }[];
-  readonly findingsTotal: number;
-  /** Resources that do not reach all they name. */
-  readonly damagedRoots: readonly number[];
-  readonly notes: readonly string[];
-}
-
-/** On a data directory that no engine has open. Nothing is changed; work is done on a thread of its own. */
-export interface NativeSurveys {
-  /** Rejects with corrupt where a start would. `rings`: names in /dev/shm that may belong to it. */
-  surveyJournal(directory: string, rings: readonly string[]): Promise<JournalSurvey>;
-  checkPool(order: PoolCheckOrder): Promise<PoolCheckReport>;
 }

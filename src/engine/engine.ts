@@ -13,18 +13,21 @@ import type {
   EngineOptions,
   EngineStats,
   ErrandFailure,
+  EstimateStep,
   HandshakeAnswer,
   LimitSpec,
   ListedPack,
   NativeEngine,
   NativeModule,
-  NativeSurveys,
   PoolSpec,
+  Reached,
   ResourceSpec,
+  SpaceReport,
   StartReport,
   TlsMaterial,
   TransferProgress,
 } from './binding.js';
+import type { NativeSurveys } from './surveys.js';
 
 type EventOf<Type extends EngineEvent['type']> = Extract<EngineEvent, { type: Type }>;
 type Handlers = { [Type in EngineEvent['type']]?: (event: EventOf<Type>) => void };
@@ -214,6 +217,34 @@ export class Engine implements NativeEngine {
 
   allocatedBytes(resource: number): Promise<number> {
     return attemptAsync(() => this.#native.allocatedBytes(resource));
+  }
+
+  space(what: 'measure', pool: string): Promise<SpaceReport>;
+  space(
+    what: 'groups',
+    pool: string,
+    ids: readonly number[],
+    groups: readonly number[],
+    count: number,
+  ): Promise<readonly Reached[]>;
+  space(
+    what: 'shared',
+    pool: string,
+    resource: number,
+    count: number,
+  ): Promise<readonly { readonly id: number; readonly blocks: number }[]>;
+  space(...asked: readonly unknown[]): Promise<unknown> {
+    // One of the three above, which the compiler cannot tell of arguments that are handed on.
+    const ask = this.#native.space.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
+    return attemptAsync(() => ask(...asked));
+  }
+
+  estimate(what: 'begin', pool: string): Promise<number>;
+  estimate(what: 'read', id: number, path: string, offset: number): Promise<EstimateStep>;
+  estimate(what: 'end', id: number): Promise<void>;
+  estimate(...asked: readonly unknown[]): Promise<unknown> {
+    const ask = this.#native.estimate.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
+    return attemptAsync(() => ask(...asked));
   }
 
   stop(drain: boolean): Promise<void> {

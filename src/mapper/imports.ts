@@ -375,7 +375,7 @@ function checkSizeMax(name: string, bytes: number, { sizeBytesMax }: ImportOrder
   );
 }
 
-async function openImportable(path: string): Promise<{ readonly file: FileHandle; readonly fileBytes: number }> {
+export async function openImportable(path: string): Promise<{ readonly file: FileHandle; readonly fileBytes: number }> {
   if (!isAbsolute(path)) throw new SkerryError('invalid', `${path} is not an absolute path`);
   try {
     // Asked before it is opened: opening a pipe would wait for somebody to write to it.
@@ -388,7 +388,7 @@ async function openImportable(path: string): Promise<{ readonly file: FileHandle
   }
 }
 
-async function formatOfFile(file: FileHandle, fileBytes: number, path: string): Promise<ImportFormat> {
+export async function formatOfFile(file: FileHandle, fileBytes: number, path: string): Promise<ImportFormat> {
   const head = await file.read(Buffer.alloc(format_head_bytes), 0, format_head_bytes, 0);
   const tail = await file.read(Buffer.alloc(format_tail_bytes), 0, format_tail_bytes, Math.max(0, fileBytes - format_tail_bytes));
   return formatOf(path, head.buffer.subarray(0, head.bytesRead), { tail: tail.buffer.subarray(0, tail.bytesRead), fileBytes });

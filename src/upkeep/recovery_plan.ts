@@ -6,7 +6,7 @@
 import { cacheModes, durabilities, emptyRoot, noLimit, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
 import { page_bytes, volume_name_characters_max } from '../core/limits.js';
 import { checkResourceName } from '../core/names.js';
-import type { JournalSurvey } from '../engine/binding.js';
+import type { JournalSurvey } from '../engine/surveys.js';
 import { compareAge, type PoolSurvey, type ResourceChunks } from '../pool/pool_survey.js';
 import type { RootChunk } from '../pool/root_chunk.js';
 

@@ -14,6 +14,8 @@ import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
 import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
+import type { EstimateSource, SpaceSource } from './space.js';
+import { estimateHandlers, spaceHandlers } from './space.js';
 import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
@@ -30,6 +32,8 @@ export interface AdminOptions {
   readonly pools: PoolsView;
   readonly poolVerbs: PoolsVerbs;
   readonly status: StatusSource;
+  readonly space: SpaceSource;
+  readonly estimates: EstimateSource;
   /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
   readonly listeners: () => Readonly<Record<string, string>>;
   readonly log: AdminLog;
@@ -42,7 +46,7 @@ interface PageQuery {
   readonly matching?: (labels: Resource['labels']) => boolean;
 }
 
-type Handlers = { readonly [R in RouteName]: (parts: Parts<R>) => Answer<R> | Promise<Answer<R>> };
+export type Handlers = { readonly [R in RouteName]: (parts: Parts<R>) => Answer<R> | Promise<Answer<R>> };
 
 /** An instance that is ready to listen. Closing it waits for the requests under way and ends idle connections. */
 export function buildAdmin(options: AdminOptions): FastifyInstance {
@@ -106,7 +110,16 @@ function parseParts(route: RouteName, given: Readonly<Record<'params' | 'query' 
   return parsed;
 }
 
-function handlersFor({ resources, pools, poolVerbs, status, listeners, nbdTls = false }: AdminOptions): Handlers {
+function handlersFor({
+  resources,
+  pools,
+  poolVerbs,
+  status,
+  space,
+  estimates,
+  listeners,
+  nbdTls = false,
+}: AdminOptions): Handlers {
   const get = async (kind: ResourceKind, name: string) => viewResource(await resources.get(kind, name));
   const remove = async (kind: ResourceKind, name: string): Promise<DeletedView> => {
     await resources.remove(kind, name);
@@ -187,6 +200,8 @@ function handlersFor({ resources, pools, poolVerbs, status, listeners, nbdTls = 
       return { kind: 'pool', name, deleted: true };
     },
     poolGet: ({ params }) => pools.get(params.name),
+    ...spaceHandlers(space),
+    ...estimateHandlers(estimates, pools),
   };
 }
 

@@ -40,6 +40,51 @@ describe('each verb', () => {
     expect(daemon.resources.calls).toContainEqual(['importImage', { name: 'debian-13', path: '/home/me/debian-13.raw' }]);
   });
 
+  it('tells who holds how much, of all and of one', async () => {
+    const daemon = await FakeDaemon.start();
+    daemon.resources.put({ kind: 'volume', name: 'vm1', sizeBytes: 2 ** 30 });
+    daemon.resources.put({ kind: 'image', name: 'debian', sizeBytes: 2 ** 30 });
+    const all = await daemon.run('space');
+    expect(all).toMatchObject({ code: 0, errors: '' });
+    expect(all.output).toMatch(/^NAME +KIND +POOL +SIZE +ALLOCATED/);
+    expect(all.output).toMatch(/^vm1 +volume +default +1G +512M +4K +128M +256M/m);
+    expect(all.output).toMatch(/^saved by +deduplication 2x, compression 1x$/m);
+    const one = await daemon.run('space vm1');
+    expect(one.output).toMatch(/^shared with +debian \(64K\)$/m);
+    expect(one.output).toMatch(/^deleting frees +64.5K/m);
+    expect(await daemon.json('space vm1')).toMatchObject({ resource: { name: 'vm1', uniqueBytes: 2 ** 27 } });
+    expect(await daemon.run('space vm2')).toMatchObject({ code: 3, output: '' });
+  });
+
+  it('asks for a list of any length page by page', async () => {
+    const daemon = await FakeDaemon.start();
+    for (let index = 0; index < 2101; index += 1) daemon.resources.put({ kind: 'volume', name: `vm${index}` });
+    const { resources } = (await daemon.json('space')) as { resources: { name: string }[] };
+    expect(new Set(resources.map(({ name }) => name)).size).toBe(2101);
+    expect(resources).toHaveLength(2101);
+  });
+
+  it('tells what files would take before they are imported', async () => {
+    const daemon = await FakeDaemon.start();
+    const one = await daemon.run('pool estimate a.raw');
+    expect(one).toMatchObject({ code: 0, errors: '' });
+    expect(one.output).toMatch(/^zeroes +1M .*which are never stored$/m);
+    expect(one.output).toMatch(/^saved by +deduplication 2x, compression 1x$/m);
+    const two = await daemon.json('pool estimate a.raw /srv/b.raw --format raw');
+    expect(two).toMatchObject({ fileBytes: 2 ** 22, dataBytes: 2 ** 21, newBytes: 2 ** 20, exact: true });
+    expect(two).toMatchObject({ files: [{ path: '/home/me/a.raw' }, { path: '/srv/b.raw', dataBytes: 2 ** 20 }] });
+    expect(daemon.estimates.asked.slice(3)).toEqual([
+      [1, { path: '/home/me/a.raw', offset: 0, raw: true }],
+      [1, { path: '/home/me/a.raw', offset: 2 ** 20, raw: true }],
+      [1, { path: '/srv/b.raw', offset: 0, raw: true }],
+      [1, { path: '/srv/b.raw', offset: 2 ** 20, raw: true }],
+      [1, 'end'],
+    ]);
+    // What fails is ended all the same.
+    expect(await daemon.run('pool estimate c.qcow2')).toMatchObject({ output: '' });
+    expect(daemon.estimates.asked.at(-1)).toEqual([1, 'end']);
+  });
+
   it('gives objects of the admin API’s shapes with --json, wherever that stands', async () => {
     const daemon = await FakeDaemon.start();
     resourceView.parse(await daemon.json('volume create vm1 --size 1T --description big'));

@@ -7,7 +7,14 @@ import { runCommand } from '../../../src/cli/program.js';
 import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
 import { buildAdmin } from '../../../src/northbound/admin/admin.js';
-import { fakePools, FakePoolVerbs, FakeResources, fakeStatus } from '../northbound/admin/fake_resources.js';
+import {
+  fakePools,
+  FakeEstimates,
+  FakePoolVerbs,
+  FakeResources,
+  FakeSpace,
+  fakeStatus,
+} from '../northbound/admin/fake_resources.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 
 export class FakeTerminal implements Terminal {
@@ -68,6 +75,8 @@ export interface Ran {
 
 export class FakeDaemon {
   readonly resources = new FakeResources();
+  readonly space = new FakeSpace(this.resources);
+  readonly estimates = new FakeEstimates();
   readonly poolVerbs = new FakePoolVerbs();
   readonly directory: string;
   readonly socketPath: string;
@@ -85,6 +94,8 @@ export class FakeDaemon {
       pools: fakePools,
       poolVerbs: daemon.poolVerbs,
       status: async () => fakeStatus(listeners),
+      space: daemon.space,
+      estimates: daemon.estimates,
       listeners: () => listeners,
       log: { error: () => {} },
     });

@@ -5,6 +5,7 @@ import type {
   EngineOptions,
   EngineStats,
   ErrandFailure,
+  EstimateStep,
   HandshakeAnswer,
   LimitSpec,
   ListedPack,
@@ -12,11 +13,15 @@ import type {
   NativeModule,
   OperationCounters,
   PoolSpec,
+  Reached,
   ResourceSpec,
+  SpaceReport,
   StartReport,
   TlsMaterial,
   TransferProgress,
 } from '../../../src/engine/binding.js';
+
+const nothingReached: Reached = { blocks: 0, nodes: 0, blockBytes: 0, nodeBytes: 0 };
 
 export class FakeEngine implements NativeEngine {
   readonly steps: string[];
@@ -271,6 +276,49 @@ export class FakeEngine implements NativeEngine {
 
   failure(): string {
     return this.failed;
+  }
+
+  /** What a walk finds. */
+  measured: SpaceReport = {
+    resources: [],
+    pool: { reached: nothingReached, recordBytes: 0, storedBytes: 0, deadBytes: 0 },
+    nodesRead: 0,
+    nodesUnread: 0,
+    patternsCut: false,
+  };
+  /** What `groups` and `shared` answer with. */
+  together: readonly Reached[] = [];
+  shared: readonly { readonly id: number; readonly blocks: number }[] = [];
+
+  space(what: 'measure', pool: string): Promise<SpaceReport>;
+  space(
+    what: 'groups',
+    pool: string,
+    ids: readonly number[],
+    groups: readonly number[],
+    count: number,
+  ): Promise<readonly Reached[]>;
+  space(
+    what: 'shared',
+    pool: string,
+    resource: number,
+    count: number,
+  ): Promise<readonly { readonly id: number; readonly blocks: number }[]>;
+  async space(what: string, ...asked: readonly unknown[]): Promise<unknown> {
+    await this.#step(`engine.space ${what}`, ...asked.map((one) => JSON.stringify(one)));
+    return { measure: this.measured, groups: this.together, shared: this.shared }[what];
+  }
+
+  /** Of a file of a mebibyte, all zeroes, which one step reads. */
+  estimate(what: 'begin', pool: string): Promise<number>;
+  estimate(what: 'read', id: number, path: string, offset: number): Promise<EstimateStep>;
+  estimate(what: 'end', id: number): Promise<void>;
+  async estimate(what: string, ...asked: readonly unknown[]): Promise<unknown> {
+    await this.#step(`engine.estimate ${what}`, ...asked.map(String));
+    if (what === 'begin') return 1;
+    if (what === 'end') return undefined;
+    const bytes = { next: 2 ** 20, fileBytes: 2 ** 20, zeroBytes: 2 ** 20, dataBytes: 0, distinctBytes: 0, knownBytes: 0 };
+    return { ...bytes, storedBytes: 0, exact: true };
   }
 
   async allocatedBytes(): Promise<number> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import type { JournalSurvey } from '../../../src/engine/binding.js';
+import type { JournalSurvey } from '../../../src/engine/surveys.js';
 import type { PoolSurvey } from '../../../src/pool/pool_survey.js';
 import type { RootChunk } from '../../../src/pool/root_chunk.js';
 import { ids_skipped, planRecovery, type Recovered, type RecoveryPlan } from '../../../src/upkeep/recovery_plan.js';

@@ -9,7 +9,7 @@ import { errorTable, SkerryError } from '../../../../src/core/errors.js';
 import type { ErrorCode } from '../../../../src/core/errors.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
-import { fakePools, FakePoolVerbs, FakeResources, fakeStatus } from './fake_resources.js';
+import { fakePools, FakeEstimates, FakePoolVerbs, FakeResources, FakeSpace, fakeStatus } from './fake_resources.js';
 
 let resources: FakeResources;
 let logged: { fields: object; message: string }[];
@@ -27,6 +27,8 @@ beforeEach(() => {
     pools: fakePools,
     poolVerbs,
     status: async () => fakeStatus(listeners),
+    space: new FakeSpace(resources),
+    estimates: new FakeEstimates(),
     listeners: () => listeners,
     log: { error: (fields, message) => void logged.push({ fields, message }) },
   });
@@ -78,6 +80,11 @@ describe('every route', () => {
       transferCancel: ['/v1/transfers/2'],
       poolList: ['/v1/pools'],
       poolGet: ['/v1/pools/default'],
+      spaceList: ['/v1/space?age=5&wait=1'],
+      estimateBegin: ['/v1/estimates', { pool: 'default' }],
+      estimateRead: ['/v1/estimates/1/read', { path: '/srv/a.raw', offset: 0 }],
+      estimateEnd: ['/v1/estimates/1'],
+      spaceGet: ['/v1/space/vm1%40monday'],
       snapshotRollback: ['/v1/snapshots/vm1%40monday/rollback'],
       volumeSet: ['/v1/volumes/vm1', { labels: { role: 'db' }, limit: { iops: 5, bandwidth: 0, burst: 0 } }],
       volumeResize: ['/v1/volumes/vm1/resize', { sizeBytes: 8192, shrink: true }],

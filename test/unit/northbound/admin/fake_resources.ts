@@ -5,6 +5,10 @@ import { SkerryError } from '../../../../src/core/errors.js';
 import { checkResourceName, parseSnapshotName } from '../../../../src/core/names.js';
 import type { Difference, Page, Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
 import type { ExportOrder, ImportOrder } from '../../../../src/mapper/transfer_job.js';
+import type { SpaceAsk, SpaceView } from '../../../../src/mapper/space.js';
+import type { EstimateFile } from '../../../../src/mapper/estimates.js';
+import type { EstimateStep } from '../../../../src/engine/binding.js';
+import type { EstimateSource, SpaceSource } from '../../../../src/northbound/admin/space.js';
 import type { PoolView, StatusView } from '../../../../src/api/shapes.js';
 
 export class FakeResources implements Resources {
@@ -302,4 +306,102 @@ export function fakeStatus(listeners: Record<string, string>): StatusView {
     memory: { rssBytes: 2 ** 28, overlayBytes: 2 ** 20, nodeCacheBytes: 2 ** 16, blockCacheBytes: 0, nbdBufferBytes: 0 },
     destagedBytes: 0,
   };
+}
+
+/** Everything written whole, and nothing of it shared. */
+export class FakeSpace implements SpaceSource {
+  readonly #resources: Resources;
+  readonly asked: SpaceAsk[] = [];
+  /** Whether nobody waits long enough. */
+  slow = false;
+
+  constructor(resources: Resources) {
+    this.#resources = resources;
+  }
+
+  async all(ask: SpaceAsk): Promise<SpaceView | null> {
+    this.asked.push(ask);
+    if (this.slow) return null;
+    const lists = await Promise.all((['volume', 'snapshot', 'image'] as const).map((kind) => this.#resources.list(kind)));
+    const resources = lists.flat().map(({ id, kind, name, pool: of, sizeBytes }) => ({
+      id,
+      kind,
+      name,
+      pool: of,
+      logicalBytes: sizeBytes,
+      allocatedBytes: sizeBytes / 2,
+      journalledBytes: 4096,
+      uniqueBytes: sizeBytes / 8,
+      sharedBytes: sizeBytes / 4,
+      storedBytes: sizeBytes / 2,
+      freedBytes: 66_048,
+      snapshots: 0,
+      freedWithSnapshotsBytes: null,
+    }));
+    const pool = {
+      name: 'default',
+      logicalBytes: 2 ** 31,
+      allocatedBytes: 2 ** 30,
+      journalledBytes: 4096,
+      uniqueBytes: 2 ** 29,
+      referencedBytes: 2 ** 29,
+      deadBytes: 2 ** 20,
+      overheadBytes: 2 ** 16,
+      storedBytes: 2 ** 29 + 2 ** 20 + 2 ** 16,
+      dedupRatio: 2,
+      compressionRatio: 1,
+    };
+    return {
+      asOf: Date.UTC(2026, 10, 21, 12, 30),
+      seconds: 0.25,
+      incomplete: null,
+      journal: { bytes: 2 ** 20, bytesMax: 2 ** 22 },
+      pools: [pool],
+      resources,
+    };
+  }
+
+  async one(source: string, ask: SpaceAsk): ReturnType<SpaceSource['one']> {
+    const name = source.replace(/^(?:volume|snapshot|image)\//, '');
+    const view = await this.all(ask);
+    if (view === null) return null;
+    const resource = view.resources.find((one) => one.name === name);
+    if (resource === undefined) throw new SkerryError('not-found', `there is no volume or image ${name}`);
+    const [pool] = view.pools;
+    if (pool === undefined) throw new Error('there is no pool');
+    return { view, pool, resource, sharedWith: [{ kind: 'image', name: 'debian', sharedBytes: 65_536 }] };
+  }
+}
+
+/** Each file has two mebibytes, read in two steps: one of zeroes, and one of data, of which half is known. */
+export class FakeEstimates implements EstimateSource {
+  readonly asked: unknown[] = [];
+  #files = 0;
+
+  async begin(): Promise<number> {
+    this.#files = 0;
+    return 1;
+  }
+
+  async read(id: number, file: EstimateFile): Promise<EstimateStep> {
+    this.asked.push([id, file]);
+    if (file.path.endsWith('.qcow2')) throw new SkerryError('invalid', `${file.path} is a qcow2 file`);
+    const half = 2 ** 20;
+    const end = file.offset > 0;
+    const before = this.#files * half;
+    if (end) this.#files += 1;
+    const data = this.#files * half;
+    const bytes = {
+      zeroBytes: before + half,
+      dataBytes: data,
+      distinctBytes: data,
+      knownBytes: data / 2,
+      storedBytes: data / 2 + 1024,
+    };
+    return { next: end ? 2 * half : half, fileBytes: 2 * half, ...bytes, exact: true };
+  }
+
+  async end(id: number): Promise<void> {
+    this.asked.push([id, 'end']);
+  }
 }

@@ -1,0 +1,73 @@
+/** What the admin API tells of space: who holds how much, and what files would take. */
+import { admin_page_resources_default } from '../../api/routes.js';
+import type { OneSpaceView, SpaceView as SpaceAnswer } from '../../api/shapes.js';
+import type { Estimates } from '../../mapper/estimates.js';
+import type { Space, SpaceAsk, SpaceView } from '../../mapper/space.js';
+import type { Handlers } from './admin.js';
+import type { PoolsView } from './views.js';
+
+export type SpaceSource = Pick<Space, 'all' | 'one'>;
+export type EstimateSource = Pick<Estimates, 'begin' | 'read' | 'end'>;
+
+/** What nobody said how long to wait for is waited for this long: an answer must come before the client takes the daemon for hung. */
+const wait_seconds_max = 60;
+
+export function spaceHandlers(space: SpaceSource): Pick<Handlers, 'spaceList' | 'spaceGet'> {
+  return {
+    spaceList: async ({ query: { from = 0, limit = admin_page_resources_default, ...times } }) => {
+      const view = await space.all(ask(times));
+      return { space: view === null ? null : pageOf(view, from, limit) };
+    },
+    spaceGet: async ({ params, query }) => {
+      const found = await space.one(params.name, ask(query));
+      if (found === null) return { space: null };
+      const { view, pool, resource, sharedWith } = found;
+      const one: OneSpaceView = {
+        ...measuredOf(view),
+        pool: { ...pool },
+        resource: { ...resource },
+        sharedWith: sharedWith.map((other) => ({ ...other })),
+      };
+      return { space: one };
+    },
+  };
+}
+
+export function estimateHandlers(
+  estimates: EstimateSource,
+  pools: PoolsView,
+): Pick<Handlers, 'estimateBegin' | 'estimateRead' | 'estimateEnd'> {
+  return {
+    estimateBegin: async ({ body }) => {
+      const { name } = await pools.get(body.pool ?? 'default');
+      return { id: await estimates.begin(name) };
+    },
+    estimateRead: async ({ params, body }) => ({ ...(await estimates.read(params.id, body)) }),
+    estimateEnd: async ({ params }) => {
+      await estimates.end(params.id);
+      return { id: params.id };
+    },
+  };
+}
+
+function ask({ age = 0, wait = wait_seconds_max }: { readonly age?: number; readonly wait?: number }): SpaceAsk {
+  // An age of 0 takes no answer at all that was there before.
+  return {
+    ageMilliseconds: age === 0 ? -1 : age * 1000,
+    waitMilliseconds: Math.min(wait, wait_seconds_max) * 1000,
+  };
+}
+
+function measuredOf({ asOf, seconds, incomplete, journal }: SpaceView) {
+  return { asOf: new Date(asOf).toISOString(), seconds, incomplete, journal: { ...journal } };
+}
+
+function pageOf(view: SpaceView, from: number, limit: number): SpaceAnswer {
+  const { resources } = view;
+  return {
+    ...measuredOf(view),
+    pools: view.pools.map((pool) => ({ ...pool })),
+    resources: resources.slice(from, from + limit).map((resource) => ({ ...resource })),
+    next: from + limit < resources.length ? from + limit : null,
+  };
+}
