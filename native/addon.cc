@@ -13,6 +13,7 @@
 
 #include "addon_access.h"
 #include "addon_backend.h"
+#include "addon_check.h"
 #include "addon_estimate.h"
 #include "addon_events.h"
 #include "addon_handshake.h"
@@ -476,19 +477,9 @@ Napi::Value NativeEngine::Stop(const Napi::CallbackInfo& info) {
   return deferred->Promise();
 }
 
-Napi::Value BlockIdOf(const Napi::CallbackInfo& info) {
-  const Napi::Uint8Array key = info[0].As<Napi::Uint8Array>(), data = info[1].As<Napi::Uint8Array>();
-  if (data.ByteLength() == 0 || data.ByteLength() % kPageBytes != 0 || key.ByteLength() != 32) {
-    ToError(info.Env(), Status(Code::kInvalid, "a key of 32 bytes and whole pages are wanted")).ThrowAsJavaScriptException();
-    return info.Env().Undefined();
-  }
-  const DomainKey domain_key(ConstBytes(key.Data(), key.ByteLength()));
-  return Napi::String::New(info.Env(), HexOf(domain_key.BlockIdOf(ConstBytes(data.Data(), data.ByteLength()))));
-}
-
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", NativeEngine::Define(env));
-  exports.Set("blockId", Napi::Function::New(env, BlockIdOf));
+  DefineChecks(env, exports);
   return exports;
 }
 

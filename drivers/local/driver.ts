@@ -32,19 +32,22 @@ export const localDriver = registerDriver({
     'direct-path': z.enum(['on', 'off']).default('on'),
   }),
   open: async (settings) => LocalDriver.open(settings.directory, settings['direct-path'] === 'on'),
+  openToRead: async (settings) => LocalDriver.openToRead(settings.directory),
 });
 
 export class LocalDriver implements Driver {
   readonly traits: DriverTraits;
   readonly #directory: string;
+  readonly #readOnly: boolean;
   readonly #underWay = new Set<Promise<unknown>>();
   /** Directories known to be there, durably, so that a put into one costs no more than its own syncs. */
   readonly #directories = new Set<string>();
   readonly #syncs = new DirectorySyncs();
   #closing: Promise<unknown> | null = null;
 
-  private constructor(directory: string, direct: boolean) {
+  private constructor(directory: string, direct: boolean, readOnly = false) {
     this.#directory = directory;
+    this.#readOnly = readOnly;
     this.traits = {
       chunkBytesMax: chunk_bytes_max,
       inFlightMax: 32,
@@ -63,8 +66,16 @@ export class LocalDriver implements Driver {
     return driver;
   }
 
+  /** Of a directory that is there; nothing in it is touched. */
+  static async openToRead(path: string): Promise<LocalDriver> {
+    const directory = resolve(path);
+    if (!(await stat(directory)).isDirectory()) throw new SkerryError('invalid', `${directory} is no directory`);
+    return new LocalDriver(directory, true, true);
+  }
+
   put(key: ChunkKey, data: Uint8Array): Promise<void> {
     return this.#run(`chunk ${key} cannot be written`, async () => {
+      this.#refuseIfReadOnly();
       const path = this.#pathOf(key);
       if (data.length > chunk_bytes_max)
         throw new SkerryError('too-large', `chunk ${key} has ${data.length} bytes, at most ${chunk_bytes_max} are taken`);
@@ -104,6 +115,7 @@ export class LocalDriver implements Driver {
 
   remove(key: ChunkKey): Promise<void> {
     return this.#run(`chunk ${key} cannot be removed`, async () => {
+      this.#refuseIfReadOnly();
       const path = this.#pathOf(key);
       await unlink(path).catch(nullIfAbsent);
       // Also where it was absent: an earlier removal may have failed between the two.
@@ -212,6 +224,10 @@ export class LocalDriver implements Driver {
     } finally {
       this.#underWay.delete(running);
     }
+  }
+
+  #refuseIfReadOnly(): void {
+    if (this.#readOnly) throw new SkerryError('read-only', 'the pool was opened only to be read');
   }
 
   #refuseIfClosed(): void {

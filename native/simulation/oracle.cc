@@ -81,7 +81,7 @@ void History::Reset(uint64_t sequence, Image image) {
   states_.clear();
   states_.push_back({sequence, std::move(image)});
   in_flight_.reset();
-  flushed_ = sequence;
+  flushed_ = recovered_ = sequence;
 }
 
 void History::Lose(size_t page, Losses& losses) const {
@@ -92,6 +92,7 @@ void History::Lose(size_t page, Losses& losses) const {
 
 std::string History::CheckAt(uint64_t sequence, ConstBytes content, const Losses& losses) const {
   if (sequence < states_.front().sequence) return {};   // from before the last recovery: no longer known
+  if (sequence <= recovered_) sequence = states_.front().sequence;
   // The state whose records end at or just before `sequence`; what lies between it and the next may be there by half.
   size_t at = 0;
   while (at + 1 < states_.size() && states_[at + 1].sequence <= sequence) ++at;
@@ -113,10 +114,11 @@ std::string History::CheckAt(uint64_t sequence, ConstBytes content, const Losses
   return {};
 }
 
-std::string History::Recover(uint64_t sequence, uint64_t lowest, ConstBytes content, const Losses& losses) {
+std::string History::Recover(uint64_t sequence, uint64_t lowest, uint64_t taken, ConstBytes content, const Losses& losses) {
   if (sequence < lowest) return "came back at write " + std::to_string(sequence) + ", but " + std::to_string(lowest) + " was promised";
   if (std::string wrong = CheckAt(sequence, content, losses); !wrong.empty()) return wrong;
   Reset(sequence, Image::Of(content));
+  recovered_ = taken;
   return {};
 }
 

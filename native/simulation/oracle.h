@@ -66,9 +66,10 @@ class History {
   uint64_t flushed() const { return flushed_; }
   /**
    * Checks a recovered image that claims to hold all records up to `sequence`; `lowest` is the oldest that may come back.
-   * Empty when it is a prefix of the history; else a sentence. On success the history starts again from here.
+   * Empty when it is a prefix of the history; else a sentence. On success the history starts again from here; changes to come
+   * have sequences above `taken`.
    */
-  std::string Recover(uint64_t sequence, uint64_t lowest, ConstBytes content, const Losses& losses);
+  std::string Recover(uint64_t sequence, uint64_t lowest, uint64_t taken, ConstBytes content, const Losses& losses);
   /** The same for a root that claims `sequence`: nothing is forgotten. */
   std::string CheckAt(uint64_t sequence, ConstBytes content, const Losses& losses) const;
   /** Whatever `page` held in any state may be lost. */
@@ -81,6 +82,7 @@ class History {
   std::optional<Image> in_flight_;
   bool in_flight_whole_ = false;
   uint64_t flushed_ = 0;
+  uint64_t recovered_ = 0;   // sequences up to here are the first state's: a rewind, which is no change, may have taken one
 };
 
 }  // namespace skerry::simulation

@@ -142,12 +142,13 @@ void World::CheckRecovered(bool host) {
       return;
     }
     if (named.history) {
-      uint64_t sequence = store_->Find(id)->sequence();
+      const uint64_t taken = store_->Find(id)->sequence();
+      uint64_t sequence = taken;
       for (const auto& [rewound, kept] : rewound_) {
         if (rewound == id) sequence = kept;
       }
       const uint64_t lowest = host ? named.history->flushed() : named.history->last().sequence;
-      const std::string wrong = named.history->Recover(sequence, lowest, *content, losses_);
+      const std::string wrong = named.history->Recover(sequence, lowest, taken, *content, losses_);
       if (!wrong.empty()) return Fail("volume " + std::to_string(id) + (host ? " after a host crash: " : " after a process crash: ") + wrong);
       // What was recovered is durable: a later host crash must keep it.
     } else if (const auto page = named.content.Differs(*content, losses_)) {

@@ -16,6 +16,7 @@ import {
   uriView,
 } from '../api/shapes.js';
 import { exportFormats } from '../core/image_formats.js';
+import { poolCheckResult, poolRecoverResult } from './offline_outputs.js';
 
 const bytes = z.number().int().nonnegative();
 
@@ -82,10 +83,12 @@ export const outputs = {
   serve: z.strictObject({ ready: z.literal(true), listeners: statusView.shape.listeners }),
   status: statusView,
   top: topResult,
+  'pool check': poolCheckResult,
   'pool create': poolView,
   'pool delete': deletedView,
   'pool estimate': estimateResult,
   'pool list': z.array(poolView),
+  'pool recover': poolRecoverResult,
   'pool show': poolView,
   'volume create': resourceView,
   'volume list': z.array(resourceView),

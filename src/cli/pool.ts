@@ -6,13 +6,14 @@ import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import { addEstimate } from './estimate.js';
 import { examples } from './examples.js';
+import { addPoolOffline } from './pool_offline.js';
 import { formatFacts } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
 import { counted, exactSize } from './words.js';
 
 export function addPool(program: Command, terminal: Terminal): void {
-  const pool = program.command('pool').description('make, list and show the places where blocks are kept');
+  const pool = program.command('pool').description('make, list, show, check and recover the places where blocks are kept');
 
   pool
     .command('create')
@@ -67,6 +68,7 @@ export function addPool(program: Command, terminal: Terminal): void {
       }),
     );
 
+  addPoolOffline(pool, terminal);
   addEstimate(pool, terminal);
 }
 

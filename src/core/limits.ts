@@ -23,6 +23,6 @@ export const access_grants_max = 256;
 /** Of a client in such a list: a DNS name has no more. */
 export const client_name_characters_max = 253;
 
-/** A root chunk, tombstone or any other chunk that JavaScript reads whole. */
-export const small_chunk_bytes_max = 65_536;
+/** A root chunk, tombstone or any other chunk that JavaScript reads whole: a volume's labels and clients at their longest fit. */
+export const small_chunk_bytes_max = 262_144;
 export const chunk_key_characters_max = 512;

@@ -1,7 +1,9 @@
 /** What a data directory is given at its first start, and keeps: its own name, and the pool `default`. */
 import { randomBytes, randomUUID } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 
-import type { Catalog, CatalogEntry } from '../catalog/catalog.js';
+import type { Catalog, CatalogEntry, Write } from '../catalog/catalog.js';
 import { poolKey } from '../catalog/keys.js';
 import { decodePool, encodePool, type PoolRecord } from '../catalog/records.js';
 import { SkerryError } from '../core/errors.js';
@@ -10,6 +12,31 @@ export const defaultPoolName = 'default';
 const uuidKey = 'daemon/uuid';
 /** Stands for the data directory in a pool's settings, so that the directory may be moved. */
 const dataDirectoryMark = '{data}';
+
+/** Of the pool that there is from the first start, with `{data}` for the data directory. */
+export const defaultPoolSettings = { driver: 'local', settings: { directory: `${dataDirectoryMark}/pool` } } as const;
+
+/**
+ * A catalog that is gone is not made anew by the way: it would know nothing of what the pool holds, and the journal would be
+ * replayed over nothing and let go.
+ * @throws SkerryError corrupt where there is no catalog, and was one
+ */
+export function refuseLostCatalog(dataDirectory: string): void {
+  const file = join(dataDirectory, 'catalog', 'data.mdb');
+  if (existsSync(file) && statSync(file).size > 0) return;
+  const left = [join('engine', 'journal', 'identity'), join('pool', 'root'), join('pool', 'tomb'), join('pool', 'identity')];
+  const found = left.find((path) => existsSync(join(dataDirectory, path)));
+  if (found === undefined) return;
+  throw new SkerryError(
+    'corrupt',
+    `the catalog ${file} is gone, and ${join(dataDirectory, found)} is there: put a copy of it back, or have one made from the pool with skerry pool recover`,
+  );
+}
+
+/** What a new catalog is given so that the daemon finds the ring it had; null: it has none. */
+export function ownUuidWrite(uuid: string | null): Write {
+  return { key: uuidKey, value: new TextEncoder().encode(uuid ?? randomUUID()) };
+}
 
 /** Names the ring, which must be found again after the process died and must be nobody else's. */
 export async function dataDirectoryUuid(catalog: Catalog): Promise<string> {
@@ -24,8 +51,7 @@ export async function defaultPool(catalog: Catalog, now: number): Promise<PoolRe
   const value = await getOrInsert(catalog, poolKey(defaultPoolName), () =>
     encodePool({
       name: defaultPoolName,
-      driver: 'local',
-      settings: { directory: `${dataDirectoryMark}/pool` },
+      ...defaultPoolSettings,
       domain: 1,
       keyId: 1,
       domainKey: randomBytes(32),

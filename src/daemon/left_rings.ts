@@ -7,11 +7,16 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const sharedMemory = '/dev/shm';
-const ringName = /^skerry-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const ringName = /^skerry-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 export interface LeftRing {
   readonly path: string;
   readonly bytes: number;
+}
+
+/** The data directory's uuid that a ring is called by; null for a name that is no ring's. */
+export function ringUuid(name: string): string | null {
+  return ringName.exec(name)?.[1] ?? null;
 }
 
 /** Of this user, but for `own`; those that a process which can be seen has mapped are in use. */

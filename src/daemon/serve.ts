@@ -26,7 +26,7 @@ import { TlsFiles } from '../northbound/nbd/tls_files.js';
 import { Pools } from '../pool/pools.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
-import { dataDirectoryUuid, defaultPool, defaultPoolName, placedSettings } from './first_start.js';
+import { dataDirectoryUuid, defaultPool, defaultPoolName, placedSettings, refuseLostCatalog } from './first_start.js';
 import { buildHttp, listenHttp, type HealthView } from './http.js';
 import { leftRings, OwnRing } from './left_rings.js';
 import { logOf, openLog, type Logger } from './logging.js';
@@ -76,6 +76,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   const listeners: Record<string, string> = {};
   let state: HealthView['state'] = 'starting';
 
+  refuseLostCatalog(config.dataDirectory);
   // First of all, for it locks the data directory: from here on this process is the only one in it.
   const catalog = await openLmdbCatalog({ directory: config.dataDirectory });
   closers.add('catalog', () => catalog.close());
@@ -110,7 +111,10 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   });
   closers.add('pools', () => pools.close());
   const others = (await readPools(catalog)).filter(({ name }) => name !== first.name);
-  for (const record of [first, ...others]) await pools.open(record);
+  for (const record of [first, ...others]) {
+    await pools.open(record);
+    await pools.keepIdentity(record.name);
+  }
 
   const { ledger, entries } = await Ledger.open(catalog);
   const locks = new KeyedLocks();
@@ -133,6 +137,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     engine: running,
     pools,
     defaultName: defaultPoolName,
+    finishDeletions: (pool) => upkeep.settle(pool),
     log: logOf(logger, 'pool'),
   });
   const mapper: Mapper = new Mapper({

@@ -14,6 +14,8 @@ export interface DriverEntry<Settings = unknown> {
   readonly secrets?: readonly string[];
   /** @throws SkerryError when the backend cannot be opened. */
   open(settings: Settings): Promise<Driver>;
+  /** The same for who only reads: nothing is made or changed, put and remove are refused. Absent where a driver cannot. */
+  openToRead?(settings: Settings): Promise<Driver>;
 }
 
 /** An entry whose settings type is closed over, so that entries of different drivers fit one list. */
@@ -23,6 +25,8 @@ export interface RegisteredDriver {
   readonly secrets: readonly string[];
   /** @throws SkerryError invalid naming each setting that is wrong. */
   open(settings: Readonly<Record<string, string>>): Promise<Driver>;
+  /** Of drivers that can be opened without changing anything. @throws as open does */
+  openToRead?(settings: Readonly<Record<string, string>>): Promise<Driver>;
 }
 
 export type DriverRegistry = readonly RegisteredDriver[];
@@ -31,23 +35,31 @@ export type DriverRegistry = readonly RegisteredDriver[];
 const hidden = '(hidden)';
 
 export function registerDriver<Settings>(entry: DriverEntry<Settings>): RegisteredDriver {
+  const openToRead = entry.openToRead?.bind(entry);
   return {
     name: entry.name,
     description: entry.description,
     secrets: entry.secrets ?? [],
-    async open(settings) {
-      const parsed = entry.settings.safeParse(settings);
-      if (!parsed.success) {
-        const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'settings'}: ${issue.message}`).join('; ');
-        throw new SkerryError('invalid', `driver ${entry.name}: ${wrong}`);
-      }
-      try {
-        return await entry.open(parsed.data);
-      } catch (error) {
-        throw toSkerryError(error, `driver ${entry.name} cannot be opened`);
-      }
-    },
+    open: (settings) => openWith(entry, settings, (parsed) => entry.open(parsed)),
+    ...(openToRead === undefined ? {} : { openToRead: (settings) => openWith(entry, settings, openToRead) }),
   };
+}
+
+async function openWith<Settings>(
+  entry: DriverEntry<Settings>,
+  settings: Readonly<Record<string, string>>,
+  open: (parsed: Settings) => Promise<Driver>,
+): Promise<Driver> {
+  const parsed = entry.settings.safeParse(settings);
+  if (!parsed.success) {
+    const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'settings'}: ${issue.message}`).join('; ');
+    throw new SkerryError('invalid', `driver ${entry.name}: ${wrong}`);
+  }
+  try {
+    return await open(parsed.data);
+  } catch (error) {
+    throw toSkerryError(error, `driver ${entry.name} cannot be opened`);
+  }
 }
 
 /** @throws SkerryError invalid where there is no such driver, naming those there are; else what its open throws. */
@@ -57,6 +69,17 @@ export async function openDriver(
   settings: Readonly<Record<string, string>>,
 ): Promise<Driver> {
   return findDriver(registry, name).open(settings);
+}
+
+/** As openDriver, for who only reads. @throws SkerryError unsupported where the driver cannot be opened so */
+export async function openDriverToRead(
+  registry: DriverRegistry,
+  name: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<Driver> {
+  const driver = findDriver(registry, name);
+  if (driver.openToRead === undefined) throw new SkerryError('unsupported', `driver ${name} cannot be opened only to read`);
+  return driver.openToRead(settings);
 }
 
 /** @throws SkerryError invalid where there is no such driver, naming those there are. */

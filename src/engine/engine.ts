@@ -28,15 +28,16 @@ import type {
   TlsMaterial,
   TransferProgress,
 } from './binding.js';
+import type { NativeSurveys } from './surveys.js';
 
 type EventOf<Type extends EngineEvent['type']> = Extract<EngineEvent, { type: Type }>;
 type Handlers = { [Type in EngineEvent['type']]?: (event: EventOf<Type>) => void };
 
 /** @throws SkerryError unavailable where the addon was not built or does not fit this Node. */
-export function loadNativeModule(): NativeModule {
+export function loadNativeModule(): NativeModule & NativeSurveys {
   const path = join(packageRoot(), 'build', 'Release', 'skerry.node');
   try {
-    return createRequire(import.meta.url)(path) as NativeModule;
+    return createRequire(import.meta.url)(path) as NativeModule & NativeSurveys;
   } catch (error) {
     const hint = existsSync(path)
       ? 'it was built for another machine or another Node: build it again with npm run build'

@@ -38,6 +38,8 @@ export interface PoolVerbsOptions {
   readonly engine: Pick<NativeEngine, 'addPool' | 'removePool'>;
   readonly pools: Pools;
   readonly defaultName: string;
+  /** Ends what was deleted in the pool, as far as a short while allows. */
+  readonly finishDeletions?: (pool: string) => Promise<void>;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
@@ -104,6 +106,7 @@ export class PoolVerbs implements PoolUsers {
           [{ key: poolKey(name), value: encodePool(record) }],
         );
         if (outcome.outcome === 'conflict') throw new SkerryError('exists', `there is a pool ${name} already`);
+        await pools.keepIdentity(name);
       } catch (error) {
         await engine.removePool(name).catch(() => undefined);
         // Where it cannot be removed it only makes the place look taken, and its name says by whom.
@@ -127,7 +130,11 @@ export class PoolVerbs implements PoolUsers {
       this.#going.add(name);
       try {
         if (this.#users.has(name)) throw new SkerryError('conflict', `something is being made in pool ${name}: try again`);
-        const held = await ledger.anyIn(name);
+        let held = await ledger.anyIn(name);
+        if (held?.name === '') {
+          await this.#options.finishDeletions?.(name);
+          held = await ledger.anyIn(name);
+        }
         if (held !== null) {
           const what = held.name === '' ? 'something that is still being deleted: try again soon' : `${held.kind} ${held.name}`;
           throw new SkerryError('conflict', `pool ${name} holds ${what}; what is in it is deleted first`);

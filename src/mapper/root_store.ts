@@ -19,6 +19,8 @@ const keptFields = [
   'pendingOf',
   'lineage',
   'labels',
+  'limit',
+  'access',
 ] as const satisfies readonly (keyof ResourceRecord)[];
 
 export type KeptRoot = Pick<ResourceRecord, (typeof keptFields)[number]>;

@@ -2,8 +2,6 @@
  * A configured, named place for chunks: its driver under its filters, the roots that it keeps of every resource, and how it
  * fares. Nothing above it knows which driver it talks to.
  */
-import { SkerryError } from '../core/errors.js';
-import { small_chunk_bytes_max } from '../core/limits.js';
 import { chunkKey, type ChunkKey, type Driver, type DriverTraits } from '../driver/driver.js';
 import { waiting_calls_max, withLimit } from '../driver/limit.js';
 import { openDriver, type DriverRegistry } from '../driver/registry.js';
@@ -22,6 +20,7 @@ import {
   type RootChunk,
   type Tombstone,
 } from './root_chunk.js';
+import { readSmallChunk } from './small_chunk.js';
 
 /** Superseded root chunks of a resource are removed but for this many: one whose put is not known elsewhere yet, and one before. */
 export const root_chunks_kept = 3;
@@ -121,7 +120,7 @@ export class Pool {
     const roots: RootChunk[] = [];
     const damaged: string[] = [];
     for (const { key } of (await this.#rootKeys(id)).reverse()) {
-      const data = await this.#readSmall(key);
+      const data = await readSmallChunk(this.#driver, key);
       if (data === null) continue;
       try {
         const root = decodeRootChunk(data);
@@ -154,7 +153,7 @@ export class Pool {
 
   /** null where the resource has none. @throws SkerryError corrupt where it cannot be read */
   async readTombstone(id: number): Promise<Tombstone | null> {
-    const data = await this.#readSmall(tombstoneKey(id));
+    const data = await readSmallChunk(this.#driver, tombstoneKey(id));
     return data === null ? null : decodeTombstone(data);
   }
 
@@ -197,15 +196,6 @@ export class Pool {
       }
       keys.shift();
     }
-  }
-
-  async #readSmall(key: ChunkKey): Promise<Uint8Array | null> {
-    const buffer = new Uint8Array(small_chunk_bytes_max + 1);
-    const bytes = await this.#driver.get(key, 0, buffer);
-    if (bytes === null) return null;
-    if (bytes > small_chunk_bytes_max)
-      throw new SkerryError('corrupt', `chunk ${key} of pool ${this.name} is larger than it can be`);
-    return buffer.slice(0, bytes);
   }
 
   #chainOf(id: number): RootChain {

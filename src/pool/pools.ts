@@ -3,13 +3,14 @@
  * themselves, a courier. Which pools there are is the catalog's affair.
  */
 import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
-import { SkerryError } from '../core/errors.js';
+import { isSkerryError, SkerryError } from '../core/errors.js';
 import { shownSettings, type DriverRegistry } from '../driver/registry.js';
 import type { NativeEngine, PoolSpec } from '../engine/binding.js';
 import { Courier, type Errand } from './courier.js';
 import { openPool, type Pool, type PoolConfiguration, type PoolOptions } from './pool.js';
+import { keepPoolChunk } from './pool_chunk.js';
 import { splitSettings } from './pool_settings.js';
 import { Turns } from './turns.js';
 
@@ -26,6 +27,7 @@ export interface PoolRecordLike extends PoolConfiguration {
   readonly domain: number;
   readonly keyId: number;
   readonly domainKey: Uint8Array;
+  readonly createdAt: number;
 }
 
 type Log = (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -93,6 +95,21 @@ export class Pools {
     const spec = this.#specOf(record, pool);
     this.#pools.set(record.name, { record, pool, spec, courier: null });
     return spec;
+  }
+
+  /**
+   * A pool whose directory is on this host says of itself whose it is: its key may lie there, as the catalog does, and nowhere else. What
+   * cannot be written now is written by the next start. @throws SkerryError conflict where it says that it is another catalog's
+   */
+  async keepIdentity(name: string): Promise<void> {
+    const { record, pool } = this.#opened(name);
+    if (pool.traits.directPath === undefined) return;
+    try {
+      await keepPoolChunk(pool.chunks, record);
+    } catch (error) {
+      if (isSkerryError(error, 'conflict')) throw error;
+      this.#options.log('warn', `pool ${name} cannot be told its own name yet`, { pool: name, error: String(error) });
+    }
   }
 
   /** @throws SkerryError not-found */
@@ -182,7 +199,7 @@ export class Pools {
 
   /** By its uuid, so that a pool of the same name never finds what another one left. */
   #placeOf(record: PoolRecordLike): string {
-    return join(this.#options.engineDirectory, 'pools', Buffer.from(record.poolUuid).toString('hex'));
+    return placePath(this.#options.engineDirectory, record);
   }
 
   #specOf(record: PoolRecordLike, pool: Pool): PoolSpec {
@@ -191,10 +208,8 @@ export class Pools {
     const place = this.#placeOf(record);
     const directory = join(directPath?.directory ?? place, 'packs');
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    // The first pool there ever was has its checkpoint where it always was.
-    const isFirst = domain === 1;
-    const checkpoint = isFirst ? join(this.#options.engineDirectory, 'index.checkpoint') : join(place, 'index.checkpoint');
-    if (!isFirst) mkdirSync(place, { recursive: true, mode: 0o700 });
+    const checkpoint = checkpointPath(this.#options.engineDirectory, record);
+    mkdirSync(dirname(checkpoint), { recursive: true, mode: 0o700 });
     const basis = { name, directory, checkpoint, domain, keyId, domainKey };
     if (directPath !== undefined) return { ...basis, remote: null };
     return {
@@ -208,4 +223,15 @@ export class Pools {
       },
     };
   }
+}
+
+type Placed = Pick<PoolRecordLike, 'domain' | 'poolUuid'>;
+
+/** Of the pool's location index. The first pool there ever was has it where it always was. */
+export function checkpointPath(engineDirectory: string, record: Placed): string {
+  return join(record.domain === 1 ? engineDirectory : placePath(engineDirectory, record), 'index.checkpoint');
+}
+
+function placePath(engineDirectory: string, { poolUuid }: Placed): string {
+  return join(engineDirectory, 'pools', Buffer.from(poolUuid).toString('hex'));
 }

@@ -1,16 +1,13 @@
 /**
- * Root chunks and tombstones: what a pool alone must hold to tell of every resource (docs/formats/root_chunk.md). A frame
- * {magic, version, payload length} around a protobuf message, closed by an XXH3 over all before it: fields may be added,
- * and a torn or rotten chunk is never half believed.
+ * Root chunks and tombstones: what a pool alone must hold to tell of every resource (docs/formats/root_chunk.md), in the frame
+ * of chunk_frame.ts.
  */
 import protobuf from 'protobufjs';
-import xxhash from 'xxhash-addon';
 
 import { SkerryError } from '../core/errors.js';
-import { small_chunk_bytes_max } from '../core/limits.js';
 import { chunkKey, type ChunkKey } from '../driver/driver.js';
+import { seal, unseal } from './chunk_frame.js';
 
-export const root_chunk_version = 1;
 export const rootChunkPrefix = 'root/';
 export const tombstonePrefix = 'tomb/';
 
@@ -41,6 +38,16 @@ export interface RootChunk {
   /** Grows with each rollback of the volume. */
   readonly lineage: number;
   readonly labels: Readonly<Record<string, string>>;
+  /** Requests and bytes a second, and seconds; 0: none. */
+  readonly limit: { readonly iops: number; readonly bandwidth: number; readonly burst: number };
+  /** Who may attach it; null: whoever can connect. */
+  readonly access: { readonly grants: readonly GrantOfChunk[] } | null;
+}
+
+export interface GrantOfChunk {
+  readonly kind: (typeof grantKinds)[number];
+  readonly client: string;
+  readonly readOnly: boolean;
 }
 
 export interface RootOfChunk {
@@ -63,8 +70,7 @@ export interface Tombstone {
 }
 
 const kinds = ['volume', 'snapshot', 'image'] as const;
-const header_bytes = 16;
-const sum_bytes = 8;
+const grantKinds = ['certificate', 'user'] as const;
 
 const schema = protobuf.Root.fromJSON({
   nested: {
@@ -98,6 +104,23 @@ const schema = protobuf.Root.fromJSON({
         pendingOf: { type: 'uint64', id: 17 },
         lineage: { type: 'uint64', id: 18 },
         labels: { keyType: 'string', type: 'string', id: 19 } as protobuf.IMapField,
+        limit: { type: 'Limit', id: 20 },
+        access: { type: 'Access', id: 21 },
+      },
+    },
+    Limit: {
+      fields: {
+        iops: { type: 'uint64', id: 1 },
+        bandwidth: { type: 'uint64', id: 2 },
+        burst: { type: 'uint64', id: 3 },
+      },
+    },
+    Access: { fields: { grants: { rule: 'repeated', type: 'Grant', id: 1 } } },
+    Grant: {
+      fields: {
+        kind: { type: 'uint32', id: 1 },
+        client: { type: 'string', id: 2 },
+        readOnly: { type: 'bool', id: 3 },
       },
     },
     Tombstone: {
@@ -114,7 +137,6 @@ const schema = protobuf.Root.fromJSON({
 
 const rootFrame = { magic: 'SKRT', what: 'root chunk', type: schema.lookupType('RootChunk') };
 const tombstoneFrame = { magic: 'SKTB', what: 'tombstone', type: schema.lookupType('Tombstone') };
-type Frame = typeof rootFrame;
 
 export function rootChunkKey(id: number, fence: number, number: number): ChunkKey {
   return chunkKey(`${rootChunksPrefix(id)}${hex(fence)}-${hex(number)}`);
@@ -137,23 +159,49 @@ export function parseRootChunkKey(key: string): { readonly id: number; readonly 
   return { id, fence, number };
 }
 
+/** The id that a tombstone's key names, or null for a key that is not one. */
+export function parseTombstoneKey(key: string): number | null {
+  const match = /^tomb\/([0-9a-f]{16})$/.exec(key);
+  const id = Number.parseInt(match?.[1] ?? '0', 16);
+  return Number.isSafeInteger(id) && id > 0 ? id : null;
+}
+
 export function encodeRootChunk(chunk: RootChunk): Uint8Array {
   if (chunk.poolUuid.length !== 16) throw new RangeError('a pool uuid has 16 bytes');
   if (chunk.root.id.length !== 0 && chunk.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
-  const { lineage, labels, ...fields } = chunk;
+  const { lineage, labels, limit, access, ...fields } = chunk;
   // Later than the first fields: left out where they say nothing.
-  const later = { ...(lineage === 0 ? {} : { lineage }), ...(Object.keys(labels).length === 0 ? {} : { labels }) };
+  const later = {
+    ...(lineage === 0 ? {} : { lineage }),
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(limit.iops === 0 && limit.bandwidth === 0 ? {} : { limit }),
+    ...(access === null ? {} : { access: { grants: access.grants.map(numbered) } }),
+  };
   return seal(rootFrame, { ...fields, ...later, kind: kinds.indexOf(chunk.kind) + 1 });
 }
 
 /** @throws SkerryError corrupt, or unsupported for a newer version. */
 export function decodeRootChunk(data: Uint8Array): RootChunk {
-  const fields = unseal(rootFrame, data);
+  const fields = unseal(rootFrame, data) as unknown as DecodedRoot;
   const kind = kinds[fields.kind - 1];
-  if (kind === undefined || fields.id === 0 || fields.poolUuid.length !== 16 || ![0, 32].includes(fields.root?.id.length ?? -1)) {
-    throw new SkerryError('corrupt', 'a root chunk has a sound sum, and fields that cannot be');
-  }
-  return { ...fields, kind };
+  const rootBytes = fields.root?.id.length ?? -1;
+  if (
+    kind === undefined ||
+    fields.root === null ||
+    fields.id === 0 ||
+    fields.poolUuid.length !== 16 ||
+    ![0, 32].includes(rootBytes)
+  )
+    throw impossible('root chunk');
+  return {
+    ...fields,
+    kind,
+    // Plain arrays of their own, for they are views of what was read.
+    poolUuid: Uint8Array.from(fields.poolUuid),
+    root: { ...fields.root, id: Uint8Array.from(fields.root.id) },
+    limit: fields.limit ?? { iops: 0, bandwidth: 0, burst: 0 },
+    access: fields.access === null ? null : { grants: fields.access.grants.map(grantOf) },
+  };
 }
 
 export function encodeTombstone(tombstone: Tombstone): Uint8Array {
@@ -163,69 +211,34 @@ export function encodeTombstone(tombstone: Tombstone): Uint8Array {
 
 /** @throws SkerryError corrupt, or unsupported for a newer version. */
 export function decodeTombstone(data: Uint8Array): Tombstone {
-  const { poolUuid, id, kind: kindNumber, name, deletedAt } = unseal(tombstoneFrame, data);
+  const { poolUuid, id, kind: kindNumber, name, deletedAt } = unseal(tombstoneFrame, data) as unknown as DecodedTombstone;
   const kind = kinds[kindNumber - 1];
-  if (kind === undefined || id === 0 || poolUuid.length !== 16) {
-    throw new SkerryError('corrupt', 'a tombstone has a sound sum, and fields that cannot be');
-  }
-  return { poolUuid, id, kind, name, deletedAt };
+  if (kind === undefined || id === 0 || poolUuid.length !== 16) throw impossible('tombstone');
+  return { poolUuid: Uint8Array.from(poolUuid), id, kind, name, deletedAt };
 }
 
-function seal(frame: Frame, fields: Record<string, unknown>): Uint8Array {
-  const payload = frame.type.encode(frame.type.fromObject(fields)).finish();
-  const bytes = header_bytes + payload.length + sum_bytes;
-  if (bytes > small_chunk_bytes_max) throw new RangeError(`a ${frame.what} of ${bytes} bytes is over ${small_chunk_bytes_max}`);
-  const sealed = Buffer.alloc(bytes);
-  sealed.write(frame.magic, 0, 'latin1');
-  sealed.writeUInt32LE(root_chunk_version, 4);
-  sealed.writeUInt32LE(payload.length, 8);
-  sealed.set(payload, header_bytes);
-  sumOf(sealed.subarray(0, bytes - sum_bytes)).copy(sealed, bytes - sum_bytes);
-  return new Uint8Array(sealed.buffer, sealed.byteOffset, sealed.length);
+/** As the schema has them: choices are numbers, and what a writer left out is null. */
+type DecodedGrant = Omit<GrantOfChunk, 'kind'> & { readonly kind: number };
+type DecodedRoot = Omit<RootChunk, 'kind' | 'root' | 'limit' | 'access'> & {
+  readonly kind: number;
+  readonly root: RootOfChunk | null;
+  readonly limit: RootChunk['limit'] | null;
+  readonly access: { readonly grants: readonly DecodedGrant[] } | null;
+};
+type DecodedTombstone = Omit<Tombstone, 'kind'> & { readonly kind: number };
+
+function numbered({ kind, client, readOnly }: GrantOfChunk): DecodedGrant {
+  return { kind: grantKinds.indexOf(kind) + 1, client, readOnly };
 }
 
-type Decoded = Omit<RootChunk, 'kind'> & Omit<Tombstone, 'kind'> & { readonly kind: number };
-
-function unseal(frame: Frame, data: Uint8Array): Decoded {
-  const refuse = (why: string): never => {
-    throw new SkerryError('corrupt', `a ${frame.what} cannot be read: ${why}`);
-  };
-  const sealed = Buffer.from(data.buffer, data.byteOffset, data.length);
-  if (sealed.length < header_bytes + sum_bytes) return refuse('it is too short');
-  if (sealed.toString('latin1', 0, 4) !== frame.magic) return refuse('it does not begin as one');
-  // Where the sum stands may change with the version, so that is looked at first.
-  const version = sealed.readUInt32LE(4);
-  if (version > root_chunk_version) {
-    throw new SkerryError(
-      'unsupported',
-      `a ${frame.what} has version ${version}, and this Skerry reads up to ${root_chunk_version}`,
-    );
-  }
-  if (version === 0 || sealed.readUInt32LE(8) !== sealed.length - header_bytes - sum_bytes)
-    return refuse('its length is not what it says');
-  const end = sealed.length - sum_bytes;
-  if (!sumOf(sealed.subarray(0, end)).equals(sealed.subarray(end))) return refuse('its sum does not match');
-  try {
-    const message = frame.type.decode(sealed.subarray(header_bytes, end));
-    const fields = frame.type.toObject(message, { longs: Number, defaults: true, objects: true, bytes: Uint8Array }) as Decoded;
-    return unpooled(fields);
-  } catch (cause) {
-    throw new SkerryError('corrupt', `a ${frame.what} has a sound sum and cannot be decoded`, { cause });
-  }
+function grantOf({ kind: number, client, readOnly }: DecodedGrant): GrantOfChunk {
+  const kind = grantKinds[number - 1];
+  if (kind === undefined) throw impossible('root chunk');
+  return { kind, client, readOnly };
 }
 
-/** The byte fields as plain arrays of their own, for they are views of what was read. */
-function unpooled(fields: Decoded): Decoded {
-  const poolUuid = Uint8Array.from(fields.poolUuid);
-  const root = fields.root as RootOfChunk | null | undefined;
-  return root === null || root === undefined
-    ? { ...fields, poolUuid }
-    : { ...fields, poolUuid, root: { ...root, id: Uint8Array.from(root.id) } };
-}
-
-/** XXH3-64 with seed 0, big-endian as the package gives it (XXH's canonical form). */
-function sumOf(data: Buffer): Buffer {
-  return xxhash.XXHash3.hash(data);
+function impossible(what: string): SkerryError {
+  return new SkerryError('corrupt', `a ${what} has a sound sum, and fields that cannot be`);
 }
 
 function hex(value: number): string {

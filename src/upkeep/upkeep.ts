@@ -7,6 +7,8 @@ import { RootKeeping, type RootKeepingOptions } from './root_keeping.js';
 const rounds_interval_milliseconds = 5000;
 /** How long stop() waits for what is under way. A backend that is away may take longer to say so; the next start goes on. */
 const stop_milliseconds_max = 5000;
+/** Who deletes a pool right after what was in it waits so long for the one to follow the other. */
+const settle_milliseconds_max = 5000;
 
 export interface UpkeepOptions extends Omit<PoolUpkeepOptions, 'keeping' | 'pool'>, Omit<RootKeepingOptions, 'pool'> {
   /** Names of the pools that there are now. */
@@ -40,6 +42,14 @@ export class Upkeep {
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
     await Promise.all([...this.#pools.values()].map((pool) => pool.idle()));
+  }
+
+  /** Resolves when nothing is under way in the pool, or after a short while. */
+  async settle(pool: string): Promise<void> {
+    if (this.#stopped) return;
+    const upkeep = this.#of(pool);
+    upkeep.poke();
+    await settledWithin([upkeep.idle()], settle_milliseconds_max);
   }
 
   /** Ends what is under way; then, for a short while, puts the root chunks that are due and removes what was deleted. */

@@ -213,9 +213,8 @@ describe('a backend that is away', () => {
     await client.createVolume({ name: 'near', sizeBytes: 8 * MiB });
     const near = (await client.volumeUri('near')).uri;
     await must('qemu-io', ['-f', 'raw', '-c', 'write -P 0x32 0 8M', '-c', 'flush', '-c', 'read -P 0x32 0 8M', near]);
-    const pool = await client.pool('far');
-    expect(pool.healthy).toBe(false);
-    expect(pool.problem).toContain('far');
+    await expect.poll(async () => (await client.pool('far')).healthy).toBe(false);
+    expect((await client.pool('far')).problem).toContain('far');
     expect(ended).toBe(false);
     heal();
     const read = await reading;

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { request } from 'node:http';
-import { existsSync, statSync } from 'node:fs';
+import { cpSync, existsSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import pino from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
@@ -178,4 +179,25 @@ test('a socket that a killed daemon left is replaced', async () => {
   onTestFinished(() => void stale.close());
   const { daemon } = await start({ dataDirectory });
   expect((await admin(daemon, 'GET', '/v1/status')).status).toBe(200);
+});
+
+test('a daemon whose catalog is gone does not begin with an empty one', async () => {
+  const directory = temporaryDirectory();
+  const { daemon } = await start({ dataDirectory: directory });
+  await admin(daemon, 'POST', '/v1/volumes', { name: 'vm1', sizeBytes: 4096 });
+  await daemon.stop();
+  rmSync(join(directory, 'catalog'), { recursive: true });
+  await expect(start({ dataDirectory: directory })).rejects.toMatchObject({
+    code: 'corrupt',
+    message: expect.stringContaining('skerry pool recover'),
+  });
+  expect(existsSync(join(directory, 'catalog'))).toBe(false);
+});
+
+test('a daemon is refused the pool of another catalog', async () => {
+  const [one, two] = [temporaryDirectory(), temporaryDirectory()];
+  for (const dataDirectory of [one, two]) await (await start({ dataDirectory })).daemon.stop();
+  rmSync(join(one, 'pool'), { recursive: true });
+  cpSync(join(two, 'pool'), join(one, 'pool'), { recursive: true });
+  await expect(start({ dataDirectory: one })).rejects.toMatchObject({ code: 'conflict' });
 });

@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest';
 
 import {
+  access_grants_max,
+  client_name_characters_max,
+  description_characters_max,
+  label_key_characters_max,
+  label_value_characters_max,
+  labels_count_max,
+} from '../../../src/core/limits.js';
+import {
   decodeRootChunk,
   decodeTombstone,
   encodeRootChunk,
@@ -11,7 +19,7 @@ import {
   tombstoneKey,
 } from '../../../src/pool/root_chunk.js';
 import { hexLines, readGolden } from '../golden.js';
-import { sampleRolledBack, sampleRoot, sampleTombstone } from './samples.js';
+import { sampleClosed, sampleRestricted, sampleRolledBack, sampleRoot, sampleTombstone } from './samples.js';
 
 const golden = (name: string): Uint8Array => readGolden(new URL(`golden/${name}.hex`, import.meta.url));
 const empty = { ...sampleRoot, root: { id: new Uint8Array(0), levels: 0, pack: 0, offset: 0, storedBytes: 0 } };
@@ -21,7 +29,9 @@ test('a root chunk is read, and written as it always was', () => {
   expect(hexLines(encodeRootChunk(sampleRoot))).toBe(hexLines(golden('root_chunk_v1')));
   expect(decodeRootChunk(golden('root_chunk_rolled_back_v1'))).toEqual(sampleRolledBack);
   expect(hexLines(encodeRootChunk(sampleRolledBack))).toBe(hexLines(golden('root_chunk_rolled_back_v1')));
-  expect(decodeRootChunk(encodeRootChunk(empty))).toEqual(empty);
+  expect(decodeRootChunk(golden('root_chunk_restricted_v1'))).toEqual(sampleRestricted);
+  expect(hexLines(encodeRootChunk(sampleRestricted))).toBe(hexLines(golden('root_chunk_restricted_v1')));
+  for (const chunk of [empty, sampleClosed]) expect(decodeRootChunk(encodeRootChunk(chunk))).toEqual(chunk);
 });
 
 test('a tombstone is read, and written as it always was', () => {
@@ -39,6 +49,23 @@ test('any flipped bit is noticed', () => {
       expect.objectContaining({ code: bit >> 3 >= 4 && bit >> 3 < 8 ? expect.stringMatching(/unsupported|corrupt/) : 'corrupt' }),
     );
   }
+});
+
+test('labels and clients at their longest fit', () => {
+  const wide = '\u{1f30a}';
+  const labels = Object.fromEntries(
+    Array.from({ length: labels_count_max }, (_, index) => [
+      `${index}`.padStart(label_key_characters_max, 'k'),
+      wide.repeat(label_value_characters_max),
+    ]),
+  );
+  const grants = Array.from({ length: access_grants_max }, (_, index) => ({
+    kind: 'certificate' as const,
+    client: `${index}`.padStart(client_name_characters_max, 'c'),
+    readOnly: true,
+  }));
+  const longest = { ...sampleRoot, labels, access: { grants }, description: wide.repeat(description_characters_max) };
+  expect(decodeRootChunk(encodeRootChunk(longest))).toEqual(longest);
 });
 
 test('a chunk cut short or grown is refused', () => {

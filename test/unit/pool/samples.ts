@@ -28,10 +28,28 @@ export const sampleRoot: RootChunk = {
   pendingOf: 0,
   lineage: 0,
   labels: {},
+  limit: { iops: 0, bandwidth: 0, burst: 0 },
+  access: null,
 };
 
 /** With all that came after the first root chunks. */
 export const sampleRolledBack: RootChunk = { ...sampleRoot, lineage: 3, labels: { role: 'db', 'team/owner': 'Bücher' } };
+
+/** With what a volume may use, and who may attach it. */
+export const sampleRestricted: RootChunk = {
+  ...sampleRolledBack,
+  kind: 'volume',
+  name: 'vm1',
+  limit: { iops: 500, bandwidth: 2 ** 40, burst: 30 },
+  access: {
+    grants: [
+      { kind: 'certificate', client: 'backup.example', readOnly: true },
+      { kind: 'user', client: '1000', readOnly: false },
+    ],
+  },
+};
+/** A list, and nobody on it: that is not the same as no list. */
+export const sampleClosed: RootChunk = { ...sampleRoot, access: { grants: [] } };
 
 export const sampleTombstone: Tombstone = {
   poolUuid,

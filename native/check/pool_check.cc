@@ -1,0 +1,107 @@
+#include "pool_check.h"
+
+#include <unordered_map>
+
+#include "../map/node_format.h"
+#include "pack_survey.h"
+
+namespace skerry {
+namespace {
+
+/** Walks trees from their roots, each node once however many roots share it. */
+class TreeWalk {
+ public:
+  TreeWalk(PackSurvey& packs, PoolCheckReport& report) : packs_(packs), report_(report) {}
+
+  void Walk(const CheckedRoot& checked) {
+    if (checked.root.id.empty()) return;
+    resource_ = checked.id;
+    bool whole = false;
+    if (checked.root.levels == 0 || checked.root.levels > kNodeLevelMax + 1) {
+      packs_.Report(
+          {.what = Finding::What::kNode, .resource = resource_, .id = checked.root.id, .detail = "the root has an impossible height"});
+    } else {
+      whole = Visit(checked.root.id, checked.root.at, static_cast<uint8_t>(checked.root.levels - 1), 0);
+    }
+    if (!whole) report_.damaged_roots.push_back(checked.id);
+  }
+
+ private:
+  /** False where something that the node reaches is missing or damaged. `first`: the first block it spans. */
+  bool Visit(const BlockId& id, const Location& hint, uint8_t level, uint64_t first) {
+    const auto seen = seen_.find(id);
+    if (seen != seen_.end()) return seen->second;
+    const bool whole = VisitNew(id, hint, level, first);
+    seen_.emplace(id, whole);
+    return whole;
+  }
+
+  bool VisitNew(const BlockId& id, const Location& hint, uint8_t level, uint64_t first) {
+    Location at;
+    Result<std::shared_ptr<const Node>> node = ReadNode(id, hint, at);
+    if (node.ok() && (*node)->level != level) node = Status(Code::kCorrupt, "its level is not that of its place");
+    if (!node.ok()) {
+      Lost(Finding::What::kNode, node.code() == Code::kNotFound, at, id, first, node.status().detail());
+      return false;
+    }
+    ++report_.nodes_reached;
+    bool whole = true;
+    (*node)->ForEach([&](uint32_t index, const MapSlot& slot) {
+      const uint64_t block = first + (uint64_t{index} << (8 * level));
+      if (!(level > 0 ? Visit(slot.id, slot.at, static_cast<uint8_t>(level - 1), block) : CheckBlock(slot, block))) whole = false;
+    });
+    return whole;
+  }
+
+  Result<std::shared_ptr<const Node>> ReadNode(const BlockId& id, const Location& hint, Location& at) {
+    Result<std::vector<uint8_t>> raw = Status(Code::kNotFound, "no pack holds it");
+    at = hint;
+    if (hint.known()) raw = packs_.Read(hint, id);
+    // A hint may be stale; the index is asked once, as a reader of the daemon would.
+    if (const auto found = packs_.Find(id); !raw.ok() && found && !(*found == hint)) {
+      at = *found;
+      raw = packs_.Read(at, id);
+    } else if (!raw.ok() && !found) {
+      at = {};
+      raw = Status(Code::kNotFound, "no pack holds it");
+    }
+    if (!raw.ok()) return raw.status();
+    return Node::Decode(*raw, packs_.key(), id);
+  }
+
+  bool CheckBlock(const MapSlot& slot, uint64_t block) {
+    ++report_.blocks_reached;
+    const std::optional<Location> found = packs_.Find(slot.id);
+    if (!found) {
+      Lost(Finding::What::kBlock, true, {}, slot.id, block, "no pack holds it");
+      return false;
+    }
+    const Location& at = slot.at.known() && packs_.Damaged(slot.at) ? slot.at : *found;
+    if (!packs_.Damaged(at)) return true;
+    Lost(Finding::What::kBlock, false, at, slot.id, block, "pages of it fail their sums");
+    return false;
+  }
+
+  void Lost(Finding::What what, bool missing, const Location& at, const BlockId& id, uint64_t block, const std::string& why) {
+    packs_.Report({what, missing, at.pack, at.offset, resource_, block * kBlockBytes, id, why});
+  }
+
+  PackSurvey& packs_;
+  PoolCheckReport& report_;
+  uint64_t resource_ = 0;
+  std::unordered_map<BlockId, bool, BlockIdHash> seen_;
+};
+
+}  // namespace
+
+Result<PoolCheckReport> CheckPool(Env& env, const PoolCheckOptions& options) {
+  if (options.domain_key.size() != 32) return Status(Code::kInvalid, "a domain key has 32 bytes");
+  PoolCheckReport report;
+  PackSurvey packs(env, options, report);
+  if (Status status = packs.Run(); !status.ok()) return status;
+  TreeWalk walk(packs, report);
+  for (const CheckedRoot& root : options.roots) walk.Walk(root);
+  return report;
+}
+
+}  // namespace skerry
