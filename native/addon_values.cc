@@ -160,6 +160,7 @@ Napi::Object FromCommit(Napi::Env env, const RootCommit& commit) {
     takers.Set(takers.Length(), one);
   }
   object.Set("takers", takers);
+  object.Set("pool", commit.pool);
   return object;
 }
 

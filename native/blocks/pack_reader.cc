@@ -87,6 +87,11 @@ Status PackStore::Impl::ReadCellsBlocking(File& file, uint32_t pack, uint32_t ce
     if (got.value() < size_t{i + 1} * kCellBytes || !holds()) {
       const uint32_t offset = cell_offset + i * kCellBytes;
       const Status again = ReadDirect(pack, offset, {cell, kCellBytes});
+      if ((!again.ok() || !holds()) && OnBackend(pack)) {
+        const Status there = RemoteCells(pack, offset, seed + i, 1, into.subspan(size_t{i} * kPageBytes, kPageBytes), true);
+        if (!there.ok()) return there;
+        continue;
+      }
       if (!again.ok() || !holds()) {
         NoteDamage(pack, offset);
         return {Code::kCorrupt, "the page at " + Where(pack, offset) + " fails its sum" + (again.ok() ? "" : ": " + again.detail())};
@@ -173,6 +178,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, con
       if (failed_cell == CellCount(header->raw_bytes)) return payload;
     }
     if (!may_block) return WouldBlock();
+    if (direct && OnBackend(where.pack)) return RemoteRecord(where, id, may_block);
     if (direct) {
       NoteDamage(where.pack, CellOffset(where, failed_cell));
       return Status(Code::kCorrupt, "the record at " + Where(where.pack, where.offset) + " fails its sums");

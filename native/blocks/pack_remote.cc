@@ -268,15 +268,17 @@ Status PackStore::Impl::Upkeep() {
     if (!status.ok()) return status;
     shipper.Renamed(pack);
   }
+  Status kept;
   for (const auto& [pack, bytes] : shipper.ToDrop()) {
-    if (Status status = Drop(pack, bytes); !status.ok()) return status;
+    // One that cannot be dropped keeps no other here.
+    if (Status status = Drop(pack, bytes); !status.ok() && kept.ok()) kept = status;
   }
   const uint64_t now = env_.NowNanos();
   if (!remote_->listing->complete() && now >= refresh_nanos_) {
     refresh_nanos_ = now + kRefreshNanosMin;
     (void)remote_->listing->Refresh();
   }
-  return {};
+  return kept;
 }
 
 // Its footer stays, durably: what it holds is known without the backend, and its number is never given out again. Readers

@@ -54,6 +54,12 @@ bool PackShipper::IsLocal(uint32_t pack) const {
   return packs_.contains(pack);
 }
 
+bool PackShipper::IsKept(uint32_t pack) const {
+  std::shared_lock lock(mutex_);
+  const auto found = packs_.find(pack);
+  return found != packs_.end() && found->second.state == State::kKept;
+}
+
 bool PackShipper::ShippedUpTo(uint32_t mark) const {
   std::shared_lock lock(mutex_);
   for (const auto& [pack, local] : packs_) {

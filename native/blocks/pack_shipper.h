@@ -33,6 +33,8 @@ class PackShipper : public std::enable_shared_from_this<PackShipper> {
 
   /** There is a file of this pack on this host. */
   bool IsLocal(uint32_t pack) const;
+  /** There is a copy here of what the backend has. */
+  bool IsKept(uint32_t pack) const;
   /** No pack up to and including `mark` takes records or waits to be shipped. */
   bool ShippedUpTo(uint32_t mark) const;
   bool Crowded() const;

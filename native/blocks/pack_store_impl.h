@@ -146,6 +146,8 @@ class PackStore::Impl {
   // pack_remote.cc
   void OpenRemote();
   bool Elsewhere(uint32_t pack) const { return remote_ && !remote_->shipper->IsLocal(pack); }
+  /** The backend has it whole; there may be a copy here. */
+  bool OnBackend(uint32_t pack) const { return remote_ && (Elsewhere(pack) || remote_->shipper->IsKept(pack)); }
   /** The pack's file was dropped while it was about to be read. */
   bool WentAway(const Status& status, uint32_t pack) const { return status.code() == Code::kNotFound && Elsewhere(pack); }
   bool KnowsPack(uint32_t pack) const;

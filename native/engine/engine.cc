@@ -269,9 +269,9 @@ Status Engine::DestageRound(Destager& destager) {
       destager.retry_nanos.store(env_.NowNanos() + kDestageRetryNanos);
       break;
     }
-    if (!commit->has_value()) break;
     destager.failure = Status::Ok();
     destager.told = Code::kOk;
+    if (!commit->has_value()) break;
     if (!(*commit)->damage.empty()) listener_.OnLog(LogLevel::kError, "destage: " + (*commit)->damage);
     listener_.OnCommit(**commit);
     std::lock_guard lock(destage_mutex_);

@@ -15,6 +15,7 @@ struct Pool {};
 namespace {
 
 const Pool pools[2];
+bool all(ResourceId) { return true; }
 
 VolumeLoad Loaded(bool active, size_t frozen, Lsn first, uint64_t overlay_bytes, Lsn end) {
   VolumeLoad load;
@@ -77,10 +78,12 @@ TEST("a book of ten thousand changes has the sums and ends of its volumes") {
       const PoolLoad& noted = book.In(&pools[i]);
       CHECK(noted.blocks_bound == in_pools[i].blocks_bound && noted.holders == in_pools[i].holders && noted.frozen == in_pools[i].frozen);
     }
-    CHECK(book.Active().size() == active && book.OldestActive().has_value() == (active > 0) && book.LargestActive().has_value() == (active > 0));
+    CHECK(book.Active().size() == active && book.OldestActive(all).has_value() == (active > 0) && book.LargestActive(all).has_value() == (active > 0));
     if (active == 0) continue;
-    CHECK(model.at(*book.OldestActive()).first_lsn == oldest);
-    CHECK(model.at(*book.LargestActive()).active_overlay_bytes == largest);
+    CHECK(model.at(*book.OldestActive(all)).first_lsn == oldest);
+    CHECK(model.at(*book.LargestActive(all)).active_overlay_bytes == largest);
+    const ResourceId passed_over = *book.OldestActive(all);
+    CHECK(book.OldestActive([=](ResourceId id) { return id != passed_over; }).has_value() == (active > 1));
   }
 }
 

@@ -7,6 +7,7 @@
 #include "../blocks/cell.h"
 #include "../blocks/errand.h"
 #include "../blocks/pack.h"
+#include "../blocks/pack_handles.h"
 #include "check.h"
 #include "fake_backend.h"
 
@@ -396,6 +397,55 @@ TEST("a chunk whose put was never answered is put again, whatever the backend li
   CHECK(f.store->usage().staged_packs == 1 && !*f.store->ShippedUpTo(1));
   f.Ship();
   CHECK(f.backend->ship_count == ships + 1 && f.Files(".kept") == 1 && f.Holds(0, at[0]));
+}
+
+TEST("rot in a copy that is kept here costs nothing while the backend has the pack") {
+  Fixture f;
+  f.options.remote->kept_bytes_max = 64 << 20;
+  f.Open();
+  const auto at = f.PutMany(3);
+  f.Ship();
+  f.store.reset();
+  {
+    Result<std::unique_ptr<File>> file = f.env->Open(KeptPackPath(f.options.directory, 1), {.write = true});
+    CHECK(file.ok());
+    const std::vector<uint8_t> wrong(100, 0xee);
+    for (const uint32_t n : {1, 2}) CHECK_OK((*file)->Write(wrong, CellOffset(at[n], 4) + 200));
+  }
+  f.Open();
+  for (int round = 0; round < 2; ++round) {
+    for (uint32_t n = 0; n < 3; ++n) CHECK(f.Holds(n, at[n]));
+    const Result<std::vector<uint8_t>> record = f.store->ReadRecord(at[2], f.IdOf(2), true);
+    CHECK(record.ok() && *record == Fixture::Block(2));
+  }
+  CHECK(f.store->usage().corrupt_cells == 0);
+  f.backend->rotten = 1000;
+  f.options.remote->cache = std::make_shared<BlockCache>(f.options.remote->cache->bytes_max());
+  f.Open();
+  std::vector<uint8_t> into(kBlock);
+  CHECK(f.store->ReadPages(at[1], f.IdOf(1), 0, kPages, into, true).code() == Code::kCorrupt);
+  CHECK(f.Holds(0, at[0]));
+}
+
+TEST("a copy that cannot be dropped keeps no other here") {
+  Fixture f;
+  f.options.remote->kept_bytes_max = 64 << 20;
+  f.Open();
+  f.PutMany(40);
+  f.Ship();
+  CHECK(f.Files(".kept") == 3);
+  f.store.reset();
+  std::filesystem::remove_all(f.options.directory + "/00000001.foot");
+  f.options.remote->kept_bytes_max = 0;
+  f.Open();
+  {
+    Result<std::unique_ptr<File>> file = f.env->Open(KeptPackPath(f.options.directory, 1), {.write = true});
+    CHECK(file.ok());
+    const uint64_t bytes = std::filesystem::file_size(KeptPackPath(f.options.directory, 1));
+    CHECK_OK((*file)->Write(std::vector<uint8_t>(512, 0xee), bytes - 512));
+  }
+  CHECK(!f.store->Upkeep().ok());
+  CHECK(f.Files(".kept") == 1);
 }
 
 TEST("a record that was found damaged is shipped as it is, and no new data is given up for it") {

@@ -239,6 +239,8 @@ Result<bool> MappedIsRotten(ReadContext& context, const TreeRoot& root, PageInde
     if (!at.known()) continue;
     const Status status = context.pool.packs->ReadPages(at, slot->id, static_cast<uint32_t>(page % kPagesPerBlock), 1, into, true);
     if (status.ok()) return false;
+    // A hint may name a pack that is gone; where the block is now decides.
+    if (status.code() == Code::kNotFound && now && !(at == *now)) continue;
     if (status.code() != Code::kCorrupt) return status;
   }
   return true;

@@ -91,8 +91,11 @@ class LiveVolume : public Volume {
   Result<std::shared_ptr<Base>> Snapshot(ResourceId snapshot, WriteOutcome& outcome, uint64_t* sequence);
   /** On replay: the same for a barrier that is already in the journal. */
   std::shared_ptr<Base> ReplaySnapshot(ResourceId snapshot, uint64_t sequence);
-  /** Journals that the resource is gone, then forgets all it holds. Later writes are kReadOnly. */
-  Result<WriteOutcome> Drop();
+  /**
+   * Journals that the resource is gone, then forgets all it holds. Later writes are kReadOnly. `first`: of the records that no
+   * root holds, and that must not go before it is durable that the resource has gone.
+   */
+  Result<WriteOutcome> Drop(Lsn& first);
   /** Journals the new size. What it had past a smaller one is given back, and reads zero should it grow again. */
   Result<WriteOutcome> Resize(uint64_t size_bytes);
   /**

@@ -1,5 +1,7 @@
 #include "load_book.h"
 
+#include <algorithm>
+
 namespace skerry {
 
 void LoadBook::Set(ResourceId id, const VolumeLoad& load, uint64_t now, const Pool* pool) {
@@ -73,12 +75,14 @@ std::vector<ResourceId> LoadBook::Active() const {
   return ids;
 }
 
-std::optional<ResourceId> LoadBook::OldestActive() const {
-  return active_by_lsn_.empty() ? std::nullopt : std::optional(active_by_lsn_.begin()->second);
+std::optional<ResourceId> LoadBook::OldestActive(const std::function<bool(ResourceId)>& wanted) const {
+  const auto found = std::find_if(active_by_lsn_.begin(), active_by_lsn_.end(), [&](const auto& line) { return wanted(line.second); });
+  return found == active_by_lsn_.end() ? std::nullopt : std::optional(found->second);
 }
 
-std::optional<ResourceId> LoadBook::LargestActive() const {
-  return active_by_bytes_.empty() ? std::nullopt : std::optional(active_by_bytes_.rbegin()->second);
+std::optional<ResourceId> LoadBook::LargestActive(const std::function<bool(ResourceId)>& wanted) const {
+  const auto found = std::find_if(active_by_bytes_.rbegin(), active_by_bytes_.rend(), [&](const auto& line) { return wanted(line.second); });
+  return found == active_by_bytes_.rend() ? std::nullopt : std::optional(found->second);
 }
 
 std::vector<ResourceId> LoadBook::RestingSince(uint64_t before) const {

@@ -1,6 +1,7 @@
 #pragma once
 // What all volumes hold that no committed root does, summed up and in order. A volume announces a change before it makes
 // it; only those that did are asked again, so that a look costs what changed and not how many volumes there are.
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -70,8 +71,9 @@ class LoadBook {
   const PoolLoad& In(const Pool* pool) const;
   /** Volumes with something in their active generation. */
   std::vector<ResourceId> Active() const;
-  std::optional<ResourceId> OldestActive() const;
-  std::optional<ResourceId> LargestActive() const;
+  /** Of those that `wanted` says yes to. */
+  std::optional<ResourceId> OldestActive(const std::function<bool(ResourceId)>& wanted) const;
+  std::optional<ResourceId> LargestActive(const std::function<bool(ResourceId)>& wanted) const;
   /** Volumes with something in their active generation that had their last record before `before`. */
   std::vector<ResourceId> RestingSince(uint64_t before) const;
   /** What is on record of a volume; nothing for one that holds nothing. */

@@ -206,9 +206,9 @@ Result<WriteOutcome> Store::Drop(ResourceId id) {
   if (!volume) return Status(Code::kNotFound, "no resource " + std::to_string(id));
   WriteOutcome outcome;
   if (!volume->read_only()) {
-    const Lsn first = volume->load().first_lsn;
+    Lsn first = 0;
     std::unique_lock lock(mutex_);
-    Result<WriteOutcome> dropped = volume->Drop();
+    Result<WriteOutcome> dropped = volume->Drop(first);
     if (!dropped.ok()) return dropped.status();
     outcome = *dropped;
     dropping_.push_back({first, outcome.end});

@@ -47,6 +47,7 @@ struct RootCommit {
   uint64_t token = 0;
   std::vector<RootTaker> takers;   // the destaged volume first
   TreeRoot root;
+  std::string pool{};              // its name
   std::string damage{};            // a sentence for the operator where pages were lost in it; else empty
 };
 
@@ -162,6 +163,7 @@ class Store {
   RootCommit CommitLocked(UnderWay under_way);
   bool LookForRoomLocked(Pool& pool);
   bool FrozenWaitsLocked() const;
+  bool DestageAwaitsLocked(ResourceId id) const;
   std::vector<RootTaker> TakersLocked(ResourceId volume, const DestageGroup& group) const;
   void ResolveLocked(ResourceId snapshot, const RootCommit& commit);
   void RefreshLocked();

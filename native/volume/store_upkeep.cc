@@ -37,10 +37,17 @@ bool Store::FrozenWaitsLocked() const {
   const std::shared_ptr<const Pools> pools = PoolsNow();
   return std::any_of(pools->begin(), pools->end(), [this](const auto& pool) {
     const std::set<ResourceId>& frozen = book_.In(pool.get()).frozen;
-    if (!pool->packs->remote()) return !frozen.empty();
-    // What waits for a backend is no reason for others to wait too.
+    // What waits for a backend, or for room on a disk, is no reason for others to wait too.
+    if (!pool->packs->remote()) return !frozen.empty() && !pool->destage_stuck.load();
     return !pool->packs->crowded() && std::any_of(frozen.begin(), frozen.end(), [this](ResourceId id) { return !busy_.contains(id); });
   });
+}
+
+/** False while destage could not take up what is closed now: it would only lie in more and more generations. */
+bool Store::DestageAwaitsLocked(ResourceId id) const {
+  const Pool& pool = *entries_.at(id).volume->pool();
+  if (!pool.packs->remote()) return !pool.destage_stuck.load();
+  return !busy_.contains(id) && !pool.packs->crowded();
 }
 
 bool Store::Pace() {
@@ -58,7 +65,8 @@ bool Store::Pace() {
     if (load.ranges >= kOverlayRangesMax / 2) FreezeLocked(id);
   }
   const bool frozen_waits = FrozenWaitsLocked();
-  const std::optional<ResourceId> oldest = book_.OldestActive(), largest = book_.LargestActive();
+  const auto awaited = [this](ResourceId id) { return DestageAwaitsLocked(id); };
+  const std::optional<ResourceId> oldest = book_.OldestActive(awaited), largest = book_.LargestActive(awaited);
   if (now > options_.idle_destage_nanos) {
     for (ResourceId id : book_.RestingSince(now - options_.idle_destage_nanos)) FreezeLocked(id);
   }
@@ -177,7 +185,9 @@ Status Store::GetOnTheWay(Pool& pool) {
   if (mark != 0 && pool.packs->OpenUpTo(mark)) {
     if (Status status = pool.packs->Seal(); !status.ok()) return status;
   }
-  return pool.packs->Upkeep();
+  // What fails in it is told by who calls it for its own sake; a root that is ready does not wait for that.
+  (void)pool.packs->Upkeep();
+  return {};
 }
 
 std::optional<std::pair<ResourceId, DestageGroup>> Store::NextGroupLocked(Pool& pool) {
@@ -216,6 +226,7 @@ Result<std::optional<Store::UnderWay>> Store::DestageGroupOf(ResourceId id, cons
   if (volume->lineage() != group.lineage || volume->dropped()) return std::optional<UnderWay>();
   under_way.commit.token = next_token_++;
   under_way.commit.root = destaged->root;
+  under_way.commit.pool = pool.name;
   under_way.commit.damage = DamageOf(id, destaged->lost);
   under_way.commit.takers = TakersLocked(id, group);
   if (under_way.commit.takers.empty()) return std::optional<UnderWay>();
@@ -271,7 +282,7 @@ void Store::ResolveLocked(ResourceId snapshot, const RootCommit& commit) {
 }
 
 void Store::OfferRootLocked(ResourceId taker, const LiveVolume& volume, const TreeRoot& root) {
-  offered_.push_back({next_token_++, {{taker, 0, volume.fence(), volume.initial_size(), 0}}, root});
+  offered_.push_back({next_token_++, {{taker, 0, volume.fence(), volume.initial_size(), 0}}, root, volume.pool()->name});
 }
 
 void Store::Trim() {

@@ -73,8 +73,9 @@ void LiveVolume::Rewound(const Appended& appended) {
   NoteLocked(appended.record, appended.end);
 }
 
-Result<WriteOutcome> LiveVolume::Drop() {
+Result<WriteOutcome> LiveVolume::Drop(Lsn& first) {
   Lock lock(mutex_);
+  first = LoadLocked().first_lsn;
   if (dropped_) return WriteOutcome{0};
   Result<Lsn> end = AppendLocked(RecordType::kDrop, 0, 0, {});
   if (!end.ok()) return end.status();

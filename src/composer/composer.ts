@@ -15,7 +15,7 @@ import { keptRoot, type RootStores } from '../mapper/root_store.js';
 const commit_attempts_max = 6;
 const retry_milliseconds_min = 50;
 const retry_milliseconds_max = 2000;
-/** Their syncs share commits of the catalog and of the file system; verbs must find threads to sync with all the same. */
+/** Of one pool. Their syncs share commits of the catalog and of the file system; verbs must find threads to sync with all the same. */
 const commits_in_flight_max = 4;
 /** A transaction is bounded; clones beyond these take the root in transactions of their own. */
 const takers_per_transaction_max = 512;
@@ -32,11 +32,16 @@ export interface ComposerOptions {
   readonly onCommitted?: () => void;
 }
 
+interface Lane {
+  /** Those that the engine offered while others were under way, in its order. */
+  readonly waiting: RootCommit[];
+  readonly underWay: Set<Promise<void>>;
+}
+
 export class Composer {
   readonly #options: ComposerOptions;
-  /** Those that the engine offered while others were under way, in its order. */
-  readonly #waiting: RootCommit[] = [];
-  readonly #underWay = new Set<Promise<void>>();
+  /** Of each pool by itself: one whose roots cannot be put keeps those of no other waiting. */
+  readonly #lanes = new Map<string, Lane>();
   readonly #stopping = new AbortController();
 
   constructor(options: ComposerOptions) {
@@ -68,26 +73,31 @@ export class Composer {
 
   /** Takes the root, sooner or later; the engine hears how it went. Commits of one resource take effect in order, by its lock. */
   handle(commit: RootCommit): void {
-    this.#waiting.push(commit);
-    this.#begin();
+    let lane = this.#lanes.get(commit.pool);
+    if (lane === undefined) {
+      lane = { waiting: [], underWay: new Set() };
+      this.#lanes.set(commit.pool, lane);
+    }
+    lane.waiting.push(commit);
+    this.#begin(lane);
   }
 
   /** Gives up what is being tried again, and waits for what is under way. The engine offers the rest after its next start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#waiting.length = 0;
-    await Promise.all(this.#underWay);
+    for (const { waiting } of this.#lanes.values()) waiting.length = 0;
+    await Promise.all([...this.#lanes.values()].flatMap(({ underWay }) => [...underWay]));
   }
 
-  #begin(): void {
-    while (this.#underWay.size < commits_in_flight_max) {
-      const commit = this.#waiting.shift();
+  #begin(lane: Lane): void {
+    while (lane.underWay.size < commits_in_flight_max) {
+      const commit = lane.waiting.shift();
       if (commit === undefined) return;
       const taking = this.#take(commit).finally(() => {
-        this.#underWay.delete(taking);
-        this.#begin();
+        lane.underWay.delete(taking);
+        this.#begin(lane);
       });
-      this.#underWay.add(taking);
+      lane.underWay.add(taking);
     }
   }
 

@@ -105,6 +105,8 @@ export interface StartReport {
 /** A root that is durable in the pool's packs and wants its root chunk and catalog transaction. */
 export interface RootCommit {
   readonly token: number;
+  /** Of all its takers. */
+  readonly pool: string;
   /** Every resource that takes this root in one transaction: the volume, snapshots resolved by it, clones of these. */
   readonly takers: readonly {
     readonly id: number;

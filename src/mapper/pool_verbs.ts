@@ -50,6 +50,8 @@ export class PoolVerbs implements PoolUsers {
   readonly #options: PoolVerbsOptions;
   /** How many verbs are making something in each pool. */
   readonly #users = new Map<string, number>();
+  /** Pools that the catalog does not have yet: nothing is made there before it has. */
+  readonly #coming = new Set<string>();
   /** Pools that are going: nothing new is made there. */
   readonly #going = new Set<string>();
 
@@ -64,6 +66,7 @@ export class PoolVerbs implements PoolUsers {
 
   async using<T>(pool: string, work: () => Promise<T>): Promise<T> {
     this.#options.pools.get(pool);
+    if (this.#coming.has(pool)) throw new SkerryError('conflict', `pool ${pool} is being made: try again`);
     if (this.#going.has(pool)) throw new SkerryError('conflict', `pool ${pool} is being deleted`);
     this.#users.set(pool, (this.#users.get(pool) ?? 0) + 1);
     try {
@@ -78,7 +81,7 @@ export class PoolVerbs implements PoolUsers {
   /** @throws SkerryError invalid, exists, conflict where its place holds chunks already, and what opening its driver throws */
   async create(request: NewPool): Promise<void> {
     const name = checkPoolName(request.name);
-    const { catalog, locks, engine, pools } = this.#options;
+    const { catalog, locks, pools } = this.#options;
     // One at a time, for each takes a domain of its own.
     await locks.run([poolLock('*'), poolLock(name)], async () => {
       const records = await readPools(catalog);
@@ -97,26 +100,41 @@ export class PoolVerbs implements PoolUsers {
       };
       const twin = records.find((other) => other.driver === record.driver && pools.sameSettings(other, record));
       if (twin !== undefined) throw new SkerryError('conflict', `pool ${twin.name} is at the same place: take another one`);
-      const spec = await pools.open(record);
+      this.#coming.add(name);
       try {
-        await this.#claimPlace(record);
-        await engine.addPool(spec);
-        const outcome = await catalog.transact(
-          [{ key: poolKey(name), revision: 0 }],
-          [{ key: poolKey(name), value: encodePool(record) }],
-        );
-        if (outcome.outcome === 'conflict') throw new SkerryError('exists', `there is a pool ${name} already`);
-        await pools.keepIdentity(name);
-      } catch (error) {
-        await engine.removePool(name).catch(() => undefined);
-        // Where it cannot be removed it only makes the place look taken, and its name says by whom.
-        await pools
-          .get(name)
-          .chunks.remove(markKey(record))
-          .catch(() => undefined);
-        await pools.remove(name);
-        throw error;
+        await this.#make(record);
+      } finally {
+        this.#coming.delete(name);
       }
+    });
+  }
+
+  /** All of it or nothing. */
+  async #make(record: PoolRecord): Promise<void> {
+    const { catalog, engine, pools, log } = this.#options;
+    const { name } = record;
+    const spec = await pools.open(record);
+    try {
+      await this.#claimPlace(record);
+      await engine.addPool(spec);
+      const outcome = await catalog.transact(
+        [{ key: poolKey(name), revision: 0 }],
+        [{ key: poolKey(name), value: encodePool(record) }],
+      );
+      if (outcome.outcome === 'conflict') throw new SkerryError('exists', `there is a pool ${name} already`);
+    } catch (error) {
+      await engine.removePool(name).catch(() => undefined);
+      // Where it cannot be removed it only makes the place look taken, and its name says by whom.
+      await pools
+        .get(name)
+        .chunks.remove(markKey(record))
+        .catch(() => undefined);
+      await pools.remove(name);
+      throw error;
+    }
+    // From here on the pool is there; the next start tries again.
+    await pools.keepIdentity(name).catch((error: unknown) => {
+      log('warn', `pool ${name} cannot say of itself yet whose it is`, { error: String(error) });
     });
   }
 

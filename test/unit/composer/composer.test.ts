@@ -82,6 +82,7 @@ describe('a commit', () => {
       // The engine destages so fast that the commit comes before snapshot() has answered.
       world.composer.handle({
         token: 9,
+        pool: 'default',
         takers: [
           { id: vm1, appliedSequence: 5, fence: 1, sizeBytes: 4096, lineage: 0 },
           { id: frozen, appliedSequence: 5, fence: 0, sizeBytes: 4096, lineage: 0 },
@@ -152,12 +153,35 @@ describe('a commit', () => {
     world.pool.failures.push(...Array.from({ length: 99 }, () => new SkerryError('io', 'away')));
     world.composer.handle({
       token: 1,
+      pool: 'default',
       takers: [{ id: vm1, appliedSequence: 5, fence: 1, sizeBytes: 4096, lineage: 0 }],
       root: root('a'),
     });
     await new Promise((resolve) => setTimeout(resolve, 10));
     await world.composer.stop();
     expect(world.steps.some((step) => step.startsWith('engine.committed'))).toBe(false);
+  });
+
+  test('of a pool whose backend does not answer keep those of no other waiting', async () => {
+    const world = await openWorld();
+    const made: number[] = [];
+    for (let index = 0; index < 7; index += 1) made.push((await world.mapper.create({ name: `v${index}`, sizeBytes: 4096 })).id);
+    await world.settle();
+    const near = made.pop() ?? 0;
+    const put = world.pool.putRoot.bind(world.pool);
+    world.pool.putRoot = (kept) => (kept.id === near ? put(kept) : new Promise(() => {}));
+    const offer = (id: number, pool: string): void =>
+      world.composer.handle({
+        token: id,
+        pool,
+        takers: [{ id, appliedSequence: 5, fence: 1, sizeBytes: 4096, lineage: 0 }],
+        root: root('a'),
+      });
+    for (const id of made) offer(id, 'far');
+    offer(near, 'default');
+    await expect
+      .poll(() => world.steps.filter((step) => step.startsWith('engine.committed')))
+      .toEqual([`engine.committed ${near} true`]);
   });
 
   test('and a verb that meet on one record both take effect', async () => {

@@ -158,7 +158,7 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
           return { sizeBytes: record?.sizeBytes ?? 0, lineage: record?.lineage ?? 0, ...taker };
         }),
       );
-      composer.handle({ ...commit, takers, token: own });
+      composer.handle({ pool: 'default', ...commit, takers, token: own });
       while (!steps.some((step) => step.startsWith(`engine.committed ${own} `)))
         await new Promise((resolve) => setTimeout(resolve, 1));
     },
