@@ -93,7 +93,6 @@ Status PackStore::Impl::Recover(PackReport& report) {
     }
     if (Status status = RecoverOpen(number, number == found.newest, report); !status.ok()) return status;
   }
-  AdoptDamaged();
   report.packs = sealed_.size();
   report.records = sealed_totals_.blocks + sealed_totals_.nodes;
   // From its first start on, something on this host tells which numbers were given out.
@@ -175,24 +174,21 @@ void PackStore::Impl::Adopt(uint32_t number, uint64_t file_bytes, const std::vec
   pack.file_bytes = file_bytes;
   for (const PackFooterEntry& entry : entries) {
     ++(entry.kind == RecordKind::kNode ? pack.nodes : pack.blocks);
-    if ((entry.flags & kEntryDamaged) != 0) {
-      pack.damaged = true;
-      adopted_damaged_.emplace_back(number, entry);
-    } else {
-      (void)index_.Insert(IdOf(entry).prefix(), {number, entry.offset, entry.stored_bytes});
-    }
+    pack.damaged |= (entry.flags & kEntryDamaged) != 0;
+    AdoptRecord(IdOf(entry), {number, entry.offset, entry.stored_bytes}, (entry.flags & kEntryDamaged) != 0);
   }
   if (file_bytes == 0) return;  // it could not be sealed: the next start looks again
   AddSealed(number, pack);
   ++sealed_since_checkpoint_;
 }
 
-/** Of a record with a bad page the others can be read, so it keeps its place; no new data is given up for it. */
-void PackStore::Impl::AdoptDamaged() {
-  for (const auto& [number, entry] : adopted_damaged_) {
-    if (MarkDamaged(number, entry.offset)) (void)index_.Insert(IdOf(entry).prefix(), {number, entry.offset, entry.stored_bytes});
-  }
-  adopted_damaged_.clear();
+/** Of a record with a bad page the others can be read, so it has a place, until a whole copy is met: packs come in any order. */
+void PackStore::Impl::AdoptRecord(const BlockId& id, const Location& at, bool damaged) {
+  // No new data is given up for a damaged one; where no more of those can be remembered, it has no place.
+  if (damaged && !MarkDamaged(at.pack, at.offset)) return;
+  if (index_.Insert(id.prefix(), at) || damaged) return;
+  const std::optional<Location> known = index_.Find(id.prefix());
+  if (known && IsDamaged(*known)) index_.Replace(id.prefix(), at);
 }
 
 Status PackStore::Impl::RecoverSealed(uint32_t number, const std::string& path, uint64_t file_bytes, PackReport& report) {

@@ -58,7 +58,6 @@ void PackStore::Impl::Learn(uint32_t pack, uint64_t bytes, const std::vector<Pac
     next_pack_ = std::max(next_pack_, uint64_t{pack} + 1);
     if (sealed_.contains(pack)) return;
     Adopt(pack, bytes, entries);
-    AdoptDamaged();
   }
   // Where it cannot be written, it is fetched again at the next start.
   (void)remote_->footers->Keep(pack, {bytes, entries}, false).ok();

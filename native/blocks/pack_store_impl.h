@@ -184,7 +184,7 @@ class PackStore::Impl {
   Status RecoverOpen(uint32_t number, bool newest, PackReport& report);
   void AddSealed(uint32_t number, const SealedPack& pack);
   void Adopt(uint32_t number, uint64_t file_bytes, const std::vector<PackFooterEntry>& entries);
-  void AdoptDamaged();
+  void AdoptRecord(const BlockId& id, const Location& at, bool damaged);
 
   Env& env_;
   const PackStoreOptions options_;
@@ -225,9 +225,6 @@ class PackStore::Impl {
     std::vector<uint32_t> bad_cells;
   };
   std::map<std::pair<uint32_t, uint32_t>, Suspect> suspects_;   // by pack and offset; under damage_mutex_
-  /** Of adopted packs; they enter the index last, so that a whole copy elsewhere goes first. */
-  std::vector<std::pair<uint32_t, PackFooterEntry>> adopted_damaged_;
-
   std::set<uint32_t> unread_footers_;               // packs of which this start found a footer's copy that is damaged
   uint64_t refresh_nanos_ = 0;                      // when Upkeep looks again for packs it does not know
 

@@ -3,104 +3,14 @@
 #include <filesystem>
 #include <thread>
 
-#include "../blocks/block_cache.h"
-#include "../blocks/cell.h"
 #include "../blocks/errand.h"
-#include "../blocks/pack.h"
 #include "../blocks/pack_handles.h"
-#include "check.h"
-#include "fake_backend.h"
+#include "remote_pack_fixture.h"
 
 using namespace skerry;
-using check::FakeBackend;
-
-namespace {
-
-constexpr uint32_t kPages = 16, kBlock = kPages * kPageBytes;
-
-struct Fixture {
-  explicit Fixture(size_t cache_bytes = 8 << 20) {
-    std::string path = "/tmp/skerry-remote-XXXXXX";
-    CHECK(mkdtemp(path.data()) != nullptr);
-    root = path;
-    options.directory = root + "/packs";
-    options.checkpoint = root + "/index.checkpoint";
-    options.pack_bytes = 1060 << 10;  // fifteen blocks, each put by itself
-    options.reserve_bytes = 0;
-    RemotePackOptions& remote = options.remote.emplace();
-    remote.backend = backend;
-    remote.cache = std::make_shared<BlockCache>(cache_bytes);
-    remote.kept_bytes_max = 0;
-    Open();
-  }
-  ~Fixture() {
-    store.reset();
-    std::filesystem::remove_all(root);
-  }
-  void Open() {
-    store.reset();
-    report = {};
-    options.remote->cache = std::make_shared<BlockCache>(options.remote->cache->bytes_max());
-    auto opened = PackStore::Open(*env, options, report);
-    if (!opened.ok()) throw check::Failure{opened.status().detail()};
-    store = std::move(*opened);
-  }
-  /** Content `n`: pages differ. */
-  static std::vector<uint8_t> Block(uint32_t n) {
-    std::vector<uint8_t> block(kBlock);
-    for (size_t i = 0; i < block.size(); i += 4) {
-      const uint32_t word = n * 2654435761u + static_cast<uint32_t>(i) * 40503u + 1;
-      std::memcpy(block.data() + i, &word, 4);
-    }
-    return block;
-  }
-  BlockId IdOf(uint32_t n) { return key.BlockIdOf(Block(n)); }
-  Location Put(uint32_t n) {
-    Result<Location> at = store->Put(RecordKind::kBlock, IdOf(n), Block(n), nullptr, true);
-    if (!at.ok()) throw check::Failure{at.status().detail()};
-    return *at;
-  }
-  std::vector<Location> PutMany(uint32_t count, uint32_t from = 0) {
-    std::vector<Location> places;
-    for (uint32_t n = 0; n < count; ++n) places.push_back(Put(from + n));
-    return places;
-  }
-  /** Ships all there is, and drops the copies there is no room for. */
-  void Ship() {
-    CHECK_OK(store->Seal());
-    const uint32_t mark = store->Mark();
-    for (int i = 0; i < 5000; ++i) {
-      CHECK_OK(store->Upkeep());
-      const Result<bool> shipped = store->ShippedUpTo(mark);
-      CHECK(shipped.ok());
-      if (*shipped && store->usage().staged_packs == 0) {
-        CHECK_OK(store->Upkeep());
-        return;
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    CHECK(!"packs are shipped in the end");
-  }
-  bool Holds(uint32_t n, const Location& at) {
-    std::vector<uint8_t> into(kBlock);
-    return store->ReadPages(at, IdOf(n), 0, kPages, into, true).ok() && into == Block(n);
-  }
-  size_t Files(const std::string& ending) {
-    size_t count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(options.directory)) count += entry.path().extension() == ending;
-    return count;
-  }
-
-  std::string root;
-  std::unique_ptr<Env> env = MakePosixEnv();
-  std::shared_ptr<FakeBackend> backend = std::make_shared<FakeBackend>();
-  PackStoreOptions options;
-  PackReport report;
-  DomainKey key{std::vector<uint8_t>(32, 9)};
-  std::unique_ptr<PackStore> store;
-};
-
-}  // namespace
+using Fixture = check::RemotePacksFixture;
+using check::kBlock;
+using check::kPages;
 
 TEST("packs are shipped, their files go, and every page is read from the backend") {
   Fixture f;
@@ -225,40 +135,6 @@ TEST("a read that must not hold its thread comes again, and gets on even without
     while (!ready) std::this_thread::yield();
   }
   CHECK(rounds == 4 && f.backend->fetch_count == 4);
-}
-
-TEST("what comes wrong is fetched again, what stays wrong is told and never handed out") {
-  Fixture f;
-  const auto at = f.PutMany(3);
-  f.Ship();
-  f.backend->rotten = 1;
-  CHECK(f.Holds(0, at[0]) && f.store->usage().corrupt_cells == 0);
-  f.Open();  // with an empty cache
-  f.backend->rotten = 1000;
-  std::vector<uint8_t> into(kBlock);
-  CHECK(f.store->ReadPages(at[1], f.IdOf(1), 0, kPages, into, true).code() == Code::kCorrupt);
-  CHECK(f.store->ReadRecord(at[2], f.IdOf(2), true).code() == Code::kCorrupt);
-  CHECK(f.store->usage().corrupt_cells > 0);
-  f.backend->rotten = 0;
-  // New data is not given up for a record that has rotted.
-  bool reused = true;
-  const auto again = f.store->Put(RecordKind::kBlock, f.IdOf(1), Fixture::Block(1), &reused);
-  CHECK(again.ok() && !reused && f.Holds(1, *again));
-}
-
-TEST("rot that only the cache has seen is healed by the backend") {
-  Fixture f;
-  const auto at = f.PutMany(1);
-  f.Ship();
-  CHECK(f.Holds(0, at[0]));
-  const RecordKey key{f.options.remote->pool, at[0].pack, at[0].offset};
-  auto bad = std::make_shared<RecordImage>(*f.options.remote->cache->Peek(key));
-  (*bad)[5000] ^= 1;
-  f.options.remote->cache->Drop(key);
-  f.options.remote->cache->Put(key, bad);
-  CHECK(f.Holds(0, at[0]) && f.store->usage().corrupt_cells == 0);
-  const uint64_t before = f.backend->fetch_count;
-  CHECK(f.Holds(0, at[0]) && f.backend->fetch_count == before);
 }
 
 TEST("a pack that is not there is gone only after a listing that began later") {
@@ -397,80 +273,6 @@ TEST("a chunk whose put was never answered is put again, whatever the backend li
   CHECK(f.store->usage().staged_packs == 1 && !*f.store->ShippedUpTo(1));
   f.Ship();
   CHECK(f.backend->ship_count == ships + 1 && f.Files(".kept") == 1 && f.Holds(0, at[0]));
-}
-
-TEST("rot in a copy that is kept here costs nothing while the backend has the pack") {
-  Fixture f;
-  f.options.remote->kept_bytes_max = 64 << 20;
-  f.Open();
-  const auto at = f.PutMany(3);
-  f.Ship();
-  f.store.reset();
-  {
-    Result<std::unique_ptr<File>> file = f.env->Open(KeptPackPath(f.options.directory, 1), {.write = true});
-    CHECK(file.ok());
-    const std::vector<uint8_t> wrong(100, 0xee);
-    for (const uint32_t n : {1, 2}) CHECK_OK((*file)->Write(wrong, CellOffset(at[n], 4) + 200));
-  }
-  f.Open();
-  for (int round = 0; round < 2; ++round) {
-    for (uint32_t n = 0; n < 3; ++n) CHECK(f.Holds(n, at[n]));
-    const Result<std::vector<uint8_t>> record = f.store->ReadRecord(at[2], f.IdOf(2), true);
-    CHECK(record.ok() && *record == Fixture::Block(2));
-  }
-  CHECK(f.store->usage().corrupt_cells == 0);
-  f.backend->rotten = 1000;
-  f.options.remote->cache = std::make_shared<BlockCache>(f.options.remote->cache->bytes_max());
-  f.Open();
-  std::vector<uint8_t> into(kBlock);
-  CHECK(f.store->ReadPages(at[1], f.IdOf(1), 0, kPages, into, true).code() == Code::kCorrupt);
-  CHECK(f.Holds(0, at[0]));
-}
-
-TEST("a copy that cannot be dropped keeps no other here") {
-  Fixture f;
-  f.options.remote->kept_bytes_max = 64 << 20;
-  f.Open();
-  f.PutMany(40);
-  f.Ship();
-  CHECK(f.Files(".kept") == 3);
-  f.store.reset();
-  std::filesystem::remove_all(f.options.directory + "/00000001.foot");
-  f.options.remote->kept_bytes_max = 0;
-  f.Open();
-  {
-    Result<std::unique_ptr<File>> file = f.env->Open(KeptPackPath(f.options.directory, 1), {.write = true});
-    CHECK(file.ok());
-    const uint64_t bytes = std::filesystem::file_size(KeptPackPath(f.options.directory, 1));
-    CHECK_OK((*file)->Write(std::vector<uint8_t>(512, 0xee), bytes - 512));
-  }
-  CHECK(!f.store->Upkeep().ok());
-  CHECK(f.Files(".kept") == 1);
-}
-
-TEST("a record that was found damaged is shipped as it is, and no new data is given up for it") {
-  Fixture f;
-  const auto at = f.PutMany(3);
-  CHECK_OK(f.store->Sync());
-  f.store.reset();
-  {
-    Result<std::unique_ptr<File>> file = f.env->Open(f.options.directory + "/00000001.open", {.write = true});
-    CHECK(file.ok());
-    const std::vector<uint8_t> wrong(100, 0xee);
-    CHECK_OK((*file)->Write(wrong, CellOffset(at[1], 4) + 200));
-  }
-  for (const bool first : {true, false}) {
-    f.Open();
-    if (first) f.Ship();
-    std::vector<uint8_t> page(kPageBytes);
-    CHECK_OK(f.store->ReadPages(at[1], f.IdOf(1), 3, 1, page, true));
-    CHECK(std::memcmp(page.data(), Fixture::Block(1).data() + 3 * kPageBytes, kPageBytes) == 0);
-    CHECK(f.store->ReadPages(at[1], f.IdOf(1), 4, 1, page, true).code() == Code::kCorrupt);
-    CHECK(!f.store->Verify(at[1], f.IdOf(1)) && f.store->Verify(at[2], f.IdOf(2)));
-  }
-  bool reused = true;
-  const auto again = f.store->Put(RecordKind::kBlock, f.IdOf(1), Fixture::Block(1), &reused);
-  CHECK(again.ok() && !reused && f.Holds(1, *again));
 }
 
 TEST("writes wait when too much waits to be shipped, urgent ones do not; a full backend is told") {

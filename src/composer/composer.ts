@@ -4,6 +4,7 @@
  */
 import type { ResourceRecord } from '../catalog/records.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
+import { pause } from '../core/pause.js';
 import type { NativeEngine, PoolSpec, RootCommit, StartReport, TreeRootSpec } from '../engine/binding.js';
 import type { Ledger, LedgerChange, LedgerEntry } from '../mapper/ledger.js';
 import { idLock, type KeyedLocks } from '../mapper/locks.js';
@@ -122,7 +123,8 @@ export class Composer {
           error: error.message,
         });
         // The engine makes and offers a refused root again, so a failure that stays is answered slowly, not in a tight loop.
-        await this.#pause(again ? retry_milliseconds_min * 2 ** (attempt - 1) : retry_milliseconds_max);
+        const milliseconds = again ? retry_milliseconds_min * 2 ** (attempt - 1) : retry_milliseconds_max;
+        await pause(milliseconds, this.#stopping.signal);
         if (again) continue;
         this.#answer(commit, false);
         return;
@@ -192,20 +194,6 @@ export class Composer {
       // An engine that has stopped needs no answer: it finds the root in the catalog, or destages again.
       this.#options.log('info', 'the engine took no answer to a commit', { token: commit.token, ok, error: String(error) });
     }
-  }
-
-  #pause(milliseconds: number): Promise<void> {
-    const { signal } = this.#stopping;
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = setTimeout(end, milliseconds);
-      signal.addEventListener('abort', end);
-      if (signal.aborted) end();
-    });
   }
 
   /** Nobody is left to go on with an import, so what it made is removed like anything that was deleted. */

@@ -1,5 +1,6 @@
 /** What differs between two resources, as ranges and as a stream, and a stream put back into a volume. */
 import { isSkerryError, SkerryError } from '../core/errors.js';
+import { pause } from '../core/pause.js';
 import type { NativeEngine } from '../engine/binding.js';
 import { DiffReader, encodeEnd, encodeFrame, encodeHeader, frame_data_bytes_max, type DiffFrame } from './diff_stream.js';
 import type { Ledger, LedgerEntry } from './ledger.js';
@@ -124,9 +125,7 @@ export class Differences {
       } catch (error) {
         // The journal makes room as fast as it is destaged; a pool that is full says so with another code.
         if (!isSkerryError(error, 'try-again')) throw error;
-        await new Promise((resolve) => {
-          setTimeout(resolve, room_pause_milliseconds);
-        });
+        await pause(room_pause_milliseconds);
       }
     }
   }

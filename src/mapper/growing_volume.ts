@@ -2,11 +2,11 @@
  * Where a stream of unknown length is written: a volume without a name that becomes a larger one when it is full, by a clone
  * of its root. It grows by whole levels of the map, so what comes of it is the tree that a file of the same bytes makes.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { emptyRoot, noLimit, type ResourceRecord, type RootRecord } from '../catalog/records.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { block_bytes, volume_bytes_max } from '../core/limits.js';
+import { pause } from '../core/pause.js';
 import type { NativeEngine } from '../engine/binding.js';
 import type { IdAllocator } from './id_allocator.js';
 import type { Ledger } from './ledger.js';
@@ -53,7 +53,7 @@ export class GrowingVolume {
       } catch (error) {
         // The journal makes room as fast as it is destaged; a pool that is full says so with another code.
         if (!isSkerryError(error, 'try-again')) throw error;
-        await sleep(room_pause_milliseconds);
+        await pause(room_pause_milliseconds);
       }
     }
   }

@@ -39,33 +39,15 @@ export class Removal {
     return () => void this.#held.delete(id);
   }
 
-  /** Takes the name away, durably. What has none from here on is finished by finish(), now or later. */
+  /** Takes the name away, durably. What has none from here on is finished by finishAll(), now or later. */
   async giveUpName(id: number): Promise<void> {
     await this.#options.ledger.update(id, withoutName);
   }
 
   /**
-   * Ends a resource without a name: tombstone durable, record gone, out of the engine before or after. Waits for nothing.
-   * @returns false where something still needs it, where it has a name or is held; true once it is gone.
-   */
-  async finish(id: number): Promise<boolean> {
-    const { ledger, locks, roots } = this.#options;
-    return locks.run([idLock(id)], async () => {
-      const entry = await ledger.get(id);
-      if (entry === null) return true;
-      if (entry.record.name !== '' || this.#held.has(id) || ledger.isNeeded(id)) return false;
-      if (!leavesLast(entry)) await this.#drop(id);
-      // Once the record is gone nobody remembers that a tombstone was due; so that comes first.
-      await roots.of(entry.record.pool).putTombstone({ id, kind: entry.record.kind, name: '' });
-      await ledger.commit([{ change: 'remove', from: entry }]);
-      if (leavesLast(entry)) await this.#drop(id);
-      return true;
-    });
-  }
-
-  /**
-   * The same for many of one pool, which share one flush of the journal and one transaction. `onFailure` hears of those that cannot end yet.
-   * @returns how many are gone. @throws SkerryError of the catalog
+   * Ends resources of one pool that have no name: tombstone durable, record gone, out of the engine before or after. They share
+   * one flush of the journal and one transaction. Those that something needs or holds are left; `onFailure` hears of those that
+   * cannot end yet. @returns how many are gone. @throws SkerryError of the catalog
    */
   async finishAll(ids: readonly number[], onFailure: (id: number, error: unknown) => void): Promise<number> {
     const { ledger, locks, roots } = this.#options;
@@ -112,7 +94,9 @@ export class Removal {
       return;
     }
     await this.giveUpName(id);
-    await this.finish(id);
+    await this.finishAll([id], (_, error) => {
+      throw error;
+    });
   }
 
   async #drop(id: number): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { checkVolumeName, parseSnapshotName } from '../core/names.js';
+import { pause } from '../core/pause.js';
 import { checkVolumeBytes, formatSize } from '../core/sizes.js';
 import type { NativeEngine } from '../engine/binding.js';
 import type { Ledger, LedgerEntry } from './ledger.js';
@@ -98,9 +99,7 @@ async function patiently(work: () => Promise<void>): Promise<void> {
       return;
     } catch (error) {
       if (!isSkerryError(error, 'try-again') || attempt === room_attempts_max) throw error;
-      await new Promise((resolve) => {
-        setTimeout(resolve, room_pause_milliseconds);
-      });
+      await pause(room_pause_milliseconds);
     }
   }
 }

@@ -3,9 +3,9 @@
  * is put. Every errand is answered, in bounded time, once. Nothing here knows what a pack holds.
  */
 import { readFile } from 'node:fs/promises';
-import { setTimeout as sleepFor } from 'node:timers/promises';
 
 import { SkerryError, toSkerryError } from '../core/errors.js';
+import { pause } from '../core/pause.js';
 import { chunkKey, type ChunkKey, type Driver } from '../driver/driver.js';
 import type { EngineEvent, ListedPack, NativeEngine } from '../engine/binding.js';
 import type { Turns } from './turns.js';
@@ -136,7 +136,7 @@ export class Courier {
         const waited = now - Math.min(began, this.#awaySince);
         const again = toSkerryError(error).retry && waited < this.#options.stallMilliseconds;
         if (!again || this.#closing.signal.aborted) throw error;
-        await sleepFor(stall_pause_milliseconds, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+        await pause(stall_pause_milliseconds, this.#closing.signal);
       }
     }
   }

@@ -3,6 +3,7 @@
  * put, and what has no name and that nothing waits for is removed (anchors of clones whose root is there, and what was deleted).
  */
 import { toSkerryError } from '../core/errors.js';
+import { pause } from '../core/pause.js';
 import type { Ledger } from '../mapper/ledger.js';
 import type { Removal } from '../mapper/removal.js';
 import type { RootKeeping } from './root_keeping.js';
@@ -66,28 +67,13 @@ export class PoolUpkeep {
   /** Never rejects. */
   async #rounds(): Promise<void> {
     const { signal } = this.#stopping;
-    await this.#gather();
+    await pause(this.#options.gatherMilliseconds ?? gather_milliseconds, signal);
     while (this.#wanted && !signal.aborted) {
       this.#wanted = false;
       if (await this.#options.keeping.round(signal)) this.#wanted = true;
       // What one of these waited for may go too then, and there may be more than one round holds.
       if (!signal.aborted && (await this.#remove())) this.#wanted = true;
     }
-  }
-
-  #gather(): Promise<void> {
-    const { signal } = this.#stopping;
-    const milliseconds = this.#options.gatherMilliseconds ?? gather_milliseconds;
-    if (milliseconds === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = setTimeout(end, milliseconds);
-      signal.addEventListener('abort', end);
-    });
   }
 
   /** Never rejects. @returns true where something is gone now. */
