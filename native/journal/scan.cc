@@ -154,7 +154,10 @@ Status Journal::Impl::SurveyMarks(const Segments::Found& segment, Survey& survey
   if (!got.ok()) return got.status();
   for (Lsn at = base + kSectorBytes; at + kSectorBytes <= base + segment_bytes_; at += kSectorBytes) {
     BatchHeader header{};
-    if (ParseBatch(ConstBytes(buffer.bytes()).subspan(at - base), at, id_.prefix(), header)) survey.mark = std::max(survey.mark, header.durable);
+    if (!ParseBatch(ConstBytes(buffer.bytes()).subspan(at - base), at, id_.prefix(), header)) continue;
+    survey.mark = std::max(survey.mark, header.durable);
+    // Also where the log ends before: an opening that was cut short may have written under the epoch that this one would take.
+    survey.epoch = std::max(survey.epoch, header.epoch);
   }
   return Status::Ok();
 }

@@ -116,6 +116,29 @@ TEST("a torn tail ends the log before it, and what stood behind it never replays
   lives.CheckPrefix(60);
 }
 
+TEST("what an opening wrote that the host's death cut short never replays, with what was before it gone") {
+  Machine machine;
+  Lives lives{machine.env(), machine.options()};
+  CHECK(lives.Open() == Code::kOk);
+  lives.Append(1);
+  lives.Flush();
+  const Appended written = lives.Append(2, 100);
+  lives.WriteAll();
+  const Appended in_ring = lives.Append(3, 100);
+  lives.journal.reset();
+  // This opening moves the third from the ring behind the second, under its own epoch, and then writes its first batch.
+  CHECK(lives.Open() == Code::kOk);
+  lives.CheckPrefix(3);
+  lives.journal.reset();
+  const Lsn first_batch = (in_ring.record / kSectorBytes + 1) * kSectorBytes;
+  for (const Lsn lost : {written.payload, first_batch}) Flip(lives, PathOf(lives, lost), lost % kSegmentBytes);
+  for (int opening = 0; opening < 2; ++opening) {
+    CHECK_OK(lives.env.RemoveShared(lives.options.ring_name));
+    CHECK(lives.Open() == Code::kOk);
+    lives.CheckPrefix(1);
+  }
+}
+
 /** Writes 1, 2, 3 in a batch each, all durable, with 4 and its mark behind them. */
 std::vector<Appended> FourBatches(Lives& lives) {
   std::vector<Appended> places;
