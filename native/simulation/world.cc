@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t kVolumeBytes = 8 * kBlockBytes;   // at first
 constexpr size_t kVolumesMax = 4, kResourcesMax = 12;
-constexpr int kRetriesMax = 400;
+constexpr int kRetriesMax = 1600;   // of 50 ms: a pack whose shipping fails ten times in a row still gets there
 constexpr const char* kDirectory = "/sim";
 constexpr uint64_t kBackendSalt = 0x6261636b656e64;
 /** Room for a few blocks: most reads of what was shipped go to the backend. */
