@@ -9,6 +9,8 @@ namespace skerry {
 
 // The open batch may need its end marked in a sector of its own, and every batch is padded to a sector.
 constexpr uint64_t kSlackBytes = 3 * kSectorBytes;
+/** What is read of a segment around a place that is not in the page cache. */
+constexpr uint64_t kReadAheadBytes = 64u << 10;
 
 Journal::Journal(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Journal::~Journal() = default;
@@ -36,6 +38,7 @@ bool Journal::failed() const { return impl_->failed(); }
 Status Journal::failure() const { return impl_->failure(); }
 void Journal::Poison(const Status& cause) { (void)impl_->Fail(cause); }
 Status Journal::Read(Lsn place, Bytes into, bool may_block) { return impl_->Read(place, into, may_block); }
+void Journal::ReadAhead(std::span<Lsn> places) { impl_->ReadAhead(places); }
 void Journal::ReadMany(std::span<JournalStretch> stretches) { impl_->ReadMany(stretches); }
 void Journal::Trim(Lsn lsn) { impl_->Trim(lsn); }
 Journal::Usage Journal::usage() const { return impl_->usage(); }
@@ -284,6 +287,21 @@ Status Journal::Impl::Read(Lsn place, Bytes into, bool may_block) {
   Result<size_t> got = may_block ? slot->buffered->Read(into, offset) : slot->buffered->ReadNow(part, offset);
   if (!got.ok()) return got.status();
   return *got == into.size() ? Status::Ok() : Status(Code::kNotFound, "journal position " + std::to_string(place) + " is past its segment");
+}
+
+// Pages written at random lie in the order of their writing: a reader in the volume's order comes to each stretch many times.
+void Journal::Impl::ReadAhead(std::span<Lsn> places) {
+  std::ranges::sort(places);
+  const Lsn tail = tail_.load(std::memory_order_acquire);
+  Lsn asked = 0;
+  for (const Lsn place : places) {
+    if (place < asked || place >= tail) continue;
+    const uint64_t number = SegmentOf(place);
+    const Lsn segment_start = number * segment_bytes_;
+    const Lsn start = place / kReadAheadBytes * kReadAheadBytes;
+    asked = std::min({start + kReadAheadBytes, segment_start + segment_bytes_, tail});
+    if (const auto slot = segments_->Find(number)) slot->buffered->ReadAhead(start - segment_start, asked - start);
+  }
 }
 
 void Journal::Impl::ReadMany(std::span<JournalStretch> stretches) {

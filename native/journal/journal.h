@@ -123,6 +123,8 @@ class Journal {
    * where the bytes are not in memory. No sum is checked here. kNotFound once the place was trimmed and recycled.
    */
   Status Read(Lsn place, Bytes into, bool may_block);
+  /** Says that Read will want these places soon. What lies around them comes along; a hint, which waits for nothing. */
+  void ReadAhead(std::span<Lsn> places);
   /**
    * Reads stretches of segments at once, past the page cache: for destage, which reads a thing once. Places and lengths are
    * whole sectors, memory is aligned. `ok` is false for what lies in the ring, in two segments, or cannot be read: Read tells.

@@ -26,6 +26,7 @@ class Journal::Impl {
   Result<bool> Write();
   Status Sync();
   Status Read(Lsn place, Bytes into, bool may_block);
+  void ReadAhead(std::span<Lsn> places);
   void ReadMany(std::span<JournalStretch> stretches);
   void Trim(Lsn lsn);
   Result<bool> PrepareSegment() { return segments_->Prepare(kReadyWant, false); }

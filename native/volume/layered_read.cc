@@ -18,15 +18,44 @@ bool CopyAhead(std::span<const JournalStretch> ahead, Lsn place, Bytes into) {
   return true;
 }
 
+/** From the device, past the page cache. True where the bytes were read and fail; `into` is filled where they do not. */
+Result<bool> PieceIsRotten(Journal& journal, ResourceId resource, uint64_t volume_offset, const PageSlot& slot, Bytes into) {
+  const Lsn start = slot.place.lsn() / kSectorBytes * kSectorBytes;
+  const Lsn end = (slot.place.lsn() + into.size() + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
+  AlignedBuffer sectors(end - start);
+  JournalStretch stretch{start, sectors.bytes(), false};
+  journal.ReadMany({&stretch, 1});
+  // What still stands in the ring is not at rest yet.
+  if (!stretch.ok) return Status(Code::kCorrupt, "journal bytes at " + std::to_string(slot.place.lsn()) + " fail their sum and cannot be read again");
+  const ConstBytes bytes = ConstBytes(sectors.bytes()).subspan(slot.place.lsn() - start, into.size());
+  if (PieceSum(resource, volume_offset, bytes) != slot.check) return true;
+  std::memcpy(into.data(), bytes.data(), bytes.size());
+  return false;
+}
+
 Status ReadJournalPiece(ReadContext& context, ResourceId resource, uint64_t volume_offset, const PageSlot& slot, Bytes into, bool may_block) {
   const Lsn place = slot.place.lsn();
   if (CopyAhead(context.ahead, place, into) && PieceSum(resource, volume_offset, into) == slot.check) return Status::Ok();
   const Status status = context.journal.Read(place, into, may_block);
   if (!status.ok()) return status;
-  if (PieceSum(resource, volume_offset, into) != slot.check) {
-    return Status(Code::kCorrupt, "journal bytes at " + std::to_string(slot.place.lsn()) + " fail their sum");
+  if (PieceSum(resource, volume_offset, into) == slot.check) return Status::Ok();
+  // The page cache may be what is wrong.
+  const Result<bool> rotten = may_block ? PieceIsRotten(context.journal, resource, volume_offset, slot, into) : true;
+  if (rotten.ok() && !*rotten) return Status::Ok();
+  return Status(Code::kCorrupt, "journal bytes at " + std::to_string(place) + " fail their sum");
+}
+
+/** Asks for all that a request wants of the journal before it waits for the first of it. */
+void AskJournal(ReadContext& context, const std::vector<PageSource>& sources) {
+  std::vector<Lsn> places;
+  const auto want = [&](const PageSlot& slot) {
+    if (slot.place.kind() == Place::Kind::kJournal) places.push_back(slot.place.lsn());
+  };
+  for (const PageSource& source : sources) {
+    if (source.done) want(source.base);
+    for (const PageSource::Piece& piece : source.pieces) want(piece.piece.slot);
   }
-  return Status::Ok();
+  if (!places.empty()) context.journal.ReadAhead(places);
 }
 
 /** Length of the run of pages from `at` on that rest in one pack record, one after the other. */
@@ -183,6 +212,7 @@ void AskLayer(const Generation& generation, PageIndex page, PageSource& source) 
 
 Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into, bool may_block) {
   AskTogether(context, root, first, sources, may_block);
+  if (may_block && context.ahead.empty()) AskJournal(context, sources);
   if (may_block && sources.size() >= kLargeReadPages) FetchLongRuns(context, root, first, sources, into);
   for (size_t at = 0; at < sources.size();) {
     const PageSource& source = sources[at];
@@ -202,21 +232,6 @@ Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, st
 }
 
 namespace {
-
-/** From the device, past the page cache. True where the bytes were read and fail; `into` is filled where they do not. */
-Result<bool> PieceIsRotten(Journal& journal, ResourceId resource, uint64_t volume_offset, const PageSlot& slot, Bytes into) {
-  const Lsn start = slot.place.lsn() / kSectorBytes * kSectorBytes;
-  const Lsn end = (slot.place.lsn() + into.size() + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
-  AlignedBuffer sectors(end - start);
-  JournalStretch stretch{start, sectors.bytes(), false};
-  journal.ReadMany({&stretch, 1});
-  // What still stands in the ring is not at rest yet.
-  if (!stretch.ok) return Status(Code::kCorrupt, "journal bytes at " + std::to_string(slot.place.lsn()) + " fail their sum and cannot be read again");
-  const ConstBytes bytes = ConstBytes(sectors.bytes()).subspan(slot.place.lsn() - start, into.size());
-  if (PieceSum(resource, volume_offset, bytes) != slot.check) return true;
-  std::memcpy(into.data(), bytes.data(), bytes.size());
-  return false;
-}
 
 Result<bool> JournalledIsRotten(ReadContext& context, ResourceId resource, uint64_t volume_offset, const PageSlot& slot, Bytes into) {
   const Status status = ReadJournalPiece(context, resource, volume_offset, slot, into, true);
