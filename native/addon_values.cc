@@ -230,6 +230,7 @@ Napi::Object FromStats(Napi::Env env, Engine& engine, const BlockCache& cache) {
   Set(log, "batches", journal.batches);
   Set(log, "syncs", journal.syncs);
   Set(log, "bytesWritten", journal.bytes_written);
+  Set(log, "movedBytes", journal.moved_bytes);
   log.Set("failed", engine.store().journal().failed());
   stats.Set("journal", log);
   stats.Set("failure", engine.store().failure().detail());

@@ -197,17 +197,33 @@ bool Engine::WaitForWork() {
   }
 }
 
+/** True when there may be more to move. */
+bool Engine::MoveRecords(Code& told) {
+  const Result<Store::Moved> moved = store_->MoveStep();
+  if (!moved.ok() && moved.code() != told) listener_.OnLog(LogLevel::kWarn, "moving records to the journal's end: " + moved.status().detail());
+  told = moved.code();
+  if (!moved.ok() || *moved == Store::Moved::kNothing) return false;
+  // Nobody else may be waiting for durability, and the segment goes only then.
+  if (*moved == Store::Moved::kSegment) {
+    WhenDurable(store_->journal().appended(), [this](const Status& status) {
+      if (status.ok()) store_->Trim();
+    });
+  }
+  return true;
+}
+
 void Engine::PreparerLoop() {
-  Code last_failure = Code::kOk;  // told once, not at each attempt
+  Code last_failure = Code::kOk, last_move_failure = Code::kOk;  // told once, not at each attempt
   while (true) {
     Result<bool> prepared = Failed() ? Result<bool>(false) : store_->journal().PrepareSegment();
     if (!prepared.ok() && prepared.code() != last_failure) listener_.OnLog(LogLevel::kWarn, "preparing a journal segment: " + prepared.status().detail());
     last_failure = prepared.code();
     const bool more = prepared.ok() && *prepared;
     if (more) RunAdmitted();
+    const bool moved = !more && prepared.ok() && MoveRecords(last_move_failure);
     std::unique_lock lock(prepare_mutex_);
     if (prepare_stops_) return;
-    if (more) continue;
+    if (more || moved) continue;
     prepare_wanted_ = false;
     prepare_wake_.wait_for(lock, prepared.ok() ? kIdleTick : kPrepareTick, [this] { return prepare_wanted_ || prepare_stops_; });
     if (prepare_stops_) return;

@@ -71,6 +71,7 @@ class Engine : public NbdBackend {
   Engine(Env& env, EngineListener& listener) : env_(env), listener_(listener) {}
   void FlusherLoop();
   void PreparerLoop();
+  bool MoveRecords(Code& told);
   struct Destager;
   void StartDestager(std::shared_ptr<Pool> pool);
   void DestagerLoop(Destager& destager);

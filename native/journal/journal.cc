@@ -41,6 +41,12 @@ Status Journal::Read(Lsn place, Bytes into, bool may_block) { return impl_->Read
 void Journal::ReadAhead(std::span<Lsn> places) { impl_->ReadAhead(places); }
 void Journal::ReadMany(std::span<JournalStretch> stretches) { impl_->ReadMany(stretches); }
 void Journal::Trim(Lsn lsn) { impl_->Trim(lsn); }
+std::optional<uint64_t> Journal::OldestFull() const { return impl_->OldestFull(); }
+Result<std::vector<SegmentRecord>> Journal::RecordsOf(uint64_t segment) { return impl_->RecordsOf(segment); }
+Result<std::vector<uint8_t>> Journal::PayloadOf(const SegmentRecord& record) { return impl_->PayloadOf(record); }
+Status Journal::Move(const SegmentRecord& record, ConstBytes payload) { return impl_->Move(record, payload); }
+void Journal::Vacate(uint64_t segment) { impl_->Vacate(segment); }
+Lsn Journal::PlaceOf(Lsn known) const { return impl_->PlaceOf(known); }
 Journal::Usage Journal::usage() const { return impl_->usage(); }
 
 bool Journal::Impl::FitsLocked(uint64_t record_bytes, uint64_t entry_bytes) const {
@@ -88,6 +94,7 @@ RecordHeader HeaderOf(const RecordDraft& draft, size_t pieces) {
   header.length = draft.length;
   header.payload_bytes = static_cast<uint32_t>(draft.payload.size());
   header.piece_count = static_cast<uint32_t>(pieces);
+  header.origin = draft.origin;
   return header;
 }
 
@@ -140,7 +147,7 @@ Result<Appended> Journal::Impl::Append(const RecordDraft& draft) {
     if (record_bytes + entry_bytes + kSlackBytes + 3 * kSectorBytes > segment_bytes_) return Status(Code::kInvalid, "a record that no segment can hold");
     const uint64_t next = SegmentOf(batch_start_) + 1;
     if (!RingHasRoomLocked(FirstBatch(next) + sizeof(BatchHeader) + record_bytes)) return Status(Code::kTryAgain, "the ring is full");
-    if (!segments_->Assign(next, false)) return Status(Code::kTryAgain, "no journal segment is ready");
+    if (!segments_->Assign(next, (draft.flags & kRecordMoved) != 0)) return Status(Code::kTryAgain, "no journal segment is ready");
     CloseBatchLocked(kBatchEndsSegment);
   }
   if (!RingHasRoomLocked(head_ + record_bytes)) return Status(Code::kTryAgain, "the ring is full");
@@ -281,7 +288,11 @@ Status Journal::Impl::Read(Lsn place, Bytes into, bool may_block) {
   }
   const uint64_t number = SegmentOf(place);
   const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
-  if (!slot) return Status(Code::kNotFound, "journal position " + std::to_string(place) + " was trimmed");
+  if (!slot) {
+    const Lsn moved = PlaceOf(place);
+    // Where it was moved again meanwhile, this answers as for any place that was trimmed while it was looked up.
+    return moved != place ? Read(moved, into, may_block) : Status(Code::kNotFound, "journal position " + std::to_string(place) + " was trimmed");
+  }
   const uint64_t offset = place - number * segment_bytes_;
   const Bytes part[] = {into};
   Result<size_t> got = may_block ? slot->buffered->Read(into, offset) : slot->buffered->ReadNow(part, offset);
@@ -324,7 +335,7 @@ void Journal::Impl::ReadMany(std::span<JournalStretch> stretches) {
 }
 
 void Journal::Impl::Trim(Lsn lsn) {
-  const Lsn lowest = std::min({lsn, durable(), tail_.load(std::memory_order_acquire)});
+  const Lsn lowest = std::min({Vacated(lsn), durable(), tail_.load(std::memory_order_acquire)});
   {
     std::lock_guard lock(mutex_);
     trim_ = std::max(trim_, lowest);
@@ -345,6 +356,7 @@ Journal::Usage Journal::Impl::usage() const {
   usage.bytes_max = segments_->window();
   usage.ring_bytes = ring_->ring_bytes();
   usage.appends = appends_.load();
+  usage.moved_bytes = moved_bytes_.load();
   usage.batches = batches_.load();
   usage.syncs = syncs_.load();
   usage.bytes_written = bytes_written_.load();

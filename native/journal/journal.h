@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,6 +36,7 @@ struct RecordDraft {
   uint64_t offset = 0;
   uint64_t length = 0;
   ConstBytes payload{};
+  Lsn origin = 0;                    // with kRecordMoved in `flags`
   std::span<const uint64_t> sums{};  // of the payload's pieces where the caller has them already; else the journal computes them
 };
 
@@ -48,7 +50,7 @@ struct Appended {
 /** XXH3 of a piece, seeded so that a piece of another volume, page or place in the page fails. */
 uint64_t PieceSum(ResourceId resource, uint64_t volume_offset, ConstBytes piece);
 
-/** A record met on replay, in order of Lsn. `payload` is empty when it was not read (sealed segments): read it on demand. */
+/** A record met on replay, in order of where it stands; `record` and `payload` are what it is known by. `payload` is empty when it was not read (sealed segments): read it on demand. */
 struct ReplayedRecord {
   RecordHeader header;
   Lsn record = 0;
@@ -75,6 +77,14 @@ struct JournalStretch {
   Lsn place = 0;
   Bytes into;
   bool ok = false;
+};
+
+/** A record of a segment that is full and durable. */
+struct SegmentRecord {
+  RecordHeader header;
+  Lsn record = 0;              // what it is known by
+  Lsn place = 0;               // where it stands
+  std::vector<uint64_t> sums;  // of its pieces
 };
 
 class Journal {
@@ -131,13 +141,31 @@ class Journal {
    */
   void ReadMany(std::span<JournalStretch> stretches);
 
-  /** Nothing below `lsn` is wanted any more: segments wholly below are recycled, durable and written permitting. */
+  /**
+   * Nothing that is known by a position below `lsn` is wanted any more: segments wholly below are recycled, durable and written
+   * permitting, and so are those that were vacated.
+   */
   void Trim(Lsn lsn);
+
+  /** Number of the oldest segment that is not vacated; nullopt while it is not full and durable. */
+  std::optional<uint64_t> OldestFull() const;
+  Result<std::vector<SegmentRecord>> RecordsOf(uint64_t segment);
+  /** kCorrupt where it fails its sums, past the page cache too. */
+  Result<std::vector<uint8_t>> PayloadOf(const SegmentRecord& record);
+  /**
+   * Appends the record again. It goes on being known by the position where it first stood: that can be read after its segment has
+   * gone, and replay delivers it there. kTryAgain as Append.
+   */
+  Status Move(const SegmentRecord& record, ConstBytes payload);
+  /** All that is wanted of the segment stands elsewhere by now: it may go once that is durable. In ascending order. */
+  void Vacate(uint64_t segment);
+  /** Where the byte stands that is known by this position. */
+  Lsn PlaceOf(Lsn known) const;
 
   struct Usage {
     uint64_t bytes = 0, ring_bytes = 0, segments = 0, segments_ready = 0;
     uint64_t bytes_max = 0;   // less than configured while the disk has no room for more segments
-    uint64_t appends = 0, batches = 0, syncs = 0, bytes_written = 0;
+    uint64_t appends = 0, batches = 0, syncs = 0, bytes_written = 0, moved_bytes = 0;
   };
   Usage usage() const;
 

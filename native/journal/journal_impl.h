@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <shared_mutex>
 
 #include "journal.h"
 #include "layout.h"
@@ -29,6 +30,12 @@ class Journal::Impl {
   void ReadAhead(std::span<Lsn> places);
   void ReadMany(std::span<JournalStretch> stretches);
   void Trim(Lsn lsn);
+  std::optional<uint64_t> OldestFull() const;
+  Result<std::vector<SegmentRecord>> RecordsOf(uint64_t segment);
+  Result<std::vector<uint8_t>> PayloadOf(const SegmentRecord& record);
+  Status Move(const SegmentRecord& record, ConstBytes payload);
+  void Vacate(uint64_t segment);
+  Lsn PlaceOf(Lsn known) const;
   Result<bool> PrepareSegment() { return segments_->Prepare(kReadyWant, false); }
   Usage usage() const;
 
@@ -60,6 +67,13 @@ class Journal::Impl {
     ReplayReport& report;
     Lsn mark = 0;
   };
+
+  // moving.cc
+  /** The record as replay delivers it; where it was moved, what it is known by is found from here on. */
+  ReplayedRecord Known(const RecordHeader& header, Lsn place, Lsn payload);
+  void NoteMoved(const RecordHeader& header, Lsn origin, Lsn payload);
+  /** Up to where segments may go; forgets where records stand that are known by positions below `lsn`. */
+  Lsn Vacated(Lsn lsn);
 
   uint64_t SegmentOf(Lsn lsn) const { return lsn / segment_bytes_; }
   Lsn FirstBatch(uint64_t number) const { return number * segment_bytes_ + kSectorBytes; }
@@ -128,6 +142,19 @@ class Journal::Impl {
     Lsn mark = 0;
     bool salvaged = false;
   } opening_;
+
+  // Of moved records: the first byte of the payload, as it is known, to where it stands. The vacated end, once durable up to `durable_at`.
+  struct Moved {
+    Lsn to;
+    uint32_t bytes;
+  };
+  mutable std::shared_mutex moved_mutex_;
+  std::map<Lsn, Moved> moved_;
+  Lsn vacated_ = 0;
+  struct Vacating {
+    Lsn end = 0, durable_at = 0;
+  } vacating_;
+  std::atomic<uint64_t> moved_bytes_{0};
 
   // The flusher's alone.
   std::set<uint64_t> dirty_;         // segments written since the last sync

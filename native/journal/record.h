@@ -38,6 +38,9 @@ enum class RecordType : uint8_t {
 /** Records whose payload says where content rests: it is checked and handed over on replay, wherever it stands. */
 inline constexpr bool NamesPlaces(RecordType type) { return type == RecordType::kRef || type == RecordType::kRollback; }
 
+/** In RecordHeader::flags: a copy of a record that stood at `origin`, made so that its segment could go (journal/moving.cc). */
+inline constexpr uint16_t kRecordMoved = 1;
+
 struct RecordHeader {
   uint32_t magic;
   uint8_t version;
@@ -50,10 +53,13 @@ struct RecordHeader {
   uint64_t length;         // bytes of the volume this covers; its new size for kResize
   uint32_t payload_bytes;
   uint32_t piece_count;
-  uint64_t reserved;
+  Lsn origin;              // of a moved record: where it stood first; else 0
   uint64_t sum;            // XXH3 of the header's bytes before this one and of the piece sums, seeded with the record's Lsn
 };
 static_assert(sizeof(RecordHeader) == 72);
+
+/** What the record that stands at `place` is known by: places in the overlay, and the order of records, are by this. */
+inline constexpr Lsn OriginOf(const RecordHeader& header, Lsn place) { return (header.flags & kRecordMoved) != 0 ? header.origin : place; }
 
 struct BatchHeader {
   uint32_t magic;

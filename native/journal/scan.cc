@@ -35,7 +35,7 @@ Result<Lsn> Journal::Impl::FindSalvage(const Segments::Found& segment) {
     IndexEntry entry;
     for (ConstBytes rest = entries; rest.size() >= sizeof(entry);) {
       std::memcpy(&entry, rest.data(), sizeof(entry));
-      if (entry.header.type == RecordType::kSalvage) found = std::max(found, entry.record);
+      if (entry.header.type == RecordType::kSalvage) found = std::max(found, OriginOf(entry.header, entry.record));
       rest = rest.subspan(std::min<uint64_t>(rest.size(), IndexBuilder::EntryBytes(entry.header.piece_count)));
     }
     return found;
@@ -50,7 +50,7 @@ Result<Lsn> Journal::Impl::FindSalvage(const Segments::Found& segment) {
     if (!ParseBatch(bytes.subspan(at - base), at, id_.prefix(), header) || (header.flags & kBatchBeginsEpoch) == 0 || header.bytes > base + segment_bytes_ - at) continue;
     ParsedRecord record;
     for (uint64_t in = sizeof(header); in < header.bytes && ParseRecord(bytes.subspan(at - base + in, header.bytes - in), at + in, record);) {
-      if (record.header.type == RecordType::kSalvage) found = std::max(found, at + in);
+      if (record.header.type == RecordType::kSalvage) found = std::max(found, OriginOf(record.header, at + in));
       in += RecordBytes(record.header);
     }
   }
@@ -69,24 +69,22 @@ Status Journal::Impl::DeliverIndex(const Segments::Found& segment, ConstBytes en
     sums.resize(entry.header.piece_count);
     if (!sums.empty()) std::memcpy(sums.data(), entries.data() + sizeof(entry), sum_bytes);
     entries = entries.subspan(sizeof(entry) + sum_bytes);
-    ReplayedRecord record;
-    record.header = entry.header;
-    record.record = entry.record;
-    record.payload = entry.record + sizeof(RecordHeader) + sum_bytes;
+    const Lsn stands = entry.record + sizeof(RecordHeader) + sum_bytes;
+    ReplayedRecord record = Known(entry.header, entry.record, stands);
     // Sealed means that the segment is durable; of the packs a REF names only a mark tells.
-    record.below_durable = entry.record < delivery.mark;
+    record.below_durable |= entry.record < delivery.mark;
     record.sums = sums;
     if (entry.header.type == RecordType::kSalvage) {
-      delivery.report.gaps_below = std::max(delivery.report.gaps_below, entry.record);
+      delivery.report.gaps_below = std::max(delivery.report.gaps_below, record.record);
       continue;
     }
     if (NamesPlaces(entry.header.type)) {
       payload.resize(entry.header.payload_bytes);
-      Result<size_t> got = segment.slot->buffered->Read(payload, record.payload - segment.header.number * segment_bytes_);
+      Result<size_t> got = segment.slot->buffered->Read(payload, stands - segment.header.number * segment_bytes_);
       if (!got.ok()) return got.status();
       const bool good = *got == payload.size() && sums.size() == 1 && PieceSum(entry.header.resource, entry.header.offset, payload) == sums[0];
       if (!good) {
-        const std::string where = Where(*segment.slot, record.record);
+        const std::string where = Where(*segment.slot, entry.record);
         if (!options_.salvage) return Damaged(where, "a reference to written blocks fails its sum");
         NoteLoss(delivery.report, "a write of volume " + std::to_string(entry.header.resource) + " is lost with " + where);
         continue;
@@ -125,11 +123,13 @@ Status Journal::Impl::DeliverBatch(ConstBytes batch, const BatchHeader& header, 
   IndexBuilder& index = indices_[SegmentOf(header.start)];
   for (const ParsedRecord& parsed : records) {
     index.Add(parsed.header, parsed.record, parsed.sums);
+    ReplayedRecord record = Known(parsed.header, parsed.record, parsed.payload);
+    record.below_durable |= below;
+    record.sums = parsed.sums;
     if (parsed.header.type == RecordType::kSalvage) {
-      delivery.report.gaps_below = std::max(delivery.report.gaps_below, parsed.record);
+      delivery.report.gaps_below = std::max(delivery.report.gaps_below, record.record);
       continue;
     }
-    ReplayedRecord record{parsed.header, parsed.record, parsed.payload, below, parsed.sums, {}};
     if (NamesPlaces(parsed.header.type)) record.payload_bytes = parsed.payload_bytes;
     ++delivery.report.records;
     if (Status status = delivery.replay(record); !status.ok()) return status;

@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
     total.writes += one.writes;
     total.flushes += one.flushes;
     total.roots += one.roots;
+    total.moves += one.moves;
     total.snapshots += one.snapshots;
     total.clones += one.clones;
     total.resizes += one.resizes;
@@ -61,13 +62,13 @@ int main(int argc, char** argv) {
       return 1;
     }
   }
-  std::printf("%llu seeds: %llu process and %llu host crashes, %llu writes, %llu flushes, %llu roots, %llu snapshots, %llu clones, %llu resizes, %llu rollbacks, %llu compares, %llu rotten pages\n",
+  std::printf("%llu seeds: %llu process and %llu host crashes, %llu writes, %llu flushes, %llu roots, %llu snapshots, %llu clones, %llu resizes, %llu rollbacks, %llu compares, %llu segments moved, %llu rotten pages\n",
               static_cast<unsigned long long>(done), static_cast<unsigned long long>(total.process_crashes),
               static_cast<unsigned long long>(total.host_crashes), static_cast<unsigned long long>(total.writes),
               static_cast<unsigned long long>(total.flushes), static_cast<unsigned long long>(total.roots),
               static_cast<unsigned long long>(total.snapshots), static_cast<unsigned long long>(total.clones),
               static_cast<unsigned long long>(total.resizes), static_cast<unsigned long long>(total.rollbacks),
-              static_cast<unsigned long long>(total.compares), static_cast<unsigned long long>(total.rotten));
+              static_cast<unsigned long long>(total.compares), static_cast<unsigned long long>(total.moves), static_cast<unsigned long long>(total.rotten));
   std::printf("HELD digest %016llx\n", static_cast<unsigned long long>(total.digest));
   return 0;
 }

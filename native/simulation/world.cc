@@ -67,6 +67,10 @@ StoreOptions World::Options() {
   }
   options.overlay_bytes_max = 1 << 20;
   options.node_cache_bytes_max = 64 << 10;
+  if (options_.seed / 2 % 2 == 0) {
+    options.move_at = 0.05;
+    options.move_wanted_max = 1;
+  }
   return options;
 }
 
@@ -198,6 +202,13 @@ void World::Pump() {
   if (Dice(8) == 0) {
     const Status saved = Packs().Checkpoint(true);
     if (!saved.ok() && !Crashed()) Fail("checkpoint: " + saved.detail());
+  }
+  if (Dice(4) == 0) {
+    Result<Store::Moved> moved = store_->MoveStep();
+    // What has rotted must be destaged.
+    if (!moved.ok() && moved.code() != Code::kCorrupt && !Crashed()) return Fail("moving records: " + moved.status().detail());
+    outcome_.moves += moved.ok() && *moved == Store::Moved::kSegment;
+    if (Dice(4) == 0) store_->Trim();
   }
   if (backend_) {
     backend_->Deliver();

@@ -23,7 +23,7 @@ struct WorldOptions {
 struct WorldOutcome {
   std::string failure;     // empty: all held
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, rotten = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, rotten = 0;
   std::vector<std::string> trace;
 };
 

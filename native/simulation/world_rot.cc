@@ -32,7 +32,9 @@ void World::Rot() {
     PageSource source;
     for (size_t i = 0; i < stack->layers.size() && !source.done; ++i) AskLayer(*stack->layers[i], page, source);
     const bool journalled = source.done && source.pieces.empty() && source.base.place.kind() == Place::Kind::kJournal;
-    if (journalled && source.base.place.lsn() + kPageBytes <= vouched_) candidates.emplace_back(page, source.base.place.lsn());
+    if (!journalled) continue;
+    const Lsn place = store_->journal().PlaceOf(source.base.place.lsn());
+    if (place + kPageBytes <= vouched_) candidates.emplace_back(page, place);
   }
   if (candidates.empty()) return;
   const auto [page, lsn] = candidates[Dice(candidates.size())];

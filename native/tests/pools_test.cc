@@ -84,6 +84,11 @@ class Life {
     CHECK_OK(store.status());
     store_ = std::move(*store);
   }
+  void Die(bool host) {
+    store_.reset();
+    if (host) env_.HostCrash(); else env_.ProcessCrash();
+    Open();
+  }
   Store& store() { return *store_; }
   SimEnv& env() { return env_; }
   Backend& backend() { return *backend_; }
@@ -107,6 +112,10 @@ class Life {
     }
     CHECK_OK(store_->SyncStep());
     (void)store_->journal().PrepareSegment();
+    for (Result<Store::Moved> moved = store_->MoveStep();; moved = store_->MoveStep()) {
+      CHECK_OK(moved.status());
+      if (*moved == Store::Moved::kNothing) break;
+    }
     store_->Pace();
     for (const auto& pool : store_->pools()) {
       Result<std::optional<RootCommit>> commit = store_->DestageStep(*pool);
@@ -154,23 +163,44 @@ TEST("a root is offered only once the backend has all it needs, and then at once
 TEST("a volume of another pool writes on and is destaged while one pool's backend is away") {
   Life life;
   life.backend().state = {Code::kIo, "away"};
-  CHECK_OK(life.Write(kAway, 0, 1));
+  constexpr uint64_t kPages = kBlocks * kPagesPerBlock, kAwayPages = 300;
+  for (uint64_t page = 0; page < kAwayPages; ++page) CHECK_OK(life.Write(kAway, page, static_cast<uint8_t>(page)));
   CHECK_OK(life.store().Freeze(kAway));
   for (int i = 0; i < 3; ++i) life.Round();
-  // Three quarters of the journal, and the record that waits for the backend is still its oldest.
-  uint64_t written = 0;
-  for (uint64_t n = 0; written < (12u << 20) / kPageBytes; ++n) {
-    CHECK(n < 100'000);
-    const Status status = life.Write(kHere, written % (kBlocks * kPagesPerBlock), static_cast<uint8_t>(written));
-    CHECK(status.ok() || status.code() == Code::kTryAgain);
-    if (status.ok()) ++written;
-    if (!status.ok() || written % 64 == 0) life.Round();
-  }
+  // Five times the journal, and the records that wait for the backend were its oldest: they are moved on, again and again.
+  const auto fill = [&](uint64_t from, uint64_t to) {
+    uint64_t written = from;
+    for (uint64_t n = 0; written < to; ++n) {
+      CHECK(n < 100'000);
+      const Status status = life.Write(kHere, written % kPages, static_cast<uint8_t>(written));
+      CHECK(status.ok() || status.code() == Code::kTryAgain);
+      if (status.ok()) ++written;
+      if (!status.ok() || written % 64 == 0) life.Round();
+    }
+  };
+  const auto check = [&](uint64_t written) {
+    for (uint64_t page = 0; page < kAwayPages; ++page) CHECK(life.Page(kAway, page) == static_cast<uint8_t>(page));
+    for (uint64_t page = 0; page < kPages; ++page) CHECK(life.Page(kHere, page) == static_cast<uint8_t>(written - kPages + page));
+  };
+  constexpr uint64_t kFill = 5 * 4 * kPages;   // pages; the journal holds 4096
+  fill(0, kFill);
   CHECK(life.commits[kHere] > 1 && life.commits[kAway] == 0);
-  CHECK(life.Page(kAway, 0) == 1);
+  CHECK(life.store().journal().usage().moved_bytes > 3 * kAwayPages * kPageBytes);
+  check(kFill);
+  for (const bool host : {false, true}) {
+    life.Die(host);
+    check(kFill);
+  }
+  fill(kFill, 2 * kFill);
+  check(2 * kFill);
+  CHECK(life.commits[kAway] == 0);
   life.backend().state = {};
+  CHECK_OK(life.store().Freeze(kAway));
   for (int i = 0; i < 6; ++i) life.Round();
-  CHECK(life.commits[kAway] == 1);
+  CHECK(life.commits[kAway] == 1 && life.store().Settled(kAway));
+  check(2 * kFill);
+  life.Die(true);
+  check(2 * kFill);
 }
 
 TEST("a backend that is full refuses writes of its own pool alone, until it has room") {

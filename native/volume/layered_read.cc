@@ -20,14 +20,15 @@ bool CopyAhead(std::span<const JournalStretch> ahead, Lsn place, Bytes into) {
 
 /** From the device, past the page cache. True where the bytes were read and fail; `into` is filled where they do not. */
 Result<bool> PieceIsRotten(Journal& journal, ResourceId resource, uint64_t volume_offset, const PageSlot& slot, Bytes into) {
-  const Lsn start = slot.place.lsn() / kSectorBytes * kSectorBytes;
-  const Lsn end = (slot.place.lsn() + into.size() + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
+  const Lsn place = journal.PlaceOf(slot.place.lsn());
+  const Lsn start = place / kSectorBytes * kSectorBytes;
+  const Lsn end = (place + into.size() + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
   AlignedBuffer sectors(end - start);
   JournalStretch stretch{start, sectors.bytes(), false};
   journal.ReadMany({&stretch, 1});
   // What still stands in the ring is not at rest yet.
   if (!stretch.ok) return Status(Code::kCorrupt, "journal bytes at " + std::to_string(slot.place.lsn()) + " fail their sum and cannot be read again");
-  const ConstBytes bytes = ConstBytes(sectors.bytes()).subspan(slot.place.lsn() - start, into.size());
+  const ConstBytes bytes = ConstBytes(sectors.bytes()).subspan(place - start, into.size());
   if (PieceSum(resource, volume_offset, bytes) != slot.check) return true;
   std::memcpy(into.data(), bytes.data(), bytes.size());
   return false;

@@ -1,8 +1,11 @@
 #include "replay_log.h"
 
+#include <algorithm>
+
 namespace skerry {
 
 void ReplayLog::Add(const ReplayedRecord& record) {
+  ordered_ &= records_.empty() || record.record > records_.back().record;
   records_.push_back({record.header, record.record, record.payload, sums_.size(), bytes_.size(), static_cast<uint32_t>(record.sums.size()),
                       static_cast<uint32_t>(record.payload_bytes.size()), record.below_durable});
   sums_.insert(sums_.end(), record.sums.begin(), record.sums.end());
@@ -25,7 +28,19 @@ bool ReplayLog::Void(const Kept& kept) const {
   return false;
 }
 
-Status ReplayLog::ForEach(const std::function<Status(const ReplayedRecord&)>& visit) const {
+void ReplayLog::Order() {
+  if (std::exchange(ordered_, true)) return;
+  std::ranges::stable_sort(records_, {}, &Kept::record);
+  const auto same = [](const Kept& kept, const Kept& copy) { return kept.record == copy.record; };
+  // Where one of them was durable, what it says was.
+  for (size_t i = records_.size(); i-- > 1;) {
+    if (same(records_[i - 1], records_[i])) records_[i - 1].below_durable |= records_[i].below_durable;
+  }
+  records_.erase(std::ranges::unique(records_, same).begin(), records_.end());
+}
+
+Status ReplayLog::ForEach(const std::function<Status(const ReplayedRecord&)>& visit) {
+  Order();
   for (const Kept& kept : records_) {
     if (Void(kept)) continue;
     ReplayedRecord record;

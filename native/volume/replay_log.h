@@ -12,8 +12,11 @@ namespace skerry {
 class ReplayLog {
  public:
   void Add(const ReplayedRecord& record);
-  /** Records in order of the log, without those that a later rewind or drop of their volume voids. A failing Status ends it. */
-  Status ForEach(const std::function<Status(const ReplayedRecord&)>& visit) const;
+  /**
+   * Records in the order in which they were first appended, each once, without those that a later rewind or drop of their volume
+   * voids. A failing Status ends it.
+   */
+  Status ForEach(const std::function<Status(const ReplayedRecord&)>& visit);
   size_t size() const { return records_.size(); }
 
  private:
@@ -29,8 +32,11 @@ class ReplayLog {
     uint64_t sequence;
   };
   bool Void(const Kept& kept) const;
+  /** Copies of moved records to where they belong. */
+  void Order();
 
   std::vector<Kept> records_;
+  bool ordered_ = true;
   std::vector<uint64_t> sums_;
   std::vector<uint8_t> bytes_;
   std::unordered_map<ResourceId, std::vector<Rewind>> rewinds_;

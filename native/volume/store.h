@@ -20,6 +20,8 @@ struct StoreOptions {
   std::vector<PoolOptions> pools;            // at least one
   uint64_t overlay_bytes_max = 192ull << 20;
   uint64_t node_cache_bytes_max = 64ull << 20;   // of all pools together
+  /** What pins the log's tail is copied to its end once the log takes this part of its window and less than that part of it is wanted. */
+  double move_at = 0.7, move_wanted_max = 0.5;
   uint64_t idle_destage_nanos = 30ull * 1000000000;  // a volume that rests is destaged after this, so that starting stays quick
 };
 
@@ -113,6 +115,13 @@ class Store {
   Result<std::optional<RootCommit>> DestageStep(Pool& pool);
   /** The catalog has (or has not) taken the root. On success the journal is trimmed. */
   void Committed(uint64_t token, bool ok);
+  enum class Moved : uint8_t { kNothing, kSome, kSegment };
+  /**
+   * Where the log fills although little of it is wanted, because a volume that cannot be destaged pins its tail: copies some of
+   * that to the log's end. kSegment: a whole segment may go once what was appended is durable, and Trim was called. One thread
+   * at a time. kCorrupt: a record has rotted, and must be destaged.
+   */
+  Result<Moved> MoveStep();
   /** Lets the journal forget what roots hold and what has become durable since the last Committed. */
   void Trim();
 
@@ -169,6 +178,8 @@ class Store {
   void RefreshLocked();
   void FreezeLocked(std::optional<ResourceId> id);
   void TrimLocked();
+  bool MustMoveLocked();
+  bool WantedLocked(const SegmentRecord& record) const;
 
   Env& env_;
   const StoreOptions options_;
@@ -190,6 +201,13 @@ class Store {
     Lsn first, end;
   };
   std::vector<Dropping> dropping_;
+  /** The segment whose records are on the move, and how many of them have been looked at. */
+  struct Moving {
+    uint64_t segment = 0;
+    std::vector<SegmentRecord> records;
+    size_t next = 0;
+  };
+  std::optional<Moving> moving_;
   uint64_t next_token_ = 1;
   std::vector<RootCommit> offered_;  // commits without destage: clones that came while their snapshot's root was on its way
   std::atomic<uint64_t> destaged_generations_{0}, destaged_bytes_{0};

@@ -78,6 +78,11 @@ const definitions: readonly Definition[] = [
   counter('skerry_journal_batches_total', 'Batches written to segments', ({ journal }) => journal.batches),
   counter('skerry_journal_syncs_total', 'Times the journal was made durable', ({ journal }) => journal.syncs),
   counter('skerry_journal_written_bytes_total', 'Bytes written to segments', ({ journal }) => journal.bytesWritten),
+  counter(
+    'skerry_journal_moved_bytes_total',
+    "Records copied to the journal's end, so that what cannot be destaged yet does not fill it",
+    ({ journal }) => journal.movedBytes,
+  ),
   gauge(
     'skerry_read_only',
     '1 once a write or sync of journal or packs failed: nothing is written until a restart',

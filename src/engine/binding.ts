@@ -259,6 +259,7 @@ export interface EngineStats {
     readonly batches: number;
     readonly syncs: number;
     readonly bytesWritten: number;
+    readonly movedBytes: number;
     readonly failed: boolean;
   };
   /** As `failure()` says. */

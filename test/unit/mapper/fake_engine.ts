@@ -237,6 +237,7 @@ export class FakeEngine implements NativeEngine {
         batches: 1,
         syncs: 1,
         bytesWritten: 1,
+        movedBytes: 0,
         failed: this.failed !== '',
       },
       failure: this.failed,
