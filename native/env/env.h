@@ -102,6 +102,8 @@ class Env {
   virtual Result<std::vector<DirectoryEntry>> List(const std::string& path) = 0;
   /** Bytes the file system that holds `path` can still take. */
   virtual Result<uint64_t> FreeBytes(const std::string& path) = 0;
+  /** A number for the file system that holds `path`: the same for all that share its free space. */
+  virtual Result<uint64_t> FileSystemOf(const std::string& path) = 0;
 
   /** Maps the named region, creating it zero-filled and fully reserved where absent or of another size. */
   virtual Result<std::unique_ptr<SharedMemory>> MapShared(const std::string& name, size_t header_bytes, size_t ring_bytes) = 0;

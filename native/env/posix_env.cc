@@ -155,6 +155,12 @@ class PosixEnv : public Env {
     return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
   }
 
+  Result<uint64_t> FileSystemOf(const std::string& path) override {
+    struct stat info;
+    if (::stat(path.c_str(), &info) != 0) return ErrnoStatus("stat", path, errno);
+    return static_cast<uint64_t>(info.st_dev);
+  }
+
   Result<std::unique_ptr<SharedMemory>> MapShared(const std::string& name, size_t header_bytes, size_t ring_bytes) override {
     return MapPosixShared(name, header_bytes, ring_bytes);
   }

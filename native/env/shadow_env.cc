@@ -68,6 +68,7 @@ class ShadowEnv : public Env {
   Status SyncDirectory(const std::string&) override { return {}; }
   Result<std::vector<DirectoryEntry>> List(const std::string& path) override { return system_.List(path); }
   Result<uint64_t> FreeBytes(const std::string& path) override { return system_.FreeBytes(path); }
+  Result<uint64_t> FileSystemOf(const std::string& path) override { return system_.FileSystemOf(path); }
 
   Result<std::unique_ptr<SharedMemory>> MapShared(const std::string& name, size_t header_bytes, size_t ring_bytes) override {
     Result<uint64_t> wanted = RingMapping::FileBytes(header_bytes, ring_bytes);

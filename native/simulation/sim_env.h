@@ -25,6 +25,7 @@ class SimEnv : public Env {
   Status SyncDirectory(const std::string& path) override;
   Result<std::vector<DirectoryEntry>> List(const std::string& path) override;
   Result<uint64_t> FreeBytes(const std::string& path) override;
+  Result<uint64_t> FileSystemOf(const std::string&) override { return uint64_t{1}; }
   Result<std::unique_ptr<SharedMemory>> MapShared(const std::string& name, size_t header_bytes, size_t ring_bytes) override;
   Status RemoveShared(const std::string& name) override;
 

@@ -78,4 +78,37 @@ TEST("writes are refused while a disk is full, and taken again at the first look
   CHECK_OK(stuck.Write());
 }
 
+TEST("pools on one disk are not both promised its last room") {
+  for (const bool looks : {false, true}) {
+    SimEnv env{1};
+    StoreOptions options = Options();
+    options.pools.push_back(options.pools.front());
+    options.pools[1].name = "second";
+    options.pools[1].packs.directory = "/full/second";
+    options.pools[1].packs.checkpoint = "/full/second.index";
+    std::vector<ResourceSpec> specs;
+    for (const ResourceId id : {1, 2}) {
+      specs.push_back({{id, 1024 * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, {}, 0, id == 1 ? "default" : "second"});
+    }
+    StoreReport report;
+    Result<std::unique_ptr<Store>> opened = Store::Open(env, options, specs, report);
+    CHECK_OK(opened.status());
+    Store& store = **opened;
+    constexpr uint64_t kFree = 32 << 20;
+    env.SetFreeBytes(kFree);
+    (void)store.Pace();
+    uint64_t taken[2] = {};
+    for (uint64_t block = 0; block < 1024; ++block) {
+      for (const ResourceId id : {1, 2}) {
+        // A page of another block each, so that each costs a whole one at its worst.
+        const std::vector<uint8_t> page(kPageBytes, static_cast<uint8_t>(block % 250 + 1));
+        taken[id - 1] += store.Find(id)->Write(block * kBlockBytes, page).ok();
+      }
+      if (looks && block % 8 == 0) (void)store.Pace();
+    }
+    CHECK(taken[0] > 50 && taken[1] > 50);
+    CHECK((taken[0] + taken[1]) * kBlockRoomBytes <= kFree);
+  }
+}
+
 int main(int argc, char** argv) { return skerry::check::RunAll(argc, argv); }

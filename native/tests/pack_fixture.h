@@ -67,6 +67,7 @@ class FaultEnv : public Env {
     if (faults.free_bytes != UINT64_MAX) return faults.free_bytes.load();
     return real_->FreeBytes(path);
   }
+  Result<uint64_t> FileSystemOf(const std::string& path) override { return real_->FileSystemOf(path); }
   Result<std::unique_ptr<SharedMemory>> MapShared(const std::string& name, size_t header, size_t ring) override {
     return real_->MapShared(name, header, ring);
   }

@@ -24,7 +24,10 @@ Result<std::shared_ptr<Pool>> Store::AddPool(const PoolOptions& options, PackRep
   report.index_from_checkpoint = (first || report.index_from_checkpoint) && opened.index_from_checkpoint;
   for (const std::string& note : opened.notes) report.notes.push_back("pool " + options.name + ": " + note);
   if (!packs.ok()) return packs.status();
+  const Result<uint64_t> file_system = env_.FileSystemOf(options.packs.directory);
+  if (!file_system.ok()) return file_system.status();
   auto pool = std::make_shared<Pool>();
+  pool->file_system = *file_system;
   pool->name = options.name;
   pool->packs = std::move(*packs);
   pool->key = std::make_unique<DomainKey>(ConstBytes(options.domain_key));

@@ -83,24 +83,32 @@ bool Store::Pace() {
   return more_room;
 }
 
-/** Looks how much the pool can take beyond what waits to be written, and tells its volumes. True: as Pace. */
+/** Looks how much the pool can take beyond what waits to be written, there and in pools on the same disk, and tells its volumes. True: as Pace. */
 bool Store::LookForRoomLocked(Pool& pool) {
   // Everything acknowledged must fit when destaged. Map nodes are paid from the reserve.
   constexpr uint64_t kBytesMax = 1ull << 60;
-  const PoolLoad& waiting = book_.In(&pool);
   const PackStore::Usage packs = pool.packs->usage();
-  const uint64_t there = std::min(packs.room_bytes, kBytesMax), need = std::min(waiting.blocks_bound * kBlockRoomBytes, kBytesMax);
-  const int64_t spare = static_cast<int64_t>(there) - static_cast<int64_t>(need) - kSpareBytesMin;
+  uint64_t need = 0, sharers = 0;
+  bool tells = false;
+  for (const auto& each : pools()) {
+    if (each->file_system != pool.file_system) continue;
+    const PoolLoad& waiting = book_.In(each.get());
+    need = std::min(need + waiting.blocks_bound * kBlockRoomBytes, kBytesMax);
+    tells |= waiting.holders > 0 && !each->destage_stuck.load();
+    ++sharers;
+  }
+  const int64_t spare = static_cast<int64_t>(std::min(packs.room_bytes, kBytesMax)) - static_cast<int64_t>(need) - kSpareBytesMin;
   Room room = Room::kThere;
   // Deduplicated or overwritten, it may need far less than its bound: destage tells. Refused is only what cannot fit.
-  if (spare <= 0) room = waiting.holders > 0 && !pool.destage_stuck.load() ? Room::kSoon : Room::kNone;
+  if (spare <= 0) room = tells ? Room::kSoon : Room::kNone;
   if (packs.backend_full) room = Room::kNone;
   if (room == Room::kSoon) {
     for (ResourceId id : book_.Active()) {
-      if (entries_.at(id).volume->pool().get() == &pool) FreezeLocked(id);
+      if (entries_.at(id).volume->pool()->file_system == pool.file_system) FreezeLocked(id);
     }
   }
-  pool.room.Refresh(room, static_cast<uint64_t>(std::max<int64_t>(spare, 0)));
+  // No byte is promised twice.
+  pool.room.Refresh(room, static_cast<uint64_t>(std::max<int64_t>(spare, 0)) / sharers);
   if (!pool.destage_stuck.load() || !pool.stuck_spare_bytes) {
     pool.stuck_spare_bytes = spare;
     return false;
