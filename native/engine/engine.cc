@@ -206,7 +206,9 @@ bool Engine::MoveRecords(Code& told) {
   // Nobody else may be waiting for durability, and the segment goes only then.
   if (*moved == Store::Moved::kSegment) {
     WhenDurable(store_->journal().appended(), [this](const Status& status) {
-      if (status.ok()) store_->Trim();
+      if (!status.ok()) return;
+      store_->Trim();
+      WakePreparer();
     });
   }
   return true;

@@ -147,7 +147,7 @@ class Journal {
    */
   void Trim(Lsn lsn);
 
-  /** Number of the oldest segment that is not vacated; nullopt while it is not full and durable. */
+  /** Number of the oldest segment; nullopt while it is not full and durable, or vacated and not gone yet. */
   std::optional<uint64_t> OldestFull() const;
   Result<std::vector<SegmentRecord>> RecordsOf(uint64_t segment);
   /** kCorrupt where it fails its sums, past the page cache too. */
@@ -157,7 +157,7 @@ class Journal {
    * gone, and replay delivers it there. kTryAgain as Append.
    */
   Status Move(const SegmentRecord& record, ConstBytes payload);
-  /** All that is wanted of the segment stands elsewhere by now: it may go once that is durable. In ascending order. */
+  /** All that is wanted of the oldest segment stands elsewhere by now: Trim lets it go once that is durable. */
   void Vacate(uint64_t segment);
   /** Where the byte stands that is known by this position. */
   Lsn PlaceOf(Lsn known) const;

@@ -11,10 +11,11 @@ std::optional<uint64_t> Journal::Impl::OldestFull() const {
   const uint64_t lowest = segments_->lowest();
   if (lowest == ~0ull) return std::nullopt;
   std::shared_lock lock(moved_mutex_);
-  const uint64_t oldest = std::max(lowest, SegmentOf(vacating_.end));
+  // Copies are made no faster than room is: those of the next segment only when the last one has gone.
+  if (vacating_.end > lowest * segment_bytes_) return std::nullopt;
   // Its index too is durable once anything behind it is.
-  if (durable() <= FirstBatch(oldest + 1)) return std::nullopt;
-  return oldest;
+  if (durable() <= FirstBatch(lowest + 1)) return std::nullopt;
+  return lowest;
 }
 
 Result<std::vector<SegmentRecord>> Journal::Impl::RecordsOf(uint64_t segment) {
