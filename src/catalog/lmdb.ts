@@ -37,6 +37,17 @@ const lmdb_magic = 0xbeefc0de;
 const formatKey = 'format';
 const revisionKey = 'revision';
 
+/** What lmdb says went wrong in a commit: its error only points to a promise that is rejected with that. */
+async function commitFailure(thrown: unknown): Promise<unknown> {
+  if (!(thrown instanceof Error) || !('commitError' in thrown)) return thrown;
+  try {
+    await thrown.commitError;
+    return thrown;
+  } catch (cause) {
+    return cause;
+  }
+}
+
 interface Watcher {
   readonly prefix: string;
   push(change: CatalogChange): void;
@@ -61,6 +72,9 @@ export async function openLmdbCatalog(options: { readonly directory: string }): 
       maxDbs: 4,
       // Overlapped syncs report their failure to nobody; so a commit here ends with its own sync, and fails with it.
       overlappingSync: false,
+      // It commits by a promise of its own, which nobody can hear: where a commit fails, that would end the process. What is asked
+      // for in one turn goes into one transaction all the same.
+      eventTurnBatching: false,
     });
     const catalog = new LmdbCatalog(environment, lock);
     await catalog.prepare();
@@ -320,11 +334,10 @@ class LmdbCatalog implements Catalog {
   /** Runs `work` in one write transaction; resolves once that is synced. `work` must not throw after its first write. */
   async #commit<T>(work: () => T): Promise<T> {
     try {
-      const result = await this.#environment.transaction(work);
-      await this.#environment.flushed;
-      return result;
-    } catch (error) {
-      if (isSkerryError(error)) throw error;
+      return await this.#environment.transaction(work);
+    } catch (thrown) {
+      if (isSkerryError(thrown)) throw thrown;
+      const error = await commitFailure(thrown);
       const message = error instanceof Error ? error.message : String(error);
       if (/no space|ENOSPC|MDB_MAP_FULL|disk quota/i.test(message)) {
         throw new SkerryError('no-space', `the catalog cannot be written: ${message}`, { cause: error });

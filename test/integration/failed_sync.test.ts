@@ -158,3 +158,41 @@ it('ends with SIGTERM after a failure, with a status that says so', async () => 
   await fail('sync /journal/');
   expect(await daemon.kill('SIGTERM')).not.toBeNull();
 });
+
+describe('a sync of the catalog that failed', () => {
+  it('names nothing and unnames nothing, and the volumes that are there go on', async () => {
+    await daemon.ok('volume', 'create', 'a', '--size', '8M');
+    await daemon.ok('snapshot', 'create', 'a@s');
+    const a = await daemon.uri('a');
+    expect(await requests(a, [['write', 0, 64 * KiB, 1], ['flush']])).toEqual(['ok', 'ok']);
+    faults.set('sync /catalog/');
+    for (const words of [
+      ['volume', 'create', 'c', '--size', '1M'],
+      ['volume', 'rename', 'a', 'd'],
+      ['snapshot', 'create', 'a@later'],
+      ['snapshot', 'delete', 'a@s'],
+    ]) {
+      const outcome = await daemon.cli(...words);
+      expect({ words, ...outcome }).toMatchObject({ words, code: 1, stdout: '' });
+      expect(outcome.stderr).toMatch(/^skerry: [^\n]*catalog cannot be written[^\n]*\n$/);
+    }
+    expect(await requests(a, [['write', 4 * KiB, 4 * KiB, 2], ['flush'], ['read', 4 * KiB, 4 * KiB, 2]])).toEqual([
+      'ok',
+      'ok',
+      'ok',
+    ]);
+    expect(await daemon.json('volume', 'list')).toMatchObject([{ name: 'a' }]);
+    expect(await daemon.json('snapshot', 'list', 'a')).toMatchObject([{ name: 'a@s' }]);
+    faults.set();
+    for (const again of [false, true]) {
+      if (again) {
+        await daemon.kill();
+        await daemon.start();
+      }
+      expect(await daemon.json('volume', 'list')).toHaveLength(again ? 2 : 1);
+      if (!again) await daemon.ok('volume', 'create', 'c', '--size', '1M');
+      expect(await daemon.json('snapshot', 'list', 'a')).toMatchObject([{ name: 'a@s' }]);
+      expect(await requests(await daemon.uri('a'), [['read', 4 * KiB, 4 * KiB, 2]])).toEqual(['ok']);
+    }
+  });
+});
