@@ -13,7 +13,7 @@
       "cflags_cc": ["-std=c++20", "-Wall", "-Wextra", "-Werror", "-O2", "-g", "-pthread", "-fvisibility=hidden"],
       "ldflags": ["-pthread", "-Wl,-z,now"],
       "conditions": [
-        ["OS=='linux'", {"libraries": ["-lrt"]}]
+        ["OS=='linux'", {"libraries": ["-lrt", "-llz4", "-lzstd"]}]
       ]
     }
   ]

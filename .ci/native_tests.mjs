@@ -37,7 +37,7 @@ const directory = join(build, 'tests', values.variant);
 const compiler = process.env.CXX ?? 'g++';
 const flags = ['-std=c++20', '-Wall', '-Wextra', '-Werror', '-g', '-pthread', ...variant.flags];
 const includes = [`-I${includeDirectories.xxhash()}`, `-isystem${includeDirectories.node()}`];
-const libraries = ['-l:libssl.so.3', '-l:libcrypto.so.3', '-lrt', '-pthread'];
+const libraries = ['-l:libssl.so.3', '-l:libcrypto.so.3', '-llz4', '-lzstd', '-lrt', '-pthread'];
 const compilers = 2;
 
 const flagsStamp = createHash('sha256')

@@ -10,6 +10,8 @@ const forBuilding = [
   { package: 'make', program: 'make' },
   { package: 'python3', program: 'python3' },
   { package: 'util-linux', program: 'flock' },
+  { package: 'liblz4-dev', program: null },
+  { package: 'libzstd-dev', program: null },
 ];
 const forTests = [
   { package: 'libssl3', program: null },

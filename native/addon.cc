@@ -61,6 +61,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Rollback(const Napi::CallbackInfo& info);
   Napi::Value SizeBytes(const Napi::CallbackInfo& info);
   Napi::Value Limit(const Napi::CallbackInfo& info);
+  Napi::Value Compress(const Napi::CallbackInfo& info);
   Napi::Value ChangedRanges(const Napi::CallbackInfo& info);
   Napi::Value Read(const Napi::CallbackInfo& info);
   Napi::Value Write(const Napi::CallbackInfo& info);
@@ -133,6 +134,7 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::Add>("add"), InstanceMethod<&NativeEngine::Snapshot>("snapshot"),
                       InstanceMethod<&NativeEngine::Drop>("drop"), InstanceMethod<&NativeEngine::Resize>("resize"), InstanceMethod<&NativeEngine::Rollback>("rollback"),
                       InstanceMethod<&NativeEngine::SizeBytes>("sizeBytes"), InstanceMethod<&NativeEngine::Limit>("limit"),
+                      InstanceMethod<&NativeEngine::Compress>("compress"), InstanceMethod<&NativeEngine::Compress>("compressPool"),
                       InstanceMethod<&NativeEngine::ChangedRanges>("changes"), InstanceMethod<&NativeEngine::Read>("read"),
                       InstanceMethod<&NativeEngine::Write>("write"), InstanceMethod<&NativeEngine::Flush>("flush"), InstanceMethod<&NativeEngine::Destage>("destage"),
                       InstanceMethod<&NativeEngine::Committed>("committed"), InstanceMethod<&NativeEngine::Attached>("attached"),
@@ -358,6 +360,12 @@ Napi::Value NativeEngine::Limit(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   const std::shared_ptr<LiveVolume> volume = engine_->store().Find(IdOf(info[0]));
   if (volume) volume->rate.Set(ToLimit(info[1].As<Napi::Object>()));
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeEngine::Compress(const Napi::CallbackInfo& info) {
+  if (!Running(info.Env())) return info.Env().Undefined();
+  SetCompression(engine_->store(), info[0], ToCompression(info[1]));
   return info.Env().Undefined();
 }
 

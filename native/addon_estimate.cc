@@ -58,6 +58,9 @@ Result<Finish> Estimator::Read(uint64_t id, const std::string& path, uint64_t of
     Set(object, "distinctBytes", totals.distinct_bytes);
     Set(object, "knownBytes", totals.known_bytes);
     Set(object, "storedBytes", totals.stored_bytes);
+    Set(object, "rawBytes", totals.raw_bytes);
+    Set(object, "lz4Bytes", totals.lz4_bytes);
+    Set(object, "zstdBytes", totals.zstd_bytes);
     object.Set("exact", totals.exact);
     return object;
   });

@@ -60,6 +60,24 @@ RateLimitSpec ToLimit(const Napi::Object& object) {
   return {Whole(object, "iops"), Whole(object, "bandwidth"), Whole(object, "burst")};
 }
 
+std::optional<Compression> ToCompression(const Napi::Value& value) {
+  if (!value.IsObject()) return std::nullopt;
+  const Napi::Object object = value.As<Napi::Object>();
+  const std::string codec = Text(object, "codec");
+  const uint64_t level = std::min<uint64_t>(Whole(object, "level"), kZstdLevelMax);
+  if (codec == "lz4") return Compression{Codec::kLz4, 0};
+  if (codec == "zstd") return Compression{Codec::kZstd, static_cast<uint8_t>(level == 0 ? kZstdLevelDefault : level)};
+  return Compression{};
+}
+
+void SetCompression(Store& store, const Napi::Value& of, std::optional<Compression> wish) {
+  if (of.IsString()) {
+    if (const auto pool = store.FindPool(of.ToString().Utf8Value())) pool->compression.Set(wish);
+  } else if (const auto volume = store.Find(static_cast<ResourceId>(of.ToNumber().DoubleValue()))) {
+    volume->SetCompression(wish);
+  }
+}
+
 ResourceSpec ToResource(const Napi::Object& object) {
   ResourceSpec spec;
   const std::string kind = Text(object, "kind");
@@ -72,6 +90,7 @@ ResourceSpec ToResource(const Napi::Object& object) {
   spec.volume.fence = Whole(object, "fence");
   spec.volume.lineage = Whole(object, "lineage");
   spec.volume.limit = ToLimit(object.Get("limit").As<Napi::Object>());
+  spec.volume.compression = ToCompression(object.Get("compression"));
   const Napi::Object root = object.Get("root").As<Napi::Object>();
   spec.root.id = IdFromHex(Text(root, "id"));
   spec.root.levels = static_cast<uint8_t>(Whole(root, "levels"));
@@ -86,6 +105,7 @@ PoolOptions ToPoolOptions(const Napi::Object& object) {
   const Napi::Uint8Array key = object.Get("domainKey").As<Napi::Uint8Array>();
   pool.domain_key.assign(key.Data(), key.Data() + key.ByteLength());
   pool.name = Text(object, "name");
+  pool.compression = ToCompression(object.Get("compression")).value_or(Compression{});
   pool.packs.directory = Text(object, "directory");
   pool.packs.checkpoint = Text(object, "checkpoint");
   pool.packs.domain = Whole(object, "domain");
@@ -186,7 +206,8 @@ Napi::Object FromPool(Napi::Env env, const Pool& pool) {
   object.Set("room", RoomName(pool.room.room()));
   const std::pair<const char*, uint64_t> numbers[] = {
       {"packs", usage.packs}, {"storedBytes", usage.stored_bytes}, {"blocks", usage.blocks}, {"nodes", usage.nodes},
-      {"putBytes", usage.put_bytes}, {"putRecords", usage.put_records}, {"dedupHits", usage.dedup_hits}, {"dedupBytes", usage.dedup_bytes},
+      {"putBytes", usage.put_bytes}, {"putRecords", usage.put_records}, {"putRecordBytes", usage.put_record_bytes}, {"putFramedRecords", usage.put_framed_records},
+      {"recordBytes", usage.record_bytes}, {"uncompressedRecordBytes", usage.uncompressed_record_bytes()}, {"framedRecords", usage.framed_records}, {"dedupHits", usage.dedup_hits}, {"dedupBytes", usage.dedup_bytes},
       {"indexBytes", usage.index_bytes}, {"corruptCells", usage.corrupt_cells}, {"freeBytes", usage.free_bytes}, {"roomBytes", usage.room_bytes},
       {"stagedPacks", usage.staged_packs}, {"stagedBytes", usage.staged_bytes}, {"keptPacks", usage.kept_packs}, {"keptBytes", usage.kept_bytes},
       {"shippedPacks", usage.shipped_packs}, {"shippedBytes", usage.shipped_bytes}, {"shipFailures", usage.ship_failures},

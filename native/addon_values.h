@@ -16,6 +16,10 @@ Napi::Error ToError(Napi::Env env, const Status& status);
 BlockId IdFromHex(const std::string& hex);
 std::string HexOf(const BlockId& id);
 RateLimitSpec ToLimit(const Napi::Object& object);
+/** nullopt for null. */
+std::optional<Compression> ToCompression(const Napi::Value& value);
+/** `of`: a volume by its id, or a pool by its name; one that is gone is passed over. */
+void SetCompression(Store& store, const Napi::Value& of, std::optional<Compression> wish);
 ResourceSpec ToResource(const Napi::Object& object);
 /** The backend of a remote pool is left open. */
 PoolOptions ToPoolOptions(const Napi::Object& object);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "frames.h"
+
 #define XXH_INLINE_ALL
 #include "xxhash.h"
 
@@ -52,16 +54,66 @@ std::optional<PackRecordHeader> ParseHeader(ConstBytes bytes, uint32_t pack, uin
   std::memcpy(&header, bytes.data(), sizeof(header));
   if (header.magic != kPackRecordMagic || header.version != kPackVersion) return std::nullopt;
   if (header.sum != SumOf(&header, offsetof(PackRecordHeader, sum), offset)) return std::nullopt;
-  if (header.pack != pack || header.algorithm != HashAlgorithm::kHmacSha256 || header.codec != Codec::kRaw) return std::nullopt;
+  if (header.pack != pack || header.algorithm != HashAlgorithm::kHmacSha256) return std::nullopt;
   if (header.kind != RecordKind::kBlock && header.kind != RecordKind::kNode) return std::nullopt;
   if (header.raw_bytes == 0 || header.raw_bytes > kRecordRawBytesMax) return std::nullopt;
-  if (header.stored_bytes != RecordStoredBytes(header.raw_bytes)) return std::nullopt;
+  if (header.codec == Codec::kRaw) return header.stored_bytes == RecordStoredBytes(header.raw_bytes) ? std::optional(header) : std::nullopt;
+  // Only whole blocks are in frames, and none that lacks a page.
+  if (header.codec > Codec::kZstd || header.kind != RecordKind::kBlock || header.flags != 0 || !FrameTableHolds(header)) return std::nullopt;
   return header;
 }
+
+std::optional<PageOfRecord> PageAt(uint32_t pack, uint32_t cell) {
+  if (IsFramedCell(cell)) {
+    const uint32_t offset = (cell >> 12 & 0x1ffff) * kPackAlignBytes, bytes = (cell >> 4 & 0xff) * kPackAlignBytes;
+    if (offset == 0) return std::nullopt;
+    return PageOfRecord{{pack, offset, bytes, 1}, cell & 0xf};
+  }
+  // Cells are 8 bytes longer than a multiple of what records are aligned to: an offset tells the page's index.
+  static_assert(kCellBytes % kPackAlignBytes == 8 && kPackAlignBytes / 8 == 64);
+  const uint32_t page = (cell - uint32_t{sizeof(PackRecordHeader)}) % kPackAlignBytes / 8;
+  const uint64_t before = sizeof(PackRecordHeader) + uint64_t{page} * kCellBytes;
+  if (cell < before + kPackAlignBytes) return std::nullopt;
+  return PageOfRecord{{pack, static_cast<uint32_t>(cell - before), 0, 0}, page};
+}
+
+namespace {
+
+/** The sum of a frame is all that is looked at: what it holds is decompressed for those who want it. */
+bool FrameHolds(ConstBytes record, const FramePlace& place, uint64_t seed) {
+  if (record.size() < place.end()) return false;
+  const uint8_t* const stored = record.data() + place.offset;
+  return CellHolds(stored, place.stored_bytes, stored + place.stored_bytes, seed);
+}
+
+std::vector<uint32_t> BadFramedPages(ConstBytes record, const PackRecordHeader& header, const BlockId& id) {
+  std::vector<uint32_t> bad;
+  for (uint32_t frame = 0; frame < FrameCount(header.raw_bytes); ++frame) {
+    const FramePlace place = FrameAt(header, frame);
+    if (FrameHolds(record, place, CellSeed(id, frame))) continue;
+    for (uint32_t page = 0; page < place.raw_bytes / kPageBytes; ++page) bad.push_back(frame * kFramePages + page);
+  }
+  return bad;
+}
+
+uint32_t CheckFrames(ConstBytes record, const PackRecordHeader& header, const BlockId& id, Bytes into) {
+  for (uint32_t frame = 0; frame < FrameCount(header.raw_bytes); ++frame) {
+    const FramePlace place = FrameAt(header, frame);
+    const uint64_t seed = CellSeed(id, frame);
+    const bool holds = into.empty() ? FrameHolds(record, place, seed)
+                                    : record.size() >= place.end() && OpenFrame(header, place, record.subspan(place.offset), seed,
+                                                                                into.subspan(size_t{frame} * kFrameBytes, place.raw_bytes));
+    if (!holds) return frame * kFramePages;
+  }
+  return CellCount(header.raw_bytes);
+}
+
+}  // namespace
 
 std::vector<uint32_t> BadCells(ConstBytes record, const PackRecordHeader& header) {
   BlockId id;
   std::memcpy(id.bytes.data(), header.id, sizeof(header.id));
+  if (header.codec != Codec::kRaw) return BadFramedPages(record, header, id);
   std::vector<uint32_t> bad;
   for (uint32_t page = 0; page < CellCount(header.raw_bytes); ++page) {
     const size_t at = CellOffset({}, page), bytes = std::min<size_t>(kPageBytes, header.raw_bytes - size_t{page} * kPageBytes);
@@ -74,6 +126,7 @@ std::vector<uint32_t> BadCells(ConstBytes record, const PackRecordHeader& header
 uint32_t CheckCells(ConstBytes record, const PackRecordHeader& header, Bytes into) {
   BlockId id;
   std::memcpy(id.bytes.data(), header.id, sizeof(header.id));
+  if (header.codec != Codec::kRaw) return CheckFrames(record, header, id, into);
   const uint32_t cells = CellCount(header.raw_bytes);
   if (record.size() < RecordBytes(header.raw_bytes)) return 0;
   for (uint32_t page = 0; page < cells; ++page) {

@@ -10,7 +10,7 @@ inline constexpr uint32_t kCellSumBytes = kCellBytes - kPageBytes;
 inline constexpr uint32_t kRecordRawBytesMax = 4u << 20;
 
 inline uint32_t CellCount(uint32_t raw_bytes) { return (raw_bytes + kPageBytes - 1) / kPageBytes; }
-/** Header and cells, without padding. */
+/** Of a record in cells: header and cells, without padding. */
 inline uint32_t RecordBytes(uint32_t raw_bytes) {
   return uint32_t{sizeof(PackRecordHeader)} + raw_bytes + CellCount(raw_bytes) * kCellSumBytes;
 }
@@ -48,12 +48,13 @@ void FillHeader(Bytes record, PackRecordHeader header, uint32_t offset);
 std::optional<PackRecordHeader> ParseHeader(ConstBytes bytes, uint32_t pack, uint32_t offset);
 
 /**
- * Checks every cell of a record whose header stands at the head of `record`, and copies its payload to `into` unless that
- * is empty. Returns the index of the first cell that fails its sum, or CellCount(raw_bytes) when all hold.
+ * Checks every cell or frame of a record whose header stands at the head of `record`, and copies its payload to `into` unless
+ * that is empty. Returns the first page that fails, or CellCount(raw_bytes) when all hold. What is in frames is decompressed
+ * only where it is copied.
  */
 uint32_t CheckCells(ConstBytes record, const PackRecordHeader& header, Bytes into);
 
-/** Indices of all cells that fail their sum, or that `record` is too short for. */
+/** All pages whose cell or frame fails its sum, or that `record` is too short for. */
 std::vector<uint32_t> BadCells(ConstBytes record, const PackRecordHeader& header);
 
 }  // namespace skerry

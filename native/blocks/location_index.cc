@@ -20,6 +20,18 @@ size_t LocationIndex::SlotOf(const std::vector<Entry>& slots, uint64_t fingerpri
   return slot;
 }
 
+/** Every change of a slot's place goes through here, so that the totals are those of the slots. */
+void LocationIndex::Shard::Set(Entry& entry, const Entry& to) {
+  const Location before = entry.at.location(), after = to.at.location();
+  totals.stored_bytes += after.stored_bytes;
+  totals.stored_bytes -= before.stored_bytes;
+  totals.framed_records += after.framed;
+  totals.framed_records -= before.framed;
+  totals.framed_bytes += after.framed ? after.stored_bytes : 0;
+  totals.framed_bytes -= before.framed ? before.stored_bytes : 0;
+  entry = to;
+}
+
 void LocationIndex::Rehash(Shard& shard, size_t slot_count) {
   std::vector<Entry> slots(slot_count);
   for (const Entry& entry : shard.slots) {
@@ -47,7 +59,7 @@ bool LocationIndex::Insert(uint64_t fingerprint, const Location& at) {
   }
   Entry& entry = shard.slots[SlotOf(shard.slots, fingerprint)];
   if (entry.at.raw != 0) return false;
-  entry = {fingerprint, PackedLocation::Of(at)};
+  shard.Set(entry, {fingerprint, PackedLocation::Of(at)});
   ++shard.used;
   return true;
 }
@@ -58,7 +70,7 @@ void LocationIndex::Replace(uint64_t fingerprint, const Location& at) {
   std::unique_lock lock(shard.mutex);
   Entry& entry = shard.slots[SlotOf(shard.slots, fingerprint)];
   if (entry.at.raw == 0) ++shard.used;  // dropped between the two locks; there is room, for it was there before
-  entry = {fingerprint, PackedLocation::Of(at)};
+  shard.Set(entry, {fingerprint, PackedLocation::Of(at)});
 }
 
 void LocationIndex::Drop(uint32_t pack, uint32_t offset) {
@@ -67,7 +79,7 @@ void LocationIndex::Drop(uint32_t pack, uint32_t offset) {
     bool found = false;
     for (Entry& entry : shard.slots) {
       if (entry.at.pack() != pack || entry.at.location().offset < offset) continue;
-      entry = {};
+      shard.Set(entry, {});
       --shard.used;
       found = true;
     }
@@ -81,6 +93,7 @@ void LocationIndex::Clear() {
     std::unique_lock lock(shard.mutex);
     shard.slots = {};
     shard.used = 0;
+    shard.totals = {};
   }
 }
 
@@ -112,13 +125,15 @@ size_t LocationIndex::bytes() const {
   return bytes;
 }
 
-uint64_t LocationIndex::StoredBytes() const {
-  uint64_t bytes = 0;
+LocationIndex::Totals LocationIndex::totals() const {
+  Totals totals;
   for (const Shard& shard : shards_) {
     std::shared_lock lock(shard.mutex);
-    for (const Entry& entry : shard.slots) bytes += entry.at.location().stored_bytes;
+    totals.stored_bytes += shard.totals.stored_bytes;
+    totals.framed_records += shard.totals.framed_records;
+    totals.framed_bytes += shard.totals.framed_bytes;
   }
-  return bytes;
+  return totals;
 }
 
 }  // namespace skerry

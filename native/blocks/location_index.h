@@ -10,17 +10,20 @@
 
 namespace skerry {
 
-/** A Location in eight bytes: pack 32 bits, offset 17 and length 15, both in units of kPackAlignBytes. 0 is no place. */
+/** A Location in eight bytes: pack 32 bits, offset 17 and length 14, both in units of kPackAlignBytes; between these one bit, framed. 0 is no place. */
 struct PackedLocation {
+  static constexpr uint64_t kFramed = 1u << 14, kLengthMask = kFramed - 1;
   uint64_t raw = 0;
   static PackedLocation Of(const Location& at) {
-    return {uint64_t{at.pack} << 32 | uint64_t{at.offset / kPackAlignBytes} << 15 | at.stored_bytes / kPackAlignBytes};
+    return {uint64_t{at.pack} << 32 | uint64_t{at.offset / kPackAlignBytes} << 15 | (at.framed ? kFramed : 0) |
+            (at.stored_bytes / kPackAlignBytes & kLengthMask)};
   }
   Location location() const {
     return {static_cast<uint32_t>(raw >> 32), static_cast<uint32_t>(raw >> 15 & 0x1ffff) * kPackAlignBytes,
-            static_cast<uint32_t>(raw & 0x7fff) * kPackAlignBytes};
+            static_cast<uint32_t>(raw & kLengthMask) * kPackAlignBytes, framed()};
   }
   uint32_t pack() const { return static_cast<uint32_t>(raw >> 32); }
+  bool framed() const { return (raw & kFramed) != 0; }
 };
 static_assert(kPackBytes / kPackAlignBytes <= 1u << 17);
 
@@ -47,14 +50,19 @@ class LocationIndex {
 
   size_t count() const;
   size_t bytes() const;
-  /** What the records that it knows take in packs, together. Walks the whole index. */
-  uint64_t StoredBytes() const;
+  /** Of the records that it knows. */
+  struct Totals {
+    uint64_t stored_bytes = 0, framed_records = 0, framed_bytes = 0;
+  };
+  Totals totals() const;
 
  private:
   struct Shard {
     mutable std::shared_mutex mutex;
     std::vector<Entry> slots;
     size_t used = 0;
+    Totals totals;
+    void Set(Entry& entry, const Entry& to);
   };
   Shard& ShardOf(uint64_t fingerprint) { return shards_[fingerprint % kShards]; }
   const Shard& ShardOf(uint64_t fingerprint) const { return shards_[fingerprint % kShards]; }

@@ -11,6 +11,7 @@
 
 #include "../env/env.h"
 #include "block_id.h"
+#include "codec.h"
 #include "pack_backend.h"
 
 namespace skerry {
@@ -28,11 +29,12 @@ inline constexpr uint32_t kCellBytes = kPageBytes + 8;
 inline constexpr uint32_t kLargeReadPages = 8;
 
 enum class RecordKind : uint8_t { kBlock = 1, kNode = 2, kPaged = 3 /* room: not written yet */ };
-enum class Codec : uint8_t { kRaw = 0, kLz4 = 1, kZstd = 2 };            // only kRaw is written yet
 enum class HashAlgorithm : uint8_t { kHmacSha256 = 1 };
 
 /** Flag: pages of the payload were lost before the record was written. Filler stands in their cells, under the complement of its sum. */
 inline constexpr uint32_t kRecordLostPages = 1;
+/** A compressed record has at most so many frames (frames.h). */
+inline constexpr uint32_t kFramesMax = 16;
 
 struct PackRecordHeader {
   uint32_t magic;
@@ -48,22 +50,52 @@ struct PackRecordHeader {
   uint8_t id[32];
   uint64_t pack;            // number of the pack it was written to
   uint8_t proof[16];        // HeaderProof under the domain key: what a guest writes into a payload is no header (cell.h)
-  uint64_t reserved[4];
+  uint16_t frame_bytes[kFramesMax];  // stored bytes of each frame; all zero where the codec is kRaw
   uint64_t sum;             // XXH3 of the bytes before, seeded with the record's offset
 };
 static_assert(sizeof(PackRecordHeader) == 128);
 
-/** Where a record is. Pack 0 means unknown: ask the index. */
+/** Where a record is, and whether it is in frames, for that decides how a page is found in it. Pack 0 means unknown: ask the index. */
 struct Location {
   uint32_t pack = 0;
   uint32_t offset = 0;         // of the record header
-  uint32_t stored_bytes = 0;
+  uint32_t stored_bytes : 31 = 0;
+  uint32_t framed : 1 = 0;
   bool known() const { return pack != 0; }
   bool operator==(const Location&) const = default;
 };
+static_assert(sizeof(Location) == 12);
+
+/** `stored_bytes` and `framed` in one number, as journal records and map nodes keep them. */
+inline constexpr uint32_t kFramedBit = 1u << 31;
+inline uint32_t LengthWord(const Location& at) { return at.stored_bytes | (at.framed ? kFramedBit : 0); }
+inline Location PlaceOf(uint32_t pack, uint32_t offset, uint32_t length_word) {
+  return {pack, offset, length_word & ~kFramedBit, (length_word & kFramedBit) != 0};
+}
 
 inline uint64_t CellSeed(const BlockId& id, uint32_t page) { return id.prefix() + page; }
+/** Of a record that is not in frames. */
 inline uint32_t CellOffset(const Location& at, uint32_t page) { return at.offset + uint32_t{sizeof(PackRecordHeader)} + page * kCellBytes; }
+
+/**
+ * A page's place in a pack in 30 bits, for whoever keeps one of each page. Of a record in cells the offset of its cell; of one in
+ * frames: bit 29, the record's offset (17 bits) and length (8), both in units of kPackAlignBytes, and the page (4). The next
+ * page's address is CellStep more.
+ */
+inline constexpr uint32_t kFramedCell = 1u << 29;
+inline bool IsFramedCell(uint32_t cell) { return (cell & kFramedCell) != 0; }
+inline uint32_t CellStep(uint32_t cell) { return IsFramedCell(cell) ? 1 : kCellBytes; }
+inline uint32_t CellAddress(const Location& at, uint32_t page) {
+  if (!at.framed) return CellOffset(at, page);
+  return kFramedCell | (at.offset / kPackAlignBytes & 0x1ffff) << 12 | (at.stored_bytes / kPackAlignBytes & 0xff) << 4 | (page & 0xf);
+}
+/** The record and the page of it that an address means. Of a record in cells the length is not told. */
+struct PageOfRecord {
+  Location at;
+  uint32_t page = 0;
+};
+/** nullopt for what is no address that CellAddress gives: of blocks of up to 64 pages. */
+std::optional<PageOfRecord> PageAt(uint32_t pack, uint32_t cell);
 
 /** For a pool whose packs rest on a backend that only `backend` reaches. */
 struct RemotePackOptions {
@@ -103,11 +135,13 @@ struct PackPut {
   bool reused = false;   // the pool knew it
   /** Bit i: page i of a block is lost, and `raw` has filler there that no other block has. Its cell fails its sum for ever. */
   uint32_t lost = 0;
+  /** A wish: what is no block of 64 KiB, has lost pages or hardly shrinks is stored raw. */
+  Compression compression{};
 };
 
-/** Cells in a row, `into` a page for each; seeds count up by one. */
+/** Pages in a row of one record, `into` a page for each; seeds count up by one. */
 struct CellRun {
-  uint32_t pack = 0, cell_offset = 0;
+  uint32_t pack = 0, cell = 0;   // CellAddress of the first
   uint64_t seed = 0;
   uint32_t count = 0;
   Bytes into;
@@ -170,10 +204,10 @@ class PackStore {
   Status RefreshIndex();
 
   /**
-   * Reads one page's cell, verifies it against `seed`. kTryAgain when it would block and may not; kCorrupt when the sum
+   * Reads the page at `cell` (CellAddress), verified against `seed` (CellSeed). kTryAgain when it would block and may not; kCorrupt when the sum
    * fails (after one direct re-read, if it may block), kNotFound when the pack is gone.
    */
-  Status ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, Bytes page, bool may_block);
+  Status ReadCell(uint32_t pack, uint32_t cell, uint64_t seed, Bytes page, bool may_block);
   /** Reads pages [first, first + count) of a block record at `at`, one system call, every page verified. */
   Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
   /**
@@ -200,6 +234,11 @@ class PackStore {
 
   /** put_: what was written; dedup_: what was known already. Bytes are of payload, but stored_bytes, which is of files. */
   struct Usage {
+    /** Of the records that the index knows: what they take, how many of them are in frames, and what these take. */
+    uint64_t record_bytes = 0, framed_records = 0, framed_bytes = 0;
+    uint64_t put_record_bytes = 0, put_framed_records = 0;   // of put_records: what they took, how many were put in frames
+    /** What the records would take if none were in frames. */
+    uint64_t uncompressed_record_bytes() const;
     uint64_t packs = 0, stored_bytes = 0, blocks = 0, nodes = 0, put_bytes = 0, put_records = 0, dedup_hits = 0, dedup_bytes = 0,
              index_bytes = 0, corrupt_cells = 0, free_bytes = 0;
     uint64_t room_bytes = 0;   // what records that may not use the reserve can still take: in the open pack and in whole new ones
@@ -209,7 +248,7 @@ class PackStore {
     bool backend_full = false;
   };
   Usage usage() const;
-  /** What the records that the index knows take in packs: usage().stored_bytes without headers, footers and padding. Walks the whole index. */
+  /** What the records that the index knows take in packs: usage().stored_bytes without headers, footers and padding. */
   uint64_t RecordBytes() const;
 
   class Impl;

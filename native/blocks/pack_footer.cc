@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "cell.h"
+#include "frames.h"
 
 namespace skerry {
 
@@ -48,6 +48,14 @@ std::vector<uint8_t> EncodeFooter(uint32_t pack, uint64_t domain, const std::vec
 
 namespace {
 
+/** Whether a record may be so long. The lengths of frames stand in the record alone. */
+bool LengthHolds(const PackFooterEntry& entry) {
+  const uint32_t raw = RecordStoredBytes(entry.raw_bytes);
+  if (entry.codec == Codec::kRaw) return entry.stored_bytes == raw;
+  const bool whole = entry.stored_bytes % kPackAlignBytes == 0 && entry.stored_bytes >= kPackAlignBytes && entry.stored_bytes <= raw;
+  return entry.codec <= Codec::kZstd && entry.kind == RecordKind::kBlock && entry.raw_bytes <= kFramesMax * kFrameBytes && whole;
+}
+
 Status Damaged(uint32_t pack, const char* what) { return {Code::kCorrupt, "the footer of pack " + std::to_string(pack) + " " + what}; }
 
 }  // namespace
@@ -75,7 +83,7 @@ Result<std::vector<PackFooterEntry>> DecodeFooter(ConstBytes footer, uint32_t pa
   if (!entries.empty()) std::memcpy(entries.data(), footer.data(), trailer.bytes);
   for (const PackFooterEntry& entry : entries) {
     const bool placed = entry.offset >= kPackAlignBytes && entry.offset % kPackAlignBytes == 0 && entry.raw_bytes != 0 &&
-                        entry.raw_bytes <= kRecordRawBytesMax && entry.stored_bytes == RecordStoredBytes(entry.raw_bytes) &&
+                        entry.raw_bytes <= kRecordRawBytesMax && LengthHolds(entry) &&
                         uint64_t{entry.offset} + entry.stored_bytes <= records_end;
     if (!placed) return Damaged(pack, "names a record outside the pack");
   }

@@ -34,6 +34,10 @@ struct PackFooterEntry {
 };
 static_assert(sizeof(PackFooterEntry) == 48);
 
+inline Location PlaceOf(uint32_t pack, const PackFooterEntry& entry) {
+  return {pack, entry.offset, entry.stored_bytes, entry.codec != Codec::kRaw};
+}
+
 struct PackFooterTrailer {
   uint32_t magic;
   uint32_t version;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "frames.h"
 #include "pack_store_impl.h"
 
 namespace skerry {
@@ -13,7 +14,17 @@ constexpr uint64_t kGapBytesMax = 2 * kSectorBytes;
 
 uint64_t SectorsDown(uint64_t bytes) { return bytes / kSectorBytes * kSectorBytes; }
 uint64_t SectorsUp(uint64_t bytes) { return SectorsDown(bytes + kSectorBytes - 1); }
-uint64_t EndOf(const CellRun& run) { return run.cell_offset + uint64_t{run.count} * kCellBytes; }
+/** Of the pack's bytes that the run is in: its cells, or all of its record where that is in frames. */
+struct Span {
+  uint32_t start = 0;
+  uint64_t end = 0;
+};
+Span SpanOf(const CellRun& run) {
+  if (!IsFramedCell(run.cell)) return {run.cell, run.cell + uint64_t{run.count} * kCellBytes};
+  const std::optional<PageOfRecord> place = PageAt(run.pack, run.cell);
+  if (!place) return {};
+  return {place->at.offset, uint64_t{place->at.offset} + place->at.stored_bytes};
+}
 
 /** One read, of the runs order[first, end). */
 struct Stretch {
@@ -27,7 +38,8 @@ std::vector<Stretch> Gather(std::span<const CellRun> runs, std::span<const uint3
   size_t at = 0;
   for (size_t i = 0; i < order.size(); ++i) {
     const CellRun& run = runs[order[i]];
-    const uint64_t start = SectorsDown(run.cell_offset), end = SectorsUp(EndOf(run));
+    const Span span = SpanOf(run);
+    const uint64_t start = SectorsDown(span.start), end = SectorsUp(span.end);
     const bool joins = i > 0 && runs[order[i - 1]].pack == run.pack && start <= stretches.back().start + stretches.back().bytes + kGapBytesMax;
     if (!joins) stretches.push_back({i, i, start, 0, at});
     Stretch& last = stretches.back();
@@ -38,8 +50,12 @@ std::vector<Stretch> Gather(std::span<const CellRun> runs, std::span<const uint3
   return stretches;
 }
 
-/** Copies the run's pages from its cells; false where one fails its sum. */
+/** Copies the run's pages from what SpanOf it holds; false where one fails its sum. */
 bool TakePages(const CellRun& run, const uint8_t* cells) {
+  if (IsFramedCell(run.cell)) {
+    const std::optional<PageOfRecord> place = PageAt(run.pack, run.cell);
+    return place && CopyFrames({cells, place->at.stored_bytes}, place->at, run.seed - place->page, place->page, run.count, run.into);
+  }
   for (uint32_t i = 0; i < run.count; ++i, cells += kCellBytes) {
     uint8_t* page = run.into.data() + size_t{i} * kPageBytes;
     std::memcpy(page, cells, kPageBytes);
@@ -62,10 +78,11 @@ void PackStore::Impl::ReadCold(std::span<CellRun> runs) {
   for (uint32_t i = 0; i < runs.size(); ++i) {
     const CellRun& run = runs[i];
     if (Elsewhere(run.pack)) continue;
-    if (run.count >= kLargeReadPages && warm_.Note(run.pack, run.cell_offset) < kLargeReadsCached) order.push_back(i);
+    const Span span = SpanOf(run);
+    if (run.count >= kLargeReadPages && span.end != 0 && warm_.Note(run.pack, span.start) < kLargeReadsCached) order.push_back(i);
   }
   std::ranges::sort(order, [&](uint32_t a, uint32_t b) {
-    return std::pair(runs[a].pack, runs[a].cell_offset) < std::pair(runs[b].pack, runs[b].cell_offset);
+    return std::pair(runs[a].pack, SpanOf(runs[a]).start) < std::pair(runs[b].pack, SpanOf(runs[b]).start);
   });
   const std::vector<Stretch> stretches = Gather(runs, order);
   if (stretches.empty()) return;
@@ -83,7 +100,7 @@ void PackStore::Impl::ReadCold(std::span<CellRun> runs) {
     if (!reads[s].status.ok()) continue;
     for (size_t i = stretches[s].first; i < stretches[s].end; ++i) {
       CellRun& run = runs[order[i]];
-      run.done = TakePages(run, reads[s].into.data() + (run.cell_offset - stretches[s].start));
+      run.done = TakePages(run, reads[s].into.data() + (SpanOf(run).start - stretches[s].start));
     }
   }
 }

@@ -20,8 +20,14 @@ std::string Where(uint32_t pack, uint64_t offset) {
 
 }  // namespace
 
-Status PackStore::Impl::ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, Bytes page, bool may_block) {
+Status PackStore::Impl::ReadCell(uint32_t pack, uint32_t cell, uint64_t seed, Bytes page, bool may_block) {
   if (page.size() != kPageBytes) return {Code::kInvalid, "a cell is read one page at a time"};
+  if (IsFramedCell(cell)) {
+    const std::optional<PageOfRecord> place = PageAt(pack, cell);
+    if (!place) return {Code::kCorrupt, "there can be no page at " + Where(pack, cell)};
+    return ReadFramed(place->at, seed - place->page, place->page, 1, page, may_block);
+  }
+  const uint32_t cell_offset = cell;
   if (Elsewhere(pack)) return RemoteCells(pack, cell_offset, seed, 1, page, may_block);
   const Result<std::shared_ptr<File>> file = handles_.Get(pack);
   if (!file.ok()) return WentAway(file.status(), pack) ? RemoteCells(pack, cell_offset, seed, 1, page, may_block) : file.status();
@@ -41,11 +47,12 @@ Status PackStore::Impl::ReadPages(const Location& at, const BlockId& id, uint32_
     if (!found) return {Code::kNotFound, "a block is in no pack of the index"};
     where = *found;
   }
-  if (Elsewhere(where.pack)) return RemoteCells(where.pack, CellOffset(where, first), CellSeed(id, first), count, into, may_block);
+  if (where.framed) return ReadFramed(where, id.prefix(), first, count, into, may_block);
+  if (Elsewhere(where.pack)) return RemotePages(where, id.prefix(), first, count, into, may_block);
   const Result<std::shared_ptr<File>> file = handles_.Get(where.pack);
   if (!file.ok()) {
     if (!WentAway(file.status(), where.pack)) return file.status();
-    return RemoteCells(where.pack, CellOffset(where, first), CellSeed(id, first), count, into, may_block);
+    return RemotePages(where, id.prefix(), first, count, into, may_block);
   }
   for (uint32_t done = 0; done < count;) {
     const uint32_t batch = std::min(count - done, kBatchPagesMax);
@@ -180,7 +187,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, con
     if (!may_block) return WouldBlock();
     if (direct && OnBackend(where.pack)) return RemoteRecord(where, id, may_block);
     if (direct) {
-      NoteDamage(where.pack, CellOffset(where, failed_cell));
+      NotePage(where, failed_cell);
       return Status(Code::kCorrupt, "the record at " + Where(where.pack, where.offset) + " fails its sums");
     }
     direct = true;
@@ -193,13 +200,13 @@ Result<BlockId> PackStore::Impl::IdAt(const Location& at, Location* full) {
   BlockId id;
   if (const auto entry = Elsewhere(at.pack) ? KnownEntry(at) : std::nullopt) {
     std::memcpy(id.bytes.data(), entry->id, id.bytes.size());
-    if (full != nullptr) *full = {at.pack, at.offset, entry->stored_bytes};
+    if (full != nullptr) *full = PlaceOf(at.pack, *entry);
     return id;
   }
   const Result<PackRecordHeader> header = Elsewhere(at.pack) ? RemoteHeader(at, true) : ReadHeader(at, true);
   if (!header.ok()) return header.status();
   std::memcpy(id.bytes.data(), header.value().id, id.bytes.size());
-  if (full != nullptr) *full = {at.pack, at.offset, header.value().stored_bytes};
+  if (full != nullptr) *full = {at.pack, at.offset, header.value().stored_bytes, header.value().codec != Codec::kRaw};
   return id;
 }
 
@@ -225,10 +232,13 @@ Result<bool> PackStore::Impl::Confirm(const Location& at, const BlockId& id) {
   return ReadRecord(at, id, true).ok();
 }
 
-void PackStore::Impl::NoteDamage(uint32_t pack, uint32_t cell_offset) {
+void PackStore::Impl::NoteDamage(uint32_t pack, uint32_t offset) {
   corrupt_cells_.fetch_add(1, std::memory_order_relaxed);
-  (void)MarkDamaged(pack, cell_offset);
+  (void)MarkDamaged(pack, offset);
 }
+
+// Any byte of the record marks it. Where its frames begin only its header says, and that may be what is damaged.
+void PackStore::Impl::NotePage(const Location& at, uint32_t page) { NoteDamage(at.pack, at.framed ? at.offset : CellOffset(at, page)); }
 
 bool PackStore::Impl::MarkDamaged(uint32_t pack, uint32_t offset) {
   std::lock_guard lock(damage_mutex_);

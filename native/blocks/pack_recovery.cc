@@ -175,7 +175,7 @@ void PackStore::Impl::Adopt(uint32_t number, uint64_t file_bytes, const std::vec
   for (const PackFooterEntry& entry : entries) {
     ++(entry.kind == RecordKind::kNode ? pack.nodes : pack.blocks);
     pack.damaged |= (entry.flags & kEntryDamaged) != 0;
-    AdoptRecord(IdOf(entry), {number, entry.offset, entry.stored_bytes}, (entry.flags & kEntryDamaged) != 0);
+    AdoptRecord(IdOf(entry), PlaceOf(number, entry), (entry.flags & kEntryDamaged) != 0);
   }
   if (file_bytes == 0) return;  // it could not be sealed: the next start looks again
   AddSealed(number, pack);
@@ -208,8 +208,7 @@ Status PackStore::Impl::RecoverSealed(uint32_t number, const std::string& path, 
   }
   // What is sealed was durable, so this is rot.
   for (const PackScan::Damaged& damaged : scan->damaged) {
-    const Location at{number, damaged.entry.offset, damaged.entry.stored_bytes};
-    for (const uint32_t cell : damaged.bad_cells) NoteDamage(number, CellOffset(at, cell));
+    for (const uint32_t page : damaged.bad_cells) NotePage(PlaceOf(number, damaged.entry), page);
     scan->entries.push_back(damaged.entry);
   }
   report.notes.push_back(path + ": " + std::to_string(scan->entries.size()) + " records were found by reading all of it, " +

@@ -2,6 +2,7 @@
 // here become copies. Every page is checked where it is used, wherever it came from.
 #include <algorithm>
 
+#include "frames.h"
 #include "pack_store_impl.h"
 
 namespace skerry {
@@ -14,7 +15,9 @@ Status WouldBlock() { return {Code::kTryAgain, {}}; }
 std::string Where(uint32_t pack, uint64_t offset) { return "byte " + std::to_string(offset) + " of pack " + PackPath("", pack, true).substr(1); }
 
 /** Pages [first, first + count) of a record, each checked. False where one is missing or fails its sum. */
-bool CopyCells(const RecordImage& record, uint32_t first, uint32_t count, uint64_t seed, Bytes into) {
+bool CopyPages(const RecordImage& record, const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into) {
+  if (at.framed) return CopyFrames(record, at, prefix, first, count, into);
+  const uint64_t seed = prefix + first;
   if (record.size() < sizeof(PackRecordHeader) + size_t{first + count} * kCellBytes) return false;
   const uint8_t* cell = record.data() + sizeof(PackRecordHeader) + size_t{first} * kCellBytes;
   for (uint32_t i = 0; i < count; ++i, cell += kCellBytes) {
@@ -130,28 +133,28 @@ Result<std::shared_ptr<const RecordImage>> PackStore::Impl::LookAgain(const std:
   return second->record;
 }
 
-// A cell's place tells the page's index, of blocks of up to 64 pages: cells are 8 bytes longer than a multiple of what
-// records are aligned to.
-Status PackStore::Impl::RemoteCells(uint32_t pack, uint32_t cell_offset, uint64_t seed, uint32_t count, Bytes into, bool may_block) {
-  static_assert(kCellBytes % kPackAlignBytes == 8 && kPackAlignBytes / 8 == 64);
-  const uint32_t first = (cell_offset - uint32_t{sizeof(PackRecordHeader)}) % kPackAlignBytes / 8;
-  const uint64_t before = sizeof(PackRecordHeader) + uint64_t{first} * kCellBytes;
-  if (cell_offset < before + kPackAlignBytes) return {Code::kCorrupt, "there can be no page at " + Where(pack, cell_offset)};
-  const Location at{pack, static_cast<uint32_t>(cell_offset - before), 0};
+Status PackStore::Impl::RemoteCells(uint32_t pack, uint32_t cell, uint64_t seed, uint32_t count, Bytes into, bool may_block) {
+  const std::optional<PageOfRecord> place = PageAt(pack, cell);
+  if (!place) return {Code::kCorrupt, "there can be no page at " + Where(pack, cell)};
+  return RemotePages(place->at, seed - place->page, place->page, count, into, may_block);
+}
+
+/** `prefix`: of the block's id. What a hint says of a raw record's length is not believed: blocks have one length. */
+Status PackStore::Impl::RemotePages(const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into, bool may_block) {
   for (const bool again : {false, true}) {
-    const Result<std::shared_ptr<const RecordImage>> record = Record(at, first, count, may_block, again);
+    const Result<std::shared_ptr<const RecordImage>> record = Record({at.pack, at.offset, at.framed ? at.stored_bytes : 0}, first, count, may_block, again);
     if (!record.ok()) {
-      if (again && record.code() == Code::kCorrupt) NoteDamage(pack, cell_offset);
+      if (again && record.code() == Code::kCorrupt) NotePage(at, first);
       return record.status();
     }
-    if (CopyCells(**record, first, count, seed, into)) {
-      if (again) options_.remote->cache->Put(KeyOf(pack, at.offset), *record);
+    if (CopyPages(**record, at, prefix, first, count, into)) {
+      if (again) options_.remote->cache->Put(KeyOf(at.pack, at.offset), *record);
       return {};
     }
     if (!may_block) return WouldBlock();
   }
-  NoteDamage(pack, cell_offset);
-  return {Code::kCorrupt, "the page at " + Where(pack, cell_offset) + " fails its sum"};
+  NotePage(at, first);
+  return {Code::kCorrupt, "the page at " + Where(at.pack, at.framed ? at.offset : CellOffset(at, first)) + " fails its sum"};
 }
 
 Result<std::vector<uint8_t>> PackStore::Impl::RemoteRecord(const Location& at, const BlockId& id, bool may_block) {
@@ -159,7 +162,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::RemoteRecord(const Location& at, c
   for (const bool again : {false, true}) {
     const Result<std::shared_ptr<const RecordImage>> record = Record(at, 0, 1, may_block, again);
     if (!record.ok()) {
-      if (again && record.code() == Code::kCorrupt) NoteDamage(at.pack, CellOffset(at, failed_cell));
+      if (again && record.code() == Code::kCorrupt) NotePage(at, failed_cell);
       return record.status();
     }
     if (const auto header = ParseHeader(**record, at.pack, at.offset)) {
@@ -177,7 +180,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::RemoteRecord(const Location& at, c
     }
     if (!may_block) return WouldBlock();
   }
-  NoteDamage(at.pack, CellOffset(at, failed_cell));
+  NotePage(at, failed_cell);
   return Status(Code::kCorrupt, "the record at " + Where(at.pack, at.offset) + " fails its sums");
 }
 

@@ -90,7 +90,7 @@ Result<PackScan> ScanPack(File& file, uint32_t pack, const DomainKey& key) {
     Result<ConstBytes> record = header ? window.At(at, header->stored_bytes) : ConstBytes{};
     if (!record.ok()) return record.status();
     // Where a header was torn, its payload is looked at as well, and there a guest may have written what looks like records.
-    const bool ours = header && (IsProven(*header, offset, key) || IsOfItsId(*record, *header, key));
+    const bool ours = header && (IsProven(*header, offset, key) || (header->codec == Codec::kRaw && IsOfItsId(*record, *header, key)));
     if (header && !ours) {
       ++scan.unproven;
       sector = window.At(at, kPackAlignBytes);

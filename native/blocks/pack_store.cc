@@ -1,5 +1,6 @@
 #include "pack.h"
 
+#include "frames.h"
 #include "pack_store_impl.h"
 
 namespace skerry {
@@ -64,6 +65,10 @@ Status PackStore::RefreshIndex() { return impl_->RefreshIndex(); }
 PackStore::Usage PackStore::usage() const { return impl_->usage(); }
 uint64_t PackStore::RecordBytes() const { return impl_->RecordBytes(); }
 
+uint64_t PackStore::Usage::uncompressed_record_bytes() const {
+  return record_bytes - framed_bytes + framed_records * RecordStoredBytes(kFramedRawBytes);
+}
+
 PackStore::Usage PackStore::Impl::usage() const {
   Usage usage;
   {
@@ -91,6 +96,12 @@ PackStore::Usage PackStore::Impl::usage() const {
     usage.room_bytes += (usage.free_bytes - options_.reserve_bytes) / options_.pack_bytes * options_.pack_bytes;
   }
   usage.put_bytes = put_bytes_.load(std::memory_order_relaxed);
+  const LocationIndex::Totals totals = index_.totals();
+  usage.record_bytes = totals.stored_bytes;
+  usage.framed_records = totals.framed_records;
+  usage.framed_bytes = totals.framed_bytes;
+  usage.put_record_bytes = put_record_bytes_.load(std::memory_order_relaxed);
+  usage.put_framed_records = put_framed_records_.load(std::memory_order_relaxed);
   usage.put_records = put_records_.load(std::memory_order_relaxed);
   usage.dedup_hits = dedup_hits_.load(std::memory_order_relaxed);
   usage.dedup_bytes = dedup_bytes_.load(std::memory_order_relaxed);

@@ -1,6 +1,6 @@
 #pragma once
 // The pack store's inside, shared by its files: writing (pack_writer.cc), making durable (pack_sync.cc), reading
-// (pack_reader.cc, pack_read_cold.cc), opening (pack_recovery.cc), packs that rest on a backend (pack_remote.cc).
+// (pack_reader.cc, pack_read_cold.cc, pack_read_framed.cc), opening (pack_recovery.cc), packs that rest on a backend (pack_remote.cc).
 //
 // One pack is current and takes records; those that became full wait to be sealed by the next Sync. A record counts, that
 // is, it is in the index and in its pack's entries, only once its bytes are written, and never in a pack whose sync failed.
@@ -74,7 +74,7 @@ class PackStore::Impl {
   bool unsynced() const;
   Status Checkpoint(bool force);
   Status Seal();
-  Status ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, Bytes page, bool may_block);
+  Status ReadCell(uint32_t pack, uint32_t cell, uint64_t seed, Bytes page, bool may_block);
   Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
   void ReadCold(std::span<CellRun> runs);
   Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
@@ -92,7 +92,7 @@ class PackStore::Impl {
   void FetchAhead(std::span<const Location> places);
   Status RefreshIndex();
   std::optional<Location> Find(const BlockId& id) const { return index_.Find(id.prefix()); }
-  uint64_t RecordBytes() const { return index_.StoredBytes(); }
+  uint64_t RecordBytes() const { return index_.totals().stored_bytes; }
 
  private:
   using Lock = std::unique_lock<std::mutex>;
@@ -105,6 +105,7 @@ class PackStore::Impl {
     PackPut* put;
     PackRecordHeader header;
     bool replace;   // of a damaged record that the index knows
+    std::vector<uint8_t> body;   // of one in frames: all that follows its header; else empty
   };
   enum class Hit : uint8_t { kSame, kOther, kBad };
 
@@ -138,10 +139,17 @@ class PackStore::Impl {
   Status ReadDirect(uint32_t pack, uint64_t offset, Bytes into);
   Status ReadRange(uint32_t pack, uint64_t offset, Bytes into, bool may_block);
   Result<PackRecordHeader> ReadHeader(const Location& at, bool may_block);
-  void NoteDamage(uint32_t pack, uint32_t cell_offset);
+  void NoteDamage(uint32_t pack, uint32_t offset);
+  /** NoteDamage of one page of a record. */
+  void NotePage(const Location& at, uint32_t page);
   /** So that no new data is given up for it; false where no more can be remembered. */
   bool MarkDamaged(uint32_t pack, uint32_t offset);
   bool IsDamaged(const Location& at) const;
+
+  // pack_read_framed.cc
+  Status ReadFramed(const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into, bool may_block);
+  Status ReadFramedNow(File& file, const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into);
+  Status ReadFramedBlocking(File& file, const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into);
 
   // pack_remote.cc
   void OpenRemote();
@@ -156,7 +164,8 @@ class PackStore::Impl {
   Result<std::shared_ptr<const RecordImage>> Record(const Location& at, uint32_t first, uint32_t count, bool may_block, bool again);
   Result<std::shared_ptr<const RecordImage>> Outcome(const std::shared_ptr<RecordFetch>& fetch, bool may_block);
   Result<std::shared_ptr<const RecordImage>> LookAgain(const std::shared_ptr<RecordFetch>& fetch);
-  Status RemoteCells(uint32_t pack, uint32_t cell_offset, uint64_t seed, uint32_t count, Bytes into, bool may_block);
+  Status RemotePages(const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into, bool may_block);
+  Status RemoteCells(uint32_t pack, uint32_t cell, uint64_t seed, uint32_t count, Bytes into, bool may_block);
   Result<std::vector<uint8_t>> RemoteRecord(const Location& at, const BlockId& id, bool may_block);
   Result<PackRecordHeader> RemoteHeader(const Location& at, bool may_block);
   std::optional<PackFooterEntry> KnownEntry(const Location& at);
@@ -228,7 +237,7 @@ class PackStore::Impl {
   std::set<uint32_t> unread_footers_;               // packs of which this start found a footer's copy that is damaged
   uint64_t refresh_nanos_ = 0;                      // when Upkeep looks again for packs it does not know
 
-  std::atomic<uint64_t> put_bytes_{0}, put_records_{0}, dedup_hits_{0}, dedup_bytes_{0}, corrupt_cells_{0};
+  std::atomic<uint64_t> put_bytes_{0}, put_records_{0}, put_record_bytes_{0}, put_framed_records_{0}, dedup_hits_{0}, dedup_bytes_{0}, corrupt_cells_{0};
 };
 
 }  // namespace skerry

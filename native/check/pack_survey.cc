@@ -84,7 +84,7 @@ Status PackSurvey::Run() {
   }
   // As a start does it: of content that is there twice, the whole copy counts.
   for (const auto& [pack, entry] : damaged_entries_) {
-    (void)index_.Insert(IdOf(entry).prefix(), {pack, entry.offset, entry.stored_bytes});
+    (void)index_.Insert(IdOf(entry).prefix(), PlaceOf(pack, entry));
   }
   damaged_entries_.clear();
   CompareIndex();
@@ -135,7 +135,7 @@ void PackSurvey::TakeOpen(uint32_t pack, uint64_t bytes) {
 void PackSurvey::Take(uint32_t pack, const std::vector<PackFooterEntry>& entries) {
   for (const PackFooterEntry& entry : entries) {
     ++(entry.kind == RecordKind::kNode ? report_.nodes : report_.blocks);
-    const Location at{pack, entry.offset, entry.stored_bytes};
+    const Location at = PlaceOf(pack, entry);
     if ((entry.flags & kEntryDamaged) != 0) {
       damaged_.insert(PackedLocation::Of(at).raw);
       damaged_entries_.emplace_back(pack, entry);
@@ -158,11 +158,11 @@ void PackSurvey::Take(uint32_t pack, const std::vector<PackFooterEntry>& entries
 void PackSurvey::CheckContent(uint32_t pack, const PackFooterEntry& entry) {
   ++report_.records_read;
   const BlockId id = IdOf(entry);
-  const Location at{pack, entry.offset, entry.stored_bytes};
+  const Location at = PlaceOf(pack, entry);
   PackRecordHeader header{};
   Result<std::vector<uint8_t>> raw = Read(at, id, &header);
   Status status = raw.status();
-  if (raw.ok() && (header.kind != entry.kind || header.raw_bytes != entry.raw_bytes)) {
+  if (raw.ok() && (header.kind != entry.kind || header.codec != entry.codec || header.raw_bytes != entry.raw_bytes)) {
     status = Status(Code::kCorrupt, "its header is not what the footer says");
   }
   if (status.ok() && options_.content == Content::kHashes) status = CheckIdentity(entry.kind, *raw, id);

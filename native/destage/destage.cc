@@ -34,15 +34,16 @@ void Collect(const DestageGroup& group, uint64_t blocks_total, std::vector<Block
   touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
 }
 
-/** The block's record where all sixteen pages are the cells of one record in order: it needs no copy and no hash. */
+/** The block's record where all sixteen pages are the pages of one record in order: it needs no copy and no hash. */
 std::optional<Location> WholeRecord(const std::vector<PageSource>& sources) {
   const PageSlot& head = sources[0].base;
   for (uint32_t i = 0; i < kPagesPerBlock; ++i) {
     const PageSource& source = sources[i];
     if (!source.done || !source.pieces.empty() || source.base.place.kind() != Place::Kind::kPack) return std::nullopt;
-    if (source.base.place.pack() != head.place.pack() || source.base.place.cell() != head.place.cell() + i * kCellBytes) return std::nullopt;
+    if (source.base.place.pack() != head.place.pack() || source.base.place.cell() != head.place.cell() + i * CellStep(head.place.cell())) return std::nullopt;
   }
-  return Location{head.place.pack(), head.place.cell() - uint32_t{sizeof(PackRecordHeader)}, 0};
+  const std::optional<PageOfRecord> first = PageAt(head.place.pack(), head.place.cell());
+  return first && first->page == 0 ? std::optional(first->at) : std::nullopt;
 }
 
 /** Memory for one batch: its blocks, and what is read of the journal for them. */
@@ -173,7 +174,7 @@ class Batch {
       if (status.ok()) FillLost(first, lost, block);
     }
     if (!status.ok() || IsZero(block)) return status;
-    puts_.push_back({RecordKind::kBlock, pool_.key->BlockIdOf(block), block, {}, false, lost});
+    puts_.push_back({RecordKind::kBlock, pool_.key->BlockIdOf(block), block, {}, false, lost, group_.compression});
     owners_.push_back(wanted.change);
     return Status::Ok();
   }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "../blocks/cell.h"
+#include "../blocks/frames.h"
 
 namespace skerry {
 namespace {
@@ -68,9 +68,25 @@ void Estimate::Remember(ConstBytes block) {
   for (size_t slot = static_cast<size_t>(entry >> 1) & mask; table_[slot] != 0; slot = (slot + 1) & mask) {
     if ((table_[slot] & ~kKnown) == entry) return;
   }
-  Insert(entry | (pool_.packs->Find(id).has_value() ? kKnown : 0));
+  const bool known = pool_.packs->Find(id).has_value();
+  Insert(entry | (known ? kKnown : 0));
+  if (!known) Measure(id, block);
   while (used_ > remembered_max_) Thin();
   if (used_ * 4 > table_.size() * 3) Grow();
+}
+
+void Estimate::Measure(const BlockId& id, ConstBytes block) {
+  const auto taken = [&](const Compression& how) -> uint64_t {
+    const std::optional<FramedBlock> framed = EncodeFrames(how, id, block);
+    return framed ? framed->stored_bytes : RecordStoredBytes(kBlockBytes);
+  };
+  constexpr Compression kLz4{Codec::kLz4, 0}, kZstd{Codec::kZstd, kZstdLevelDefault};
+  const Compression now = pool_.compression.wish().value_or(Compression{});
+  const uint64_t lz4 = taken(kLz4), zstd = taken(kZstd);
+  ++measured_;
+  measured_lz4_ += lz4;
+  measured_zstd_ += zstd;
+  measured_now_ += now == kLz4 ? lz4 : now == kZstd ? zstd : taken(now);
 }
 
 void Estimate::Insert(uint64_t entry) {
@@ -110,7 +126,16 @@ Estimate::Totals Estimate::totals() const {
   const uint64_t known = std::min<uint64_t>(uint64_t{known_} << halvings_, distinct);
   totals.distinct_bytes = distinct * kBlockBytes;
   totals.known_bytes = known * kBlockBytes;
-  totals.stored_bytes = (distinct - known) * RecordStoredBytes(kBlockBytes);
+  const uint64_t fresh = distinct - known;
+  // Where not all are remembered, those that were measured stand for the others.
+  const auto scaled = [&](uint64_t bytes) -> uint64_t {
+    if (measured_ == 0) return 0;
+    return fresh == measured_ ? bytes : static_cast<uint64_t>(static_cast<double>(bytes) / static_cast<double>(measured_) * static_cast<double>(fresh));
+  };
+  totals.raw_bytes = fresh * RecordStoredBytes(kBlockBytes);
+  totals.stored_bytes = scaled(measured_now_);
+  totals.lz4_bytes = scaled(measured_lz4_);
+  totals.zstd_bytes = scaled(measured_zstd_);
   totals.exact = halvings_ == 0;
   return totals;
 }

@@ -18,7 +18,10 @@ class Estimate {
     uint64_t data_bytes = 0;      // all others
     uint64_t distinct_bytes = 0;  // of these, each content once
     uint64_t known_bytes = 0;     // of the distinct ones, what the pool has
-    uint64_t stored_bytes = 0;    // what records of all others would take in packs, map nodes aside
+    uint64_t stored_bytes = 0;    // what records of all others would take in packs as the pool compresses now, map nodes aside
+    uint64_t raw_bytes = 0;       // the same if nothing were compressed
+    uint64_t lz4_bytes = 0;       // with LZ4
+    uint64_t zstd_bytes = 0;      // with Zstandard at its default level
     bool exact = true;            // every distinct block is remembered
   };
   struct Step {
@@ -38,6 +41,7 @@ class Estimate {
 
   Status LookAt(File& file, uint64_t offset, size_t length, const std::string& path);
   void Remember(ConstBytes block);
+  void Measure(const BlockId& id, ConstBytes block);
   void Insert(uint64_t entry);
   void Grow();
   void Thin();
@@ -51,6 +55,8 @@ class Estimate {
   size_t used_ = 0, known_ = 0;
   uint32_t halvings_ = 0;         // blocks are remembered whose id begins with so many zero bits
   uint64_t zero_bytes_ = 0, data_bytes_ = 0;
+  /** Of all blocks that were new when they were met: how many, and what their records would take each way. */
+  uint64_t measured_ = 0, measured_now_ = 0, measured_lz4_ = 0, measured_zstd_ = 0;
 };
 
 }  // namespace skerry

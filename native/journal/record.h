@@ -82,7 +82,7 @@ struct RefPlace {
   uint8_t id[32];
   uint32_t pack;
   uint32_t offset;         // of the pack record
-  uint32_t stored_bytes;   // of the pack record
+  uint32_t length;         // of the pack record: LengthWord (blocks/pack.h)
   uint32_t reserved;
 };
 static_assert(sizeof(RefPlace) == 48);

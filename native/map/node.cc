@@ -64,7 +64,7 @@ std::vector<uint8_t> Node::Encode(size_t* canonical_bytes) const {
   uint8_t* id = bytes.data() + sizeof(NodeHeader);
   uint8_t* hint = bytes.data() + *canonical_bytes;
   for (const MapSlot& slot : slots_) {
-    const NodeHint at{slot.at.pack, slot.at.offset, slot.at.stored_bytes};
+    const NodeHint at{slot.at.pack, slot.at.offset, LengthWord(slot.at)};
     std::memcpy(id, slot.id.bytes.data(), kNodeIdBytes);
     std::memcpy(hint, &at, sizeof(at));
     id += kNodeIdBytes;
@@ -99,7 +99,7 @@ Result<std::shared_ptr<const Node>> Node::Decode(ConstBytes bytes, const DomainK
     std::memcpy(slot.id.bytes.data(), id, kNodeIdBytes);
     std::memcpy(&at, hint, sizeof(at));
     if (slot.hole()) return Corrupt("a present slot without an id");
-    slot.at = {at.pack, at.offset, at.stored_bytes};
+    slot.at = PlaceOf(at.pack, at.offset, at.length);
     id += kNodeIdBytes;
     hint += sizeof(at);
   }

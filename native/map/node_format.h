@@ -27,7 +27,7 @@ static_assert(sizeof(NodeHeader) == 48);
 struct NodeHint {
   uint32_t pack;           // 0: unknown
   uint32_t offset;         // of the record header
-  uint32_t stored_bytes;
+  uint32_t length;         // LengthWord: stored bytes, and whether the record is in frames
 };
 static_assert(sizeof(NodeHint) == 12);
 

@@ -58,6 +58,11 @@ StoreOptions World::Options() {
   pool.packs.pack_bytes = 1 << 20;
   pool.packs.reserve_bytes = 0;
   pool.domain_key.assign(32, 7);
+  if (Compresses()) {
+    // Another setting in each life: what an earlier one wrote is read all the same.
+    constexpr Compression kSettings[] = {{Codec::kLz4, 0}, {Codec::kZstd, kZstdLevelDefault}, {}};
+    pool.compression = kSettings[(options_.seed / 3 + lives_) % std::size(kSettings)];
+  }
   if (backend_) {
     RemotePackOptions& remote = pool.packs.remote.emplace();
     remote.backend = backend_;
@@ -169,6 +174,7 @@ WorldOutcome World::Run() {
       if (Crashed() && outcome_.failure.empty()) Crash(Dice(2) == 0);
     }
     if (outcome_.failure.empty()) Crash(Dice(2) == 0);
+    if (store_) outcome_.framed = Packs().usage().framed_records;
   }
   return std::move(outcome_);
 }
@@ -267,7 +273,8 @@ std::vector<uint8_t> World::Content(uint64_t length) {
   const uint64_t flavor = Dice(6);
   if (flavor == 0) return bytes;
   for (size_t i = 0; i < length; i += 8) {
-    const uint64_t word = flavor < 3 ? Mix(flavor * 1000 + i % kBlockBytes / 8) : Mix(dice_ + i);
+    const uint64_t run = Compresses() && flavor % 2 == 0 && i / 8192 % 3 != 2 ? 512 : 8;   // of one word: half of what such worlds write shrinks
+    const uint64_t word = flavor < 3 ? Mix(flavor * 1000 + i % kBlockBytes / run) : Mix(dice_ + i / run * 8);
     std::memcpy(bytes.data() + i, &word, std::min<size_t>(8, length - i));
   }
   return bytes;

@@ -1,7 +1,8 @@
 #pragma once
 // One seed, one world: volumes, snapshots and clones over the shipped store, on simulated files, with crashes. Every read
 // is compared with the oracle; after a crash each volume must be a prefix of its history that keeps what was promised.
-// Every second world keeps its packs on a backend: then a committed root must be there, whatever becomes of the host.
+// Every second world keeps its packs on a backend: then a committed root must be there, whatever becomes of the host. Every third
+// compresses, with another setting in each life.
 #include <map>
 #include <memory>
 #include <string>
@@ -23,7 +24,7 @@ struct WorldOptions {
 struct WorldOutcome {
   std::string failure;     // empty: all held
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, rotten = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, rotten = 0, framed = 0;
   std::vector<std::string> trace;
 };
 
@@ -77,6 +78,7 @@ class World {
   void Pump();
 
   Named* PickVolume();
+  bool Compresses() const { return options_.seed % 3 == 0; }
   std::vector<uint8_t> Content(uint64_t length);
   Result<std::vector<uint8_t>> ReadAll(ResourceId id);
 

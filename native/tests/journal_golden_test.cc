@@ -41,8 +41,8 @@ std::vector<uint8_t> Places() {
     places[0].id[i] = static_cast<uint8_t>(0xa0 + i);
     places[1].id[i] = static_cast<uint8_t>(0xc0 + i);
   }
-  places[0].pack = 3, places[0].offset = 512, places[0].stored_bytes = 66048;
-  places[1].pack = 3, places[1].offset = 66560, places[1].stored_bytes = 66048;
+  places[0].pack = 3, places[0].offset = 512, places[0].length = 66048;
+  places[1].pack = 3, places[1].offset = 66560, places[1].length = 66048;
   std::vector<uint8_t> bytes(sizeof places);
   std::memcpy(bytes.data(), places, sizeof places);
   return bytes;

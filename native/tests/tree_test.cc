@@ -376,7 +376,7 @@ TEST("a stale, absent or nonsensical hint is mended by the index") {
   auto root = BuildAfresh(scratch.tree(), model, 2);
   CHECK_OK(root.status());
   for (const Location wrong : {Location{}, Location{root->at.pack, 512, 640}, Location{9999, 512, 640},
-                               Location{root->at.pack, 0xfffffe00, 0xffffffff}, Location{root->at.pack, root->at.offset + 1, 7}}) {
+                               PlaceOf(root->at.pack, 0xfffffe00, 0xffffffff), PlaceOf(root->at.pack, 0xfffffe00, 0x7fffffff), Location{root->at.pack, root->at.offset + 1, 7}}) {
     scratch.Reopen();
     auto slot = scratch.tree().Lookup({root->id, wrong, root->levels}, 2, true);
     CHECK_OK(slot.status());

@@ -67,7 +67,7 @@ size_t PackRun(const std::vector<PageSource>& sources, size_t at, PageIndex firs
   while (run < room && at + run < sources.size()) {
     const PageSlot& next = sources[at + run].base;
     if (next.place.kind() != Place::Kind::kPack || next.place.pack() != head.place.pack() ||
-        next.place.cell() != head.place.cell() + run * kCellBytes || next.check != head.check + run) {
+        next.place.cell() != head.place.cell() + run * CellStep(head.place.cell()) || next.check != head.check + run) {
       break;
     }
     ++run;
@@ -78,10 +78,12 @@ size_t PackRun(const std::vector<PageSource>& sources, size_t at, PageIndex firs
 /** Pages of one pack record, known by the place and seed of the first: no index is asked. */
 Status ReadPackRun(ReadContext& context, const PageSlot& head, uint32_t count, Bytes into, bool may_block) {
   if (count == 1) return context.pool.packs->ReadCell(head.place.pack(), head.place.cell(), head.check, into, may_block);
-  BlockId seed;
-  std::memcpy(seed.bytes.data(), &head.check, sizeof(head.check));
-  const Location at{head.place.pack(), head.place.cell() - uint32_t{sizeof(PackRecordHeader)}, 0};
-  return context.pool.packs->ReadPages(at, seed, 0, count, into, may_block);
+  const std::optional<PageOfRecord> place = PageAt(head.place.pack(), head.place.cell());
+  if (!place) return {Code::kCorrupt, "a page is said to be where none can be"};
+  const uint64_t prefix = head.check - place->page;
+  BlockId id;
+  std::memcpy(id.bytes.data(), &prefix, sizeof(prefix));
+  return context.pool.packs->ReadPages(place->at, id, place->page, count, into, may_block);
 }
 
 /** Pages that only the map knows, all within one block. */
@@ -163,7 +165,7 @@ CellRun RunAt(ReadContext& context, const TreeRoot& root, PageIndex first, const
   Result<MapSlot> slot = context.pool.tree->Lookup(root, page / kPagesPerBlock, true);
   if (!slot.ok() || slot->hole() || !slot->at.known()) return {};
   const auto in_block = static_cast<uint32_t>(page % kPagesPerBlock);
-  return {slot->at.pack, CellOffset(slot->at, in_block), CellSeed(slot->id, in_block), static_cast<uint32_t>(count), {}, false};
+  return {slot->at.pack, CellAddress(slot->at, in_block), CellSeed(slot->id, in_block), static_cast<uint32_t>(count), {}, false};
 }
 
 /** Length of the run of pages from `at` on that one read can fetch; 1 where it rests in no pack. */

@@ -17,6 +17,7 @@ LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& jou
       size_(spec.size_bytes) {
   active_->resource = spec_.id;
   rate.Set(spec_.limit);
+  compression_.Set(spec_.compression);
   RestackLocked();
 }
 
@@ -112,9 +113,9 @@ void LiveVolume::PublishRef(uint64_t offset, std::span<const RefPlace> places) {
   for (const RefPlace& place : places) {
     BlockId id;
     std::memcpy(id.bytes.data(), place.id, sizeof(place.id));
-    const Location at{place.pack, place.offset, place.stored_bytes};
+    const Location at = PlaceOf(place.pack, place.offset, place.length);
     for (uint32_t i = 0; i < kPagesPerBlock; ++i) {
-      active_->PutPage(page++, {Place::Pack(place.pack, CellOffset(at, i)), CellSeed(id, i)});
+      active_->PutPage(page++, {Place::Pack(place.pack, CellAddress(at, i)), CellSeed(id, i)});
     }
   }
 }

@@ -22,6 +22,7 @@ struct VolumeSpec {
   uint64_t fence = 0;
   uint64_t lineage = 0;         // grows with each rollback
   RateLimitSpec limit{};
+  std::optional<Compression> compression{};   // absent: the pool's
 };
 
 inline constexpr size_t kPendingSnapshotsMax = 1024;  // of one volume: each holds a list of the generations before it
@@ -42,6 +43,7 @@ struct DestageGroup {
   uint64_t applied_sequence = 0;
   uint64_t size_bytes = 0;      // of the volume in that root
   uint64_t lineage = 0;         // a root of another one than the volume's is not its root any more
+  Compression compression{};    // of the blocks that it becomes
 };
 
 /** What one block of a large write became. */
@@ -104,6 +106,9 @@ class LiveVolume : public Volume {
    */
   Result<WriteOutcome> Rollback(ResourceId snapshot, const TreeRoot& root, uint64_t size_bytes);
   uint64_t lineage() const;
+  /** Of blocks that are written from now on; absent: as its pool does. */
+  void SetCompression(std::optional<Compression> wish) { compression_.Set(wish); }
+  Compression compression() const { return compression_.wish().value_or(pool_.compression.wish().value_or(Compression{})); }
   bool dropped() const;
   /** Closes the active generation, if it holds anything. */
   void Freeze();
@@ -182,6 +187,7 @@ class LiveVolume : public Volume {
   bool announced_ = false;                  // since the load was last taken
   bool dropped_ = false;
   std::atomic<uint64_t> size_{0};           // changed under the lock
+  CompressionSetting compression_;
   std::atomic<Lsn> last_end_{0};
 };
 

@@ -16,6 +16,7 @@ struct PoolOptions {
   std::string name = "default";
   PackStoreOptions packs;
   std::vector<uint8_t> domain_key;           // 32 bytes
+  Compression compression{};                 // of new blocks of volumes that have no wish of their own
 };
 
 struct Pool {
@@ -25,6 +26,7 @@ struct Pool {
   std::unique_ptr<Tree> tree;
   PoolRoom room;
   uint64_t file_system = 0;   // that its packs are written to; other pools may share its room
+  CompressionSetting compression;
   std::atomic<bool> destage_stuck{false};   // the last one failed, or its root was refused: waiting for it is no use
   std::optional<int64_t> stuck_spare_bytes; // that there were when Pace first looked after it failed; under the store's lock
   uint64_t last_destaged = 0;               // the volume; round robin over them, under the store's lock

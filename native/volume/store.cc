@@ -78,7 +78,7 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
         std::memcpy(&place, record.payload_bytes.data() + at, sizeof(place));
         BlockId id;
         std::memcpy(id.bytes.data(), place.id, sizeof(place.id));
-        const Location named{place.pack, place.offset, place.stored_bytes};
+        const Location named = PlaceOf(place.pack, place.offset, place.length);
         PackStore& packs = *volume.pool()->packs;
         if (record.below_durable) {
           // It was durable, so what fails now is rot, and costs its pages alone.

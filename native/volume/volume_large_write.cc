@@ -24,8 +24,8 @@ WholeBlocks WholeBlocksOf(uint64_t offset, uint64_t length) {
   return {(offset + kBlockBytes - 1) / kBlockBytes * kBlockBytes, (offset + length) / kBlockBytes * kBlockBytes};
 }
 
-/** Finds zeroes, hashes, and puts what is left in the pool. */
-Status PutBlocks(Pool& pool, ConstBytes data, std::span<WrittenBlock> blocks) {
+/** Finds zeroes, hashes, compresses, and puts what is left in the pool. */
+Status PutBlocks(Pool& pool, const Compression& how, ConstBytes data, std::span<WrittenBlock> blocks) {
   std::vector<PackPut> puts;
   std::vector<WrittenBlock*> owners;
   puts.reserve(blocks.size());
@@ -33,7 +33,7 @@ Status PutBlocks(Pool& pool, ConstBytes data, std::span<WrittenBlock> blocks) {
     const ConstBytes block = data.subspan(i * kBlockBytes, kBlockBytes);
     blocks[i].zero = IsZero(block);
     if (blocks[i].zero) continue;
-    puts.push_back({RecordKind::kBlock, pool.key->BlockIdOf(block), block, {}, false});
+    puts.push_back({RecordKind::kBlock, pool.key->BlockIdOf(block), block, {}, false, 0, how});
     owners.push_back(&blocks[i]);
   }
   if (Status status = pool.packs->PutAll(puts); !status.ok()) return status;
@@ -42,7 +42,7 @@ Status PutBlocks(Pool& pool, ConstBytes data, std::span<WrittenBlock> blocks) {
     std::memcpy(place.id, puts[i].id.bytes.data(), sizeof(place.id));
     place.pack = puts[i].at.pack;
     place.offset = puts[i].at.offset;
-    place.stored_bytes = puts[i].at.stored_bytes;
+    place.length = LengthWord(puts[i].at);
   }
   return Status::Ok();
 }
@@ -66,9 +66,10 @@ Result<std::unique_ptr<StagedWrite>> LiveVolume::Stage(uint64_t offset, ConstByt
   std::vector<WrittenBlock>& blocks = staged->blocks;
   blocks.resize(bytes.size() / kBlockBytes);
   std::vector<Status> results((blocks.size() + kPartBlocks - 1) / kPartBlocks);
+  const Compression how = compression();
   const auto part = [&](size_t number) {
     const size_t first = number * kPartBlocks, count = std::min(kPartBlocks, blocks.size() - first);
-    results[number] = PutBlocks(pool_, bytes.subspan(first * kBlockBytes, count * kBlockBytes), std::span(blocks).subspan(first, count));
+    results[number] = PutBlocks(pool_, how, bytes.subspan(first * kBlockBytes, count * kBlockBytes), std::span(blocks).subspan(first, count));
   };
   if (pool_.parallel != nullptr) {
     pool_.parallel->Run(results.size(), part);

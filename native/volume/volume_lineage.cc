@@ -94,6 +94,7 @@ std::optional<DestageGroup> LiveVolume::OldestGroup() const {
   DestageGroup group;
   group.base = base_;
   group.lineage = lineage_;
+  group.compression = compression();
   for (const FrozenGeneration& frozen : frozen_) {
     group.generations.push_back(frozen);
     group.applied_sequence = frozen.last_sequence;

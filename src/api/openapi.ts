@@ -18,7 +18,8 @@ const summaries: Readonly<Record<RouteName, string>> = {
   volumeCreate: 'Creates an empty volume.',
   volumeGet: 'One volume.',
   volumeDelete: 'Deletes a volume that is not attached and has no snapshots.',
-  volumeSet: 'Changes description, labels and limit; what is not named stays, and a label that is null is taken away.',
+  volumeSet:
+    'Changes description, labels, limit, access and compression; what is not named stays, and a label that is null is taken away.',
   volumeResize: 'Makes a volume larger, or with `shrink` smaller.',
   volumeRename: 'Gives a volume another name. Snapshots follow, connections go on.',
   volumeUri: 'The NBD URI of a volume, or of VOL@SNAP.',
@@ -40,6 +41,7 @@ const summaries: Readonly<Record<RouteName, string>> = {
   poolList: 'All pools.',
   poolCreate: 'Makes a pool of a configured backend.',
   poolGet: 'One pool.',
+  poolSet: 'Sets how blocks are compressed that are written from here on.',
   poolDelete: 'Forgets a pool that holds no volume, snapshot or image; its backend keeps what is there.',
   spaceList: 'Who holds how much, and what deleting it would free; null where no answer was there in time.',
   spaceGet: 'The same of one volume, VOL@SNAP or image, and with whom it shares.',

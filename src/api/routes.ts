@@ -19,7 +19,7 @@ export const routes = {
   volumeCreate: { method: 'POST', path: '/v1/volumes', status: 201 },
   volumeGet: { method: 'GET', path: '/v1/volumes/:name', status: 200 },
   volumeDelete: { method: 'DELETE', path: '/v1/volumes/:name', status: 200 },
-  /** Description, labels, limit: what is not named stays. */
+  /** Description, labels, limit, access, compression: what is not named stays. */
   volumeSet: { method: 'PATCH', path: '/v1/volumes/:name', status: 200 },
   volumeResize: { method: 'POST', path: '/v1/volumes/:name/resize', status: 200 },
   volumeRename: { method: 'POST', path: '/v1/volumes/:name/rename', status: 200 },
@@ -48,6 +48,8 @@ export const routes = {
   poolList: { method: 'GET', path: '/v1/pools', status: 200 },
   poolCreate: { method: 'POST', path: '/v1/pools', status: 201 },
   poolGet: { method: 'GET', path: '/v1/pools/:name', status: 200 },
+  /** Its compression. */
+  poolSet: { method: 'PATCH', path: '/v1/pools/:name', status: 200 },
   poolDelete: { method: 'DELETE', path: '/v1/pools/:name', status: 200 },
   /** Who holds how much: `?age=&wait=`, both in seconds; `?from=&limit=`, places in the list. */
   spaceList: { method: 'GET', path: '/v1/space', status: 200 },

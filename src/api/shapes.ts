@@ -6,17 +6,9 @@ import { z } from 'zod';
 import { errorTable } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
 import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js';
+import { bytes, compression, count, filePath, nameText, time, volumeCompression } from './fields.js';
 import { admin_file_path_characters_max, admin_page_resources_max, admin_segment_characters_max } from './routes.js';
 import type { RouteName } from './routes.js';
-
-const bytes = z.number().int().nonnegative();
-const count = z.number().int().nonnegative();
-const time = z.iso.datetime();
-const nameText = z.string().max(admin_segment_characters_max);
-const filePath = z
-  .string()
-  .max(admin_file_path_characters_max)
-  .refine((path) => path.startsWith('/') && !path.includes('\0'), 'must be an absolute path of a file on the daemon’s host');
 
 const durability = z.enum(['local', 'pool']);
 const cache = z.enum(['writeback', 'writethrough']);
@@ -62,6 +54,9 @@ export const resourceView = z.strictObject({
     .strictObject({ grants: z.array(grant) })
     .nullable()
     .describe('Of a volume: who may attach it and its snapshots; null: whoever can connect; no grant: nobody.'),
+  compression: z
+    .string()
+    .describe('Of blocks written from now on: `inherit` (as its pool), `none`, `lz4`, `zstd:1` to `zstd:19`.'),
 });
 export type ResourceView = z.infer<typeof resourceView>;
 
@@ -90,6 +85,12 @@ export const poolView = z.strictObject({
   storedBytes: bytes.describe(
     'What packs take on the backend: blocks, map nodes, sums and padding, and what no root reaches any more.',
   ),
+  compression: z
+    .string()
+    .describe('Of blocks written from now on where the volume says nothing: `none`, `lz4`, `zstd:1` to `zstd:19`.'),
+  recordBytes: bytes.describe('What its blocks and map nodes take in packs.'),
+  uncompressedBytes: bytes.describe('What they would take if none were compressed.'),
+  compressionRatio: z.number().nonnegative().describe('`uncompressedBytes` over `recordBytes`; 1 where there are none.'),
   freeBytes: bytes.nullable().describe('Room left on the backend; null where it cannot tell.'),
   dedupBytes: bytes.describe('Written since the daemon started and found there already: not stored again.'),
   volumes: count.describe('How many.'),
@@ -189,6 +190,7 @@ export const createVolumeRequest = z.strictObject({
   cache: cache.exactOptional(),
   description: z.string().exactOptional(),
   labels: labels.exactOptional(),
+  compression: volumeCompression.exactOptional(),
 });
 export type CreateVolumeRequest = z.infer<typeof createVolumeRequest>;
 
@@ -204,6 +206,7 @@ export const cloneRequest = z.strictObject({
   cache: cache.exactOptional(),
   description: z.string().exactOptional(),
   labels: labels.exactOptional(),
+  compression: volumeCompression.exactOptional(),
 });
 export type CloneRequest = z.infer<typeof cloneRequest>;
 
@@ -221,6 +224,7 @@ export const setRequest = z.strictObject({
   description: z.string().exactOptional(),
   labels: z.record(z.string(), z.string().nullable()).exactOptional(),
   limit: limitView.exactOptional(),
+  compression: volumeCompression.exactOptional(),
   /** `anyone` takes the list away; else `deny` takes clients off it, and then `allow` puts them on. */
   access: z
     .strictObject({
@@ -373,8 +377,12 @@ export const estimateView = z.strictObject({
   distinctBytes: bytes,
   /** Of the distinct ones, what the pool has already. */
   knownBytes: bytes,
-  /** What the others would take in the pool. */
+  /** What the others would take in the pool as it compresses now. */
   storedBytes: bytes,
+  /** If nothing were compressed; with lz4; with zstd. */
+  rawBytes: bytes,
+  lz4Bytes: bytes,
+  zstdBytes: bytes,
   /** Too much was read to remember it all: distinctBytes and what follows are estimates. */
   exact: z.boolean(),
 });
@@ -384,8 +392,12 @@ export const createPoolRequest = z.strictObject({
   name: nameText,
   driver: nameText,
   settings: z.record(z.string().max(admin_segment_characters_max), z.string().max(admin_file_path_characters_max)),
+  compression: compression.exactOptional(),
 });
 export type CreatePoolRequest = z.infer<typeof createPoolRequest>;
+/** Of blocks that are written from here on. */
+export const setPoolRequest = z.strictObject({ compression });
+export type SetPoolRequest = z.infer<typeof setPoolRequest>;
 
 const labelText = z.string().max(1024);
 const byName = z.strictObject({ name: nameText });
@@ -463,6 +475,7 @@ export const shapes = {
   transferCancel: { params: byId, answer: transferView },
   poolList: { answer: z.strictObject({ pools: z.array(poolView) }) },
   poolCreate: { body: createPoolRequest, answer: poolView },
+  poolSet: { params: byName, body: setPoolRequest, answer: poolView },
   poolDelete: { params: byName, answer: deletedView },
   poolGet: { params: byName, answer: poolView },
   /** null: no answer was there in time. */

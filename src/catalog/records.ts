@@ -7,6 +7,8 @@ import protobuf from 'protobufjs';
 import { SkerryError } from '../core/errors.js';
 
 export const record_version = 1;
+/** Of a pool whose packs may hold compressed records: a Skerry that cannot read those must not open it. */
+export const framed_pool_version = 2;
 
 export const resourceKinds = ['volume', 'snapshot', 'image'] as const;
 export type ResourceKind = (typeof resourceKinds)[number];
@@ -60,6 +62,8 @@ export interface ResourceRecord {
   readonly limit: LimitRecord;
   /** Who may attach it and its snapshots; null: whoever can connect. */
   readonly access: AccessRecord | null;
+  /** Of blocks that are written from now on: `inherit` is the pool's (src/core/compression.ts). */
+  readonly compression: string;
 }
 
 /** certificate: a name (common name or DNS name) in a certificate that a client of TLS shows. user: an id, on a Unix socket. */
@@ -97,6 +101,10 @@ export interface PoolRecord {
   /** 16 bytes, made with the pool; its chunks carry them. */
   readonly poolUuid: Uint8Array;
   readonly createdAt: number;
+  /** Of blocks that are written from now on (src/core/compression.ts). */
+  readonly compression: string;
+  /** Its packs may hold compressed records, whatever is written now. Never taken back. */
+  readonly framed: boolean;
 }
 
 export interface CounterRecord {
@@ -143,6 +151,7 @@ const schema = protobuf.Root.fromJSON({
         labels: { keyType: 'string', type: 'string', id: 19 } as protobuf.IMapField,
         limit: { type: 'Limit', id: 20 },
         access: { type: 'Access', id: 21 },
+        compression: { type: 'string', id: 22 },
       },
     },
     Access: { fields: { grants: { rule: 'repeated', type: 'Grant', id: 1 } } },
@@ -171,6 +180,8 @@ const schema = protobuf.Root.fromJSON({
         domainKey: { type: 'bytes', id: 7 },
         poolUuid: { type: 'bytes', id: 8 },
         createdAt: { type: 'uint64', id: 9 },
+        compression: { type: 'string', id: 10 },
+        framed: { type: 'bool', id: 11 },
       },
     },
     Counter: {
@@ -191,7 +202,7 @@ export function encodeResource(record: ResourceRecord): Uint8Array {
     exact(record[field], field);
   if (record.id <= 0) throw new RangeError(`${record.id} is no resource id`);
   if (record.root.id.length !== 0 && record.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
-  const { lineage, labels, limit, access, ...fields } = record;
+  const { lineage, labels, limit, access, compression, ...fields } = record;
   return encode(resourceType, {
     ...fields,
     // Later than the first fields: left out where they say nothing, so that such a record reads as it always did.
@@ -199,6 +210,7 @@ export function encodeResource(record: ResourceRecord): Uint8Array {
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(limit.iops === 0 && limit.bandwidth === 0 ? {} : { limit: exactLimit(limit) }),
     ...(access === null ? {} : { access: numberedAccess(access) }),
+    ...(compression === 'inherit' ? {} : { compression }),
     version: record_version,
     id: exact(record.id, 'id'),
     kind: number(resourceKinds, record.kind),
@@ -240,6 +252,7 @@ export function decodeResource(data: Uint8Array): ResourceRecord {
     labels: fields.map('labels'),
     limit: limitOf(fields.optional('limit')),
     access: accessOf(fields.optional('access')),
+    compression: fields.text('compression') || 'inherit',
   };
   if (record.id === 0) throw new SkerryError('corrupt', 'a resource record of the catalog has no id');
   if (record.root.id.length !== 0 && record.root.id.length !== 32) {
@@ -277,12 +290,20 @@ function accessOf(fields: Fields | null): AccessRecord | null {
 export function encodePool(record: PoolRecord): Uint8Array {
   if (record.domainKey.length !== 32) throw new RangeError('a domain key has 32 bytes');
   if (record.poolUuid.length !== 16) throw new RangeError('a pool uuid has 16 bytes');
-  return encode(poolType, { ...record, version: record_version, createdAt: exact(record.createdAt, 'createdAt') });
+  const { compression, framed, ...fields } = record;
+  if (!framed && compression !== 'none') throw new RangeError('a pool that compresses may hold compressed records');
+  return encode(poolType, {
+    ...fields,
+    ...(compression === 'none' ? {} : { compression }),
+    ...(framed ? { framed } : {}),
+    version: framed ? framed_pool_version : record_version,
+    createdAt: exact(record.createdAt, 'createdAt'),
+  });
 }
 
 /** @throws SkerryError corrupt, or unsupported for a newer version. */
 export function decodePool(data: Uint8Array): PoolRecord {
-  const fields = decode(poolType, data, 'pool');
+  const fields = decode(poolType, data, 'pool', framed_pool_version);
   const record: PoolRecord = {
     name: fields.text('name'),
     driver: fields.text('driver'),
@@ -292,6 +313,8 @@ export function decodePool(data: Uint8Array): PoolRecord {
     domainKey: fields.bytes('domainKey'),
     poolUuid: fields.bytes('poolUuid'),
     createdAt: fields.number('createdAt'),
+    compression: fields.text('compression') || 'none',
+    framed: fields.flag('framed'),
   };
   if (record.domainKey.length !== 32)
     throw new SkerryError(
@@ -320,7 +343,7 @@ function encode(type: protobuf.Type, fields: Record<string, unknown>): Uint8Arra
   return Uint8Array.from(type.encode(type.fromObject(fields)).finish());
 }
 
-function decode(type: protobuf.Type, data: Uint8Array, what: string): Fields {
+function decode(type: protobuf.Type, data: Uint8Array, what: string, version_max = record_version): Fields {
   let fields: Fields;
   try {
     fields = new Fields(type.toObject(type.decode(data), { longs: Number, defaults: true, objects: true }), what);
@@ -329,10 +352,10 @@ function decode(type: protobuf.Type, data: Uint8Array, what: string): Fields {
   }
   const version = fields.number('version');
   if (version === 0) throw new SkerryError('corrupt', `a ${what} record of the catalog has no version`);
-  if (version > record_version) {
+  if (version > version_max) {
     throw new SkerryError(
       'unsupported',
-      `a ${what} record of the catalog has version ${version}, and this Skerry reads up to ${record_version}: start a newer Skerry`,
+      `a ${what} record of the catalog has version ${version}, and this Skerry reads up to ${version_max}: start a newer Skerry`,
     );
   }
   return fields;

@@ -37,6 +37,7 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   'pool estimate': ['file'],
   'pool list': [],
   'pool recover': ['none'],
+  'pool set': ['pool'],
   'pool show': ['pool'],
   'volume create': ['none'],
   'volume list': [],

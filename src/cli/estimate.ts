@@ -18,12 +18,22 @@ interface EstimateOptions {
   readonly format?: 'raw';
 }
 
-type Counted = Pick<EstimateView, 'zeroBytes' | 'dataBytes' | 'distinctBytes' | 'knownBytes' | 'storedBytes'>;
+const countedKeys = [
+  'zeroBytes',
+  'dataBytes',
+  'distinctBytes',
+  'knownBytes',
+  'storedBytes',
+  'rawBytes',
+  'lz4Bytes',
+  'zstdBytes',
+] as const;
+type Counted = Pick<EstimateView, (typeof countedKeys)[number]>;
 interface FileEstimate extends Counted {
   readonly path: string;
   readonly fileBytes: number;
 }
-const nothing: Counted = { zeroBytes: 0, dataBytes: 0, distinctBytes: 0, knownBytes: 0, storedBytes: 0 };
+const nothing: Counted = counts(() => 0);
 
 export function addEstimate(pool: Command, terminal: Terminal): void {
   pool
@@ -85,18 +95,15 @@ function show(terminal: Terminal, text: string): void {
 
 /** Numbers that are estimates may go down a little when more is read. */
 function difference(now: Counted, before: Counted): Counted {
-  const less = (key: keyof Counted): number => Math.max(0, now[key] - before[key]);
-  return {
-    zeroBytes: less('zeroBytes'),
-    dataBytes: less('dataBytes'),
-    distinctBytes: less('distinctBytes'),
-    knownBytes: less('knownBytes'),
-    storedBytes: less('storedBytes'),
-  };
+  return counts((key) => Math.max(0, now[key] - before[key]));
+}
+
+function counts(of: (key: keyof Counted) => number): Counted {
+  return Object.fromEntries(countedKeys.map((key) => [key, of(key)])) as Counted;
 }
 
 function totalsOf(last: EstimateView | null, rows: readonly FileEstimate[]) {
-  const { zeroBytes, dataBytes, distinctBytes, knownBytes, storedBytes } = last ?? nothing;
+  const { zeroBytes, dataBytes, distinctBytes, knownBytes, storedBytes, rawBytes, lz4Bytes, zstdBytes } = last ?? nothing;
   const newBytes = distinctBytes - knownBytes;
   return {
     fileBytes: rows.reduce((sum, { fileBytes }) => sum + fileBytes, 0),
@@ -106,6 +113,9 @@ function totalsOf(last: EstimateView | null, rows: readonly FileEstimate[]) {
     knownBytes,
     newBytes,
     storedBytes,
+    rawBytes,
+    lz4Bytes,
+    zstdBytes,
     /** Of data over what is new; null where nothing is. */
     dedupRatio: ratio(dataBytes, newBytes),
     compressionRatio: ratio(newBytes, storedBytes),
@@ -124,7 +134,10 @@ function estimateText(context: Context, rows: readonly FileEstimate[], totals: R
     ['data', exactSize(totals.dataBytes)],
     ['distinct', `${about}${exactSize(totals.distinctBytes)}`],
     ['in the pool', `${about}${exactSize(totals.knownBytes)} of these already`],
-    ['would store', `${about}${exactSize(totals.storedBytes)}`],
+    ['would store', `${about}${exactSize(totals.storedBytes)} as the pool compresses now`],
+    ['uncompressed', `${about}${exactSize(totals.rawBytes)}`],
+    ['with lz4', withCodec(totals.lz4Bytes, totals, about)],
+    ['with zstd', withCodec(totals.zstdBytes, totals, about)],
     [
       'saved by',
       dedupRatio === null
@@ -133,6 +146,11 @@ function estimateText(context: Context, rows: readonly FileEstimate[], totals: R
     ],
   ]);
   return rows.length === 1 ? facts : `${context.table(columns, rows)}\n\n${facts}`;
+}
+
+function withCodec(bytes: number, { rawBytes }: Counted, about: string): string {
+  const saved = rawBytes === 0 ? 0 : Math.max(0, Math.round((1 - bytes / rawBytes) * 100));
+  return `${about}${exactSize(bytes)}, ${saved} % less`;
 }
 
 const columns: readonly Column<FileEstimate>[] = [

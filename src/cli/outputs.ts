@@ -89,6 +89,7 @@ export const outputs = {
   'pool estimate': estimateResult,
   'pool list': z.array(poolView),
   'pool recover': poolRecoverResult,
+  'pool set': poolView,
   'pool show': poolView,
   'volume create': resourceView,
   'volume list': z.array(resourceView),

@@ -4,6 +4,7 @@ import type { PoolView } from '../api/shapes.js';
 import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
+import { compressionOption } from './compression.js';
 import { addEstimate } from './estimate.js';
 import { examples } from './examples.js';
 import { addPoolOffline } from './pool_offline.js';
@@ -21,15 +22,32 @@ export function addPool(program: Command, terminal: Terminal): void {
     .argument('<name>')
     .requiredOption('--driver <driver>', 'the kind of backend: local, memory')
     .option('--set <key=value>', 'a setting of the driver, or of the pool: on-outage, stall-seconds', collect, [])
+    .addOption(compressionOption('of what its volumes write'))
     .addHelpText(
       'after',
-      '\nExamples:\n  $ skerry pool create fast --driver local --set directory=/mnt/nvme/skerry\n  $ skerry volume create db --size 100G --pool fast',
+      '\nExamples:\n  $ skerry pool create fast --driver local --set directory=/mnt/nvme/skerry\n  $ skerry volume create db --size 100G --pool fast\n  $ skerry pool create slow --driver local --set directory=/mnt/hdd/skerry --compression zstd',
     )
     .action(
-      withDaemon(terminal, async (context, options: { readonly driver: string; readonly set: readonly string[] }, name = '') => {
-        const view = await context.client.createPool({ name, driver: options.driver, settings: parseSettings(options.set) });
+      withDaemon(terminal, async (context, { driver, set, ...rest }: CreateOptions, name = '') => {
+        const view = await context.client.createPool({ name, driver, settings: parseSettings(set), ...rest });
         for (const warning of view.warnings) terminal.err(`skerry: WARNING: ${warning}\n`);
         context.result(view, () => `created pool ${name} (${view.driver})`);
+      }),
+    );
+
+  pool
+    .command('set')
+    .description('change how blocks are compressed that are written from now on; those that are there stay as they are')
+    .argument('<name>')
+    .addOption(compressionOption('of what its volumes write from now on').makeOptionMandatory())
+    .addHelpText(
+      'after',
+      `\nA volume may say otherwise: skerry volume set NAME --compression HOW.\n${examples('skerry pool set default --compression lz4', 'skerry pool set default --compression zstd:9', 'skerry pool set default --compression none')}`,
+    )
+    .action(
+      withDaemon(terminal, async (context, { compression }: { readonly compression: string }, name = '') => {
+        const view = await context.client.setPool(name, { compression });
+        context.result(view, () => `pool ${name}: new blocks are stored with compression ${view.compression}`);
       }),
     );
 
@@ -70,6 +88,12 @@ export function addPool(program: Command, terminal: Terminal): void {
 
   addPoolOffline(pool, terminal);
   addEstimate(pool, terminal);
+}
+
+interface CreateOptions {
+  readonly driver: string;
+  readonly set: readonly string[];
+  readonly compression?: string;
 }
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
@@ -115,6 +139,10 @@ function poolFacts(pool: PoolView): string {
     ['unique', exactSize(pool.uniqueBytes)],
     ['stored', `${exactSize(pool.storedBytes)} in ${counted(pool.packs, 'pack')}`],
     ['free', pool.freeBytes === null ? null : exactSize(pool.freeBytes)],
+    [
+      'compression',
+      `${pool.compression}; ${pool.compressionRatio}x: ${formatSize(pool.uncompressedBytes)} in ${formatSize(pool.recordBytes)}`,
+    ],
     ['deduplicated', `${exactSize(pool.dedupBytes)} since the daemon started`],
     ['blocks', `${counted(pool.blocks, 'block')}, ${counted(pool.nodes, 'map node')}`],
     ['to be shipped', pool.remote ? exactSize(pool.stagedBytes) : null],

@@ -13,6 +13,7 @@ import { formatFacts } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
 import { accessText, addVolumeAccess } from './volume_access.js';
+import { volumeCompressionOption } from './compression.js';
 import { addLabel, addVolumeChanges, collect, labelText, limitText } from './volume_change.js';
 import { attachment, exactSize, when } from './words.js';
 
@@ -24,6 +25,7 @@ interface CreateOptions {
   readonly cache?: 'writeback' | 'writethrough';
   readonly description?: string;
   readonly label?: Readonly<Record<string, string>>;
+  readonly compression?: string;
 }
 
 const durability = () =>
@@ -51,9 +53,10 @@ export function addVolume(program: Command, terminal: Terminal): void {
     .addOption(cache())
     .option('--description <text>', 'one line for people')
     .option('--label <key=value>', 'a label; may be given several times', addLabel)
+    .addOption(volumeCompressionOption('of what is written to it'))
     .addHelpText(
       'after',
-      '\nExamples:\n  $ skerry volume create data --size 20G\n  $ skerry volume create vm1 --from debian-12\n  $ skerry volume create db --size 1T --cache writethrough',
+      '\nExamples:\n  $ skerry volume create data --size 20G\n  $ skerry volume create vm1 --from debian-12\n  $ skerry volume create db --size 1T --cache writethrough\n  $ skerry volume create logs --size 100G --compression zstd',
     )
     .action(withDaemon(terminal, createVolume));
 
@@ -140,6 +143,7 @@ export function addClone(program: Command, terminal: Terminal): void {
     .addOption(cache())
     .option('--description <text>', 'one line for people')
     .option('--label <key=value>', 'a label; may be given several times', addLabel)
+    .addOption(volumeCompressionOption('of what is written to it'))
     .addHelpText('after', '\nExamples:\n  $ skerry clone debian-12 vm1\n  $ skerry clone vm1@before-upgrade vm1-old')
     .action(
       withDaemon(terminal, (context, options: CreateOptions, source = '', name = '') =>
@@ -192,6 +196,7 @@ export function resourceFacts(view: ResourceView): string {
     ['cache', isVolume ? view.cache : null],
     ['durability', isVolume ? view.durability : null],
     ['limit', isVolume ? limitText(view) : null],
+    ['compression', isVolume ? (view.compression === 'inherit' ? 'as its pool' : view.compression) : null],
     ['clients', isVolume ? accessText(view) : null],
     ['root', view.pending ? 'pending: its content is in the journal' : view.rootId === '' ? 'empty' : view.rootId],
     ['id', String(view.id)],

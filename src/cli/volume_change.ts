@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { ResourceView, SetRequest } from '../api/shapes.js';
 import { SkerryError } from '../core/errors.js';
 import { formatSize, parseSize, parseVolumeSize } from '../core/sizes.js';
+import { volumeCompressionOption } from './compression.js';
 import { withDaemon } from './context.js';
 import { examples } from './examples.js';
 import type { Terminal } from './terminal.js';
@@ -54,29 +55,35 @@ export function addVolumeChanges(volume: Command, terminal: Terminal): void {
 
   volume
     .command('set')
-    .description('change labels and description of a volume')
+    .description('change labels, description and compression of a volume')
     .argument('<name>')
     .option('--label <key=value>', 'set a label; may be given several times', addLabel)
     .option('--unlabel <key>', 'take a label away; may be given several times', collect)
     .option('--description <text>', "one line for people; '' takes it away")
+    .addOption(volumeCompressionOption('of what is written from now on'))
     .addHelpText(
       'after',
-      '\nExamples:\n  $ skerry volume set vm1 --label role=db --label team=storage\n  $ skerry volume set vm1 --unlabel role --description "the old one"',
+      '\nExamples:\n  $ skerry volume set vm1 --label role=db --label team=storage\n  $ skerry volume set vm1 --unlabel role --description "the old one"\n  $ skerry volume set vm1 --compression lz4',
     )
     .action(
       withDaemon(terminal, async (context, options: SetOptions, name = '') => {
-        const { description, label = {}, unlabel = [] } = options;
+        const { description, compression, label = {}, unlabel = [] } = options;
         const labels = { ...label, ...Object.fromEntries(unlabel.map((key) => [key, null])) };
         const settings: SetRequest = {
           ...(description === undefined ? {} : { description }),
+          ...(compression === undefined ? {} : { compression }),
           ...(Object.keys(labels).length === 0 ? {} : { labels }),
         };
         if (Object.keys(settings).length === 0)
-          throw new SkerryError('invalid', 'set what? Give --label KEY=VALUE, --unlabel KEY or --description TEXT');
+          throw new SkerryError(
+            'invalid',
+            'set what? Give --label KEY=VALUE, --unlabel KEY, --description TEXT or --compression HOW',
+          );
         const view = await context.client.setVolume(name, settings);
         context.result(
           view,
-          () => `volume ${name}: ${[view.description, labelText(view)].filter(Boolean).join('; ') || 'no labels'}`,
+          () =>
+            `volume ${name}: ${[view.description, labelText(view), compressionWords(view)].filter(Boolean).join('; ') || 'no labels'}`,
         );
       }),
     );
@@ -114,6 +121,11 @@ export function limitText({ limit }: ResourceView): string {
   return parts.filter((part) => part !== null).join(', ');
 }
 
+/** '' where its pool decides. */
+function compressionWords({ compression }: ResourceView): string {
+  return compression === 'inherit' ? '' : `compression ${compression}`;
+}
+
 /** `role=db, team=storage`; '' where there are none. */
 export function labelText({ labels }: ResourceView): string {
   return Object.entries(labels)
@@ -136,6 +148,7 @@ interface SetOptions {
   readonly label?: Readonly<Record<string, string>>;
   readonly unlabel?: readonly string[];
   readonly description?: string;
+  readonly compression?: string;
 }
 
 function parseCount(text: string): number {

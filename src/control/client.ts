@@ -24,6 +24,7 @@ import type {
   PoolView,
   ResizeRequest,
   ResourceView,
+  SetPoolRequest,
   SetRequest,
   SpaceView,
   StatusView,
@@ -261,6 +262,10 @@ export class Client {
 
   createPool(request: CreatePoolRequest): Promise<PoolView> {
     return this.#call('poolCreate', { body: request });
+  }
+
+  setPool(name: string, settings: SetPoolRequest): Promise<PoolView> {
+    return this.#call('poolSet', { params: { name }, body: settings });
   }
 
   deletePool(name: string): Promise<DeletedView> {

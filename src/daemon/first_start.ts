@@ -57,6 +57,8 @@ export async function defaultPool(catalog: Catalog, now: number): Promise<PoolRe
       domainKey: randomBytes(32),
       poolUuid: randomBytes(16),
       createdAt: now,
+      compression: 'none',
+      framed: false,
     }),
   );
   return decodePool(value);

@@ -108,6 +108,19 @@ const definitions: readonly Definition[] = [
   poolGauge('skerry_pool_index_bytes', 'Memory of the location index', ({ indexBytes }) => indexBytes),
   poolCounter('skerry_pool_put_bytes_total', 'Bytes put into packs', ({ putBytes }) => putBytes),
   poolCounter('skerry_pool_put_records_total', 'Records put into packs', ({ putRecords }) => putRecords),
+  poolCounter(
+    'skerry_pool_put_record_bytes_total',
+    'What records put into packs took there, compressed or not',
+    ({ putRecordBytes }) => putRecordBytes,
+  ),
+  poolCounter('skerry_pool_put_compressed_records_total', 'Records put compressed', ({ putFramedRecords }) => putFramedRecords),
+  poolGauge('skerry_pool_record_bytes', 'What blocks and map nodes take in packs', ({ recordBytes }) => recordBytes),
+  poolGauge(
+    'skerry_pool_uncompressed_record_bytes',
+    'What blocks and map nodes would take in packs if none were compressed',
+    ({ uncompressedRecordBytes }) => uncompressedRecordBytes,
+  ),
+  poolGauge('skerry_pool_compressed_records', 'Records that are compressed', ({ framedRecords }) => framedRecords),
   poolCounter('skerry_dedup_hits_total', 'Blocks that were in the pool already', ({ dedupHits }) => dedupHits),
   poolCounter(
     'skerry_dedup_bytes_total',

@@ -206,7 +206,8 @@ function poolRecordOf({ chunk, catalog, pool }: Offline): PoolRecord {
     if (fromCatalog === null) throw new SkerryError('internal', 'a pool without a key was opened');
     return fromCatalog;
   }
-  return { ...defaultPoolSettings, ...fromCatalog, ...chunk };
+  // What its packs hold nobody has looked at: they may hold compressed records.
+  return { ...defaultPoolSettings, compression: 'none', framed: true, ...fromCatalog, ...chunk };
 }
 
 function refuseSound({ records, pools }: CatalogContent, { dataDirectory, chunk, pool }: Offline): never {

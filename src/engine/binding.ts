@@ -32,6 +32,7 @@ export interface PoolSpec {
   readonly keyId: number;
   /** 32 bytes. */
   readonly domainKey: Uint8Array;
+  readonly compression: CompressionSpec;
   /** For a pool whose packs native threads cannot read themselves; null where `directory` is all there is. */
   readonly remote: RemotePackSpec | null;
 }
@@ -81,6 +82,14 @@ export interface ResourceSpec {
   readonly pendingOf: number;
   readonly lineage: number;
   readonly limit: LimitSpec;
+  /** null: as its pool does. */
+  readonly compression: CompressionSpec | null;
+}
+
+/** Of blocks that are written from here on. `level`: of zstd, 1 to 19. */
+export interface CompressionSpec {
+  readonly codec: 'none' | 'lz4' | 'zstd';
+  readonly level: number;
 }
 
 /** Of all connections of a volume together; 0: no limit. `burst`: seconds of either that may be used at once after a rest. */
@@ -219,6 +228,13 @@ export interface PoolStats {
   readonly nodes: number;
   readonly putBytes: number;
   readonly putRecords: number;
+  /** What these records took in packs, and how many of them were put compressed. */
+  readonly putRecordBytes: number;
+  readonly putFramedRecords: number;
+  /** What all records of the pool take, what they would take if none were compressed, and how many are. */
+  readonly recordBytes: number;
+  readonly uncompressedRecordBytes: number;
+  readonly framedRecords: number;
   readonly dedupHits: number;
   readonly dedupBytes: number;
   readonly indexBytes: number;
@@ -308,7 +324,11 @@ export interface EstimateStep {
   readonly dataBytes: number;
   readonly distinctBytes: number;
   readonly knownBytes: number;
+  /** Records of what is new: as the pool compresses now, if nothing were, with LZ4, with Zstandard at its default level. */
   readonly storedBytes: number;
+  readonly rawBytes: number;
+  readonly lz4Bytes: number;
+  readonly zstdBytes: number;
   readonly exact: boolean;
 }
 
@@ -386,6 +406,8 @@ export interface NativeEngine {
   sizeBytes(resource: number): number | null;
   /** Holds the volume's connections to this rate from here on. */
   limit(volume: number, limit: LimitSpec): void;
+  compress(volume: number, compression: CompressionSpec | null): void;
+  compressPool(pool: string, compression: CompressionSpec): void;
   /**
    * Where `to` differs from `from`, from `offset` on: at most `rangesMax` ranges, and up to where (`next`) they tell. It costs
    * by what differs. What is told as changed may be equal after all within a block, never the other way round.

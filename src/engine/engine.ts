@@ -15,6 +15,7 @@ import type {
   ErrandFailure,
   EstimateStep,
   HandshakeAnswer,
+  CompressionSpec,
   LimitSpec,
   ListedPack,
   NativeEngine,
@@ -153,6 +154,14 @@ export class Engine implements NativeEngine {
 
   limit(volume: number, limit: LimitSpec): void {
     attempt(() => this.#native.limit(volume, limit));
+  }
+
+  compress(volume: number, compression: CompressionSpec | null): void {
+    attempt(() => this.#native.compress(volume, compression));
+  }
+
+  compressPool(pool: string, compression: CompressionSpec): void {
+    attempt(() => this.#native.compressPool(pool, compression));
   }
 
   changes(

@@ -128,6 +128,7 @@ export class Exports {
           labels: {},
           limit: noLimit,
           access: null,
+          compression: 'inherit',
         };
         await ledger.commit([{ change: 'insert', record }]);
         return { id, sizeBytes, release };

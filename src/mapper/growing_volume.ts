@@ -110,6 +110,7 @@ export class GrowingVolume {
       labels: {},
       limit: noLimit,
       access: null,
+      compression: 'inherit',
     };
     try {
       await ledger.commit([{ change: 'insert', record }]);

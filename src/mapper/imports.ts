@@ -122,6 +122,7 @@ export class Imports {
         labels: {},
         limit: noLimit,
         access: null,
+        compression: 'inherit',
       };
       try {
         await ledger.commit([{ change: 'insert', record }]);

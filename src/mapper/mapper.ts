@@ -10,6 +10,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Catalog } from '../catalog/catalog.js';
 import { inheritedAccess } from './access.js';
 import { emptyRoot, noLimit, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
+import { compresses, volumeCompressionText } from '../core/compression.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { checkDescription, checkLabels, checkVolumeName, parseSnapshotName } from '../core/names.js';
 import { checkVolumeBytes } from '../core/sizes.js';
@@ -54,6 +55,7 @@ export interface MapperOptions {
     | 'resize'
     | 'rollback'
     | 'limit'
+    | 'compress'
     | 'changes'
     | 'read'
     | 'write'
@@ -128,6 +130,7 @@ export class Mapper implements Resources {
       const sizeBytes = checkVolumeBytes(request.sizeBytes);
       const description = checkDescription(request.description ?? '');
       const labels = checkLabels(request.labels ?? {});
+      const compression = volumeCompressionText(request.compression ?? 'inherit');
       const pool = request.pool ?? this.#options.pools.defaultName;
       if (request.durability === 'pool') {
         throw new SkerryError(
@@ -138,9 +141,11 @@ export class Mapper implements Resources {
       return this.#options.pools.using(pool, () =>
         this.#locks.run([nameLock(name)], async () => {
           await refuseTaken(this.#ledger, 'volume', name);
+          if (compresses(compression)) await this.#options.pools.allowFrames(pool);
           const id = await this.#ids.next();
           const cache = request.cache ?? 'writeback';
-          return this.#makeWithRoot(this.#newRecord({ id, kind: 'volume', name, pool, sizeBytes, description, labels, cache }));
+          const basis = { id, kind: 'volume' as const, name, pool, sizeBytes, description, labels, cache, compression };
+          return this.#makeWithRoot(this.#newRecord(basis));
         }),
       );
     });
@@ -151,13 +156,16 @@ export class Mapper implements Resources {
       checkVolumeName(name);
       const description = checkDescription(options.description ?? '');
       const labels = checkLabels(options.labels ?? {});
+      const compression = volumeCompressionText(options.compression ?? 'inherit');
       const { kind, name: sourceName } = (await findSource(this.#ledger, source)).record;
       return this.#locks.run([nameLock(name), nameLock(sourceName)], async () => {
         const from = await findReady(this.#ledger, kind, sourceName);
         await refuseTaken(this.#ledger, 'volume', name);
         const { pool, sizeBytes, durability, id: parentId } = from.record;
         const cache = options.cache ?? from.record.cache;
+        if (compresses(compression)) await this.#options.pools.allowFrames(pool);
         const basis = {
+          compression,
           kind: 'volume' as const,
           name,
           pool,
@@ -457,6 +465,7 @@ export class Mapper implements Resources {
       labels: {},
       limit: noLimit,
       access: null,
+      compression: 'inherit',
       ...basis,
     };
   }
@@ -481,6 +490,7 @@ export class Mapper implements Resources {
       labels: record.labels,
       limit: record.limit,
       access: record.access,
+      compression: record.compression,
     };
   }
 }

@@ -5,10 +5,12 @@
 import type { ResourceKind, ResourceRecord } from '../catalog/records.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { checkLabels, checkResourceName } from '../core/names.js';
+import { compressionOf, compresses, volumeCompressionText } from '../core/compression.js';
 import type { NativeEngine } from '../engine/binding.js';
 import type { Ledger, LedgerChange, LedgerEntry } from './ledger.js';
 import { idLock, nameLock, type KeyedLocks } from './locks.js';
-import { keptRoot, type RootStores } from './root_store.js';
+import type { PoolUsers } from './pool_verbs.js';
+import { keptRoot } from './root_store.js';
 import { changedAccess } from './access.js';
 import type { AccessChange } from './resources.js';
 import { findReady, refuseTaken } from './sources.js';
@@ -25,13 +27,14 @@ export interface VolumeSettings {
   readonly description?: string;
   readonly limit?: ResourceRecord['limit'];
   readonly access?: AccessChange;
+  readonly compression?: string;
 }
 
 export interface NamingOptions {
   readonly ledger: Ledger;
   readonly locks: KeyedLocks;
-  readonly pools: RootStores;
-  readonly engine: Pick<NativeEngine, 'limit'>;
+  readonly pools: Pick<PoolUsers, 'of' | 'allowFrames'>;
+  readonly engine: Pick<NativeEngine, 'limit' | 'compress'>;
 }
 
 export class Naming {
@@ -85,6 +88,7 @@ export class Naming {
   async set(name: string, settings: VolumeSettings): Promise<LedgerEntry> {
     const { ledger, locks, engine } = this.#options;
     if (settings.limit !== undefined) checkLimit(settings.limit);
+    const wanted = settings.compression === undefined ? null : volumeCompressionText(settings.compression);
     return locks.run([nameLock(name)], async () => {
       const { id } = (await findReady(ledger, 'volume', name)).record;
       await locks.run([idLock(id)], async () => {
@@ -92,10 +96,13 @@ export class Naming {
         const labels = checkLabels(merged(from.record.labels, settings.labels ?? {}));
         const { description = from.record.description, limit = from.record.limit } = settings;
         const access = settings.access === undefined ? from.record.access : changedAccess(from.record.access, settings.access);
-        const record = { ...from.record, labels, description, limit, access };
+        const compression = wanted ?? from.record.compression;
+        const record = { ...from.record, labels, description, limit, access, compression };
+        if (compresses(compression)) await this.#options.pools.allowFrames(record.pool);
         await this.#keep(record);
         await ledger.commit([{ change: 'update', from, record }]);
         if (settings.limit !== undefined) engine.limit(id, record.limit);
+        if (wanted !== null) engine.compress(id, compressionOf(wanted));
       });
       return findReady(ledger, 'volume', name);
     });

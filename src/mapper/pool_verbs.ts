@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { Catalog } from '../catalog/catalog.js';
 import { poolKey, poolPrefix } from '../catalog/keys.js';
 import { decodePool, encodePool, type PoolRecord } from '../catalog/records.js';
+import { compressionOf, compressionText, compresses } from '../core/compression.js';
 import { SkerryError } from '../core/errors.js';
 import { pools_max } from '../core/limits.js';
 import { checkPoolName } from '../core/names.js';
@@ -23,19 +24,23 @@ export interface PoolUsers extends RootStores {
   readonly defaultName: string;
   /** Runs `work` while the pool stays. @throws SkerryError not-found */
   using<T>(pool: string, work: () => Promise<T>): Promise<T>;
+  /** Packs of the pool may hold compressed records from here on; known durably when it resolves. Before one does. */
+  allowFrames(pool: string): Promise<void>;
 }
 
 export interface NewPool {
   readonly name: string;
   readonly driver: string;
   readonly settings: Readonly<Record<string, string>>;
+  /** Of what its volumes do not decide themselves; absent: none. */
+  readonly compression?: string;
 }
 
 export interface PoolVerbsOptions {
   readonly catalog: Catalog;
   readonly ledger: Ledger;
   readonly locks: KeyedLocks;
-  readonly engine: Pick<NativeEngine, 'addPool' | 'removePool'>;
+  readonly engine: Pick<NativeEngine, 'addPool' | 'removePool' | 'compressPool'>;
   readonly pools: Pools;
   readonly defaultName: string;
   /** Ends what was deleted in the pool, as far as a short while allows. */
@@ -81,6 +86,7 @@ export class PoolVerbs implements PoolUsers {
   /** @throws SkerryError invalid, exists, conflict where its place holds chunks already, and what opening its driver throws */
   async create(request: NewPool): Promise<void> {
     const name = checkPoolName(request.name);
+    const compression = compressionText(request.compression ?? 'none');
     const { catalog, locks, pools } = this.#options;
     // One at a time, for each takes a domain of its own.
     await locks.run([poolLock('*'), poolLock(name)], async () => {
@@ -97,6 +103,8 @@ export class PoolVerbs implements PoolUsers {
         domainKey: randomBytes(32),
         poolUuid: randomBytes(16),
         createdAt: (this.#options.now ?? Date.now)(),
+        compression,
+        framed: compresses(compression),
       };
       const twin = records.find((other) => other.driver === record.driver && pools.sameSettings(other, record));
       if (twin !== undefined) throw new SkerryError('conflict', `pool ${twin.name} is at the same place: take another one`);
@@ -136,6 +144,37 @@ export class PoolVerbs implements PoolUsers {
     await pools.keepIdentity(name).catch((error: unknown) => {
       log('warn', `pool ${name} cannot say of itself yet whose it is`, { error: String(error) });
     });
+  }
+
+  /** Of blocks that are written from here on. @throws SkerryError not-found, invalid */
+  async set(name: string, { compression }: { readonly compression: string }): Promise<void> {
+    const { locks, engine, pools } = this.#options;
+    const text = compressionText(compression);
+    await locks.run([poolLock(name)], async () => {
+      pools.get(name);
+      await this.#change(name, (record) => ({ ...record, compression: text, framed: record.framed || compresses(text) }));
+      engine.compressPool(name, compressionOf(text) ?? { codec: 'none', level: 0 });
+    });
+  }
+
+  async allowFrames(pool: string): Promise<void> {
+    await this.#change(pool, (record) => ({ ...record, framed: true }));
+  }
+
+  async #change(name: string, change: (record: PoolRecord) => PoolRecord): Promise<void> {
+    const { catalog, pools } = this.#options;
+    const key = poolKey(name);
+    for (;;) {
+      const entry = await catalog.get(key);
+      if (entry === null) throw new SkerryError('not-found', `there is no pool ${name}`);
+      const before = decodePool(entry.value);
+      const record = change(before);
+      if (record.compression === before.compression && record.framed === before.framed) return;
+      const outcome = await catalog.transact([{ key, revision: entry.revision }], [{ key, value: encodePool(record) }]);
+      if (outcome.outcome === 'conflict') continue;
+      pools.renew(record);
+      return;
+    }
   }
 
   /** The backend keeps its chunks. @throws SkerryError not-found, conflict while a resource is in it */

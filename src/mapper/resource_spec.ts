@@ -1,5 +1,6 @@
 /** A catalog record as the engine wants to hear of it. */
 import type { ResourceRecord, RootRecord } from '../catalog/records.js';
+import { compressionOf } from '../core/compression.js';
 import type { ResourceSpec, TreeRootSpec } from '../engine/binding.js';
 
 export function resourceSpec(record: ResourceRecord): ResourceSpec {
@@ -16,6 +17,7 @@ export function resourceSpec(record: ResourceRecord): ResourceSpec {
     pendingOf,
     lineage,
     limit,
+    compression: compressionOf(record.compression),
   };
 }
 

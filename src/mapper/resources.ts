@@ -35,6 +35,8 @@ export interface Resource {
   readonly limit: VolumeLimit;
   /** Of a volume: who may attach it and its snapshots; null: whoever can connect. */
   readonly access: VolumeAccess | null;
+  /** Of blocks that are written from now on; `inherit`: as its pool does (src/core/compression.ts). */
+  readonly compression: string;
 }
 
 /** No grant: nobody may. */
@@ -114,6 +116,7 @@ export interface Resources {
     readonly cache?: 'writeback' | 'writethrough';
     readonly description?: string;
     readonly labels?: Readonly<Record<string, string>>;
+    readonly compression?: string;
   }): Promise<Resource>;
   /** `source`: a volume, VOL@SNAP or an image. The new volume has its size. */
   clone(
@@ -123,6 +126,7 @@ export interface Resources {
       readonly cache?: 'writeback' | 'writethrough';
       readonly description?: string;
       readonly labels?: Readonly<Record<string, string>>;
+      readonly compression?: string;
     },
   ): Promise<Resource>;
   /** `name` is VOL@SNAP. */
@@ -145,6 +149,8 @@ export interface Resources {
       readonly limit?: VolumeLimit;
       /** Holds for new connections; those that are there go on. */
       readonly access?: AccessChange;
+      /** Of blocks that are written from here on; none that is there is stored anew. */
+      readonly compression?: string;
     },
   ): Promise<Resource>;
   /** Costs by what differs. `from`, `to`: any two of volume, VOL@SNAP and image. */

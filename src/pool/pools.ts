@@ -5,6 +5,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
+import { compressionOf } from '../core/compression.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { shownSettings, type DriverRegistry } from '../driver/registry.js';
 import type { NativeEngine, PoolSpec } from '../engine/binding.js';
@@ -28,6 +29,7 @@ export interface PoolRecordLike extends PoolConfiguration {
   readonly keyId: number;
   readonly domainKey: Uint8Array;
   readonly createdAt: number;
+  readonly compression: string;
 }
 
 type Log = (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -45,7 +47,7 @@ export interface PoolsOptions {
 }
 
 interface Opened {
-  readonly record: PoolRecordLike;
+  record: PoolRecordLike;
   readonly pool: Pool;
   readonly spec: PoolSpec;
   courier: Courier | null;
@@ -136,6 +138,11 @@ export class Pools {
     return this.#opened(name).record;
   }
 
+  /** The catalog has another record of the pool: it differs in nothing that opening it depends on. */
+  renew(record: PoolRecordLike): void {
+    this.#opened(record.name).record = record;
+  }
+
   specs(): readonly PoolSpec[] {
     return [...this.#pools.values()].map(({ spec }) => spec);
   }
@@ -210,7 +217,8 @@ export class Pools {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const checkpoint = checkpointPath(this.#options.engineDirectory, record);
     mkdirSync(dirname(checkpoint), { recursive: true, mode: 0o700 });
-    const basis = { name, directory, checkpoint, domain, keyId, domainKey };
+    const compression = compressionOf(record.compression) ?? { codec: 'none' as const, level: 0 };
+    const basis = { name, directory, checkpoint, domain, keyId, domainKey, compression };
     if (directPath !== undefined) return { ...basis, remote: null };
     return {
       ...basis,

@@ -271,6 +271,7 @@ class Planner {
       labels: {},
       limit: noLimit,
       access: null,
+      compression: 'inherit',
     };
   }
 
@@ -282,6 +283,7 @@ class Planner {
       state: 'ready',
       durability: durabilities.find((one) => one === chunk.durability) ?? 'local',
       cache: cacheModes.find((one) => one === chunk.cache) ?? 'writeback',
+      compression: 'inherit',
     };
   }
 

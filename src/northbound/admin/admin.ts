@@ -206,6 +206,10 @@ function handlersFor({
       await poolVerbs.create(body);
       return pools.get(body.name);
     },
+    poolSet: async ({ params: { name }, body }) => {
+      await poolVerbs.set(name, body);
+      return pools.get(name);
+    },
     poolDelete: async ({ params: { name } }): Promise<DeletedView> => {
       await poolVerbs.remove(name);
       return { kind: 'pool', name, deleted: true };

@@ -17,7 +17,9 @@ export interface PoolsVerbs {
     readonly name: string;
     readonly driver: string;
     readonly settings: Readonly<Record<string, string>>;
+    readonly compression?: string;
   }): Promise<void>;
+  set(name: string, settings: { readonly compression: string }): Promise<void>;
   remove(name: string): Promise<void>;
 }
 
@@ -46,6 +48,7 @@ export function viewResource(resource: Resource): ResourceView {
       resource.access === null
         ? null
         : { grants: resource.access.grants.map(({ kind, client, readOnly }) => ({ kind, client, readOnly })) },
+    compression: resource.compression,
   };
 }
 

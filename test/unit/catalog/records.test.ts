@@ -9,7 +9,16 @@ import {
   encodeResource,
 } from '../../../src/catalog/records.js';
 import { hexLines, readGolden } from '../golden.js';
-import { sampleClosed, sampleImport, samplePool, sampleRestricted, sampleRolledBack, sampleVolume } from './samples.js';
+import {
+  sampleClosed,
+  sampleCompressed,
+  sampleFramedPool,
+  sampleImport,
+  samplePool,
+  sampleRestricted,
+  sampleRolledBack,
+  sampleVolume,
+} from './samples.js';
 
 const golden = (name: string): Uint8Array => readGolden(new URL(`golden/${name}.hex`, import.meta.url));
 
@@ -19,6 +28,7 @@ test.each([
   ['resource_rolled_back_v1', sampleRolledBack],
   ['resource_restricted_v1', sampleRestricted],
   ['resource_closed_v1', sampleClosed],
+  ['resource_compressed_v1', sampleCompressed],
 ])('%s is read, and written as it always was', (name, record) => {
   expect(decodeResource(golden(name))).toEqual(record);
   expect(hexLines(encodeResource(record))).toBe(hexLines(golden(name)));
@@ -27,6 +37,18 @@ test.each([
 test('a pool record is read, and written as it always was', () => {
   expect(decodePool(golden('pool_v1'))).toEqual(samplePool);
   expect(hexLines(encodePool(samplePool))).toBe(hexLines(golden('pool_v1')));
+});
+
+test('a pool that may hold compressed records is kept as version 2, which an older Skerry refuses', () => {
+  expect(decodePool(golden('pool_framed_v2'))).toEqual(sampleFramedPool);
+  expect(hexLines(encodePool(sampleFramedPool))).toBe(hexLines(golden('pool_framed_v2')));
+  const newer = Uint8Array.from(encodePool(sampleFramedPool));
+  expect([...newer.subarray(0, 2)]).toEqual([8, 2]);
+  newer[1] = 3;
+  expect(() => decodePool(newer)).toThrow(/version 3, and this Skerry reads up to 2: start a newer Skerry/);
+  // Compression is off again: what is there is there.
+  expect(encodePool({ ...sampleFramedPool, compression: 'none' })[1]).toBe(2);
+  expect(() => encodePool({ ...sampleFramedPool, framed: false })).toThrow(RangeError);
 });
 
 test('a counter record is read, and written as it always was', () => {

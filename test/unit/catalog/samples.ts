@@ -28,6 +28,7 @@ export const sampleVolume: ResourceRecord = {
   labels: {},
   limit: noLimit,
   access: null,
+  compression: 'inherit',
 };
 
 /** With all that came after the first records. */
@@ -78,4 +79,11 @@ export const samplePool: PoolRecord = {
   domainKey: Uint8Array.from({ length: 32 }, (_, index) => index),
   poolUuid: Uint8Array.from({ length: 16 }, (_, index) => index * 16),
   createdAt: 1_700_000_000_123,
+  compression: 'none',
+  framed: false,
 };
+
+/** With all that came after the first records. */
+export const sampleFramedPool: PoolRecord = { ...samplePool, compression: 'zstd:9', framed: true };
+
+export const sampleCompressed: ResourceRecord = { ...sampleVolume, compression: 'zstd:5' };

@@ -7,6 +7,7 @@ import type {
   ErrandFailure,
   EstimateStep,
   HandshakeAnswer,
+  CompressionSpec,
   LimitSpec,
   ListedPack,
   NativeEngine,
@@ -152,6 +153,14 @@ export class FakeEngine implements NativeEngine {
     this.#stepNow('engine.limit', volume, iops, bandwidth, burst);
   }
 
+  compress(volume: number, compression: CompressionSpec | null): void {
+    this.#stepNow('engine.compress', volume, compression?.codec ?? 'inherit', compression?.level ?? 0);
+  }
+
+  compressPool(pool: string, { codec, level }: CompressionSpec): void {
+    this.#stepNow('engine.compressPool', pool, codec, level);
+  }
+
   /** What differs between any two, and what they hold: bytes that count from their offset on. */
   differing: readonly ChangedRange[] = [];
 
@@ -253,6 +262,11 @@ export class FakeEngine implements NativeEngine {
         nodes: 1,
         putBytes: 1,
         putRecords: 1,
+        putRecordBytes: 1,
+        putFramedRecords: 0,
+        recordBytes: 100,
+        uncompressedRecordBytes: 100,
+        framedRecords: 0,
         dedupHits: 1,
         dedupBytes: 65_536,
         indexBytes: 1,

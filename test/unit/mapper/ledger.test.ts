@@ -31,6 +31,7 @@ function volume(id: number, name: string, sizeBytes = GiB): ResourceRecord {
     lineage: 0,
     labels: {},
     limit: noLimit,
+    compression: 'inherit',
     access: null,
   };
 }

@@ -41,6 +41,8 @@ async function open(): Promise<Verbs> {
     domainKey: new Uint8Array(32),
     poolUuid: new Uint8Array(16),
     createdAt: 1,
+    compression: 'none',
+    framed: false,
   };
   await world.catalog.transact([], [{ key: poolKey('default'), value: encodePool(first) }]);
   await pools.open(first);
@@ -90,6 +92,28 @@ test.each([
   const opened = await open();
   await expect(opened.verbs.create({ name, driver, settings })).rejects.toMatchObject({ code });
   expect(await namesIn(opened)).toEqual(['default']);
+});
+
+test('a pool that compresses is known to hold compressed records before the engine hears of it, and for ever', async () => {
+  const opened = await open();
+  const { verbs, world, pools, place } = opened;
+  await verbs.create({ name: 'far', driver: 'local', settings: place('far'), compression: 'zstd' });
+  expect((await readPools(world.catalog))[1]).toMatchObject({ compression: 'zstd:3', framed: true });
+  expect(pools.specs()[1]).toMatchObject({ compression: { codec: 'zstd', level: 3 } });
+  let from = world.steps.length;
+  await verbs.set('default', { compression: 'lz4' });
+  expect(world.since(from)).toEqual(['catalog +pool/default', 'engine.compressPool default lz4 0']);
+  expect(pools.record('default')).toMatchObject({ compression: 'lz4' });
+  await verbs.set('default', { compression: 'none' });
+  expect((await readPools(world.catalog))[0]).toMatchObject({ compression: 'none', framed: true });
+  from = world.steps.length;
+  await verbs.allowFrames('default');
+  expect(world.since(from)).toEqual([]);
+  await expect(verbs.set('default', { compression: 'gzip' })).rejects.toMatchObject({ code: 'invalid' });
+  await expect(verbs.set('none', { compression: 'lz4' })).rejects.toMatchObject({ code: 'not-found' });
+  await expect(verbs.create({ name: 'bad', driver: 'memory', settings: {}, compression: 'zstd:20' })).rejects.toMatchObject({
+    code: 'invalid',
+  });
 });
 
 test('two pools do not share a place, and one that is not empty is not taken', async () => {

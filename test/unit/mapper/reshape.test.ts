@@ -194,6 +194,22 @@ describe('labels, description and limit', () => {
     expect((await world.restart()).fake.started?.resources).toMatchObject([{ id: vm1, limit }]);
   });
 
+  test('compression is given to the engine once the pool is known to hold compressed records, and at every start', async () => {
+    const { world, vm1 } = await withVolume();
+    expect(await world.mapper.get('volume', 'vm1')).toMatchObject({ compression: 'inherit' });
+    const from = world.steps.length;
+    expect(await world.mapper.set('vm1', { compression: 'zstd' })).toMatchObject({ compression: 'zstd:3' });
+    const steps = world.since(from);
+    expect(steps[0]).toBe('pools.allowFrames default');
+    expect(steps.at(-1)).toBe(`engine.compress ${vm1} zstd 3`);
+    const resources = [{ id: vm1, compression: { codec: 'zstd', level: 3 } }];
+    const again = await world.restart();
+    expect(again.fake.started?.resources).toMatchObject(resources);
+    expect(await again.mapper.set('vm1', { compression: 'inherit' })).toMatchObject({ compression: 'inherit' });
+    expect(again.steps.at(-1)).toBe(`engine.compress ${vm1} inherit 0`);
+    expect(await again.mapper.clone('vm1', 'vm2', { compression: 'lz4' })).toMatchObject({ compression: 'lz4' });
+  });
+
   test('that break a rule are refused with the rule', async () => {
     const { world } = await withVolume();
     const refused = async (settings: Parameters<World['mapper']['set']>[1], words: RegExp) => {
@@ -205,6 +221,7 @@ describe('labels, description and limit', () => {
     await refused({ labels: { ['r'.repeat(64)]: 'x' } }, /over 63 characters/);
     await refused({ labels: Object.fromEntries(Array.from({ length: 65 }, (_, at) => [`l${at}`, ''])) }, /at most 64 labels/);
     await refused({ description: 'a\nb' }, /one line/);
+    await refused({ compression: 'zstd:0' }, /no compression of a volume: take inherit, none, lz4, zstd/);
     await refused({ limit: { iops: 1.5, bandwidth: 0, burst: 0 } }, /whole number/);
     await refused({ limit: { iops: 1, bandwidth: 0, burst: 9999 } }, /at most 3600/);
     await expect(world.mapper.create({ name: 'vm2', sizeBytes: GiB, labels: { Bad: '' } })).rejects.toBeInstanceOf(SkerryError);

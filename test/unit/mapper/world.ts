@@ -105,6 +105,9 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
       if (name !== 'default') throw new SkerryError('not-found', `there is no pool ${name}`);
       return pool;
     },
+    async allowFrames(name) {
+      steps.push(`pools.allowFrames ${name}`);
+    },
     using(name, work) {
       pools.of(name);
       return work();
@@ -123,7 +126,18 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
   const composer = new Composer({ ledger, locks, engine, roots: pools, log });
   const domainKey = new Uint8Array(32);
   await composer.start(
-    [{ name: 'default', directory: '/nowhere', checkpoint: '/nowhere/index', domain: 1, keyId: 1, domainKey, remote: null }],
+    [
+      {
+        name: 'default',
+        directory: '/nowhere',
+        checkpoint: '/nowhere/index',
+        domain: 1,
+        keyId: 1,
+        domainKey,
+        compression: { codec: 'none', level: 0 },
+        remote: null,
+      },
+    ],
     entries,
   );
   let token = 0;

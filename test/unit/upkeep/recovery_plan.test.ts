@@ -76,7 +76,7 @@ describe('from the pool alone', () => {
     const plan = planOf(pool([chunk, volume(3)]));
     const { poolUuid: _uuid, number: _number, writtenAt: _written, ...kept } = chunk;
     expect(the(plan, 3)).toMatchObject({ damaged: false, rootDue: false, rootFrom: 1003, notes: [] });
-    expect(the(plan, 3).record).toEqual({ ...kept, pool: 'default', state: 'ready' });
+    expect(the(plan, 3).record).toEqual({ ...kept, pool: 'default', state: 'ready', compression: 'inherit' });
     expect(plan.asOf).toBe(1003);
   });
 

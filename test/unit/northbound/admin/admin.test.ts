@@ -94,6 +94,7 @@ describe('every route', () => {
       volumeRename: ['/v1/volumes/new/rename', { name: 'renamed' }],
       imageRename: ['/v1/images/debian_12.raw/rename', { name: 'debian' }],
       poolCreate: ['/v1/pools', { name: 'brief', driver: 'memory', settings: { 'on-outage': 'error' } }],
+      poolSet: ['/v1/pools/default', { compression: 'zstd:5' }],
       poolDelete: ['/v1/pools/brief'],
       snapshotDelete: ['/v1/snapshots/vm1%40monday'],
       volumeDelete: ['/v1/volumes/vm1'],

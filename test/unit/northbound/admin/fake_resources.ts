@@ -44,6 +44,7 @@ export class FakeResources implements Resources {
       labels: {},
       limit: { iops: 0, bandwidth: 0, burst: 0 },
       access: null,
+      compression: 'inherit',
       ...fields,
     };
     this.#nextId += 1;
@@ -252,6 +253,10 @@ export const fakePool: PoolView = {
   storedBytes: 2 ** 30 + 4096,
   freeBytes: 5 * 2 ** 30,
   dedupBytes: 2 ** 31,
+  compression: 'lz4',
+  recordBytes: 2 ** 30,
+  uncompressedBytes: 3 * 2 ** 29,
+  compressionRatio: 1.5,
   volumes: 2,
   snapshots: 1,
   images: 0,
@@ -303,6 +308,10 @@ export class FakePoolVerbs {
 
   async create(request: object): Promise<void> {
     this.calls.push(['create', request]);
+  }
+
+  async set(name: string, settings: object): Promise<void> {
+    this.calls.push(['set', name, settings]);
   }
 
   async remove(name: string): Promise<void> {
@@ -420,6 +429,9 @@ export class FakeEstimates implements EstimateSource {
       distinctBytes: data,
       knownBytes: data / 2,
       storedBytes: data / 2 + 1024,
+      rawBytes: data / 2 + 1024,
+      lz4Bytes: data / 4,
+      zstdBytes: data / 8,
     };
     return { next: end ? 2 * half : half, fileBytes: 2 * half, ...bytes, exact: true };
   }

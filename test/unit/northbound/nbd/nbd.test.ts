@@ -26,6 +26,7 @@ const volume: Resource = {
   labels: {},
   limit: { iops: 0, bandwidth: 0, burst: 0 },
   access: null,
+  compression: 'inherit',
 };
 const snapshot: Resource = { ...volume, id: 8, kind: 'snapshot', name: 'vm1@a', parent: 'vm1' };
 
