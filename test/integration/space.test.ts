@@ -91,7 +91,12 @@ async function snapshot(name: string): Promise<void> {
 /** Frees of what is asked, then the deletion, then what the pool really lost: both must be the same. */
 async function deletes(words: readonly string[], freed: number, before: Space): Promise<Space> {
   await daemon.json(...words);
-  const after = await measured();
+  let after = await measured();
+  // What has lost its name goes a moment later.
+  while (after.pool.referencedBytes > before.pool.referencedBytes - freed) {
+    await sleep(100);
+    after = await measured();
+  }
   expect(before.pool.referencedBytes - after.pool.referencedBytes).toBe(freed);
   expect(after.pool.deadBytes - before.pool.deadBytes).toBe(freed);
   return after;
