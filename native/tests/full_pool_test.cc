@@ -111,4 +111,39 @@ TEST("pools on one disk are not both promised its last room") {
   }
 }
 
+TEST("where what could not be committed is deleted, others are closed again when the log fills") {
+  SimEnv env{1};
+  std::vector<ResourceSpec> specs;
+  for (const ResourceId id : {1, 2}) specs.push_back({{id, 1024 * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, {}, 0});
+  StoreReport report;
+  Result<std::unique_ptr<Store>> opened = Store::Open(env, Options(), specs, report);
+  CHECK_OK(opened.status());
+  Store& store = **opened;
+  Pool& pool = *store.pools().front();
+  const std::vector<uint8_t> page(kPageBytes, 1);
+  const auto write = [&](ResourceId id, uint64_t at) {
+    const Status status = store.Find(id)->Write(at * kPageBytes, page).status();
+    while (*store.WriteStep()) {}
+    CHECK_OK(store.SyncStep());
+    (void)store.journal().PrepareSegment();
+    return status;
+  };
+  CHECK_OK(write(1, 0));
+  CHECK_OK(store.Freeze(1));
+  const Result<std::optional<RootCommit>> commit = store.DestageStep(pool);
+  CHECK(commit.ok() && commit->has_value());
+  store.Committed((*commit)->token, false);
+  CHECK_OK(store.Drop(1).status());
+  bool destaged = false;
+  for (uint64_t at = 0; at < 6000 && !destaged; ++at) {
+    const Status status = write(2, at % 16384);
+    CHECK(status.ok() || status.code() == Code::kTryAgain);
+    (void)store.Pace();
+    const Result<std::optional<RootCommit>> next = store.DestageStep(pool);
+    CHECK_OK(next.status());
+    destaged = next->has_value();
+  }
+  CHECK(destaged);
+}
+
 int main(int argc, char** argv) { return skerry::check::RunAll(argc, argv); }

@@ -82,6 +82,12 @@ struct RemotePacksFixture {
     std::vector<uint8_t> into(kBlock);
     return store->ReadPages(at, IdOf(n), 0, kPages, into, true).ok() && into == Block(n);
   }
+  /** Other bytes in a file at rest. */
+  void Spoil(const std::string& path, uint64_t offset, size_t bytes) {
+    Result<std::unique_ptr<File>> file = env->Open(path, {.write = true});
+    CHECK_OK(file.status());
+    CHECK_OK((*file)->Write(std::vector<uint8_t>(bytes, 0xee), offset));
+  }
   size_t Files(const std::string& ending) {
     size_t count = 0;
     for (const auto& entry : std::filesystem::directory_iterator(options.directory)) count += entry.path().extension() == ending;

@@ -49,12 +49,7 @@ TEST("rot in a copy that is kept here costs nothing while the backend has the pa
   const auto at = f.PutMany(3);
   f.Ship();
   f.store.reset();
-  {
-    Result<std::unique_ptr<File>> file = f.env->Open(KeptPackPath(f.options.directory, 1), {.write = true});
-    CHECK(file.ok());
-    const std::vector<uint8_t> wrong(100, 0xee);
-    for (const uint32_t n : {1, 2}) CHECK_OK((*file)->Write(wrong, CellOffset(at[n], 4) + 200));
-  }
+  for (const uint32_t n : {1, 2}) f.Spoil(KeptPackPath(f.options.directory, 1), CellOffset(at[n], 4) + 200, 100);
   f.Open();
   for (int round = 0; round < 2; ++round) {
     for (uint32_t n = 0; n < 3; ++n) CHECK(f.Holds(n, at[n]));
@@ -81,12 +76,8 @@ TEST("a copy that cannot be dropped keeps no other here") {
   std::filesystem::remove_all(f.options.directory + "/00000001.foot");
   f.options.remote->kept_bytes_max = 0;
   f.Open();
-  {
-    Result<std::unique_ptr<File>> file = f.env->Open(KeptPackPath(f.options.directory, 1), {.write = true});
-    CHECK(file.ok());
-    const uint64_t bytes = std::filesystem::file_size(KeptPackPath(f.options.directory, 1));
-    CHECK_OK((*file)->Write(std::vector<uint8_t>(512, 0xee), bytes - 512));
-  }
+  const std::string kept = KeptPackPath(f.options.directory, 1);
+  f.Spoil(kept, std::filesystem::file_size(kept) - 512, 512);
   CHECK(!f.store->Upkeep().ok());
   CHECK(f.Files(".kept") == 1);
 }
@@ -96,12 +87,7 @@ TEST("a record that was found damaged is shipped as it is, and no new data is gi
   const auto at = f.PutMany(3);
   CHECK_OK(f.store->Sync());
   f.store.reset();
-  {
-    Result<std::unique_ptr<File>> file = f.env->Open(f.options.directory + "/00000001.open", {.write = true});
-    CHECK(file.ok());
-    const std::vector<uint8_t> wrong(100, 0xee);
-    CHECK_OK((*file)->Write(wrong, CellOffset(at[1], 4) + 200));
-  }
+  f.Spoil(f.options.directory + "/00000001.open", CellOffset(at[1], 4) + 200, 100);
   for (const bool first : {true, false}) {
     f.Open();
     if (first) f.Ship();
@@ -121,11 +107,7 @@ TEST("a whole record goes before a damaged one that is met first, on a host that
   const auto at = f.PutMany(3);
   CHECK_OK(f.store->Sync());
   f.store.reset();
-  {
-    Result<std::unique_ptr<File>> file = f.env->Open(f.options.directory + "/00000001.open", {.write = true});
-    CHECK(file.ok());
-    CHECK_OK((*file)->Write(std::vector<uint8_t>(100, 0xee), CellOffset(at[1], 4) + 200));
-  }
+  f.Spoil(f.options.directory + "/00000001.open", CellOffset(at[1], 4) + 200, 100);
   f.Open();
   const Location again = f.Put(1);
   CHECK(again.pack != at[1].pack);

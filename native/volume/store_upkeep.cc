@@ -129,6 +129,8 @@ Result<std::optional<RootCommit>> Store::DestageStep(Pool& pool) {
     if (!pool.packs->crowded()) {
       std::unique_lock lock(mutex_);
       next = NextGroupLocked(pool);
+      // Whose last attempt failed is gone: nothing is stuck any more, and others must be closed again when the log fills.
+      if (book_.In(&pool).frozen.empty()) pool.destage_stuck.store(false);
     }
     if (!next) {
       if (Status status = GetOnTheWay(pool); !status.ok()) return status;
