@@ -1,5 +1,5 @@
-// Large reads of what is not known to be in the page cache. Filling the cache with data that is read once costs several times
-// what reading it does, so it is read past it, in as few and as large pieces as it lies in, side by side.
+// Large reads of what is not known to be in the page cache, in as few and as large pieces as it lies in, side by side. They fill
+// the cache, but where that is dear: then what was not read several times before is read past it.
 #include <algorithm>
 #include <numeric>
 
@@ -33,7 +33,11 @@ struct Stretch {
   size_t at = 0;                   // of its bytes in the buffer
 };
 
-std::vector<Stretch> Gather(std::span<const CellRun> runs, std::span<const uint32_t> order) {
+/** Puts `order` into that of the packs. */
+std::vector<Stretch> Gather(std::span<const CellRun> runs, std::span<uint32_t> order) {
+  std::ranges::sort(order, [&](uint32_t a, uint32_t b) {
+    return std::pair(runs[a].pack, SpanOf(runs[a]).start) < std::pair(runs[b].pack, SpanOf(runs[b]).start);
+  });
   std::vector<Stretch> stretches;
   size_t at = 0;
   for (size_t i = 0; i < order.size(); ++i) {
@@ -73,36 +77,60 @@ Bytes Scratch(size_t bytes) {
 
 }  // namespace
 
+bool PackStore::Impl::MayBeCached(uint32_t pack, uint32_t offset) const {
+  return warm_.Misses(pack, offset) >= (fill_cost_.dear() ? kLargeReadsCached : 1);
+}
+
 void PackStore::Impl::ReadCold(std::span<CellRun> runs) {
-  std::vector<uint32_t> order;
+  std::vector<uint32_t> past, through;
+  const unsigned misses_past = fill_cost_.Bypass() ? kLargeReadsCached : 0;
   for (uint32_t i = 0; i < runs.size(); ++i) {
     const CellRun& run = runs[i];
-    if (Elsewhere(run.pack)) continue;
+    if (run.count < kLargeReadPages || Elsewhere(run.pack)) continue;
     const Span span = SpanOf(run);
-    if (run.count >= kLargeReadPages && span.end != 0 && warm_.Note(run.pack, span.start) < kLargeReadsCached) order.push_back(i);
+    if (span.end != 0) (warm_.Note(run.pack, span.start) < misses_past ? past : through).push_back(i);
   }
-  std::ranges::sort(order, [&](uint32_t a, uint32_t b) {
-    return std::pair(runs[a].pack, SpanOf(runs[a]).start) < std::pair(runs[b].pack, SpanOf(runs[b]).start);
-  });
+  ReadTogether(runs, past, true);
+  ReadTogether(runs, through, false);
+}
+
+void PackStore::Impl::ReadTogether(std::span<CellRun> runs, std::span<uint32_t> order, bool past_cache) {
   const std::vector<Stretch> stretches = Gather(runs, order);
   if (stretches.empty()) return;
   const Bytes buffer = Scratch(stretches.back().at + stretches.back().bytes);
   std::vector<FileRead> reads;
   std::vector<std::shared_ptr<File>> files;
   for (const Stretch& stretch : stretches) {
-    Result<std::shared_ptr<File>> file = direct_handles_.Get(runs[order[stretch.first]].pack);
+    Result<std::shared_ptr<File>> file = (past_cache ? direct_handles_ : handles_).Get(runs[order[stretch.first]].pack);
     if (!file.ok()) return;
     files.push_back(*file);
     reads.push_back({file->get(), stretch.start, buffer.subspan(stretch.at, stretch.bytes), {}});
   }
-  env_.ReadMany(reads);
+  if (past_cache) {
+    env_.ReadMany(reads);
+  } else {
+    Fill(reads);
+  }
   for (size_t s = 0; s < stretches.size(); ++s) {
     if (!reads[s].status.ok()) continue;
     for (size_t i = stretches[s].first; i < stretches[s].end; ++i) {
       CellRun& run = runs[order[i]];
-      run.done = TakePages(run, reads[s].into.data() + (SpanOf(run).start - stretches[s].start));
+      const Span span = SpanOf(run);
+      const bool whole = span.end <= reads[s].offset + reads[s].into.size();
+      run.done = whole && TakePages(run, reads[s].into.data() + (span.start - stretches[s].start));
     }
   }
+}
+
+void PackStore::Impl::Fill(std::span<FileRead> reads) {
+  const ThreadUse before = env_.UsedByThread();
+  for (const FileRead& read : reads) read.file->ReadAhead(read.offset, read.into.size());
+  for (FileRead& read : reads) {
+    const Result<size_t> got = read.file->Read(read.into, read.offset);
+    read.status = got.ok() ? Status::Ok() : got.status();
+    if (got.ok()) read.into = read.into.first(*got);  // the last sector of a pack may be cut short
+  }
+  fill_cost_.Note(before, env_.UsedByThread());
 }
 
 }  // namespace skerry

@@ -30,7 +30,7 @@ Status PackStore::Impl::ReadFramed(const Location& at, uint64_t prefix, uint32_t
   const Result<std::shared_ptr<File>> file = handles_.Get(at.pack);
   if (!file.ok()) return WentAway(file.status(), at.pack) ? RemotePages(at, prefix, first, count, into, may_block) : file.status();
   // As for cells: looking into the page cache makes the kernel fill it.
-  if (!may_block && count >= kLargeReadPages && warm_.Misses(at.pack, at.offset) < kLargeReadsCached) return WouldBlock();
+  if (!may_block && count >= kLargeReadPages && !MayBeCached(at.pack, at.offset)) return WouldBlock();
   if (ReadFramedNow(**file, at, prefix, first, count, into).ok()) return {};
   if (!may_block) return WouldBlock();
   return ReadFramedBlocking(**file, at, prefix, first, count, into);

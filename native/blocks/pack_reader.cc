@@ -58,7 +58,7 @@ Status PackStore::Impl::ReadPages(const Location& at, const BlockId& id, uint32_
     const uint32_t batch = std::min(count - done, kBatchPagesMax);
     const uint32_t offset = CellOffset(where, first + done);
     // Looking into the page cache makes the kernel fill it, and that is for ReadCold to decide.
-    if (!may_block && batch >= kLargeReadPages && warm_.Misses(where.pack, offset) < kLargeReadsCached) return WouldBlock();
+    if (!may_block && batch >= kLargeReadPages && !MayBeCached(where.pack, offset)) return WouldBlock();
     const uint64_t seed = CellSeed(id, first + done);
     const Bytes pages = into.subspan(size_t{done} * kPageBytes, size_t{batch} * kPageBytes);
     uint8_t sums[kBatchPagesMax][kCellSumBytes];

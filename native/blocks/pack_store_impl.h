@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "cell.h"
+#include "fill_cost.h"
 #include "index_checkpoint.h"
 #include "location_index.h"
 #include "pack_footer.h"
@@ -146,6 +147,11 @@ class PackStore::Impl {
   bool MarkDamaged(uint32_t pack, uint32_t offset);
   bool IsDamaged(const Location& at) const;
 
+  // pack_read_cold.cc
+  bool MayBeCached(uint32_t pack, uint32_t offset) const;
+  void ReadTogether(std::span<CellRun> runs, std::span<uint32_t> order, bool past_cache);
+  void Fill(std::span<FileRead> reads);
+
   // pack_read_framed.cc
   Status ReadFramed(const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into, bool may_block);
   Status ReadFramedNow(File& file, const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into);
@@ -200,6 +206,7 @@ class PackStore::Impl {
   LocationIndex index_;
   PackHandles handles_, direct_handles_;
   WarmWindows warm_;
+  FillCost fill_cost_;
   std::unique_ptr<RemotePacks> remote_;             // of a pool that rests on a backend; set at the beginning, or never
 
   mutable std::mutex mutex_;

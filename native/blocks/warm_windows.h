@@ -8,7 +8,7 @@
 namespace skerry {
 
 inline constexpr uint32_t kWarmWindowBytes = 64u << 10;
-/** A large read fills the page cache once its window was read this often: before that, reading again is cheaper. */
+/** Where filling the page cache is dear, a large read does so once its window was read this often: reading again is cheaper. */
 inline constexpr unsigned kLargeReadsCached = 4;
 
 class WarmWindows {
