@@ -6,7 +6,8 @@ import { must } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
 import { NbdSession } from '../harness/nbd_session.ts';
 
-const snapshots_count = 400;
+/** The long form is of 10,000: `npm run test:snapshots`. */
+const snapshots_count = Number(process.env['SKERRY_TEST_SNAPSHOTS'] ?? 400);
 const page = 4096;
 let daemon: DaemonProcess;
 let client: Client;
