@@ -87,6 +87,15 @@ def sample(server, workload, round_number, a, directory):
                 p50=percentile.get("50.000000", 0) / 1000, p99=percentile.get("99.000000", 0) / 1000)
 
 
+def use_memory(path):
+    """Fills the page cache with the holes of a file, so that what is measured next gets memory that was in use a moment ago."""
+    with open("/proc/meminfo") as f:
+        total = int(next(line.split()[1] for line in f if line.startswith("MemTotal"))) << 10
+    with open(path, "ab") as f:
+        f.truncate(total)
+    subprocess.run(["cat", path], stdout=subprocess.DEVNULL, check=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
@@ -96,6 +105,7 @@ def main():
     parser.add_argument("--servers", default=",".join(SERVERS))
     parser.add_argument("--workloads", default=",".join(WORKLOADS))
     parser.add_argument("--directory", default=tempfile.gettempdir())
+    parser.add_argument("--memory-in-use", action="store_true", help="fill the page cache before each round, as on a host that has been up for long")
     parser.add_argument("--out", default="bench-nbd")
     a = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="skerry-bench-", dir=a.directory)
@@ -122,6 +132,8 @@ def main():
                 server.precondition_done()
             log("filled", server.name)
         for number in range(a.rounds):
+            if a.memory_in_use:
+                use_memory(os.path.join(directory, "holes"))
             for workload in workloads:
                 turn = number % len(servers)
                 for server in servers[turn:] + servers[:turn]:
