@@ -1,7 +1,5 @@
 #include "engine.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -21,12 +19,6 @@ constexpr uint64_t kDestageRetryNanos = 1000000000;
 constexpr unsigned kCrewThreadsMax = 8;
 constexpr unsigned kDestageThreads = 1;   // beside the destager: one waits for the device while the other hashes
 constexpr int kDestageNice = 5;
-
-uint64_t ThreadCpuNanos() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000000ull + static_cast<uint64_t>(now.tv_nsec);
-}
 
 unsigned DefaultCrew() { return std::clamp(std::thread::hardware_concurrency(), 2u, kCrewThreadsMax + 1) - 1; }
 
@@ -278,7 +270,7 @@ Status Engine::DestageRound(Destager& destager) {
   };
   while (env_.NowNanos() >= destager.retry_nanos.load()) {
     Result<std::optional<RootCommit>> commit = store_->DestageStep(*destager.pool);
-    const uint64_t cpu = ThreadCpuNanos();
+    const uint64_t cpu = env_.UsedByThread().cpu_nanos;
     destage_cpu_nanos_ += cpu - std::exchange(destager.cpu_nanos, cpu);
     if (!commit.ok()) {
       if (Failed()) break;
