@@ -60,6 +60,7 @@ class History {
     in_flight_ = std::move(image);
     in_flight_whole_ = whole;
   }
+  bool in_flight() const { return in_flight_.has_value(); }
   void Acknowledge(uint64_t sequence);
   /** Nothing older than `sequence` may come back after a host crash from now on. */
   void Flushed(uint64_t sequence) { flushed_ = sequence; }

@@ -11,6 +11,9 @@ namespace {
 constexpr uint64_t kVolumeBytes = 8 * kBlockBytes;   // at first
 constexpr size_t kVolumesMax = 4, kResourcesMax = 12;
 constexpr int kRetriesMax = 1600;   // of 50 ms: a pack whose shipping fails ten times in a row still gets there
+constexpr uint64_t kDiskBytes = 1ull << 40;
+constexpr int kPatienceMax = 30;   // more than a backend throttles in a row
+constexpr int kRetriesFaultyMax = 40;
 constexpr const char* kDirectory = "/sim";
 constexpr uint64_t kBackendSalt = 0x6261636b656e64;
 /** Room for a few blocks: most reads of what was shipped go to the backend. */
@@ -36,13 +39,25 @@ uint64_t World::Dice(uint64_t sides) {
 
 void World::Say(std::string line) {
   for (char c : line) outcome_.digest = Mix(outcome_.digest ^ static_cast<uint8_t>(c));
-  if (options_.trace) outcome_.trace.push_back(std::move(line));
+  if (options_.trace) outcome_.trace.push_back(std::to_string(step_) + ": " + line);
 }
 
 void World::Fail(std::string why) {
   if (!outcome_.failure.empty()) return;
   Say("FAILED " + why);
+  outcome_.failed_step = step_;
   outcome_.failure = std::move(why);
+}
+
+void World::Blame(const std::string& doing, const Status& status) {
+  if (Crashed()) return;
+  if (fault_asked_ && (status.code() == Code::kIo || status.code() == Code::kNoSpace)) {
+    fault_met_ = true;
+    return Say("met a fault " + doing);
+  }
+  // What a backend refused is asked for again; only what failed for good, because it was cut short twice in a row, looks like rot.
+  if (backend_ && BadWeather() && (status.code() == Code::kIo || status.code() == Code::kCorrupt)) return Say("bad weather " + doing);
+  Fail(doing + ": " + status.detail());
 }
 
 StoreOptions World::Options() {
@@ -91,13 +106,14 @@ void World::MaybeArm() {
 bool World::Open() {
   // Not at the very first: who knows nothing yet must hear what there is.
   if (backend_) backend_->SetListFaults(lives_ > 0);
+  if (backend_) backend_->SetWeather(false);
   std::vector<ResourceSpec> resources;
   for (const auto& [id, named] : catalog_) resources.push_back(named.spec);
   // A clone or snapshot stands after what it is pending on: ids grow, so their order is that order.
   StoreReport report;
   Result<std::unique_ptr<Store>> store = Store::Open(env_, Options(), resources, report);
   if (!store.ok()) {
-    if (!Crashed()) Fail("opening: " + store.status().detail());
+    Blame("opening", store.status());
     return false;
   }
   store_ = std::move(*store);
@@ -111,11 +127,14 @@ bool World::Open() {
 void World::Crash(bool host) {
   ++lives_;
   held_.reset();
+  env_.ClearFaults();
+  env_.SetFreeBytes(kDiskBytes);
+  fault_asked_ = fault_met_ = sync_failed_ = false;
   store_.reset();
   if (backend_) backend_->Forget();
   if (host) {
     ++outcome_.host_crashes;
-    env_.HostCrash();
+    env_.HostCrash(Dice(4) == 0);
   } else {
     ++outcome_.process_crashes;
     env_.ProcessCrash();
@@ -131,7 +150,7 @@ void World::Crash(bool host) {
     store_.reset();
     if (backend_) backend_->Forget();
     if (again_host) {
-      env_.HostCrash();
+      env_.HostCrash(Dice(4) == 0);
     } else {
       env_.ProcessCrash();
     }
@@ -139,6 +158,7 @@ void World::Crash(bool host) {
   }
   if (!outcome_.failure.empty()) return;
   CheckRecovered(host);
+  if (backend_) backend_->SetWeather(BadWeather());
   MaybeArm();
 }
 
@@ -170,13 +190,24 @@ WorldOutcome World::Run() {
   if (Open()) {
     MaybeArm();
     for (unsigned step = 0; step < options_.steps && outcome_.failure.empty(); ++step) {
+      if (step < options_.left_out.size() && options_.left_out[step]) continue;
+      BeginStep(step);
       Step();
-      if (Crashed() && outcome_.failure.empty()) Crash(Dice(2) == 0);
+      if (!outcome_.failure.empty()) break;
+      if (Crashed()) Crash(Dice(2) == 0);
+      else if (fault_met_) Restart();
     }
+    BeginStep(options_.steps);
     if (outcome_.failure.empty()) Crash(Dice(2) == 0);
+    if (backend_) outcome_.refusals = backend_->refusals();
     if (store_) outcome_.framed = Packs().usage().framed_records;
   }
   return std::move(outcome_);
+}
+
+void World::BeginStep(unsigned step) {
+  step_ = step;
+  dice_ = Mix(options_.seed ^ Mix(step));
 }
 
 void World::Step() {
@@ -194,32 +225,37 @@ void World::Step() {
   if (what < 87) return Resize();
   if (what < 90) return Rollback();
   if (what < 93) return Compare();
-  if (what < 97) return options_.seed % 4 == 0 && Dice(2) == 0 ? Rot() : Pump();
+  if (what < 97) {
+    if (options_.seed % 4 == 0 && Dice(2) == 0) return Rot();
+    if (RotsAtRest() && Dice(2) == 0) return RotAtRest();
+    if (FaultyDisk() && Dice(2) == 0) return Fault();
+    return Pump();
+  }
   Crash(Dice(2) == 0);
 }
 
 void World::Pump() {
   Result<bool> wrote = store_->WriteStep();
-  if (!wrote.ok() && !Crashed()) return Fail("writing the journal: " + wrote.status().detail());
+  if (!wrote.ok()) return Blame("writing the journal", wrote.status());
   if (Dice(3) == 0) {
     Result<bool> prepared = store_->journal().PrepareSegment();
-    if (!prepared.ok() && !Crashed()) return Fail("preparing a segment: " + prepared.status().detail());
+    if (!prepared.ok()) return Blame("preparing a segment", prepared.status());
   }
   if (Dice(8) == 0) {
     const Status saved = Packs().Checkpoint(true);
-    if (!saved.ok() && !Crashed()) Fail("checkpoint: " + saved.detail());
+    if (!saved.ok()) Blame("checkpoint", saved);
   }
   if (Dice(4) == 0) {
     Result<Store::Moved> moved = store_->MoveStep();
     // What has rotted must be destaged.
-    if (!moved.ok() && moved.code() != Code::kCorrupt && !Crashed()) return Fail("moving records: " + moved.status().detail());
+    if (!moved.ok() && moved.code() != Code::kCorrupt) return Blame("moving records", moved.status());
     outcome_.moves += moved.ok() && *moved == Store::Moved::kSegment;
     if (Dice(4) == 0) store_->Trim();
   }
   if (backend_) {
     backend_->Deliver();
     const Status kept = Packs().Upkeep();
-    if (!kept.ok() && !Crashed()) Fail("upkeep: " + kept.detail());
+    if (!kept.ok()) Blame("upkeep", kept);
     if (!backend_->wrong().empty()) Fail(backend_->wrong());
   }
   store_->Pace();
@@ -235,13 +271,18 @@ bool World::Retry(const std::function<Status()>& attempt) {
     if (code == Code::kOk) return true;
     if (Crashed()) return false;
     if (code != Code::kTryAgain) {
-      Fail("an operation failed: " + status.detail());
+      Blame("an operation failed", status);
+      fault_met_ |= BadWeather();   // what is half done is told apart by a recovery only
       return false;
     }
     env_.Advance(50000000);
     Pump();
     if (i % 4 == 3) Destage();
-    if (life != lives_ || Crashed() || !outcome_.failure.empty()) return false;
+    if (life != lives_ || Crashed() || fault_met_ || !outcome_.failure.empty()) return false;
+    if (fault_asked_ && i > kRetriesFaultyMax) {
+      fault_met_ = true;   // a disk without room
+      return false;
+    }
   }
   Fail("no room after many destages");
   return false;
@@ -255,7 +296,7 @@ bool World::MakeDurable() {
     more = wrote.ok() && *wrote;
   }
   if (status.ok()) status = store_->SyncStep();
-  if (!status.ok() && !Crashed()) Fail("a flush failed without a fault: " + status.detail());
+  if (!status.ok()) Blame("a flush failed without a fault", status);
   return status.ok() && !Crashed();
 }
 
@@ -338,6 +379,7 @@ Result<std::vector<uint8_t>> World::ReadAll(ResourceId id) {
   if (!volume) return Status(Code::kNotFound, "the store does not know it");
   std::vector<uint8_t> content(volume->size());
   Status status = volume->Read(0, content, true);
+  for (int i = 0; backend_ && BadWeather() && status.code() != Code::kOk && i < kPatienceMax; ++i) status = volume->Read(0, content, true);
   if (status.code() != Code::kCorrupt || losses_.empty()) return status.ok() ? Result<std::vector<uint8_t>>(std::move(content)) : status;
   for (uint64_t at = 0; at < content.size(); at += kPageBytes) {
     const Bytes page = Bytes(content).subspan(at, kPageBytes);
@@ -356,8 +398,7 @@ void World::Read() {
   const Image& expected = it->second.history ? it->second.history->last().image : it->second.content;
   Result<std::vector<uint8_t>> content = ReadAll(it->first);
   if (!content.ok()) {
-    if (!Crashed()) Fail("reading " + std::to_string(it->first) + ": " + content.status().detail());
-    return;
+    return Blame("reading " + std::to_string(it->first), content.status());
   }
   if (const auto page = expected.Differs(*content, losses_)) Fail("resource " + std::to_string(it->first) + " reads wrong at page " + std::to_string(*page));
   // Block status must never call a page a hole that is not one.
