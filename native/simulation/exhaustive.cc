@@ -104,6 +104,11 @@ class Exhaustive {
     killed.ProcessCrash();
     ++counts_.process_images;
     if (std::string wrong = Check(killed, moment.tracks, promised, false); !wrong.empty()) return "a process crash: " + wrong;
+    // The ring of a dead boot: what it holds was not flushed, and the log must not take it up.
+    SimEnv haunted(*moment.machine);
+    haunted.HostCrashBy([] { return false; }, true);
+    ++counts_.host_images;
+    if (std::string wrong = Check(haunted, moment.tracks, promised, true); !wrong.empty()) return "a host crash that leaves the ring: " + wrong;
     Choices choices(options_.images_max, seed);
     uint64_t image = 0;
     do {

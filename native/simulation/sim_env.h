@@ -40,7 +40,7 @@ class SimEnv : public Env {
   /** `memory_stays`: see SimMachine::CrashHost. */
   void HostCrash(bool memory_stays = false) { machine_->CrashHost(memory_stays); }
   /** A host crash of which nothing is left to the dice. */
-  void HostCrashBy(const SimKeeps& keeps) { machine_->CrashHostBy(keeps); }
+  void HostCrashBy(const SimKeeps& keeps, bool memory_stays = false) { machine_->CrashHostBy(keeps, memory_stays); }
 
   /**
    * The failpoint: `operations` more operations that change the disk succeed; the next is caught in flight (it may take

@@ -121,8 +121,8 @@ void SimMachine::CrashHost(bool memory_stays) {
   Reboot();
 }
 
-void SimMachine::CrashHostBy(const SimKeeps& keeps) {
-  regions.clear();
+void SimMachine::CrashHostBy(const SimKeeps& keeps, bool memory_stays) {
+  if (!memory_stays) regions.clear();
   EndProcess();
   names.CrashBy(keeps);
   Reboot();

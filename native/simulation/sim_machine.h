@@ -53,7 +53,7 @@ class SimMachine {
   /** `memory_stays`: shared memory comes back as it was, as where its files lie on a disk; whose boot it is of is written in it. */
   void CrashHost(bool memory_stays);
   /** The same, with every choice asked for instead of drawn. */
-  void CrashHostBy(const SimKeeps& keeps);
+  void CrashHostBy(const SimKeeps& keeps, bool memory_stays);
   /** Of what a process would find: files and shared memory, not clocks and dice. */
   uint64_t ContentDigest();
   uint64_t Digest();

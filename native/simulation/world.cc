@@ -127,6 +127,7 @@ bool World::Open() {
 void World::Crash(bool host) {
   ++lives_;
   held_.reset();
+  for (auto& [id, named] : catalog_) named.dropped = false;
   env_.ClearFaults();
   env_.SetFreeBytes(kDiskBytes);
   fault_asked_ = fault_met_ = sync_failed_ = false;
@@ -276,6 +277,8 @@ bool World::Retry(const std::function<Status()>& attempt) {
       return false;
     }
     env_.Advance(50000000);
+    if (Dice(3) == 0) Destage();   // while the operation waits: nothing of it may be in a root
+    if (life != lives_ || Crashed() || fault_met_ || !outcome_.failure.empty()) return false;
     Pump();
     if (i % 4 == 3) Destage();
     if (life != lives_ || Crashed() || fault_met_ || !outcome_.failure.empty()) return false;
@@ -297,7 +300,10 @@ bool World::MakeDurable() {
   }
   if (status.ok()) status = store_->SyncStep();
   if (!status.ok()) Blame("a flush failed without a fault", status);
-  return status.ok() && !Crashed();
+  if (!status.ok() || Crashed()) return false;
+  // What was appended before this is durable, the word of deletions with it.
+  std::erase_if(catalog_, [](const auto& entry) { return entry.second.dropped; });
+  return true;
 }
 
 World::Named* World::PickVolume() {
@@ -469,17 +475,23 @@ void World::Clone() {
 
 void World::Remove() {
   if (catalog_.size() < 3) return;
-  auto it = catalog_.begin();
-  std::advance(it, static_cast<long>(Dice(catalog_.size())));
+  // What a crash left half deleted comes first.
+  auto it = std::ranges::find_if(catalog_, [](const auto& entry) { return entry.second.deleting && !entry.second.dropped; });
+  if (it == catalog_.end()) {
+    it = catalog_.begin();
+    std::advance(it, static_cast<long>(Dice(catalog_.size())));
+  }
+  if (it->second.dropped) return;
   const ResourceId id = it->first;
   for (const auto& [other, named] : catalog_) {
     if (named.spec.pending_of == id) return;
   }
   it->second.deleting = true;
   if (!Retry([&] { return store_->Drop(id).status(); })) return;
-  if (!MakeDurable()) return;
-  catalog_.erase(id);
+  it->second.dropped = true;
   Say("remove " + std::to_string(id));
+  // Others write meanwhile, into what the deleted one held of the journal if it is given away too soon.
+  if (!it->second.history || Dice(2) == 0) (void)MakeDurable();
 }
 
 }  // namespace skerry::simulation

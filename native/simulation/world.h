@@ -38,7 +38,7 @@ class World {
  private:
   struct Named {
     ResourceSpec spec;
-    bool deleting = false;
+    bool deleting = false, dropped = false;   // the store was told, in this life; the name goes once that is durable
     std::unique_ptr<History> history;   // volumes
     Image content;                      // snapshots
   };
