@@ -13,7 +13,7 @@ const simulatedSeeds = 10_000;
 /** And for so long, on every processor, worlds that nobody has seen before. */
 const freshSeconds = 120;
 /** Operations in the longest of the sequences that are all tried. */
-const exhaustiveDepth = 2;
+const exhaustiveDepth = 3;
 
 /** A suite is a name and what runs it; `run` resolves with counts. A check counts only when it fails. */
 const suites = [

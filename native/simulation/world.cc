@@ -64,7 +64,7 @@ StoreOptions World::Options() {
   StoreOptions options;
   options.journal.directory = std::string(kDirectory) + "/journal";
   options.journal.ring_name = "sim-ring";
-  options.journal.ring_bytes = 512 << 10;
+  options.journal.ring_bytes = options_.seed % 7 == 0 ? 256 << 10 : 512 << 10;   // small: operations wait for room
   options.journal.segment_bytes = 128 << 10;
   options.journal.journal_bytes_max = 2 << 20;
   PoolOptions& pool = options.pools.emplace_back();
@@ -277,7 +277,9 @@ bool World::Retry(const std::function<Status()>& attempt) {
       return false;
     }
     env_.Advance(50000000);
-    if (Dice(3) == 0) Destage();   // while the operation waits: nothing of it may be in a root
+    // While the operation waits all else goes on: nothing of it may be in a root.
+    if (Dice(3) == 0) store_->FreezeAll();
+    for (uint64_t more = Dice(4); more > 0 && life == lives_ && !Crashed() && !fault_met_; --more) Destage();
     if (life != lives_ || Crashed() || fault_met_ || !outcome_.failure.empty()) return false;
     Pump();
     if (i % 4 == 3) Destage();
