@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "exhaustive.h"
 #include "mutants.h"
 #include "shrink.h"
 
@@ -48,6 +49,26 @@ void PrintSmallest(const WorldOptions& options, const WorldOutcome& failed) {
   PrintTrace(shrunk.outcome.trace);
 }
 
+bool TrySequences(const SownBug& bug) {
+  const ExhaustiveOutcome outcome = RunExhaustive({.depth = bug.depth});
+  const bool found = !outcome.failure.empty();
+  std::printf("%s %-24s by sequence %llu, of up to %u operations: %s\n", found ? "caught  " : "SURVIVED", bug.name, Number(outcome.sequences), bug.depth,
+              found ? outcome.failure.c_str() : bug.what);
+  return found;
+}
+
+bool TryWorlds(const SownBug& bug, const MutantOptions& options) {
+  const CampaignOutcome outcome = RunCampaign({options.seed == 0 ? 1 : options.seed, options.seed == 0 ? bug.seeds_max : 1, 0, options.steps, false});
+  const bool found = !outcome.total.failure.empty();
+  if (found) {
+    std::printf("caught   %-24s by seed %llu of %llu: %s\n", bug.name, Number(outcome.failed_seed), Number(bug.seeds_max), outcome.total.failure.c_str());
+  } else {
+    std::printf("SURVIVED %-24s %llu worlds: %s\n", bug.name, Number(outcome.worlds), bug.what);
+  }
+  if (found && options.only != nullptr) PrintSmallest({outcome.failed_seed, options.steps, false}, outcome.total);
+  return found;
+}
+
 }  // namespace
 
 CampaignOutcome RunCampaign(const CampaignOptions& options) {
@@ -89,17 +110,8 @@ int ReportMutants(const MutantOptions& options) {
     const bool wanted = options.only == nullptr ? number++ % options.parts == options.part : &bug == FindSownBug(options.only);
     if (!wanted) continue;
     Sow(bug.mutant);
-    const CampaignOutcome outcome =
-        RunCampaign({options.seed == 0 ? 1 : options.seed, options.seed == 0 ? bug.seeds_max : 1, 0, options.steps, false});
-    const bool found = !outcome.total.failure.empty();
+    const bool found = bug.depth > 0 && options.seed == 0 ? TrySequences(bug) : TryWorlds(bug, options);
     ++(found ? caught : survived);
-    if (found) {
-      std::printf("caught   %-24s by seed %llu of %llu: %s\n", bug.name, Number(outcome.failed_seed), Number(bug.seeds_max),
-                  outcome.total.failure.c_str());
-    } else {
-      std::printf("SURVIVED %-24s %llu worlds: %s\n", bug.name, Number(outcome.worlds), bug.what);
-    }
-    if (found && options.only != nullptr) PrintSmallest({outcome.failed_seed, options.steps, false}, outcome.total);
     std::fflush(stdout);
   }
   Sow(Mutant::kNone);

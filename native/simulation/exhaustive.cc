@@ -164,6 +164,16 @@ class Exhaustive {
 
 }  // namespace
 
+ExhaustiveOutcome RunExhaustive(const ExhaustiveOptions& options) {
+  ExhaustiveOutcome outcome;
+  for (unsigned depth = 1; depth <= options.depth && outcome.failure.empty(); ++depth) {
+    Exhaustive exhaustive(options);
+    outcome.failure = exhaustive.Run(depth);
+    outcome.sequences += exhaustive.counts().sequences;
+  }
+  return outcome;
+}
+
 int ReportExhaustive(const ExhaustiveOptions& options) {
   unsigned passed = 0;
   for (unsigned depth = 1; depth <= options.depth; ++depth) {

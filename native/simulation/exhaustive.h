@@ -2,6 +2,7 @@
 // Every short sequence of operations, with a crash after each operation on the disk in it: nothing is left to the dice where
 // there are few enough cases to try them all.
 #include <cstdint>
+#include <string>
 
 namespace skerry::simulation {
 
@@ -11,6 +12,11 @@ struct ExhaustiveOptions {
   uint64_t part = 0, parts = 1;  // of the longest sequences, every so manieth: processors share them
 };
 
+struct ExhaustiveOutcome {
+  std::string failure;      // empty: all held
+  uint64_t sequences = 0;
+};
+ExhaustiveOutcome RunExhaustive(const ExhaustiveOptions& options);
 /** Prints what was tried; the last line is `N passed, N failed`, each depth a test. 0: all held. */
 int ReportExhaustive(const ExhaustiveOptions& options);
 

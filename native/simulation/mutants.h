@@ -13,6 +13,7 @@ struct SownBug {
   const char* name;
   const char* what;        // is wrong: a sentence's part
   uint64_t seeds_max;      // caught within as many worlds, counted from seed 1
+  unsigned depth = 0;      // not 0: caught by sequences of so many operations, where worlds come to it rarely
 };
 
 /** Every sown bug, kNone excepted. */

@@ -216,7 +216,7 @@ void World::Step() {
   const uint64_t what = Dice(100);
   if (what < 4) return Create();
   if (what < 34) return Write();
-  if (what < 42) return Zero();
+  if (what < 42) return options_.seed % 7 == 0 && Dice(4) == 0 ? FillRing() : Zero();
   if (what < 52) return Read();
   if (what < 62) return Flush();
   if (what < 67) return Snapshot();

@@ -62,6 +62,8 @@ class World {
   void Create();
   void Write();
   void Zero();
+  /** Writes till the ring takes no more, then zeroes some: these have to wait. */
+  void FillRing();
   void Read();
   void Flush();
   void Snapshot();

@@ -11,6 +11,32 @@ constexpr uint64_t kSpareBytesMax = 1 << 20;
 
 }  // namespace
 
+void World::FillRing() {
+  constexpr int kWritesMax = 40, kZeroesMax = 12;
+  for (const uint64_t bytes : {uint64_t{20480}, uint64_t{4096}, uint64_t{512}}) {
+    for (int i = 0; i < kWritesMax && !fault_asked_; ++i) {
+      Named* named = PickVolume();
+      if (named == nullptr) return;
+      const std::vector<uint8_t> data = Content(bytes);
+      Image image = named->history->last().image;
+      image.Write(0, data);
+      LoseParts(named->history->last().image, image, 0, bytes);
+      named->history->Begin(std::move(image));
+      const std::shared_ptr<LiveVolume> volume = store_->Find(named->spec.volume.id);
+      const Status wrote = volume->Write(0, data).status();
+      if (wrote.code() == Code::kTryAgain) {
+        named->history->Abandon();
+        break;
+      }
+      if (!wrote.ok()) return Blame("filling the ring", wrote);
+      named->history->Acknowledge(volume->sequence());
+    }
+  }
+  Say("the ring is full");
+  const uint64_t life = lives_;
+  for (int i = 0; i < kZeroesMax && life == lives_ && !Crashed() && !fault_met_ && outcome_.failure.empty(); ++i) Zero();
+}
+
 void World::Fault() {
   static constexpr const char* kParts[] = {".segment", ".segment", ".open", ".open", ".pack", "index.checkpoint"};
   const std::string part = kParts[Dice(std::size(kParts))];
