@@ -57,20 +57,22 @@ int main(int argc, char** argv) {
     total.compares += one.compares;
     total.rotten += one.rotten;
     total.framed += one.framed;
+    total.removed += one.removed;
+    total.copied += one.copied;
     if (!one.failure.empty()) {
       std::printf("seed %llu: %s\n", static_cast<unsigned long long>(from + done), one.failure.c_str());
       std::printf("FAILED seed %llu digest %016llx\n", static_cast<unsigned long long>(from + done), static_cast<unsigned long long>(total.digest));
       return 1;
     }
   }
-  std::printf("%llu seeds: %llu process and %llu host crashes, %llu writes, %llu flushes, %llu roots, %llu snapshots, %llu clones, %llu resizes, %llu rollbacks, %llu compares, %llu segments moved, %llu rotten pages, %llu compressed blocks\n",
+  std::printf("%llu seeds: %llu process and %llu host crashes, %llu writes, %llu flushes, %llu roots, %llu snapshots, %llu clones, %llu resizes, %llu rollbacks, %llu compares, %llu segments moved, %llu rotten pages, %llu compressed blocks, %llu packs removed, %llu bytes moved before that\n",
               static_cast<unsigned long long>(done), static_cast<unsigned long long>(total.process_crashes),
               static_cast<unsigned long long>(total.host_crashes), static_cast<unsigned long long>(total.writes),
               static_cast<unsigned long long>(total.flushes), static_cast<unsigned long long>(total.roots),
               static_cast<unsigned long long>(total.snapshots), static_cast<unsigned long long>(total.clones),
               static_cast<unsigned long long>(total.resizes), static_cast<unsigned long long>(total.rollbacks),
               static_cast<unsigned long long>(total.compares), static_cast<unsigned long long>(total.moves), static_cast<unsigned long long>(total.rotten),
-              static_cast<unsigned long long>(total.framed));
+              static_cast<unsigned long long>(total.framed), static_cast<unsigned long long>(total.removed), static_cast<unsigned long long>(total.copied));
   std::printf("HELD digest %016llx\n", static_cast<unsigned long long>(total.digest));
   return 0;
 }

@@ -19,8 +19,7 @@ SimMachine::SimMachine(uint64_t seed)
       read_dice(SplitMix(seed + 1)),
       entropy(SplitMix(seed + 2)),
       nanos(kBootNanos),
-      wall_nanos(kFirstWallNanos),
-      dear_memory(seed / 2 % 2 == 1) {
+      wall_nanos(kFirstWallNanos) {
   boot_id = NewBootId();
 }
 

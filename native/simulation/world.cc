@@ -111,6 +111,7 @@ bool World::Open() {
 void World::Crash(bool host) {
   ++lives_;
   held_.reset();
+  collector_.reset();
   store_.reset();
   if (backend_) backend_->Forget();
   if (host) {
@@ -183,17 +184,18 @@ void World::Step() {
   env_.Advance(1000000);
   const uint64_t what = Dice(100);
   if (what < 4) return Create();
-  if (what < 34) return Write();
-  if (what < 42) return Zero();
-  if (what < 52) return Read();
-  if (what < 62) return Flush();
-  if (what < 67) return Snapshot();
-  if (what < 71) return Clone();
-  if (what < 74) return Remove();
-  if (what < 84) return Destage();
-  if (what < 87) return Resize();
-  if (what < 90) return Rollback();
-  if (what < 93) return Compare();
+  if (what < 32) return Write();
+  if (what < 40) return Zero();
+  if (what < 49) return Read();
+  if (what < 59) return Flush();
+  if (what < 64) return Snapshot();
+  if (what < 68) return Clone();
+  if (what < 71) return Remove();
+  if (what < 81) return Destage();
+  if (what < 84) return Resize();
+  if (what < 87) return Rollback();
+  if (what < 90) return Compare();
+  if (what < 94) return Collect();
   if (what < 97) return options_.seed % 4 == 0 && Dice(2) == 0 ? Rot() : Pump();
   Crash(Dice(2) == 0);
 }
