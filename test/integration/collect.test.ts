@@ -26,7 +26,7 @@ interface Collection {
 
 /** Of pack files, as the file system says. */
 function stored(): number {
-  const packs = join(daemon.directory, 'pools', 'default', 'packs');
+  const packs = join(daemon.directory, 'pool', 'packs');
   return readdirSync(packs).reduce((sum, name) => sum + statSync(join(packs, name)).blocks * 512, 0);
 }
 
