@@ -60,7 +60,8 @@ export function collectionHandlers(collections: CollectionSource): Pick<Handlers
   };
 }
 
-function collectionAnswer({ startedAt, nodesRead: _, halfLive, journalled, damaged, ...rest }: CollectionView): CollectionAnswer {
+function collectionAnswer(view: CollectionView): CollectionAnswer {
+  const { startedAt, nodesRead: _, halfLive, journalled, damaged, ...rest } = view;
   return {
     ...rest,
     startedAt: new Date(startedAt).toISOString(),
