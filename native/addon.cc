@@ -143,7 +143,8 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::TransferCancel>("transferCancel"), InstanceMethod<&NativeEngine::Stats>("stats"),
                       InstanceMethod<&NativeEngine::Failure>("failure"), InstanceMethod<&NativeEngine::Activities>("activities"),
                       InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Space>("space"),
-                      InstanceMethod<&NativeEngine::EstimateFiles>("estimate"), InstanceMethod<&NativeEngine::Stop>("stop"),
+                      InstanceMethod<&NativeEngine::Space>("collect"), InstanceMethod<&NativeEngine::EstimateFiles>("estimate"),
+                      InstanceMethod<&NativeEngine::Stop>("stop"),
                       InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"),
                       InstanceMethod<&NativeEngine::CompleteFetch>("completeFetch"), InstanceMethod<&NativeEngine::CompleteShip>("completeShip"),
                       InstanceMethod<&NativeEngine::CompleteList>("completeList")});

@@ -161,11 +161,7 @@ Napi::Value CheckPoolOf(const Napi::CallbackInfo& info) {
   const Napi::Array roots = given.Get("roots").As<Napi::Array>();
   for (uint32_t i = 0; i < roots.Length(); ++i) {
     const Napi::Object one = roots.Get(i).As<Napi::Object>();
-    TreeRoot root;
-    root.id = IdFromHex(Text(one, "id"));
-    root.levels = static_cast<uint8_t>(Whole(one, "levels"));
-    root.at = {static_cast<uint32_t>(Whole(one, "pack")), static_cast<uint32_t>(Whole(one, "offset")), static_cast<uint32_t>(Whole(one, "storedBytes"))};
-    options.roots.push_back({Whole(one, "resource"), root});
+    options.roots.push_back({Whole(one, "resource"), ToRoot(one)});
   }
   return Survey<PoolCheckReport>::Start(
       info.Env(),

@@ -56,6 +56,8 @@ Work SpaceMeter::Ask(Engine& engine, const Napi::CallbackInfo& info) {
   const std::string what = info[0].ToString().Utf8Value();
   const std::string pool = info[1].ToString().Utf8Value();
   if (what == "measure") return Measure(engine, pool);
+  if (what == "run") return collects_.Collect(engine, info);
+  if (what == "progress") return collects_.Progress(info);
   if (what == "shared") {
     const auto id = static_cast<ResourceId>(info[2].ToNumber().DoubleValue());
     return [this, pool, id, count = info[3].ToNumber().Uint32Value()]() -> Result<Finish> {

@@ -78,6 +78,14 @@ void SetCompression(Store& store, const Napi::Value& of, std::optional<Compressi
   }
 }
 
+TreeRoot ToRoot(const Napi::Object& object) {
+  TreeRoot root;
+  root.id = IdFromHex(Text(object, "id"));
+  root.levels = static_cast<uint8_t>(Whole(object, "levels"));
+  root.at = {static_cast<uint32_t>(Whole(object, "pack")), static_cast<uint32_t>(Whole(object, "offset")), static_cast<uint32_t>(Whole(object, "storedBytes"))};
+  return root;
+}
+
 ResourceSpec ToResource(const Napi::Object& object) {
   ResourceSpec spec;
   const std::string kind = Text(object, "kind");
@@ -91,10 +99,7 @@ ResourceSpec ToResource(const Napi::Object& object) {
   spec.volume.lineage = Whole(object, "lineage");
   spec.volume.limit = ToLimit(object.Get("limit").As<Napi::Object>());
   spec.volume.compression = ToCompression(object.Get("compression"));
-  const Napi::Object root = object.Get("root").As<Napi::Object>();
-  spec.root.id = IdFromHex(Text(root, "id"));
-  spec.root.levels = static_cast<uint8_t>(Whole(root, "levels"));
-  spec.root.at = {static_cast<uint32_t>(Whole(root, "pack")), static_cast<uint32_t>(Whole(root, "offset")), static_cast<uint32_t>(Whole(root, "storedBytes"))};
+  spec.root = ToRoot(object.Get("root").As<Napi::Object>());
   spec.pending_of = Whole(object, "pendingOf");
   spec.pool = Text(object, "pool");
   return spec;

@@ -20,6 +20,8 @@ RateLimitSpec ToLimit(const Napi::Object& object);
 std::optional<Compression> ToCompression(const Napi::Value& value);
 /** `of`: a volume by its id, or a pool by its name; one that is gone is passed over. */
 void SetCompression(Store& store, const Napi::Value& of, std::optional<Compression> wish);
+/** A TreeRootSpec. */
+TreeRoot ToRoot(const Napi::Object& object);
 ResourceSpec ToResource(const Napi::Object& object);
 /** The backend of a remote pool is left open. */
 PoolOptions ToPoolOptions(const Napi::Object& object);

@@ -73,12 +73,12 @@ void LocationIndex::Replace(uint64_t fingerprint, const Location& at) {
   shard.Set(entry, {fingerprint, PackedLocation::Of(at)});
 }
 
-void LocationIndex::Drop(uint32_t pack, uint32_t offset) {
+void LocationIndex::DropIf(const std::function<bool(const PackedLocation&)>& gone) {
   for (Shard& shard : shards_) {
     std::unique_lock lock(shard.mutex);
     bool found = false;
     for (Entry& entry : shard.slots) {
-      if (entry.at.pack() != pack || entry.at.location().offset < offset) continue;
+      if (entry.at.raw == 0 || !gone(entry.at)) continue;
       shard.Set(entry, {});
       --shard.used;
       found = true;
@@ -86,6 +86,14 @@ void LocationIndex::Drop(uint32_t pack, uint32_t offset) {
     // A hole would end the probes that pass over it.
     if (found) Rehash(shard, shard.slots.size());
   }
+}
+
+void LocationIndex::Drop(uint32_t pack, uint32_t offset) {
+  DropIf([&](const PackedLocation& at) { return at.pack() == pack && at.location().offset >= offset; });
+}
+
+void LocationIndex::Drop(const std::set<uint32_t>& packs) {
+  DropIf([&](const PackedLocation& at) { return packs.contains(at.pack()); });
 }
 
 void LocationIndex::Clear() {

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <functional>
+#include <set>
 #include <shared_mutex>
 
 #include "pack.h"
@@ -44,6 +45,8 @@ class LocationIndex {
   void Replace(uint64_t fingerprint, const Location& at);
   /** Forgets all places in `pack` at or after `offset`. Walks the whole index: for failures only. */
   void Drop(uint32_t pack, uint32_t offset);
+  /** Forgets all places in these packs. */
+  void Drop(const std::set<uint32_t>& packs);
   void Clear();
   /** A copy of one shard's entries, in no order. */
   std::vector<Entry> ShardEntries(size_t shard) const;
@@ -69,6 +72,7 @@ class LocationIndex {
   /** The slot that holds the fingerprint, or the empty one where it belongs. The shard has slots. */
   static size_t SlotOf(const std::vector<Entry>& slots, uint64_t fingerprint);
   static void Rehash(Shard& shard, size_t slot_count);
+  void DropIf(const std::function<bool(const PackedLocation&)>& gone);
 
   std::array<Shard, kShards> shards_;
 };

@@ -13,10 +13,12 @@
 #include "block_id.h"
 #include "codec.h"
 #include "pack_backend.h"
+#include "put_gate.h"
 
 namespace skerry {
 
 class BlockCache;
+struct PackFooterEntry;
 
 inline constexpr uint32_t kPackVersion = 1;
 inline constexpr uint32_t kPackMagic = 0x50504b53;        // "SKPP", file header
@@ -139,13 +141,10 @@ struct PackPut {
   Compression compression{};
 };
 
-/** Pages in a row of one record, `into` a page for each; seeds count up by one. */
+/** Pages in a row of one record. */
 struct CellRun {
   uint32_t pack = 0, cell = 0;   // CellAddress of the first
-  uint64_t seed = 0;
   uint32_t count = 0;
-  Bytes into;
-  bool done = false;
 };
 
 /**
@@ -210,11 +209,8 @@ class PackStore {
   Status ReadCell(uint32_t pack, uint32_t cell, uint64_t seed, Bytes page, bool may_block);
   /** Reads pages [first, first + count) of a block record at `at`, one system call, every page verified. */
   Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
-  /**
-   * Reads the long ones of these runs past the page cache, side by side, but for those read so often that they belong in it.
-   * A run whose pages all pass is marked done; any other is left to ReadCell and ReadPages, which tell what is wrong with it.
-   */
-  void ReadCold(std::span<CellRun> runs);
+  /** Has the long ones of these runs brought into the page cache, together. Returns before they are. */
+  void ReadAhead(std::span<const CellRun> runs);
   /**
    * Reads a whole record's payload (nodes, blocks), header verified against `id`. kNotFound when the record there is
    * another's: the hint is stale, Find may know better.
@@ -233,6 +229,23 @@ class PackStore {
   Result<bool> Confirm(const Location& at, const BlockId& id);
 
   /** put_: what was written; dedup_: what was known already. Bytes are of payload, but stored_bytes, which is of files. */
+  // Removing packs (gc/collector.h).
+  /** Whoever puts records in order to name them is inside from before the first put until the name stands. */
+  PutGate& gate();
+  struct Sealed {
+    uint32_t pack = 0;
+    uint64_t bytes = 0;
+    bool damaged = false;   // a page of it is lost, or was found rotten
+  };
+  /** Packs that may be removed, ascending: all that are sealed but the newest, whose number tells the next. */
+  std::vector<Sealed> Removable() const;
+  Result<std::vector<PackFooterEntry>> EntriesOf(uint32_t pack);
+  /** From here on PutAll puts again what only these packs hold. Reads go on. */
+  void Condemn(std::span<const uint32_t> packs);
+  void Pardon(uint32_t pack);
+  /** Takes condemned packs, of which nothing is wanted any more, out of the index and away. */
+  Status Remove(std::span<const uint32_t> packs);
+
   struct Usage {
     /** Of the records that the index knows: what they take, how many of them are in frames, and what these take. */
     uint64_t record_bytes = 0, framed_records = 0, framed_bytes = 0;

@@ -88,6 +88,10 @@ Status PackStore::Impl::PutAll(std::span<PackPut> puts, bool urgent) {
 Result<bool> PackStore::Impl::Known(PackPut& put, bool& replace) {
   const std::optional<Location> known = index_.Find(put.id.prefix());
   if (!known) return false;
+  if (IsCondemned(known->pack)) {
+    replace = true;
+    return false;
+  }
   const Hit hit = CheckHit(*known, put);
   replace = hit == Hit::kBad;
   if (hit != Hit::kSame) return false;

@@ -57,7 +57,7 @@ Status PackStore::Impl::ReadPages(const Location& at, const BlockId& id, uint32_
   for (uint32_t done = 0; done < count;) {
     const uint32_t batch = std::min(count - done, kBatchPagesMax);
     const uint32_t offset = CellOffset(where, first + done);
-    // Looking into the page cache makes the kernel fill it, and that is for ReadCold to decide.
+    // Looking into the page cache makes the kernel fill it, a little at a time, on a thread that should not wait.
     if (!may_block && batch >= kLargeReadPages && !MayBeCached(where.pack, offset)) return WouldBlock();
     const uint64_t seed = CellSeed(id, first + done);
     const Bytes pages = into.subspan(size_t{done} * kPageBytes, size_t{batch} * kPageBytes);

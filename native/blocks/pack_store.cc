@@ -42,7 +42,7 @@ Status PackStore::ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, B
 Status PackStore::ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block) {
   return impl_->ReadPages(at, id, first, count, into, may_block);
 }
-void PackStore::ReadCold(std::span<CellRun> runs) { impl_->ReadCold(runs); }
+void PackStore::ReadAhead(std::span<const CellRun> runs) { impl_->ReadAhead(runs); }
 Result<std::vector<uint8_t>> PackStore::ReadRecord(const Location& at, const BlockId& id, bool may_block) {
   return impl_->ReadRecord(at, id, may_block);
 }
@@ -63,6 +63,12 @@ void PackStore::OnShipped(std::function<void()> changed) { impl_->OnShipped(std:
 void PackStore::FetchAhead(std::span<const Location> places) { impl_->FetchAhead(places); }
 Status PackStore::RefreshIndex() { return impl_->RefreshIndex(); }
 PackStore::Usage PackStore::usage() const { return impl_->usage(); }
+PutGate& PackStore::gate() { return impl_->gate(); }
+std::vector<PackStore::Sealed> PackStore::Removable() const { return impl_->Removable(); }
+Result<std::vector<PackFooterEntry>> PackStore::EntriesOf(uint32_t pack) { return impl_->EntriesOf(pack); }
+void PackStore::Condemn(std::span<const uint32_t> packs) { impl_->Condemn(packs); }
+void PackStore::Pardon(uint32_t pack) { impl_->Pardon(pack); }
+Status PackStore::Remove(std::span<const uint32_t> packs) { return impl_->Remove(packs); }
 uint64_t PackStore::RecordBytes() const { return impl_->RecordBytes(); }
 
 uint64_t PackStore::Usage::uncompressed_record_bytes() const {

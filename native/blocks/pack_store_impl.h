@@ -11,7 +11,6 @@
 #include <unordered_map>
 
 #include "cell.h"
-#include "fill_cost.h"
 #include "index_checkpoint.h"
 #include "location_index.h"
 #include "pack_footer.h"
@@ -77,7 +76,7 @@ class PackStore::Impl {
   Status Seal();
   Status ReadCell(uint32_t pack, uint32_t cell, uint64_t seed, Bytes page, bool may_block);
   Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
-  void ReadCold(std::span<CellRun> runs);
+  void ReadAhead(std::span<const CellRun> runs);
   Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
   Result<BlockId> IdAt(const Location& at, Location* full);
   Result<bool> Confirm(const Location& at, const BlockId& id);
@@ -94,6 +93,12 @@ class PackStore::Impl {
   Status RefreshIndex();
   std::optional<Location> Find(const BlockId& id) const { return index_.Find(id.prefix()); }
   uint64_t RecordBytes() const { return index_.totals().stored_bytes; }
+  PutGate& gate() { return gate_; }
+  std::vector<Sealed> Removable() const;
+  Result<std::vector<PackFooterEntry>> EntriesOf(uint32_t pack);
+  void Condemn(std::span<const uint32_t> packs);
+  void Pardon(uint32_t pack);
+  Status Remove(std::span<const uint32_t> packs);
 
  private:
   using Lock = std::unique_lock<std::mutex>;
@@ -147,10 +152,11 @@ class PackStore::Impl {
   bool MarkDamaged(uint32_t pack, uint32_t offset);
   bool IsDamaged(const Location& at) const;
 
-  // pack_read_cold.cc
+  // pack_removal.cc
+  bool IsCondemned(uint32_t pack) const;
+
+  // pack_read_ahead.cc
   bool MayBeCached(uint32_t pack, uint32_t offset) const;
-  void ReadTogether(std::span<CellRun> runs, std::span<uint32_t> order, bool past_cache);
-  void Fill(std::span<FileRead> reads);
 
   // pack_read_framed.cc
   Status ReadFramed(const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into, bool may_block);
@@ -206,7 +212,6 @@ class PackStore::Impl {
   LocationIndex index_;
   PackHandles handles_, direct_handles_;
   WarmWindows warm_;
-  FillCost fill_cost_;
   std::unique_ptr<RemotePacks> remote_;             // of a pool that rests on a backend; set at the beginning, or never
 
   mutable std::mutex mutex_;
@@ -228,6 +233,12 @@ class PackStore::Impl {
 
   std::mutex checkpoint_mutex_;                     // one checkpoint at a time; taken before mutex_
   uint64_t sealed_since_checkpoint_ = 0;            // under mutex_
+
+  PutGate gate_;
+  mutable std::mutex condemned_mutex_;
+  std::set<uint32_t> condemned_;
+  std::set<uint32_t> emptied_;                      // those that were at any time: the index may know their records elsewhere
+  std::atomic<size_t> condemned_count_{0};          // to be looked at without the lock
 
   mutable std::mutex damage_mutex_;
   std::set<std::pair<uint32_t, uint32_t>> damaged_; // pack, offset of a cell that failed for good

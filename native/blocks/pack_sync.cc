@@ -161,9 +161,11 @@ Status PackStore::Impl::Checkpoint(bool force) {
     covered = sealed_since_checkpoint_;
     if (!force && covered < kCheckpointPacksMin) return {};
     content.next_pack = next_pack_;
-    // One with damaged records is read by its footer at each start: the checkpoint has no word for them.
+    std::lock_guard condemned(condemned_mutex_);
+    // One with damaged records is read by its footer at each start: the checkpoint has no word for them. So is one whose records
+    // were put elsewhere: should a crash take the new ones, these must be found.
     for (const auto& [number, pack] : sealed_) {
-      if (!pack.damaged) content.packs.emplace_hint(content.packs.end(), number, pack);
+      if (!pack.damaged && !emptied_.contains(number)) content.packs.emplace_hint(content.packs.end(), number, pack);
     }
   }
   if (Status status = SaveCheckpoint(env_, options_.checkpoint, options_.domain, content, index_); !status.ok()) return status;

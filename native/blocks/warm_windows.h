@@ -8,8 +8,6 @@
 namespace skerry {
 
 inline constexpr uint32_t kWarmWindowBytes = 64u << 10;
-/** Where filling the page cache is dear, a large read does so once its window was read this often: reading again is cheaper. */
-inline constexpr unsigned kLargeReadsCached = 4;
 
 class WarmWindows {
  public:

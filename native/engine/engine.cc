@@ -270,7 +270,7 @@ Status Engine::DestageRound(Destager& destager) {
   };
   while (env_.NowNanos() >= destager.retry_nanos.load()) {
     Result<std::optional<RootCommit>> commit = store_->DestageStep(*destager.pool);
-    const uint64_t cpu = env_.UsedByThread().cpu_nanos;
+    const uint64_t cpu = env_.ThreadCpuNanos();
     destage_cpu_nanos_ += cpu - std::exchange(destager.cpu_nanos, cpu);
     if (!commit.ok()) {
       if (Failed()) break;

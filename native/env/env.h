@@ -81,18 +81,12 @@ struct DirectoryEntry {
   uint64_t bytes = 0;
 };
 
-/** What one thread has taken of the machine so far. */
-struct ThreadUse {
-  uint64_t cpu_nanos = 0;
-  uint64_t device_read_bytes = 0;  // what it had devices bring, what was read ahead included; not what the page cache had
-};
-
 class Env {
  public:
   virtual ~Env() = default;
   virtual uint64_t NowNanos() = 0;   // monotonic
   virtual uint64_t WallMillis() = 0; // since 1970
-  virtual ThreadUse UsedByThread() = 0;  // by the calling one
+  virtual uint64_t ThreadCpuNanos() = 0;  // of the calling one, so far
   virtual void Random(Bytes into) = 0;
   /** Differs after every boot of the host; equal across processes of one boot. 16 bytes. */
   virtual std::string BootId() = 0;

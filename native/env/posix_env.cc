@@ -56,11 +56,7 @@ class PosixEnv : public Env {
 
   uint64_t NowNanos() override { return ClockNanos(CLOCK_MONOTONIC); }
   uint64_t WallMillis() override { return ClockNanos(CLOCK_REALTIME) / 1'000'000; }
-  ThreadUse UsedByThread() override {
-    rusage used{};
-    (void)::getrusage(RUSAGE_THREAD, &used);
-    return {ClockNanos(CLOCK_THREAD_CPUTIME_ID), static_cast<uint64_t>(used.ru_inblock) * 512};
-  }
+  uint64_t ThreadCpuNanos() override { return ClockNanos(CLOCK_THREAD_CPUTIME_ID); }
 
   void Random(Bytes into) override {
     size_t done = 0;

@@ -47,7 +47,7 @@ class ShadowEnv : public Env {
 
   uint64_t NowNanos() override { return system_.NowNanos(); }
   uint64_t WallMillis() override { return system_.WallMillis(); }
-  ThreadUse UsedByThread() override { return system_.UsedByThread(); }
+  uint64_t ThreadCpuNanos() override { return system_.ThreadCpuNanos(); }
   void Random(Bytes into) override { system_.Random(into); }
   std::string BootId() override { return system_.BootId(); }
 

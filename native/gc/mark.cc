@@ -92,7 +92,7 @@ uint64_t Mark::MappedBlocks(const TreeRoot& root) const {
   return found == level.end() ? 0 : found->second.mapped;
 }
 
-Status Mark::Run(const GoOn& go_on) {
+Status Mark::Run(const GoOn& go_on, const OnReached& on_reached) {
   for (uint8_t level = kNodeLevelMax; level > 0; --level) {
     Status status = ForEachNode(level, go_on, [&](NodeEntry& entry, const Node& node) {
       Status added = Status::Ok();
@@ -103,9 +103,9 @@ Status Mark::Run(const GoOn& go_on) {
     });
     if (!status.ok()) return status;
   }
-  if (Status status = MarkLeaves(go_on); !status.ok()) return status;
+  if (Status status = MarkLeaves(go_on, on_reached); !status.ok()) return status;
   if (Status status = CountMapped(go_on); !status.ok()) return status;
-  CountNodes();
+  CountNodes(on_reached);
   reached_.resize(sets_.count());
   return Status::Ok();
 }
@@ -146,7 +146,7 @@ Status Mark::ForEachNode(uint8_t level, const GoOn& go_on, const std::function<S
   return Status::Ok();
 }
 
-Status Mark::MarkLeaves(const GoOn& go_on) {
+Status Mark::MarkLeaves(const GoOn& go_on, const OnReached& on_reached) {
   const size_t entries_max = std::max<size_t>(limits_.block_table_bytes_max / BlockTable::kEntryBytes / 2, 1024);
   const size_t parts = blocks_bound_ / entries_max + 1;
   const uint64_t unread = nodes_unread_;
@@ -171,6 +171,7 @@ Status Mark::MarkLeaves(const GoOn& go_on) {
       Reached& reached = ReachedBy(entry.set);
       ++reached.blocks;
       reached.block_bytes += entry.stored_bytes;
+      if (on_reached) on_reached(entry.fingerprint);
     }
   }
   return Status::Ok();
@@ -194,12 +195,13 @@ Status Mark::CountMapped(const GoOn& go_on) {
   return Status::Ok();
 }
 
-void Mark::CountNodes() {
+void Mark::CountNodes(const OnReached& on_reached) {
   for (const Level& level : levels_) {
     for (const auto& [id, entry] : level) {
       Reached& reached = ReachedBy(entry.set);
       ++reached.nodes;
       reached.node_bytes += StoredBytes(packs_, entry.at, id);
+      if (on_reached) on_reached(id.prefix());
     }
   }
 }

@@ -41,6 +41,8 @@ class Mark {
  public:
   /** Asked before each node is read; it may rest. False: give up. */
   using GoOn = std::function<bool()>;
+  /** Hears of each distinct block and node that is reached, by the first eight bytes of its id, once they are all known. */
+  using OnReached = std::function<void(uint64_t fingerprint)>;
 
   /** `blocks_bound`: at most so many distinct blocks can be reached, as far as that is known. */
   Mark(const PackStore& packs, Tree& tree, size_t members, uint64_t blocks_bound, const MarkLimits& limits = {});
@@ -50,7 +52,7 @@ class Mark {
   void AddBlock(size_t member, uint64_t fingerprint);
 
   /** Once. kClosed where `go_on` said no; kNoSpace past nodes_max. What cannot be read is counted, and left out. */
-  Status Run(const GoOn& go_on);
+  Status Run(const GoOn& go_on, const OnReached& on_reached = {});
 
   const ReachSets& sets() const { return sets_; }
   /** For who keeps the answer longer than the walk. */
@@ -74,9 +76,9 @@ class Mark {
   Status AddNode(uint8_t level, const MapSlot& slot, ReachSets::Set set);
   /** Reads the level's nodes in the order they lie in packs. */
   Status ForEachNode(uint8_t level, const GoOn& go_on, const std::function<Status(NodeEntry&, const Node&)>& visit);
-  Status MarkLeaves(const GoOn& go_on);
+  Status MarkLeaves(const GoOn& go_on, const OnReached& on_reached);
   Status CountMapped(const GoOn& go_on);
-  void CountNodes();
+  void CountNodes(const OnReached& on_reached);
   Reached& ReachedBy(ReachSets::Set set);
 
   const PackStore& packs_;

@@ -1,137 +1,11 @@
 #include "space.h"
 
+#include "overlay_blocks.h"
+
 #include <algorithm>
-#include <bit>
-#include <map>
 
 namespace skerry {
 namespace {
-
-/** Blocks of an overlay that are looked at while its volume stands still. */
-constexpr size_t kBlocksAtOnce = 256;
-
-/** Pages that journalled writes left with content, however often they were written: what newer generations say goes over what older do. */
-class PagesHeld {
- public:
-  void Set(BlockIndex block, uint16_t known, uint16_t held) {
-    uint16_t& pages = blocks_[block];
-    count_ -= static_cast<uint64_t>(std::popcount(pages));
-    pages = static_cast<uint16_t>((pages & ~known) | held);
-    count_ += static_cast<uint64_t>(std::popcount(pages));
-  }
-  void Clear(const Generation::ZeroRange& range) {
-    const PageIndex end = range.start + range.count;
-    for (auto at = blocks_.lower_bound(range.start / kPagesPerBlock); at != blocks_.end() && at->first * kPagesPerBlock < end; ++at) {
-      const PageIndex first = at->first * kPagesPerBlock;
-      uint16_t zero = 0;
-      for (uint32_t page = 0; page < kPagesPerBlock; ++page) {
-        if (first + page >= range.start && first + page < end) zero = static_cast<uint16_t>(zero | 1u << page);
-      }
-      count_ -= static_cast<uint64_t>(std::popcount(static_cast<uint16_t>(at->second & zero)));
-      at->second = static_cast<uint16_t>(at->second & ~zero);
-    }
-  }
-  uint64_t count() const { return count_; }
-
- private:
-  std::map<BlockIndex, uint16_t> blocks_;
-  uint64_t count_ = 0;
-};
-
-/** What a generation holds: pages that are not zero, and blocks that are in packs already. */
-class GenerationLook {
- public:
-  GenerationLook(const Generation& generation, const LiveVolume* writer) : generation_(generation), writer_(writer) {}
-
-  Status Run(const Mark::GoOn& go_on, PagesHeld& held, std::vector<uint64_t>& fingerprints) {
-    std::vector<BlockIndex> blocks;
-    Still([&] {
-      blocks = generation_.Blocks();
-      for (const Generation::ZeroRange& range : generation_.ZeroRanges()) held.Clear(range);
-    });
-    for (size_t first = 0; first < blocks.size(); first += kBlocksAtOnce) {
-      if (!go_on()) return Status(Code::kClosed, "cancelled");
-      Still([&] {
-        for (size_t i = first; i < std::min(first + kBlocksAtOnce, blocks.size()); ++i) LookAt(blocks[i], held, fingerprints);
-      });
-    }
-    return Status::Ok();
-  }
-
- private:
-  /** Only an active generation changes; its volume's lock holds it still. */
-  void Still(const std::function<void()>& look) const {
-    writer_ != nullptr ? writer_->Still(look) : look();
-  }
-  void LookAt(BlockIndex block, PagesHeld& held, std::vector<uint64_t>& fingerprints) {
-    uint64_t last = 0;
-    uint16_t known = 0, with_content = 0;
-    for (uint32_t page = 0; page < kPagesPerBlock; ++page) {
-      const PageState state = generation_.Lookup(block * kPagesPerBlock + page);
-      if (state.kind == PageState::Kind::kBelow) continue;
-      known = static_cast<uint16_t>(known | 1u << page);
-      if (state.base.place.kind() != Place::Kind::kZero || !state.pieces.empty()) with_content = static_cast<uint16_t>(with_content | 1u << page);
-      if (state.base.place.kind() != Place::Kind::kPack) continue;
-      const uint64_t fingerprint = state.base.check - page;  // the cell's seed: CellSeed
-      if (fingerprint != last) fingerprints.push_back(fingerprint);
-      last = fingerprint;
-    }
-    held.Set(block, known, with_content);
-  }
-
-  const Generation& generation_;
-  const LiveVolume* writer_;
-};
-
-/** Generations that several resources read, a pending snapshot and its volume, are looked at once: volumes come first. */
-class Overlays {
- public:
-  Overlays(Mark& mark, const Mark::GoOn& go_on) : mark_(mark), go_on_(go_on) {}
-
-  Status Add(size_t member, const LiveVolume& volume, const LiveVolume::Content& content, uint64_t& pages) {
-    const Layers& layers = content.stack->layers;
-    bool idle = false;
-    volume.Still([&] { idle = content.active->empty(); });
-    if (!idle || layers.empty() || !seen_.contains(layers.front().get())) {
-      if (Status status = Look(volume, content); !status.ok()) return status;
-    }
-    const auto top = seen_.find(content.active.get());
-    pages = top != seen_.end() ? top->second.pages : seen_.at(layers.front().get()).pages;
-    if (top != seen_.end()) Reach(member, top->second);
-    for (const auto& layer : layers) Reach(member, seen_.at(layer.get()));
-    return Status::Ok();
-  }
-
- private:
-  struct Seen {
-    std::shared_ptr<const Generation> generation;
-    std::vector<uint64_t> blocks;
-    uint64_t pages = 0;   // of this one and all that are older
-  };
-
-  void Reach(size_t member, const Seen& seen) {
-    for (const uint64_t fingerprint : seen.blocks) mark_.AddBlock(member, fingerprint);
-  }
-  Status Look(const LiveVolume& volume, const LiveVolume::Content& content) {
-    PagesHeld held;
-    const Layers& layers = content.stack->layers;
-    for (size_t i = layers.size(); i-- > 0;) {
-      if (Status status = LookAt(layers[i], nullptr, held); !status.ok()) return status;
-    }
-    return LookAt(content.active, &volume, held);
-  }
-  Status LookAt(const std::shared_ptr<const Generation>& generation, const LiveVolume* writer, PagesHeld& held) {
-    Seen seen{generation, {}, 0};
-    if (Status status = GenerationLook(*generation, writer).Run(go_on_, held, seen.blocks); !status.ok()) return status;
-    seen.pages = held.count();
-    seen_[generation.get()] = std::move(seen);
-    return Status::Ok();
-  }
-
-  Mark& mark_;
-  const Mark::GoOn& go_on_;
-  std::unordered_map<const Generation*, Seen> seen_;
-};
 
 void Distribute(const ReachSets& sets, const std::vector<Reached>& by_set, std::vector<ResourceSpace>& resources, Reached& all) {
   for (ReachSets::Set set = 0; set < by_set.size(); ++set) {
@@ -153,7 +27,7 @@ Result<std::shared_ptr<const SpaceReport>> MeasureSpace(Store& store, Pool& pool
   std::erase_if(contents, [&](const auto& one) { return one.volume->pool().get() != &pool; });
   std::sort(contents.begin(), contents.end(), [](const auto& a, const auto& b) { return a.volume->id() < b.volume->id(); });
   Mark mark(packs, *pool.tree, contents.size(), packs.usage().blocks, limits);
-  Overlays overlays(mark, go_on);
+  OverlayBlocks overlays(mark, go_on);
   for (size_t member = 0; member < contents.size(); ++member) {
     const auto& [volume, content] = contents[member];
     ResourceSpace& resource = report->resources.emplace_back();

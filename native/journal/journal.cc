@@ -42,6 +42,7 @@ Status Journal::Read(Lsn place, Bytes into, bool may_block) { return impl_->Read
 void Journal::ReadAhead(std::span<Lsn> places) { impl_->ReadAhead(places); }
 void Journal::ReadMany(std::span<JournalStretch> stretches) { impl_->ReadMany(stretches); }
 void Journal::Trim(Lsn lsn) { impl_->Trim(lsn); }
+Lsn Journal::trimmed() const { return impl_->trimmed(); }
 std::optional<uint64_t> Journal::OldestFull() const { return impl_->OldestFull(); }
 Result<std::vector<SegmentRecord>> Journal::RecordsOf(uint64_t segment) { return impl_->RecordsOf(segment); }
 Result<std::vector<uint8_t>> Journal::PayloadOf(const SegmentRecord& record) { return impl_->PayloadOf(record); }
@@ -344,6 +345,11 @@ void Journal::Impl::Trim(Lsn lsn) {
     trim_ = std::max(trim_, lowest);
   }
   segments_->Recycle(SegmentOf(lowest));
+}
+
+Lsn Journal::Impl::trimmed() const {
+  std::lock_guard lock(mutex_);
+  return trim_;
 }
 
 Journal::Usage Journal::Impl::usage() const {

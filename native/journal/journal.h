@@ -146,6 +146,8 @@ class Journal {
    * permitting, and so are those that were vacated.
    */
   void Trim(Lsn lsn);
+  /** Records before it are not wanted any more, whatever a start still finds of them. */
+  Lsn trimmed() const;
 
   /** Number of the oldest segment; nullopt while it is not full and durable, or vacated and not gone yet. */
   std::optional<uint64_t> OldestFull() const;

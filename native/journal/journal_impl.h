@@ -30,6 +30,7 @@ class Journal::Impl {
   void ReadAhead(std::span<Lsn> places);
   void ReadMany(std::span<JournalStretch> stretches);
   void Trim(Lsn lsn);
+  Lsn trimmed() const;
   std::optional<uint64_t> OldestFull() const;
   Result<std::vector<SegmentRecord>> RecordsOf(uint64_t segment);
   Result<std::vector<uint8_t>> PayloadOf(const SegmentRecord& record);

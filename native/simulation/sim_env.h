@@ -17,7 +17,7 @@ class SimEnv : public Env {
 
   uint64_t NowNanos() override { return machine_->nanos; }
   uint64_t WallMillis() override { return machine_->wall_nanos / 1'000'000; }
-  ThreadUse UsedByThread() override { return machine_->Use(); }
+  uint64_t ThreadCpuNanos() override { return machine_->nanos; }
   void Random(Bytes into) override;
   std::string BootId() override { return machine_->boot_id; }
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenOptions options) override;

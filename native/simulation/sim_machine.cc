@@ -20,8 +20,7 @@ SimMachine::SimMachine(uint64_t seed)
       read_dice(SplitMix(seed + 1)),
       entropy(SplitMix(seed + 2)),
       nanos(kBootNanos),
-      wall_nanos(kFirstWallNanos),
-      dear_memory(seed / 2 % 2 == 1) {
+      wall_nanos(kFirstWallNanos) {
   boot_id = NewBootId();
 }
 
@@ -41,9 +40,7 @@ SimMachine::SimMachine(const SimMachine& other)
       write_faults(other.write_faults),
       read_faults(other.read_faults),
       misdirections(other.misdirections),
-      read_now_miss_percent(other.read_now_miss_percent),
-      dear_memory(other.dear_memory),
-      uses(other.uses) {
+      read_now_miss_percent(other.read_now_miss_percent) {
   for (const auto& [name, region] : other.regions) regions[name] = {region.header_bytes, region.ring_bytes, CopyOf(name, region)};
 }
 

@@ -41,12 +41,6 @@ class SimMachine {
   /** Takes one use of the first fault of the list that fits. */
   static std::optional<SimFault> Take(std::vector<SimFault>& faults, const std::string& path);
 
-  /** Bringing data into the page cache is dear on every second machine: its engines read past it. */
-  ThreadUse Use() {
-    ++uses;
-    return {uses * (dear_memory ? 200'000 : 20'000), uses << 16};
-  }
-
   void Advance(uint64_t nanos);
   void Die();
   void EndProcess();
@@ -81,8 +75,6 @@ class SimMachine {
 
   std::vector<SimFault> sync_faults, write_faults, read_faults, misdirections;
   unsigned read_now_miss_percent = 25;
-  const bool dear_memory;
-  uint64_t uses = 0;
 
  private:
   std::string NewBootId();

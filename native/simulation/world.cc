@@ -127,6 +127,7 @@ bool World::Open() {
 void World::Crash(bool host) {
   ++lives_;
   held_.reset();
+  collector_.reset();
   for (auto& [id, named] : catalog_) named.dropped = false;
   env_.ClearFaults();
   env_.SetFreeBytes(kDiskBytes);
@@ -215,17 +216,18 @@ void World::Step() {
   env_.Advance(1000000);
   const uint64_t what = Dice(100);
   if (what < 4) return Create();
-  if (what < 34) return Write();
-  if (what < 42) return options_.seed % 7 == 0 && Dice(4) == 0 ? FillRing() : Zero();
-  if (what < 52) return Read();
-  if (what < 62) return Flush();
-  if (what < 67) return Snapshot();
-  if (what < 71) return Clone();
-  if (what < 74) return Remove();
-  if (what < 84) return Destage();
-  if (what < 87) return Resize();
-  if (what < 90) return Rollback();
-  if (what < 93) return Compare();
+  if (what < 32) return Write();
+  if (what < 40) return options_.seed % 7 == 0 && Dice(4) == 0 ? FillRing() : Zero();
+  if (what < 49) return Read();
+  if (what < 59) return Flush();
+  if (what < 64) return Snapshot();
+  if (what < 68) return Clone();
+  if (what < 71) return Remove();
+  if (what < 81) return Destage();
+  if (what < 84) return Resize();
+  if (what < 87) return Rollback();
+  if (what < 90) return Compare();
+  if (what < 94) return Collect();
   if (what < 97) {
     if (options_.seed % 4 == 0 && Dice(2) == 0) return Rot();
     if (RotsAtRest() && Dice(2) == 0) return RotAtRest();
@@ -270,7 +272,6 @@ bool World::Retry(const std::function<Status()>& attempt) {
     const Code code = status.code();
     if (Crashed()) return false;
     if (code == Code::kOk) return true;
-    if (Crashed()) return false;
     if (code != Code::kTryAgain) {
       Blame("an operation failed", status);
       fault_met_ |= BadWeather();   // what is half done is told apart by a recovery only

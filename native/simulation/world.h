@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "../volume/store.h"
+#include "../gc/collector.h"
 #include "oracle.h"
 #include "sim_backend.h"
 #include "sim_env.h"
@@ -26,7 +26,7 @@ struct WorldOutcome {
   std::string failure;     // empty: all held
   unsigned failed_step = 0;
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0;
   std::vector<std::string> trace;
 };
 
@@ -85,6 +85,7 @@ class World {
   /** What is left of a lost page that is written in part. */
   void LoseParts(const Image& before, const Image& after, uint64_t offset, uint64_t length);
   void Remove();
+  void Collect();
   void Destage();
   void Take(const RootCommit& commit);
   void CheckRoot(const RootCommit& commit);
@@ -106,6 +107,7 @@ class World {
   std::shared_ptr<SimBackend> backend_;   // of a remote world
   uint64_t elsewhere_ = 0;                // other hosts that a root was read on
   std::unique_ptr<Store> store_;
+  std::unique_ptr<Collector> collector_;   // under way, of this life
   std::vector<std::pair<ResourceId, uint64_t>> rewound_;   // by the last recovery
   std::map<ResourceId, Named> catalog_;   // durable by itself: its own crashes are another test's matter
   ResourceId next_id_ = 1;

@@ -152,29 +152,26 @@ TEST("what the index says its records take is the sum over them, whatever came, 
   }
 }
 
-TEST("large cold reads of frames go past the page cache, side by side with those of cells") {
+TEST("records in frames are asked for whole, together with those of cells") {
   Fixture f;
   std::vector<Location> at;
-  for (uint32_t n = 0; n < 12; ++n) at.push_back(PutAs(*f.store, f.key, n, kLz4));
-  CHECK_OK(f.store->Seal());
-  f.Flip(f.Path(1, true), at[4].offset + sizeof(PackRecordHeader) + 20);
-  std::vector<std::vector<uint8_t>> into(12, std::vector<uint8_t>(kBytes));
   std::vector<CellRun> runs;
+  uint64_t bytes = 0;
   for (uint32_t n = 0; n < 12; ++n) {
-    const uint32_t first = n % 4;
-    const BlockId id = IdOf(f.key, n);
-    runs.push_back({at[n].pack, CellAddress(at[n], first), CellSeed(id, first), 16 - first, Bytes(into[n]).first((16 - first) * kPageBytes), false});
+    at.push_back(n % 2 == 0 ? PutAs(*f.store, f.key, n, kLz4) : PutAs(*f.store, f.key, n, {}));
+    runs.push_back({at[n].pack, CellAddress(at[n], n % 4), 16 - n % 4});
+    bytes += at[n].stored_bytes;
   }
-  f.env.faults.fill_nanos_a_kib = 20'000;
-  f.store->ReadCold(runs);
-  f.store->ReadCold(runs);  // through the page cache: that this is dear is not known yet
-  for (CellRun& run : runs) run.done = false;
-  std::ranges::fill(into, std::vector<uint8_t>(kBytes));
-  for (uint32_t n = 0; n < 12; ++n) runs[n].into = Bytes(into[n]).first(runs[n].into.size());
-  f.store->ReadCold(runs);
+  CHECK_OK(f.store->Seal());
+  f.env.faults.read_aheads = f.env.faults.read_ahead_bytes = 0;
+  f.store->ReadAhead(runs);
+  CHECK(f.env.faults.read_aheads >= 1 && f.env.faults.read_aheads <= 12);
+  CHECK(f.env.faults.read_ahead_bytes <= bytes + 12u * 2 * kSectorBytes);
+  std::vector<uint8_t> pages(16 * kPageBytes);
   for (uint32_t n = 0; n < 12; ++n) {
-    CHECK(runs[n].done == (n != 4));
-    if (n != 4) CHECK(std::equal(runs[n].into.begin(), runs[n].into.end(), RawOf(n).begin() + n % 4 * kPageBytes));
+    const Bytes into = Bytes(pages).first((16 - n % 4) * kPageBytes);
+    CHECK_OK(f.store->ReadPages(at[n], IdOf(f.key, n), n % 4, 16 - n % 4, into, true));
+    CHECK(std::equal(into.begin(), into.end(), RawOf(n).begin() + n % 4 * kPageBytes));
   }
 }
 

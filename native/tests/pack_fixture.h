@@ -18,8 +18,8 @@ namespace skerry::pack_fixture {
 struct Faults {
   std::atomic<bool> fail_sync{false}, fail_write{false}, block_reads{false};
   std::atomic<uint64_t> allocate_bytes_max{UINT64_MAX};
-  std::atomic<uint64_t> fill_nanos_a_kib{0};     // what bringing data into the page cache is said to cost
   std::atomic<uint64_t> free_bytes{UINT64_MAX};  // UINT64_MAX: what the real one says
+  std::atomic<uint64_t> read_aheads{0}, read_ahead_bytes{0};  // counted, not caused
 };
 
 class FaultFile : public File {
@@ -34,7 +34,11 @@ class FaultFile : public File {
     return faults_.fail_write ? Status(Code::kIo, "injected") : file_->Write(data, offset);
   }
   Status DataSync() override { return faults_.fail_sync ? Status(Code::kIo, "injected") : file_->DataSync(); }
-  void ReadAhead(uint64_t offset, uint64_t bytes) override { file_->ReadAhead(offset, bytes); }
+  void ReadAhead(uint64_t offset, uint64_t bytes) override {
+    ++faults_.read_aheads;
+    faults_.read_ahead_bytes += bytes;
+    file_->ReadAhead(offset, bytes);
+  }
   Status Allocate(uint64_t bytes) override {
     return bytes > faults_.allocate_bytes_max ? Status(Code::kNoSpace, "injected") : file_->Allocate(bytes);
   }
@@ -51,11 +55,7 @@ class FaultEnv : public Env {
   Faults faults;
   uint64_t NowNanos() override { return real_->NowNanos(); }
   uint64_t WallMillis() override { return real_->WallMillis(); }
-  /** Memory of this machine is as dear as a test wants it, whatever it runs on. */
-  ThreadUse UsedByThread() override {
-    const uint64_t calls = calls_.fetch_add(1) + 1;
-    return {calls * faults.fill_nanos_a_kib * 64, calls << 16};
-  }
+  uint64_t ThreadCpuNanos() override { return real_->ThreadCpuNanos(); }
   void Random(Bytes into) override { real_->Random(into); }
   std::string BootId() override { return real_->BootId(); }
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenOptions options) override {
@@ -79,7 +79,6 @@ class FaultEnv : public Env {
   }
   Status RemoveShared(const std::string& name) override { return real_->RemoveShared(name); }
   std::unique_ptr<Env> real_ = MakePosixEnv();
-  std::atomic<uint64_t> calls_{0};
 };
 
 /** A directory, an environment and a store in them, which may die and open again. */

@@ -247,49 +247,36 @@ TEST("a read that would wait says so, and a pack that is gone is not found") {
   CHECK(f.store->ReadRecord({}, f.IdOf(2), true).code() == Code::kNotFound);
 }
 
-TEST("large reads that are cold are read together past the page cache, and through it once they are hot") {
+TEST("large reads are asked for together before they are waited for, and the page cache is asked from then on") {
   Fixture f;
   std::vector<Location> at;
-  for (uint32_t n = 0; n < 26; ++n) at.push_back(f.Put(n));  // 15 fit in a pack
-  CHECK(at.back().pack > at.front().pack);
-  std::vector<std::vector<uint8_t>> into(24, std::vector<uint8_t>(64 << 10));
-  const auto runs = [&] {
-    std::vector<CellRun> all;
-    for (uint32_t i = 0; i < 24; ++i) {
-      const uint32_t n = (i * 7) % 24, first = n % 3;  // in no order
-      const uint32_t count = n == 5 ? kLargeReadPages - 1 : 16 - first;
-      all.push_back({at[n].pack, CellOffset(at[n], first), CellSeed(f.IdOf(n), first), count, Bytes(into[n]).first(count * kPageBytes), false});
-    }
-    f.store->ReadCold(all);
-    return all;
-  };
+  for (uint32_t n = 0; n < 24; ++n) at.push_back(f.Put(n));  // 15 fit in a pack
+  CHECK(at.front().pack + 1 == at.back().pack);
   CHECK_OK(f.store->Sync());
-  // Where memory is cheap they fill the page cache, which is asked from then on.
-  CHECK(f.store->ReadPages(at[0], f.IdOf(0), 0, 16, into[0], false).code() == Code::kTryAgain);
-  CHECK(std::ranges::count_if(runs(), [](const CellRun& run) { return run.done; }) == 23);
-  CHECK(f.store->ReadPages(at[0], f.IdOf(0), 0, 16, into[0], false).ok());
-  // That it is not is learned by filling, here far from what follows.
-  f.Open();
-  f.env.faults.fill_nanos_a_kib = 20'000;
-  CellRun far{at[25].pack, CellOffset(at[25], 0), CellSeed(f.IdOf(25), 0), 16, into[0], false};
-  f.store->ReadCold({&far, 1});
-  CHECK(far.done);
-  f.Flip(f.Path(at[9].pack, true), CellOffset(at[9], 12) + 3);
-  for (unsigned round = 0; round < kLargeReadsCached; ++round) {
-    for (auto& bytes : into) bytes.assign(bytes.size(), 0);
-    for (const CellRun& run : runs()) {
-      const auto n = static_cast<uint32_t>(std::ranges::find_if(into, [&](auto& bytes) { return bytes.data() == run.into.data(); }) - into.begin());
-      CHECK(run.done == (n != 5 && n != 9));  // a short one, a rotten one
-      const auto block = f.Block(n);
-      if (run.done) CHECK(std::equal(run.into.begin(), run.into.end(), block.begin() + (n % 3) * kPageBytes));
-      const bool cold = n != 5 && round + 1 < kLargeReadsCached;  // then the page cache is not asked, though it may have them
-      if (cold) CHECK(f.store->ReadPages(at[n], f.IdOf(n), n % 3, run.count, run.into, false).code() == Code::kTryAgain);
-    }
+  const auto read = [&](uint32_t n, bool may_block) {
+    std::vector<uint8_t> pages((16 - n % 3) * kPageBytes);
+    const Status status = f.store->ReadPages(at[n], f.IdOf(n), n % 3, 16 - n % 3, pages, may_block);
+    if (status.ok()) CHECK(std::equal(pages.begin(), pages.end(), f.Block(n).begin() + n % 3 * kPageBytes));
+    return status.code();
+  };
+  for (uint32_t n = 0; n < 24; ++n) CHECK(read(n, false) == Code::kTryAgain);
+  std::vector<CellRun> runs;
+  for (uint32_t i = 0; i < 24; ++i) {
+    const uint32_t n = (i * 7) % 24, first = n % 3;  // in no order
+    runs.push_back({at[n].pack, CellOffset(at[n], first), n == 0 ? kLargeReadPages - 1 : 16 - first});
   }
-  CHECK(std::ranges::count_if(runs(), [](const CellRun& run) { return run.done; }) == 22);
-  CHECK(f.store->ReadPages(at[0], f.IdOf(0), 0, 16, into[0], false).ok());
+  f.env.faults.read_aheads = f.env.faults.read_ahead_bytes = 0;
+  f.store->ReadAhead(runs);
+  CHECK(f.env.faults.read_aheads == 2);  // a piece of each pack, the short one not among them
+  CHECK(f.env.faults.read_ahead_bytes >= 23u * 14 * kCellBytes && f.env.faults.read_ahead_bytes <= 23u * 17 * kCellBytes);
+  f.Flip(f.Path(at[9].pack, true), CellOffset(at[9], 12) + 3);
+  for (uint32_t n = 0; n < 24; ++n) CHECK(read(n, true) == (n == 9 ? Code::kCorrupt : Code::kOk));
+  for (uint32_t n = 1; n < 24; ++n) CHECK(read(n, false) == (n == 9 ? Code::kTryAgain : Code::kOk));
   CHECK(f.Holds(1, at[1]) && !f.Holds(9, at[9]));
   CHECK(f.store->usage().corrupt_cells > 0);
+  // Of what is not there the reads that follow tell.
+  const CellRun nowhere{999, CellOffset(at[0], 0), 16};
+  f.store->ReadAhead({&nowhere, 1});
 }
 
 TEST("what cannot be a record or a pack size is refused") {

@@ -162,12 +162,12 @@ Status FetchRun(ReadContext& context, const TreeRoot& root, PageIndex page, cons
 /** Where the pages of a run lie, if the map's hint or the overlay knows; count 0 where not. */
 CellRun RunAt(ReadContext& context, const TreeRoot& root, PageIndex first, const std::vector<PageSource>& sources, size_t at, size_t count) {
   const PageSource& source = sources[at];
-  if (source.done) return {source.base.place.pack(), source.base.place.cell(), source.base.check, static_cast<uint32_t>(count), {}, false};
+  if (source.done) return {source.base.place.pack(), source.base.place.cell(), static_cast<uint32_t>(count)};
   const PageIndex page = first + at;
   Result<MapSlot> slot = context.pool.tree->Lookup(root, page / kPagesPerBlock, true);
   if (!slot.ok() || slot->hole() || !slot->at.known()) return {};
   const auto in_block = static_cast<uint32_t>(page % kPagesPerBlock);
-  return {slot->at.pack, CellAddress(slot->at, in_block), CellSeed(slot->id, in_block), static_cast<uint32_t>(count), {}, false};
+  return {slot->at.pack, CellAddress(slot->at, in_block), static_cast<uint32_t>(count)};
 }
 
 /** Length of the run of pages from `at` on that one read can fetch; 1 where it rests in no pack. */
@@ -179,25 +179,16 @@ size_t RunLength(const std::vector<PageSource>& sources, size_t at, PageIndex fi
   return run;
 }
 
-/** Long runs first, together. What this leaves out is read run by run. */
-void FetchLongRuns(ReadContext& context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into) {
+/** Asks for the long runs together, before the first of them is waited for. */
+void AskPacks(ReadContext& context, const TreeRoot& root, PageIndex first, const std::vector<PageSource>& sources) {
   std::vector<CellRun> runs;
-  std::vector<size_t> starts;
   for (size_t at = 0, run = 0; at < sources.size(); at += run) {
     run = RunLength(sources, at, first);
     if (run < kLargeReadPages) continue;
-    CellRun cells = RunAt(context, root, first, sources, at, run);
-    if (cells.count == 0) continue;
-    cells.into = into.subspan(at * kPageBytes, run * kPageBytes);
-    runs.push_back(cells);
-    starts.push_back(at);
+    const CellRun cells = RunAt(context, root, first, sources, at, run);
+    if (cells.count > 0) runs.push_back(cells);
   }
-  if (runs.empty()) return;
-  context.pool.packs->ReadCold(runs);
-  for (size_t i = 0; i < runs.size(); ++i) {
-    if (!runs[i].done) continue;
-    for (size_t page = 0; page < runs[i].count; ++page) sources[starts[i] + page].fetched = true;
-  }
+  context.pool.packs->ReadAhead(runs);
 }
 
 }  // namespace
@@ -218,13 +209,13 @@ void AskLayer(const Generation& generation, PageIndex page, PageSource& source) 
 Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into, bool may_block) {
   AskTogether(context, root, first, sources, may_block);
   if (may_block && context.ahead.empty()) AskJournal(context, sources);
-  if (may_block && sources.size() >= kLargeReadPages) FetchLongRuns(context, root, first, sources, into);
+  if (may_block && sources.size() >= kLargeReadPages) AskPacks(context, root, first, sources);
   for (size_t at = 0; at < sources.size();) {
     const PageSource& source = sources[at];
     const PageIndex page = first + at;
-    const size_t run = source.fetched ? 1 : RunLength(sources, at, first);
+    const size_t run = RunLength(sources, at, first);
     const Bytes pages = into.subspan(at * kPageBytes, run * kPageBytes);
-    Status status = source.fetched ? Status::Ok() : FetchRun(context, root, page, source, pages, may_block);
+    Status status = FetchRun(context, root, page, source, pages, may_block);
     if (!status.ok()) return status;
     for (size_t i = 0; i < run; ++i) {
       if (sources[at + i].pieces.empty()) continue;

@@ -13,7 +13,6 @@ struct PageSource {
   bool done = false;
   bool hole = false;                 // zero, given back
   PageSlot base;                     // kNone and done == false: below, then the map
-  bool fetched = false;              // its base is in the reader's memory
   ResourceId base_resource = 0;      // seeds the sum of a journalled base
   struct Piece {
     PagePiece piece;

@@ -17,6 +17,7 @@ LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& jou
     : spec_(spec), journal_(journal), shared_pool_(std::move(pool)), pool_(*shared_pool_), admission_(admission), changed_(changed),
       active_(std::make_shared<Generation>()), base_(std::move(base)), sequence_(spec.applied_sequence), lineage_(spec.lineage),
       size_(spec.size_bytes) {
+  if (!base_->pending) committed_ = base_->root;
   active_->resource = spec_.id;
   rate.Set(spec_.limit);
   compression_.Set(spec_.compression);

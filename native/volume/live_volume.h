@@ -130,6 +130,7 @@ class LiveVolume : public Volume {
   struct Content {
     std::shared_ptr<const Generation> active;
     std::shared_ptr<const Stack> stack;
+    TreeRoot committed;   // what the catalog has: a start begins with it
   };
   Content content() const;
   /** Runs `look` while nothing is written to the volume: short work only. */
@@ -179,6 +180,7 @@ class LiveVolume : public Volume {
   std::shared_ptr<Generation> active_;
   std::deque<FrozenGeneration> frozen_;     // oldest first
   std::shared_ptr<Base> base_;
+  TreeRoot committed_;                      // the last root that the catalog took; a rollback leaves it
   std::shared_ptr<const Stack> stack_;
   uint64_t sequence_ = 0;                   // of the last record
   uint64_t lineage_ = 0;

@@ -9,6 +9,7 @@
 #include "../map/tree.h"
 #include "admission.h"
 #include "parallel.h"
+#include "ref_names.h"
 
 namespace skerry {
 
@@ -25,6 +26,7 @@ struct Pool {
   std::unique_ptr<DomainKey> key;
   std::unique_ptr<Tree> tree;
   PoolRoom room;
+  RefNames named;             // by journalled large writes
   uint64_t file_system = 0;   // that its packs are written to; other pools may share its room
   CompressionSetting compression;
   std::atomic<bool> destage_stuck{false};   // the last one failed, or its root was refused: waiting for it is no use

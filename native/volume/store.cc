@@ -73,7 +73,9 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     const auto found = entries_.find(record.header.resource);
     if (found == entries_.end() || ended.contains(record.header.resource)) return Status::Ok();
     LiveVolume& volume = *found->second.volume;
-    if (record.header.type == RecordType::kRef) {
+    NoteNamedLocked(record.header, record.payload_bytes, std::max(record.record, report.journal.end));
+    // What the volume's root holds was whole when that was committed, and may have been moved to other packs since.
+    if (record.header.type == RecordType::kRef && record.header.sequence > volume.sequence()) {
       for (size_t at = 0; at + sizeof(RefPlace) <= record.payload_bytes.size(); at += sizeof(RefPlace)) {
         RefPlace place;
         std::memcpy(&place, record.payload_bytes.data() + at, sizeof(place));

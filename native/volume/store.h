@@ -131,6 +131,10 @@ class Store {
   };
   /** Of every resource, at one moment, in no order. */
   std::vector<ResourceContent> Contents() const;
+  /** Roots that were made and that the catalog did not take: what keeps a copy of them may have. */
+  std::vector<TreeRoot> RefusedRoots(const Pool& pool) const;
+  /** Packs of the pool that a start would look for when it replays the journal. */
+  std::set<uint32_t> NamedPacks(Pool& pool) const;
 
   struct Usage {
     uint64_t overlay_bytes = 0, overlay_pages = 0, journal_bytes = 0, generations = 0, destaged_generations = 0, destaged_bytes = 0;
@@ -146,6 +150,7 @@ class Store {
     DestageGroup group;
     std::shared_ptr<Pool> pool;
     uint32_t mark = 0;           // packs that must be durable in the pool before it is committed
+    PutGate::Hold hold{};        // on what it found in packs
   };
   struct Entry {
     std::shared_ptr<LiveVolume> volume;
@@ -180,6 +185,8 @@ class Store {
   void TrimLocked();
   bool MustMoveLocked();
   bool WantedLocked(const SegmentRecord& record) const;
+  /** The packs that a large write names are wanted for as long as its record is. */
+  void NoteNamedLocked(const RecordHeader& header, ConstBytes payload, Lsn end);
 
   Env& env_;
   const StoreOptions options_;
@@ -209,6 +216,7 @@ class Store {
   };
   std::optional<Moving> moving_;
   uint64_t next_token_ = 1;
+  std::unordered_map<ResourceId, std::vector<RootCommit>> refused_;   // since the last that was taken
   std::vector<RootCommit> offered_;  // commits without destage: clones that came while their snapshot's root was on its way
   std::atomic<uint64_t> destaged_generations_{0}, destaged_bytes_{0};
 };

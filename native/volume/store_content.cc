@@ -1,11 +1,13 @@
 // What all resources are made of at one moment: where a mark begins.
+#include <cstring>
+
 #include "store.h"
 
 namespace skerry {
 
 LiveVolume::Content LiveVolume::content() const {
   Lock lock(mutex_);
-  return {active_, stack_};
+  return {active_, stack_, committed_};
 }
 
 void LiveVolume::Still(const std::function<void()>& look) const {
@@ -20,5 +22,28 @@ std::vector<Store::ResourceContent> Store::Contents() const {
   for (const auto& [id, entry] : entries_) contents.push_back({entry.volume, entry.volume->content()});
   return contents;
 }
+
+std::vector<TreeRoot> Store::RefusedRoots(const Pool& pool) const {
+  std::shared_lock lock(mutex_);
+  std::vector<TreeRoot> roots;
+  for (const auto& [id, commits] : refused_) {
+    for (const RootCommit& commit : commits) {
+      if (commit.pool == pool.name) roots.push_back(commit.root);
+    }
+  }
+  return roots;
+}
+
+void Store::NoteNamedLocked(const RecordHeader& header, ConstBytes payload, Lsn end) {
+  const auto found = entries_.find(header.resource);
+  if (header.type != RecordType::kRef || found == entries_.end()) return;
+  for (; payload.size() >= sizeof(RefPlace); payload = payload.subspan(sizeof(RefPlace))) {
+    RefPlace place;
+    std::memcpy(&place, payload.data(), sizeof(place));
+    found->second.volume->pool()->named.Note(place.pack, end);
+  }
+}
+
+std::set<uint32_t> Store::NamedPacks(Pool& pool) const { return pool.named.From(journal_->trimmed()); }
 
 }  // namespace skerry

@@ -49,7 +49,10 @@ Result<Store::Moved> Store::MoveStep() {
     if (status.ok()) {
       // Of a volume that is dropped nothing may come to stand behind the word of that.
       std::unique_lock lock(mutex_);
-      if (WantedLocked(record)) status = journal_->Move(record, *payload);
+      if (WantedLocked(record)) {
+        status = journal_->Move(record, *payload);
+        if (status.ok()) NoteNamedLocked(record.header, *payload, journal_->appended());
+      }
     }
     if (status.code() == Code::kTryAgain) return Moved::kNothing;
     if (!status.ok()) {

@@ -226,12 +226,13 @@ Result<std::optional<Store::UnderWay>> Store::DestageGroupOf(ResourceId id, cons
   const std::shared_ptr<LiveVolume> volume = Find(id);
   if (!volume) return Status(Code::kNotFound, "the volume was deleted");
   Pool& pool = *volume->pool();
+  PutGate::Hold hold = pool.packs->gate().Enter();
   Result<DestageResult> destaged = Destage(*journal_, pool, group, group.size_bytes);
   if (!destaged.ok()) return destaged.status();
   if (Status status = IsMutant(Mutant::kRootBeforePacks) ? Status::Ok() : SyncPacks(pool); !status.ok()) return status;
   destaged_generations_ += group.generations.size();
   destaged_bytes_ += destaged->bytes;
-  UnderWay under_way{{}, id, group, volume->pool(), pool.packs->Mark()};
+  UnderWay under_way{{}, id, group, volume->pool(), pool.packs->Mark(), std::move(hold)};
   std::unique_lock lock(mutex_);
   // Rolled back meanwhile, what was destaged is no state of the volume any more; dropped, the journal under it may be gone.
   const bool stands = volume->lineage() == group.lineage || IsMutant(Mutant::kOldLineageCommits);
@@ -271,6 +272,11 @@ void Store::Committed(uint64_t token, bool ok) {
     return;
   }
   busy_.erase(done.volume);
+  if (ok) {
+    refused_.erase(done.volume);
+  } else {
+    refused_[done.volume].push_back(done.commit);
+  }
   const auto self = entries_.find(done.volume);
   if (self == entries_.end() || !ok) return;
   // Taken before their links go: whoever waited must not go on reading what was just destaged, its journal is about to be recycled.

@@ -12,6 +12,7 @@ constexpr uint32_t kRefBlocksMax = 256;   // places in one kRef record
 constexpr size_t kPartBlocks = 8;         // of a large write, hashed and written by one thread
 
 struct Blocks : StagedWrite {
+  PutGate::Hold hold;   // until they are published
   std::vector<WrittenBlock> blocks;
 };
 
@@ -63,6 +64,7 @@ Result<std::unique_ptr<StagedWrite>> LiveVolume::Stage(uint64_t offset, ConstByt
   const WholeBlocks whole = WholeBlocksOf(offset, data.size());
   const ConstBytes bytes = data.subspan(whole.from - offset, whole.to - whole.from);
   auto staged = std::make_unique<Blocks>();
+  staged->hold = pool_.packs->gate().Enter();
   std::vector<WrittenBlock>& blocks = staged->blocks;
   blocks.resize(bytes.size() / kBlockBytes);
   std::vector<Status> results((blocks.size() + kPartBlocks - 1) / kPartBlocks);
@@ -122,7 +124,9 @@ Result<Lsn> LiveVolume::PublishRefs(uint64_t offset, std::span<const RefPlace> p
   Lock lock(mutex_);
   if (Status status = CheckEndLocked(offset + places.size() * kBlockBytes); !status.ok()) return status;
   Result<Lsn> end = AppendLocked(RecordType::kRef, offset, places.size() * kBlockBytes, payload);
-  if (end.ok()) PublishRef(offset, places);
+  if (!end.ok()) return end;
+  for (const RefPlace& place : places) pool_.named.Note(place.pack, *end);
+  PublishRef(offset, places);
   return end;
 }
 

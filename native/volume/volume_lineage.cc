@@ -125,7 +125,7 @@ std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const Tree
     frozen_.pop_front();
   }
   base_ = std::make_shared<Base>();
-  base_->root = root;
+  base_->root = committed_ = root;
   // Of the snapshots that still wait only the first may have been over what was destaged: the others are over its base.
   for (size_t i = 0; i < frozen_.size(); ++i) {
     if (frozen_[i].snapshot == 0) continue;

@@ -43,6 +43,8 @@ const summaries: Readonly<Record<RouteName, string>> = {
   poolGet: 'One pool.',
   poolSet: 'Sets how blocks are compressed that are written from here on.',
   poolDelete: 'Forgets a pool that holds no volume, snapshot or image; its backend keeps what is there.',
+  poolCollect: 'Begins to remove packs that hold little or nothing that is wanted.',
+  poolCollection: 'How that goes, or how the last run went.',
   spaceList: 'Who holds how much, and what deleting it would free; null where no answer was there in time.',
   spaceGet: 'The same of one volume, VOL@SNAP or image, and with whom it shares.',
   estimateBegin: 'Begins to tell what files would take in a pool; ends by itself when nothing is read for a minute.',
@@ -54,6 +56,8 @@ const summaries: Readonly<Record<RouteName, string>> = {
 const named = {
   Activity: declared.activityView,
   CloneRequest: declared.cloneRequest,
+  CollectRequest: declared.collectRequest,
+  Collection: declared.collectionView,
   CreatePoolRequest: declared.createPoolRequest,
   CreateSnapshotRequest: declared.createSnapshotRequest,
   CreateVolumeRequest: declared.createVolumeRequest,

@@ -51,6 +51,10 @@ export const routes = {
   /** Its compression. */
   poolSet: { method: 'PATCH', path: '/v1/pools/:name', status: 200 },
   poolDelete: { method: 'DELETE', path: '/v1/pools/:name', status: 200 },
+  /** Begins to give space back; poolCollection tells how it goes. */
+  poolCollect: { method: 'POST', path: '/v1/pools/:name/gc', status: 202 },
+  /** `?wait=`, in seconds: for its end. */
+  poolCollection: { method: 'GET', path: '/v1/pools/:name/gc', status: 200 },
   /** Who holds how much: `?age=&wait=`, both in seconds; `?from=&limit=`, places in the list. */
   spaceList: { method: 'GET', path: '/v1/space', status: 200 },
   /** `:name`: a volume, VOL@SNAP or an image, or one of these with volume/, snapshot/ or image/ in front. */

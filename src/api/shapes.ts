@@ -9,6 +9,9 @@ import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js
 import { bytes, compression, count, filePath, nameText, time, volumeCompression } from './fields.js';
 import { admin_file_path_characters_max, admin_page_resources_max, admin_segment_characters_max } from './routes.js';
 import type { RouteName } from './routes.js';
+import { collectRequest, collectionView, estimateReadRequest, estimateRequest, estimateView } from './space_shapes.js';
+
+export * from './space_shapes.js';
 
 const durability = z.enum(['local', 'pool']);
 const cache = z.enum(['writeback', 'writethrough']);
@@ -355,38 +358,6 @@ const place = z
   .regex(/^\d{1,9}$/, 'must be a whole number')
   .transform(Number);
 
-export const estimateRequest = z.strictObject({ pool: nameText.exactOptional() });
-export type EstimateRequest = z.infer<typeof estimateRequest>;
-export const estimateReadRequest = z.strictObject({
-  path: filePath,
-  /** `next` of the answer before; 0 where the file begins. */
-  offset: bytes,
-  /** The file is a raw disk whatever its first bytes look like. */
-  raw: z.boolean().exactOptional(),
-});
-export type EstimateReadRequest = z.infer<typeof estimateReadRequest>;
-/** Of all files that were read, in whole blocks. */
-export const estimateView = z.strictObject({
-  /** In the file that was read last: where to go on, which is its size at the end. */
-  next: bytes,
-  fileBytes: bytes,
-  zeroBytes: bytes,
-  /** What is not zero. */
-  dataBytes: bytes,
-  /** Each content once. */
-  distinctBytes: bytes,
-  /** Of the distinct ones, what the pool has already. */
-  knownBytes: bytes,
-  /** What the others would take in the pool as it compresses now. */
-  storedBytes: bytes,
-  /** If nothing were compressed; with lz4; with zstd. */
-  rawBytes: bytes,
-  lz4Bytes: bytes,
-  zstdBytes: bytes,
-  /** Too much was read to remember it all: distinctBytes and what follows are estimates. */
-  exact: z.boolean(),
-});
-export type EstimateView = z.infer<typeof estimateView>;
 /** `settings`: those of the driver, and on-outage and stall-seconds of the pool itself. */
 export const createPoolRequest = z.strictObject({
   name: nameText,
@@ -478,6 +449,8 @@ export const shapes = {
   poolSet: { params: byName, body: setPoolRequest, answer: poolView },
   poolDelete: { params: byName, answer: deletedView },
   poolGet: { params: byName, answer: poolView },
+  poolCollect: { params: byName, body: collectRequest, answer: collectionView },
+  poolCollection: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: collectionView },
   /** null: no answer was there in time. */
   spaceList: {
     query: z.strictObject({ ...spaceTimes, from: place.exactOptional(), limit: page.limit }),

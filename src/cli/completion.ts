@@ -35,6 +35,7 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   'pool create': ['none'],
   'pool delete': ['pool'],
   'pool estimate': ['file'],
+  'pool gc': ['pool'],
   'pool list': [],
   'pool recover': ['none'],
   'pool set': ['pool'],

@@ -4,6 +4,7 @@ import type { PoolView } from '../api/shapes.js';
 import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
+import { addCollect } from './collect.js';
 import { compressionOption } from './compression.js';
 import { addEstimate } from './estimate.js';
 import { examples } from './examples.js';
@@ -86,6 +87,7 @@ export function addPool(program: Command, terminal: Terminal): void {
       }),
     );
 
+  addCollect(pool, terminal);
   addPoolOffline(pool, terminal);
   addEstimate(pool, terminal);
 }

@@ -9,6 +9,8 @@ import type {
   ActivityView,
   Answer,
   CloneRequest,
+  CollectionView,
+  CollectRequest,
   CreatePoolRequest,
   CreateSnapshotRequest,
   CreateVolumeRequest,
@@ -158,6 +160,16 @@ export class Client {
 
   deleteSnapshot(name: string): Promise<DeletedView> {
     return this.#call('snapshotDelete', { params: { name } });
+  }
+
+  /** Begins to give space back in a pool; `collection` tells how it goes. */
+  async collectPool(name: string, body: CollectRequest = {}): Promise<CollectionView> {
+    return this.#call('poolCollect', { params: { name }, body });
+  }
+
+  /** Of the run under way or the last one; waits at most so many seconds for its end. */
+  async collection(name: string, wait = 0): Promise<CollectionView> {
+    return this.#call('poolCollection', { params: { name }, query: { wait } });
   }
 
   /** Who holds how much, the whole list. Waits for as long as the daemon measures. */

@@ -9,6 +9,8 @@ export type { ErrorCode } from '../core/errors.js';
 export type {
   ActivityView,
   CloneRequest,
+  CollectionView,
+  CollectRequest,
   CreatePoolRequest,
   CreateSnapshotRequest,
   CreateVolumeRequest,

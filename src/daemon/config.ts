@@ -98,6 +98,8 @@ const settings = z.strictObject({
   nbdBufferBytesMax: sizeOf({ min: 64 * MiB, max: 1024 * GiB }).default(128 * MiB),
   socketThreads: wholeNumber(1, socket_threads_max).default(Math.min(Math.max(availableParallelism(), 2), 8)),
   blockingThreads: wholeNumber(1, blocking_threads_max).default(8),
+  /** Between runs by themselves that give space back; 0: only when asked. */
+  gcSeconds: wholeNumber(0, 604_800).default(3600),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 

@@ -7,6 +7,7 @@ import { getHeapStatistics } from 'node:v8';
 import { Counter, Histogram, Registry, type Metric } from 'prom-client';
 
 import type { EngineStats, OperationCounters, PoolStats } from '../engine/binding.js';
+import type { CollectionView } from '../upkeep/collections.js';
 import type { NbdOccurrence } from '../northbound/nbd/nbd.js';
 
 interface Sample {
@@ -166,6 +167,7 @@ const processDefinitions: readonly (Omit<Definition, 'read'> & { read(): number 
 export class Metrics {
   readonly #registry = new Registry();
   readonly #occurrences: Readonly<Record<NbdOccurrence, Counter>>;
+  readonly #collections: Readonly<Record<'runs' | 'packs' | 'freed', Counter>>;
   readonly #verbs: Histogram<'verb' | 'outcome'>;
   /** null before the engine runs and after it stopped: then only the process is told of. */
   readonly #stats: () => EngineStats | null;
@@ -186,6 +188,13 @@ export class Metrics {
       'tls-failed': count('skerry_nbd_tls_failures_total', 'TLS handshakes that failed'),
       refused: count('skerry_nbd_refused_total', 'Times a client asked for an export that it may not attach'),
     };
+    const ofPool = (name: string, help: string, ...labels: string[]) =>
+      new Counter({ name, help, labelNames: ['pool', ...labels], registers: [this.#registry] });
+    this.#collections = {
+      runs: ofPool('skerry_gc_runs_total', 'Runs that gave space back', 'outcome'),
+      packs: ofPool('skerry_gc_packs_removed_total', 'Packs that they removed'),
+      freed: ofPool('skerry_gc_freed_bytes_total', 'Bytes of packs that they removed, without what they put elsewhere'),
+    };
     for (const definition of processDefinitions) this.#register(definition, () => [{ value: definition.read(), labels: {} }]);
     for (const definition of definitions)
       this.#register(definition, () => (this.#current === null ? [] : definition.read(this.#current)));
@@ -197,6 +206,13 @@ export class Metrics {
 
   observeVerb(verb: string, seconds: number, ok: boolean): void {
     this.#verbs.observe({ verb, outcome: ok ? 'ok' : 'failed' }, seconds);
+  }
+
+  countCollection({ pool, state, packsRemoved, freedBytes }: CollectionView): void {
+    const { runs, packs, freed } = this.#collections;
+    runs.inc({ pool, outcome: state });
+    packs.inc({ pool }, packsRemoved);
+    freed.inc({ pool }, freedBytes);
   }
 
   countNbd(occurrence: NbdOccurrence): void {

@@ -24,6 +24,7 @@ import { buildAdmin } from '../northbound/admin/admin.js';
 import { NbdHandshakes } from '../northbound/nbd/nbd.js';
 import { TlsFiles } from '../northbound/nbd/tls_files.js';
 import { Pools } from '../pool/pools.js';
+import { Collections } from '../upkeep/collections.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
 import { dataDirectoryUuid, defaultPool, defaultPoolName, placedSettings, refuseLostCatalog } from './first_start.js';
@@ -158,6 +159,16 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     roots: pools,
     removal: mapper.removal,
     log: logOf(logger, 'upkeep'),
+    onRemoved: () => collections.noteRemoval(),
+  });
+  const collections = new Collections({
+    engine: running,
+    ledger,
+    pools,
+    finishDeletions: (pool) => upkeep.settle(pool),
+    log: logOf(logger, 'gc'),
+    onEnd: (view) => metrics.countCollection(view),
+    intervalMilliseconds: config.gcSeconds * 1000,
   });
   const composer = new Composer({
     ledger,
@@ -196,6 +207,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   await mapper.removeLeftFiles();
   upkeep.start();
   closers.add('upkeep', () => upkeep.stop());
+  collections.start();
+  closers.add('gc', async () => collections.stop());
 
   const version = readVersion();
   views = new DaemonViews({
@@ -235,6 +248,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     status: () => daemonViews.status(),
     activity: () => daemonViews.activity(),
     space: new Space({ ledger, engine: running, pools }),
+    collections,
     estimates: new Estimates({ engine: running }),
     listeners: () => listeners,
     log: logger.child({ component: 'admin' }),

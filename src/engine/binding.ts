@@ -2,6 +2,9 @@
  * The seam, as the addon exports it (native/addon.cc). Nothing crosses it per I/O. Ids, sizes and sequences are safe
  * integers; ids of trees are 64 hexadecimal digits, '' for an empty tree.
  */
+import type { CollectReport, Reached, SpaceReport } from './space_reports.js';
+
+export type { CollectReport, PacksKept, Reached, SpaceReport } from './space_reports.js';
 
 export interface EngineOptions {
   /** Journal segments and the index checkpoint live under it. */
@@ -306,14 +309,6 @@ export interface TransferProgress {
   readonly finished: boolean;
 }
 
-/** Distinct blocks and map nodes, and what their records take in packs. */
-export interface Reached {
-  readonly blocks: number;
-  readonly nodes: number;
-  readonly blockBytes: number;
-  readonly nodeBytes: number;
-}
-
 /** What files would take, as far as they were read: native/engine/estimate.h. */
 export interface EstimateStep {
   /** In the file: where to go on, and the end. */
@@ -330,37 +325,6 @@ export interface EstimateStep {
   readonly lz4Bytes: number;
   readonly zstdBytes: number;
   readonly exact: boolean;
-}
-
-/** Who holds how much, as of one moment: native/gc/space.h. */
-export interface SpaceReport {
-  /** Ascending by id, those without a name included. */
-  readonly resources: readonly {
-    readonly id: number;
-    readonly sizeBytes: number;
-    /** Whole blocks of its map, as often as it maps them. */
-    readonly mappedBytes: number;
-    /** Whole pages that were written and are not yet in its map. */
-    readonly journalledBytes: number;
-    /** By it, and perhaps by others. */
-    readonly reached: Reached;
-    /** By nothing else. */
-    readonly alone: Reached;
-  }[];
-  readonly pool: {
-    readonly reached: Reached;
-    /** Of all records, reached or not. */
-    readonly recordBytes: number;
-    /** Of pack files. */
-    readonly storedBytes: number;
-    /** Of records that nothing reaches. */
-    readonly deadBytes: number;
-  };
-  readonly nodesRead: number;
-  /** Map nodes that cannot be read: what they lead to is not counted. */
-  readonly nodesUnread: number;
-  /** Sharing has more patterns than are kept apart: 'groups' and 'shared' tell too little. */
-  readonly patternsCut: boolean;
 }
 
 /**
@@ -464,6 +428,18 @@ export interface NativeEngine {
     resource: number,
     count: number,
   ): Promise<readonly { readonly id: number; readonly blocks: number }[]>;
+  /**
+   * Removes packs that hold little or nothing that is wanted. `roots`: that catalog and root chunks name. 'try-again' while a run over
+   * the pool is under way, 'corrupt' where a map node cannot be read. `hurry`: without resting.
+   */
+  collect(
+    what: 'run',
+    pool: string,
+    roots: readonly TreeRootSpec[],
+    how: { readonly dryRun: boolean; readonly liveMax: number; readonly hurry: boolean },
+  ): Promise<CollectReport>;
+  /** How far the run over this pool is; 'not-found' where there is none. */
+  collect(what: 'progress', pool: string): Promise<CollectReport>;
   /** Begins one, of which few may be at a time ('try-again'): its number. */
   estimate(what: 'begin', pool: string): Promise<number>;
   /** Reads on in a raw file, from a block's bound on, for a fifth of a second. */

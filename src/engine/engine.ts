@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import type {
   ChangedRange,
+  CollectReport,
   EngineEvent,
   EngineOptions,
   EngineStats,
@@ -28,6 +29,7 @@ import type {
   StartReport,
   TlsMaterial,
   TransferProgress,
+  TreeRootSpec,
 } from './binding.js';
 import type { NativeSurveys } from './surveys.js';
 
@@ -250,6 +252,18 @@ export class Engine implements NativeEngine {
   space(...asked: readonly unknown[]): Promise<unknown> {
     // One of the three above, which the compiler cannot tell of arguments that are handed on.
     const ask = this.#native.space.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
+    return attemptAsync(() => ask(...asked));
+  }
+
+  collect(
+    what: 'run',
+    pool: string,
+    roots: readonly TreeRootSpec[],
+    how: { readonly dryRun: boolean; readonly liveMax: number; readonly hurry: boolean },
+  ): Promise<CollectReport>;
+  collect(what: 'progress', pool: string): Promise<CollectReport>;
+  collect(...asked: readonly unknown[]): Promise<CollectReport> {
+    const ask = this.#native.collect.bind(this.#native) as (...given: readonly unknown[]) => Promise<CollectReport>;
     return attemptAsync(() => ask(...asked));
   }
 

@@ -111,6 +111,12 @@ export class Ledger {
 
   /** Some resource in this pool, whatever its state; null where there is none. Reads all records: for rare verbs. */
   async anyIn(pool: string): Promise<ResourceRecord | null> {
+    for await (const record of this.recordsIn(pool)) return record;
+    return null;
+  }
+
+  /** All in this pool, whatever their state, page by page. */
+  async *recordsIn(pool: string): AsyncGenerator<ResourceRecord> {
     for (let after: string | undefined; ; ) {
       const page = await this.#catalog.range(resourcePrefix, {
         entriesMax: entries_per_read_max,
@@ -118,10 +124,10 @@ export class Ledger {
       });
       for (const { value } of page) {
         const record = decodeResource(value);
-        if (record.pool === pool) return record;
+        if (record.pool === pool) yield record;
       }
       after = page.at(-1)?.key;
-      if (page.length < entries_per_read_max) return null;
+      if (page.length < entries_per_read_max) return;
     }
   }
 

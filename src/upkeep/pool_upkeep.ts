@@ -20,6 +20,8 @@ export interface PoolUpkeepOptions {
   readonly removal: Removal;
   readonly keeping: RootKeeping;
   readonly pool: string;
+  /** Something that was deleted is gone: there may be space to give back. */
+  readonly onRemoved?: () => void;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
   readonly gatherMilliseconds?: number;
 }
@@ -90,6 +92,7 @@ export class PoolUpkeep {
         this.#tell(id, error);
       });
       for (const id of again) if (!failed.has(id)) this.#failing.delete(id);
+      if (gone > 0) this.#options.onRemoved?.();
       return gone > 0;
     } catch (error) {
       for (const id of again) this.#tell(id, error);

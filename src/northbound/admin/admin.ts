@@ -21,8 +21,8 @@ import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
 import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
-import type { EstimateSource, SpaceSource } from './space.js';
-import { estimateHandlers, spaceHandlers } from './space.js';
+import type { CollectionSource, EstimateSource, SpaceSource } from './space.js';
+import { collectionHandlers, estimateHandlers, spaceHandlers } from './space.js';
 import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
@@ -41,6 +41,7 @@ export interface AdminOptions {
   readonly status: StatusSource;
   readonly activity: ActivitySource;
   readonly space: SpaceSource;
+  readonly collections: CollectionSource;
   readonly estimates: EstimateSource;
   /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
   readonly listeners: () => Readonly<Record<string, string>>;
@@ -126,6 +127,7 @@ function handlersFor({
   status,
   activity,
   space,
+  collections,
   estimates,
   listeners,
   nbdTls = false,
@@ -216,6 +218,7 @@ function handlersFor({
     },
     poolGet: ({ params }) => pools.get(params.name),
     ...spaceHandlers(space),
+    ...collectionHandlers(collections),
     ...estimateHandlers(estimates, pools),
   };
 }

@@ -1,12 +1,14 @@
 /** What the admin API tells of space: who holds how much, and what files would take. */
 import { admin_page_resources_default } from '../../api/routes.js';
-import type { OneSpaceView, SpaceView as SpaceAnswer } from '../../api/shapes.js';
+import type { CollectionView as CollectionAnswer, OneSpaceView, SpaceView as SpaceAnswer } from '../../api/shapes.js';
 import type { Estimates } from '../../mapper/estimates.js';
 import type { Space, SpaceAsk, SpaceView } from '../../mapper/space.js';
+import type { Collections, CollectionView } from '../../upkeep/collections.js';
 import type { Handlers } from './admin.js';
 import type { PoolsView } from './views.js';
 
 export type SpaceSource = Pick<Space, 'all' | 'one'>;
+export type CollectionSource = Pick<Collections, 'begin' | 'view'>;
 export type EstimateSource = Pick<Estimates, 'begin' | 'read' | 'end'>;
 
 /** What nobody said how long to wait for is waited for this long: an answer must come before the client takes the daemon for hung. */
@@ -47,6 +49,25 @@ export function estimateHandlers(
       await estimates.end(params.id);
       return { id: params.id };
     },
+  };
+}
+
+export function collectionHandlers(collections: CollectionSource): Pick<Handlers, 'poolCollect' | 'poolCollection'> {
+  return {
+    poolCollect: ({ params, body: { dryRun = false } }) => collectionAnswer(collections.begin(params.name, { dryRun })),
+    poolCollection: async ({ params, query: { wait = 0 } }) =>
+      collectionAnswer(await collections.view(params.name, Math.min(wait, wait_seconds_max) * 1000)),
+  };
+}
+
+function collectionAnswer(view: CollectionView): CollectionAnswer {
+  const { startedAt, nodesRead: _, halfLive, journalled, damaged, ...rest } = view;
+  return {
+    ...rest,
+    startedAt: new Date(startedAt).toISOString(),
+    halfLive: { ...halfLive },
+    journalled: { ...journalled },
+    damaged: { ...damaged },
   };
 }
 

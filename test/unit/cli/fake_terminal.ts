@@ -8,6 +8,7 @@ import { runCommand } from '../../../src/cli/program.js';
 import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
 import { buildAdmin } from '../../../src/northbound/admin/admin.js';
+import { FakeCollections } from '../northbound/admin/fake_collections.js';
 import {
   fakeActivity,
   fakePools,
@@ -125,6 +126,7 @@ export class FakeDaemon {
       },
       space: daemon.space,
       estimates: daemon.estimates,
+      collections: new FakeCollections(),
       listeners: () => listeners,
       log: { error: () => {} },
     });

@@ -1,6 +1,7 @@
 /** The engine as its callers see it, without bytes: it notes each call in `steps`, and does what the test tells it. */
 import type {
   ChangedRange,
+  CollectReport,
   EngineEvent,
   EngineOptions,
   EngineStats,
@@ -21,6 +22,7 @@ import type {
   StartReport,
   TlsMaterial,
   TransferProgress,
+  TreeRootSpec,
 } from '../../../src/engine/binding.js';
 
 const nothingReached: Reached = { blocks: 0, nodes: 0, blockBytes: 0, nodeBytes: 0 };
@@ -339,6 +341,31 @@ export class FakeEngine implements NativeEngine {
     if (what === 'end') return undefined;
     const bytes = { next: 2 ** 20, fileBytes: 2 ** 20, zeroBytes: 2 ** 20, dataBytes: 0, distinctBytes: 0, knownBytes: 0 };
     return { ...bytes, storedBytes: 0, exact: true };
+  }
+
+  /** Nothing is there that could be removed. */
+  async collect(what: string, pool: string, roots: readonly TreeRootSpec[] = []): Promise<CollectReport> {
+    await this.#step(
+      `engine.collect ${what}`,
+      pool,
+      roots.map(({ id }) => id.slice(0, 8)),
+    );
+    const none = { packs: 0, deadBytes: 0 };
+    return {
+      packs: 0,
+      storedBytes: 0,
+      liveBytes: 0,
+      packsWanted: 0,
+      packsRemoved: 0,
+      removedBytes: 0,
+      packsMoved: 0,
+      copiedBytes: 0,
+      freedBytes: 0,
+      nodesRead: roots.length,
+      halfLive: none,
+      journalled: none,
+      damaged: none,
+    };
   }
 
   async allocatedBytes(): Promise<number> {

@@ -10,6 +10,7 @@ import { errorTable, SkerryError } from '../../../../src/core/errors.js';
 import type { ErrorCode } from '../../../../src/core/errors.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
+import { FakeCollections } from './fake_collections.js';
 import { fakeActivity, fakePools, FakeEstimates, FakePoolVerbs, FakeResources, FakeSpace, fakeStatus } from './fake_resources.js';
 
 let resources: FakeResources;
@@ -31,6 +32,7 @@ beforeEach(() => {
     activity: async () => fakeActivity(10, 5),
     space: new FakeSpace(resources),
     estimates: new FakeEstimates(),
+    collections: new FakeCollections(),
     listeners: () => listeners,
     log: { error: (fields, message) => void logged.push({ fields, message }) },
   });
@@ -96,6 +98,8 @@ describe('every route', () => {
       poolCreate: ['/v1/pools', { name: 'brief', driver: 'memory', settings: { 'on-outage': 'error' } }],
       poolSet: ['/v1/pools/default', { compression: 'zstd:5' }],
       poolDelete: ['/v1/pools/brief'],
+      poolCollect: ['/v1/pools/default/gc', { dryRun: true }],
+      poolCollection: ['/v1/pools/default/gc?wait=1'],
       snapshotDelete: ['/v1/snapshots/vm1%40monday'],
       volumeDelete: ['/v1/volumes/vm1'],
       imageDelete: ['/v1/images/debian'],

@@ -1,0 +1,105 @@
+#include "addon_collect.h"
+
+#include <chrono>
+#include <thread>
+
+#include "addon_values.h"
+
+namespace skerry::addon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/** Works so long, then rests as long, so that those who are served have disk and processor. */
+constexpr std::chrono::milliseconds kWork{5};
+/** Between two looks whether writes and roots under way have come to their end. */
+constexpr std::chrono::milliseconds kWait{20};
+
+void Set(Napi::Object& object, const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); }
+
+Napi::Object FromKept(Napi::Env env, const PacksKept& kept) {
+  Napi::Object object = Napi::Object::New(env);
+  Set(object, "packs", kept.packs);
+  Set(object, "deadBytes", kept.dead_bytes);
+  return object;
+}
+
+Napi::Value FromReport(Napi::Env env, const CollectReport& report) {
+  Napi::Object object = Napi::Object::New(env);
+  Set(object, "packs", report.packs);
+  Set(object, "storedBytes", report.stored_bytes);
+  Set(object, "liveBytes", report.live_bytes);
+  Set(object, "packsWanted", report.packs_wanted);
+  Set(object, "packsRemoved", report.packs_removed);
+  Set(object, "removedBytes", report.removed_bytes);
+  Set(object, "packsMoved", report.packs_moved);
+  Set(object, "copiedBytes", report.copied_bytes);
+  Set(object, "freedBytes", report.freed_bytes());
+  Set(object, "nodesRead", report.nodes_read);
+  object.Set("halfLive", FromKept(env, report.half_live));
+  object.Set("journalled", FromKept(env, report.journalled));
+  object.Set("damaged", FromKept(env, report.damaged));
+  return object;
+}
+
+}  // namespace
+
+Work CollectRuns::Collect(Engine& engine, const Napi::CallbackInfo& info) {
+  const std::string pool = info[1].ToString().Utf8Value();
+  std::vector<TreeRoot> roots;
+  const Napi::Array given = info[2].As<Napi::Array>();
+  for (uint32_t i = 0; i < given.Length(); ++i) roots.push_back(ToRoot(given.Get(i).As<Napi::Object>()));
+  const Napi::Object how = info[3].As<Napi::Object>();
+  CollectOptions options;
+  options.dry_run = how.Get("dryRun").ToBoolean();
+  options.live_max = how.Get("liveMax").ToNumber().DoubleValue();
+  const bool hurry = how.Get("hurry").ToBoolean();
+  return [this, &engine, pool, roots = std::move(roots), options, hurry]() -> Result<Finish> {
+    {
+      std::lock_guard lock(mutex_);
+      if (!running_.try_emplace(pool).second) return Status(Code::kTryAgain, "pool " + pool + " is being collected already");
+    }
+    Result<CollectReport> report = Run(engine, pool, roots, options, hurry);
+    {
+      std::lock_guard lock(mutex_);
+      running_.erase(pool);
+    }
+    if (!report.ok()) return report.status();
+    return Finish([report = *report](Napi::Env env) { return FromReport(env, report); });
+  };
+}
+
+Result<CollectReport> CollectRuns::Run(Engine& engine, const std::string& pool_name, std::vector<TreeRoot> roots, const CollectOptions& options,
+                                       bool hurry) {
+  const std::shared_ptr<Pool> pool = engine.store().FindPool(pool_name);
+  if (!pool) return Status(Code::kNotFound, "there is no pool " + pool_name);
+  Clock::time_point begun = Clock::now();
+  const Mark::GoOn go_on = [&] {
+    const Clock::duration worked = Clock::now() - begun;
+    if (!hurry && worked >= kWork) {
+      std::this_thread::sleep_for(std::min<Clock::duration>(worked, 4 * kWork));
+      begun = Clock::now();
+    }
+    return !cancelled_.load();
+  };
+  Collector collector(engine.store(), pool, std::move(roots), options);
+  while (true) {
+    const Result<Collector::Progress> progress = collector.Next(go_on);
+    if (!progress.ok()) return progress.status();
+    if (*progress == Collector::Progress::kDone) return collector.report();
+    if (*progress == Collector::Progress::kWait) std::this_thread::sleep_for(kWait);
+    std::lock_guard lock(mutex_);
+    running_[pool_name] = collector.report();
+  }
+}
+
+Work CollectRuns::Progress(const Napi::CallbackInfo& info) {
+  return [this, pool = info[1].ToString().Utf8Value()]() -> Result<Finish> {
+    std::lock_guard lock(mutex_);
+    const auto found = running_.find(pool);
+    if (found == running_.end()) return Status(Code::kNotFound, "pool " + pool + " is not being collected");
+    return Finish([report = found->second](Napi::Env env) { return FromReport(env, report); });
+  };
+}
+
+}  // namespace skerry::addon

@@ -1,0 +1,314 @@
+// Giving space back: what is removed, what stays and why, and that nothing that anybody reads goes with it.
+#include <algorithm>
+#include <cstring>
+
+#include "../gc/collector.h"
+#include "../gc/space.h"
+#include "../simulation/sim_env.h"
+#include "check.h"
+
+using namespace skerry;
+using Progress = Collector::Progress;
+
+namespace {
+
+const Mark::GoOn kAlways = [] { return true; };
+constexpr uint64_t kBlocks = 64;
+
+class World {
+ public:
+  World() : env_(1) { Open(); }
+  void Open() {
+    StoreOptions options;
+    options.pools.resize(1);
+    options.journal.directory = "/collect/journal";
+    options.journal.ring_name = "collect";
+    options.journal.ring_bytes = 2 << 20;
+    options.journal.segment_bytes = 1 << 20;
+    options.journal.journal_bytes_max = 32 << 20;
+    options.pools[0].packs.directory = "/collect/pool";
+    options.pools[0].packs.checkpoint = "/collect/index";
+    options.pools[0].packs.pack_bytes = 1 << 20;
+    options.pools[0].packs.reserve_bytes = 0;
+    options.pools[0].domain_key.assign(32, 9);
+    store_.reset();
+    std::vector<ResourceSpec> resources;
+    for (const auto& [id, spec] : catalog_) resources.push_back(spec);
+    StoreReport report;
+    Result<std::unique_ptr<Store>> store = Store::Open(env_, options, resources, report);
+    CHECK_OK(store.status());
+    store_ = std::move(*store);
+  }
+  void Kill() {
+    store_.reset();
+    env_.ProcessCrash();
+    Open();
+  }
+
+  Store& store() { return *store_; }
+  std::shared_ptr<Pool> pool() { return store_->pools().front(); }
+  PackStore& packs() { return *pool()->packs; }
+  ResourceId Create(TreeRoot root = {}) {
+    const ResourceSpec spec{{next_, kBlocks * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, root, 0};
+    CHECK_OK(store_->Add(spec));
+    catalog_[next_] = spec;
+    return next_++;
+  }
+  void Drop(ResourceId id) {
+    CHECK_OK(store_->Drop(id).status());
+    catalog_.erase(id);
+  }
+  TreeRoot Root(ResourceId id) { return catalog_.at(id).root; }
+  static std::vector<uint8_t> Data(uint64_t blocks, uint64_t seed) {
+    std::vector<uint8_t> data(blocks * kBlockBytes);
+    for (size_t i = 0; i < data.size(); i += 8) {
+      const uint64_t word = (seed + 1) * 0x9e3779b97f4a7c15ull ^ (i / 8) * 0xbf58476d1ce4e5b9ull;
+      std::memcpy(data.data() + i, &word, 8);
+    }
+    return data;
+  }
+  void Write(ResourceId id, uint64_t block, uint64_t blocks, uint64_t seed) {
+    CHECK_OK(store_->Find(id)->Write(block * kBlockBytes, Data(blocks, seed)).status());
+    Durable();
+  }
+  bool Holds(ResourceId id, uint64_t block, uint64_t blocks, uint64_t seed) {
+    std::vector<uint8_t> got(blocks * kBlockBytes);
+    return store_->Find(id)->Read(block * kBlockBytes, got, true).ok() && got == Data(blocks, seed);
+  }
+  void Durable() {
+    for (Result<bool> more = store_->WriteStep();; more = store_->WriteStep()) {
+      CHECK_OK(more.status());
+      if (!*more) break;
+    }
+    CHECK_OK(store_->SyncStep());
+  }
+  std::optional<RootCommit> Destage() {
+    Result<std::optional<RootCommit>> commit = store_->DestageStep(*pool());
+    CHECK_OK(commit.status());
+    return *commit;
+  }
+  void Commit(const RootCommit& commit) {
+    for (const RootTaker& taker : commit.takers) {
+      ResourceSpec& spec = catalog_.at(taker.id);
+      spec.root = commit.root;
+      spec.volume.applied_sequence = taker.applied_sequence;
+      spec.volume.lineage = taker.lineage;
+    }
+    store_->Committed(commit.token, true);
+  }
+  /** Nothing is journalled any more. */
+  void Settle() {
+    Durable();
+    store_->FreezeAll();
+    while (const std::optional<RootCommit> commit = Destage()) Commit(*commit);
+    CHECK_OK(packs().Seal());
+    // The newest pack always stays.
+    CHECK_OK(store_->Find(keeper())->Write(0, Data(1, 1000 + next_++)).status());
+    Durable();
+    store_->FreezeAll();
+    while (const std::optional<RootCommit> commit = Destage()) Commit(*commit);
+  }
+  ResourceId keeper() {
+    if (keeper_ == 0) keeper_ = Create();
+    return keeper_;
+  }
+  std::vector<TreeRoot> Roots() {
+    std::vector<TreeRoot> roots;
+    for (const auto& [id, spec] : catalog_) roots.push_back(spec.root);
+    return roots;
+  }
+  CollectReport Collect(CollectOptions options = {}) {
+    Collector collector(*store_, pool(), Roots(), options);
+    return Finish(collector);
+  }
+  static CollectReport Finish(Collector& collector) {
+    for (int step = 0; step < 10000; ++step) {
+      const Result<Progress> progress = collector.Next(kAlways);
+      CHECK_OK(progress.status());
+      CHECK(*progress != Progress::kWait);
+      if (*progress == Progress::kDone) return collector.report();
+    }
+    CHECK(false);
+    return {};
+  }
+  uint64_t stored() { return packs().usage().stored_bytes; }
+
+ private:
+  SimEnv env_;
+  std::unique_ptr<Store> store_;
+  std::map<ResourceId, ResourceSpec> catalog_;
+  ResourceId next_ = 1, keeper_ = 0;
+};
+
+}  // namespace
+
+TEST("what a deleted volume alone held is removed, and what others share stays") {
+  World world;
+  const ResourceId gone = world.Create(), stays = world.Create();
+  world.Write(gone, 0, 40, 1);
+  world.Write(stays, 0, 20, 2);
+  world.Write(stays, 20, 10, 1);
+  world.Settle();
+  world.Drop(gone);
+  world.Settle();
+  const uint64_t before = world.stored();
+  const CollectReport would = world.Collect({.dry_run = true});
+  CHECK(would.packs_removed > 0 && would.removed_bytes > (15u << 16) && world.stored() == before);
+  const CollectReport report = world.Collect();
+  CHECK(report.packs_removed == would.packs_removed && report.removed_bytes == would.removed_bytes);
+  CHECK(world.stored() < before && before - world.stored() + report.copied_bytes + (64 << 10) >= report.removed_bytes);
+  CHECK(world.Holds(stays, 0, 20, 2) && world.Holds(stays, 20, 10, 1));
+  world.Kill();
+  CHECK(world.Holds(stays, 0, 20, 2) && world.Holds(stays, 20, 10, 1));
+  CHECK(world.Collect().packs_removed == 0);
+}
+
+TEST("a pack of which little is wanted is emptied into another, and hints that lead to it are no loss") {
+  World world;
+  const ResourceId volume = world.Create();
+  world.Write(volume, 0, 60, 1);
+  world.Settle();
+  for (uint64_t block = 0; block < 60; ++block) {
+    if (block % 5 != 0) world.Write(volume, block, 1, 100 + block);
+  }
+  world.Settle();
+  const CollectReport report = world.Collect();
+  CHECK(report.packs_moved >= 2 && report.copied_bytes >= 6u << 16 && report.freed_bytes() > 1u << 20);
+  const auto holds = [&] {
+    const std::vector<uint8_t> first = World::Data(60, 1);
+    for (uint64_t block = 0; block < 60; ++block) {
+      std::vector<uint8_t> got(kBlockBytes);
+      CHECK_OK(world.store().Find(volume)->Read(block * kBlockBytes, got, true));
+      CHECK(block % 5 == 0 ? std::equal(got.begin(), got.end(), first.begin() + static_cast<long>(block * kBlockBytes)) : got == World::Data(1, 100 + block));
+    }
+  };
+  holds();
+  world.Kill();
+  holds();
+  // What was moved is known by the same names: writing it again stores nothing.
+  const uint64_t put = world.packs().usage().put_records;
+  world.Write(volume, 0, 1, 1);
+  CHECK(world.packs().usage().put_records == put);
+}
+
+TEST("a write that found its block before the pack was condemned is waited for, and one after it stores it anew") {
+  World world;
+  const ResourceId volume = world.Create(), gone = world.Create();
+  world.Write(gone, 0, 40, 1);
+  world.Settle();
+  world.Drop(gone);
+  world.Settle();
+  const std::shared_ptr<LiveVolume> live = world.store().Find(volume);
+  const std::vector<uint8_t> data = World::Data(40, 1);
+  Result<std::unique_ptr<StagedWrite>> staged = live->Stage(0, ConstBytes(data).first(8 * kBlockBytes));
+  CHECK_OK(staged.status());
+  const uint64_t put = world.packs().usage().put_records;
+  Collector collector(world.store(), world.pool(), world.Roots(), {});
+  Result<Progress> progress = collector.Next(kAlways);
+  for (int step = 0; step < 4; ++step) progress = collector.Next(kAlways);
+  CHECK(progress.ok() && *progress == Progress::kWait);
+  CHECK_OK(live->Publish(0, ConstBytes(data).first(8 * kBlockBytes), **staged).status());
+  CHECK(world.packs().usage().put_records == put);
+  Result<std::unique_ptr<StagedWrite>> after = live->Stage(8 * kBlockBytes, ConstBytes(data).subspan(8 * kBlockBytes));
+  CHECK_OK(after.status());
+  CHECK(world.packs().usage().put_records == put + 32);
+  staged->reset();
+  after->reset();   // its connection ended: nobody names what it put
+  const CollectReport report = World::Finish(collector);
+  CHECK(report.journalled.packs > 0 && report.packs_removed > 0);
+  CHECK(world.Holds(volume, 0, 8, 1));
+  world.Durable();
+  world.Kill();
+  CHECK(world.Holds(volume, 0, 8, 1));
+  world.Settle();
+  // Once the journal has let it go, it is moved or stays, by how much is wanted.
+  (void)world.Collect();
+  CHECK(world.Holds(volume, 0, 8, 1));
+}
+
+TEST("a root on its way to the catalog is waited for") {
+  World world;
+  const ResourceId volume = world.Create(), gone = world.Create();
+  world.Write(gone, 0, 40, 1);
+  world.Settle();
+  world.Drop(gone);
+  world.Settle();
+  // Small pieces are journalled and find their block when they are destaged.
+  const std::vector<uint8_t> data = World::Data(4, 1);
+  for (size_t at = 0; at < data.size(); at += kPageBytes) {
+    CHECK_OK(world.store().Find(volume)->Write(at, ConstBytes(data).subspan(at, kPageBytes)).status());
+  }
+  world.Durable();
+  world.store().FreezeAll();
+  const std::optional<RootCommit> commit = world.Destage();
+  CHECK(commit.has_value());
+  Collector collector(world.store(), world.pool(), world.Roots(), {});
+  Result<Progress> progress = collector.Next(kAlways);
+  for (int step = 0; step < 8; ++step) progress = collector.Next(kAlways);
+  CHECK(progress.ok() && *progress == Progress::kWait);
+  world.Commit(*commit);
+  (void)World::Finish(collector);
+  CHECK(world.Holds(volume, 0, 4, 1));
+  world.Kill();
+  CHECK(world.Holds(volume, 0, 4, 1));
+}
+
+TEST("a root that the catalog refused, and one that only it has, keep what they reach") {
+  World world;
+  const ResourceId volume = world.Create();
+  world.Write(volume, 0, 40, 1);
+  world.Settle();
+  const TreeRoot old = world.Root(volume);
+  world.Write(volume, 0, 40, 2);
+  world.store().FreezeAll();
+  const std::optional<RootCommit> commit = world.Destage();
+  CHECK(commit.has_value());
+  world.store().Committed(commit->token, false);
+  // As if the volume were rolled back to nothing before the next root.
+  (void)world.Collect();
+  CHECK(world.Holds(volume, 0, 40, 2));
+  world.Settle();
+  std::vector<TreeRoot> roots = world.Roots();
+  roots.push_back(old);
+  Collector kept(world.store(), world.pool(), roots, {});
+  CHECK(World::Finish(kept).packs_removed == 0);
+  CHECK(world.Collect().packs_removed > 0);
+  CHECK(world.Holds(volume, 0, 40, 2));
+}
+
+TEST("the newest pack stays, and so does one that holds more than its share") {
+  World world;
+  const ResourceId volume = world.Create();
+  world.Write(volume, 0, 30, 1);
+  world.Settle();
+  for (uint64_t block = 0; block < 30; block += 4) world.Write(volume, block, 1, 200 + block);
+  world.Settle();
+  const CollectReport report = world.Collect();
+  CHECK(report.half_live.packs > 0 && report.half_live.dead_bytes > 0 && report.copied_bytes == 0);
+  CHECK(world.Collect({.live_max = 1}).packs_moved > 0);
+  std::vector<uint8_t> got(kBlockBytes);
+  CHECK_OK(world.store().Find(volume)->Read(kBlockBytes, got, true));
+  const std::vector<uint8_t> data = World::Data(30, 1);
+  CHECK(std::equal(got.begin(), got.end(), data.begin() + kBlockBytes));
+}
+
+TEST("cancelled between two steps it leaves all as it was, and packs take hits again") {
+  World world;
+  const ResourceId volume = world.Create(), gone = world.Create();
+  world.Write(gone, 0, 40, 1);
+  world.Settle();
+  world.Drop(gone);
+  world.Settle();
+  const uint64_t before = world.stored();
+  {
+    Collector collector(world.store(), world.pool(), world.Roots(), {});
+    for (int step = 0; step < 3; ++step) CHECK_OK(collector.Next(kAlways).status());
+    CHECK(collector.Next([] { return false; }).code() == Code::kClosed);
+  }
+  CHECK(world.stored() == before);
+  const uint64_t put = world.packs().usage().put_records;
+  world.Write(volume, 0, 30, 1);
+  CHECK(world.packs().usage().put_records == put && world.Holds(volume, 0, 30, 1));
+}
+
+int main(int argc, char** argv) { return check::RunAll(argc, argv); }

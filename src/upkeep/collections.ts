@@ -1,0 +1,220 @@
+/**
+ * Giving space back: runs over pools that remove packs of which little or nothing is wanted, when somebody asks, and by themselves.
+ * What may go is proven by the engine (native/gc/collector.h); here is told what else may still want it: all that catalog and root
+ * chunks name. A run that ends before its time has removed what it had proven, and the next begins anew.
+ */
+import type { ResourceRecord } from '../catalog/records.js';
+import { SkerryError, toSkerryError } from '../core/errors.js';
+import type { CollectReport, NativeEngine, TreeRootSpec } from '../engine/binding.js';
+import type { Ledger } from '../mapper/ledger.js';
+import { rootSpec } from '../mapper/resource_spec.js';
+import { settledWithin } from '../mapper/verbs.js';
+import type { Driver } from '../driver/driver.js';
+import { surveyPool } from '../pool/pool_survey.js';
+
+/** A pack is emptied where less than this share of it is wanted; in a pool that fills up, where a tenth would come back. */
+const live_share_max = 0.5;
+const live_share_crowded_max = 0.9;
+/** Of a pool's room: past this it is collected more often, and at full speed. */
+const crowded_share = 0.85;
+const crowded_interval_milliseconds = 60_000;
+
+export interface CollectionView extends CollectReport {
+  readonly pool: string;
+  readonly state: 'running' | 'done' | 'failed';
+  readonly dryRun: boolean;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  readonly seconds: number;
+  /** Why it failed, or null. */
+  readonly error: string | null;
+}
+
+export interface CollectionsOptions {
+  readonly engine: Pick<NativeEngine, 'collect' | 'stats'>;
+  readonly ledger: Pick<Ledger, 'recordsIn'>;
+  readonly pools: {
+    names(): readonly string[];
+    get(name: string): { readonly poolUuid: Uint8Array; readonly chunks: Pick<Driver, 'get' | 'list'> };
+  };
+  /** What was deleted before it was asked for counts as gone. */
+  readonly finishDeletions: (pool: string) => Promise<void>;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  /** Hears of each run but dry ones. */
+  readonly onEnd?: (view: CollectionView) => void;
+  /** Between runs that nobody asked for; 0: there are none. */
+  readonly intervalMilliseconds: number;
+  readonly now?: () => number;
+}
+
+interface Run {
+  readonly view: () => CollectionView;
+  readonly ended: Promise<void>;
+}
+
+const nothing: CollectReport = {
+  packs: 0,
+  storedBytes: 0,
+  liveBytes: 0,
+  packsWanted: 0,
+  packsRemoved: 0,
+  removedBytes: 0,
+  packsMoved: 0,
+  copiedBytes: 0,
+  freedBytes: 0,
+  nodesRead: 0,
+  halfLive: { packs: 0, deadBytes: 0 },
+  journalled: { packs: 0, deadBytes: 0 },
+  damaged: { packs: 0, deadBytes: 0 },
+};
+
+export class Collections {
+  readonly #options: CollectionsOptions;
+  readonly #now: () => number;
+  readonly #running = new Map<string, Run>();
+  readonly #last = new Map<string, CollectionView>();
+  /** What had been put in the pool when it was last collected, and when that was. */
+  readonly #seen = new Map<string, { readonly put: number; readonly at: number }>();
+  #removals = 0;
+  #removalsSeen = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  constructor(options: CollectionsOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+  }
+
+  start(): void {
+    if (this.#options.intervalMilliseconds === 0) return;
+    const period = Math.min(this.#options.intervalMilliseconds, crowded_interval_milliseconds);
+    this.#timer = setInterval(() => void this.round(), period);
+    this.#timer.unref();
+  }
+
+  /** Something was deleted, so the next round has something to do. */
+  noteRemoval(): void {
+    this.#removals += 1;
+  }
+
+  /**
+   * Begins a run. @throws SkerryError not-found for no such pool, conflict while one is under way, unsupported where the pool's packs
+   * rest on a backend
+   */
+  begin(pool: string, { dryRun }: { readonly dryRun: boolean }): CollectionView {
+    if (this.#stopped) throw new SkerryError('unavailable', 'the daemon is stopping');
+    this.#options.pools.get(pool);
+    if (this.#running.has(pool)) {
+      throw new SkerryError(
+        'conflict',
+        `pool ${pool} is being collected already: skerry pool gc ${pool} --status tells how far it is`,
+      );
+    }
+    const stats = this.#options.engine.stats().pools.find(({ name }) => name === pool);
+    if (stats?.remote === true)
+      throw new SkerryError(
+        'unsupported',
+        `pool ${pool} keeps its packs on a backend: only pools on this host can be collected yet`,
+      );
+    const crowded = stats !== undefined && stats.storedBytes > crowded_share * (stats.storedBytes + stats.freeBytes);
+    const startedAt = this.#now();
+    let view: CollectionView = { pool, state: 'running', dryRun, startedAt, seconds: 0, error: null, ...nothing };
+    const seconds = (): number => Math.max(this.#now() - startedAt, 0) / 1000;
+    const watch = setInterval(() => {
+      void this.#options.engine.collect('progress', pool).then(
+        (report) => {
+          view = { ...view, ...report };
+        },
+        () => undefined,
+      );
+    }, 500);
+    watch.unref();
+    const ended = this.#collect(pool, dryRun, crowded)
+      .then(
+        (report) => {
+          view = { ...view, ...report, state: 'done', seconds: seconds() };
+        },
+        (thrown: unknown) => {
+          view = { ...view, state: 'failed', seconds: seconds(), error: toSkerryError(thrown).message };
+        },
+      )
+      .finally(() => {
+        clearInterval(watch);
+        this.#running.delete(pool);
+        this.#last.set(pool, view);
+        this.#tell(view);
+      });
+    this.#running.set(pool, { view: () => (view.state === 'running' ? { ...view, seconds: seconds() } : view), ended });
+    return view;
+  }
+
+  /** Of the run under way, or else of the last one; waits so long for its end. @throws SkerryError not-found where there was none */
+  async view(pool: string, waitMilliseconds: number): Promise<CollectionView> {
+    this.#options.pools.get(pool);
+    const running = this.#running.get(pool);
+    if (running !== undefined && waitMilliseconds > 0) await settledWithin([running.ended], waitMilliseconds);
+    const view = running?.view() ?? this.#last.get(pool);
+    if (view === undefined) throw new SkerryError('not-found', `pool ${pool} was not collected since the daemon started`);
+    return view;
+  }
+
+  /** Collects the pools that it may be worth it for. Never rejects. */
+  async round(): Promise<void> {
+    const { engine, intervalMilliseconds, pools } = this.#options;
+    const removed = this.#removals !== this.#removalsSeen;
+    this.#removalsSeen = this.#removals;
+    for (const { name, putBytes, storedBytes, freeBytes, remote } of engine.stats().pools) {
+      if (this.#stopped || remote || this.#running.has(name) || !pools.names().includes(name)) continue;
+      const seen = this.#seen.get(name) ?? { put: 0, at: 0 };
+      const crowded = storedBytes > crowded_share * (storedBytes + freeBytes);
+      const wait = crowded ? Math.min(intervalMilliseconds, crowded_interval_milliseconds) : intervalMilliseconds;
+      // Space dies where something is deleted or written over; where neither was, there is nothing new to find.
+      if (this.#now() - seen.at < wait || (!removed && putBytes === seen.put)) continue;
+      this.#seen.set(name, { put: putBytes, at: this.#now() });
+      try {
+        this.begin(name, { dryRun: false });
+        await this.#running.get(name)?.ended;
+      } catch (error) {
+        this.#options.log('warn', 'a pool could not be collected', { pool: name, error: String(error) });
+      }
+    }
+  }
+
+  /** The engine ends what runs when it stops. */
+  stop(): void {
+    this.#stopped = true;
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
+  async #collect(pool: string, dryRun: boolean, crowded: boolean): Promise<CollectReport> {
+    await this.#options.finishDeletions(pool);
+    const roots = await this.#roots(pool);
+    const liveMax = crowded ? live_share_crowded_max : live_share_max;
+    return this.#options.engine.collect('run', pool, roots, { dryRun, liveMax, hurry: crowded });
+  }
+
+  /** Of all records, and of root chunks that no tombstone stands against: what either names is there for who recovers from it. */
+  async #roots(pool: string): Promise<readonly TreeRootSpec[]> {
+    const { poolUuid, chunks } = this.#options.pools.get(pool);
+    const survey = await surveyPool(chunks, poolUuid);
+    const found = new Map<string, TreeRootSpec>();
+    const add = ({ root }: Pick<ResourceRecord, 'root'>): void => {
+      const spec = rootSpec(root);
+      if (spec.id !== '') found.set(`${spec.id} ${spec.levels}`, spec);
+    };
+    for (const [id, { roots }] of survey.resources) if (!survey.tombstones.has(id)) roots.forEach(add);
+    for await (const record of this.#options.ledger.recordsIn(pool)) add(record);
+    return [...found.values()];
+  }
+
+  #tell(view: CollectionView): void {
+    const { pool, state, dryRun, seconds, packsRemoved, freedBytes, copiedBytes, error } = view;
+    if (dryRun) return;
+    this.#options.onEnd?.(view);
+    if (state === 'failed' && !this.#stopped) {
+      this.#options.log('warn', 'a pool could not be collected', { pool, error });
+    } else if (packsRemoved > 0) {
+      this.#options.log('info', 'a pool was collected', { pool, seconds, packsRemoved, freedBytes, copiedBytes });
+    }
+  }
+}

@@ -1,0 +1,108 @@
+/** When space is given back, what is told to still want it, and what is told of it. The engine of these tests removes nothing. */
+import { expect, it } from 'vitest';
+
+import { MemoryDriver } from '../../../drivers/memory/driver.js';
+import type { EngineStats } from '../../../src/engine/binding.js';
+import { encodeRootChunk, encodeTombstone, rootChunkKey, tombstoneKey } from '../../../src/pool/root_chunk.js';
+import { Collections } from '../../../src/upkeep/collections.js';
+import { openWorld, rootId } from '../mapper/world.js';
+import { sampleRoot } from '../pool/samples.js';
+
+const uuid = new Uint8Array(16).fill(7);
+
+interface Told {
+  readonly putBytes: number;
+  readonly storedBytes: number;
+  readonly freeBytes: number;
+  readonly remote: boolean;
+}
+
+async function collected(told: Partial<Told> = {}) {
+  const world = await openWorld();
+  const driver = new MemoryDriver();
+  const logged: string[] = [];
+  const ends: string[] = [];
+  const state = { time: 1e12, pool: { putBytes: 0, storedBytes: 10, freeBytes: 90, remote: false, ...told } };
+  const stats = (): EngineStats => {
+    const { pools, ...rest } = world.fake.stats();
+    return { ...rest, pools: pools.map((pool) => ({ ...pool, ...state.pool, name: 'default' })) };
+  };
+  const collections = new Collections({
+    engine: { stats, collect: world.fake.collect.bind(world.fake) },
+    ledger: world.ledger,
+    pools: {
+      names: () => ['default'],
+      get: () => ({ poolUuid: uuid, chunks: driver }),
+    },
+    onEnd: ({ state: ended }) => void ends.push(ended),
+    finishDeletions: async () => world.settle(),
+    log: (level, message) => void logged.push(`${level} ${message}`),
+    intervalMilliseconds: 3_600_000,
+    now: () => state.time,
+  });
+  const runs = (): number => world.steps.filter((step) => step.startsWith('engine.collect run')).length;
+  return { world, driver, collections, state, runs, logged, ends };
+}
+
+it('all that the catalog and root chunks name is told to be wanted, but for what a tombstone stands against', async () => {
+  const { world, driver, collections } = await collected();
+  const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: 1 << 20 });
+  const root = { id: rootId('a'), levels: 1, pack: 1, offset: 4096, storedBytes: 512 };
+  await world.commit({ takers: [{ id, appliedSequence: 4, fence: 1 }], root });
+  const chunk = (of: number, digit: string) => ({
+    ...sampleRoot,
+    id: of,
+    fence: 1,
+    number: 1,
+    poolUuid: uuid,
+    root: { ...root, id: Uint8Array.from(Buffer.from(rootId(digit), 'hex')) },
+  });
+  await driver.put(rootChunkKey(70, 1, 1), encodeRootChunk(chunk(70, 'b')));
+  await driver.put(rootChunkKey(71, 1, 1), encodeRootChunk(chunk(71, 'c')));
+  await driver.put(tombstoneKey(71), encodeTombstone({ poolUuid: uuid, id: 71, kind: 'volume', name: 'gone', deletedAt: 1 }));
+  expect(collections.begin('default', { dryRun: false })).toMatchObject({ pool: 'default', state: 'running', dryRun: false });
+  expect(await collections.view('default', 10_000)).toMatchObject({ state: 'done', error: null, nodesRead: 2 });
+  const told = world.steps.find((step) => step.startsWith('engine.collect run')) ?? '';
+  expect(told).toContain('aaaaaaaa');
+  expect(told).toContain('bbbbbbbb');
+  expect(told).not.toContain('cccccccc');
+});
+
+it('one at a time, of pools on this host, and what fails is told', async () => {
+  const { world, driver, collections, state, ends } = await collected();
+  await expect(collections.view('default', 0)).rejects.toMatchObject({ code: 'not-found' });
+  collections.begin('default', { dryRun: true });
+  expect(() => collections.begin('default', { dryRun: true })).toThrow(/already/);
+  expect(await collections.view('default', 10_000)).toMatchObject({ state: 'done', dryRun: true });
+  expect(ends).toEqual([]);
+  state.pool.remote = true;
+  expect(() => collections.begin('default', { dryRun: false })).toThrow(/backend/);
+  state.pool.remote = false;
+  await driver.close();
+  collections.begin('default', { dryRun: false });
+  expect(await collections.view('default', 10_000)).toMatchObject({ state: 'failed' });
+  expect(ends).toEqual(['failed']);
+  collections.stop();
+  expect(() => collections.begin('default', { dryRun: false })).toThrow(/stopping/);
+  expect(world.steps.filter((step) => step.startsWith('engine.collect run'))).toHaveLength(1);
+});
+
+it('by itself where something was put or deleted since, at most once in the interval, more often where the pool is nearly full', async () => {
+  const { collections, state, runs } = await collected({ putBytes: 5 });
+  await collections.round();
+  expect(runs()).toBe(1);
+  state.time += 3_600_000;
+  await collections.round();
+  expect(runs()).toBe(1);
+  collections.noteRemoval();
+  state.time += 60_000;
+  await collections.round();
+  expect(runs()).toBe(2);
+  state.pool.putBytes = 6;
+  state.time += 60_000;
+  await collections.round();
+  expect(runs()).toBe(2);
+  state.pool.freeBytes = 1;
+  await collections.round();
+  expect(runs()).toBe(3);
+});
