@@ -6,15 +6,16 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writ
 import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { inParallel, run } from './commands.mjs';
+import { inParallel, must, run } from './commands.mjs';
 import { engineSources, includeDirectories, simulationMain, simulationSources, testSources } from './native_sources.mjs';
-import { build, root } from './paths.mjs';
+import { build, node, root } from './paths.mjs';
 
 const { values } = parseArgs({
   options: {
     variant: { type: 'string', default: 'plain' },
     'build-only': { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
+    'simulator-only': { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 });
@@ -25,6 +26,8 @@ const variants = {
     flags: ['-O1', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
     env: { ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1', UBSAN_OPTIONS: 'print_stacktrace=1' },
   },
+  // The simulator with bugs sown in the engine: what does not know of them is taken from the plain build.
+  mutants: { flags: ['-O2', '-DSKERRY_MUTANTS'], env: {}, sown: true },
   tsan: { flags: ['-O1', '-fsanitize=thread', '-Wno-tsan'], env: { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' } },
 };
 const variant = variants[values.variant];
@@ -46,13 +49,16 @@ const flagsStamp = createHash('sha256')
 const failures = [];
 const binaries = [];
 
+if (variant.sown) {
+  await must('building the simulator', run(node, [import.meta.filename, '--simulator-only'], { quiet: true }));
+}
 await compileAll();
 if (failures.length > 0) {
   for (const failure of failures) process.stderr.write(failure);
   console.log(`0 passed, ${failures.length} failed`);
   process.exit(1);
 }
-if (!values['build-only']) await runAll();
+if (!values['build-only'] && !values['simulator-only'] && !variant.sown) await runAll();
 
 async function compileAll() {
   mkdirSync(directory, { recursive: true });
@@ -62,9 +68,10 @@ async function compileAll() {
     mkdirSync(directory, { recursive: true });
     writeFileSync(stampPath, flagsStamp);
   }
-  const engine = engineSources();
-  const simulation = simulationSources();
-  const tests = testSources().filter((path) => basename(path).includes(values.only));
+  const engine = engineSources().filter(isOfVariant);
+  const simulation = simulationSources().filter(isOfVariant);
+  const alone = values['simulator-only'] || variant.sown;
+  const tests = alone ? [] : testSources().filter((path) => basename(path).includes(values.only));
   const main = simulationMain();
   const mains = main === undefined || values.only !== '' ? tests : [...tests, main];
   await inParallel([...engine, ...simulation, ...mains], compilers, compile);
@@ -82,9 +89,11 @@ async function compileAll() {
   }
   await inParallel(mains, compilers, async (source) => {
     const name = source === main ? 'simulate' : basename(source, '.cc');
-    const output = source === main && values.variant === 'plain' ? join(build, name) : join(directory, name);
+    const output = source === main ? simulatorPath(name) : join(directory, name);
     if (source !== main) binaries.push({ name, output });
-    const inputs = objects.length > 0 ? [objectOf(source), library] : [objectOf(source)];
+    // What is sown is linked whole: from an archive the linker might pass it over for its like in the plain build's.
+    const parts = variant.sown ? [...objects, join(build, 'tests', 'plain', 'libskerry.a')] : [library];
+    const inputs = objects.length > 0 ? [objectOf(source), ...parts] : [objectOf(source)];
     if (!isOlder(output, inputs)) return;
     const partial = `${output}.new`;
     if (
@@ -133,6 +142,18 @@ async function runAll() {
   }
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;
+}
+
+function simulatorPath(name) {
+  if (variant.sown) return join(build, `${name}_mutants`);
+  return values.variant === 'plain' ? join(build, name) : join(directory, name);
+}
+
+/** Whether this variant compiles the source itself: where bugs are sown, only what includes the header that names them. */
+function isOfVariant(source) {
+  if (!variant.sown) return true;
+  const plain = join(build, 'tests', 'plain', 'objects', source.replace(/\.cc$/, '.d'));
+  return readDependencies(plain).some((path) => path.endsWith('env/mutants.h'));
 }
 
 function objectOf(source) {

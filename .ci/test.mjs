@@ -10,6 +10,10 @@ import { build, node, root } from './paths.mjs';
 const reports = join(build, 'reports');
 /** Worlds of the crash simulator: as many as the promise names. */
 const simulatedSeeds = 10_000;
+/** And for so long, on every processor, worlds that nobody has seen before. */
+const freshSeconds = 120;
+/** Operations in the longest of the sequences that are all tried. */
+const exhaustiveDepth = 3;
 
 /** A suite is a name and what runs it; `run` resolves with counts. A check counts only when it fails. */
 const suites = [
@@ -75,21 +79,63 @@ function native(args) {
   return counted(node, [join(root, '.ci', 'native_tests.mjs'), ...args]);
 }
 
-async function simulation() {
-  const simulator = join(build, 'simulate');
-  const built = await run(node, [join(root, '.ci', 'native_tests.mjs'), '--build-only'], { quiet: true });
-  if (built.status !== 0) return check(Promise.resolve(built));
-  // A world is one thread's, and no world knows of another: each processor takes a part of the seeds.
+/** Runs the simulator on every processor, each with a part of the work; resolves with { status, output } of each. */
+async function simulators(name, argsOf) {
   const parts = availableParallelism();
-  const each = Math.ceil(simulatedSeeds / parts);
-  const runs = Array.from({ length: parts }, (_, part) =>
-    run(simulator, ['--from', String(1 + part * each), '--seeds', String(each)], { quiet: true }),
-  );
-  const results = await Promise.all(runs);
-  // What it did, then the outcome with its digest; a failure names its seed.
-  for (const { output } of results) process.stdout.write(`${output.trimEnd().split('\n').slice(-3).join('\n')}\n`);
+  return Promise.all(Array.from({ length: parts }, (_, part) => run(join(build, name), argsOf(part, parts), { quiet: true })));
+}
+
+/** One test: the worlds that the parts ran all held. */
+async function worlds(argsOf) {
+  const results = await simulators('simulate', argsOf);
+  for (const { status, output } of results) {
+    // What it did, then the outcome with its digest; a failure brings the smallest world that shows it, and names its seed.
+    const lines = output.trimEnd().split('\n');
+    process.stdout.write(`${(status === 0 ? lines.slice(-2) : lines).join('\n')}\n`);
+  }
   const held = results.every(({ status }) => status === 0);
   return { passed: held ? 1 : 0, failed: held ? 0 : 1, skipped: 0 };
+}
+
+/** Every line that begins with the word is a test of one part; one that died before its last line has failed. */
+async function shared(name, args, merge) {
+  const results = await simulators(name, (part, parts) => [...args, '--part', `${part}/${parts}`]);
+  const counts = results.map(({ status, output }) => {
+    const lines = output.trimEnd().split('\n');
+    const last = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? '');
+    process.stdout.write(`${(last === null ? lines : lines.slice(0, -1)).join('\n')}\n`);
+    const count = { passed: Number(last?.[1] ?? 0), failed: Number(last?.[2] ?? 0), skipped: 0 };
+    if (last === null || (status !== 0 && count.failed === 0)) count.failed += 1;
+    return count;
+  });
+  return merge(counts);
+}
+
+async function simulation() {
+  const native = join(root, '.ci', 'native_tests.mjs');
+  const built = await run(node, [native, '--variant', 'mutants'], { quiet: true });
+  if (built.status !== 0) return check(Promise.resolve(built));
+  // A world is one thread's, and no world knows of another: each processor takes a part of the seeds.
+  const fixed = await worlds((part, parts) => {
+    const each = Math.ceil(simulatedSeeds / parts);
+    return ['--from', String(1 + part * each), '--seeds', String(each)];
+  });
+  const base = Date.now() * 1000;
+  console.log(`fresh seeds, from ${base} on: one that failed is repeated with npm run simulate -- --seed S`);
+  const fresh = await worlds((part) => ['--from', String(base + part * 1_000_000_000_000), '--seconds', String(freshSeconds)]);
+  // A depth that was shared among processors held where all parts of it did.
+  const exhaustive = await shared('simulate', ['--exhaustive', '--depth', String(exhaustiveDepth)], (counts) => ({
+    passed: Math.min(...counts.map(({ passed }) => passed)),
+    failed: Math.max(...counts.map(({ failed }) => failed)),
+    skipped: 0,
+  }));
+  const mutants = await shared('simulate_mutants', ['--mutants'], sum);
+  return sum([fixed, fresh, exhaustive, mutants]);
+}
+
+function sum(counts) {
+  const add = (key) => counts.reduce((total, count) => total + count[key], 0);
+  return { passed: add('passed'), failed: add('failed'), skipped: add('skipped') };
 }
 
 async function vitest(name) {

@@ -7,6 +7,8 @@
 #include <mutex>
 #include <optional>
 
+#include "../env/mutants.h"
+
 namespace skerry {
 namespace {
 
@@ -25,9 +27,10 @@ void Collect(const DestageGroup& group, uint64_t blocks_total, std::vector<Block
     for (const Generation::ZeroRange& range : frozen.generation->ZeroRanges()) {
       const PageIndex end = range.start + range.count;
       const BlockIndex first = (range.start + kPagesPerBlock - 1) / kPagesPerBlock, last = end / kPagesPerBlock;
-      if (range.start % kPagesPerBlock != 0) touched.push_back(range.start / kPagesPerBlock);
-      if (end % kPagesPerBlock != 0 && end / kPagesPerBlock < blocks_total) touched.push_back(end / kPagesPerBlock);
-      if (first < last) cuts.push_back({first, last - first});
+      const bool edges = !IsMutant(Mutant::kEdgeIgnored);
+      if (edges && range.start % kPagesPerBlock != 0) touched.push_back(range.start / kPagesPerBlock);
+      if (edges && end % kPagesPerBlock != 0 && end / kPagesPerBlock < blocks_total) touched.push_back(end / kPagesPerBlock);
+      if (first < last && !IsMutant(Mutant::kCutIgnored)) cuts.push_back({first, last - first});
     }
   }
   std::sort(touched.begin(), touched.end());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../env/mutants.h"
 #include "journal_impl.h"
 
 namespace skerry {
@@ -70,7 +71,8 @@ void Journal::Impl::OpenBatchLocked(Lsn start) {
 }
 
 void Journal::Impl::CloseBatchLocked(uint32_t flags) {
-  BatchHeader header{kBatchMagic, kJournalVersion, epoch_, batch_start_, head_ - batch_start_, durable(), batch_records_, flags, id_.prefix(), 0};
+  const Lsn mark = IsMutant(Mutant::kMarkAhead) ? written() : durable();
+  BatchHeader header{kBatchMagic, kJournalVersion, epoch_, batch_start_, head_ - batch_start_, mark, batch_records_, flags, id_.prefix(), 0};
   header.sum = BatchSum(header);
   const Lsn padded = RoundUp(head_, kSectorBytes);
   std::memset(RingAt(head_), 0, padded - head_);
@@ -190,7 +192,7 @@ Status Journal::Impl::WriteSegmentHeader(uint64_t number) {
   if (!slot) return Status(Code::kIo, "segment " + std::to_string(number) + " has no file");
   if (Status status = slot->direct->Write(sector.bytes(), 0); !status.ok()) return status;
   // Durable before anything lands behind it: an old header over new bytes would make the slot's former segment look alive.
-  if (Status status = slot->direct->DataSync(); !status.ok()) return status;
+  if (Status status = IsMutant(Mutant::kSegmentHeaderUnsynced) ? Status::Ok() : slot->direct->DataSync(); !status.ok()) return status;
   headed_.insert(number);
   return Status::Ok();
 }
@@ -239,7 +241,7 @@ Result<bool> Journal::Impl::Write() {
 Status Journal::Impl::Seal(uint64_t number) {
   const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
   if (!slot) return Status(Code::kIo, "segment " + std::to_string(number) + " has no file");
-  if (Status status = slot->direct->DataSync(); !status.ok()) return status;
+  if (Status status = IsMutant(Mutant::kSealUnsynced) ? Status::Ok() : slot->direct->DataSync(); !status.ok()) return status;
   IndexBuilder index;
   {
     std::lock_guard lock(mutex_);
@@ -263,7 +265,8 @@ Status Journal::Impl::Sync() {
   for (uint64_t number : dirty_) {
     const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
     if (!slot) continue;  // recycled: only what was durable is
-    if (Status status = slot->direct->DataSync(); !status.ok()) return Fail(status);
+    if (IsMutant(Mutant::kJournalSyncSkipped)) continue;
+    if (Status status = slot->direct->DataSync(); !status.ok() && !IsMutant(Mutant::kFailedSyncForgotten)) return Fail(status);
   }
   dirty_.clear();
   syncs_.fetch_add(1, std::memory_order_relaxed);

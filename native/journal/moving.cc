@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../env/mutants.h"
 #include "journal_impl.h"
 
 namespace skerry {
@@ -128,7 +129,7 @@ void Journal::Impl::Vacate(uint64_t segment) {
 Lsn Journal::Impl::Vacated(Lsn lsn) {
   std::unique_lock lock(moved_mutex_);
   moved_.erase(moved_.begin(), moved_.lower_bound(lsn));
-  if (durable() >= vacating_.durable_at) vacated_ = vacating_.end;
+  if (durable() >= vacating_.durable_at || IsMutant(Mutant::kVacatedUndurable)) vacated_ = vacating_.end;
   return std::max(lsn, vacated_);
 }
 

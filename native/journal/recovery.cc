@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../env/mutants.h"
 #include "journal_impl.h"
 
 namespace skerry {
@@ -115,7 +116,7 @@ Status Journal::Impl::CheckMissing(const Survey& survey, ReplayReport& report) {
 
 bool Journal::Impl::RingIsOurs() const {
   const RingHeader& header = ring_header();
-  const std::string boot = env_.BootId();
+  const std::string boot = IsMutant(Mutant::kForeignRing) ? std::string(reinterpret_cast<const char*>(header.boot), sizeof(header.boot)) : env_.BootId();
   return header.magic == kRingMagic && header.version == kJournalVersion && header.journal == id_ && boot.size() == sizeof(header.boot) &&
          std::memcmp(header.boot, boot.data(), boot.size()) == 0 && header.segment_bytes == segment_bytes_ &&
          header.ring_bytes == ring_->ring_bytes();
@@ -208,8 +209,8 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
     if (Status status = DeliverRing(end, survey, delivery, from_ring, next); !status.ok()) return status;
   }
   report.end = next;
-  report.epoch = survey.epoch + 1;
-  epoch_ = survey.epoch + 1;
+  report.epoch = survey.epoch + (IsMutant(Mutant::kEpochReused) ? 0 : 1);
+  epoch_ = report.epoch;
   opening_ = {std::move(from_ring), next, survey.mark, report.salvaged};
   if (report.salvaged) report.gaps_below = next;
   for (const Segments::Found& segment : survey.segments) {
@@ -229,6 +230,7 @@ Status Journal::Impl::AssignPrepared(uint64_t number) {
 // Batches that only the ring holds go to their places in segments, under the new epoch and the old mark.
 Status Journal::Impl::RewriteRing() {
   for (const ClosedBatch& batch : opening_.from_ring) {
+    if (IsMutant(Mutant::kRingNotRewritten)) break;
     if (Status status = AssignPrepared(SegmentOf(batch.start)); !status.ok()) return status;
     BatchHeader header{};
     const bool closed = ParseBatch({RingAt(batch.start), sizeof(header)}, batch.start, id_.prefix(), header);

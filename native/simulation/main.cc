@@ -1,78 +1,115 @@
-// simulate --seed S | --seeds N [--from S] [--steps N]: runs worlds; the last line is the outcome and the digest.
+// simulate --seed S | --seeds N | --seconds N | --hours N | --fresh | --mutants | --mutant NAME | --exhaustive: see kUsage. The
+// last line is the outcome; the exit status says whether all held.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
-#include "world.h"
+#include "campaign.h"
+#include "exhaustive.h"
+#include "mutants.h"
 
-using skerry::simulation::World;
-using skerry::simulation::WorldOptions;
-using skerry::simulation::WorldOutcome;
+namespace {
+
+using skerry::simulation::CampaignOptions;
+using skerry::simulation::CarriesMutants;
+using skerry::simulation::ExhaustiveOptions;
+
+constexpr const char* kUsage =
+    "usage: simulate --seed S                          one world, with its trace\n"
+    "       simulate --seeds N [--from S]              so many worlds, from seed S (1)\n"
+    "       simulate --seconds N | --hours N [--from S] [--fresh]   for so long; --fresh: from a seed that nobody chose, which is printed\n"
+    "       simulate --mutants                         every sown bug must be caught (build/simulate_mutants)\n"
+    "       simulate --mutant NAME [--seed S]          one of them, with the smallest world that shows it\n"
+    "       simulate --exhaustive [--depth N] [--images N] [--part I/N] [--mutant NAME]   every short sequence of operations, every crash\n"
+    "       --steps N: of each world (250)\n";
+
+struct Command {
+  CampaignOptions campaign;
+  ExhaustiveOptions exhaustive;
+  bool fresh = false, mutants = false, exhaust = false;
+  uint64_t seed = 0;
+  const char* mutant = nullptr;
+};
+
+int Refuse(const char* why) {
+  std::fprintf(stderr, "simulate: %s\n%s", why, kUsage);
+  return 2;
+}
+
+bool TakeFlag(const char* name, Command& command) {
+  const auto is = [name](const char* flag) { return std::strcmp(name, flag) == 0; };
+  if (is("--fresh")) return command.fresh = true;
+  if (is("--mutants")) return command.mutants = true;
+  if (is("--exhaustive")) return command.exhaust = true;
+  return false;
+}
+
+bool TakeValue(const char* name, const char* value, Command& command) {
+  const auto is = [name](const char* flag) { return std::strcmp(name, flag) == 0; };
+  if (is("--mutant")) {
+    command.mutant = value;
+    return true;
+  }
+  char* rest = nullptr;
+  const uint64_t number = std::strtoull(value, &rest, 10);
+  if (is("--part") && *rest == '/') {
+    command.exhaustive.part = number;
+    command.exhaustive.parts = std::strtoull(rest + 1, &rest, 10);
+    return *rest == '\0' && command.exhaustive.part < command.exhaustive.parts;
+  }
+  if (*value == '\0' || *rest != '\0') return false;
+  if (is("--seed")) command.seed = number;
+  else if (is("--seeds")) command.campaign.seeds = number;
+  else if (is("--from")) command.campaign.from = number;
+  else if (is("--steps")) command.campaign.steps = static_cast<unsigned>(number);
+  else if (is("--seconds")) command.campaign.seconds = static_cast<double>(number);
+  else if (is("--hours")) command.campaign.seconds = 3600.0 * static_cast<double>(number);
+  else if (is("--depth")) command.exhaustive.depth = static_cast<unsigned>(number);
+  else if (is("--images")) command.exhaustive.images_max = number;
+  else return false;
+  return true;
+}
+
+int Run(Command& command) {
+  if ((command.mutants || command.mutant != nullptr) && !CarriesMutants()) {
+    return Refuse("this build carries no mutants: use build/simulate_mutants (npm run simulate builds it)");
+  }
+  const skerry::simulation::SownBug* const bug = command.mutant == nullptr ? nullptr : skerry::simulation::FindSownBug(command.mutant);
+  if (command.mutant != nullptr && bug == nullptr) {
+    for (const auto& each : skerry::simulation::SownBugs()) std::fprintf(stderr, "%-24s %s\n", each.name, each.what);
+    return Refuse("there is no mutant of that name; those above there are");
+  }
+  if (command.exhaust) {
+    if (bug != nullptr) skerry::simulation::Sow(bug->mutant);
+    return ReportExhaustive(command.exhaustive);
+  }
+  if (command.mutants || bug != nullptr) {
+    return skerry::simulation::ReportMutants(
+        {command.mutant, command.seed, command.campaign.steps, command.exhaustive.part, command.exhaustive.parts});
+  }
+  if (command.seed != 0) {
+    command.campaign.from = command.seed;
+    command.campaign.seeds = 1;
+    command.campaign.trace = true;
+  }
+  if (command.fresh) {
+    command.campaign.from = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+    std::printf("fresh seeds from %llu: repeat with --from %llu\n", static_cast<unsigned long long>(command.campaign.from),
+                static_cast<unsigned long long>(command.campaign.from));
+  }
+  return ReportCampaign(command.campaign);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
-  uint64_t from = 1, count = 100, steps = 250;
-  double seconds = 0;
-  bool trace = false;
-  for (int i = 1; i + 1 < argc + 1; ++i) {
-    const bool has_value = i + 1 < argc;
-    const auto value = [&] { return has_value ? std::strtoull(argv[++i], nullptr, 10) : 0ull; };
-    if (std::strcmp(argv[i], "--seed") == 0) {
-      from = value();
-      count = 1;
-      trace = true;
-    } else if (std::strcmp(argv[i], "--seeds") == 0) {
-      count = value();
-    } else if (std::strcmp(argv[i], "--from") == 0) {
-      from = value();
-    } else if (std::strcmp(argv[i], "--steps") == 0) {
-      steps = value();
-    } else if (std::strcmp(argv[i], "--seconds") == 0) {
-      seconds = static_cast<double>(value());
-      count = ~0ull;
-    } else {
-      std::fprintf(stderr, "usage: simulate [--seed S | --seeds N | --seconds N] [--from S] [--steps N]\n");
-      return 2;
-    }
+  Command command;
+  for (int i = 1; i < argc; ++i) {
+    if (TakeFlag(argv[i], command)) continue;
+    if (i + 1 >= argc || !TakeValue(argv[i], argv[i + 1], command)) return Refuse((std::string(argv[i]) + " is not understood").c_str());
+    ++i;
   }
-  const auto begin = std::chrono::steady_clock::now();
-  WorldOutcome total;
-  uint64_t done = 0;
-  for (; done < count; ++done) {
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
-    if (seconds > 0 && spent.count() > seconds) break;
-    const WorldOutcome one = World({from + done, static_cast<unsigned>(steps), trace}).Run();
-    for (const std::string& line : one.trace) std::printf("%s\n", line.c_str());
-    total.digest = (total.digest ^ one.digest) * 0x100000001b3ull;
-    total.process_crashes += one.process_crashes;
-    total.host_crashes += one.host_crashes;
-    total.writes += one.writes;
-    total.flushes += one.flushes;
-    total.roots += one.roots;
-    total.moves += one.moves;
-    total.snapshots += one.snapshots;
-    total.clones += one.clones;
-    total.resizes += one.resizes;
-    total.rollbacks += one.rollbacks;
-    total.compares += one.compares;
-    total.rotten += one.rotten;
-    total.framed += one.framed;
-    total.removed += one.removed;
-    total.copied += one.copied;
-    if (!one.failure.empty()) {
-      std::printf("seed %llu: %s\n", static_cast<unsigned long long>(from + done), one.failure.c_str());
-      std::printf("FAILED seed %llu digest %016llx\n", static_cast<unsigned long long>(from + done), static_cast<unsigned long long>(total.digest));
-      return 1;
-    }
-  }
-  std::printf("%llu seeds: %llu process and %llu host crashes, %llu writes, %llu flushes, %llu roots, %llu snapshots, %llu clones, %llu resizes, %llu rollbacks, %llu compares, %llu segments moved, %llu rotten pages, %llu compressed blocks, %llu packs removed, %llu bytes moved before that\n",
-              static_cast<unsigned long long>(done), static_cast<unsigned long long>(total.process_crashes),
-              static_cast<unsigned long long>(total.host_crashes), static_cast<unsigned long long>(total.writes),
-              static_cast<unsigned long long>(total.flushes), static_cast<unsigned long long>(total.roots),
-              static_cast<unsigned long long>(total.snapshots), static_cast<unsigned long long>(total.clones),
-              static_cast<unsigned long long>(total.resizes), static_cast<unsigned long long>(total.rollbacks),
-              static_cast<unsigned long long>(total.compares), static_cast<unsigned long long>(total.moves), static_cast<unsigned long long>(total.rotten),
-              static_cast<unsigned long long>(total.framed), static_cast<unsigned long long>(total.removed), static_cast<unsigned long long>(total.copied));
-  std::printf("HELD digest %016llx\n", static_cast<unsigned long long>(total.digest));
-  return 0;
+  return Run(command);
 }

@@ -60,7 +60,10 @@ class History {
     in_flight_ = std::move(image);
     in_flight_whole_ = whole;
   }
+  bool in_flight() const { return in_flight_.has_value(); }
   void Acknowledge(uint64_t sequence);
+  /** What was begun was refused, and nothing of it is anywhere. */
+  void Abandon() { in_flight_.reset(); }
   /** Nothing older than `sequence` may come back after a host crash from now on. */
   void Flushed(uint64_t sequence) { flushed_ = sequence; }
   uint64_t flushed() const { return flushed_; }

@@ -1,6 +1,7 @@
 #pragma once
 // A backend that outlives every crash of the host: chunks in memory, each whole or absent. Fetches and lists are answered
-// at once, ships when the world says so; some of these fail, with or without having arrived, and a crash forgets who asked.
+// at once, ships when the world says so; some of these fail, with or without having arrived, a few arrive once more later,
+// and a crash forgets who asked. In bad weather it throttles for a while, and bodies come short.
 #include <map>
 
 #include "../blocks/pack_backend.h"
@@ -25,6 +26,9 @@ class SimBackend : public PackBackend {
   size_t packs() const { return chunks_.size(); }
   /** Whether a list is answered. */
   void SetListFaults(bool on) { list_faults_ = on; }
+  /** Bad weather: whether fetches may fail, or come short, and all is refused for a while now and then. */
+  void SetWeather(bool bad) { bad_weather_ = bad; }
+  uint64_t refusals() const { return refusals_; }
   /** What must never happen and did: a pack put with other bytes than before. */
   const std::string& wrong() const { return wrong_; }
 
@@ -35,12 +39,17 @@ class SimBackend : public PackBackend {
     std::function<void(Status)> done;
   };
   void Arrive(const Underway& ship);
+  /** True where it asks for patience now. */
+  bool Throttles();
 
   Env& env_;
   SimRandom dice_;
   std::map<uint32_t, std::vector<uint8_t>> chunks_;
   std::vector<Underway> underway_;
-  bool list_faults_ = false;
+  std::vector<Underway> again_;   // have arrived, and will once more: somebody on the way sends twice
+  bool list_faults_ = false, bad_weather_ = false;
+  uint64_t throttled_ = 0;        // requests to be refused yet
+  uint64_t refusals_ = 0;
   std::string wrong_;
 };
 

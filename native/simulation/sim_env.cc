@@ -1,5 +1,7 @@
 #include "sim_env.h"
 
+#include <algorithm>
+
 #include "../env/uring.h"
 
 #include "sim_file.h"
@@ -23,6 +25,7 @@ class SimSharedMemory : public SharedMemory {
 }  // namespace
 
 SimEnv::SimEnv(uint64_t seed) : machine_(std::make_shared<SimMachine>(seed)) {}
+SimEnv::SimEnv(const SimEnv& other) : machine_(std::make_shared<SimMachine>(*other.machine_)) {}
 
 Status SimEnv::Refuse(Code code, const std::string& doing, const std::string& path, const std::string& why) const {
   return {code, "cannot " + doing + " " + path + ": " + why};
@@ -162,6 +165,25 @@ Status SimEnv::FlipBit(const std::string& path, uint64_t offset, unsigned bit) {
     return Refuse(Code::kNotFound, "flip a bit of", path, "there is no such byte");
   }
   inode->Flip(offset, bit);
+  return {};
+}
+
+Result<std::vector<uint8_t>> SimEnv::Misplace(const std::string& path, uint64_t from, uint64_t to, size_t bytes) {
+  const SimNames::Inode inode = machine_->names.Find(SimNames::Clean(path));
+  if (inode == nullptr || inode->unsynced() || std::max(from, to) + bytes > inode->current().size()) {
+    return Refuse(Code::kNotFound, "misplace bytes of", path, "no such bytes are at rest");
+  }
+  std::vector<uint8_t> stood(bytes), moved(bytes);
+  (void)inode->current().Read(stood, to);
+  (void)inode->current().Read(moved, from);
+  inode->Replace(moved, to);
+  return stood;
+}
+
+Status SimEnv::Restore(const std::string& path, uint64_t to, ConstBytes bytes) {
+  const SimNames::Inode inode = machine_->names.Find(SimNames::Clean(path));
+  if (inode == nullptr) return Refuse(Code::kNotFound, "restore bytes of", path, "there is no such file");
+  inode->Replace(bytes, to);
   return {};
 }
 

@@ -12,6 +12,8 @@ namespace skerry {
 class SimEnv : public Env {
  public:
   explicit SimEnv(uint64_t seed);
+  /** A machine as that one stands, on which other things may happen. */
+  SimEnv(const SimEnv& other);
 
   uint64_t NowNanos() override { return machine_->nanos; }
   uint64_t WallMillis() override { return machine_->wall_nanos / 1'000'000; }
@@ -35,7 +37,10 @@ class SimEnv : public Env {
 
   /** Every open file and mapping is dead from here on; this Env serves the next process. Also ends `crashed()`. */
   void ProcessCrash() { machine_->EndProcess(); }
-  void HostCrash() { machine_->CrashHost(); }
+  /** `memory_stays`: see SimMachine::CrashHost. */
+  void HostCrash(bool memory_stays = false) { machine_->CrashHost(memory_stays); }
+  /** A host crash of which nothing is left to the dice. */
+  void HostCrashBy(const SimKeeps& keeps, bool memory_stays = false) { machine_->CrashHostBy(keeps, memory_stays); }
 
   /**
    * The failpoint: `operations` more operations that change the disk succeed; the next is caught in flight (it may take
@@ -64,6 +69,10 @@ class SimEnv : public Env {
   void ClearFaults();
   /** Flips a bit (0 to 7) of a byte on the disk and in the page cache. kNotFound without such a file or byte. */
   Status FlipBit(const std::string& path, uint64_t offset, unsigned bit);
+  /** Puts the bytes that stand at `from` at `to` too, as a write that went astray would have, and gives back what stood there. */
+  Result<std::vector<uint8_t>> Misplace(const std::string& path, uint64_t from, uint64_t to, size_t bytes);
+  /** Undoes Misplace. */
+  Status Restore(const std::string& path, uint64_t to, ConstBytes bytes);
   /** The disk takes this many more bytes of new pages, then says kNoSpace. Removed and cut files give theirs back. */
   void SetFreeBytes(uint64_t bytes) { machine_->space->capacity_bytes = machine_->space->used_bytes + bytes; }
   /** How often a read that may not wait would have to. */
@@ -73,6 +82,8 @@ class SimEnv : public Env {
   std::vector<std::string> Paths() const;
   /** Of the whole world: equal for equal seeds and calls. */
   uint64_t Digest() { return machine_->Digest(); }
+  /** Of what a process that starts now would find. */
+  uint64_t ContentDigest() { return machine_->ContentDigest(); }
 
  private:
   Status Refuse(Code code, const std::string& doing, const std::string& path, const std::string& why) const;

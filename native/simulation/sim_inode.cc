@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <set>
 
 namespace skerry {
 namespace {
@@ -158,9 +159,56 @@ void SimInode::Crash(SimSurvival survival, SimRandom& random) {
   } else {
     ApplySome(random);
   }
+  Settle();
+}
+
+void SimInode::Settle() {
   current_ = durable_;
   Count(true);
   ReleaseFrom(current_.size());
+}
+
+/** Whether the device holds already what this sector of the change would put there. */
+bool SimInode::Stands(const Change& change, uint64_t at) const {
+  std::array<uint8_t, kSimTearBytes> stands{};
+  (void)durable_.Read(stands, change.offset + at);
+  const ConstBytes wanted = change.data.empty() ? ConstBytes(kZeroPage).first(kSimTearBytes) : ConstBytes(change.data).subspan(at, kSimTearBytes);
+  return std::ranges::equal(stands, wanted);
+}
+
+void SimInode::CrashBy(const SimKeeps& keeps) {
+  std::set<uint64_t> asked;   // sectors that may have become another than the device held
+  uint64_t lost_from = std::numeric_limits<uint64_t>::max();
+  uint64_t size_meant = durable_.size();
+  bool sizes = true;
+  for (const Change& change : changes_) {
+    if (change.resize) {
+      sizes = sizes && keeps();
+      if (sizes) durable_.Resize(change.bytes);
+      else if (change.bytes < size_meant) lost_from = std::min(lost_from, change.bytes);
+      size_meant = change.bytes;
+      continue;
+    }
+    for (uint64_t at = 0; at < change.bytes; at += kSimTearBytes) {
+      const uint64_t sector = change.offset + at;
+      if (sector >= lost_from || sector >= durable_.size()) continue;
+      if (!asked.contains(sector) && Stands(change, at)) continue;
+      asked.insert(sector);
+      if (keeps()) Apply(change, at, kSimTearBytes);
+    }
+  }
+  changes_.clear();
+  Settle();
+}
+
+std::shared_ptr<SimInode> SimInode::Copy(std::shared_ptr<SimSpace> space) const {
+  auto copy = std::make_shared<SimInode>(std::move(space));
+  copy->pages_claimed_ = pages_claimed_;
+  copy->counted_ = counted_;
+  copy->durable_ = durable_;
+  copy->current_ = current_;
+  copy->changes_ = changes_;
+  return copy;
 }
 
 void SimInode::Flip(uint64_t offset, unsigned bit) {
@@ -172,6 +220,11 @@ void SimInode::Flip(uint64_t offset, unsigned bit) {
     if (change.data.empty()) change.data.resize(change.bytes);
     change.data[offset - change.offset] ^= static_cast<uint8_t>(1u << (bit % 8));
   }
+}
+
+void SimInode::Replace(ConstBytes data, uint64_t offset) {
+  current_.Write(data, offset);
+  durable_.Write(data, offset);
 }
 
 uint64_t SimInode::Digest() const {

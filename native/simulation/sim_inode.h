@@ -1,6 +1,7 @@
 #pragma once
 // A file of the simulated disk: what is durable, what readers see, and the changes between the two in order. A write is
 // held as whole 512-byte sectors, each as it was after that write: so a sector that survives is one that really stood there.
+#include <functional>
 #include <memory>
 #include <unordered_set>
 #include <vector>
@@ -18,6 +19,9 @@ struct SimSpace {
   uint64_t used_bytes = 0;
   uint64_t free() const { return capacity_bytes > used_bytes ? capacity_bytes - used_bytes : 0; }
 };
+
+/** Asked for each thing that a crash may keep or lose, in an order that depends on nothing but the answers before. */
+using SimKeeps = std::function<bool()>;
 
 /** How a host crash treats a file's changes that were never synced. */
 enum class SimSurvival : uint8_t { kAny /* the dice choose */, kAll, kNone };
@@ -46,7 +50,13 @@ class SimInode {
   /** A sync that failed: some of the changes are on the device, none will ever be written again, readers still see them all. */
   void FailSync(SimRandom& random);
   void Crash(SimSurvival survival, SimRandom& random);
+  /** The same with every choice asked for: sizes in order, each sector that would differ for itself. */
+  void CrashBy(const SimKeeps& keeps);
+  /** As it stands, apart from this one. */
+  std::shared_ptr<SimInode> Copy(std::shared_ptr<SimSpace> space) const;
   void Flip(uint64_t offset, unsigned bit);
+  /** Of a file at rest: these bytes stand there, on the device and for readers, and nobody was told. */
+  void Replace(ConstBytes data, uint64_t offset);
   uint64_t Digest() const;
 
  private:
@@ -59,6 +69,8 @@ class SimInode {
   void ApplyAll();
   void ApplySome(SimRandom& random);
   void Apply(const Change& change, uint64_t at, uint64_t bytes);
+  bool Stands(const Change& change, uint64_t at) const;
+  void Settle();
   void ReleaseFrom(uint64_t bytes);
   void Count(bool counted);
 

@@ -19,6 +19,9 @@ struct SimFault {
 class SimMachine {
  public:
   explicit SimMachine(uint64_t seed);
+  /** As that one stands, apart from it: what becomes of one is not seen on the other. Failpoint, hook and open files stay behind. */
+  SimMachine(const SimMachine& other);
+  SimMachine& operator=(const SimMachine&) = delete;
 
   enum class Admission : uint8_t {
     kGo,
@@ -41,7 +44,12 @@ class SimMachine {
   void Advance(uint64_t nanos);
   void Die();
   void EndProcess();
-  void CrashHost();
+  /** `memory_stays`: shared memory comes back as it was, as where its files lie on a disk; whose boot it is of is written in it. */
+  void CrashHost(bool memory_stays);
+  /** The same, with every choice asked for instead of drawn. */
+  void CrashHostBy(const SimKeeps& keeps, bool memory_stays);
+  /** Of what a process would find: files and shared memory, not clocks and dice. */
+  uint64_t ContentDigest();
   uint64_t Digest();
 
   struct Region {
@@ -49,8 +57,8 @@ class SimMachine {
     std::shared_ptr<RingMapping> mapping;
   };
   std::map<std::string, Region> regions;
+  const std::shared_ptr<SimSpace> space;
   SimNames names;
-  const std::shared_ptr<SimSpace> space = std::make_shared<SimSpace>();
 
   SimRandom dice;          // crashes, faults
   SimRandom read_dice;     // apart, so that one more cached read does not change which sectors a crash keeps
@@ -71,6 +79,8 @@ class SimMachine {
  private:
   std::string NewBootId();
   void DetachRegions();
+  static std::shared_ptr<RingMapping> CopyOf(const std::string& name, const Region& region);
+  void Reboot();
 };
 
 }  // namespace skerry

@@ -101,6 +101,32 @@ void SimNames::Crash(SimSurvival survival, SimRandom& random) {
   for (const auto& [path, inode] : current_) inode->Crash(survival, random);
 }
 
+void SimNames::CrashBy(const SimKeeps& keeps) {
+  for (const Operation& operation : pending_) {
+    if (!keeps()) break;
+    Apply(operation, durable_);
+  }
+  pending_.clear();
+  current_ = durable_;
+  for (const auto& [path, inode] : current_) inode->CrashBy(keeps);
+}
+
+SimNames SimNames::Copy(const std::shared_ptr<SimSpace>& space) const {
+  SimNames copy;
+  std::map<const SimInode*, Inode> copies;   // a file may stand under several names at once, and must go on being one
+  const auto copy_of = [&](const Inode& inode) {
+    if (inode == nullptr) return inode;
+    Inode& made = copies[inode.get()];
+    if (made == nullptr) made = inode->Copy(space);
+    return made;
+  };
+  copy.directories_ = directories_;
+  for (const auto& [path, inode] : current_) copy.current_.emplace(path, copy_of(inode));
+  for (const auto& [path, inode] : durable_) copy.durable_.emplace(path, copy_of(inode));
+  for (const Operation& operation : pending_) copy.pending_.push_back({operation.kind, operation.path, operation.to, copy_of(operation.inode)});
+  return copy;
+}
+
 void SimNames::ForEachIn(const std::string& directory,
                          const std::function<void(const std::string& name, const SimInode&)>& visit) const {
   const std::string prefix = directory == "." ? "" : directory == "/" ? "/" : directory + "/";

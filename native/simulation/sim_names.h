@@ -34,6 +34,10 @@ class SimNames {
   /** The file's own creation becomes durable, as with ext4; a rename since then does not. */
   void SyncCreation(const SimInode* inode);
   void Crash(SimSurvival survival, SimRandom& random);
+  /** The same with every choice asked for: of the operations on names a prefix, then each file's changes. */
+  void CrashBy(const SimKeeps& keeps);
+  /** As they stand, with files of their own on `space`. */
+  SimNames Copy(const std::shared_ptr<SimSpace>& space) const;
 
   const std::map<std::string, Inode>& current() const { return current_; }
   /** Of the files in a directory, in order of name. */

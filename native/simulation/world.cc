@@ -11,6 +11,9 @@ namespace {
 constexpr uint64_t kVolumeBytes = 8 * kBlockBytes;   // at first
 constexpr size_t kVolumesMax = 4, kResourcesMax = 12;
 constexpr int kRetriesMax = 1600;   // of 50 ms: a pack whose shipping fails ten times in a row still gets there
+constexpr uint64_t kDiskBytes = 1ull << 40;
+constexpr int kPatienceMax = 30;   // more than a backend throttles in a row
+constexpr int kRetriesFaultyMax = 40;
 constexpr const char* kDirectory = "/sim";
 constexpr uint64_t kBackendSalt = 0x6261636b656e64;
 /** Room for a few blocks: most reads of what was shipped go to the backend. */
@@ -36,20 +39,32 @@ uint64_t World::Dice(uint64_t sides) {
 
 void World::Say(std::string line) {
   for (char c : line) outcome_.digest = Mix(outcome_.digest ^ static_cast<uint8_t>(c));
-  if (options_.trace) outcome_.trace.push_back(std::move(line));
+  if (options_.trace) outcome_.trace.push_back(std::to_string(step_) + ": " + line);
 }
 
 void World::Fail(std::string why) {
   if (!outcome_.failure.empty()) return;
   Say("FAILED " + why);
+  outcome_.failed_step = step_;
   outcome_.failure = std::move(why);
+}
+
+void World::Blame(const std::string& doing, const Status& status) {
+  if (Crashed()) return;
+  if (fault_asked_ && (status.code() == Code::kIo || status.code() == Code::kNoSpace)) {
+    fault_met_ = true;
+    return Say("met a fault " + doing);
+  }
+  // What a backend refused is asked for again; only what failed for good, because it was cut short twice in a row, looks like rot.
+  if (backend_ && BadWeather() && (status.code() == Code::kIo || status.code() == Code::kCorrupt)) return Say("bad weather " + doing);
+  Fail(doing + ": " + status.detail());
 }
 
 StoreOptions World::Options() {
   StoreOptions options;
   options.journal.directory = std::string(kDirectory) + "/journal";
   options.journal.ring_name = "sim-ring";
-  options.journal.ring_bytes = 512 << 10;
+  options.journal.ring_bytes = options_.seed % 7 == 0 ? 256 << 10 : 512 << 10;   // small: operations wait for room
   options.journal.segment_bytes = 128 << 10;
   options.journal.journal_bytes_max = 2 << 20;
   PoolOptions& pool = options.pools.emplace_back();
@@ -91,13 +106,14 @@ void World::MaybeArm() {
 bool World::Open() {
   // Not at the very first: who knows nothing yet must hear what there is.
   if (backend_) backend_->SetListFaults(lives_ > 0);
+  if (backend_) backend_->SetWeather(false);
   std::vector<ResourceSpec> resources;
   for (const auto& [id, named] : catalog_) resources.push_back(named.spec);
   // A clone or snapshot stands after what it is pending on: ids grow, so their order is that order.
   StoreReport report;
   Result<std::unique_ptr<Store>> store = Store::Open(env_, Options(), resources, report);
   if (!store.ok()) {
-    if (!Crashed()) Fail("opening: " + store.status().detail());
+    Blame("opening", store.status());
     return false;
   }
   store_ = std::move(*store);
@@ -112,11 +128,15 @@ void World::Crash(bool host) {
   ++lives_;
   held_.reset();
   collector_.reset();
+  for (auto& [id, named] : catalog_) named.dropped = false;
+  env_.ClearFaults();
+  env_.SetFreeBytes(kDiskBytes);
+  fault_asked_ = fault_met_ = sync_failed_ = false;
   store_.reset();
   if (backend_) backend_->Forget();
   if (host) {
     ++outcome_.host_crashes;
-    env_.HostCrash();
+    env_.HostCrash(Dice(4) == 0);
   } else {
     ++outcome_.process_crashes;
     env_.ProcessCrash();
@@ -132,7 +152,7 @@ void World::Crash(bool host) {
     store_.reset();
     if (backend_) backend_->Forget();
     if (again_host) {
-      env_.HostCrash();
+      env_.HostCrash(Dice(4) == 0);
     } else {
       env_.ProcessCrash();
     }
@@ -140,6 +160,7 @@ void World::Crash(bool host) {
   }
   if (!outcome_.failure.empty()) return;
   CheckRecovered(host);
+  if (backend_) backend_->SetWeather(BadWeather());
   MaybeArm();
 }
 
@@ -171,13 +192,24 @@ WorldOutcome World::Run() {
   if (Open()) {
     MaybeArm();
     for (unsigned step = 0; step < options_.steps && outcome_.failure.empty(); ++step) {
+      if (step < options_.left_out.size() && options_.left_out[step]) continue;
+      BeginStep(step);
       Step();
-      if (Crashed() && outcome_.failure.empty()) Crash(Dice(2) == 0);
+      if (!outcome_.failure.empty()) break;
+      if (Crashed()) Crash(Dice(2) == 0);
+      else if (fault_met_) Restart();
     }
+    BeginStep(options_.steps);
     if (outcome_.failure.empty()) Crash(Dice(2) == 0);
+    if (backend_) outcome_.refusals = backend_->refusals();
     if (store_) outcome_.framed = Packs().usage().framed_records;
   }
   return std::move(outcome_);
+}
+
+void World::BeginStep(unsigned step) {
+  step_ = step;
+  dice_ = Mix(options_.seed ^ Mix(step));
 }
 
 void World::Step() {
@@ -185,7 +217,7 @@ void World::Step() {
   const uint64_t what = Dice(100);
   if (what < 4) return Create();
   if (what < 32) return Write();
-  if (what < 40) return Zero();
+  if (what < 40) return options_.seed % 7 == 0 && Dice(4) == 0 ? FillRing() : Zero();
   if (what < 49) return Read();
   if (what < 59) return Flush();
   if (what < 64) return Snapshot();
@@ -196,32 +228,37 @@ void World::Step() {
   if (what < 87) return Rollback();
   if (what < 90) return Compare();
   if (what < 94) return Collect();
-  if (what < 97) return options_.seed % 4 == 0 && Dice(2) == 0 ? Rot() : Pump();
+  if (what < 97) {
+    if (options_.seed % 4 == 0 && Dice(2) == 0) return Rot();
+    if (RotsAtRest() && Dice(2) == 0) return RotAtRest();
+    if (FaultyDisk() && Dice(2) == 0) return Fault();
+    return Pump();
+  }
   Crash(Dice(2) == 0);
 }
 
 void World::Pump() {
   Result<bool> wrote = store_->WriteStep();
-  if (!wrote.ok() && !Crashed()) return Fail("writing the journal: " + wrote.status().detail());
+  if (!wrote.ok()) return Blame("writing the journal", wrote.status());
   if (Dice(3) == 0) {
     Result<bool> prepared = store_->journal().PrepareSegment();
-    if (!prepared.ok() && !Crashed()) return Fail("preparing a segment: " + prepared.status().detail());
+    if (!prepared.ok()) return Blame("preparing a segment", prepared.status());
   }
   if (Dice(8) == 0) {
     const Status saved = Packs().Checkpoint(true);
-    if (!saved.ok() && !Crashed()) Fail("checkpoint: " + saved.detail());
+    if (!saved.ok()) Blame("checkpoint", saved);
   }
   if (Dice(4) == 0) {
     Result<Store::Moved> moved = store_->MoveStep();
     // What has rotted must be destaged.
-    if (!moved.ok() && moved.code() != Code::kCorrupt && !Crashed()) return Fail("moving records: " + moved.status().detail());
+    if (!moved.ok() && moved.code() != Code::kCorrupt) return Blame("moving records", moved.status());
     outcome_.moves += moved.ok() && *moved == Store::Moved::kSegment;
     if (Dice(4) == 0) store_->Trim();
   }
   if (backend_) {
     backend_->Deliver();
     const Status kept = Packs().Upkeep();
-    if (!kept.ok() && !Crashed()) Fail("upkeep: " + kept.detail());
+    if (!kept.ok()) Blame("upkeep", kept);
     if (!backend_->wrong().empty()) Fail(backend_->wrong());
   }
   store_->Pace();
@@ -235,15 +272,23 @@ bool World::Retry(const std::function<Status()>& attempt) {
     const Code code = status.code();
     if (Crashed()) return false;
     if (code == Code::kOk) return true;
-    if (Crashed()) return false;
     if (code != Code::kTryAgain) {
-      Fail("an operation failed: " + status.detail());
+      Blame("an operation failed", status);
+      fault_met_ |= BadWeather();   // what is half done is told apart by a recovery only
       return false;
     }
     env_.Advance(50000000);
+    // While the operation waits all else goes on: nothing of it may be in a root.
+    if (Dice(3) == 0) store_->FreezeAll();
+    for (uint64_t more = Dice(4); more > 0 && life == lives_ && !Crashed() && !fault_met_; --more) Destage();
+    if (life != lives_ || Crashed() || fault_met_ || !outcome_.failure.empty()) return false;
     Pump();
     if (i % 4 == 3) Destage();
-    if (life != lives_ || Crashed() || !outcome_.failure.empty()) return false;
+    if (life != lives_ || Crashed() || fault_met_ || !outcome_.failure.empty()) return false;
+    if (fault_asked_ && i > kRetriesFaultyMax) {
+      fault_met_ = true;   // a disk without room
+      return false;
+    }
   }
   Fail("no room after many destages");
   return false;
@@ -257,8 +302,11 @@ bool World::MakeDurable() {
     more = wrote.ok() && *wrote;
   }
   if (status.ok()) status = store_->SyncStep();
-  if (!status.ok() && !Crashed()) Fail("a flush failed without a fault: " + status.detail());
-  return status.ok() && !Crashed();
+  if (!status.ok()) Blame("a flush failed without a fault", status);
+  if (!status.ok() || Crashed()) return false;
+  // What was appended before this is durable, the word of deletions with it.
+  std::erase_if(catalog_, [](const auto& entry) { return entry.second.dropped; });
+  return true;
 }
 
 World::Named* World::PickVolume() {
@@ -340,6 +388,7 @@ Result<std::vector<uint8_t>> World::ReadAll(ResourceId id) {
   if (!volume) return Status(Code::kNotFound, "the store does not know it");
   std::vector<uint8_t> content(volume->size());
   Status status = volume->Read(0, content, true);
+  for (int i = 0; backend_ && BadWeather() && status.code() != Code::kOk && i < kPatienceMax; ++i) status = volume->Read(0, content, true);
   if (status.code() != Code::kCorrupt || losses_.empty()) return status.ok() ? Result<std::vector<uint8_t>>(std::move(content)) : status;
   for (uint64_t at = 0; at < content.size(); at += kPageBytes) {
     const Bytes page = Bytes(content).subspan(at, kPageBytes);
@@ -358,8 +407,7 @@ void World::Read() {
   const Image& expected = it->second.history ? it->second.history->last().image : it->second.content;
   Result<std::vector<uint8_t>> content = ReadAll(it->first);
   if (!content.ok()) {
-    if (!Crashed()) Fail("reading " + std::to_string(it->first) + ": " + content.status().detail());
-    return;
+    return Blame("reading " + std::to_string(it->first), content.status());
   }
   if (const auto page = expected.Differs(*content, losses_)) Fail("resource " + std::to_string(it->first) + " reads wrong at page " + std::to_string(*page));
   // Block status must never call a page a hole that is not one.
@@ -430,17 +478,23 @@ void World::Clone() {
 
 void World::Remove() {
   if (catalog_.size() < 3) return;
-  auto it = catalog_.begin();
-  std::advance(it, static_cast<long>(Dice(catalog_.size())));
+  // What a crash left half deleted comes first.
+  auto it = std::ranges::find_if(catalog_, [](const auto& entry) { return entry.second.deleting && !entry.second.dropped; });
+  if (it == catalog_.end()) {
+    it = catalog_.begin();
+    std::advance(it, static_cast<long>(Dice(catalog_.size())));
+  }
+  if (it->second.dropped) return;
   const ResourceId id = it->first;
   for (const auto& [other, named] : catalog_) {
     if (named.spec.pending_of == id) return;
   }
   it->second.deleting = true;
   if (!Retry([&] { return store_->Drop(id).status(); })) return;
-  if (!MakeDurable()) return;
-  catalog_.erase(id);
+  it->second.dropped = true;
   Say("remove " + std::to_string(id));
+  // Others write meanwhile, into what the deleted one held of the journal if it is given away too soon.
+  if (!it->second.history || Dice(2) == 0) (void)MakeDurable();
 }
 
 }  // namespace skerry::simulation

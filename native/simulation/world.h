@@ -19,12 +19,14 @@ struct WorldOptions {
   uint64_t seed = 1;
   unsigned steps = 250;
   bool trace = false;
+  std::vector<bool> left_out{};   // steps that are not taken; the others are what they would be in the whole world
 };
 
 struct WorldOutcome {
   std::string failure;     // empty: all held
+  unsigned failed_step = 0;
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, rotten = 0, framed = 0, removed = 0, copied = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0;
   std::vector<std::string> trace;
 };
 
@@ -36,7 +38,7 @@ class World {
  private:
   struct Named {
     ResourceSpec spec;
-    bool deleting = false;
+    bool deleting = false, dropped = false;   // the store was told, in this life; the name goes once that is durable
     std::unique_ptr<History> history;   // volumes
     Image content;                      // snapshots
   };
@@ -44,6 +46,8 @@ class World {
   uint64_t Dice(uint64_t sides);
   void Say(std::string line);
   void Fail(std::string why);
+  /** An operation did not succeed: excused by a crash, and, where a fault was asked for, by that; else the world has failed. */
+  void Blame(const std::string& doing, const Status& status);
   StoreOptions Options();
   bool Open();
   PackStore& Packs();
@@ -52,10 +56,14 @@ class World {
   bool Crashed() const;
   void CheckRecovered(bool host);
 
+  /** Each step has dice of its own, so that leaving one out changes no other. */
+  void BeginStep(unsigned step);
   void Step();
   void Create();
   void Write();
   void Zero();
+  /** Writes till the ring takes no more, then zeroes some: these have to wait. */
+  void FillRing();
   void Read();
   void Flush();
   void Snapshot();
@@ -64,6 +72,15 @@ class World {
   void Rollback();
   void Compare();
   void Rot();
+  /** A bit of a pack flips, or some of its bytes stand elsewhere too; all is read, and the disk heals. */
+  void RotAtRest();
+  /** The disk refuses something soon: a write, a sync, a read, or more bytes. */
+  void Fault();
+  /** After a fault that was met: what can be read still is right, nothing more is acknowledged, and the process is started anew. */
+  void Restart();
+  bool FaultyDisk() const { return options_.seed % 5 == 3; }
+  bool BadWeather() const { return options_.seed % 8 == 6; }
+  bool RotsAtRest() const { return options_.seed % 4 == 1; }
   std::string SegmentFile(uint64_t number);
   /** What is left of a lost page that is written in part. */
   void LoseParts(const Image& before, const Image& after, uint64_t offset, uint64_t length);
@@ -86,6 +103,7 @@ class World {
   const WorldOptions options_;
   SimEnv env_;
   uint64_t dice_;
+  unsigned step_ = 0;
   std::shared_ptr<SimBackend> backend_;   // of a remote world
   uint64_t elsewhere_ = 0;                // other hosts that a root was read on
   std::unique_ptr<Store> store_;
@@ -93,6 +111,8 @@ class World {
   std::vector<std::pair<ResourceId, uint64_t>> rewound_;   // by the last recovery
   std::map<ResourceId, Named> catalog_;   // durable by itself: its own crashes are another test's matter
   ResourceId next_id_ = 1;
+  bool fault_asked_ = false, fault_met_ = false;   // in this life
+  bool sync_failed_ = false;
   std::optional<RootCommit> held_;   // on its way to the catalog while other things happen
   Losses losses_;
   Lsn durable_ = 0, vouched_ = 0;   // at the last flush, at the one before it

@@ -23,7 +23,7 @@ void World::Collect() {
     outcome_.copied += report.copied_bytes;
     Say("collected " + std::to_string(report.packs_removed) + " of " + std::to_string(report.packs) + ", copied " + std::to_string(report.copied_bytes));
     collector_.reset();
-    if (!progress.ok() && !Crashed() && !(progress.code() == Code::kCorrupt && outcome_.rotten > 0)) Fail("collecting: " + progress.status().detail());
+    if (!progress.ok() && !(progress.code() == Code::kCorrupt && outcome_.rotten > 0)) Blame("collecting", progress.status());
     return;
   }
 }

@@ -53,8 +53,7 @@ void World::Compare() {
   const ResourceId from = ids[Dice(ids.size())], to = ids[Dice(ids.size())];
   Result<std::vector<uint8_t>> old = ReadAll(from), now = ReadAll(to);
   if (!old.ok() || !now.ok()) {
-    if (!Crashed()) Fail("comparing: " + (old.ok() ? now.status() : old.status()).detail());
-    return;
+    return Blame("comparing", old.ok() ? now.status() : old.status());
   }
   old->resize(std::max(old->size(), now->size()));   // past its end the older one counts as zeroes
   VolumeChanges changes(store_->Find(from), store_->Find(to));
@@ -63,8 +62,7 @@ void World::Compare() {
   while (at < now->size()) {
     Result<std::vector<ChangedExtent>> extents = changes.Extents(at, now->size() - at, 1 + Dice(8), true);
     if (!extents.ok()) {
-      if (!Crashed()) Fail("comparing " + std::to_string(from) + " with " + std::to_string(to) + ": " + extents.status().detail());
-      return;
+      return Blame("comparing " + std::to_string(from) + " with " + std::to_string(to), extents.status());
     }
     for (const ChangedExtent& extent : *extents) {
       if (extent.offset != at || extent.length == 0) return Fail("changes are told with gaps");

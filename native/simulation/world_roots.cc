@@ -24,8 +24,7 @@ void World::Destage() {
   }
   Result<std::optional<RootCommit>> commit = store_->DestageStep(*store_->pools().front());
   if (!commit.ok()) {
-    if (!Crashed()) Fail("destage: " + commit.status().detail());
-    return;
+    return Blame("destage", commit.status());
   }
   if (!commit->has_value() || Crashed()) return;
   const RootCommit& root = **commit;
@@ -34,7 +33,11 @@ void World::Destage() {
     Say("commit refused");
     return;
   }
+  // What is held against the oracle is read whatever the weather.
+  if (backend_) backend_->SetWeather(false);
   CheckRoot(root);
+  if (backend_) backend_->SetWeather(BadWeather());
+  if (fault_met_) return;
   if (Dice(5) == 0) {
     held_ = root;
     Say("commit on its way");
@@ -70,7 +73,7 @@ void World::CheckRoot(const RootCommit& commit) {
   std::vector<uint8_t> content((bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes);
   if (!ReadRoot(Packs(), *store_->pools().front()->tree, commit.root, content)) return;
   if (backend_ && Dice(16) == 0) CheckElsewhere(commit.root, content);
-  if (Crashed() || !outcome_.failure.empty()) return;
+  if (Crashed() || fault_met_ || !outcome_.failure.empty()) return;
   if (std::any_of(content.begin() + static_cast<long>(bytes), content.end(), [](uint8_t byte) { return byte != 0; })) {
     return Fail("a root of " + std::to_string(bytes) + " bytes holds data past them");
   }
@@ -104,11 +107,11 @@ bool World::ReadRoot(PackStore& packs, Tree& tree, const TreeRoot& root, Bytes c
       else if (!one.ok()) read = one;
       if (i + 1 == kPagesPerBlock && read.code() == Code::kCorrupt) read = {};
     }
-    if (!read.ok() && !Crashed()) Fail("a block of a root cannot be read: " + read.detail());
+    if (!read.ok()) Blame("a block of a root cannot be read", read);
     return read.ok();
   });
-  if (Crashed() || !outcome_.failure.empty()) return false;
-  if (!visited.ok()) Fail("a root cannot be walked: " + visited.detail());
+  if (Crashed() || fault_met_ || !outcome_.failure.empty()) return false;
+  if (!visited.ok()) Blame("a root cannot be walked", visited);
   return visited.ok();
 }
 
@@ -124,8 +127,7 @@ void World::CheckElsewhere(const TreeRoot& root, ConstBytes content) {
   Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env_, options, report);
   backend_->SetListFaults(true);
   if (!packs.ok()) {
-    if (!Crashed()) Fail("the pool cannot be opened elsewhere: " + packs.status().detail());
-    return;
+    return Blame("the pool cannot be opened elsewhere", packs.status());
   }
   Tree tree(**packs, options.key, kNodeCacheBytes);
   std::vector<uint8_t> there(content.size());

@@ -19,6 +19,7 @@ std::string World::SegmentFile(uint64_t number) {
 
 // Only below what a durable mark vouches for: above it, rot and a torn write are one.
 void World::Rot() {
+  if (fault_asked_) return;   // one trouble at a time: it would be met while looking for what may rot
   const Named* named = PickVolume();
   if (named == nullptr) return;
   const ResourceId id = named->spec.volume.id;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../env/mutants.h"
+
 namespace skerry {
 namespace {
 
@@ -136,6 +138,7 @@ Result<WriteOutcome> LiveVolume::Zero(uint64_t offset, uint64_t length, bool pun
   if (Status status = TakesChangesLocked(); !status.ok()) return status;
   if (Status status = CheckEndLocked(offset + length); !status.ok()) return status;
   if (active_->range_count() >= kOverlayRangesMax) return Status(Code::kTryAgain, "too many ranges of zeroes wait for destage");
+  if (IsMutant(Mutant::kPublishedUnappended)) active_->PutZero(offset, length, punch_hole);
   Result<Lsn> end = AppendLocked(punch_hole ? RecordType::kTrim : RecordType::kZero, offset, length, {});
   // Waiting would be for ever where the journal is full of what the disk has no room for.
   if (end.code() == Code::kTryAgain && pool_.room.room() == Room::kNone) return Status(Code::kNoSpace, "the pool's disk is full");

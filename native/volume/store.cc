@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "../env/mutants.h"
 #include "replay_log.h"
 
 namespace skerry {
@@ -159,6 +160,10 @@ Status Store::AddLocked(const ResourceSpec& spec) {
     if (source == entries_.end()) return Status(Code::kNotFound, "resource " + std::to_string(spec.pending_of) + " to clone from is not known");
     if (source->second.volume->pool() != pool) return Status(Code::kInvalid, "a clone is made in the pool of its source");
     std::shared_ptr<Base> base = source->second.base ? source->second.base : source->second.volume->base();
+    if (IsMutant(Mutant::kCloneReadsNewer) && entries_.contains(links_.Of(spec.pending_of))) {
+      base = std::make_shared<Base>(*base);
+      base->layers.insert(base->layers.begin(), entries_.at(links_.Of(spec.pending_of)).volume->content().active);
+    }
     entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, pool, admission_, changed_);
     if (base->pending) {
       links_.Link(spec.volume.id, spec.pending_of);
@@ -213,7 +218,7 @@ Result<WriteOutcome> Store::Drop(ResourceId id) {
     Result<WriteOutcome> dropped = volume->Drop(first);
     if (!dropped.ok()) return dropped.status();
     outcome = *dropped;
-    dropping_.push_back({first, outcome.end});
+    if (!IsMutant(Mutant::kDropUnawaited)) dropping_.push_back({first, outcome.end});
   }
   std::unique_lock lock(mutex_);
   entries_.erase(id);

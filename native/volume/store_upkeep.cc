@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "../destage/destage.h"
+#include "../env/mutants.h"
 #include "store.h"
 
 namespace skerry {
@@ -176,7 +177,7 @@ Result<std::optional<RootCommit>> Store::TakeShipped(Pool& pool) {
     shipping_.erase(waiting);
     // Clones may have come since it was destaged; and what it was destaged of may have gone, or been rolled back.
     const auto found = entries_.find(ready.volume);
-    const bool stands = found == entries_.end() || found->second.volume->lineage() == ready.group.lineage;
+    const bool stands = found == entries_.end() || found->second.volume->lineage() == ready.group.lineage || IsMutant(Mutant::kOldLineageCommits);
     ready.commit.takers = TakersLocked(ready.volume, ready.group);
     if (shipped.ok() && stands && !ready.commit.takers.empty()) return std::optional<RootCommit>(CommitLocked(std::move(ready)));
     busy_.erase(ready.volume);
@@ -228,13 +229,14 @@ Result<std::optional<Store::UnderWay>> Store::DestageGroupOf(ResourceId id, cons
   PutGate::Hold hold = pool.packs->gate().Enter();
   Result<DestageResult> destaged = Destage(*journal_, pool, group, group.size_bytes);
   if (!destaged.ok()) return destaged.status();
-  if (Status status = SyncPacks(pool); !status.ok()) return status;
+  if (Status status = IsMutant(Mutant::kRootBeforePacks) ? Status::Ok() : SyncPacks(pool); !status.ok()) return status;
   destaged_generations_ += group.generations.size();
   destaged_bytes_ += destaged->bytes;
   UnderWay under_way{{}, id, group, volume->pool(), pool.packs->Mark(), std::move(hold)};
   std::unique_lock lock(mutex_);
   // Rolled back meanwhile, what was destaged is no state of the volume any more; dropped, the journal under it may be gone.
-  if (volume->lineage() != group.lineage || volume->dropped()) return std::optional<UnderWay>();
+  const bool stands = volume->lineage() == group.lineage || IsMutant(Mutant::kOldLineageCommits);
+  if (!stands || volume->dropped()) return std::optional<UnderWay>();
   under_way.commit.token = next_token_++;
   under_way.commit.root = destaged->root;
   under_way.commit.pool = pool.name;

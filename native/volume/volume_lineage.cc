@@ -1,4 +1,5 @@
 // Generations closing, snapshots, and roots taking their place: the slow half of LiveVolume.
+#include "../env/mutants.h"
 #include "live_volume.h"
 
 namespace skerry {
@@ -51,7 +52,7 @@ Result<std::shared_ptr<Base>> LiveVolume::Snapshot(ResourceId snapshot, WriteOut
   if (pending_snapshots_ >= kPendingSnapshotsMax) {
     return Status(Code::kTryAgain, std::to_string(kPendingSnapshotsMax) + " snapshots of the volume wait for their roots: try again in a moment");
   }
-  Result<Lsn> end = AppendLocked(RecordType::kBarrier, snapshot, 0, {});
+  Result<Lsn> end = IsMutant(Mutant::kBarrierSkipped) ? Result<Lsn>(FlushTarget()) : AppendLocked(RecordType::kBarrier, snapshot, 0, {});
   if (!end.ok()) return end.status();
   outcome.end = *end;
   *sequence = sequence_;
@@ -108,7 +109,7 @@ std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const Tree
   Lock lock(mutex_);
   AnnounceLocked();
   std::vector<ResourceId> resolved;
-  if (group.lineage != lineage_) return resolved;
+  if (group.lineage != lineage_ && !IsMutant(Mutant::kOldLineageCommits)) return resolved;
   for (size_t i = 0; i < group.generations.size() && !frozen_.empty(); ++i) {
     const FrozenGeneration& done = frozen_.front();
     frozen_journal_bytes_ -= done.generation->journal_bytes;
@@ -149,7 +150,7 @@ VolumeLoad LiveVolume::LoadLocked() const {
   load.last_end = last_end_.load(std::memory_order_relaxed);
   // Generations follow one another in the journal, so the first that holds anything has the first record.
   for (const FrozenGeneration& frozen : frozen_) {
-    if (frozen.generation->first_lsn == 0) continue;
+    if (frozen.generation->first_lsn == 0 || IsMutant(Mutant::kTrimmedEarly)) continue;
     load.first_lsn = frozen.generation->first_lsn;
     return load;
   }

@@ -1,0 +1,49 @@
+#pragma once
+// Bugs sown on purpose, for the simulator to catch: a check that catches none is no check. Each stands where the right code
+// stands, behind IsMutant. Only a build with SKERRY_MUTANTS has any; everywhere else IsMutant is constant false and nothing
+// of them is left in the program. What each is called and how soon it must be caught: native/simulation/mutants.cc.
+#include <cstdint>
+
+namespace skerry {
+
+enum class Mutant : uint8_t {
+  kNone,
+  // The journal.
+  kJournalSyncSkipped,       // a flush waits for no device
+  kSealUnsynced,             // a segment's index vouches for records that are not durable
+  kSegmentHeaderUnsynced,    // batches may be durable under the header of what the slot held before
+  kMarkAhead,                // batches call durable what is only written
+  kEpochReused,              // recovery goes on in the epoch of the life before
+  kDeadEpochReplayed,        // what lies beyond the end of the log is replayed
+  kTornBatchReplayed,        // a batch above every mark is replayed although a payload in it fails its sum
+  kForeignRing,              // the ring of another boot is believed
+  kRingNotRewritten,         // what only the ring held is not moved to segments before the ring is used again
+  kVacatedUndurable,         // a segment goes before the copies of its records are durable
+  kFailedSyncForgotten,      // a sync that failed counts as one that succeeded
+  // Volumes and the overlay.
+  kPublishedUnappended,      // zeroes show before they have a place in the journal
+  kBarrierSkipped,           // a snapshot leaves no record
+  kCloneReadsNewer,          // a clone of a pending snapshot reads what was written since
+  kDropUnawaited,            // a deleted volume's records go before the word of its deletion is durable
+  kTrimmedEarly,             // the journal forgets what was destaged before its root is committed
+  // Destage and roots.
+  kCutIgnored,               // whole blocks that were trimmed stay in the map
+  kEdgeIgnored,              // the ends of a range of zeroes, within a block, are left as they were
+  kOldLineageCommits,        // a root from before a rollback is taken
+  // Packs and pools.
+  kRefBeforeBytes,           // a flush covers references, not the bytes that they name
+  kRootBeforePacks,          // a root is offered before its packs are durable
+  kRootBeforeShipped,        // a root is offered before the backend has its packs
+  kJournalSumUnchecked,      // journalled pages are read without their sums
+  kPageSumUnchecked,         // pages in packs are read without their sums
+};
+
+#ifdef SKERRY_MUTANTS
+/** The one that lives: set before a world begins, by a program that runs one world at a time. */
+inline Mutant mutant_alive = Mutant::kNone;
+inline bool IsMutant(Mutant mutant) { return mutant == mutant_alive; }
+#else
+constexpr bool IsMutant(Mutant) { return false; }
+#endif
+
+}  // namespace skerry

@@ -1,0 +1,51 @@
+#include "mutants.h"
+
+#include <algorithm>
+#include <array>
+
+namespace skerry::simulation {
+namespace {
+
+constexpr SownBug kSownBugs[] = {
+    {Mutant::kJournalSyncSkipped, "journal-sync-skipped", "a flush waits for no device", 100},
+    {Mutant::kSealUnsynced, "seal-unsynced", "a segment's index vouches for records that are not durable", 500},
+    {Mutant::kSegmentHeaderUnsynced, "segment-header-unsynced", "batches may be durable under the header of the slot's last segment", 2000},
+    {Mutant::kMarkAhead, "mark-ahead", "batches call durable what is only written", 500},
+    {Mutant::kEpochReused, "epoch-reused", "recovery goes on in the epoch of the life before", 0, 2},
+    {Mutant::kDeadEpochReplayed, "dead-epoch-replayed", "what lies beyond the log's end is replayed", 0, 2},
+    {Mutant::kTornBatchReplayed, "torn-batch-replayed", "a batch is replayed although a payload in it fails its sum", 500},
+    {Mutant::kForeignRing, "foreign-ring", "the ring of another boot is believed", 500},
+    {Mutant::kRingNotRewritten, "ring-not-rewritten", "what only the ring held is not moved to segments at recovery", 100},
+    {Mutant::kVacatedUndurable, "vacated-undurable", "a segment goes before the copies of its records are durable", 2000},
+    {Mutant::kFailedSyncForgotten, "failed-sync-forgotten", "a sync that failed counts as one that succeeded", 1000},
+    {Mutant::kPublishedUnappended, "published-unappended", "zeroes show before they have a place in the journal", 2000},
+    {Mutant::kBarrierSkipped, "barrier-skipped", "a snapshot leaves no record in the journal", 100},
+    {Mutant::kCloneReadsNewer, "clone-reads-newer", "a clone of a pending snapshot reads what was written since", 100},
+    {Mutant::kDropUnawaited, "drop-unawaited", "a deleted volume's records go before the word of its deletion is durable", 2000},
+    {Mutant::kTrimmedEarly, "trimmed-early", "the journal forgets what was destaged before its root is committed", 100},
+    {Mutant::kCutIgnored, "cut-ignored", "whole blocks that were trimmed stay in the map", 100},
+    {Mutant::kEdgeIgnored, "edge-ignored", "the ends of a range of zeroes, within a block, stay as they were", 100},
+    {Mutant::kOldLineageCommits, "old-lineage-commits", "a root from before a rollback is taken", 1000},
+    {Mutant::kRefBeforeBytes, "ref-before-bytes", "a flush covers references, not the bytes that they name", 200},
+    {Mutant::kRootBeforePacks, "root-before-packs", "a root is offered before its packs are durable", 200},
+    {Mutant::kRootBeforeShipped, "root-before-shipped", "a root is offered before the backend has its packs", 500},
+    {Mutant::kJournalSumUnchecked, "journal-sum-unchecked", "journalled pages are read without their sums", 500},
+    {Mutant::kPageSumUnchecked, "page-sum-unchecked", "pages in packs are read without their sums", 500},
+};
+
+}  // namespace
+
+std::span<const SownBug> SownBugs() { return kSownBugs; }
+
+const SownBug* FindSownBug(std::string_view name) {
+  const auto found = std::ranges::find_if(kSownBugs, [&](const SownBug& bug) { return name == bug.name; });
+  return found == std::end(kSownBugs) ? nullptr : &*found;
+}
+
+void Sow([[maybe_unused]] Mutant mutant) {
+#ifdef SKERRY_MUTANTS
+  mutant_alive = mutant;
+#endif
+}
+
+}  // namespace skerry::simulation
