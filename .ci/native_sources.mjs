@@ -22,18 +22,31 @@ export function nativeFiles(...endings) {
 const text = (path) => readFileSync(join(root, path), 'utf8');
 const isTest = (path) => path.startsWith('native/tests/');
 const isSimulation = (path) => path.startsWith('native/simulation/');
+const isFuzz = (path) => path.startsWith('native/fuzz/');
 // Headers of the seam lie beside it: what includes one is of the seam too.
 const isSeam = (path) => path.startsWith('native/addon') || /#include <(?:napi|node_api|js_native_api)\.h>/.test(text(path));
 const hasMain = (path) => /^int main\(/m.test(text(path));
 
 /** Everything that goes into skerry.node. */
-export const addonSources = () => nativeFiles('.cc').filter((path) => !isTest(path) && !isSimulation(path));
+export const addonSources = () => nativeFiles('.cc').filter((path) => !isTest(path) && !isSimulation(path) && !isFuzz(path));
 /** The engine without the seam to node. */
 export const engineSources = () => addonSources().filter((path) => !isSeam(path));
 /** The simulated world, without the program around it: tests may use it too. */
 export const simulationSources = () => nativeFiles('.cc').filter((path) => isSimulation(path) && !hasMain(path));
 /** The one file with the simulator's main(), if there is one yet. */
 export const simulationMain = () => nativeFiles('.cc').find((path) => isSimulation(path) && hasMain(path));
+export const fuzzSources = () => nativeFiles('.cc').filter(isFuzz);
+/** What fuzz targets link: decoders of formats, and the simulated machine that they read from. */
+export const fuzzedSources = () =>
+  nativeFiles('.cc').filter(
+    (path) =>
+      /^native\/(?:env|journal)\//.test(path) ||
+      /^native\/blocks\/(?:block_id|cell|codec|footer_copies|frames|index_checkpoint|location_index|pack_footer|pack_handles|pack_scan|sha256_lanes)\.cc$/.test(
+        path,
+      ) ||
+      /^native\/(?:map\/node|nbd\/request_parser)\.cc$/.test(path) ||
+      /^native\/simulation\/sim_(?!backend)/.test(path),
+  );
 export const testSources = () => nativeFiles('_test.cc').filter(isTest);
 
 export const includeDirectories = {

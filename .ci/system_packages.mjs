@@ -2,9 +2,10 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
+import { findClang } from './clang.mjs';
 import { run } from './commands.mjs';
 
-/** A package, and a program of it that shows that it is there on systems without dpkg. */
+/** A package, and a program of it that shows that it is there on systems without dpkg; or whatever else `there` looks for. */
 const forBuilding = [
   { package: 'g++', program: 'g++' },
   { package: 'make', program: 'make' },
@@ -32,6 +33,8 @@ const forTests = [
   { package: 'bsdutils', program: 'script' },
   { package: 'fish', program: 'fish' },
   { package: 'zsh', program: 'zsh' },
+  { package: 'clang', program: 'clang++', there: () => findClang() !== null },
+  { package: 'libclang-rt-14-dev', program: null, there: () => findClang() !== null },
 ];
 
 /** Installs what is missing, or throws an Error that names it with the command that brings it. */
@@ -69,7 +72,8 @@ async function findMissing(wanted) {
   }
   // A program built by hand, or a package of another name (libssl3t64), is as good.
   return wanted
-    .filter((entry) => !installed.has(entry.package) && !(entry.program !== null && hasProgram(entry.program)))
+    .filter((entry) => !installed.has(entry.package))
+    .filter((entry) => !(entry.there ?? (() => entry.program !== null && hasProgram(entry.program)))())
     .map((entry) => entry.package);
 }
 

@@ -22,6 +22,7 @@ const suites = [
   { name: 'typecheck', run: () => check(runInstalled('tsc', ['--noEmit'], { quiet: true })) },
   { name: 'native', run: () => native([]) },
   { name: 'simulation', run: simulation },
+  { name: 'fuzz', run: () => counted(node, [join(root, '.ci', 'fuzz.mjs')]) },
   { name: 'unit', run: () => vitest('unit') },
   { name: 'conformance', run: () => vitest('conformance') },
   { name: 'integration', run: () => vitest('integration') },

@@ -82,7 +82,7 @@ template <typename T>
 Bytes BytesOf(T& object) { return {reinterpret_cast<uint8_t*>(&object), sizeof(object)}; }
 
 Status ReadEntries(SummingReader& reader, uint64_t entry_count, const SealedPacks& packs, LocationIndex& index) {
-  std::vector<LocationIndex::Entry> entries(kChunkBytes / sizeof(LocationIndex::Entry));
+  std::vector<LocationIndex::Entry> entries(std::min<uint64_t>(entry_count, kChunkBytes / sizeof(LocationIndex::Entry)));
   uint32_t covered = 0;  // the last pack that was found in `packs`
   for (uint64_t left = entry_count; left > 0;) {
     const size_t count = static_cast<size_t>(std::min<uint64_t>(left, entries.size()));

@@ -59,12 +59,10 @@ bool IsOfItsId(ConstBytes record, const PackRecordHeader& header, const DomainKe
   if (CheckCells(record, header, {}) != cells) return false;
   std::vector<uint8_t> raw(header.raw_bytes);
   if (CheckCells(record, header, raw) != cells) return false;
-  BlockId id;
-  if (header.kind == RecordKind::kBlock) {
-    id = key.BlockIdOf(raw);
-  } else if (const size_t canonical = NodeCanonicalBytes(raw.size()); canonical != 0) {
-    id = key.NodeIdOf(ConstBytes(raw).first(canonical));
-  }
+  const size_t canonical = NodeCanonicalBytes(raw.size());
+  // What is as long as no node has no id: an id of zeroes, which anybody can write, must not pass for it.
+  if (header.kind == RecordKind::kNode && canonical == 0) return false;
+  const BlockId id = header.kind == RecordKind::kBlock ? key.BlockIdOf(raw) : key.NodeIdOf(ConstBytes(raw).first(canonical));
   return std::ranges::equal(id.bytes, header.id);
 }
 

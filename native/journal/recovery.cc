@@ -93,6 +93,11 @@ Result<Journal::Impl::Survey> Journal::Impl::SurveySegments(ReplayReport& report
   for (size_t i = 1; i < survey.segments.size(); ++i) {
     const uint64_t before = survey.segments[i - 1].header.number, number = survey.segments[i].header.number;
     if (number == before + 1) continue;
+    // One would be read and the other written: a copy that somebody left beside the original.
+    if (number == before) {
+      return Status(Code::kCorrupt, "the journal is damaged: " + survey.segments[i - 1].slot->path + " and " + survey.segments[i].slot->path +
+                                        " both say that they are log segment " + std::to_string(number) + ". Move the one that is a copy out of the directory");
+    }
     survey.missing.emplace_back("segments " + std::to_string(before + 1) + " to " + std::to_string(number - 1) + " are missing", number * segment_bytes_);
   }
   return survey;
@@ -145,6 +150,10 @@ Status Journal::Impl::DeliverRing(Lsn end, Survey& survey, Delivery& delivery, s
       batches.push_back({at, batch.bytes, (batch.flags & kBatchEndsSegment) != 0});
     }
     next = (batch.flags & kBatchEndsSegment) != 0 ? FirstBatch(SegmentOf(at) + 1) : RoundUp(at + batch.bytes, kSectorBytes);
+    // Segments hold whole batches: one that begins before their end ends there too, or what lies behind it would be passed over.
+    if (at < end && next > end && !options_.salvage) {
+      return Status(Code::kCorrupt, "the ring in shared memory is damaged: its batch at log position " + std::to_string(at) + " runs over the end of the segments at " + std::to_string(end));
+    }
     at = next;
   }
   next = std::max(next, end);

@@ -11,6 +11,8 @@ constexpr size_t kPrewriteBytes = 1 << 20;
 constexpr const char* kSuffix = ".segment";
 // One takes records, one waits for its records to be destaged, one is ready.
 constexpr size_t kSlotsMin = 3;
+/** No log gets there in centuries; positions past it would come round to its beginning. */
+constexpr uint64_t kLogBytesMax = 1ull << 62;
 
 }  // namespace
 
@@ -63,7 +65,7 @@ Result<std::vector<Segments::Found>> Segments::Load(const JournalId& journal, bo
     SegmentHeader header;
     std::memcpy(&header, sector.data(), sizeof(header));
     const bool ours = *got == kSectorBytes && header.magic == kSegmentMagic && header.journal == journal &&
-                      header.sum == JournalSum(&header, sizeof(header) - sizeof(header.sum), 0);
+                      header.sum == JournalSum(&header, sizeof(header) - sizeof(header.sum), 0) && header.number <= kLogBytesMax / segment_bytes_;
     if (ours && header.version > kJournalVersion) {
       return Status(Code::kInvalid, (*opened)->path + " was written by a newer version of Skerry (journal format " + std::to_string(header.version) + ")");
     }

@@ -17,10 +17,10 @@ constexpr uint32_t kFirstRecord = kWriteAlignBytes;
 constexpr uint32_t kInside = kFirstRecord + kPackAlignBytes;
 
 /** A record that is whole in all a guest can know: made for its place, under an id of the guest's choice. */
-std::vector<uint8_t> Forge(const BlockId& id, ConstBytes raw, uint32_t offset, const DomainKey* key) {
+std::vector<uint8_t> Forge(const BlockId& id, ConstBytes raw, uint32_t offset, const DomainKey* key, RecordKind kind = RecordKind::kBlock) {
   std::vector<uint8_t> record(RecordStoredBytes(static_cast<uint32_t>(raw.size())));
   FillCells(record, id, raw);
-  PackRecordHeader header{kPackRecordMagic, kPackVersion, RecordKind::kBlock, Codec::kRaw, HashAlgorithm::kHmacSha256, 1,
+  PackRecordHeader header{kPackRecordMagic, kPackVersion, kind, Codec::kRaw, HashAlgorithm::kHmacSha256, 1,
                           static_cast<uint32_t>(raw.size()), 1, static_cast<uint32_t>(record.size()), 0, {}, 1, {}, {}, 0};
   std::ranges::copy(id.bytes, header.id);
   if (key != nullptr) std::ranges::copy(ProofOf(header, offset, *key), header.proof);
@@ -97,6 +97,17 @@ TEST("a forged record of which a page holds is not kept as a damaged one") {
   TearHeader(f.env, f.Path(1, false), kFirstRecord);
   f.Open();
   CHECK(f.report.records == 0 && !f.store->Find(f.IdOf(77)));
+}
+
+// The scan fuzzer's: a node's id was computed only where its length was a node's, and was zeroes for every other.
+TEST("a forged node that is as long as no node does not enter the index under an id of zeroes") {
+  Fixture f;
+  const std::vector<uint8_t> block = BlockWith(Forge(BlockId{}, Fixture::Block(78, 1001), kInside, nullptr, RecordKind::kNode), kInside);
+  CHECK(f.store->Put(RecordKind::kBlock, f.key.BlockIdOf(block), block, nullptr).value().offset == kFirstRecord);
+  f.store.reset();
+  TearHeader(f.env, f.Path(1, false), kFirstRecord);
+  f.Open();
+  CHECK(!f.store->Find(BlockId{}) && f.report.records == 0);
 }
 
 TEST("records of writers that gave no proof are kept where their content is what their id says, and only then") {

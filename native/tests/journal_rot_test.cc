@@ -165,6 +165,27 @@ TEST("any flipped bit in the identity or in a segment's header refuses and names
   lives.CheckPrefix(30);
 }
 
+// The journal fuzzer's: one of the two was read and the other written to, so that the next start found neither whole.
+TEST("two files that say they are the same segment refuse, and are named") {
+  SimEnv env(33);
+  Lives lives{env, kSimulated};
+  CHECK(lives.Open() == Code::kOk);
+  for (uint64_t sequence = 1; sequence <= 5; ++sequence) (void)lives.Append(sequence, 3000);
+  lives.Flush();
+  const std::string path = SlotOf(env, lives.options.directory, 0), copy = lives.options.directory + "/000077.segment";
+  lives.journal.reset();
+  env.ProcessCrash();
+  StoreFile(env, copy, LoadFile(env, path));
+  for (const bool salvage : {false, true}) {
+    lives.options.salvage = salvage;
+    CHECK(lives.Open() == Code::kCorrupt && Says(lives.status.detail(), path) && Says(lives.status.detail(), copy));
+  }
+  lives.options.salvage = false;
+  CHECK_OK(env.Remove(copy));
+  CHECK(lives.Open() == Code::kOk);
+  lives.CheckPrefix(5);
+}
+
 TEST("any flipped bit in a durable segment's index refuses and names the segment; its batches' headers are not needed any more") {
   SimEnv env(34);
   Lives lives{env, kSimulated};
