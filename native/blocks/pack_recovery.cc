@@ -175,11 +175,15 @@ void PackStore::Impl::Adopt(uint32_t number, uint64_t file_bytes, const std::vec
   for (const PackFooterEntry& entry : entries) {
     ++(entry.kind == RecordKind::kNode ? pack.nodes : pack.blocks);
     pack.damaged |= (entry.flags & kEntryDamaged) != 0;
-    AdoptRecord(IdOf(entry), PlaceOf(number, entry), (entry.flags & kEntryDamaged) != 0);
+    AdoptEntry(number, entry);
   }
   if (file_bytes == 0) return;  // it could not be sealed: the next start looks again
   AddSealed(number, pack);
   ++sealed_since_checkpoint_;
+}
+
+void PackStore::Impl::AdoptEntry(uint32_t pack, const PackFooterEntry& entry) {
+  AdoptRecord(IdOf(entry), PlaceOf(pack, entry), (entry.flags & kEntryDamaged) != 0);
 }
 
 /** Of a record with a bad page the others can be read, so it has a place, until a whole copy is met: packs come in any order. */

@@ -52,6 +52,20 @@ void PackStore::Impl::Pardon(uint32_t pack) {
   condemned_count_.store(condemned_.size(), std::memory_order_release);
 }
 
+// A sync has failed, and what it lost may have been the new place of records whose pack is still there.
+void PackStore::Impl::FindMovedAgain() {
+  std::set<uint32_t> emptied;
+  {
+    std::lock_guard lock(condemned_mutex_);
+    emptied = emptied_;
+  }
+  for (const uint32_t pack : emptied) {
+    const Result<std::vector<PackFooterEntry>> entries = EntriesOf(pack);
+    if (!entries.ok()) continue;  // a start reads it again
+    for (const PackFooterEntry& entry : *entries) AdoptEntry(pack, entry);
+  }
+}
+
 Status PackStore::Impl::Remove(std::span<const uint32_t> packs) {
   const std::set<uint32_t> gone(packs.begin(), packs.end());
   {

@@ -154,6 +154,7 @@ class PackStore::Impl {
 
   // pack_removal.cc
   bool IsCondemned(uint32_t pack) const;
+  void FindMovedAgain();
 
   // pack_read_ahead.cc
   bool MayBeCached(uint32_t pack, uint32_t offset) const;
@@ -206,6 +207,7 @@ class PackStore::Impl {
   void AddSealed(uint32_t number, const SealedPack& pack);
   void Adopt(uint32_t number, uint64_t file_bytes, const std::vector<PackFooterEntry>& entries);
   void AdoptRecord(const BlockId& id, const Location& at, bool damaged);
+  void AdoptEntry(uint32_t pack, const PackFooterEntry& entry);
 
   Env& env_;
   const PackStoreOptions options_;

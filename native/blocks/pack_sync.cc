@@ -118,6 +118,7 @@ Status PackStore::Impl::MakeDurable(OpenPack& pack, bool named) {
 void PackStore::Impl::Poison(const std::shared_ptr<OpenPack>& pack, const Status& cause) {
   pack->poisoned = true;
   index_.Drop(pack->number, pack->synced_to);
+  FindMovedAgain();
   if (current_ == pack) current_ = nullptr;
   open_.remove(pack);
   ++poisoned_packs_;

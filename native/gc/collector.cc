@@ -95,7 +95,9 @@ Status Collector::MarkAll(const Mark::GoOn& go_on, const Mark::OnReached& on_rea
   if (Status status = mark.Run(go_on, on_reached); !status.ok()) return status;
   report_.nodes_read += mark.nodes_read();
   if (mark.nodes_unread() == 0) return Status::Ok();
-  return Status(Code::kCorrupt, std::to_string(mark.nodes_unread()) + " map nodes cannot be read, so it cannot be told what is wanted: nothing is removed");
+  const Code code = mark.unread().code() == Code::kNotFound ? Code::kCorrupt : mark.unread().code();
+  return Status(code, std::to_string(mark.nodes_unread()) + " map nodes cannot be read (" + mark.unread().detail() +
+                          "), so it cannot be told what is wanted: nothing is removed");
 }
 
 Status Collector::Survey(const Mark::GoOn& go_on) {

@@ -137,6 +137,7 @@ Status Mark::ForEachNode(uint8_t level, const GoOn& go_on, const std::function<S
     if (!node.ok()) {
       // A backend that is away would make each of the others wait as long as this one did.
       if (packs_.remote() && node.code() != Code::kCorrupt && node.code() != Code::kNotFound) return node.status();
+      if (unread_.ok()) unread_ = node.status();
       ++nodes_unread_;
       continue;
     }

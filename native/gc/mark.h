@@ -63,6 +63,8 @@ class Mark {
   uint64_t MappedBlocks(const TreeRoot& root) const;
   uint64_t nodes_read() const { return nodes_read_; }
   uint64_t nodes_unread() const { return nodes_unread_; }
+  /** Why the first of those could not be read. */
+  const Status& unread() const { return unread_; }
 
  private:
   struct NodeEntry {
@@ -91,6 +93,7 @@ class Mark {
   std::unordered_map<uint64_t, ReachSets::Set> unmapped_;   // blocks of AddBlock
   std::vector<Reached> reached_;
   uint64_t nodes_read_ = 0, nodes_unread_ = 0;
+  Status unread_;
 };
 
 }  // namespace skerry
