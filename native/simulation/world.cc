@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t kVolumeBytes = 8 * kBlockBytes;   // at first
 constexpr size_t kVolumesMax = 4, kResourcesMax = 12;
-constexpr int kRetriesMax = 1600;   // of 50 ms: a pack whose shipping fails ten times in a row still gets there
+constexpr int kRetriesMax = 6000;   // of 50 ms: a pack whose shipping fails twenty times in a row still gets there
 constexpr uint64_t kDiskBytes = 1ull << 40;
 constexpr int kPatienceMax = 30;   // more than a backend throttles in a row
 constexpr int kRetriesFaultyMax = 40;
@@ -267,9 +267,9 @@ void World::Pump() {
 
 bool World::Retry(const std::function<Status()>& attempt) {
   const uint64_t life = lives_;
+  Status status;
   for (int i = 0; i < kRetriesMax; ++i) {
-    const Status status = attempt();
-    const Code code = status.code();
+    const Code code = (status = attempt()).code();
     if (Crashed()) return false;
     if (code == Code::kOk) return true;
     if (code != Code::kTryAgain) {
@@ -290,7 +290,7 @@ bool World::Retry(const std::function<Status()>& attempt) {
       return false;
     }
   }
-  Fail("no room after many destages");
+  Fail("no room after many destages: " + status.detail());
   return false;
 }
 

@@ -53,12 +53,22 @@ export function unseal(frame: ChunkFrame, data: Uint8Array): Readonly<Record<str
     return refuse('its length is not what it says');
   const end = sealed.length - sum_bytes;
   if (!sumOf(sealed.subarray(0, end)).equals(sealed.subarray(end))) return refuse('its sum does not match');
+  let fields: Record<string, unknown>;
   try {
     const message = frame.type.decode(sealed.subarray(header_bytes, end));
-    return frame.type.toObject(message, { longs: Number, defaults: true, objects: true, bytes: Uint8Array });
+    fields = frame.type.toObject(message, { longs: Number, defaults: true, objects: true, bytes: Uint8Array });
   } catch (cause) {
     throw new SkerryError('corrupt', `a ${frame.what} has a sound sum and cannot be decoded`, { cause });
   }
+  if (!isExact(fields)) return refuse('a number in it is larger than any that is written');
+  return fields;
+}
+
+/** Numbers of 64 bits come as doubles: past 2^53 they would be others. */
+function isExact(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isSafeInteger(value);
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return true;
+  return Object.values(value).every(isExact);
 }
 
 /** XXH3-64 with seed 0, big-endian as the package gives it (XXH's canonical form). */
