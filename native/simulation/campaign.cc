@@ -109,7 +109,7 @@ int ReportMutants(const MutantOptions& options) {
   unsigned caught = 0, survived = 0;
   uint64_t number = 0;
   for (const SownBug& bug : SownBugs()) {
-    const bool wanted = options.only == nullptr ? number++ % options.parts == options.part : &bug == FindSownBug(options.only);
+    const bool wanted = options.only == nullptr ? !bug.rare && number++ % options.parts == options.part : &bug == FindSownBug(options.only);
     if (!wanted) continue;
     Sow(bug.mutant);
     const bool found = bug.depth > 0 && options.seed == 0 ? TrySequences(bug) : TryWorlds(bug, options);

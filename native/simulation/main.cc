@@ -20,7 +20,7 @@ constexpr const char* kUsage =
     "usage: simulate --seed S                          one world, with its trace\n"
     "       simulate --seeds N [--from S]              so many worlds, from seed S (1)\n"
     "       simulate --seconds N | --hours N [--from S] [--fresh]   for so long; --fresh: from a seed that nobody chose, which is printed\n"
-    "       simulate --mutants                         every sown bug must be caught (build/simulate_mutants)\n"
+    "       simulate --mutants                         every sown bug but the rare ones must be caught (build/simulate_mutants)\n"
     "       simulate --mutant NAME [--seed S]          one of them, with the smallest world that shows it\n"
     "       simulate --exhaustive [--depth N] [--images N] [--part I/N] [--mutant NAME]   every short sequence of operations, every crash\n"
     "       --steps N: of each world (250)\n";
