@@ -109,6 +109,7 @@ Status Collector::Survey(const Mark::GoOn& go_on) {
     if (const std::optional<Location> at = packs_.Find(id)) live[at->pack] += at->stored_bytes;
   });
   if (!status.ok()) return status;
+  store_.Trim();   // what was deleted is named no more; nothing else may come to say so
   const std::set<uint32_t> named = store_.NamedPacks(*pool_);
   for (const PackStore::Sealed& pack : sealed) {
     Candidate candidate{pack.pack, pack.bytes, std::min(live[pack.pack], pack.bytes), {}, 0};

@@ -164,6 +164,17 @@ TEST("what a deleted volume alone held is removed, and what others share stays")
   CHECK(world.Collect().packs_removed == 0);
 }
 
+TEST("what was journalled of a deleted volume keeps nothing") {
+  World world;
+  const ResourceId gone = world.Create();
+  world.Write(gone, 0, 40, 1);
+  CHECK_OK(world.packs().Seal());
+  CHECK(world.Collect({.dry_run = true}).journalled.packs == 0 && world.Collect().packs_removed == 0);   // it is wanted
+  world.Drop(gone);
+  world.Durable();
+  CHECK(world.Collect().packs_removed > 0);
+}
+
 TEST("a pack of which little is wanted is emptied into another, and hints that lead to it are no loss") {
   World world;
   const ResourceId volume = world.Create();
