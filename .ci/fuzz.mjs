@@ -128,7 +128,7 @@ async function replay(target) {
 
 async function search(target) {
   const fresh = mkdtempSync(join(directory, `${target.name}-`));
-  const limits = [`-max_total_time=${seconds}`, `-max_len=${inputBytesMax}`];
+  const limits = [`-max_total_time=${seconds}`, '-seed=1', `-max_len=${inputBytesMax}`];
   const result = await fuzzer(target, [...limits, fresh, corpusOf(target)]);
   if (values.grow) target.fresh = fresh;
   else rmSync(fresh, { recursive: true, force: true });

@@ -26,6 +26,12 @@ uint64_t PieceSum(ResourceId resource, uint64_t volume_offset, ConstBytes piece)
   return JournalSum(piece.data(), piece.size(), resource * 0x9e3779b97f4a7c15ull ^ volume_offset);
 }
 
+bool CanStand(const IndexEntry& entry, Lsn start, uint64_t segment_bytes) {
+  if (entry.header.payload_bytes > kPayloadBytesMax || entry.record < start) return false;
+  const uint64_t at = entry.record - start;
+  return at < segment_bytes && RecordBytes(entry.header) <= segment_bytes - at;
+}
+
 bool ParseRecord(ConstBytes bytes, Lsn at, ParsedRecord& into) {
   if (bytes.size() < sizeof(RecordHeader)) return false;
   std::memcpy(&into.header, bytes.data(), sizeof(RecordHeader));

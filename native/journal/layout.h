@@ -77,6 +77,9 @@ uint64_t JournalSum(const void* data, size_t bytes, uint64_t seed);
 uint64_t BatchSum(const BatchHeader& header);
 uint64_t RecordSum(const RecordHeader& header, std::span<const uint64_t> sums, Lsn record);
 
+/** Whether what an index lists can stand in a segment of so many bytes that begins at `start`. */
+bool CanStand(const IndexEntry& entry, Lsn start, uint64_t segment_bytes);
+
 /** Bytes of a record in the log, padding included. */
 inline uint64_t RecordBytes(const RecordHeader& header) {
   return RoundUp(sizeof(RecordHeader) + uint64_t{header.piece_count} * 8 + header.payload_bytes, kRecordAlignBytes);

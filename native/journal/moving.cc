@@ -37,6 +37,9 @@ Result<std::vector<SegmentRecord>> Journal::Impl::RecordsOf(uint64_t segment) {
     std::memcpy(&entry, rest.data(), sizeof(entry));
     const uint64_t bytes = IndexBuilder::EntryBytes(entry.header.piece_count);
     if (rest.size() < bytes) return Status(Code::kCorrupt, "the index of " + slot->path + " is short");
+    if (!CanStand(entry, segment * segment_bytes_, segment_bytes_)) {
+      return Status(Code::kCorrupt, "the index of " + slot->path + " lists a record that cannot stand there");
+    }
     record = {entry.header, OriginOf(entry.header, entry.record), entry.record, std::vector<uint64_t>(entry.header.piece_count)};
     if (!record.sums.empty()) std::memcpy(record.sums.data(), rest.data() + sizeof(entry), record.sums.size() * 8);
     rest = rest.subspan(bytes);

@@ -67,6 +67,9 @@ Status Journal::Impl::DeliverIndex(const Segments::Found& segment, ConstBytes en
     std::memcpy(&entry, entries.data(), sizeof(entry));
     const uint64_t sum_bytes = uint64_t{entry.header.piece_count} * 8;
     if (entries.size() - sizeof(entry) < sum_bytes) return Damaged(segment.slot->path, "the index is short");
+    if (!CanStand(entry, segment.header.number * segment_bytes_, segment_bytes_)) {
+      return Damaged(segment.slot->path, "the index lists a record that cannot stand there");
+    }
     sums.resize(entry.header.piece_count);
     if (!sums.empty()) std::memcpy(sums.data(), entries.data() + sizeof(entry), sum_bytes);
     entries = entries.subspan(sizeof(entry) + sum_bytes);
