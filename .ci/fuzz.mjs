@@ -2,24 +2,14 @@
 // of each target (native/fuzz/corpus/NAME), then lets it look for new ones. --seconds N each (60), --only TEXT (the target of
 // this name, else those whose name contains it), --replay (no search), --input PATH (one input, with --only), --grow (take what was
 // found into the corpus, minimized). The last line is `N passed, N failed`: of each target the replay is one test, the search another.
-import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { findClang } from './clang.mjs';
 import { inParallel, run } from './commands.mjs';
 import { fuzzSources, fuzzedSources, includeDirectories } from './native_sources.mjs';
+import { compileInto, isOlder, keepFor, objectIn } from './objects.mjs';
 import { build, root } from './paths.mjs';
 
 const { values } = parseArgs({
@@ -38,7 +28,7 @@ if (!Number.isInteger(seconds) || seconds < 1) {
 }
 
 const directory = join(build, 'tests', 'fuzz');
-const found = join(directory, 'crashes');
+const found = join(build, 'fuzz_crashes');
 const width = 2;
 const memoryMebibytesMax = 2048;
 const inputBytesMax = 70_000;
@@ -197,15 +187,7 @@ function binaryOf(target) {
 }
 
 async function compileAll() {
-  const stamp = createHash('sha256')
-    .update([clang, ...flags, ...fuzzed, ...trusted, ...includes].join(' '))
-    .digest('hex');
-  const stampPath = join(directory, '.flags');
-  if (!existsSync(stampPath) || readFileSync(stampPath, 'utf8') !== stamp) {
-    rmSync(join(directory, 'objects'), { recursive: true, force: true });
-    mkdirSync(directory, { recursive: true });
-    writeFileSync(stampPath, stamp);
-  }
+  keepFor(directory, [clang, ...flags, ...fuzzed, ...trusted, ...includes]);
   const engine = fuzzedSources();
   const shared = fuzzSources().filter((path) => !path.endsWith('_fuzz.cc'));
   const wanted = [...targets.map(({ source }) => source), ...shared, ...engine];
@@ -229,14 +211,8 @@ async function compileAll() {
 }
 
 async function compile(source) {
-  const object = objectOf(source);
-  const dependencies = object.replace(/\.o$/, '.d');
-  if (existsSync(dependencies) && !isOlder(object, readDependencies(dependencies))) return true;
-  mkdirSync(dirname(object), { recursive: true });
-  rmSync(object, { force: true });
   const own = source.startsWith('native/simulation/') ? trusted : fuzzed;
-  const args = [...flags, ...own, ...includes, '-MMD', '-MF', dependencies, '-c', source, '-o', object];
-  return step(`compiling ${source}`, run(clang, args, { quiet: true }));
+  return step(`compiling ${source}`, compileInto(objectOf(source), source, clang, [...flags, ...own, ...includes]));
 }
 
 async function step(what, running) {
@@ -246,23 +222,5 @@ async function step(what, running) {
 }
 
 function objectOf(source) {
-  return join(directory, 'objects', source.replace(/\.cc$/, '.o'));
-}
-
-/** True if `output` is absent, or older than one of `inputs`, or one of these is gone. */
-function isOlder(output, inputs) {
-  if (!existsSync(output)) return true;
-  const { mtimeMs } = statSync(output);
-  return inputs.some((input) => {
-    const path = input.startsWith('/') ? input : join(root, input);
-    return !existsSync(path) || statSync(path).mtimeMs > mtimeMs;
-  });
-}
-
-function readDependencies(path) {
-  const text = readFileSync(path, 'utf8').replace(/\\\n/g, ' ');
-  return text
-    .slice(text.indexOf(':') + 1)
-    .trim()
-    .split(/\s+/);
+  return objectIn(directory, source);
 }

@@ -1,13 +1,13 @@
 // Builds native/tests/*_test.cc (each one executable) and the simulator over one static library of the engine, then runs
 // the tests. --variant plain|asan|tsan, --build-only, --only TEXT (executables whose name contains it), --verbose.
 // The last line is `N passed, N failed`.
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { inParallel, must, run } from './commands.mjs';
 import { engineSources, includeDirectories, simulationMain, simulationSources, testSources } from './native_sources.mjs';
+import { compileInto, isOlder, keepFor, objectIn, readDependencies } from './objects.mjs';
 import { build, node, root } from './paths.mjs';
 
 const { values } = parseArgs({
@@ -43,9 +43,6 @@ const includes = [`-I${includeDirectories.xxhash()}`, `-isystem${includeDirector
 const libraries = ['-l:libssl.so.3', '-l:libcrypto.so.3', '-llz4', '-lzstd', '-lrt', '-pthread'];
 const compilers = 2;
 
-const flagsStamp = createHash('sha256')
-  .update([compiler, ...flags, ...includes].join(' '))
-  .digest('hex');
 const failures = [];
 const binaries = [];
 
@@ -61,13 +58,7 @@ if (failures.length > 0) {
 if (!values['build-only'] && !values['simulator-only'] && !variant.sown) await runAll();
 
 async function compileAll() {
-  mkdirSync(directory, { recursive: true });
-  const stampPath = join(directory, '.flags');
-  if (!existsSync(stampPath) || readFileSync(stampPath, 'utf8') !== flagsStamp) {
-    rmSync(directory, { recursive: true, force: true });
-    mkdirSync(directory, { recursive: true });
-    writeFileSync(stampPath, flagsStamp);
-  }
+  keepFor(directory, [compiler, ...flags, ...includes]);
   const engine = engineSources().filter(isOfVariant);
   const simulation = simulationSources().filter(isOfVariant);
   const alone = values['simulator-only'] || variant.sown;
@@ -110,12 +101,7 @@ async function compileAll() {
 
 async function compile(source) {
   const object = objectOf(source);
-  const dependencies = object.replace(/\.o$/, '.d');
-  if (existsSync(object) && existsSync(dependencies) && !isOlder(object, readDependencies(dependencies))) return;
-  mkdirSync(dirname(object), { recursive: true });
-  rmSync(object, { force: true });
-  const args = [...flags, ...includes, '-MMD', '-MF', dependencies, '-c', source, '-o', object];
-  await step(`compiling ${source}`, run(compiler, args, { quiet: true }));
+  await step(`compiling ${source}`, compileInto(object, source, compiler, [...flags, ...includes]));
 }
 
 async function step(what, running) {
@@ -157,24 +143,5 @@ function isOfVariant(source) {
 }
 
 function objectOf(source) {
-  return join(directory, 'objects', source.replace(/\.cc$/, '.o'));
-}
-
-/** True if `output` is absent, or older than one of `inputs`, or one of these is gone. */
-function isOlder(output, inputs) {
-  if (!existsSync(output)) return true;
-  const { mtimeMs } = statSync(output);
-  return inputs.some((input) => {
-    const path = input.startsWith('/') ? input : join(root, input);
-    return !existsSync(path) || statSync(path).mtimeMs > mtimeMs;
-  });
-}
-
-/** The files that a compiler's dependency file names. */
-function readDependencies(path) {
-  const text = readFileSync(path, 'utf8').replace(/\\\n/g, ' ');
-  return text
-    .slice(text.indexOf(':') + 1)
-    .trim()
-    .split(/\s+/);
+  return objectIn(directory, source);
 }

@@ -9,8 +9,6 @@
 namespace skerry::addon {
 namespace {
 
-void Set(Napi::Object& object, const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); }
-
 Napi::Array FromTexts(Napi::Env env, const std::vector<std::string>& texts) {
   Napi::Array array = Napi::Array::New(env);
   for (const std::string& text : texts) array.Set(array.Length(), text);

@@ -1,21 +1,13 @@
 #include "addon_collect.h"
 
-#include <chrono>
-#include <thread>
-
+#include "addon_pace.h"
 #include "addon_values.h"
 
 namespace skerry::addon {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-/** Works so long, then rests as long, so that those who are served have disk and processor. */
-constexpr std::chrono::milliseconds kWork{5};
 /** Between two looks whether writes and roots under way have come to their end. */
 constexpr std::chrono::milliseconds kWait{20};
-
-void Set(Napi::Object& object, const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); }
 
 Napi::Object FromKept(Napi::Env env, const PacksKept& kept) {
   Napi::Object object = Napi::Object::New(env);
@@ -73,18 +65,10 @@ Result<CollectReport> CollectRuns::Run(Engine& engine, const std::string& pool_n
                                        bool hurry) {
   const std::shared_ptr<Pool> pool = engine.store().FindPool(pool_name);
   if (!pool) return Status(Code::kNotFound, "there is no pool " + pool_name);
-  Clock::time_point begun = Clock::now();
-  const Mark::GoOn go_on = [&] {
-    const Clock::duration worked = Clock::now() - begun;
-    if (!hurry && worked >= kWork) {
-      std::this_thread::sleep_for(std::min<Clock::duration>(worked, 4 * kWork));
-      begun = Clock::now();
-    }
-    return !cancelled_.load();
-  };
+  Pace pace(cancelled_, hurry);
   Collector collector(engine.store(), pool, std::move(roots), options);
   while (true) {
-    const Result<Collector::Progress> progress = collector.Next(go_on);
+    const Result<Collector::Progress> progress = collector.Next([&pace] { return pace.GoOn(); });
     if (!progress.ok()) return progress.status();
     if (*progress == Collector::Progress::kDone) return collector.report();
     if (*progress == Collector::Progress::kWait) std::this_thread::sleep_for(kWait);

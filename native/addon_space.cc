@@ -1,18 +1,12 @@
 #include "addon_space.h"
 
-#include <chrono>
 #include <string>
-#include <thread>
+
+#include "addon_pace.h"
+#include "addon_values.h"
 
 namespace skerry::addon {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-/** Works so long, then rests as long, so that a long walk leaves disk and processor to those who are served. */
-constexpr std::chrono::milliseconds kWork{5};
-
-void Set(Napi::Object& object, const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); }
 
 Napi::Object FromReached(Napi::Env env, const Reached& reached) {
   Napi::Object object = Napi::Object::New(env);
@@ -97,16 +91,8 @@ Work SpaceMeter::Measure(Engine& engine, std::string pool_name) {
   return [this, &engine, pool_name = std::move(pool_name)]() -> Result<Finish> {
     const std::shared_ptr<Pool> pool = engine.store().FindPool(pool_name);
     if (!pool) return Status(Code::kNotFound, "there is no pool " + pool_name);
-    Clock::time_point begun = Clock::now();
-    const auto go_on = [&] {
-      const Clock::duration worked = Clock::now() - begun;
-      if (worked >= kWork) {
-        std::this_thread::sleep_for(std::min<Clock::duration>(worked, 4 * kWork));
-        begun = Clock::now();
-      }
-      return !cancelled_.load();
-    };
-    Result<std::shared_ptr<const SpaceReport>> report = MeasureSpace(engine.store(), *pool, {}, go_on);
+    Pace pace(cancelled_, false);
+    Result<std::shared_ptr<const SpaceReport>> report = MeasureSpace(engine.store(), *pool, {}, [&pace] { return pace.GoOn(); });
     if (!report.ok()) return report.status();
     {
       std::lock_guard lock(mutex_);

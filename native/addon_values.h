@@ -34,6 +34,8 @@ Napi::Object FromProgress(Napi::Env env, const TransferProgress& progress);
 Napi::Array FromActivities(Napi::Env env, Engine& engine);
 Napi::Object FromStats(Napi::Env env, Engine& engine, const BlockCache& cache);
 
+/** A whole number below 2^53. */
+inline void Set(Napi::Object& object, const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); }
 inline double Number(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().DoubleValue(); }
 inline uint64_t Whole(const Napi::Object& object, const char* name) { return static_cast<uint64_t>(Number(object, name)); }
 inline std::string Text(const Napi::Object& object, const char* name) { return object.Get(name).ToString().Utf8Value(); }

@@ -257,12 +257,8 @@ void PackStore::Impl::OnShipped(std::function<void()> changed) {
 
 Status PackStore::Impl::Upkeep() {
   if (!remote_) return {};
-  if (remote_->names_unsure.exchange(false)) {
-    if (Status status = env_.SyncDirectory(options_.directory); !status.ok()) {
-      remote_->names_unsure = true;
-      return status;
-    }
-  }
+  // A name that is not durable is not shipped.
+  if (Status status = failure(); !status.ok()) return status;
   PackShipper& shipper = *remote_->shipper;
   shipper.Begin();
   for (const uint32_t pack : shipper.ToRename()) {

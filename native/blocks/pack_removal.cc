@@ -67,6 +67,8 @@ void PackStore::Impl::FindMovedAgain() {
 }
 
 Status PackStore::Impl::Remove(std::span<const uint32_t> packs) {
+  // Numbers are given out by what is there at a start: the newest name is durable before an older one goes.
+  if (Status status = SyncNames(); !status.ok()) return status;
   const std::set<uint32_t> gone(packs.begin(), packs.end());
   {
     std::lock_guard lock(mutex_);
@@ -82,8 +84,6 @@ Status PackStore::Impl::Remove(std::span<const uint32_t> packs) {
     put_since_sample_ = kFreeSampleBytes;  // there is more room
   }
   index_.Drop(gone);
-  // Numbers are given out by what is there at a start: the newest name is durable before an older one goes.
-  if (Status status = env_.SyncDirectory(options_.directory); !status.ok()) return status;
   Status first;
   for (const uint32_t pack : gone) {
     Status removed = env_.Remove(PackPath(options_.directory, pack, true));
@@ -101,7 +101,7 @@ Status PackStore::Impl::Remove(std::span<const uint32_t> packs) {
     std::erase_if(damaged_, [&](const auto& cell) { return gone.contains(cell.first); });
     damaged_count_.store(damaged_.size(), std::memory_order_release);
   }
-  const Status synced = env_.SyncDirectory(options_.directory);
+  const Status synced = SyncNames();
   return first.ok() ? synced : first;
 }
 

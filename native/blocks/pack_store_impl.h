@@ -136,6 +136,8 @@ class PackStore::Impl {
   Status SyncPack(Lock& lock, const std::shared_ptr<OpenPack>& pack, uint32_t goal);
   Status SealPack(Lock& lock, const std::shared_ptr<OpenPack>& pack);
   Status MakeDurable(OpenPack& pack, bool named);
+  /** Not under the store's mutex. Once it fails the store takes no more. */
+  Status SyncNames();
   Status WriteFooter(OpenPack& pack);
   void Poison(const std::shared_ptr<OpenPack>& pack, const Status& cause);
   Status SealFull(Lock& lock);

@@ -80,8 +80,8 @@ Status PackStore::Impl::SealPack(Lock& lock, const std::shared_ptr<OpenPack>& pa
   const Status durable = MakeDurable(*pack, named);
   if (sealed.ok() && durable.ok()) {
     sealed = env_.Rename(PackPath(options_.directory, pack->number, false), PackPath(options_.directory, pack->number, true));
-    // After a crash the pack is there under one name or the other, and whole under both: this sync only saves a scan.
-    if (sealed.ok() && !env_.SyncDirectory(options_.directory).ok() && remote_) remote_->names_unsure = true;
+    // After a crash the pack is there under one name or the other, and whole under both: this sync saves a scan, and tells of a failure.
+    if (sealed.ok()) (void)SyncNames();
   }
   lock.lock();
   pack->busy = false;
@@ -112,7 +112,19 @@ Status PackStore::Impl::WriteFooter(OpenPack& pack) {
 
 Status PackStore::Impl::MakeDurable(OpenPack& pack, bool named) {
   if (Status status = pack.file->DataSync(); !status.ok()) return status;
-  return named ? Status() : env_.SyncDirectory(options_.directory);
+  return named ? Status() : SyncNames();
+}
+
+// What the failed one was to make durable nobody can make durable again, whoever had made it.
+Status PackStore::Impl::SyncNames() {
+  Status status = env_.SyncDirectory(options_.directory);
+  if (status.ok()) return status;
+  std::lock_guard lock(mutex_);
+  if (lost_.ok()) {
+    lost_ = Status(Code::kIo, "the names of packs in " + options_.directory + " could not be made durable (" + status.detail() +
+                                  "): what was put since the last sync may be lost");
+  }
+  return lost_;
 }
 
 void PackStore::Impl::Poison(const std::shared_ptr<OpenPack>& pack, const Status& cause) {

@@ -1,8 +1,6 @@
 #pragma once
 // What a store of packs has besides files where its packs rest on a backend: who ships, who fetches, who looks which packs
 // there are, and the footers of those that are not on this host.
-#include <atomic>
-
 #include "footer_copies.h"
 #include "pack_listing.h"
 #include "pack_shipper.h"
@@ -15,8 +13,6 @@ struct RemotePacks {
   std::shared_ptr<PackShipper> shipper;
   std::shared_ptr<PackListing> listing;
   std::unique_ptr<FooterCopies> footers;
-  /** A sealed pack's name may not be durable yet: nothing is shipped before it is. */
-  std::atomic<bool> names_unsure{false};
 };
 
 }  // namespace skerry

@@ -55,8 +55,7 @@ Result<Collector::Progress> Collector::Next(const Mark::GoOn& go_on) {
         state_ = State::kRemove;
         break;
       }
-      if (!go_on()) return Status(Code::kClosed, "cancelled");
-      const Result<bool> copied = CopyOut(condemned_[next_]);
+      const Result<bool> copied = CopyOut(condemned_[next_], go_on);
       status = copied.status();
       if (copied.ok() && !*copied) {
         Keep(report_.damaged, condemned_[next_]);
@@ -196,12 +195,13 @@ std::optional<bool> Collector::IsElsewhere(const Candidate& candidate, const Pac
   return !there.ok() || *there == id ? std::optional<bool>(false) : std::nullopt;
 }
 
-Result<bool> Collector::CopyOut(Candidate& candidate) {
+Result<bool> Collector::CopyOut(Candidate& candidate, const Mark::GoOn& go_on) {
   std::vector<std::vector<uint8_t>> payloads;
   std::vector<PackPut> puts;
   std::unordered_map<uint64_t, Location> put_at;
   uint64_t bytes = 0;
   const auto put = [&]() -> Status {
+    if (!go_on()) return Status(Code::kClosed, "cancelled");
     Status status = packs_.PutAll(puts, true);
     for (const PackPut& one : puts) {
       put_at[one.id.prefix()] = one.at;

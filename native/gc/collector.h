@@ -73,7 +73,7 @@ class Collector {
   void LeaveNamed();
   Status MarkCondemned(const Mark::GoOn& go_on);
   /** False where the pack must stay. */
-  Result<bool> CopyOut(Candidate& candidate);
+  Result<bool> CopyOut(Candidate& candidate, const Mark::GoOn& go_on);
   /** Whether the index leads to a whole copy elsewhere; nullopt where it leads to the record of another id. */
   std::optional<bool> IsElsewhere(const Candidate& candidate, const PackFooterEntry& entry);
   Status RemoveAll();

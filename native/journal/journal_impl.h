@@ -142,6 +142,7 @@ class Journal::Impl {
     Lsn next = 0;            // where the epoch's first batch goes
     Lsn mark = 0;
     bool salvaged = false;
+    std::vector<uint64_t> unsealed;   // segments whose index leaves out what was let go: written once the log says so
   } opening_;
 
   // Of moved records: the first byte of the payload, as it is known, to where it stands. The vacated end, once durable up to `durable_at`.

@@ -27,7 +27,7 @@ uint64_t PieceSum(ResourceId resource, uint64_t volume_offset, ConstBytes piece)
 }
 
 bool CanStand(const IndexEntry& entry, Lsn start, uint64_t segment_bytes) {
-  if (entry.header.payload_bytes > kPayloadBytesMax || entry.record < start) return false;
+  if (entry.header.payload_bytes > kPayloadBytesMax || entry.record < start || !PiecesFit(entry.header)) return false;
   const uint64_t at = entry.record - start;
   return at < segment_bytes && RecordBytes(entry.header) <= segment_bytes - at;
 }
@@ -37,10 +37,7 @@ bool ParseRecord(ConstBytes bytes, Lsn at, ParsedRecord& into) {
   std::memcpy(&into.header, bytes.data(), sizeof(RecordHeader));
   const RecordHeader& header = into.header;
   if (header.magic != kRecordMagic || header.version != kJournalVersion || header.payload_bytes > kPayloadBytesMax) return false;
-  const bool pieces = header.type == RecordType::kWrite;
-  if (pieces && (header.length != header.payload_bytes || header.piece_count != PieceCount(header.offset, header.length))) return false;
-  if (!pieces && header.piece_count > 1) return false;
-  if (RecordBytes(header) > bytes.size()) return false;
+  if (!PiecesFit(header) || RecordBytes(header) > bytes.size()) return false;
   into.sums.resize(header.piece_count);
   if (!into.sums.empty()) std::memcpy(into.sums.data(), bytes.data() + sizeof(RecordHeader), into.sums.size() * 8);
   if (RecordSum(header, into.sums, at) != header.sum) return false;
@@ -49,7 +46,7 @@ bool ParseRecord(ConstBytes bytes, Lsn at, ParsedRecord& into) {
   into.payload = at + before;
   into.payload_bytes = bytes.subspan(before, header.payload_bytes);
   into.whole = true;
-  if (!pieces) {
+  if (header.type != RecordType::kWrite) {
     if (header.piece_count == 1) into.whole = PieceSum(header.resource, header.offset, into.payload_bytes) == into.sums[0];
     return true;
   }

@@ -90,6 +90,12 @@ inline uint32_t PieceCount(uint64_t offset, uint64_t bytes) {
   return bytes == 0 ? 0 : static_cast<uint32_t>((offset + bytes - 1) / kPageBytes - offset / kPageBytes + 1);
 }
 
+/** Whether a record's sums cover all of its payload, as each writer has them do. */
+inline bool PiecesFit(const RecordHeader& header) {
+  if (header.type != RecordType::kWrite) return header.piece_count == (header.payload_bytes > 0 ? 1u : 0u);
+  return header.length == header.payload_bytes && header.piece_count == PieceCount(header.offset, header.length);
+}
+
 /** One record read out of `bytes`, which begin at `at` in the log. */
 struct ParsedRecord {
   RecordHeader header;

@@ -201,8 +201,11 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
     if (Status status = ScanSegment(survey.segments[i], survey, delivery, end, ended); !status.ok()) return status;
     epoch_ = survey.epoch;
     durable_.store(survey.mark);
-    if (!ended) {
-      if (Status status = Seal(number); !status.ok()) return status;
+    if (ended) continue;
+    if (report.salvaged) {
+      opening_.unsealed.push_back(number);
+    } else if (Status status = Seal(number); !status.ok()) {
+      return status;
     }
   }
   report.segments = survey.segments.size();
@@ -217,10 +220,11 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
   } else if (ours) {
     if (Status status = DeliverRing(end, survey, delivery, from_ring, next); !status.ok()) return status;
   }
+  if (survey.epoch == ~uint64_t{0}) return Status(Code::kCorrupt, "the journal is damaged: its epoch is the last that there can be. Restore " + options_.directory + " from a copy");
   report.end = next;
   report.epoch = survey.epoch + (IsMutant(Mutant::kEpochReused) ? 0 : 1);
   epoch_ = report.epoch;
-  opening_ = {std::move(from_ring), next, survey.mark, report.salvaged};
+  opening_ = {std::move(from_ring), next, survey.mark, report.salvaged, std::move(opening_.unsealed)};
   if (report.salvaged) report.gaps_below = next;
   for (const Segments::Found& segment : survey.segments) {
     headed_.insert(segment.header.number);
@@ -328,6 +332,11 @@ Result<std::vector<Appended>> Journal::Impl::Begin(std::span<const RecordDraft> 
   if (!places.ok()) return places.status();
   places->resize(records.size());
   if (Status status = Sync(); !status.ok()) return status;
+  for (const uint64_t number : opening_.unsealed) {
+    if (Status status = Seal(number); !status.ok()) return status;
+    dirty_.insert(number);
+  }
+  if (Status status = opening_.unsealed.empty() ? Status::Ok() : Sync(); !status.ok()) return status;
   StampRing(open);
   for (size_t have = 0; have < kReadyWant; ++have) {
     Result<bool> prepared = segments_->Prepare(kReadyWant, false);

@@ -162,6 +162,11 @@ TEST("a flipped bit in a batch below a mark is corruption, named with file and b
       CHECK(lives.Open() == Code::kCorrupt && Says(lives.status.detail(), PathOf(lives, places[1].record) + " at byte " + std::to_string(batch) + " "));
     }
     lives.options.salvage = true;
+    // Killed before the log says what was let go: a plain start refuses as before.
+    CHECK(lives.Look() == Code::kOk && lives.report.salvaged);
+    lives.options.salvage = false;
+    CHECK(lives.Look() == Code::kCorrupt);
+    lives.options.salvage = true;
     CHECK(lives.Open() == Code::kOk && !lives.report.notes.empty() && Says(lives.report.notes[0], "salvage"));
     lives.options.salvage = false;
     for (int life = 0; life < 3; ++life) {
