@@ -3,6 +3,8 @@
 #include <chrono>
 #include <string>
 
+#include "addon_values.h"
+
 namespace skerry::addon {
 namespace {
 
@@ -11,8 +13,6 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kEstimatesMax = 4;
 /** Of one step: short enough for a bar that moves, and to stop soon where nobody asks for the next. */
 constexpr std::chrono::milliseconds kStep{200};
-
-void Set(Napi::Object& object, const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); }
 
 }  // namespace
 

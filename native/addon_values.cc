@@ -13,8 +13,6 @@ Napi::Object FromRoot(Napi::Env env, const TreeRoot& root) {
   return object;
 }
 
-void Set(Napi::Object& object, const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); }
-
 }  // namespace
 
 const char* CodeName(Code code) {
