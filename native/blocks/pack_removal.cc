@@ -2,6 +2,7 @@
 // follows one asks the index where the record is now.
 #include <algorithm>
 
+#include "../env/mutants.h"
 #include "pack_store_impl.h"
 
 namespace skerry {
@@ -34,7 +35,7 @@ Result<std::vector<PackFooterEntry>> PackStore::Impl::EntriesOf(uint32_t pack) {
 }
 
 bool PackStore::Impl::IsCondemned(uint32_t pack) const {
-  if (condemned_count_.load(std::memory_order_acquire) == 0) return false;
+  if (condemned_count_.load(std::memory_order_acquire) == 0 || IsMutant(Mutant::kCondemnedFound)) return false;
   std::lock_guard lock(condemned_mutex_);
   return condemned_.contains(pack);
 }

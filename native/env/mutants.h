@@ -36,6 +36,12 @@ enum class Mutant : uint8_t {
   kRootBeforeShipped,        // a root is offered before the backend has its packs
   kJournalSumUnchecked,      // journalled pages are read without their sums
   kPageSumUnchecked,         // pages in packs are read without their sums
+  // Collecting.
+  kOneMark,                  // packs go by what was reached before they were condemned
+  kFindersUnawaited,         // nobody waits for those who may have found a record in a condemned pack
+  kCondemnedFound,           // a write finds its block in a condemned pack
+  kNamesIgnored,             // packs go that the journal names
+  kCopiesUnsynced,           // a pack goes before the copies of its records are durable
 };
 
 #ifdef SKERRY_MUTANTS

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../env/mutants.h"
 #include "overlay_blocks.h"
 
 namespace skerry {
@@ -42,12 +43,12 @@ Result<Collector::Progress> Collector::Next(const Mark::GoOn& go_on) {
       state_ = State::kWait;
       break;
     case State::kWait:
-      if (!packs_.gate().Passed(turn_)) return go_on() ? Result<Progress>(Progress::kWait) : Result<Progress>(Status(Code::kClosed, "cancelled"));
+      if (!packs_.gate().Passed(turn_) && !IsMutant(Mutant::kFindersUnawaited)) return go_on() ? Result<Progress>(Progress::kWait) : Result<Progress>(Status(Code::kClosed, "cancelled"));
       LeaveNamed();
       state_ = State::kMark;
       break;
     case State::kMark:
-      status = condemned_.empty() ? Status::Ok() : MarkCondemned(go_on);
+      status = condemned_.empty() || IsMutant(Mutant::kOneMark) ? Status::Ok() : MarkCondemned(go_on);
       state_ = State::kCopy;
       break;
     case State::kCopy: {
@@ -106,6 +107,7 @@ Status Collector::Survey(const Mark::GoOn& go_on) {
     BlockId id;
     std::memcpy(id.bytes.data(), &fingerprint, sizeof(fingerprint));
     if (const std::optional<Location> at = packs_.Find(id)) live[at->pack] += at->stored_bytes;
+    if (IsMutant(Mutant::kOneMark)) live_.insert(fingerprint);
   });
   if (!status.ok()) return status;
   store_.Trim();   // what was deleted is named no more; nothing else may come to say so
@@ -119,7 +121,7 @@ Status Collector::Survey(const Mark::GoOn& go_on) {
       Keep(report_.half_live, candidate);
     } else if (pack.damaged) {
       Keep(report_.damaged, candidate);
-    } else if (named.contains(pack.pack)) {
+    } else if (named.contains(pack.pack) && !IsMutant(Mutant::kNamesIgnored)) {
       Keep(report_.journalled, candidate);
     } else {
       candidates_.push_back(std::move(candidate));
@@ -168,7 +170,7 @@ void Collector::Condemn() {
 void Collector::LeaveNamed() {
   const std::set<uint32_t> named = store_.NamedPacks(*pool_);
   std::erase_if(condemned_, [&](const Candidate& candidate) {
-    if (!named.contains(candidate.pack)) return false;
+    if (!named.contains(candidate.pack) || IsMutant(Mutant::kNamesIgnored)) return false;
     Keep(report_.journalled, candidate);
     return true;
   });
@@ -240,7 +242,7 @@ Result<bool> Collector::CopyOut(Candidate& candidate, const Mark::GoOn& go_on) {
 
 Status Collector::RemoveAll() {
   if (condemned_.empty()) return Status::Ok();
-  if (Status status = packs_.Sync(); !status.ok()) return status;
+  if (Status status = IsMutant(Mutant::kCopiesUnsynced) ? Status::Ok() : packs_.Sync(); !status.ok()) return status;
   std::vector<uint32_t> packs;
   for (const Candidate& candidate : condemned_) packs.push_back(candidate.pack);
   if (Status status = packs_.Remove(packs); !status.ok()) return status;

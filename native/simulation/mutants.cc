@@ -31,6 +31,11 @@ constexpr SownBug kSownBugs[] = {
     {Mutant::kRootBeforeShipped, "root-before-shipped", "a root is offered before the backend has its packs", 500},
     {Mutant::kJournalSumUnchecked, "journal-sum-unchecked", "journalled pages are read without their sums", 500},
     {Mutant::kPageSumUnchecked, "page-sum-unchecked", "pages in packs are read without their sums", 500},
+    {Mutant::kOneMark, "one-mark", "packs go by what was reached before they were condemned", 2000},
+    {Mutant::kFindersUnawaited, "finders-unawaited", "nobody waits for who may have found a record in a condemned pack", 2000},
+    {Mutant::kCondemnedFound, "condemned-found", "a write finds its block in a condemned pack", 2000},
+    {Mutant::kNamesIgnored, "names-ignored", "packs go that the journal names", 2000},
+    {Mutant::kCopiesUnsynced, "copies-unsynced", "a pack goes before the copies of its records are durable", 2000},
 };
 
 }  // namespace

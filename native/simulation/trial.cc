@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "../gc/collector.h"
+
 namespace skerry::simulation {
 namespace {
 
@@ -39,7 +41,7 @@ std::string Sentence(const std::string& doing, const Status& status) { return do
 constexpr Operation kOperations[] = {
     {"write", &Trial::WritePiece}, {"write block", &Trial::WriteBlock}, {"zero", &Trial::Zero},         {"trim", &Trial::Trim},
     {"flush", &Trial::Flush},      {"snapshot", &Trial::Snapshot},      {"clone", &Trial::Clone},       {"rollback", &Trial::Rollback},
-    {"resize", &Trial::Resize},    {"destage", &Trial::Destage},
+    {"resize", &Trial::Resize},    {"destage", &Trial::Destage},         {"gc", &Trial::Collect},
 };
 
 }  // namespace
@@ -128,6 +130,10 @@ std::string Trial::Prepare() {
   if (!added.ok()) return Sentence("creating", added);
   if (std::string wrong = life_.Write(0, Content(2 * kBlockBytes + 3 * kPageBytes, 99)); !wrong.empty()) return wrong;
   if (std::string wrong = Snapshot(0); !wrong.empty()) return wrong;
+  if (std::string wrong = Destage(0); !wrong.empty()) return wrong;
+  // The newest pack is never collected: what stands now is in one that may be, and a newer root behind it.
+  if (const Status sealed = life_.store().pools().front()->packs->Seal(); !sealed.ok()) return Sentence("sealing packs", sealed);
+  if (std::string wrong = life_.Write(0, Content(300, 98)); !wrong.empty()) return wrong;
   if (std::string wrong = Destage(0); !wrong.empty()) return wrong;
   env_.BeforeOperation([this](const char* operation, const std::string& path) { Note(std::string("before ") + operation + " of " + path); });
   return Flush(0);
@@ -276,6 +282,24 @@ std::string Trial::Destage(unsigned) {
     Take(**commit);
     Note("a root that the store does not know to be committed");
     life_.store().Committed((*commit)->token, true);
+  }
+}
+
+// Every pack, whatever is wanted of it: all that is goes elsewhere.
+std::string Trial::Collect(unsigned) {
+  const std::shared_ptr<Pool> pool = life_.store().pools().front();
+  if (const Status sealed = pool->packs->Seal(); !sealed.ok()) return Sentence("sealing packs", sealed);
+  std::vector<TreeRoot> roots;
+  for (const auto& [id, tracked] : tracks_) roots.push_back(tracked.spec.root);
+  CollectOptions options;
+  options.live_max = 1;
+  Collector collector(life_.store(), pool, std::move(roots), options);
+  while (true) {
+    const Result<Collector::Progress> progress = collector.Next([] { return true; });
+    if (!progress.ok()) return Sentence("collecting", progress.status());
+    if (*progress == Collector::Progress::kDone) return {};
+    if (*progress == Collector::Progress::kWait) return "collecting waits, and nothing is under way";
+    Note("between steps of collecting");
   }
 }
 

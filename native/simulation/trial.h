@@ -60,7 +60,7 @@ std::span<const Operation> Operations();
 
 class Trial {
  public:
-  /** A volume with a root, a snapshot that has it too, and nothing under way. */
+  /** A volume with a root, a snapshot that has an older one, in an older pack, and nothing under way. */
   std::string Prepare();
   /** Runs the operation as the one at `position` of its sequence. `moments`, unless null, gets every moment at which a crash may come. */
   std::string Run(const Operation& operation, unsigned position, std::vector<Moment>* moments);
@@ -75,6 +75,7 @@ class Trial {
   std::string Rollback(unsigned position);
   std::string Resize(unsigned position);
   std::string Destage(unsigned position);
+  std::string Collect(unsigned position);
 
  private:
   void Note(std::string where);
