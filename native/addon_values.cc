@@ -211,7 +211,7 @@ Napi::Object FromPool(Napi::Env env, const Pool& pool) {
       {"packs", usage.packs}, {"storedBytes", usage.stored_bytes}, {"blocks", usage.blocks}, {"nodes", usage.nodes},
       {"putBytes", usage.put_bytes}, {"putRecords", usage.put_records}, {"putRecordBytes", usage.put_record_bytes}, {"putFramedRecords", usage.put_framed_records},
       {"recordBytes", usage.record_bytes}, {"uncompressedRecordBytes", usage.uncompressed_record_bytes()}, {"framedRecords", usage.framed_records}, {"dedupHits", usage.dedup_hits}, {"dedupBytes", usage.dedup_bytes},
-      {"indexBytes", usage.index_bytes}, {"corruptCells", usage.corrupt_cells}, {"freeBytes", usage.free_bytes}, {"roomBytes", usage.room_bytes},
+      {"indexBytes", usage.index_bytes}, {"corruptCells", usage.corrupt_cells + pool.rot.journalled()}, {"freeBytes", usage.free_bytes}, {"roomBytes", usage.room_bytes},
       {"stagedPacks", usage.staged_packs}, {"stagedBytes", usage.staged_bytes}, {"keptPacks", usage.kept_packs}, {"keptBytes", usage.kept_bytes},
       {"shippedPacks", usage.shipped_packs}, {"shippedBytes", usage.shipped_bytes}, {"shipFailures", usage.ship_failures},
       {"fetches", usage.fetches}, {"fetchedBytes", usage.fetched_bytes}, {"fetchFailures", usage.fetch_failures},

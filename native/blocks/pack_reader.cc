@@ -233,8 +233,10 @@ Result<bool> PackStore::Impl::Confirm(const Location& at, const BlockId& id) {
 }
 
 void PackStore::Impl::NoteDamage(uint32_t pack, uint32_t offset) {
-  corrupt_cells_.fetch_add(1, std::memory_order_relaxed);
   (void)MarkDamaged(pack, offset);
+  std::lock_guard lock(damage_mutex_);
+  // Who reads it again finds nothing new.
+  if (counted_.size() >= kDamagedCellsMax || counted_.insert({pack, offset}).second) corrupt_cells_.fetch_add(1, std::memory_order_relaxed);
 }
 
 // Any byte of the record marks it. Where its frames begin only its header says, and that may be what is damaged.

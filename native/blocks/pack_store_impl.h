@@ -246,6 +246,7 @@ class PackStore::Impl {
 
   mutable std::mutex damage_mutex_;
   std::set<std::pair<uint32_t, uint32_t>> damaged_; // pack, offset of a cell that failed for good
+  std::set<std::pair<uint32_t, uint32_t>> counted_; // of these those that corrupt_cells_ counts
   std::atomic<uint64_t> damaged_count_{0};          // of damaged_, to be looked at without the lock
 
   // Records of the packs that this start found open, by pack and offset: each was verified then. Never changes after.

@@ -225,6 +225,7 @@ void Engine::PreparerLoop() {
 }
 
 void Engine::Equip(Pool& pool) {
+  pool.rot.Listen([this](const std::string& what) { listener_.OnLog(LogLevel::kError, what); });
   pool.parallel = crew_.get();
   // A thread that waits for a backend must not be one that other pools are destaged with.
   if (!pool.packs->remote()) pool.background = destage_crew_.get();

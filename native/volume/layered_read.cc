@@ -29,7 +29,7 @@ Result<bool> PieceIsRotten(Journal& journal, ResourceId resource, uint64_t volum
   JournalStretch stretch{start, sectors.bytes(), false};
   journal.ReadMany({&stretch, 1});
   // What still stands in the ring is not at rest yet.
-  if (!stretch.ok) return Status(Code::kCorrupt, "journal bytes at " + std::to_string(slot.place.lsn()) + " fail their sum and cannot be read again");
+  if (!stretch.ok) return Status(Code::kCorrupt, std::string(kJournalRot) + std::to_string(slot.place.lsn()) + " fail their sum and cannot be read again");
   const ConstBytes bytes = ConstBytes(sectors.bytes()).subspan(place - start, into.size());
   if (PieceSum(resource, volume_offset, bytes) != slot.check) return true;
   std::memcpy(into.data(), bytes.data(), bytes.size());
@@ -45,7 +45,7 @@ Status ReadJournalPiece(ReadContext& context, ResourceId resource, uint64_t volu
   // The page cache may be what is wrong.
   const Result<bool> rotten = may_block ? PieceIsRotten(context.journal, resource, volume_offset, slot, into) : true;
   if (rotten.ok() && !*rotten) return Status::Ok();
-  return Status(Code::kCorrupt, "journal bytes at " + std::to_string(place) + " fail their sum");
+  return Status(Code::kCorrupt, std::string(kJournalRot) + std::to_string(place) + " fail their sum");
 }
 
 /** Asks for all that a request wants of the journal before it waits for the first of it. */

@@ -1,5 +1,6 @@
 #pragma once
 // Reading pages through a stack: overlay generations first, then the map, each page verified before it leaves.
+#include <string_view>
 #include <vector>
 
 #include "../journal/journal.h"
@@ -7,6 +8,9 @@
 #include "pool.h"
 
 namespace skerry {
+
+/** How the detail of a kCorrupt begins whose bytes stand in the journal. */
+inline constexpr std::string_view kJournalRot = "journal bytes at ";
 
 /** What is known of one page after asking some layers; `done` once nothing below can matter. */
 struct PageSource {

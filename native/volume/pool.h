@@ -10,6 +10,7 @@
 #include "admission.h"
 #include "parallel.h"
 #include "ref_names.h"
+#include "rot_book.h"
 
 namespace skerry {
 
@@ -27,6 +28,7 @@ struct Pool {
   std::unique_ptr<Tree> tree;
   PoolRoom room;
   RefNames named;             // by journalled large writes
+  RotBook rot;
   uint64_t file_system = 0;   // that its packs are written to; other pools may share its room
   CompressionSetting compression;
   std::atomic<bool> destage_stuck{false};   // the last one failed, or its root was refused: waiting for it is no use

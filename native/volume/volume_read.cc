@@ -26,8 +26,11 @@ Status LiveVolume::Read(uint64_t offset, Bytes into, bool may_block) {
       if (!may_block) return Status(Code::kTryAgain, "to be read again with time");
       const Status refreshed = pool_.packs->RefreshIndex();
       // Rot is rot also while the backend is away.
-      if (!refreshed.ok()) return status.code() == Code::kCorrupt && refreshed.code() != Code::kTryAgain ? status : refreshed;
+      if (refreshed.ok()) continue;
+      if (status.code() != Code::kCorrupt || refreshed.code() == Code::kTryAgain) return refreshed;
+      break;
     }
+    if (status.code() == Code::kCorrupt) pool_.rot.Tell(spec_.id, offset, status.detail(), status.detail().starts_with(kJournalRot));
     if (!status.ok()) return status;
     offset += length;
     into = into.subspan(length);

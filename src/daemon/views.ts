@@ -206,7 +206,7 @@ function fullness({ name, room, backendFull, freeBytes }: PoolStats): string | n
 function rot({ name, corruptCells }: PoolStats): string | null {
   if (corruptCells === 0) return null;
   return (
-    `ROTTEN: ${corruptCells} pages of pool ${name} did not match their sums when they were read: who reads them gets an I/O error. ` +
-    'The log names the packs. Look at the disk, and restore what lies there from a copy'
+    `ROTTEN: ${corruptCells} page${corruptCells === 1 ? '' : 's'} of pool ${name} did not match their sums when they were read: who reads them gets an I/O error. ` +
+    'The log names the places, in packs and in the journal. Look at the disk, and restore what lies there from a copy'
   );
 }

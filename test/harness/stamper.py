@@ -20,6 +20,18 @@ def stamp(slot, generation, length):
     return struct.pack("<QQ", slot, generation) * (length // 16)
 
 
+def completed(handle):
+    """Commands that have ended, each to be retired before the next is asked for. libnbd calls it an error to ask where none are left."""
+    while True:
+        try:
+            cookie = handle.aio_peek_command_completed()
+        except nbd.Error:
+            return
+        if cookie <= 0:
+            return
+        yield cookie
+
+
 class Stamper:
     def __init__(self, uri, size, seed):
         self.uri, self.random = uri, random.Random(seed)
@@ -66,10 +78,7 @@ class Stamper:
                         cookie = handle.aio_pwrite(data, offset)
                         buffers[(id(handle), cookie)] = (slot, self.sent[slot], data)
                     handle.poll(0)
-                    while True:
-                        cookie = handle.aio_peek_command_completed()
-                        if not cookie or cookie < 0:
-                            break
+                    for cookie in completed(handle):
                         handle.aio_command_completed(cookie)
                         slot, generation, _ = buffers.pop((id(handle), cookie))
                         self.acked[slot] = generation
@@ -84,16 +93,32 @@ class Stamper:
                 except nbd.Error:
                     broken = True
                     break
-        return acked, flushed
+        return acked + sum(self.last_words(handle, buffers) for handle in handles), flushed
+
+    def last_words(self, handle, buffers):
+        """Answers that came before the connection broke: nothing is more at risk than what they acknowledged last."""
+        acked = 0
+        while handle.aio_in_flight() > 0:
+            try:
+                handle.poll(-1)
+            except nbd.Error:
+                break
+        for cookie in completed(handle):
+            slot, generation, _ = buffers.pop((id(handle), cookie), (None, 0, None))
+            try:
+                handle.aio_command_completed(cookie)
+            except nbd.Error:
+                continue  # ended with the connection, not by an answer
+            if slot is not None:
+                self.acked[slot] = generation
+                acked += 1
+        return acked
 
     def settle(self, handle, buffers, busy):
         """Collects this connection's completions: a synchronous flush must not swallow them."""
         while handle.aio_in_flight() > 0:
             handle.poll(-1)
-            while True:
-                cookie = handle.aio_peek_command_completed()
-                if not cookie or cookie < 0:
-                    break
+            for cookie in completed(handle):
                 handle.aio_command_completed(cookie)
                 slot, generation, _ = buffers.pop((id(handle), cookie))
                 self.acked[slot] = generation

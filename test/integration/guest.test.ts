@@ -52,12 +52,17 @@ it('a guest on a clone survives a snapshot mid-write and kill -9 without an I/O 
   const disk = join(scratch, 'vm1.raw');
   await must('nbdcopy', [await daemon.uri('vm1'), disk]);
   expect(await referee(disk)).toBe('fsck=0 ok=8 bad=0');
+  expect(await must('bash', ['-c', `dumpe2fs -h ${disk} 2>/dev/null`])).toMatch(/features:.* has_journal .*extent/);
 
   // A snapshot mid-write is what a power cut leaves: the guest's own recovery makes it whole, and then a referee agrees.
   await daemon.ok('clone', 'vm1@during', 'restored');
+  guest = new Guest({ socketPath, exportName: 'restored', task: 'check' });
+  expect(await guest.mark('CHECK-DONE')).toMatch(/^CHECK-DONE seen=[78] bad=[01]$/);
+  await guest.ended();
+  expect(guest.console).not.toMatch(/I\/O error|EXT4-fs error/);
   const restored = join(scratch, 'restored.raw');
   await must('nbdcopy', [await daemon.uri('restored'), restored]);
-  await must('bash', ['-c', `e2fsck -fy ${restored} >/dev/null 2>&1; test $? -le 1`]);
+  // No repair of the host's beforehand: it would make good what a snapshot lost. One file was being written.
   const judged = await referee(restored);
   expect(judged).toMatch(/^fsck=0 ok=[78] bad=[01]$/);
 

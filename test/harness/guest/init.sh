@@ -14,7 +14,7 @@ i=0; while [ ! -b $D ] && [ $i -lt 600 ]; do usleep 50000; i=$((i + 1)); done
 disk_mount() { mount -t ext4 "$@" 2>/dev/null || mount -t ext2 "$@" || die mount; }
 case $T in
   spin)
-    mke2fs -F $D >/dev/null 2>&1 || die mkfs
+    mkfs.ext4 -q -F $D >/dev/null 2>&1 || die mkfs
     disk_mount $D /mnt
     say SPIN-START
     k=0

@@ -25,6 +25,9 @@ modules=$(echo download/unpacked/lib/modules/*/kernel/drivers)
 rm -rf root
 mkdir -p root/{bin,dev,proc,sys,mnt,lib,tmp}
 cp "$(command -v busybox)" root/bin/busybox
+# busybox knows no ext4: e2fsprogs makes it, with the libraries that it asks for.
+cp "$(PATH=$PATH:/usr/sbin:/sbin command -v mke2fs)" root/bin/mkfs.ext4
+ldd root/bin/mkfs.ext4 | grep -o '/[^ ]*' | while read -r library; do cp --parents --dereference "$library" root; done
 number=10
 for module in virtio/virtio virtio/virtio_ring virtio/virtio_pci_legacy_dev virtio/virtio_pci_modern_dev virtio/virtio_pci block/virtio_blk; do
   if [ -e "$modules/$module.ko" ]; then cp "$modules/$module.ko" "root/lib/$number-$(basename "$module").ko"; fi
