@@ -53,6 +53,11 @@ describe('commands that cannot be', () => {
     expect(await daemon.json('volume', 'list')).toEqual([]);
   });
 
+  it('a file that is not there is told without the words of the system', async () => {
+    const { stderr } = await daemon.cli('image', 'import', '/no/such/file', 'i');
+    expect(stderr).toBe("skerry: there is no file /no/such/file on the daemon's host\n");
+  });
+
   it('a name that is taken is a conflict, and the volume is as it was', async () => {
     await daemon.ok('volume', 'create', 'taken', '--size', '1M');
     expect((await daemon.cli('volume', 'create', 'taken', '--size', '2M')).code).toBe(4);
