@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 
 import { must, run } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
@@ -68,6 +68,22 @@ describe('commands that cannot be', () => {
     const second = new DaemonProcess({ directory: daemon.directory });
     await expect(second.start()).rejects.toThrow(new RegExp(`\\b${daemon.pid}\\b`));
   });
+});
+
+it('a copy of the data of a daemon that runs is refused, for it names the same ring', async () => {
+  const copy = mkdtempSync(join(tmpdir(), 'skerry-copy-'));
+  onTestFinished(() => rmSync(copy, { recursive: true, force: true }));
+  await must('cp', [
+    '-r',
+    join(daemon.directory, 'catalog'),
+    join(daemon.directory, 'engine'),
+    join(daemon.directory, 'pool'),
+    copy,
+  ]);
+  const second = new DaemonProcess({ directory: copy });
+  await expect(second.start()).rejects.toThrow(/in use by another process: this data directory is a copy/);
+  await daemon.kill();
+  await daemon.start();
 });
 
 describe('rot', () => {
