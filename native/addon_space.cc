@@ -32,6 +32,8 @@ Napi::Value FromReport(Napi::Env env, const SpaceReport& report) {
   }
   Napi::Object pool = Napi::Object::New(env);
   pool.Set("reached", FromReached(env, report.pool.reached));
+  Set(pool, "journalledUses", report.pool.journalled_uses);
+  Set(pool, "uncompressedBytes", report.pool.uncompressed_bytes);
   Set(pool, "recordBytes", report.pool.record_bytes);
   Set(pool, "storedBytes", report.pool.stored_bytes);
   Set(pool, "deadBytes", report.pool.dead_bytes);

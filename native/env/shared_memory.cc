@@ -1,10 +1,13 @@
 #include "shared_memory.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "descriptor.h"
 #include "errno_status.h"
@@ -15,16 +18,20 @@ namespace {
 
 constexpr size_t kNameBytesMax = 200;
 constexpr int kCreateAttemptsMax = 8;
+/** A process that was killed lets go of its files one after the other: who starts in its place may be that early. */
+constexpr int kLockAttemptsMax = 100;
+constexpr std::chrono::milliseconds kLockPause{10};
 
 class PosixSharedMemory : public SharedMemory {
  public:
-  explicit PosixSharedMemory(std::unique_ptr<RingMapping> mapping) : mapping_(std::move(mapping)) {}
+  PosixSharedMemory(std::unique_ptr<RingMapping> mapping, Descriptor lock) : mapping_(std::move(mapping)), lock_(std::move(lock)) {}
   Bytes header() override { return mapping_->header(); }
   uint8_t* ring() override { return mapping_->ring(); }
   size_t ring_bytes() const override { return mapping_->ring_bytes(); }
 
  private:
   const std::unique_ptr<RingMapping> mapping_;
+  const Descriptor lock_;
 };
 
 Result<std::string> PathOf(const std::string& name) {
@@ -52,6 +59,19 @@ int OpenRegion(const std::string& path, int flags) {
   do fd = ::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | flags, 0600);
   while (fd < 0 && errno == EINTR);
   return fd;
+}
+
+// Two processes that write one ring destroy what each acknowledged. A copy of a data directory names the ring of its original.
+Status Lock(const Descriptor& descriptor, const std::string& path) {
+  for (int attempt = 0; ::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0; ++attempt) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return ErrnoStatus("lock", path, errno);
+    if (attempt == kLockAttemptsMax) {
+      return {Code::kInvalid, path + " is in use by another process: this data directory is a copy of one that a daemon serves here, and both "
+                                     "would write that ring. Serve the copy on another host"};
+    }
+    std::this_thread::sleep_for(kLockPause);
+  }
+  return {};
 }
 
 // Touching a page that tmpfs cannot back is SIGBUS, at some later write: all of it is claimed here, where it can be refused.
@@ -82,6 +102,7 @@ Result<std::unique_ptr<SharedMemory>> MapPosixShared(const std::string& name, si
     if (found.open()) {
       Result<struct stat> info = CheckOwned(found, path);
       if (!info.ok()) return info.status();
+      if (Status status = Lock(found, path); !status.ok()) return status;
       if (static_cast<uint64_t>(info->st_size) == *wanted) {
         descriptor = std::move(found);
         break;
@@ -93,6 +114,7 @@ Result<std::unique_ptr<SharedMemory>> MapPosixShared(const std::string& name, si
     }
     Descriptor made(OpenRegion(path, O_CREAT | O_EXCL));
     if (made.open()) {
+      if (Status status = Lock(made, path); !status.ok()) return status;
       created = true;
       descriptor = std::move(made);
     } else if (errno != EEXIST) {
@@ -107,7 +129,7 @@ Result<std::unique_ptr<SharedMemory>> MapPosixShared(const std::string& name, si
     if (created) ::unlink(path.c_str());
     return mapping.status();
   }
-  return std::unique_ptr<SharedMemory>(std::make_unique<PosixSharedMemory>(std::move(*mapping)));
+  return std::unique_ptr<SharedMemory>(std::make_unique<PosixSharedMemory>(std::move(*mapping), std::move(descriptor)));
 }
 
 Status RemovePosixShared(const std::string& name) {

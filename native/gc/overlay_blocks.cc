@@ -101,6 +101,7 @@ Status OverlayBlocks::Add(size_t member, const LiveVolume& volume, const LiveVol
 
 void OverlayBlocks::Reach(size_t member, const Seen& seen) {
   for (const uint64_t fingerprint : seen.blocks) mark_.AddBlock(member, fingerprint);
+  uses_ += seen.blocks.size();
 }
 
 Status OverlayBlocks::Look(const LiveVolume& volume, const LiveVolume::Content& content) {

@@ -16,6 +16,8 @@ class OverlayBlocks {
 
   /** `pages`: with content, each once. kClosed where `go_on` says no. */
   Status Add(size_t member, const LiveVolume& volume, const LiveVolume::Content& content, uint64_t& pages);
+  /** Of blocks in packs, by all that was added: each as often as a generation names it. */
+  uint64_t uses() const { return uses_; }
 
  private:
   struct Seen {
@@ -29,6 +31,7 @@ class OverlayBlocks {
   Mark& mark_;
   const Mark::GoOn& go_on_;
   std::unordered_map<const Generation*, Seen> seen_;
+  uint64_t uses_ = 0;
 };
 
 }  // namespace skerry

@@ -1,5 +1,6 @@
 #include "space.h"
 
+#include "../blocks/cell.h"
 #include "overlay_blocks.h"
 
 #include <algorithm>
@@ -42,12 +43,14 @@ Result<std::shared_ptr<const SpaceReport>> MeasureSpace(Store& store, Pool& pool
   for (size_t member = 0; member < contents.size(); ++member) {
     report->resources[member].mapped_bytes = mark.MappedBlocks(contents[member].content.stack->root) * kBlockBytes;
   }
+  report->pool.journalled_uses = overlays.uses();
   report->nodes_read = mark.nodes_read();
   report->nodes_unread = mark.nodes_unread();
   report->patterns_cut = mark.sets().overflowed();
   report->sets_ = std::make_unique<ReachSets>(mark.TakeSets());
   report->by_set_ = mark.reached();
   Distribute(*report->sets_, report->by_set_, report->resources, report->pool.reached);
+  report->pool.uncompressed_bytes = report->pool.reached.blocks * RecordStoredBytes(kBlockBytes);
   const uint64_t live = report->pool.reached.stored_bytes();
   report->pool.dead_bytes = report->pool.record_bytes > live ? report->pool.record_bytes - live : 0;
   return std::shared_ptr<const SpaceReport>(std::move(report));

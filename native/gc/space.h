@@ -26,6 +26,8 @@ struct SharedWith {
 
 struct PoolSpace {
   Reached reached;                 // by any resource
+  uint64_t journalled_uses = 0;    // of blocks that journalled writes put in packs, and that may be in no map yet
+  uint64_t uncompressed_bytes = 0; // what the records of the blocks that are reached would take if none were compressed
   uint64_t record_bytes = 0;       // of all records that the index knows
   uint64_t stored_bytes = 0;       // of pack files
   uint64_t dead_bytes = 0;         // of records that nothing reaches; what is just being written counts so until its root is there

@@ -255,6 +255,24 @@ TEST("shared memory is zero at first, wraps, and outlives the mapping") {
   CHECK_OK(env->RemoveShared(region.name()));
 }
 
+TEST("shared memory that is mapped is not mapped again, of whatever size, and is as it was") {
+  const auto env = MakePosixEnv();
+  Region region(*env);
+  {
+    auto memory = env->MapShared(region.name(), 100, 4096);
+    CHECK_OK(memory.status());
+    (*memory)->ring()[5] = 77;
+    for (const size_t bytes : {4096, 8192}) {
+      const Status second = env->MapShared(region.name(), 100, bytes).status();
+      CHECK(second.code() == Code::kInvalid && second.detail().find("in use by another process") != std::string::npos);
+    }
+    CHECK((*memory)->ring()[5] == 77);
+  }
+  auto after = env->MapShared(region.name(), 100, 4096);
+  CHECK_OK(after.status());
+  CHECK((*after)->ring()[5] == 77);
+}
+
 TEST("shared memory of another owner, open to others, linked or misnamed is refused") {
   const auto env = MakePosixEnv();
   Region region(*env);

@@ -273,15 +273,17 @@ TEST("what is only in the journal is told apart, and blocks that a large write p
   CHECK(report->resources[0].journalled_bytes == (1 + 1 + 32) * kPageBytes);
   CHECK(report->resources[0].alone.blocks == 1);
   CHECK(report->pool.dead_bytes == 0);
+  CHECK(report->pool.journalled_uses == 2 && report->pool.uncompressed_bytes == report->pool.reached.block_bytes);
   // A snapshot that is not destaged yet reads the same generation as its volume.
   world.Snapshot(volume);
   report = world.Measure();
   CHECK(report->resources[0].alone.blocks == 0 && report->resources[1].alone.blocks == 0 && report->pool.reached.blocks == 1);
   CHECK(report->resources[1].journalled_bytes == 34 * kPageBytes);
+  CHECK(report->pool.journalled_uses == 4);
   world.Destage();
   report = world.Measure();
   CHECK(report->resources[0].journalled_bytes == 0 && report->resources[0].mapped_bytes == 3 * kBlockBytes);
-  CHECK(report->pool.reached.blocks == 2);
+  CHECK(report->pool.reached.blocks == 2 && report->pool.journalled_uses == 0);
   CheckAgainstFullMark(world, *report);
 }
 

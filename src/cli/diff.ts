@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import type { ResourceView } from '../api/shapes.js';
-import { SkerryError } from '../core/errors.js';
+import { SkerryError, toSkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import type { Context } from './context.js';
@@ -55,7 +55,12 @@ export function addApply(volume: Command, terminal: Terminal): void {
     .action(
       withDaemon(terminal, async (context, _options, name = '', file = '') => {
         const bytes = file === '-' ? process.stdin : createReadStream(file);
-        if (file !== '-') await once(bytes, 'open');
+        if (file !== '-') {
+          await once(bytes, 'open').catch((error: unknown) => {
+            const failed = toSkerryError(error, `${file} cannot be read`);
+            throw failed.code === 'not-found' ? new SkerryError('not-found', `there is no file ${file}`) : failed;
+          });
+        }
         const view = await applied(context, name, bytes);
         context.result(view, () => `applied to volume ${view.name} (${formatSize(view.sizeBytes)})`);
       }),
@@ -72,12 +77,18 @@ async function applied(context: Context, name: string, bytes: Readable): Promise
   try {
     return await context.client.applyStream(name, bytes);
   } catch (error) {
-    if (!interrupted) throw error;
+    if (!interrupted) throw error instanceof SkerryError && error.code === 'corrupt' ? broken(name, error) : error;
     throw new SkerryError('cancelled', `cancelled: volume ${name} holds part of the stream; apply all of it to make it whole`);
   } finally {
     listening();
   }
 }
+
+/** What came before the damage is in the volume. */
+const broken = (name: string, cause: SkerryError): SkerryError =>
+  new SkerryError('corrupt', `${cause.message}; volume ${name} may hold a part of it: apply the whole stream to make it whole`, {
+    cause,
+  });
 
 async function streamTo(context: Context, file: string, a: string, b: string): Promise<void> {
   if (context.json && file === '-')
@@ -99,7 +110,10 @@ async function toNewFile({ terminal }: Context, file: string, bytes: AsyncIterab
   try {
     const output = createWriteStream(file, { flags: 'wx', flush: true });
     // One that is there already is not ours to remove.
-    await once(output, 'open');
+    await once(output, 'open').catch((error: unknown) => {
+      const failed = toSkerryError(error, `${file} cannot be written`);
+      throw failed.code === 'exists' ? new SkerryError('exists', `${file} is there already: name another file`) : failed;
+    });
     try {
       await pipeline(bytes, output, { signal: interrupted.signal });
     } catch (error) {

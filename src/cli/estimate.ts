@@ -118,7 +118,8 @@ function totalsOf(last: EstimateView | null, rows: readonly FileEstimate[]) {
     zstdBytes,
     /** Of data over what is new; null where nothing is. */
     dedupRatio: ratio(dataBytes, newBytes),
-    compressionRatio: ratio(newBytes, storedBytes),
+    /** As a pool tells it: 1 where nothing would be compressed. */
+    compressionRatio: ratio(rawBytes, storedBytes),
     exact: last?.exact ?? true,
   };
 }

@@ -46,7 +46,7 @@ export const estimateResult = estimated.extend({
     .number()
     .nonnegative()
     .nullable()
-    .describe('Of what is new over what it would take; null where nothing is.'),
+    .describe('Of `rawBytes` over `storedBytes`; null where nothing would be stored.'),
   exact: estimateView.shape.exact,
   files: z.array(estimated.extend({ path: z.string() })).describe('What several have in common counts with the first.'),
 });

@@ -80,10 +80,9 @@ function allSpace(context: Context, space: Omit<SpaceView, 'next'>): string {
 function poolFacts(pool: PoolSpaceView): readonly Fact[] {
   return [
     ['pool', pool.name],
-    [
-      'allocated',
-      `${formatSize(pool.allocatedBytes)} of ${formatSize(pool.logicalBytes)}, ${formatSize(pool.uniqueBytes)} of it distinct`,
-    ],
+    ['allocated', `${formatSize(pool.allocatedBytes)} of ${formatSize(pool.logicalBytes)}`],
+    ['journalled', pool.journalledBytes === 0 ? null : `${formatSize(pool.journalledBytes)}, not yet in blocks`],
+    ['distinct', formatSize(pool.uniqueBytes)],
     [
       'stored',
       `${formatSize(pool.storedBytes)}: ${formatSize(pool.referencedBytes)} referenced, ${formatSize(pool.deadBytes)} dead, ${formatSize(pool.overheadBytes)} overhead`,

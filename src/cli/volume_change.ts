@@ -104,6 +104,9 @@ export function addVolumeChanges(volume: Command, terminal: Terminal): void {
         const before = await context.client.volume(name);
         const changes = Object.keys(options).length > 0;
         const limit = { ...before.limit, ...options };
+        if (options.burst !== undefined && options.burst > 0 && limit.iops === 0 && limit.bandwidth === 0) {
+          throw new SkerryError('invalid', 'a burst is of a rate: give --iops or --bandwidth with it');
+        }
         const view = changes ? await context.client.setVolume(name, { limit }) : before;
         context.result(view, () => `volume ${name}: ${limitText(view)}`);
       }),

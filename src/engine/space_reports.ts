@@ -25,6 +25,10 @@ export interface SpaceReport {
   }[];
   readonly pool: {
     readonly reached: Reached;
+    /** Of blocks that journalled writes put in packs, and that may be in no map yet: each as often as a write names it. */
+    readonly journalledUses: number;
+    /** What the records of blocks that are reached would take if none were compressed. */
+    readonly uncompressedBytes: number;
     /** Of all records, reached or not. */
     readonly recordBytes: number;
     /** Of pack files. */

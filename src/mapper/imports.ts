@@ -385,7 +385,8 @@ export async function openImportable(path: string): Promise<{ readonly file: Fil
     if (found.size === 0) throw new SkerryError('invalid', `${path} is empty`);
     return { file: await open(path, 'r'), fileBytes: found.size };
   } catch (error) {
-    throw toSkerryError(error, `${path} cannot be imported`);
+    const failed = toSkerryError(error, `${path} cannot be imported`);
+    throw failed.code === 'not-found' ? new SkerryError('not-found', `there is no file ${path} on the daemon's host`) : failed;
   }
 }
 

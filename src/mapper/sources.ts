@@ -43,6 +43,8 @@ export async function refuseTaken(ledger: Ledger, kind: ResourceKind, name: stri
   if (taken === null) return;
   throw new SkerryError(
     'exists',
-    taken.record.state === 'importing' ? `image ${name} is being imported already` : `there is a ${kind} ${name} already`,
+    taken.record.state === 'importing'
+      ? `image ${name} is being imported already`
+      : `there is ${kind === 'image' ? 'an' : 'a'} ${kind} ${name} already`,
   );
 }

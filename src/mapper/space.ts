@@ -50,7 +50,7 @@ export interface PoolSpace {
   readonly logicalBytes: number;
   readonly allocatedBytes: number;
   readonly journalledBytes: number;
-  /** Distinct blocks that any resource reaches. */
+  /** Distinct blocks that any resource reaches, by its map or by a journalled write that put them in a pack. */
   readonly uniqueBytes: number;
   /** What everything that is reached takes in packs. */
   readonly referencedBytes: number;
@@ -60,9 +60,9 @@ export interface PoolSpace {
   readonly overheadBytes: number;
   /** All pack files: referenced, dead and overhead. */
   readonly storedBytes: number;
-  /** Allocated over unique: how often a block is used. */
+  /** How often a block is used, on average: by maps, and by journalled writes that put it in a pack. At least 1. */
   readonly dedupRatio: number;
-  /** Unique over what its blocks take in packs. */
+  /** What the blocks' records would take uncompressed over what they take: 1 where none is compressed. */
   readonly compressionRatio: number;
 }
 
@@ -257,8 +257,8 @@ function poolSpace(name: string, { pool }: SpaceReport, resources: readonly Reso
     deadBytes: pool.deadBytes,
     overheadBytes: Math.max(0, pool.storedBytes - pool.recordBytes),
     storedBytes: pool.storedBytes,
-    dedupRatio: ratio(allocatedBytes, uniqueBytes),
-    compressionRatio: ratio(uniqueBytes, pool.reached.blockBytes),
+    dedupRatio: ratio(allocatedBytes + pool.journalledUses * block_bytes, uniqueBytes),
+    compressionRatio: ratio(pool.uncompressedBytes, pool.reached.blockBytes),
   };
 }
 

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 
 import { must, run } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
@@ -53,6 +53,11 @@ describe('commands that cannot be', () => {
     expect(await daemon.json('volume', 'list')).toEqual([]);
   });
 
+  it('a file that is not there is told without the words of the system', async () => {
+    const { stderr } = await daemon.cli('image', 'import', '/no/such/file', 'i');
+    expect(stderr).toBe("skerry: there is no file /no/such/file on the daemon's host\n");
+  });
+
   it('a name that is taken is a conflict, and the volume is as it was', async () => {
     await daemon.ok('volume', 'create', 'taken', '--size', '1M');
     expect((await daemon.cli('volume', 'create', 'taken', '--size', '2M')).code).toBe(4);
@@ -63,6 +68,22 @@ describe('commands that cannot be', () => {
     const second = new DaemonProcess({ directory: daemon.directory });
     await expect(second.start()).rejects.toThrow(new RegExp(`\\b${daemon.pid}\\b`));
   });
+});
+
+it('a copy of the data of a daemon that runs is refused, for it names the same ring', async () => {
+  const copy = mkdtempSync(join(tmpdir(), 'skerry-copy-'));
+  onTestFinished(() => rmSync(copy, { recursive: true, force: true }));
+  await must('cp', [
+    '-r',
+    join(daemon.directory, 'catalog'),
+    join(daemon.directory, 'engine'),
+    join(daemon.directory, 'pool'),
+    copy,
+  ]);
+  const second = new DaemonProcess({ directory: copy });
+  await expect(second.start()).rejects.toThrow(/in use by another process: this data directory is a copy/);
+  await daemon.kill();
+  await daemon.start();
 });
 
 describe('rot', () => {

@@ -152,6 +152,7 @@ describe('what differs between two snapshots', () => {
     const refused = await daemon.cli('volume', 'apply', 'broken', cut);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toContain('ends too early');
+    expect(refused.stderr).toContain('volume broken may hold a part of it: apply the whole stream');
     await daemon.ok('volume', 'apply', 'broken', stream);
     expect((await bytesOf('broken')).equals(await bytesOf('vm@b'))).toBe(true);
     await daemon.ok('volume', 'create', 'small', '--size', '1M');
@@ -162,6 +163,14 @@ describe('what differs between two snapshots', () => {
       code: 4,
     });
     await session.close();
-    expect(await daemon.cli('snapshot', 'diff', 'vm@a', 'vm@b', '--stream', stream)).toMatchObject({ code: 4 });
+    expect(await daemon.cli('snapshot', 'diff', 'vm@a', 'vm@b', '--stream', stream)).toMatchObject({
+      code: 4,
+      stderr: `skerry: ${stream} is there already: name another file\n`,
+    });
+    const absent = join(scratch, 'absent.diff');
+    expect(await daemon.cli('volume', 'apply', 'broken', absent)).toMatchObject({
+      code: 3,
+      stderr: `skerry: there is no file ${absent}\n`,
+    });
   });
 });

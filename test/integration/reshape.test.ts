@@ -250,6 +250,8 @@ describe('what is said of a volume', () => {
 describe('a volume with a limit', () => {
   it('takes no more requests a second than that, after a restart too, until it is lifted', async () => {
     await daemon.ok('volume', 'create', 'slow', '--size', '1M');
+    const burst = await daemon.cli('volume', 'limit', 'slow', '--burst', '5');
+    expect(burst).toMatchObject({ code: 2, stderr: 'skerry: a burst is of a rate: give --iops or --bandwidth with it\n' });
     await daemon.ok('volume', 'limit', 'slow', '--iops', '50');
     await killed();
     expect(await daemon.json<View>('volume', 'limit', 'slow')).toMatchObject({ limit: { iops: 50 } });

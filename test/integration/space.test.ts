@@ -35,6 +35,7 @@ interface Space {
     readonly overheadBytes: number;
     readonly storedBytes: number;
     readonly dedupRatio: number;
+    readonly compressionRatio: number;
   };
   readonly resources: readonly Resource[];
 }
@@ -204,6 +205,17 @@ it('what deleting a thing frees is what the pool then no longer refers to', asyn
   space = await deletes(['volume', 'delete', 'vm'], named(space, 'vm').freedBytes, space);
   expect(before.pool.referencedBytes - space.pool.referencedBytes).toBe(together);
   expect(space.pool.referencedBytes + space.pool.deadBytes + space.pool.overheadBytes).toBe(space.pool.storedBytes);
+});
+
+it('blocks that are journalled and in packs already do not make a ratio below one', async () => {
+  await daemon.json('volume', 'create', 'fresh', '--size', '512M');
+  await write('fresh', 0, 4000);
+  const { pool } = await measured();
+  expect(pool.dedupRatio).toBeGreaterThanOrEqual(1);
+  expect(pool.compressionRatio).toBe(1);
+  const text = await daemon.ok('space');
+  expect(text).toMatch(/^saved by +deduplication [1-9][\d.]*x, compression 1x$/m);
+  await daemon.json('volume', 'delete', 'fresh');
 });
 
 it('a measurement while guests write, and while it is destaged, keeps nobody waiting and counts nothing twice', async () => {

@@ -303,7 +303,7 @@ export class FakeEngine implements NativeEngine {
   /** What a walk finds. */
   measured: SpaceReport = {
     resources: [],
-    pool: { reached: nothingReached, recordBytes: 0, storedBytes: 0, deadBytes: 0 },
+    pool: { reached: nothingReached, journalledUses: 0, uncompressedBytes: 0, recordBytes: 0, storedBytes: 0, deadBytes: 0 },
     nodesRead: 0,
     nodesUnread: 0,
     patternsCut: false,

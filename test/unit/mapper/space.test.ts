@@ -28,7 +28,14 @@ async function measuredWorld() {
       reached: reached(8, 1),
       alone: reached(index, 1),
     })),
-    pool: { reached: reached(16, 4), recordBytes: 20 * 66_048, storedBytes: 2 * MiB, deadBytes: 1000 },
+    pool: {
+      reached: reached(16, 4),
+      journalledUses: 8,
+      uncompressedBytes: 24 * 66_048,
+      recordBytes: 20 * 66_048,
+      storedBytes: 2 * MiB,
+      deadBytes: 1000,
+    },
     nodesRead: 4,
     nodesUnread: 0,
     patternsCut: false,
@@ -77,8 +84,8 @@ it('tells of each resource by name, of a volume together with its snapshots, and
     referencedBytes: 16 * 66_048 + 4 * 1024,
     deadBytes: 1000,
     overheadBytes: 2 * MiB - 20 * 66_048,
-    dedupRatio: 2.5,
-    compressionRatio: 0.99,
+    dedupRatio: 3,
+    compressionRatio: 1.5,
   });
   expect(view?.incomplete).toBeNull();
   const [volume, first, second] = ids.map(Number);
