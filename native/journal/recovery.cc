@@ -215,7 +215,13 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
   const bool ours = RingIsOurs();
   if (ours && (ring_header().tail.load() > end || ring_header().epoch.load() > survey.epoch)) {
     // The same boot, so nothing that was written can be gone, and yet it is: going on would lose acknowledged writes.
-    if (!options_.salvage) return Damaged(options_.directory, "the ring continues at position " + std::to_string(ring_header().tail.load()) + ", the segments end at " + std::to_string(end));
+    if (!options_.salvage) {
+      return Status(Code::kCorrupt, "the journal is damaged: the ring /dev/shm/" + options_.ring_name + " continues at position " +
+                                        std::to_string(ring_header().tail.load()) + ", and the segments in " + options_.directory + " end at " +
+                                        std::to_string(end) + ", so some are missing. To lose nothing, restore them from a copy first. Where the data " +
+                                        "directory was put back to an older state on purpose, remove that ring; to go on without what cannot be read, " +
+                                        "start with --salvage-journal");
+    }
     NoteLoss(report, "the ring does not continue what the segments hold, and is ignored");
   } else if (ours) {
     if (Status status = DeliverRing(end, survey, delivery, from_ring, next); !status.ok()) return status;

@@ -38,7 +38,7 @@ export function ownUuidWrite(uuid: string | null): Write {
   return { key: uuidKey, value: new TextEncoder().encode(uuid ?? randomUUID()) };
 }
 
-/** Names the ring, which must be found again after the process died and must be nobody else's. */
+/** Names the ring at first: it must be found again after the process died. */
 export async function dataDirectoryUuid(catalog: Catalog): Promise<string> {
   const value = await getOrInsert(catalog, uuidKey, () => new TextEncoder().encode(randomUUID()));
   const text = new TextDecoder().decode(value);

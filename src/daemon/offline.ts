@@ -25,6 +25,7 @@ import { comparePool } from '../upkeep/pool_comparison.js';
 import { planRecovery } from '../upkeep/recovery_plan.js';
 import { defaultPoolName, defaultPoolSettings, ownUuidWrite, placedSettings } from './first_start.js';
 import { checkView, recoverView } from './offline_views.js';
+import { mayBeRingOf } from './home.js';
 import { ringUuid } from './left_rings.js';
 
 export interface OfflineOptions {
@@ -165,8 +166,12 @@ async function surveyJournal(
 ): Promise<{ readonly journal: JournalSurvey | null; readonly failure: string }> {
   const directory = join(dataDirectory, 'engine', 'journal');
   if (!existsSync(directory)) return { journal: null, failure: '' };
-  const rings = readdirSync('/dev/shm').filter((name) => ringUuid(name) !== null);
   try {
+    const mayBeOwn = mayBeRingOf(dataDirectory);
+    const rings = readdirSync('/dev/shm').filter((name) => {
+      const uuid = ringUuid(name);
+      return uuid !== null && mayBeOwn(uuid);
+    });
     const journal = await surveys.surveyJournal(directory, rings);
     return { journal: journal.present ? journal : null, failure: '' };
   } catch (error) {

@@ -27,6 +27,7 @@ import { Pools } from '../pool/pools.js';
 import { Collections } from '../upkeep/collections.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
+import { settle } from './home.js';
 import { dataDirectoryUuid, defaultPool, defaultPoolName, placedSettings, refuseLostCatalog } from './first_start.js';
 import { buildHttp, listenHttp, type HealthView } from './http.js';
 import { leftRings, OwnRing } from './left_rings.js';
@@ -95,7 +96,14 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   listeners['http'] = await listenHttp(http, config.httpPort);
 
   const first = await defaultPool(catalog, startedAt);
-  const ringName = `skerry-${await dataDirectoryUuid(catalog)}`;
+  const home = settle(config.dataDirectory, await dataDirectoryUuid(catalog));
+  if (home.copyOf !== null) {
+    logOf(logger, 'daemon')(
+      'warn',
+      `this data directory is a copy of ${home.copyOf} and gets a ring of its own: what was acknowledged there and not flushed before its daemon was killed is not here`,
+    );
+  }
+  const ringName = `skerry-${home.ring}`;
   const ownRing = new OwnRing(config.dataDirectory, ringName);
   closers.add('ring', async () => {
     if (ownRing.close()) logOf(logger, 'daemon')('warn', 'the data directory was removed; so is its ring', { ringName });

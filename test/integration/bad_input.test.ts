@@ -70,20 +70,41 @@ describe('commands that cannot be', () => {
   });
 });
 
-it('a copy of the data of a daemon that runs is refused, for it names the same ring', async () => {
-  const copy = mkdtempSync(join(tmpdir(), 'skerry-copy-'));
-  onTestFinished(() => rmSync(copy, { recursive: true, force: true }));
-  await must('cp', [
-    '-r',
-    join(daemon.directory, 'catalog'),
-    join(daemon.directory, 'engine'),
-    join(daemon.directory, 'pool'),
-    copy,
-  ]);
-  const second = new DaemonProcess({ directory: copy });
-  await expect(second.start()).rejects.toThrow(/in use by another process: this data directory is a copy/);
-  await daemon.kill();
-  await daemon.start();
+describe('a copy of the data of a daemon that runs', () => {
+  async function copyOf(what: readonly string[]): Promise<DaemonProcess> {
+    const copy = mkdtempSync(join(tmpdir(), 'skerry-copy-'));
+    onTestFinished(() => rmSync(copy, { recursive: true, force: true }));
+    await must('cp', ['-r', ...what.map((name) => join(daemon.directory, name)), copy]);
+    return new DaemonProcess({ directory: copy });
+  }
+  const volumeIo = async (of: DaemonProcess, command: string) =>
+    must('qemu-io', ['-f', 'raw', '-c', command, await of.uri('copied')]);
+
+  it('has a ring of its own, whichever of them is served next', async () => {
+    await daemon.ok('volume', 'create', 'copied', '--size', '1M');
+    await volumeIo(daemon, 'write -P 1 0 64k');
+    await must('qemu-io', ['-f', 'raw', '-c', 'flush', await daemon.uri('copied')]);
+    const copy = await copyOf(['home', 'catalog', 'engine', 'pool']);
+    await volumeIo(daemon, 'write -P 2 0 64k');
+    await daemon.kill();
+    onTestFinished(() => copy.destroy());
+    await copy.start();
+    expect(copy.log).toContain(`this data directory is a copy of ${daemon.directory}`);
+    await volumeIo(copy, 'read -P 1 0 64k');
+    await volumeIo(copy, 'write -P 3 0 64k');
+    await daemon.start();
+    await volumeIo(daemon, 'read -P 2 0 64k');
+    await copy.kill();
+    await copy.start();
+    await volumeIo(copy, 'read -P 3 0 64k');
+  });
+
+  it('is refused where it does not say that it is one', async () => {
+    const copy = await copyOf(['catalog', 'engine', 'pool']);
+    await expect(copy.start()).rejects.toThrow(/in use by another process: this data directory is a copy/);
+    await daemon.kill();
+    await daemon.start();
+  });
 });
 
 describe('rot', () => {
