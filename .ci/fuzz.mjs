@@ -2,7 +2,7 @@
 // of each target (native/fuzz/corpus/NAME), then lets it look for new ones. --seconds N each (60), --only TEXT (the target of
 // this name, else those whose name contains it), --replay (no search), --input PATH (one input, with --only), --grow (take what was
 // found into the corpus, minimized). The last line is `N passed, N failed`: of each target the replay is one test, the search another.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { inParallel, must, run } from './commands.mjs';
 import { engineSources, includeDirectories, simulationMain, simulationSources, testSources } from './native_sources.mjs';
 import { compileInto, isOlder, keepFor, objectIn, readDependencies } from './objects.mjs';
-import { build, node, root } from './paths.mjs';
+import { build, node } from './paths.mjs';
 
 const { values } = parseArgs({
   options: {

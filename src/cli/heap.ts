@@ -4,11 +4,7 @@
  */
 import { getHeapStatistics } from 'node:v8';
 
-const MiB = 1 << 20;
-const old_space_mebibytes_max = 256;
-const semi_space_mebibytes_max = 16;
-/** V8's young generation is three semi-spaces. */
-export const heap_bytes_max = (old_space_mebibytes_max + 3 * semi_space_mebibytes_max) * MiB;
+import { heap_bytes_max, old_space_mebibytes_max, semi_space_mebibytes_max } from '../core/heap.js';
 
 /** Does not return where the process has to begin again. A limit that somebody chose, by flag or NODE_OPTIONS, is left alone. */
 export function boundHeap(): void {

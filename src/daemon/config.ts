@@ -1,9 +1,10 @@
 /**
  * What a daemon is told: options of the command over the configuration file over defaults, checked once and frozen.
  *
- * Memory. The ceiling is 1 GiB by default, and this is how it is split: the ring 64 MiB (shared memory, counted once it is
+ * Memory. The ceiling, memoryBytesMax, is 1 GiB by default, and this is how it is split: the ring 64 MiB (shared memory, counted once it is
  * touched), the overlay 192 MiB, the cache of map nodes 64 MiB, that of blocks of remote pools 64 MiB, NBD buffers 128 MiB, V8's
- * heap 304 MiB (src/cli/heap.ts), and the rest for packs on their way to remote pools, the location index, threads and code. Each part keeps to its own limit.
+ * heap 304 MiB (src/core/heap.ts), and the rest, at least 128 MiB, for packs on their way to remote pools, the location index, threads and code.
+ * Each part keeps to its own limit; parts that would not fit under the ceiling are refused.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -13,6 +14,7 @@ import { z } from 'zod';
 
 import { defaultDataDirectory } from '../control/endpoint.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
+import { heap_bytes_max } from '../core/heap.js';
 import { formatSize, parseSize } from '../core/sizes.js';
 import type { EngineOptions } from '../engine/binding.js';
 import type { TlsPaths } from '../northbound/nbd/tls_files.js';
@@ -26,6 +28,9 @@ const config_file_bytes_max = 1 << 20;
 const socket_threads_max = 64;
 const blocking_threads_max = 256;
 const metrics_port = 7480;
+/** Of memory that no setting bounds. */
+const rest_bytes_min = 128 * MiB;
+const memory_parts = ['ringBytes', 'overlayBytesMax', 'nodeCacheBytesMax', 'blockCacheBytesMax', 'nbdBufferBytesMax'] as const;
 
 /** Bytes as a number or as people write them: 67108864, "64M". */
 function sizeOf({ min, max }: { readonly min: number; readonly max: number }) {
@@ -86,6 +91,8 @@ const settings = z.strictObject({
   nbdTlsMode: z.enum(['off', 'optional', 'required']).optional(),
   /** Of health and metrics on 127.0.0.1; 0 picks a free one. */
   httpPort: wholeNumber(0, 65_535).default(metrics_port),
+  /** Of all that the daemon holds, shared memory included. */
+  memoryBytesMax: sizeOf({ min: 512 * MiB, max: 1024 * GiB }).default(GiB),
   ringBytes: sizeOf({ min: 4 * MiB, max: 4 * GiB }).default(64 * MiB),
   segmentBytes: sizeOf({ min: 2 * MiB, max: GiB }).default(32 * MiB),
   journalBytesMax: sizeOf({ min: 16 * MiB, max: 1024 * GiB }).default(4 * GiB),
@@ -147,6 +154,7 @@ export function resolveConfig(options: ServeOptions): Config {
       `the configuration is wrong: segmentBytes must be at most half of ringBytes (${parsed.data.ringBytes})`,
     );
   }
+  refuseTooMuch(parsed.data);
   const nbdTls = tlsOf(parsed.data);
   const nbdSocket = join(dataDirectory, 'nbd.sock');
   const adminSocket = join(dataDirectory, 'admin.sock');
@@ -157,6 +165,17 @@ export function resolveConfig(options: ServeOptions): Config {
     );
   }
   return Object.freeze({ ...parsed.data, dataDirectory, nbdSocket, adminSocket, salvageJournal, nbdTls });
+}
+
+function refuseTooMuch(given: Settings): void {
+  const parts = memory_parts.map((name) => given[name]).reduce((sum, bytes) => sum + bytes, heap_bytes_max + rest_bytes_min);
+  if (parts <= given.memoryBytesMax) return;
+  const named = memory_parts.map((name) => `${name} ${formatSize(given[name])}`).join(', ');
+  throw new SkerryError(
+    'invalid',
+    `the configuration is wrong: ${named}, and ${formatSize(heap_bytes_max + rest_bytes_min)} for all else, are together ${formatSize(parts)}; ` +
+      `lower one of them, or allow as much by memoryBytesMax (${formatSize(given.memoryBytesMax)})`,
+  );
 }
 
 function tlsOf(given: Settings): NbdTlsConfig | null {

@@ -223,6 +223,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     version,
     dataDirectory: config.dataDirectory,
     startedAt,
+    memoryBytesMax: config.memoryBytesMax,
     now: Date.now,
     stats: () => running.stats(),
     activities: () => running.activities(),

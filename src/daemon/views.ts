@@ -1,4 +1,6 @@
 /** What the daemon tells of itself: status, pools, health. Read only when somebody asks. */
+import { readFileSync } from 'node:fs';
+
 import { block_bytes } from '../core/limits.js';
 import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
@@ -16,6 +18,7 @@ export interface ViewSources {
   readonly dataDirectory: string;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
+  readonly memoryBytesMax: number;
   readonly now: () => number;
   readonly stats: () => EngineStats;
   readonly activities: () => readonly ResourceActivity[];
@@ -49,6 +52,12 @@ export class DaemonViews implements PoolsView {
       problems.push(
         `JOURNAL: ${formatSize(journal.bytes)} of ${formatSize(journal.bytesMax)} are taken, and writes wait for what was written to reach the pool. ` +
           'Where that lasts, the disk of the pool is too slow for what is written, or journalBytesMax is too small',
+      );
+    const held = heldBytes();
+    const { memoryBytesMax } = this.#sources;
+    if (held > memoryBytesMax)
+      problems.push(
+        `MEMORY: the daemon holds ${formatSize(held)}, over its memoryBytesMax of ${formatSize(memoryBytesMax)}. Allow it more, or lower overlayBytesMax or nbdBufferBytesMax`,
       );
     return problems;
   }
@@ -209,4 +218,11 @@ function rot({ name, corruptCells }: PoolStats): string | null {
     `ROTTEN: ${corruptCells} page${corruptCells === 1 ? '' : 's'} of pool ${name} did not match their sums when they were read: who reads them gets an I/O error. ` +
     'The log names the places, in packs and in the journal. Look at the disk, and restore what lies there from a copy'
   );
+}
+
+/** Of this process, shared memory included. Mapped files are not: the system takes their pages back when it needs them. */
+function heldBytes(): number {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const kibibytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
+  return (kibibytes('RssAnon') + kibibytes('RssShmem')) * 1024;
 }
