@@ -23,13 +23,15 @@ export interface Home {
 /**
  * Finds or makes the home of `dataDirectory`, which is locked. `ring` is the uuid that it has where it never had a home. One that is served
  * elsewhere than last time was moved and keeps its ring, unless the place it was at has one of the same ring still.
- * @throws SkerryError corrupt where the file is damaged, unsupported where a newer version wrote it
+ * `admit` is asked before a copy is taken for one of its own, and throws where it must not be served.
+ * @throws SkerryError corrupt where the file is damaged, unsupported where a newer version wrote it; what `admit` throws
  */
-export function settle(dataDirectory: string, ring: string): Home {
+export function settle(dataDirectory: string, ring: string, admit: (copyOf: string) => void = () => {}): Home {
   const path = realpathSync(dataDirectory);
   const before = readHome(path);
   if (before?.path === path) return { ring: before.ring, copyOf: null };
   const copyOf = before !== null && isStillThere(before.path, path, before.ring) ? before.path : null;
+  if (copyOf !== null) admit(copyOf);
   const home = { version, path, ring: copyOf === null ? (before?.ring ?? ring) : randomUUID() };
   writeHome(path, encodeHome(home));
   return { ring: home.ring, copyOf };

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { allDrivers } from '../../drivers/all.js';
 import { openLmdbCatalog } from '../catalog/lmdb.js';
 import { Composer } from '../composer/composer.js';
+import type { PoolRecord } from '../catalog/records.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import type { DriverRegistry } from '../driver/registry.js';
 import type { NativeModule } from '../engine/binding.js';
@@ -72,6 +73,16 @@ export async function serve(options: ServeOptions = {}, parts: ServeParts = {}):
   }
 }
 
+/** The default pool was copied with its data directory; where the others rest both would write. */
+function refuseSharedPools(copyOf: string, others: readonly PoolRecord[]): void {
+  if (others.length === 0) return;
+  throw new SkerryError(
+    'conflict',
+    `this data directory is a copy of ${copyOf}, and both would write where pool ${others.map(({ name }) => name).join(', ')} rests: ` +
+      'serve the original, or remove it, and this one takes its place',
+  );
+}
+
 async function open(config: Config, parts: Required<ServeParts>, closers: Closers): Promise<RunningDaemon> {
   const { module, logger } = parts;
   const startedAt = Date.now();
@@ -96,7 +107,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   listeners['http'] = await listenHttp(http, config.httpPort);
 
   const first = await defaultPool(catalog, startedAt);
-  const home = settle(config.dataDirectory, await dataDirectoryUuid(catalog));
+  const others = (await readPools(catalog)).filter(({ name }) => name !== first.name);
+  const home = settle(config.dataDirectory, await dataDirectoryUuid(catalog), (copyOf) => refuseSharedPools(copyOf, others));
   if (home.copyOf !== null) {
     logOf(logger, 'daemon')(
       'warn',
@@ -119,7 +131,6 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     placed: (settings) => placedSettings(settings, config.dataDirectory),
   });
   closers.add('pools', () => pools.close());
-  const others = (await readPools(catalog)).filter(({ name }) => name !== first.name);
   for (const record of [first, ...others]) {
     await pools.open(record);
     await pools.keepIdentity(record.name);

@@ -99,6 +99,17 @@ describe('a copy of the data of a daemon that runs', () => {
     await volumeIo(copy, 'read -P 3 0 64k');
   });
 
+  it('is refused while both would write the same pool', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'skerry-shared-'));
+    onTestFinished(() => rmSync(place, { recursive: true, force: true }));
+    await daemon.ok('pool', 'create', 'shared', '--driver', 'local', '--set', `directory=${place}`);
+    const copy = await copyOf(['home', 'catalog', 'engine', 'pool']);
+    for (let start = 0; start < 2; ++start) {
+      await expect(copy.start()).rejects.toThrow(/is a copy of .*, and both would write where pool shared rests/);
+    }
+    await daemon.ok('pool', 'delete', 'shared');
+  });
+
   it('is refused where it does not say that it is one', async () => {
     const copy = await copyOf(['catalog', 'engine', 'pool']);
     await expect(copy.start()).rejects.toThrow(/in use by another process: this data directory is a copy/);

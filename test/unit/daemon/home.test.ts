@@ -32,6 +32,11 @@ test('a copy gets a ring of its own and keeps that, and its original keeps its',
   const copy = `${directory}-copy`;
   cpSync(directory, copy, { recursive: true });
   expect(mayBeRingOf(copy)(first)).toBe(false);
+  const refuse = (of: string) => {
+    throw new Error(`a copy of ${of}`);
+  };
+  // It stays a copy, however often it is refused.
+  for (const again of [copy, copy]) expect(() => settle(again, first, refuse)).toThrow(`a copy of ${directory}`);
   const home = settle(copy, first);
   expect(home.copyOf).toBe(directory);
   expect(home.ring).not.toBe(first);
