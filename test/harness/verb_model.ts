@@ -79,7 +79,17 @@ export function expectedOf(model: Model, verb: Verb): Model | ErrorCode {
     case 'forget':
     case 'diff':
       return expectedOfKept(model, verb);
-    default:
+    case 'write':
+    case 'zero':
+    case 'snapshot':
+    case 'resize':
+    case 'grow':
+    case 'rename':
+    case 'clone':
+    case 'label':
+    case 'attach':
+    case 'detach':
+    case 'delete':
       return held === undefined ? 'not-found' : expectedOfHeld(model, verb, held);
   }
 }
@@ -129,7 +139,13 @@ function expectedOfHeld(model: Model, verb: Verb, held: Modelled): Model | Error
       if (held.attached || snapshotsOf(model, name).length > 0) return 'conflict';
       next.delete(name);
       return next;
-    default:
+    case 'create':
+    case 'misname':
+    case 'rollback':
+    case 'branch':
+    case 'forget':
+    case 'diff':
+    case 'kill':
       throw new Error(`${verb.verb} is not a verb of a volume that is there`);
   }
 }
