@@ -1,44 +1,12 @@
 /** The daemon is killed at random moments under stamped writes; the client stays alive and knows what it was promised. */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface, type Interface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { packageRoot } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
+import { Stamper } from '../harness/stamper.ts';
 
 const sizeBytes = 24 * 1024 * 1024;
-
-class Stamper {
-  readonly #child: ChildProcessWithoutNullStreams;
-  readonly #lines: AsyncIterator<string>;
-  readonly #reader: Interface;
-
-  constructor(uri: string, seed: number) {
-    this.#child = spawn('/usr/bin/python3', [
-      join(packageRoot, 'test', 'harness', 'stamper.py'),
-      uri,
-      String(sizeBytes),
-      String(seed),
-    ]);
-    this.#child.stderr.pipe(process.stderr);
-    this.#reader = createInterface({ input: this.#child.stdout });
-    this.#lines = this.#reader[Symbol.asyncIterator]();
-  }
-
-  async ask(word: 'run' | 'check' | 'check-flushed'): Promise<string> {
-    this.#child.stdin.write(`${word}\n`);
-    const line = await this.#lines.next();
-    return line.done === true ? 'BAD the client died' : line.value;
-  }
-
-  close(): void {
-    this.#reader.close();
-    this.#child.kill('SIGKILL');
-  }
-}
 
 /** A small generator, so that a failing run can be repeated. */
 function dice(seed: number): () => number {
@@ -80,7 +48,7 @@ async function torture(rounds: number, { power = false, far = false, writethroug
   const how = ['--pool', far ? 'far' : 'default', '--cache', writethrough ? 'writethrough' : 'writeback'];
   await daemon.ok('volume', 'create', 'stamped', '--size', String(sizeBytes), ...how);
   const seed = 20261121;
-  stamper = new Stamper(await daemon.uri('stamped'), seed);
+  stamper = new Stamper(await daemon.uri('stamped'), sizeBytes, seed);
   const random = dice(seed);
   let acked = 0;
   let flushed = 0;

@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly input?: string;
   readonly timeoutSeconds?: number;
+  /** Kills it, which counts as code 128. */
+  readonly signal?: AbortSignal;
 }
 
 /** Runs to the end; a signal counts as code 128. */
@@ -37,6 +39,7 @@ export async function run(command: string, words: readonly string[], options: Ru
     });
     child.stdin.on('error', () => undefined);
     child.stdin.end(options.input ?? '');
+    options.signal?.addEventListener('abort', () => child.kill('SIGKILL'));
     child.once('error', reject);
     child.once('close', (code) => resolveOutcome({ code: code ?? 128, stdout, stderr }));
   });

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Writes stamped blocks over NBD until the server dies, and knows afterwards what must be there.
 
-stamper.py URI SIZE SEED ROUNDS, driven over standard input and output, a line each way:
+stamper.py URI SIZE SEED, driven over standard input and output, a line each way:
   run      -> writes until the connection breaks; prints "broken ACKED FLUSHED"
   check    -> reconnects; every block must hold a stamp at least as new as its last acknowledged one
   check-flushed -> the same for the last flushed one (after a power loss); prints "ok" or "BAD ..."
+  look URI -> the same of a snapshot or clone that was made at some moment of the last run: at least as new as when that began
+  at URI   -> the volume is there from now on; prints "ok"
 A stamp fills its block: (slot, generation) repeated, so a torn or misplaced block shows.
 """
 import random
@@ -49,13 +51,15 @@ class Stamper:
         self.sent = [0] * len(self.slots)
         self.acked = [0] * len(self.slots)
         self.flushed = [0] * len(self.slots)
+        self.began = [0] * len(self.slots)
 
-    def connect(self):
+    def connect(self, uri=None):
         handle = nbd.NBD()
-        handle.connect_uri(self.uri)
+        handle.connect_uri(uri or self.uri)
         return handle
 
     def run(self):
+        self.began = list(self.acked)
         try:
             handles = [self.connect() for _ in range(CONNECTIONS)]
         except nbd.Error:
@@ -125,27 +129,38 @@ class Stamper:
                 busy.discard(slot)
 
     def check(self, promised):
-        handle = self.connect()
+        bad, found = self.compare(promised, self.uri)
+        if not bad:
+            # What is there now is where the next round begins.
+            self.acked = found
+            self.flushed = list(found)
+        return bad or "ok"
+
+    def look(self, uri):
+        return self.compare(self.began, uri)[0] or "ok"
+
+    def compare(self, promised, uri):
+        """What is bad, or nothing, and the generation that is known to be in each slot."""
+        handle = self.connect(uri)
+        known = list(promised)
         for slot, (offset, length) in enumerate(self.slots):
             data = bytes(handle.pread(length, offset))
             generation = 0
             if data != bytes(length):
                 owner, generation = struct.unpack("<QQ", data[:16])
                 if owner != slot:
-                    return "BAD slot %d at %d holds slot %d" % (slot, offset, owner)
+                    return "BAD slot %d at %d holds slot %d" % (slot, offset, owner), known
                 if data != stamp(slot, generation, length):
                     # Pages of a write in flight may be there by part; of a finished one, never.
                     bad = self.mixed(slot, data, length, promised[slot])
                     if bad:
-                        return bad
+                        return bad, known
                     generation = max(promised[slot], generation)
             if generation < promised[slot] or generation > self.sent[slot]:
-                return "BAD slot %d at %d holds generation %d, promised %d, sent %d" % (slot, offset, generation, promised[slot], self.sent[slot])
-            # What is there now is where the next round begins.
-            self.acked[slot] = max(generation, promised[slot]) if data == stamp(slot, generation, length) or generation == 0 else promised[slot]
-        self.flushed = list(self.acked)
+                return "BAD slot %d at %d holds generation %d, promised %d, sent %d" % (slot, offset, generation, promised[slot], self.sent[slot]), known
+            known[slot] = max(generation, promised[slot]) if data == stamp(slot, generation, length) or generation == 0 else promised[slot]
         handle.shutdown()
-        return "ok"
+        return "", known
 
     def mixed(self, slot, data, length, promised):
         for at in range(0, length, 512):
@@ -163,13 +178,18 @@ class Stamper:
 def main():
     stamper = Stamper(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
     for line in sys.stdin:
-        word = line.strip()
+        word, *rest = line.split()
         if word == "run":
             print("broken %d %d" % stamper.run(), flush=True)
         elif word == "check":
             print(stamper.check(stamper.acked), flush=True)
         elif word == "check-flushed":
             print(stamper.check(stamper.flushed), flush=True)
+        elif word == "look":
+            print(stamper.look(rest[0]), flush=True)
+        elif word == "at":
+            stamper.uri = rest[0]
+            print("ok", flush=True)
         else:
             break
 
