@@ -121,10 +121,14 @@ export class FakeResources implements Resources {
     return Readable.from([Buffer.from('what '), Buffer.from('differs')]);
   }
 
-  async applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource> {
+  async applyStream(
+    name: string,
+    bytes: AsyncIterable<Uint8Array>,
+    options: { readonly anyBase?: boolean } = {},
+  ): Promise<Resource> {
     const parts: Uint8Array[] = [];
     for await (const part of bytes) parts.push(part);
-    this.#begin('applyStream', name, Buffer.concat(parts).toString());
+    this.#begin('applyStream', name, Buffer.concat(parts).toString(), options);
     return this.get('volume', name);
   }
 
