@@ -1,5 +1,6 @@
 #include "pool_check.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "../map/node_format.h"
@@ -24,6 +25,11 @@ class TreeWalk {
       whole = Visit(checked.root.id, checked.root.at, static_cast<uint8_t>(checked.root.levels - 1), 0);
     }
     if (!whole) report_.damaged_roots.push_back(checked.id);
+  }
+
+  void Finish() {
+    Compact();
+    report_.blocks_reached = reached_.size();
   }
 
  private:
@@ -70,7 +76,8 @@ class TreeWalk {
   }
 
   bool CheckBlock(const MapSlot& slot, uint64_t block) {
-    ++report_.blocks_reached;
+    reached_.push_back(slot.id.prefix());
+    if (reached_.size() >= compact_at_) Compact();
     const std::optional<Location> found = packs_.Find(slot.id);
     if (!found) {
       Lost(Finding::What::kBlock, true, {}, slot.id, block, "no pack holds it");
@@ -86,9 +93,19 @@ class TreeWalk {
     packs_.Report({what, missing, at.pack, at.offset, resource_, block * kBlockBytes, id, why});
   }
 
+  /** Nodes that differ mostly share their blocks, so what they use is many times what there is. */
+  void Compact() {
+    std::sort(reached_.begin(), reached_.end());
+    reached_.erase(std::unique(reached_.begin(), reached_.end()), reached_.end());
+    compact_at_ = std::max<size_t>(kCompactMin, reached_.size() * 2);
+  }
+
+  static constexpr size_t kCompactMin = 1 << 16;
   PackSurvey& packs_;
   PoolCheckReport& report_;
   uint64_t resource_ = 0;
+  std::vector<uint64_t> reached_;   // beginnings of ids, a keyed hash: no two blocks of a pool share one
+  size_t compact_at_ = kCompactMin;
   std::unordered_map<BlockId, bool, BlockIdHash> seen_;
 };
 
@@ -101,6 +118,7 @@ Result<PoolCheckReport> CheckPool(Env& env, const PoolCheckOptions& options) {
   if (Status status = packs.Run(); !status.ok()) return status;
   TreeWalk walk(packs, report);
   for (const CheckedRoot& root : options.roots) walk.Walk(root);
+  walk.Finish();
   return report;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // Whether a pool's packs hold what its roots reach: footers against the records and the index, map nodes with their sums, blocks
 // by their presence, page sums, and all content against its ids when asked. Only reads. Memory: sixteen bytes a record
-// of the pool (thirty-two while the index is compared), some sixty a map node, and a list of findings with an end.
+// of the pool (thirty-two while the index is compared), sixteen a block reached, some sixty a map node, and a list of findings with an end.
 #include "../map/tree.h"
 
 namespace skerry {
@@ -45,7 +45,7 @@ struct Finding {
 struct PoolCheckReport {
   uint64_t packs = 0, open_packs = 0, blocks = 0, nodes = 0, bytes = 0;   // that the packs hold; bytes of files
   uint64_t records_read = 0;                                              // header and sums
-  uint64_t nodes_reached = 0, blocks_reached = 0;                         // each node once; blocks once a node
+  uint64_t nodes_reached = 0, blocks_reached = 0;                         // each once, however many maps use it
   bool index_compared = false;
   std::vector<Finding> findings;                                          // the first kFindingsMax
   uint64_t findings_total = 0;

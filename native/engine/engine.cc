@@ -364,7 +364,14 @@ void Engine::Drop(ResourceId id, std::function<void(Status)> done) {
   Pace();
   RunAdmitted();
   if (outcome->end == 0) return done(Status::Ok());
-  WhenDurable(outcome->end, std::move(done));
+  WhenDurable(outcome->end, [this, done = std::move(done)](const Status& status) {
+    // Its records wait for the word of its deletion, and no commit may come after that.
+    if (status.ok()) {
+      store_->Trim();
+      WakePreparer();
+    }
+    done(status);
+  });
 }
 
 void Engine::Resize(ResourceId volume, uint64_t size_bytes, std::function<void(Status)> done) {

@@ -29,7 +29,7 @@ Result<Estimate::Step> Estimate::Read(const std::string& path, uint64_t offset, 
     Result<DataRange> data = (*file)->NextData(at);
     if (!data.ok()) return data.status();
     const uint64_t start = data->start >= *size ? *size : std::max(at, data->start / kBlockBytes * kBlockBytes);
-    zero_bytes_ += WholeBlocks(start - at);
+    zero_bytes_ += start - at;
     at = start;
     do {
       const size_t length = std::min<uint64_t>({kReadBytes, *size - at, WholeBlocks(data->end - std::min(at, data->end))});
@@ -49,10 +49,13 @@ Status Estimate::LookAt(File& file, uint64_t offset, size_t length, const std::s
   std::fill(buffer_.data() + length, buffer_.data() + whole, 0);
   for (size_t at = 0; at < whole; at += kBlockBytes) {
     const ConstBytes block = buffer_.bytes().subspan(at, kBlockBytes);
+    // What a last block is filled up with was not in the file.
+    const uint64_t bytes = std::min<uint64_t>(kBlockBytes, length - at);
     if (IsZero(block)) {
-      zero_bytes_ += kBlockBytes;
+      zero_bytes_ += bytes;
     } else {
-      data_bytes_ += kBlockBytes;
+      data_bytes_ += bytes;
+      ++data_blocks_;
       Remember(block);
     }
   }
@@ -122,10 +125,10 @@ Estimate::Totals Estimate::totals() const {
   Totals totals;
   totals.zero_bytes = zero_bytes_;
   totals.data_bytes = data_bytes_;
-  const uint64_t distinct = std::min<uint64_t>(uint64_t{used_} << halvings_, data_bytes_ / kBlockBytes);
+  const uint64_t distinct = std::min<uint64_t>(uint64_t{used_} << halvings_, data_blocks_);
   const uint64_t known = std::min<uint64_t>(uint64_t{known_} << halvings_, distinct);
-  totals.distinct_bytes = distinct * kBlockBytes;
-  totals.known_bytes = known * kBlockBytes;
+  totals.distinct_bytes = std::min(distinct * kBlockBytes, data_bytes_);
+  totals.known_bytes = std::min(known * kBlockBytes, totals.distinct_bytes);
   const uint64_t fresh = distinct - known;
   // Where not all are remembered, those that were measured stand for the others.
   const auto scaled = [&](uint64_t bytes) -> uint64_t {

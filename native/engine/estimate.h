@@ -12,7 +12,7 @@ namespace skerry {
 
 class Estimate {
  public:
-  /** Bytes of whole blocks, the last of a file filled up with zeroes. */
+  /** Zeroes and data together are the bytes of the files; what is distinct or known is counted in blocks, and never more than the data. */
   struct Totals {
     uint64_t zero_bytes = 0;      // holes and zeroes: never stored
     uint64_t data_bytes = 0;      // all others
@@ -54,7 +54,7 @@ class Estimate {
   std::vector<uint64_t> table_;   // the first bytes of an id, but the lowest bit: whether the pool has it; 0: free
   size_t used_ = 0, known_ = 0;
   uint32_t halvings_ = 0;         // blocks are remembered whose id begins with so many zero bits
-  uint64_t zero_bytes_ = 0, data_bytes_ = 0;
+  uint64_t zero_bytes_ = 0, data_bytes_ = 0, data_blocks_ = 0;
   /** Of all blocks that were new when they were met: how many, and what their records would take each way. */
   uint64_t measured_ = 0, measured_now_ = 0, measured_lz4_ = 0, measured_zstd_ = 0;
 };

@@ -113,7 +113,7 @@ TEST("what an estimate says that files would store is what they then store") {
     Whole(estimate, "/one");
     const Estimate::Totals totals = Whole(estimate, "/two");
     CHECK(totals.exact);
-    CHECK(totals.zero_bytes + totals.data_bytes == (71 + 30) * uint64_t{kBlockBytes});
+    CHECK(totals.zero_bytes + totals.data_bytes == one.size() + two.size());
     CHECK(totals.known_bytes > 0 && totals.distinct_bytes < totals.data_bytes);
     const uint64_t stored = world.Import(one) + world.Import(two);
     CHECK(totals.stored_bytes == stored);
@@ -123,6 +123,19 @@ TEST("what an estimate says that files would store is what they then store") {
     const Estimate::Totals known = Whole(again, "/two");
     CHECK(known.stored_bytes == 0 && known.known_bytes == totals.distinct_bytes && known.distinct_bytes == totals.distinct_bytes);
   }
+}
+
+TEST("a file that ends within a block holds no more than was read of it") {
+  World world;
+  const std::vector<uint8_t> content(3 * kBlockBytes / 2 + 100, 7);
+  world.MakeFile("/odd", content);
+  Estimate estimate(world.env(), world.pool());
+  const Estimate::Totals totals = Whole(estimate, "/odd");
+  CHECK(totals.data_bytes == content.size() && totals.zero_bytes == 0);
+  CHECK(totals.distinct_bytes == content.size() && totals.stored_bytes == 2 * RecordStoredBytes(kBlockBytes));
+  world.MakeFile("/blank", std::vector<uint8_t>(kBlockBytes + 100));
+  Estimate other(world.env(), world.pool());
+  CHECK(Whole(other, "/blank").zero_bytes == kBlockBytes + 100 && other.totals().data_bytes == 0);
 }
 
 TEST("past the blocks that are remembered the numbers are near, and say that they are estimates") {

@@ -22,7 +22,7 @@ TreeRoot PutTree(Fixture& f, const std::vector<std::pair<uint32_t, Location>>& b
 struct Pool {
   Fixture f;
   std::vector<Location> at;
-  TreeRoot root;
+  TreeRoot root, other;   // `other`: of a clone, where a test makes one
 
   Pool() {
     std::vector<std::pair<uint32_t, Location>> blocks;
@@ -55,6 +55,7 @@ struct Pool {
     options.domain = f.options.domain;
     options.domain_key.assign(32, 42);
     options.roots = {{7, root}};
+    if (!other.id.empty()) options.roots.push_back({8, other});
     options.content = content;
     Result<PoolCheckReport> report = CheckPool(*MakePosixEnv(), options);
     CHECK_OK(report.status());
@@ -82,6 +83,16 @@ TEST("packs that are whole have no findings, open or sealed, however much is rea
       CHECK(report.records_read == (content == Content::kNone ? 0u : 5u));
     }
   }
+}
+
+TEST("a block that two maps use is reached once") {
+  Pool pool;
+  pool.f.Open();
+  pool.other = PutTree(pool.f, {{0, pool.at[0]}, {1, pool.at[1]}});
+  pool.Close();
+  const PoolCheckReport report = pool.Check();
+  CHECK(report.findings_total == 0 && report.nodes_reached == 2);
+  CHECK(report.blocks == 4 && report.blocks_reached == 4);
 }
 
 TEST("a page that fails its sum is found where content is read, with whose it is") {

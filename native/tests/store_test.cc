@@ -209,6 +209,50 @@ TEST("nothing that a volume still needs is trimmed while others write, freeze, s
   CHECK_OK((*again)->Audit());
 }
 
+TEST("a journal of which roots hold everything is empty, also after a start and where what held it was deleted") {
+  Scratch scratch;
+  Committed committed;
+  StoreReport report;
+  std::unique_ptr<Store> store;
+  const auto open = [&](std::vector<ResourceSpec> specs) {
+    store.reset();
+    Result<std::unique_ptr<Store>> opened = Store::Open(*scratch.env, scratch.Options(), std::move(specs), report);
+    CHECK_OK(opened.status());
+    store = std::move(*opened);
+  };
+  const auto durable = [&] {
+    CHECK_OK(store->WriteStep().status());
+    CHECK_OK(store->SyncStep());
+  };
+  const std::vector<uint8_t> data(60 << 10, 3);  // not a whole block: it goes through the journal
+  // Of batches that hold nothing their headers stay.
+  const auto empty = [&] { return store->journal().usage().bytes <= 2 * kSectorBytes; };
+  open({Volume(1), Volume(2)});
+  CHECK_OK(store->Find(1)->Write(0, data).status());
+  durable();
+  store->FreezeAll();
+  CHECK(DestageOnce(*store, committed));
+  CHECK(empty());
+  // The log is replayed from where its segment begins, and none of it is wanted.
+  open({committed.specs[1], Volume(2)});
+  CHECK(empty());
+  CHECK_OK(store->Audit());
+  // What no root holds stays.
+  CHECK_OK(store->Find(2)->Write(0, data).status());
+  durable();
+  open({committed.specs[1], Volume(2)});
+  CHECK(store->journal().usage().bytes > data.size());
+  std::vector<uint8_t> read(data.size());
+  CHECK_OK(store->Find(2)->Read(0, read, true));
+  CHECK(read == data);
+  // A deleted volume's records may go once its deletion is durable.
+  CHECK_OK(store->Drop(2).status());
+  CHECK(store->journal().usage().bytes > data.size());
+  durable();
+  store->Trim();
+  CHECK(empty());
+}
+
 TEST("a volume takes no more snapshots than it can keep pending, and takes them again once they have their roots") {
   Scratch scratch;
   Committed committed;

@@ -21,6 +21,8 @@ Result<std::unique_ptr<Store>> Store::Open(Env& env, const StoreOptions& options
     if (!added.ok()) return Status(added.code(), "pool " + pool.name + ": " + added.status().detail());
   }
   if (Status status = store->Replay(resources, report); !status.ok()) return status;
+  // A log is replayed from further back than what roots do not hold, and no commit may come to say so.
+  store->Trim();
   store->Pace();
   return store;
 }

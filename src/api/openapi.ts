@@ -184,7 +184,7 @@ function streams(): [string, string, Json][] {
       {
         operationId: 'applyStream',
         summary: 'Makes a volume that is what a diff stream began with what it ended with.',
-        ...parameters({ path: z.strictObject({ name: z.string() }), query: undefined }),
+        ...parameters({ path: z.strictObject({ name: z.string() }), query: declared.applyQuery }),
         requestBody: { required: true, content: bytes },
         responses: answered(json(declared.resourceView)),
       },

@@ -70,6 +70,7 @@ export const routes = {
 export const streamRoutes = {
   /** `?from=&to=` */
   diff: { method: 'GET', path: '/v1/diff/stream' },
+  /** `?anyBase=true` */
   apply: { method: 'POST', path: '/v1/volumes/:name/apply' },
 } as const;
 export const stream_content_type = 'application/octet-stream';

@@ -249,6 +249,12 @@ export const differenceView = z.strictObject({
 export type DifferenceView = z.infer<typeof differenceView>;
 
 export const diffQuery = z.strictObject({ from: nameText, to: nameText });
+export const applyQuery = z.strictObject({
+  anyBase: z
+    .enum(['true', 'false'])
+    .exactOptional()
+    .describe('Apply it also to a volume that does not show that it is what the stream begins with; only its size counts.'),
+});
 
 const one = (...ways: readonly unknown[]) => ways.filter((way) => way !== undefined).length === 1;
 const stream = z.literal(true);

@@ -31,19 +31,31 @@ export function printable(text: string): string {
   });
 }
 
-/** Lines of at most `width` columns, broken at spaces; those after the first begin with `indent` blanks. */
+/** Lines of at most `width` columns, broken at spaces and, where a word is longer than a line, in it; those after the first begin with `indent` blanks. */
 export function wrapped(text: string, width: number | null, indent: number): string {
   if (width === null) return text;
   const room = Math.max(20, width - indent);
   const lines: string[] = [];
   let line = '';
-  for (const word of text.split(' ')) {
+  for (const word of text.split(' ').flatMap((one) => pieces(one, room))) {
     if (line !== '' && columnsOf(line) + 1 + columnsOf(word) > room) {
       lines.push(line);
       line = word;
     } else line = line === '' ? word : `${line} ${word}`;
   }
   return [...lines, line].join(`\n${' '.repeat(indent)}`);
+}
+
+/** Of at most `width` columns each. */
+function pieces(word: string, width: number): readonly string[] {
+  const cut: string[] = [];
+  let left = word;
+  while (columnsOf(left) > width) {
+    const piece = taken(Array.from(left), width);
+    cut.push(piece);
+    left = left.slice(piece.length);
+  }
+  return [...cut, left];
 }
 
 function taken(characters: readonly string[], width: number): string {

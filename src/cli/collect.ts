@@ -6,7 +6,7 @@ import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import { examples } from './examples.js';
-import { formatFacts } from './table.js';
+import type { Fact } from './table.js';
 import type { Terminal } from './terminal.js';
 import { counted, exactSize } from './words.js';
 
@@ -33,7 +33,7 @@ export function addCollect(pool: Command, terminal: Terminal): void {
       withDaemon(terminal, async (context, { dryRun = false, status = false }: CollectOptions, name = 'default') => {
         if (dryRun && status) throw new SkerryError('invalid', '--dry-run begins a run, --status does not: give one of them');
         const view = status ? await context.client.collection(name) : await ended(context.client, terminal, name, dryRun);
-        context.result(view, () => collectionText(view));
+        context.result(view, () => context.facts(collectionFacts(view)));
         if (view.state === 'failed') throw new SkerryError('unavailable', `pool ${name} was not collected: ${view.error ?? ''}`);
       }),
     );
@@ -52,11 +52,11 @@ async function ended(client: Client, terminal: Terminal, name: string, dryRun: b
   }
 }
 
-function collectionText(view: CollectionView): string {
+function collectionFacts(view: CollectionView): readonly Fact[] {
   const { dryRun, state, halfLive, journalled, damaged } = view;
   const stays = (why: CollectionView['halfLive'], words: string): string | null =>
     why.packs === 0 ? null : `${counted(why.packs, 'pack')} with ${formatSize(why.deadBytes)} dead: ${words}`;
-  return formatFacts([
+  return [
     ['pool', view.pool],
     ['state', state === 'running' ? `running for ${Math.round(view.seconds)} s` : `${state} in ${view.seconds.toFixed(1)} s`],
     ['looked at', `${counted(view.packs, 'pack')} of ${exactSize(view.storedBytes)}, ${formatSize(view.liveBytes)} of it wanted`],
@@ -69,5 +69,5 @@ function collectionText(view: CollectionView): string {
     ['journalled', stays(journalled, 'the journal names something in them, until that is destaged')],
     ['damaged', stays(damaged, 'they are kept for repair')],
     ['error', view.error],
-  ]);
+  ];
 }

@@ -6,8 +6,8 @@ import { defaultDataDirectory } from '../control/endpoint.js';
 import { SkerryError } from '../core/errors.js';
 import { painter } from './paint.js';
 import type { Painter } from './paint.js';
-import { formatTable } from './table.js';
-import type { Column } from './table.js';
+import { formatFacts, formatTable } from './table.js';
+import type { Column, Fact } from './table.js';
 import type { Terminal } from './terminal.js';
 
 export interface GlobalOptions {
@@ -39,6 +39,11 @@ export class Context {
   /** For result(): as wide as the terminal. */
   table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
     return formatTable(columns, rows, { width: this.terminal.outColumns, paint: this.paint });
+  }
+
+  /** The same for one thing. */
+  facts(facts: readonly Fact[]): string {
+    return formatFacts(facts, { width: this.terminal.outColumns });
   }
 
   /** The result of the command: `view` as one line of JSON, or `text` for people. */

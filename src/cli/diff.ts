@@ -51,9 +51,10 @@ export function addApply(volume: Command, terminal: Terminal): void {
     .description('make a volume that is what a diff stream began with what it ended with; it must not be attached')
     .argument('<name>')
     .argument('<file>', 'as snapshot diff --stream wrote it; - is standard input')
+    .option('--any-base', 'also where the volume does not show that it is what the stream began with: only its size is compared')
     .addHelpText('after', '\nExamples:\n  $ skerry volume apply vm1 monday-to-tuesday.diff')
     .action(
-      withDaemon(terminal, async (context, _options, name = '', file = '') => {
+      withDaemon(terminal, async (context, options: { readonly anyBase?: boolean }, name = '', file = '') => {
         const bytes = file === '-' ? process.stdin : createReadStream(file);
         if (file !== '-') {
           await once(bytes, 'open').catch((error: unknown) => {
@@ -61,24 +62,32 @@ export function addApply(volume: Command, terminal: Terminal): void {
             throw failed.code === 'not-found' ? new SkerryError('not-found', `there is no file ${file}`) : failed;
           });
         }
-        const view = await applied(context, name, bytes);
+        const view = await applied(context, name, bytes, options);
         context.result(view, () => `applied to volume ${view.name} (${formatSize(view.sizeBytes)})`);
       }),
     );
 }
 
 /** Ctrl-C ends the stream early, which leaves part of it in the volume: whoever did it is told. */
-async function applied(context: Context, name: string, bytes: Readable): Promise<ResourceView> {
+async function applied(
+  context: Context,
+  name: string,
+  bytes: Readable,
+  options: { readonly anyBase?: boolean },
+): Promise<ResourceView> {
   let interrupted = false;
   const listening = context.terminal.onInterrupt(() => {
     interrupted = true;
     bytes.destroy(new Error('interrupted'));
   });
   try {
-    return await context.client.applyStream(name, bytes);
+    return await context.client.applyStream(name, bytes, options);
   } catch (error) {
     if (!interrupted) throw error instanceof SkerryError && error.code === 'corrupt' ? broken(name, error) : error;
-    throw new SkerryError('cancelled', `cancelled: volume ${name} holds part of the stream; apply all of it to make it whole`);
+    throw new SkerryError(
+      'cancelled',
+      `cancelled: volume ${name} holds part of the stream; apply all of it with --any-base to make it whole`,
+    );
   } finally {
     listening();
   }
@@ -86,9 +95,13 @@ async function applied(context: Context, name: string, bytes: Readable): Promise
 
 /** What came before the damage is in the volume. */
 const broken = (name: string, cause: SkerryError): SkerryError =>
-  new SkerryError('corrupt', `${cause.message}; volume ${name} may hold a part of it: apply the whole stream to make it whole`, {
-    cause,
-  });
+  new SkerryError(
+    'corrupt',
+    `${cause.message}; volume ${name} may hold a part of it: apply the whole stream with --any-base to make it whole`,
+    {
+      cause,
+    },
+  );
 
 async function streamTo(context: Context, file: string, a: string, b: string): Promise<void> {
   if (context.json && file === '-')

@@ -8,7 +8,6 @@ import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import type { Context } from './context.js';
 import { examples } from './examples.js';
-import { formatFacts } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
 import { exactSize } from './words.js';
@@ -129,7 +128,7 @@ const ratio = (whole: number, part: number): number | null => (part === 0 ? null
 function estimateText(context: Context, rows: readonly FileEstimate[], totals: ReturnType<typeof totalsOf>): string {
   const { exact, dedupRatio, compressionRatio } = totals;
   const about = exact ? '' : 'about ';
-  const facts = formatFacts([
+  const facts = context.facts([
     ['read', exactSize(totals.fileBytes)],
     ['zeroes', `${exactSize(totals.zeroBytes)}, which are never stored`],
     ['data', exactSize(totals.dataBytes)],

@@ -39,7 +39,7 @@ export function addImage(program: Command, terminal: Terminal): void {
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const view = await context.client.image(name);
-        context.result(view, () => resourceFacts(view));
+        context.result(view, () => context.facts(resourceFacts(view)));
       }),
     );
 

@@ -9,13 +9,16 @@ import { compressionOption } from './compression.js';
 import { addEstimate } from './estimate.js';
 import { examples } from './examples.js';
 import { addPoolOffline } from './pool_offline.js';
-import { formatFacts } from './table.js';
-import type { Column } from './table.js';
+import type { Column, Fact } from './table.js';
 import type { Terminal } from './terminal.js';
 import { counted, exactSize } from './words.js';
 
 export function addPool(program: Command, terminal: Terminal): void {
-  const pool = program.command('pool').description('make, list, show, check and recover the places where blocks are kept');
+  const pool = program
+    .command('pool')
+    .description(
+      'make, list, show, collect, check and recover the places where blocks are kept, and estimate what disks would take there',
+    );
 
   pool
     .command('create')
@@ -83,7 +86,7 @@ export function addPool(program: Command, terminal: Terminal): void {
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const view = await context.client.pool(name);
-        context.result(view, () => poolFacts(view));
+        context.result(view, () => context.facts(poolFacts(view)));
       }),
     );
 
@@ -124,8 +127,8 @@ const poolColumns: readonly Column<PoolView>[] = [
   { title: 'VOLUMES', value: (pool) => String(pool.volumes), align: 'right', leaveOut: 1 },
 ];
 
-function poolFacts(pool: PoolView): string {
-  return formatFacts([
+function poolFacts(pool: PoolView): readonly Fact[] {
+  return [
     ['name', pool.name],
     ['driver', pool.driver],
     [
@@ -160,5 +163,5 @@ function poolFacts(pool: PoolView): string {
       'corrupt',
       pool.corruptPages === 0 ? 'no pages' : `${counted(pool.corruptPages, 'page')} since the daemon started: see its log`,
     ],
-  ]);
+  ];
 }

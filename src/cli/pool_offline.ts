@@ -90,27 +90,30 @@ const findingColumns: readonly Column<PoolFindingView>[] = [
 ];
 
 function checkText(view: PoolCheckView, width: number | null): string {
-  const facts = formatFacts([
-    ['pool', view.pool],
-    ['directory', view.directory],
+  const facts = formatFacts(
     [
-      'packs',
-      `${counted(view.packs, 'pack')}${view.openPacks === 0 ? '' : ` and ${view.openPacks} open`}, ${exactSize(view.storedBytes)}`,
+      ['pool', view.pool],
+      ['directory', view.directory],
+      [
+        'packs',
+        `${counted(view.packs, 'pack')}${view.openPacks === 0 ? '' : ` and ${view.openPacks} open`}, ${exactSize(view.storedBytes)}`,
+      ],
+      ['records', `${counted(view.blocks, 'block')}, ${counted(view.nodes, 'map node')}; ${contentWords[view.content]}`],
+      ['index', view.indexCompared ? 'compared' : 'no checkpoint'],
+      [
+        'resources',
+        `${counted(view.resources, 'resource')}, ${counted(view.rootChunks, 'root chunk')}, ${counted(view.tombstones, 'tombstone')}`,
+      ],
+      ['reached', `${counted(view.nodesReached, 'map node')}, ${counted(view.blocksReached, 'block')}`],
+      ['journal', counted(view.journalRecords, 'record')],
+      [
+        'damaged',
+        view.damaged.length === 0 ? null : view.damaged.map(({ id, name }) => (name === '' ? `id ${id}` : name)).join(', '),
+      ],
+      ['result', view.healthy ? 'all is well' : counted(view.findingsTotal, 'finding')],
     ],
-    ['records', `${counted(view.blocks, 'block')}, ${counted(view.nodes, 'map node')}; ${contentWords[view.content]}`],
-    ['index', view.indexCompared ? 'compared' : 'no checkpoint'],
-    [
-      'resources',
-      `${counted(view.resources, 'resource')}, ${counted(view.rootChunks, 'root chunk')}, ${counted(view.tombstones, 'tombstone')}`,
-    ],
-    ['reached', `${counted(view.nodesReached, 'map node')}, ${counted(view.blocksReached, 'block')}`],
-    ['journal', counted(view.journalRecords, 'record')],
-    [
-      'damaged',
-      view.damaged.length === 0 ? null : view.damaged.map(({ id, name }) => (name === '' ? `id ${id}` : name)).join(', '),
-    ],
-    ['result', view.healthy ? 'all is well' : counted(view.findingsTotal, 'finding')],
-  ]);
+    { width },
+  );
   const shown = view.findings.slice(0, findings_shown_max);
   const left = view.findingsTotal - shown.length;
   return [
@@ -140,15 +143,18 @@ const recoveredColumns: readonly Column<RecoveredView>[] = [
 ];
 
 function recoverText(view: PoolRecoverView, width: number | null): string {
-  const facts = formatFacts([
-    ['pool', view.pool],
-    ['directory', view.directory],
-    ['as of', view.asOf === null ? 'the pool tells of nothing' : when(view.asOf)],
-    ['journal', view.journal],
-    ['deleted', `${counted(view.deleted, 'resource')}, which stay so`],
-    ['old catalog', view.movedTo],
-    ['result', view.done ? 'the catalog is made anew: start the daemon' : 'nothing was changed (--dry-run)'],
-  ]);
+  const facts = formatFacts(
+    [
+      ['pool', view.pool],
+      ['directory', view.directory],
+      ['as of', view.asOf === null ? 'the pool tells of nothing' : when(view.asOf)],
+      ['journal', view.journal],
+      ['deleted', `${counted(view.deleted, 'resource')}, which stay so`],
+      ['old catalog', view.movedTo],
+      ['result', view.done ? 'the catalog is made anew: start the daemon' : 'nothing was changed (--dry-run)'],
+    ],
+    { width },
+  );
   const notes = view.resources.flatMap(({ name, id, notes: own }) =>
     own.map((note) => `${name === '' ? `id ${id}` : name}: ${note}`),
   );

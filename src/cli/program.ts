@@ -60,7 +60,6 @@ export function buildProgram(terminal: Terminal, colors = true): Command {
     .configureOutput({
       writeOut: (text) => terminal.out(text),
       writeErr: (text) => terminal.err(text),
-      outputError: (text, write) => write(`${paintError('skerry:', 'red')} ${usageError(text)}\n`),
       getOutHelpWidth: () => helpWidth(terminal.outColumns),
       getErrHelpWidth: () => helpWidth(terminal.errColumns),
       getOutHasColors: () => colors && hasColors(terminal, 'out'),
@@ -88,16 +87,23 @@ export function buildProgram(terminal: Terminal, colors = true): Command {
   addImage(program, terminal);
   addSpace(program, terminal);
   addCompletion(program, terminal);
+  tellUsage(program, 'skerry', paintError('skerry:', 'red'));
   return program;
 }
 
+/** Each command names its own help where it is used wrongly. */
+function tellUsage(command: Command, path: string, begin: string): void {
+  command.configureOutput({ outputError: (text, write) => write(`${begin} ${usageError(text, path)}\n`) });
+  for (const one of command.commands) tellUsage(one, `${path} ${one.name()}`, begin);
+}
+
 /** `error: unknown command 'creat'\n(Did you mean create?)` in one line, with the way out. */
-function usageError(text: string): string {
+function usageError(text: string, path: string): string {
   const [what = '', ...hints] = text
     .replace(/^error: /, '')
     .trimEnd()
     .split('\n');
-  return `${[what.replace(/\.$/, ''), ...hints.map((hint) => hint.replace(/^\(Did you/, '(did you'))].join(' ')}; see --help`;
+  return `${[what.replace(/\.$/, ''), ...hints.map((hint) => hint.replace(/^\(Did you/, '(did you'))].join(' ')}; see ${path} --help`;
 }
 
 /** Lines that are wider than this are hard to read. */

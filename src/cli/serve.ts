@@ -2,11 +2,11 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { SkerryError } from '../core/errors.js';
+import { node_major_min } from '../core/limits.js';
 import { dataDirectory } from './context.js';
 import type { GlobalOptions } from './context.js';
 import type { Terminal } from './terminal.js';
 
-const node_major_min = 22;
 const disk_threads = 16;
 
 interface ServeOptions {

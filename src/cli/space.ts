@@ -5,10 +5,9 @@ import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import type { Context } from './context.js';
 import { examples } from './examples.js';
-import { formatFacts } from './table.js';
-import type { Column } from './table.js';
+import type { Column, Fact } from './table.js';
 import type { Terminal } from './terminal.js';
-import { counted, exactSize } from './words.js';
+import { counted, exactSize, percent } from './words.js';
 
 export function addSpace(program: Command, terminal: Terminal): void {
   program
@@ -28,7 +27,7 @@ export function addSpace(program: Command, terminal: Terminal): void {
         }
         const space = await context.client.spaceOf(name);
         context.result(space, () =>
-          formatFacts([
+          context.facts([
             ['name', space.resource.name],
             ['kind', space.resource.kind],
             ['pool', space.resource.pool],
@@ -38,8 +37,6 @@ export function addSpace(program: Command, terminal: Terminal): void {
       }),
     );
 }
-
-type Fact = readonly [string, string | null];
 
 /** Of a volume, snapshot or image. */
 function spaceFacts(space: OneSpaceView): readonly Fact[] {
@@ -69,8 +66,8 @@ function spaceFacts(space: OneSpaceView): readonly Fact[] {
 function allSpace(context: Context, space: Omit<SpaceView, 'next'>): string {
   const { pools, resources } = space;
   const table = resources.length === 0 ? 'no volumes, snapshots or images' : context.table(columns, resources);
-  const totals = pools.map((pool) => formatFacts(poolFacts(pool)));
-  const all = formatFacts([
+  const totals = pools.map((pool) => context.facts(poolFacts(pool)));
+  const all = context.facts([
     ['journal', journal(space)],
     ['as of', asOf(space)],
   ]);
@@ -111,7 +108,7 @@ const columns: readonly Column<ResourceSpaceView>[] = [
 ];
 
 const journal = ({ journal: { bytes, bytesMax } }: Pick<SpaceView, 'journal'>): string =>
-  `${formatSize(bytes)} of ${formatSize(bytesMax)} (${Math.round((bytes / Math.max(bytesMax, 1)) * 100)} %)`;
+  `${formatSize(bytes)} of ${formatSize(bytesMax)} (${percent(bytes, bytesMax)})`;
 
 function asOf({ asOf: time, incomplete }: { readonly asOf: string; readonly incomplete: string | null }): string {
   const at = new Date(time);

@@ -6,7 +6,6 @@ import { wrapped } from './characters.js';
 import { withDaemon } from './context.js';
 import type { Context } from './context.js';
 import { examples } from './examples.js';
-import { formatFacts } from './table.js';
 import type { Terminal } from './terminal.js';
 import { counted, duration, percent } from './words.js';
 
@@ -41,7 +40,7 @@ export function problemLines({ paint, terminal }: Context, problems: readonly st
 
 function statusText(context: Context, status: StatusView): string {
   const { journal, memory, listeners } = status;
-  const facts = formatFacts([
+  const facts = context.facts([
     ['health', status.healthy ? context.paint('ok', 'green') : context.paint('degraded, see above', 'red')],
     ['daemon', `version ${status.version}, pid ${status.pid}, up ${duration(status.uptimeSeconds)}`],
     ['data', status.dataDirectory],

@@ -3,7 +3,7 @@
  * first, then the columns that matter least go, then the widest cells lose their middle. Where there is no terminal nothing is cut, so
  * that a script sees all there is.
  */
-import { columnsOf, cutEnd, cutMiddle, printable } from './characters.js';
+import { columnsOf, cutEnd, cutMiddle, printable, wrapped } from './characters.js';
 import type { Paint } from './paint.js';
 
 export interface Column<Row> {
@@ -57,11 +57,17 @@ export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly
   return lines.join('\n');
 }
 
-/** One thing, a line for each of its facts: `size     20G (21474836480 bytes)`. Facts that are null are left out. */
-export function formatFacts(facts: readonly (readonly [string, string | null])[]): string {
+/** What it is called and says; null: nothing. */
+export type Fact = readonly [string, string | null];
+
+/**
+ * One thing, a line for each of its facts: `size     20G (21474836480 bytes)`. Facts that are null are left out. What is too long
+ * for the terminal goes on in the next line, below where it began.
+ */
+export function formatFacts(facts: readonly Fact[], { width }: Pick<TableRoom, 'width'>): string {
   const known = facts.filter((fact): fact is readonly [string, string] => fact[1] !== null);
-  const width = Math.max(...known.map(([name]) => name.length));
-  return known.map(([name, value]) => `${name.padEnd(width)}${gap}${value}`).join('\n');
+  const indent = Math.max(...known.map(([name]) => name.length)) + gap.length;
+  return known.map(([name, value]) => `${name.padEnd(indent)}${wrapped(value, width, indent)}`).join('\n');
 }
 
 function fitted<Row>(all: readonly Kept<Row>[], width: number): readonly Kept<Row>[] {

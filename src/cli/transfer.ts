@@ -29,7 +29,8 @@ export async function followTransfer(context: Context, order: TransferOrder): Pr
     let transfer = await order.begin();
     let asked = false;
     for (let wait = poll_milliseconds_min; transfer.state === 'running'; wait = Math.min(wait * 1.5, poll_milliseconds_max)) {
-      progress.show(transfer);
+      // What was said of cancelling stays the last word.
+      if (!asked) progress.show(transfer);
       if (interrupt.came && !asked) {
         asked = true;
         progress.clear();

@@ -9,8 +9,7 @@ import { examples } from './examples.js';
 import type { Context } from './context.js';
 import { addApply } from './diff.js';
 import { checkAgainstSource, checkSource } from './source.js';
-import { formatFacts } from './table.js';
-import type { Column } from './table.js';
+import type { Column, Fact } from './table.js';
 import type { Terminal } from './terminal.js';
 import { accessText, addVolumeAccess } from './volume_access.js';
 import { volumeCompressionOption } from './compression.js';
@@ -89,7 +88,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     .action(
       withDaemon(terminal, async (context, _options, name = '') => {
         const view = await context.client.volume(name);
-        context.result(view, () => resourceFacts(view));
+        context.result(view, () => context.facts(resourceFacts(view)));
       }),
     );
 
@@ -181,9 +180,9 @@ const volumeColumns: readonly Column<ResourceView>[] = [
 ];
 
 /** Of a volume, snapshot or image. */
-export function resourceFacts(view: ResourceView): string {
+export function resourceFacts(view: ResourceView): readonly Fact[] {
   const isVolume = view.kind === 'volume';
-  return formatFacts([
+  return [
     ['name', view.name],
     ['kind', view.kind],
     ['size', exactSize(view.sizeBytes)],
@@ -200,5 +199,5 @@ export function resourceFacts(view: ResourceView): string {
     ['clients', isVolume ? accessText(view) : null],
     ['root', view.pending ? 'pending: its content is in the journal' : view.rootId === '' ? 'empty' : view.rootId],
     ['id', String(view.id)],
-  ]);
+  ];
 }

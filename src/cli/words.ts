@@ -24,7 +24,7 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
 }
 
-/** `37%`; of nothing `0%`. */
+/** `37%`, rounded down: what is said to be full is; of nothing `0%`. */
 export function percent(part: number, whole: number): string {
   return `${whole === 0 ? 0 : Math.floor((part / whole) * 100)}%`;
 }

@@ -150,10 +150,18 @@ export class Client {
     return answer.bytes;
   }
 
-  /** Makes a volume that is what the stream began with what it ended with. */
-  async applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<ResourceView> {
+  /**
+   * Makes a volume that is what the stream began with what it ended with. It must have an unchanged snapshot of the name of what
+   * the stream began with, or be cloned from one; `anyBase`: only its size must be right.
+   */
+  async applyStream(
+    name: string,
+    bytes: AsyncIterable<Uint8Array>,
+    { anyBase = false }: { readonly anyBase?: boolean } = {},
+  ): Promise<ResourceView> {
     const { method, path } = streamRoutes.apply;
-    const { status, body } = await this.#transport.stream(method, withParams(path, { name }), bytes);
+    const query = anyBase ? '?anyBase=true' : '';
+    const { status, body } = await this.#transport.stream(method, withParams(path, { name }) + query, bytes);
     if (status >= 200 && status < 300) return body as ResourceView;
     throw failure(status, body);
   }

@@ -2,6 +2,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { SkerryError } from '../core/errors.js';
+import { node_major_min } from '../core/limits.js';
 
 export type Endpoint =
   | { readonly kind: 'socket'; readonly socketPath: string; readonly dataDirectory: string }
@@ -58,13 +59,16 @@ export function unreachable(endpoint: Endpoint, cause: unknown): SkerryError {
       cause,
     });
   }
-  return new SkerryError(
-    'unavailable',
-    `no daemon answers at ${socketPath}; start one with: skerry serve --data ${quote(dataDirectory)}`,
-    {
-      cause,
-    },
-  );
+  return new SkerryError('unavailable', `no daemon answers at ${socketPath}; start one with: ${howToStart(dataDirectory)}`, {
+    cause,
+  });
+}
+
+/** `node`: the version that this runs on, which need not be one that the daemon runs on. */
+export function howToStart(dataDirectory: string, node = process.versions.node): string {
+  const options = `--data ${quote(dataDirectory)}`;
+  if (Number.parseInt(node, 10) >= node_major_min) return `skerry serve ${options}`;
+  return `npm start -- ${options} (in the package; skerry serve needs Node.js ${node_major_min} or newer, and this is ${node})`;
 }
 
 function describe(cause: unknown): string {

@@ -1,5 +1,7 @@
 /** Numbers that more than one layer keeps to. Each name ends with its unit. Limits of one layer live in that layer. */
 
+/** Of Node.js, for the daemon; commands that only ask it run on older ones. */
+export const node_major_min = 22;
 export const page_bytes = 4096;
 export const block_bytes = 65_536;
 

@@ -208,7 +208,8 @@ function fullness({ name, room, backendFull, freeBytes }: PoolStats): string | n
   if (room !== 'none') return null;
   return (
     `FULL: pool ${name} takes no more data (${freeBytes} bytes are free, the last of them kept in reserve): writes end with ENOSPC. ` +
-    'Reads, trims and deletions go on. Make room on its disk, or give it a larger one; writes go on by themselves then'
+    `Reads, trims and deletions go on. Make room: skerry pool gc ${name}, after deleting what is not wanted; or give it a larger disk. ` +
+    'Writes go on by themselves then'
   );
 }
 

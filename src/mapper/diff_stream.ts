@@ -6,17 +6,24 @@ import xxhash from 'xxhash-addon';
 
 import { SkerryError } from '../core/errors.js';
 
-export const diff_stream_version = 1;
+export const diff_stream_version = 2;
 /** Of the payload of one frame. */
 export const frame_data_bytes_max = 1 << 20;
 
 const magic = 'SKDF';
+/** Of version 1, which ends here; of version 2 the names come before the sum. */
 const header_bytes = 32;
+const header_names_at = 28;
+const name_bytes_max = 128;
 const frame_header_bytes = 24;
 const sum_bytes = 8;
 const kinds = { data: 1, zero: 2, end: 3 } as const;
 
 export interface DiffHeader {
+  /** Name of the older one: VOL, VOL@SNAP or an image's. Null in a stream of version 1, which has no names. */
+  readonly from: string | null;
+  /** Name of the newer one. */
+  readonly to: string | null;
   /** Size of the older one, which the stream is to be applied to. */
   readonly fromBytes: number;
   /** Size of the newer one. */
@@ -27,13 +34,22 @@ export type DiffFrame =
   | { readonly kind: 'data'; readonly offset: number; readonly data: Uint8Array }
   | { readonly kind: 'zero'; readonly offset: number; readonly length: number };
 
-export function encodeHeader({ fromBytes, toBytes }: DiffHeader): Uint8Array {
-  const bytes = Buffer.alloc(header_bytes);
+export function encodeHeader({
+  from,
+  to,
+  fromBytes,
+  toBytes,
+}: DiffHeader & { readonly from: string; readonly to: string }): Uint8Array {
+  const bytes = Buffer.alloc(header_names_at + from.length + to.length + sum_bytes);
   bytes.write(magic, 0, 'latin1');
   bytes.writeUInt32LE(diff_stream_version, 4);
   bytes.writeBigUInt64LE(BigInt(fromBytes), 8);
   bytes.writeBigUInt64LE(BigInt(toBytes), 16);
-  sumOf(bytes.subarray(0, header_bytes - sum_bytes)).copy(bytes, header_bytes - sum_bytes);
+  bytes.writeUInt16LE(from.length, 24);
+  bytes.writeUInt16LE(to.length, 26);
+  bytes.write(from + to, header_names_at, 'latin1');
+  const end = bytes.length - sum_bytes;
+  sumOf(bytes.subarray(0, end)).copy(bytes, end);
   return bytes;
 }
 
@@ -66,9 +82,10 @@ export class DiffReader {
     this.#rest = this.#rest.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes]);
     const frames: DiffFrame[] = [];
     if (this.#header === null) {
-      if (this.#rest.length < header_bytes) return frames;
-      this.#header = readHeader(this.#rest.subarray(0, header_bytes));
-      this.#rest = this.#rest.subarray(header_bytes);
+      const length = headerLength(this.#rest);
+      if (length === null || this.#rest.length < length) return frames;
+      this.#header = readHeader(this.#rest.subarray(0, length));
+      this.#rest = this.#rest.subarray(length);
     }
     for (let frame = this.#next(); frame !== null; frame = this.#next()) frames.push(frame);
     return frames;
@@ -112,7 +129,9 @@ export class DiffReader {
   }
 }
 
-function readHeader(bytes: Buffer): DiffHeader {
+/** Null while too little of it has come to tell. @throws SkerryError */
+function headerLength(bytes: Buffer): number | null {
+  if (bytes.length < header_bytes) return null;
   if (bytes.toString('latin1', 0, 4) !== magic)
     throw new SkerryError('invalid', 'this is no diff stream: make one with skerry snapshot diff A B --stream FILE');
   const version = bytes.readUInt32LE(4);
@@ -122,10 +141,28 @@ function readHeader(bytes: Buffer): DiffHeader {
       `the diff stream has version ${version}, and this Skerry reads up to ${diff_stream_version}: use a newer Skerry`,
     );
   }
-  const end = header_bytes - sum_bytes;
-  if (version === 0 || !sumOf(bytes.subarray(0, end)).equals(bytes.subarray(end)))
-    throw damaged('the sum of its header does not match');
-  return { fromBytes: exact(bytes.readBigUInt64LE(8)), toBytes: exact(bytes.readBigUInt64LE(16)) };
+  if (version === 0) throw damaged('its version is 0');
+  if (version === 1) return header_bytes;
+  const [from, to] = [bytes.readUInt16LE(24), bytes.readUInt16LE(26)];
+  if (from > name_bytes_max || to > name_bytes_max) throw damaged('a name in it is longer than names are');
+  return header_names_at + from + to + sum_bytes;
+}
+
+/** `bytes`: as many as headerLength said. */
+function readHeader(bytes: Buffer): DiffHeader {
+  const end = bytes.length - sum_bytes;
+  if (!sumOf(bytes.subarray(0, end)).equals(bytes.subarray(end))) throw damaged('the sum of its header does not match');
+  const sizes = { fromBytes: exact(bytes.readBigUInt64LE(8)), toBytes: exact(bytes.readBigUInt64LE(16)) };
+  if (bytes.readUInt32LE(4) === 1) return { from: null, to: null, ...sizes };
+  const split = header_names_at + bytes.readUInt16LE(24);
+  return { from: readName(bytes.subarray(header_names_at, split)), to: readName(bytes.subarray(split, end)), ...sizes };
+}
+
+/** It comes from elsewhere and is shown to people, so it is a name or nothing. */
+function readName(bytes: Buffer): string {
+  const name = bytes.toString('latin1');
+  if (!/^[a-z0-9][a-z0-9._@-]*$/.test(name)) throw damaged('a name in it is none');
+  return name;
 }
 
 function seal(kind: number, offset: number, length: number, data: Uint8Array = new Uint8Array(0)): Uint8Array {

@@ -1,12 +1,21 @@
 /** What differs between two resources, as ranges and as a stream, and a stream put back into a volume. */
+import type { ResourceKind, ResourceRecord } from '../catalog/records.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
 import type { NativeEngine } from '../engine/binding.js';
-import { DiffReader, encodeEnd, encodeFrame, encodeHeader, frame_data_bytes_max, type DiffFrame } from './diff_stream.js';
+import {
+  DiffReader,
+  encodeEnd,
+  encodeFrame,
+  encodeHeader,
+  frame_data_bytes_max,
+  type DiffFrame,
+  type DiffHeader,
+} from './diff_stream.js';
 import type { Ledger, LedgerEntry } from './ledger.js';
 import { nameLock, type KeyedLocks } from './locks.js';
 import type { Difference } from './resources.js';
-import { findReady, findSource } from './sources.js';
+import { findReady, findSource, readyOrNull } from './sources.js';
 
 /** Of one answer; the next one begins where it ends. */
 export const ranges_per_answer_max = 4096;
@@ -48,7 +57,7 @@ export class Differences {
 
   async *#frames(old: Found, now: Found): AsyncGenerator<Uint8Array> {
     const { engine } = this.#options;
-    yield encodeHeader({ fromBytes: old.sizeBytes, toBytes: now.sizeBytes });
+    yield encodeHeader({ from: old.name, to: now.name, fromBytes: old.sizeBytes, toBytes: now.sizeBytes });
     let frames = 0;
     let changedBytes = 0;
     for (let at = 0; at < now.sizeBytes; ) {
@@ -72,18 +81,23 @@ export class Differences {
 
   /**
    * Makes the volume, which must be what the stream began with, what it ended with; durable when it resolves. Applying a stream
-   * again does no harm, so one that broke off is simply applied anew.
-   * @throws SkerryError conflict where the volume is attached or has another size; corrupt, and then part of it was applied.
+   * again does no harm, so one that broke off is applied anew, with `anyBase`: nobody else can tell that the volume is between
+   * the two.
+   * @throws SkerryError conflict where the volume is attached or is not what the stream begins with; corrupt, and then part of
+   * it was applied.
    */
-  async apply(name: string, bytes: AsyncIterable<Uint8Array>): Promise<LedgerEntry> {
+  async apply(name: string, bytes: AsyncIterable<Uint8Array>, { anyBase = false } = {}): Promise<LedgerEntry> {
     const { ledger, engine } = this.#options;
-    const { id } = (await findReady(ledger, 'volume', name)).record;
+    const { record } = await findReady(ledger, 'volume', name);
+    const { id } = record;
     const reader = new DiffReader();
     let checked = false;
     for await (const part of bytes) {
       const frames = reader.feed(part);
       if (!checked && reader.header !== null) {
-        await this.#prepare(name, reader.header.fromBytes, reader.header.toBytes);
+        this.#refuseAttached(name, id);
+        if (!anyBase) await this.#refuseOther(record, reader.header);
+        await this.#prepare(name, reader.header);
         checked = true;
       }
       await this.#write(name, id, frames);
@@ -93,14 +107,60 @@ export class Differences {
     return findReady(ledger, 'volume', name);
   }
 
-  async #prepare(name: string, fromBytes: number, toBytes: number): Promise<void> {
-    const { sizeBytes } = await this.#find(`volume/${name}`);
+  /**
+   * Names alone would not do, for what a volume was it need not be any more. What differs is told by the block, so nothing that
+   * differs goes unseen; a write that changed nothing may count as one that did while it is in the journal.
+   */
+  async #refuseOther(volume: ResourceRecord, { from, fromBytes }: DiffHeader): Promise<void> {
+    const refuse = (why: string): never => {
+      throw new SkerryError('conflict', `${why}. Where it is what the stream begins with all the same, say --any-base`);
+    };
+    if (from === null) return refuse('the stream is of version 1 and does not name what it begins with');
+    const base = await this.#base(volume, shortName(from));
+    if (base === null) {
+      const snapshot = `${volume.name}@${shortName(from)}`;
+      return refuse(
+        `the stream begins with ${from}, and volume ${volume.name} has no snapshot ${snapshot}: apply it to one that has`,
+      );
+    }
+    const found = await this.#find(`volume/${volume.name}`);
+    if (found.sizeBytes !== fromBytes || base.sizeBytes !== fromBytes) return refuse(anotherSize(found, fromBytes));
+    if (await this.#differ(base, found)) {
+      const back =
+        base.kind === 'snapshot' && base.name.startsWith(`${volume.name}@`) ? `, or skerry volume rollback ${base.name}` : '';
+      refuse(`volume ${volume.name} was written since it was ${base.name}: apply the stream to a clone of that${back}`);
+    }
+  }
+
+  async #differ(old: Found, now: Found): Promise<boolean> {
+    for (let at = 0; at < now.sizeBytes; ) {
+      const { ranges, next } = await this.#options.engine.changes(old.id, now.id, at, 1);
+      if (ranges.length > 0) return true;
+      at = next;
+    }
+    return false;
+  }
+
+  /** Its own snapshot of that name, or what of that name it was cloned from. */
+  async #base(volume: ResourceRecord, name: string): Promise<Found | null> {
+    const { ledger } = this.#options;
+    const own = readyOrNull(await ledger.find('snapshot', `${volume.name}@${name}`));
+    const parent = volume.parentId === 0 ? null : readyOrNull(await ledger.get(volume.parentId));
+    const base = own ?? (parent !== null && shortName(parent.record.name) === name ? parent : null);
+    return base === null ? null : this.#found(base.record);
+  }
+
+  #refuseAttached(name: string, id: number): void {
+    if (this.#options.engine.attached(id) > 0)
+      throw new SkerryError('conflict', `volume ${name} is attached: detach it, then apply the stream`);
+  }
+
+  async #prepare(name: string, { fromBytes, toBytes }: DiffHeader): Promise<void> {
+    const found = await this.#find(`volume/${name}`);
+    const { sizeBytes } = found;
     // A stream that broke off may have left the new size already.
     if (sizeBytes !== fromBytes && sizeBytes !== toBytes) {
-      throw new SkerryError(
-        'conflict',
-        `the stream begins with ${fromBytes} bytes, and volume ${name} has ${sizeBytes}: apply it to what it was made from`,
-      );
+      throw new SkerryError('conflict', anotherSize(found, fromBytes));
     }
     if (sizeBytes !== toBytes) await this.#options.resize(name, toBytes);
   }
@@ -110,8 +170,7 @@ export class Differences {
     // The volume may be renamed or deleted between two parts of the stream, not in the middle of one.
     await locks.run([nameLock(name)], async () => {
       for (const frame of frames) {
-        if (engine.attached(id) > 0)
-          throw new SkerryError('conflict', `volume ${name} is attached: detach it, then apply the stream`);
+        this.#refuseAttached(name, id);
         await this.#patiently(() => engine.write(id, frame.offset, frame.kind === 'data' ? frame.data : frame.length));
       }
     });
@@ -131,13 +190,23 @@ export class Differences {
   }
 
   async #find(source: string): Promise<Found> {
-    const { id, kind, sizeBytes } = (await findSource(this.#options.ledger, source)).record;
-    return { id, kind, sizeBytes: this.#options.engine.sizeBytes(id) ?? sizeBytes };
+    return this.#found((await findSource(this.#options.ledger, source)).record);
+  }
+
+  #found({ id, kind, name, sizeBytes }: ResourceRecord): Found {
+    return { id, kind, name, sizeBytes: this.#options.engine.sizeBytes(id) ?? sizeBytes };
   }
 }
 
 interface Found {
   readonly id: number;
-  readonly kind: 'volume' | 'snapshot' | 'image';
+  readonly kind: ResourceKind;
+  readonly name: string;
   readonly sizeBytes: number;
 }
+
+/** Of a snapshot the part behind the @, for a copy elsewhere need not be a volume of the same name. */
+const shortName = (name: string): string => name.slice(name.indexOf('@') + 1);
+
+const anotherSize = ({ name, sizeBytes }: Found, fromBytes: number): string =>
+  `the stream begins with ${fromBytes} bytes, and volume ${name} has ${sizeBytes}: apply it to what it was made from`;

@@ -10,6 +10,7 @@ import { page_bytes, volume_bytes_max } from '../core/limits.js';
 import { checkImageName } from '../core/names.js';
 import { checkVolumeBytes, formatSize } from '../core/sizes.js';
 import type { NativeEngine } from '../engine/binding.js';
+import { blockDeviceBytes } from './block_device.js';
 import { decompressed, isStreamFormat, type Parts } from './formats/decompress.js';
 import { formatOf, format_head_bytes, format_tail_bytes } from './formats/detect.js';
 import { isDiskFormat, judgeDiskImage, judgeNbdUri, type DiskImage } from './formats/disk_image.js';
@@ -171,7 +172,7 @@ export class Imports {
   }
 
   async #filePlan(path: string, order: ImportOrder): Promise<Plan> {
-    const { file, fileBytes } = await openImportable(path);
+    const { file, fileBytes, isDevice } = await openImportable(path);
     try {
       const format = order.format ?? (await formatOfFile(file, fileBytes, path));
       if (format === 'raw') {
@@ -179,6 +180,11 @@ export class Imports {
         return this.#rawPlan(path, fileBytes, order);
       }
       if (isDiskFormat(format)) {
+        if (isDevice)
+          throw new SkerryError(
+            'invalid',
+            `the block device ${path} holds a ${format} image: copy it into a file, and import that. If it is a raw disk that only looks so: --format raw`,
+          );
         const image = await judgeDiskImage(file, { path, format, allowBacking: order.allowBacking === true }, this.#qemu);
         await file.close();
         return this.#copyPlan(image, path, order);
@@ -376,17 +382,28 @@ function checkSizeMax(name: string, bytes: number, { sizeBytesMax }: ImportOrder
   );
 }
 
-export async function openImportable(path: string): Promise<{ readonly file: FileHandle; readonly fileBytes: number }> {
+export interface Importable {
+  readonly file: FileHandle;
+  readonly fileBytes: number;
+  /** A block device, which has no holes: its zeroes are found by reading them. */
+  readonly isDevice: boolean;
+}
+
+export async function openImportable(path: string): Promise<Importable> {
   if (!isAbsolute(path)) throw new SkerryError('invalid', `${path} is not an absolute path`);
   try {
     // Asked before it is opened: opening a pipe would wait for somebody to write to it.
     const found = await stat(path);
-    if (!found.isFile()) throw new SkerryError('invalid', `${path} is not a file`);
-    if (found.size === 0) throw new SkerryError('invalid', `${path} is empty`);
-    return { file: await open(path, 'r'), fileBytes: found.size };
+    const isDevice = found.isBlockDevice();
+    if (!found.isFile() && !isDevice) throw new SkerryError('invalid', `${path} is not a file or a block device`);
+    const fileBytes = isDevice ? await blockDeviceBytes(path, found.rdev) : found.size;
+    if (fileBytes === 0) throw new SkerryError('invalid', `${path} is empty`);
+    return { file: await open(path, 'r'), fileBytes, isDevice };
   } catch (error) {
     const failed = toSkerryError(error, `${path} cannot be imported`);
-    throw failed.code === 'not-found' ? new SkerryError('not-found', `there is no file ${path} on the daemon's host`) : failed;
+    throw failed.code === 'not-found'
+      ? new SkerryError('not-found', `there is no file ${path} on the daemon's host, where the path is looked for`)
+      : failed;
   }
 }
 

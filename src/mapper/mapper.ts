@@ -258,8 +258,8 @@ export class Mapper implements Resources {
     return this.#verbs.run('diff', () => this.#differences.stream(from, to));
   }
 
-  applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource> {
-    return this.#change('apply', async () => this.#view((await this.#differences.apply(name, bytes)).record));
+  applyStream(...[name, bytes, options]: Parameters<Resources['applyStream']>): Promise<Resource> {
+    return this.#change('apply', async () => this.#view((await this.#differences.apply(name, bytes, options)).record));
   }
 
   get(kind: ResourceKind, name: string): Promise<Resource> {

@@ -157,8 +157,11 @@ export interface Resources {
   changes(from: string, to: string, offset?: number): Promise<Difference>;
   /** The same with its data, as docs/formats/diff_stream.md says. An attached volume as `to`: conflict. */
   diffStream(from: string, to: string): Promise<AsyncIterable<Uint8Array>>;
-  /** Makes a volume that is what a stream began with what it ended with. Attached, or of another size: conflict. */
-  applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource>;
+  /**
+   * Makes a volume that is what a stream began with what it ended with. Attached: conflict. So is one that neither has a snapshot
+   * with the name of what the stream began with nor was cloned from one, or that changed since; `anyBase`: only its size counts.
+   */
+  applyStream(name: string, bytes: AsyncIterable<Uint8Array>, options?: { readonly anyBase?: boolean }): Promise<Resource>;
   get(kind: ResourceKind, name: string): Promise<Resource>;
   /** Ordered by name: a page costs what is on it. */
   list(kind: ResourceKind, page?: Page): Promise<readonly Resource[]>;

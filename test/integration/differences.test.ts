@@ -143,6 +143,28 @@ describe('what differs between two snapshots', () => {
     }
   });
 
+  it('is not put into a volume that merely has the same size, nor into one that was written since', async () => {
+    const stream = join(scratch, 'a-to-b.diff');
+    await daemon.ok('volume', 'create', 'other', '--size', '16M');
+    await write('other', 'write -P 7 0 16M', 'flush');
+    const before = await bytesOf('other');
+    const unrelated = await daemon.cli('volume', 'apply', 'other', stream);
+    expect(unrelated).toMatchObject({ code: 4, stdout: '' });
+    expect(unrelated.stderr).toContain('volume other has no snapshot other@a: apply it to one that has');
+    await daemon.ok('clone', 'vm@a', 'kept');
+    await daemon.ok('snapshot', 'create', 'kept@a');
+    await write('kept', 'write -P 5 3M 4k', 'flush');
+    const written = await daemon.cli('volume', 'apply', 'kept', stream);
+    expect(written).toMatchObject({ code: 4, stdout: '' });
+    expect(written.stderr).toContain('volume kept was written since it was kept@a');
+    expect(written.stderr).toContain('skerry volume rollback kept@a');
+    expect((await bytesOf('other')).equals(before)).toBe(true);
+    await daemon.ok('volume', 'rollback', 'kept@a');
+    await daemon.ok('volume', 'apply', 'kept', stream);
+    expect((await bytesOf('kept')).equals(await bytesOf('vm@b'))).toBe(true);
+    await daemon.ok('volume', 'apply', 'other', stream, '--any-base');
+  });
+
   it('is not taken from a damaged stream, nor put into what is attached or of another size', async () => {
     const stream = join(scratch, 'a-to-b.diff');
     const bytes = readFileSync(stream);
@@ -152,11 +174,14 @@ describe('what differs between two snapshots', () => {
     const refused = await daemon.cli('volume', 'apply', 'broken', cut);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toContain('ends too early');
-    expect(refused.stderr).toContain('volume broken may hold a part of it: apply the whole stream');
-    await daemon.ok('volume', 'apply', 'broken', stream);
+    expect(refused.stderr).toContain('volume broken may hold a part of it: apply the whole stream with --any-base');
+    expect(await daemon.cli('volume', 'apply', 'broken', stream)).toMatchObject({ code: 4 });
+    await daemon.ok('volume', 'apply', 'broken', stream, '--any-base');
     expect((await bytesOf('broken')).equals(await bytesOf('vm@b'))).toBe(true);
     await daemon.ok('volume', 'create', 'small', '--size', '1M');
-    expect(await daemon.cli('volume', 'apply', 'small', stream)).toMatchObject({ code: 4 });
+    const small = await daemon.cli('volume', 'apply', 'small', stream, '--any-base');
+    expect(small).toMatchObject({ code: 4 });
+    expect(small.stderr).toContain('begins with 16777216 bytes, and volume small has 1048576');
     const session = await NbdSession.open(await daemon.uri('broken'));
     expect(await daemon.cli('volume', 'apply', 'broken', stream)).toMatchObject({ code: 4 });
     expect(await daemon.cli('snapshot', 'diff', 'vm@a', 'broken', '--stream', join(scratch, 'no.diff'))).toMatchObject({

@@ -26,10 +26,14 @@ afterAll(async () => {
 });
 
 /** It must be refused as wrong usage, in one line that says why, and nothing may be left. */
-async function refused(path: string, why: RegExp, ...options: readonly string[]): Promise<void> {
+const refused = (path: string, why: RegExp, ...options: readonly string[]) => refusedWith(2, path, why, options);
+/** The same for what is damaged, which is nobody's wrong usage. */
+const damaged = (path: string, why: RegExp, ...options: readonly string[]) => refusedWith(1, path, why, options);
+
+async function refusedWith(code: 1 | 2, path: string, why: RegExp, options: readonly string[]): Promise<void> {
   const outcome = await daemon.cli('image', 'import', path, 'hostile', ...options);
   expect(outcome.stderr).toMatch(why);
-  expect(outcome).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/^skerry: [^\n]*\n$/m) as string });
+  expect(outcome).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(/^skerry: [^\n]*\n$/m) as string });
   expect(await daemon.json('image', 'list')).toEqual([]);
 }
 
@@ -99,17 +103,17 @@ describe('a qcow2 image', () => {
   });
 
   it.each([
-    ['a size of 0', 24, 0n, /a size of 0/],
-    ['8 EiB and more', 24, 2n ** 64n - 512n, /over 8 EiB/],
-    ['a size that no image has', 24, 2n ** 54n, /larger than an image can be/],
-    ['features of the future', 72, 1n << 40n, /features that are not known/],
-    ['the mark of corruption', 72, 2n, /marked as corrupt/],
-    ['a backing file outside of it', 8, 2n ** 60n, /outside its header/],
-    ['an L1 table outside of it', 40, 2n ** 60n, /damaged or cut off|cannot be read/],
-    ['no version', 4, 0n, /its version is 0/],
-  ] as const)('with %s is not believed', async (_what, offset, value, why) => {
+    ['a size of 0', 24, 0n, /a size of 0/, refused],
+    ['8 EiB and more', 24, 2n ** 64n - 512n, /over 8 EiB/, refused],
+    ['a size that no image has', 24, 2n ** 54n, /larger than an image can be/, refused],
+    ['features of the future', 72, 1n << 40n, /features that are not known/, refused],
+    ['the mark of corruption', 72, 2n, /marked as corrupt/, damaged],
+    ['a backing file outside of it', 8, 2n ** 60n, /outside its header/, damaged],
+    ['an L1 table outside of it', 40, 2n ** 60n, /damaged or cut off|cannot be read/, damaged],
+    ['no version', 4, 0n, /its version is 0/, refused],
+  ] as const)('with %s is not believed', async (_what, offset, value, why, judged) => {
     const path = await qcow2('lie.qcow2');
-    await refused(
+    await judged(
       patch(path, (bytes) => bytes.writeBigUInt64BE(value, offset)),
       why,
     );
@@ -120,7 +124,7 @@ describe('a qcow2 image', () => {
       patch(await qcow2('c.qcow2'), (bytes) => bytes.writeUInt32BE(63, 20)),
       /2\^63 bytes/,
     );
-    await refused(
+    await damaged(
       patch(await qcow2('l.qcow2'), (bytes) => bytes.writeUInt32BE(0xffff_ffff, 36)),
       /cannot be read/,
     );
@@ -128,7 +132,7 @@ describe('a qcow2 image', () => {
 
   it.each([4, 50, 100, 4000])('of its first %d bytes alone is not read', async (length) => {
     writeFileSync(at('cut.qcow2'), readFileSync(await qcow2('whole.qcow2')).subarray(0, length));
-    await refused(at('cut.qcow2'), /cannot be (imported as qcow2|read)|damaged or cut off/);
+    await damaged(at('cut.qcow2'), /cannot be (imported as qcow2|read)|damaged or cut off/);
   });
 
   it('that is a raw disk which a guest made to look so is only ever that when somebody says so', async () => {
@@ -197,14 +201,14 @@ describe('images that are half of something', () => {
       const whole = readFileSync(at('whole'));
       for (const length of [Math.floor(whole.length / 2 / 512) * 512, whole.length - 65_536]) {
         writeFileSync(at('cut'), whole.subarray(0, length));
-        await refused(at('cut'), /cut off|cannot be (imported|read)|failed/);
+        await damaged(at('cut'), /cut off|cannot be (imported|read)|failed/);
       }
     },
   );
 
   it('a VHDX that is nothing but its first word is not read', async () => {
     writeFileSync(at('d.vhdx'), Buffer.concat([Buffer.from('vhdxfile'), Buffer.alloc(MiB)]));
-    await refused(at('d.vhdx'), /cannot be read/);
+    await damaged(at('d.vhdx'), /cannot be read/);
   });
 
   it.each([
@@ -223,7 +227,8 @@ describe('images that are half of something', () => {
   it('what is said to be another format than it is, is not read as that', async () => {
     writeFileSync(at('plain'), Buffer.alloc(MiB, 7));
     for (const format of ['qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'gzip', 'xz', 'zstd']) {
-      await refused(at('plain'), /cannot be (imported|unpacked)|failed/, '--format', format);
+      const judged = ['qcow2', 'vmdk', 'vhdx', 'vdi'].includes(format) ? refused : damaged;
+      await judged(at('plain'), /cannot be (imported|unpacked)|failed/, '--format', format);
     }
   });
 });
@@ -244,10 +249,10 @@ describe('compressed streams', () => {
     const whole = await packed[kind]();
     for (const cut of [8, 20, Math.floor(whole.length / 2), whole.length - 12, whole.length - 1]) {
       writeFileSync(at('cut'), whole.subarray(0, cut));
-      await refused(at('cut'), /cannot be unpacked/);
+      await damaged(at('cut'), /cannot be unpacked/);
     }
     writeFileSync(at('junk'), Buffer.concat([whole, Buffer.from('something else, and more of it')]));
-    await refused(at('junk'), /cannot be unpacked/);
+    await damaged(at('junk'), /cannot be unpacked/);
   });
 
   it.each(['gz', 'zst', 'xz'] as const)('of %s that never end are given up at --size-max', async (kind) => {
@@ -268,6 +273,11 @@ describe('what is no file', () => {
   it('is not opened', async () => {
     mkdirSync(at('directory'));
     await must('mkfifo', [at('fifo')]);
-    for (const path of [at('directory'), at('fifo'), '/dev/zero']) await refused(path, /is not a file/);
+    for (const path of [at('directory'), at('fifo'), '/dev/zero']) await refused(path, /is not a file or a block device/);
+    const gone = await daemon.cli('image', 'import', at('gone'), 'hostile');
+    expect(gone).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining("on the daemon's host, where the path is looked for") as string,
+    });
   });
 });

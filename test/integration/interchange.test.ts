@@ -136,6 +136,32 @@ describe('an image of qemu-img comes in', () => {
   });
 });
 
+describe('a block device comes in', () => {
+  it('whole, its zeroes not stored, and one that looks like an image of another program only as a raw disk', async ({ skip }) => {
+    if (process.getuid?.() !== 0) return skip('making a loop device takes root');
+    const made = await run('losetup', ['--find', '--show', disk]);
+    if (made.code !== 0) return skip(`no loop device can be made here: ${made.stderr.trim()}`);
+    const device = made.stdout.trim();
+    try {
+      expect(await daemon.json('image', 'import', device, 'device')).toMatchObject({ sizeBytes: diskBytes, rootId });
+      await sameAsDisk('device');
+      const estimate = await daemon.json<{ fileBytes: number; newBytes: number }>('pool', 'estimate', device);
+      expect(estimate).toMatchObject({ fileBytes: diskBytes, newBytes: 0 });
+    } finally {
+      await must('losetup', ['--detach', device]);
+    }
+    await must('qemu-img', ['create', '-f', 'qcow2', at('on-device.qcow2'), '16M']);
+    const other = (await must('losetup', ['--find', '--show', at('on-device.qcow2')])).trim();
+    try {
+      const refused = await daemon.cli('image', 'import', other, 'looks');
+      expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/holds a qcow2 image.*--format raw/) as string });
+      await daemon.ok('image', 'import', other, 'looks', '--format', 'raw');
+    } finally {
+      await must('losetup', ['--detach', other]);
+    }
+  });
+});
+
 describe('a stream comes in', () => {
   const halves = (bytes: Buffer): [Buffer, Buffer] => [bytes.subarray(0, 7 * MiB + 1), bytes.subarray(7 * MiB + 1)];
 
@@ -211,7 +237,7 @@ describe('another NBD server is a source', () => {
 
   it('or says why not', async () => {
     const gone = await daemon.cli('image', 'import', `nbd+unix:///?socket=${at('nobody.sock')}`, 'gone');
-    expect(gone).toMatchObject({ code: 2, stderr: expect.stringMatching(/cannot be read: .*nobody\.sock/) as string });
+    expect(gone).toMatchObject({ code: 1, stderr: expect.stringMatching(/cannot be read: .*nobody\.sock/) as string });
     const odd = await daemon.cli('image', 'import', 'nbd+unix:///x', 'gone');
     expect(odd).toMatchObject({ code: 2, stderr: expect.stringMatching(/names no socket/) as string });
   });

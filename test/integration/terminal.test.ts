@@ -11,6 +11,7 @@ import { readable, TerminalSession } from '../harness/terminal.ts';
 
 let daemon: DaemonProcess;
 const long = 'web-frontend-production-eu-west-1-blue';
+const image = 'debian-12-generic-amd64-20251122-with-all-that-we-need-on-our-machines-and-then-some-more.raw';
 
 beforeAll(async () => {
   daemon = new DaemonProcess();
@@ -24,7 +25,12 @@ beforeAll(async () => {
     '1.5T',
     '--description',
     'what all of the web is made of, 岩礁 and more'.repeat(3),
+    ...Array.from({ length: 12 }, (_, at) => ['--label', `label-${at}=${'value'.repeat(4)}-${at}`]).flat(),
   );
+  await daemon.ok('volume', 'create', 'small', '--size', '1M');
+  const raw = join(daemon.directory, 'small.raw');
+  await daemon.ok('image', 'export', 'small', raw);
+  await daemon.ok('image', 'import', raw, image);
   await daemon.ok('snapshot', 'create', `${long}@before-the-upgrade-of-november`);
   await daemon.ok('clone', `${long}@before-the-upgrade-of-november`, 'fork');
 });
@@ -50,6 +56,14 @@ async function shownBy(line: string, columns: number, env: NodeJS.ProcessEnv = {
   return { code, shown: session.shown, lines: readable(session.shown).filter((one) => one !== '') };
 }
 
+/** What it shows, of which no line may be wider than the terminal. */
+async function fitting(line: string, columns: number, env: NodeJS.ProcessEnv = {}): Promise<Ran> {
+  const ran = await shownBy(line, columns, env);
+  expect(ran.code).toBe(0);
+  expect(ran.lines.filter((one) => widthOf(one) > columns)).toEqual([]);
+  return ran;
+}
+
 /** CJK takes two columns each. */
 function widthOf(line: string): number {
   return line.length + (line.match(/[\u4e00-\u9fff]/g)?.length ?? 0);
@@ -57,21 +71,42 @@ function widthOf(line: string): number {
 
 describe('a terminal', () => {
   it('of 80 columns gets tables of 80 columns, one of 200 the rest of them', async () => {
-    for (const list of ['volume list', 'snapshot list', 'pool list', 'top --once --interval 0.1']) {
-      const [narrow, wide] = [await shownBy(list, 80), await shownBy(list, 200)];
-      for (const [{ lines, code }, columns] of [
-        [narrow, 80],
-        [wide, 200],
-      ] as const) {
-        expect(code).toBe(0);
-        expect(lines.filter((line) => widthOf(line) > columns)).toEqual([]);
-      }
+    for (const list of ['volume list', 'snapshot list', 'image list', 'pool list', 'top --once --interval 0.1']) {
+      const [narrow, wide] = [await fitting(list, 80), await fitting(list, 200)];
       expect(wide.lines).toHaveLength(narrow.lines.length);
     }
     const [title = '', ...rows] = (await shownBy('volume list', 200)).lines;
     for (const column of ['NAME', 'SIZE', 'CREATED', 'DESCRIPTION', 'LABELS']) expect(title).toContain(column);
     expect(rows.some((row) => row.includes('what all of') && row.includes('…'))).toBe(true);
     expect((await shownBy('volume list', 80)).lines.join('\n')).toContain(long);
+  });
+
+  it('gets no line that is wider than it, with colors or without, of what is told of one thing either', async () => {
+    const disk = join(daemon.directory, 'a-disk-with-a-name-that-is-about-as-long-as-names-of-disks-get-these-days.raw');
+    await daemon.ok('image', 'export', 'small', disk);
+    for (const line of [
+      'status',
+      'space',
+      `space ${long}`,
+      `volume show ${long}`,
+      `volume show vm1`,
+      `snapshot list ${long}`,
+      `image show ${image}`,
+      'image list',
+      'pool show',
+      `pool estimate '${disk}'`,
+      `pool estimate '${disk}' '${disk}'`,
+      'pool gc --dry-run',
+    ]) {
+      for (const columns of [80, 200]) {
+        const colored = await fitting(line, columns);
+        const plain = await fitting(line, columns, { NO_COLOR: '1' });
+        expect(plain.shown).not.toContain('\u001b[3');
+        expect(colored.lines.length).toBe(plain.lines.length);
+      }
+    }
+    const narrow = (await shownBy(`volume show ${long}`, 80)).lines.map((line) => line.trim()).join(' ');
+    for (let at = 0; at < 12; at += 1) expect(narrow).toContain(`label-${at}=${'value'.repeat(4)}-${at}`);
   });
 
   it('shows colors unless it is asked not to, and a pipe gets none and all of the table', async () => {
@@ -171,13 +206,14 @@ describe('Ctrl-C', () => {
   it('while a stream is applied says that the volume holds a part of it, and applying all of it makes it whole', async () => {
     await daemon.ok('volume', 'create', 'empty', '--size', '64M');
     const whole = join(folder, 'whole');
-    await daemon.ok('snapshot', 'diff', 'empty', 'noise', '--stream', whole);
+    await daemon.ok('snapshot', 'create', 'empty@blank');
+    await daemon.ok('snapshot', 'diff', 'empty@blank', 'noise', '--stream', whole);
     const session = inTerminal(`volume apply empty - < ${partOf(whole)}`, 80);
     await untilSent();
     session.press('\u0003');
     expect(await session.ended()).not.toBe(0);
     expect(readable(session.shown).join('\n')).toContain('volume empty holds part of the stream; apply all of it');
-    await daemon.ok('volume', 'apply', 'empty', whole);
+    await daemon.ok('volume', 'apply', 'empty', whole, '--any-base');
     await daemon.ok('image', 'export', 'empty', join(folder, 'applied'));
     expect((await run('cmp', [join(folder, 'applied'), join(folder, 'noise')])).code).toBe(0);
   });

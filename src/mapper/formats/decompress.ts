@@ -153,5 +153,5 @@ function failureOf(source: { readonly error: unknown } | null, error: unknown, n
   if (error instanceof SkerryError)
     return new SkerryError(error.code, `${name} cannot be unpacked: ${error.message}`, { cause: error });
   const message = error instanceof Error ? error.message : String(error);
-  return new SkerryError('invalid', `${name} cannot be unpacked, it is damaged or cut off: ${message}`, { cause: error });
+  return new SkerryError('corrupt', `${name} cannot be unpacked, it is damaged or cut off: ${message}`, { cause: error });
 }

@@ -40,7 +40,7 @@ export interface DiskImageOrder {
   readonly allowBacking: boolean;
 }
 
-/** @throws SkerryError invalid for an image that is not read; unsupported where qemu-img is absent. */
+/** @throws SkerryError invalid for an image that is not read, corrupt for one that is damaged; unsupported where qemu-img is absent. */
 export async function judgeDiskImage(file: FileHandle, order: DiskImageOrder, qemu: QemuImg): Promise<DiskImage> {
   const { path, format, allowBacking } = order;
   const { driver, backs } = drivers[format];
@@ -57,7 +57,7 @@ export async function judgeDiskImage(file: FileHandle, order: DiskImageOrder, qe
   // Without `backing` in the node a header that changed since it was read would be followed after all.
   const node = { driver, file: { driver: 'file', filename: path }, ...(backs && !allowBacking ? { backing: null } : {}) };
   const purpose = `${format} images are read`;
-  const chain = await qemu.info(node, { name: path, purpose, chain: allowBacking });
+  const chain = await qemu.info(node, { name: path, purpose, chain: allowBacking, otherwise: 'corrupt' });
   const [image] = chain;
   if (image === undefined || image.format !== driver) throw new SkerryError('invalid', `${path} is no ${format} image`);
   if (chain.some(({ encrypted }) => encrypted)) throw new SkerryError('invalid', `${path} is encrypted, and is not imported so`);
@@ -66,10 +66,15 @@ export async function judgeDiskImage(file: FileHandle, order: DiskImageOrder, qe
   return { node, sizeBytes: wholePages(image.virtualBytes) };
 }
 
-/** What an NBD server offers. @throws SkerryError invalid for one that cannot be reached or is too large. */
+/** What an NBD server offers. @throws SkerryError unavailable for one that cannot be reached or refuses; invalid for one that is too large. */
 export async function judgeNbdUri(uri: string, qemu: QemuImg): Promise<DiskImage> {
   const node = { driver: 'raw', file: nbdNode(uri) };
-  const [image] = await qemu.info(node, { name: uri, purpose: 'other NBD servers are read', chain: false });
+  const [image] = await qemu.info(node, {
+    name: uri,
+    purpose: 'other NBD servers are read',
+    chain: false,
+    otherwise: 'unavailable',
+  });
   if (image === undefined) throw new SkerryError('internal', `qemu-img info of ${uri} told nothing`);
   return { node, sizeBytes: wholePages(image.virtualBytes) };
 }

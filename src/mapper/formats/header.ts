@@ -24,9 +24,9 @@ const descriptor_bytes_max = 1 << 20;
 const sector_bytes = 512;
 const names_length_max = 1023;
 
-/** @throws SkerryError invalid for a header that cannot be what it says, or that asks for what is never done. */
+/** @throws SkerryError corrupt for a header that is damaged, invalid for one that asks for what is never done. */
 export async function namedFiles(file: FileHandle, path: string, format: DiskFormat): Promise<readonly NamedFile[]> {
-  const odd = (why: string): SkerryError => new SkerryError('invalid', `${path} cannot be imported as ${format}: ${why}`);
+  const odd: Odd = (why, code = 'invalid') => new SkerryError(code, `${path} cannot be imported as ${format}: ${why}`);
   switch (format) {
     case 'qcow2':
       return qcow2Files(await bytesAt(file, 0, header_bytes_max), odd);
@@ -45,7 +45,7 @@ export async function namedFiles(file: FileHandle, path: string, format: DiskFor
   }
 }
 
-type Odd = (why: string) => SkerryError;
+type Odd = (why: string, code?: 'invalid' | 'corrupt') => SkerryError;
 
 /** Of a disk, in bytes. @throws what `odd` makes of one that no volume can have. */
 function checkDiskBytes(bytes: bigint, odd: Odd): void {
@@ -59,24 +59,25 @@ const qcow2_features_known = 31n;
 const extension = { end: 0, backingFormat: 0xe279_2aca, dataFileName: 0x4441_5441 } as const;
 
 function qcow2Files(header: Buffer, odd: Odd): readonly NamedFile[] {
-  if (header.length < 72 || header.toString('latin1', 0, 4) !== 'QFI\xfb') throw odd('it does not begin as one');
+  if (header.toString('latin1', 0, 4) !== 'QFI\xfb') throw odd('it does not begin as one');
+  if (header.length < 72) throw odd('its header is cut off', 'corrupt');
   const version = header.readUInt32BE(4);
   if (version !== 2 && version !== 3) throw odd(`its version is ${version}, and 2 and 3 are read`);
-  if (version === 3 && header.length < 104) throw odd('its header is cut off');
+  if (version === 3 && header.length < 104) throw odd('its header is cut off', 'corrupt');
   const clusterBits = header.readUInt32BE(20);
   if (clusterBits < 9 || clusterBits > 21) throw odd(`its clusters have 2^${clusterBits} bytes, which no qcow2 has`);
   checkDiskBytes(header.readBigUInt64BE(24), odd);
   if (header.readUInt32BE(32) !== 0) throw odd('it is encrypted');
   const features = version === 2 ? 0n : header.readBigUInt64BE(72);
   if ((features & ~qcow2_features_known) !== 0n) throw odd(`it needs features that are not known (0x${features.toString(16)})`);
-  if ((features & qcow2.corrupt) !== 0n) throw odd('it is marked as corrupt: qemu-img check -r all may repair it');
+  if ((features & qcow2.corrupt) !== 0n) throw odd('it is marked as corrupt: qemu-img check -r all may repair it', 'corrupt');
   const extensions = qcow2Extensions(header, version === 2 ? 72 : header.readUInt32BE(100), odd);
   const files: NamedFile[] = [];
   const backingAt = header.readBigUInt64BE(8);
   if (backingAt !== 0n) {
     const length = header.readUInt32BE(16);
     if (length === 0 || length > names_length_max || backingAt + BigInt(length) > BigInt(header.length))
-      throw odd('the name of its backing file lies outside its header');
+      throw odd('the name of its backing file lies outside its header', 'corrupt');
     const at = Number(backingAt);
     const format = extensions.get(extension.backingFormat) ?? null;
     files.push({ role: 'backing file', name: header.toString('utf8', at, at + length), format });
@@ -95,12 +96,12 @@ function qcow2Extensions(header: Buffer, begin: number, odd: Odd): ReadonlyMap<n
     const type = header.readUInt32BE(at);
     const length = header.readUInt32BE(at + 4);
     if (type === extension.end) return found;
-    if (at + 8 + length > header.length) throw odd('an extension of its header ends past it');
+    if (at + 8 + length > header.length) throw odd('an extension of its header ends past it', 'corrupt');
     // Those whose text counts are short; the others may hold anything.
     if (length <= names_length_max) found.set(type, header.toString('utf8', at + 8, at + 8 + length));
     at += 8 + Math.ceil(length / 8) * 8;
   }
-  throw odd('its header does not end');
+  throw odd('its header does not end', 'corrupt');
 }
 
 async function vmdkFiles(file: FileHandle, odd: Odd): Promise<readonly NamedFile[]> {
@@ -111,7 +112,7 @@ async function vmdkFiles(file: FileHandle, odd: Odd): Promise<readonly NamedFile
     return [];
   }
   if (magic !== 'KDMV') return descriptorFiles((await bytesAt(file, 0, descriptor_bytes_max)).toString('utf8'), odd);
-  if (header.length < sector_bytes) throw odd('its header is cut off');
+  if (header.length < sector_bytes) throw odd('its header is cut off', 'corrupt');
   const capacity = header.readBigUInt64LE(12);
   const descriptorAt = header.readBigUInt64LE(28) * BigInt(sector_bytes);
   const descriptorBytes = header.readBigUInt64LE(36) * BigInt(sector_bytes);
@@ -119,7 +120,7 @@ async function vmdkFiles(file: FileHandle, odd: Odd): Promise<readonly NamedFile
   checkDiskBytes(capacity * BigInt(sector_bytes), odd);
   if (descriptorAt === 0n) throw odd('it is one of several files of a disk: import the disk by the file that describes it');
   if (descriptorBytes === 0n || descriptorBytes > BigInt(descriptor_bytes_max) || descriptorAt > 2n ** 52n)
-    throw odd('its descriptor is not where it says');
+    throw odd('its descriptor is not where it says', 'corrupt');
   const descriptor = (await bytesAt(file, Number(descriptorAt), Number(descriptorBytes))).toString('utf8');
   const { createType, extents, parent } = parseDescriptor(descriptor);
   if (createType !== 'monolithicSparse' && createType !== 'streamOptimized')
@@ -166,7 +167,7 @@ async function checkVhd(file: FileHandle, odd: Odd): Promise<void> {
   const { size } = await file.stat();
   const footer = await bytesAt(file, Math.max(0, size - sector_bytes), sector_bytes);
   if (footer.length < sector_bytes || footer.toString('latin1', 0, 8) !== 'conectix')
-    throw odd('it does not end with the footer of one, so it is none, or cut off');
+    throw odd('it does not end with the footer of one, so it is none, or cut off', 'corrupt');
   checkDiskBytes(footer.readBigUInt64BE(48), odd);
   const type = footer.readUInt32BE(60);
   if (type === vhdType.differencing) throw odd('it holds only what differs from another disk: merge it with its parent first');
@@ -182,7 +183,7 @@ function checkVdi(header: Buffer, fileBytes: number, odd: Odd): void {
     throw odd('it holds only what differs from another disk: merge it with its parent first');
   checkDiskBytes(header.readBigUInt64LE(368), odd);
   const [dataAt, blockBytes, blocks] = [header.readUInt32LE(344), header.readUInt32LE(376), header.readUInt32LE(388)];
-  if (dataAt + blockBytes * blocks > fileBytes) throw odd('it is cut off');
+  if (dataAt + blockBytes * blocks > fileBytes) throw odd('it is cut off', 'corrupt');
 }
 
 /** Fewer bytes where the file ends. */

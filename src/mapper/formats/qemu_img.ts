@@ -30,10 +30,15 @@ export class QemuImg {
     this.#programs = programs;
   }
 
-  /** The image, then those it rests on where `chain` asks for them. `name` is what the failure calls it. */
+  /** The image, then those it rests on where `chain` asks for them. `name` is what the failure calls it, and `otherwise` its code. */
   async info(
     node: BlockNode,
-    about: { readonly name: string; readonly purpose: string; readonly chain: boolean },
+    about: {
+      readonly name: string;
+      readonly purpose: string;
+      readonly chain: boolean;
+      readonly otherwise: 'corrupt' | 'unavailable';
+    },
   ): Promise<readonly ImageInfo[]> {
     const args = ['info', '--output=json', '-U', ...(about.chain ? ['--backing-chain'] : []), `json:${JSON.stringify(node)}`];
     const end = await this.#programs.run('qemu-img', args, {
@@ -41,7 +46,7 @@ export class QemuImg {
       limits: info_limits,
       milliseconds: info_milliseconds_max,
     });
-    if (end.status !== 0) throw failure(end, `${about.name} cannot be read`, 'invalid');
+    if (end.status !== 0) throw failure(end, `${about.name} cannot be read`, about.otherwise);
     let told: unknown;
     try {
       told = JSON.parse(end.stdout);
@@ -54,7 +59,7 @@ export class QemuImg {
   /**
    * Whether the image is whole, by its own tables, where its format has a check. What lies past the end of a file reads as
    * zeroes, so one that was cut off on its way would be copied without a word.
-   * @throws SkerryError invalid
+   * @throws SkerryError corrupt
    */
   async check(
     node: BlockNode,
@@ -65,8 +70,8 @@ export class QemuImg {
     const end = await this.#programs.run('qemu-img', args, { purpose, signal, limits: { ...copy_limits, fileBytesMax: 0 } });
     if (checkPassed.has(end.status)) return;
     if (end.status === check_corrupt)
-      throw new SkerryError('invalid', `${about.name} is damaged or cut off: qemu-img check tells more`);
-    throw failure(end, `${about.name} cannot be read`, 'invalid');
+      throw new SkerryError('corrupt', `${about.name} is damaged or cut off: qemu-img check tells more`);
+    throw failure(end, `${about.name} cannot be read`, 'corrupt');
   }
 
   /** Copies all of `from` into what is there already at `to`, an NBD URI, and reads as zeroes. @throws SkerryError */
@@ -109,7 +114,7 @@ export interface CopyOptions {
   readonly onShare: (share: number) => void;
 }
 
-function failure(end: ProcessEnd, doing: string, code: 'invalid' | 'io'): SkerryError {
+function failure(end: ProcessEnd, doing: string, code: 'corrupt' | 'unavailable' | 'io'): SkerryError {
   const said = end.stderr.replaceAll(/^qemu-img: /gm, '').replaceAll(/\s+/g, ' ');
   // Its own limit on memory, processor time or open files, or a crash: the image asks for more than any honest one.
   if (end.status === null || end.status > 128 || /cannot allocate memory|too many open files/i.test(said))

@@ -83,7 +83,7 @@ export class ZstdFrames {
   /** @throws SkerryError invalid where the stream ends inside a frame. */
   end(): void {
     if (this.#frames === 0 || this.#state.at !== 'magic' || this.#fieldBytes > 0 || this.#skip > 0)
-      throw new SkerryError('invalid', 'the zstd stream is cut off');
+      throw new SkerryError('corrupt', 'the zstd stream is cut off');
   }
 
   #wanted(): number {
@@ -119,7 +119,7 @@ export class ZstdFrames {
     this.#skippable = (magic & ~0xf) >>> 0 === skippable_magic;
     if (this.#skippable) return { at: 'skippable length' };
     if (magic === frame_magic) return { at: 'descriptor' };
-    throw new SkerryError('invalid', 'something else than zstd stands behind the end of the zstd stream');
+    throw new SkerryError('corrupt', 'something else than zstd stands behind the end of the zstd stream');
   }
 
   #descriptor(descriptor: number): State {
@@ -133,7 +133,7 @@ export class ZstdFrames {
 
   #block(header: number): State {
     const type = (header >> 1) & 3;
-    if (type === blockType.reserved) throw new SkerryError('invalid', 'the zstd stream is damaged');
+    if (type === blockType.reserved) throw new SkerryError('corrupt', 'the zstd stream is damaged');
     const last = (header & 1) !== 0;
     this.#skip = (type === blockType.rle ? 1 : header >> 3) + (last && this.#checksum ? 4 : 0);
     return { at: last ? 'magic' : 'block header' };

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { stream_content_type, streamRoutes } from '../../api/routes.js';
-import { diffQuery } from '../../api/shapes.js';
+import { applyQuery, diffQuery } from '../../api/shapes.js';
 import { SkerryError } from '../../core/errors.js';
 import type { Resources } from '../../mapper/resources.js';
 import { invalidRequest } from './errors.js';
@@ -30,7 +30,10 @@ export function addStreams(app: FastifyInstance, resources: Pick<Resources, 'dif
     handler: async (request) => {
       if (!(request.body instanceof Readable))
         throw new SkerryError('invalid', `the body must be a diff stream, with the header content-type: ${stream_content_type}`);
-      return viewResource(await resources.applyStream(request.params.name, request.body));
+      const query = applyQuery.safeParse(request.query);
+      if (!query.success) throw invalidRequest('query', query.error);
+      const anyBase = query.data.anyBase === 'true';
+      return viewResource(await resources.applyStream(request.params.name, request.body, { anyBase }));
     },
   });
 }

@@ -273,12 +273,15 @@ describe('wrong usage exits with 2 and words', () => {
 it('wrong usage is one line, with what was meant', async () => {
   const daemon = await FakeDaemon.start();
   for (const [line, words] of [
-    ['volume creat', "skerry: unknown command 'creat' (did you mean create?); see --help\n"],
-    ['volume create', "skerry: missing required argument 'name'; see --help\n"],
-    ['volume list extra', "skerry: too many arguments for 'list'. Expected 0 arguments but got 1: extra; see --help\n"],
+    ['volume creat', "skerry: unknown command 'creat' (did you mean create?); see skerry volume --help\n"],
+    ['volume create', "skerry: missing required argument 'name'; see skerry volume create --help\n"],
+    [
+      'volume list extra',
+      "skerry: too many arguments for 'list'. Expected 0 arguments but got 1: extra; see skerry volume list --help\n",
+    ],
     [
       'top --interval x',
-      "skerry: option '--interval <seconds>' argument 'x' is invalid. write seconds from 0.1 to 3600; see --help\n",
+      "skerry: option '--interval <seconds>' argument 'x' is invalid. write seconds from 0.1 to 3600; see skerry top --help\n",
     ],
   ])
     expect((await daemon.run(line ?? '')).errors).toBe(words);

@@ -120,13 +120,24 @@ describe('colors', () => {
 });
 
 it('facts without a value are left out', () => {
-  expect(
-    formatFacts([
-      ['a', '1'],
-      ['none', null],
-      ['long', '2'],
-    ]),
-  ).toBe('a     1\nlong  2');
+  const facts = [
+    ['a', '1'],
+    ['none', null],
+    ['long', '2'],
+  ] as const;
+  expect(formatFacts(facts, { width: null })).toBe('a     1\nlong  2');
+});
+
+it('a fact that is too long for the terminal goes on below where it began, and a word that is, too', () => {
+  const facts = [
+    ['name', 'vm1'],
+    ['labels', 'role=db team=storage where=here'],
+    ['root', 'x'.repeat(45)],
+  ] as const;
+  expect(formatFacts(facts, { width: 30 })).toBe(
+    `name    vm1\nlabels  role=db team=storage\n        where=here\nroot    ${'x'.repeat(22)}\n        ${'x'.repeat(22)}\n        x`,
+  );
+  expect(formatFacts(facts, { width: null }).split('\n')).toHaveLength(3);
 });
 
 it.each([

@@ -25,6 +25,24 @@ it('Ctrl-C during an import cancels it and says so', async () => {
   expect(terminal.listensForInterrupt).toBe(false);
 });
 
+it('after Ctrl-C on a terminal no bar is drawn any more', async () => {
+  const terminal = new FakeTerminal();
+  terminal.errColumns = 80;
+  const { daemon, ran } = await begun('image import /srv/i.raw i', terminal);
+  daemon.resources.cancelsAtOnce = false;
+  await vi.waitFor(() => expect(terminal.errors).toContain('importing i'));
+  terminal.interrupt();
+  const asked = 'skerry: cancelling the import of i\n';
+  await vi.waitFor(() => expect(terminal.errors).toContain(asked));
+  const told = daemon.resources.transfersTold;
+  await vi.waitFor(() => expect(daemon.resources.transfersTold).toBeGreaterThan(told + 1));
+  daemon.resources.end(1, 'cancelled');
+  await ran;
+  const after = terminal.errors.slice(terminal.errors.indexOf(asked) + asked.length);
+  expect(after).toContain('the import of i was cancelled');
+  expect(after).not.toContain('importing');
+});
+
 it('an import that ended before Ctrl-C reached it is an import', async () => {
   const terminal = new FakeTerminal();
   const { daemon, ran } = await begun('image import /srv/i.raw i', terminal);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 
 import { Client, connect } from '../../../src/control/client.js';
-import { defaultDataDirectory, socketEndpoint } from '../../../src/control/endpoint.js';
+import { defaultDataDirectory, howToStart, socketEndpoint } from '../../../src/control/endpoint.js';
 import { Transport } from '../../../src/control/transport.js';
 import { isSkerryError } from '../../../src/core/errors.js';
 import type { SkerryError } from '../../../src/core/errors.js';
@@ -45,6 +45,11 @@ it('a daemon that does not run is unavailable, with the words that start one', a
   const error = await failureOf(clientOf(directory).status());
   expect(error.code).toBe('unavailable');
   expect(error.message).toBe(`no daemon answers at ${directory}/admin.sock; start one with: skerry serve --data ${directory}`);
+});
+
+it('the words that start one are such as work on this Node.js', () => {
+  expect(howToStart('/srv/skerry', '22.0.0')).toBe('skerry serve --data /srv/skerry');
+  expect(howToStart('/srv/skerry', '20.20.2')).toMatch(/^npm start -- --data \/srv\/skerry .*needs Node.js 22 or newer/);
 });
 
 it('a socket that a killed daemon left is a daemon that does not run', async () => {

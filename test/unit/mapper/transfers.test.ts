@@ -102,7 +102,7 @@ describe('import', () => {
     expect(await ended(world, await world.mapper.importImage({ path, name: 'img' }))).toMatchObject({ state: 'done' });
   });
 
-  test('refuses what is no file, is empty, is qcow2, is not there, or has no absolute path', async () => {
+  test('refuses what is no file, is empty, is a damaged qcow2, is not there, or has no absolute path', async () => {
     const { world, path } = await withFile();
     const at = (name: string, content: string): string => {
       writeFileSync(join(world.directory, name), content, 'latin1');
@@ -111,7 +111,7 @@ describe('import', () => {
     await expect(world.mapper.importImage({ path: world.directory, name: 'img' })).rejects.toMatchObject({ code: 'invalid' });
     await expect(world.mapper.importImage({ path: at('empty', ''), name: 'img' })).rejects.toMatchObject({ code: 'invalid' });
     await expect(world.mapper.importImage({ path: at('q', 'QFI\xfb and more'), name: 'img' })).rejects.toMatchObject({
-      code: 'invalid',
+      code: 'corrupt',
     });
     await expect(world.mapper.importImage({ path: `${path}-not`, name: 'img' })).rejects.toMatchObject({ code: 'not-found' });
     await expect(world.mapper.importImage({ path: 'disk.raw', name: 'img' })).rejects.toMatchObject({ code: 'invalid' });

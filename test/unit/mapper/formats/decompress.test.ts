@@ -35,20 +35,20 @@ describe('zstd', () => {
   it('a stream that ends anywhere but behind a frame is cut off', async () => {
     const packed = Buffer.concat([first, second]);
     for (const length of [1, 3, 4, 5, 9, 100, first.length - 1, first.length + 1, first.length + 5, packed.length - 1]) {
-      await expect(unpack('zstd', packed.subarray(0, length), 1000)).rejects.toMatchObject({ code: 'invalid' });
+      await expect(unpack('zstd', packed.subarray(0, length), 1000)).rejects.toMatchObject({ code: 'corrupt' });
     }
     await expect(unpack('zstd', Buffer.concat([first, skippable.subarray(0, 9)]), 1000)).rejects.toThrow(/cut off/);
   });
 
   it('something else behind a frame is refused', async () => {
     for (const rest of ['\0', 'junk', 'more than a magic number'])
-      await expect(unpack('zstd', Buffer.concat([first, Buffer.from(rest)]), 1 << 20)).rejects.toMatchObject({ code: 'invalid' });
+      await expect(unpack('zstd', Buffer.concat([first, Buffer.from(rest)]), 1 << 20)).rejects.toMatchObject({ code: 'corrupt' });
   });
 
   it('a frame that was changed is refused', async () => {
     const damaged = Buffer.from(zstdCompressSync(two));
     damaged[30] = (damaged[30] ?? 0) ^ 0xff;
-    await expect(unpack('zstd', damaged, 1000)).rejects.toMatchObject({ code: 'invalid' });
+    await expect(unpack('zstd', damaged, 1000)).rejects.toMatchObject({ code: 'corrupt' });
   });
 });
 
@@ -64,9 +64,9 @@ describe('gzip', () => {
     const padding = Buffer.alloc(512);
     expect((await unpack('gzip', Buffer.concat([first, padding]), 1 << 20)).equals(one)).toBe(true);
     for (const partBytes of [1 << 20, 4096]) {
-      await expect(unpack('gzip', Buffer.concat([first, padding, second]), partBytes)).rejects.toMatchObject({ code: 'invalid' });
+      await expect(unpack('gzip', Buffer.concat([first, padding, second]), partBytes)).rejects.toMatchObject({ code: 'corrupt' });
       await expect(unpack('gzip', Buffer.concat([first, padding, Buffer.from('x')]), partBytes)).rejects.toMatchObject({
-        code: 'invalid',
+        code: 'corrupt',
       });
     }
   });

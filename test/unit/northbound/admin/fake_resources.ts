@@ -26,6 +26,10 @@ export class FakeResources implements Resources {
   failure: Error | null = null;
   /** Whether a transfer that is asked about is done at once. */
   finishTransfers = true;
+  /** False: one that is cancelled goes on until `end`. */
+  cancelsAtOnce = true;
+  /** How often anybody asked after a transfer. */
+  transfersTold = 0;
 
   put(fields: Partial<Resource> & Pick<Resource, 'kind' | 'name'>): Resource {
     const resource: Resource = {
@@ -121,10 +125,14 @@ export class FakeResources implements Resources {
     return Readable.from([Buffer.from('what '), Buffer.from('differs')]);
   }
 
-  async applyStream(name: string, bytes: AsyncIterable<Uint8Array>): Promise<Resource> {
+  async applyStream(
+    name: string,
+    bytes: AsyncIterable<Uint8Array>,
+    options: { readonly anyBase?: boolean } = {},
+  ): Promise<Resource> {
     const parts: Uint8Array[] = [];
     for await (const part of bytes) parts.push(part);
-    this.#begin('applyStream', name, Buffer.concat(parts).toString());
+    this.#begin('applyStream', name, Buffer.concat(parts).toString(), options);
     return this.get('volume', name);
   }
 
@@ -193,6 +201,7 @@ export class FakeResources implements Resources {
   }
 
   transfer(id: number): TransferState {
+    this.transfersTold += 1;
     const found = this.transfers[id - 1];
     if (found === undefined) throw new SkerryError('not-found', `there is no transfer ${id}`);
     if (this.finishTransfers && found.state === 'running') this.end(id, 'done');
@@ -201,7 +210,7 @@ export class FakeResources implements Resources {
 
   cancelTransfer(id: number): void {
     this.calls.push(['cancelTransfer', id]);
-    if (this.transfer(id).state === 'running') this.end(id, 'cancelled');
+    if (this.cancelsAtOnce && this.transfer(id).state === 'running') this.end(id, 'cancelled');
   }
 
   end(id: number, state: TransferState['state'], error: TransferState['error'] = null): void {
