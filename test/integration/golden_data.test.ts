@@ -49,7 +49,7 @@ async function contentOf(daemon: DaemonProcess): Promise<Content> {
     compression,
     createdAt,
   });
-  const listed = async (what: string) => ((await daemon.json(what, 'list')) as Record<string, unknown>[]).map(kept);
+  const listed = async (what: string) => (await daemon.json<Record<string, unknown>[]>(what, 'list')).map(kept);
   const [volumes, snapshots, images] = [await listed('volume'), await listed('snapshot'), await listed('image')];
   const sums: Record<string, string> = {};
   for (const { name } of [...volumes, ...snapshots]) {
