@@ -17,7 +17,8 @@ export interface ReadyLine {
 export class DaemonProcess {
   readonly directory: string;
   readonly #config: Readonly<Record<string, unknown>>;
-  readonly #environment: Readonly<Record<string, string>>;
+  /** Variables of its process from the next start on, beside ours. */
+  environment: Readonly<Record<string, string>>;
   #rings: readonly string[] = [];
   #child: ChildProcess | null = null;
   #log = '';
@@ -36,7 +37,7 @@ export class DaemonProcess {
   ) {
     this.directory = options.directory ?? mkdtempSync(join(tmpdir(), 'skerry-'));
     this.#config = options.config ?? {};
-    this.#environment = options.environment ?? {};
+    this.environment = options.environment ?? {};
   }
 
   get pid(): number {
@@ -58,7 +59,7 @@ export class DaemonProcess {
     const child = spawn(
       process.execPath,
       [cli, 'serve', '--data', this.directory, '--http-port', '0', '--config', configPath, ...extra],
-      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.#environment } },
+      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.environment } },
     );
     this.#child = child;
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -87,6 +88,13 @@ export class DaemonProcess {
     const gone = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
     child.kill(signal);
     return gone;
+  }
+
+  /** Resolves when it has ended by itself or by others: with the signal that ended it, null where it was none. */
+  async gone(): Promise<NodeJS.Signals | null> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return child?.signalCode ?? null;
+    return new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)));
   }
 
   /** What a power cut does to the ring: it is not there afterwards. Call between kill and start. */
