@@ -1,6 +1,6 @@
 /** A real daemon in a process of its own, on a data directory that outlives it: started, killed and started again. */
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -53,7 +53,6 @@ export class DaemonProcess {
   /** Resolves when it serves; rejects with its log when it ends before. `cli`: of another build. Returns the seconds that took. */
   async start(extra: readonly string[] = [], cli = cliPath): Promise<number> {
     const began = performance.now();
-    const before = new Set(readdirSync('/dev/shm'));
     const configPath = `${this.directory}.json`;
     writeFileSync(configPath, JSON.stringify(this.#config));
     const child = spawn(
@@ -76,8 +75,10 @@ export class DaemonProcess {
     const line = await Promise.race([first, ended]);
     ended.catch(() => undefined);
     this.ready = JSON.parse(line) as ReadyLine;
-    const fresh = readdirSync('/dev/shm').filter((name) => name.startsWith('skerry-') && !before.has(name));
-    if (this.#rings.length === 0) this.#rings = fresh;
+    // What it has mapped, not what is new in /dev/shm: that may be the ring of a daemon of another test.
+    const maps = readFileSync(`/proc/${this.pid}/maps`, 'utf8');
+    const mapped = [...maps.matchAll(/\/dev\/shm\/(skerry-\S+)/g)].map(([, name]) => name ?? '');
+    this.#rings = [...new Set([...this.#rings, ...mapped])];
     return (performance.now() - began) / 1000;
   }
 
