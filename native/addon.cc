@@ -16,6 +16,7 @@
 #include "addon_check.h"
 #include "addon_estimate.h"
 #include "addon_events.h"
+#include "addon_failpoints.h"
 #include "addon_handshake.h"
 #include "addon_mailbox.h"
 #include "addon_space.h"
@@ -489,11 +490,11 @@ Napi::Value NativeEngine::Stop(const Napi::CallbackInfo& info) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", NativeEngine::Define(env));
   DefineChecks(env, exports);
+  DefineFailpoints(env, exports);
   return exports;
 }
 
 }  // namespace
-
 NODE_API_MODULE(skerry, Init)
 
 }  // namespace skerry::addon

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "../env/failpoints.h"
 #include "cell.h"
 
 #define XXH_INLINE_ALL
@@ -185,6 +186,7 @@ Status SaveCheckpoint(Env& env, const std::string& path, uint64_t domain, const 
     if (!file.ok()) return file.status();
     if (Status status = Write(**file, domain, content, index); !status.ok()) return status;
   }
+  Pass(Failpoint::kCheckpointWritten);
   if (Status status = env.Rename(fresh, path); !status.ok()) return status;
   return env.SyncDirectory(ParentOf(path));
 }

@@ -2,6 +2,7 @@
 // follows one asks the index where the record is now.
 #include <algorithm>
 
+#include "../env/failpoints.h"
 #include "../env/mutants.h"
 #include "pack_store_impl.h"
 
@@ -85,12 +86,14 @@ Status PackStore::Impl::Remove(std::span<const uint32_t> packs) {
     put_since_sample_ = kFreeSampleBytes;  // there is more room
   }
   index_.Drop(gone);
+  Pass(Failpoint::kGcRemoving);
   Status first;
   for (const uint32_t pack : gone) {
     Status removed = env_.Remove(PackPath(options_.directory, pack, true));
     handles_.Remove(pack);
     direct_handles_.Remove(pack);
     if (first.ok()) first = std::move(removed);
+    Pass(Failpoint::kGcRemovedOne);
     Pardon(pack);
   }
   {

@@ -2,6 +2,7 @@
 // the system may have dropped what it could not write, and a second success would only hide that.
 #include <algorithm>
 
+#include "../env/failpoints.h"
 #include "pack_store_impl.h"
 
 namespace skerry {
@@ -77,9 +78,12 @@ Status PackStore::Impl::SealPack(Lock& lock, const std::shared_ptr<OpenPack>& pa
   lock.unlock();
   // No other thread touches the entries of a full pack once its last record is written.
   Status sealed = WriteFooter(*pack);
+  Pass(Failpoint::kPackFooterWritten);
   const Status durable = MakeDurable(*pack, named);
   if (sealed.ok() && durable.ok()) {
+    Pass(Failpoint::kPackSynced);
     sealed = env_.Rename(PackPath(options_.directory, pack->number, false), PackPath(options_.directory, pack->number, true));
+    Pass(Failpoint::kPackSealed);
     // After a crash the pack is there under one name or the other, and whole under both: this sync saves a scan, and tells of a failure.
     if (sealed.ok()) (void)SyncNames();
   }

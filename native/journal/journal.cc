@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../env/failpoints.h"
 #include "../env/mutants.h"
 #include "journal_impl.h"
 
@@ -242,6 +243,7 @@ Status Journal::Impl::Seal(uint64_t number) {
   const std::shared_ptr<SegmentSlot> slot = segments_->Find(number);
   if (!slot) return Status(Code::kIo, "segment " + std::to_string(number) + " has no file");
   if (Status status = IsMutant(Mutant::kSealUnsynced) ? Status::Ok() : slot->direct->DataSync(); !status.ok()) return status;
+  Pass(Failpoint::kJournalSealing);
   IndexBuilder index;
   {
     std::lock_guard lock(mutex_);

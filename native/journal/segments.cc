@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "../env/failpoints.h"
+
 namespace skerry {
 namespace {
 
@@ -161,6 +163,7 @@ void Segments::Recycle(uint64_t number) {
   while (!live_.empty() && live_.begin()->first < number) {
     ready_.push_back(live_.begin()->second);
     live_.erase(live_.begin());
+    Pass(Failpoint::kJournalRecycled);
   }
 }
 

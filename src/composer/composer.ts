@@ -6,6 +6,7 @@ import type { ResourceRecord } from '../catalog/records.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
 import type { NativeEngine, PoolSpec, RootCommit, StartReport, TreeRootSpec } from '../engine/binding.js';
+import { passFailpoint } from '../engine/failpoints.js';
 import type { Ledger, LedgerChange, LedgerEntry } from '../mapper/ledger.js';
 import { idLock, type KeyedLocks } from '../mapper/locks.js';
 import { withoutName } from '../mapper/removal.js';
@@ -167,7 +168,9 @@ export class Composer {
     // What has no name is never recovered from the pool; a half imported image must not be.
     const kept = changes.filter(({ record }) => record.name !== '' && record.state === 'ready');
     await Promise.all(kept.map(({ record }) => this.#options.roots.of(record.pool).putRoot(keptRoot(record))));
+    passFailpoint('root-chunk-put');
     await this.#options.ledger.commit(changes);
+    passFailpoint('root-committed');
   }
 
   /** The record with the root in it; null where it holds as much or more already. @throws SkerryError conflict for a fence of the past */

@@ -13,6 +13,7 @@ import { SkerryError, toSkerryError } from '../core/errors.js';
 import type { DriverRegistry } from '../driver/registry.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
+import { armFailpoint } from '../engine/failpoints.js';
 import { Estimates } from '../mapper/estimates.js';
 import { Ledger } from '../mapper/ledger.js';
 import { PrivateExports } from '../mapper/private_exports.js';
@@ -85,6 +86,11 @@ function refuseSharedPools(copyOf: string, others: readonly PoolRecord[]): void 
 
 async function open(config: Config, parts: Required<ServeParts>, closers: Closers): Promise<RunningDaemon> {
   const { module, logger } = parts;
+  const failpoint = process.env['SKERRY_FAILPOINT'];
+  if (failpoint !== undefined && failpoint !== '') {
+    armFailpoint(module, failpoint);
+    logger.warn({ failpoint }, 'SKERRY_FAILPOINT is set: this daemon will kill itself');
+  }
   const startedAt = Date.now();
   const listeners: Record<string, string> = {};
   let state: HealthView['state'] = 'starting';

@@ -453,4 +453,8 @@ export interface NativeModule {
   Engine: new (options: EngineOptions, onEvents: (events: EngineEvent[]) => void) => NativeEngine;
   /** HMAC-SHA-256 block id of data (whole pages) under a 32-byte key, for tests and tools. */
   blockId(key: Uint8Array, data: Uint8Array): string;
+  /** "NAME:N", for tests: the process kills itself when it comes to NAME for the Nth time (native/env/failpoints.h). Throws `invalid`. */
+  armFailpoint(text: string): void;
+  /** The process is at that place. */
+  passFailpoint(name: string): void;
 }

@@ -31,6 +31,7 @@ import type {
   TransferProgress,
   TreeRootSpec,
 } from './binding.js';
+import { passFailpoint } from './failpoints.js';
 import type { NativeSurveys } from './surveys.js';
 
 type EventOf<Type extends EngineEvent['type']> = Extract<EngineEvent, { type: Type }>;
@@ -134,8 +135,10 @@ export class Engine implements NativeEngine {
     attempt(() => this.#native.add(resource));
   }
 
-  snapshot(volume: number, snapshot: number): Promise<{ sequence: number; sizeBytes: number }> {
-    return attemptAsync(() => this.#native.snapshot(volume, snapshot));
+  async snapshot(volume: number, snapshot: number): Promise<{ sequence: number; sizeBytes: number }> {
+    const taken = await attemptAsync(() => this.#native.snapshot(volume, snapshot));
+    passFailpoint('snapshot-barrier-durable');
+    return taken;
   }
 
   drop(resource: number): Promise<void> {
@@ -146,8 +149,9 @@ export class Engine implements NativeEngine {
     return attemptAsync(() => this.#native.resize(volume, sizeBytes));
   }
 
-  rollback(volume: number, snapshot: number): Promise<void> {
-    return attemptAsync(() => this.#native.rollback(volume, snapshot));
+  async rollback(volume: number, snapshot: number): Promise<void> {
+    await attemptAsync(() => this.#native.rollback(volume, snapshot));
+    passFailpoint('rollback-recorded');
   }
 
   sizeBytes(resource: number): number | null {

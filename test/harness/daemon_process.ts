@@ -1,6 +1,6 @@
 /** A real daemon in a process of its own, on a data directory that outlives it: started, killed and started again. */
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -17,7 +17,8 @@ export interface ReadyLine {
 export class DaemonProcess {
   readonly directory: string;
   readonly #config: Readonly<Record<string, unknown>>;
-  readonly #environment: Readonly<Record<string, string>>;
+  /** Variables of its process from the next start on, beside ours. */
+  environment: Readonly<Record<string, string>>;
   #rings: readonly string[] = [];
   #child: ChildProcess | null = null;
   #log = '';
@@ -36,7 +37,7 @@ export class DaemonProcess {
   ) {
     this.directory = options.directory ?? mkdtempSync(join(tmpdir(), 'skerry-'));
     this.#config = options.config ?? {};
-    this.#environment = options.environment ?? {};
+    this.environment = options.environment ?? {};
   }
 
   get pid(): number {
@@ -52,13 +53,12 @@ export class DaemonProcess {
   /** Resolves when it serves; rejects with its log when it ends before. `cli`: of another build. Returns the seconds that took. */
   async start(extra: readonly string[] = [], cli = cliPath): Promise<number> {
     const began = performance.now();
-    const before = new Set(readdirSync('/dev/shm'));
     const configPath = `${this.directory}.json`;
     writeFileSync(configPath, JSON.stringify(this.#config));
     const child = spawn(
       process.execPath,
       [cli, 'serve', '--data', this.directory, '--http-port', '0', '--config', configPath, ...extra],
-      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.#environment } },
+      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.environment } },
     );
     this.#child = child;
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -75,8 +75,10 @@ export class DaemonProcess {
     const line = await Promise.race([first, ended]);
     ended.catch(() => undefined);
     this.ready = JSON.parse(line) as ReadyLine;
-    const fresh = readdirSync('/dev/shm').filter((name) => name.startsWith('skerry-') && !before.has(name));
-    if (this.#rings.length === 0) this.#rings = fresh;
+    // What it has mapped, not what is new in /dev/shm: that may be the ring of a daemon of another test.
+    const maps = readFileSync(`/proc/${this.pid}/maps`, 'utf8');
+    const mapped = [...maps.matchAll(/\/dev\/shm\/(skerry-\S+)/g)].map(([, name]) => name ?? '');
+    this.#rings = [...new Set([...this.#rings, ...mapped])];
     return (performance.now() - began) / 1000;
   }
 
@@ -87,6 +89,13 @@ export class DaemonProcess {
     const gone = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
     child.kill(signal);
     return gone;
+  }
+
+  /** Resolves when it has ended by itself or by others: with the signal that ended it, null where it was none. */
+  async gone(): Promise<NodeJS.Signals | null> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return child?.signalCode ?? null;
+    return new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)));
   }
 
   /** What a power cut does to the ring: it is not there afterwards. Call between kill and start. */

@@ -35,6 +35,23 @@ export class SmallDisk {
     return bavail * bsize;
   }
 
+  /**
+   * As after an error of the device (errors=remount-ro): every write and sync fails from here on. A remount would be refused while files
+   * are open for writing, so this is ext4's own shutdown (EXT4_IOC_SHUTDOWN), with what it had logged written first: a host whose
+   * file system fails loses no more than that.
+   */
+  async goReadOnly(): Promise<void> {
+    const logFlush = 1;
+    const script = `import fcntl, os, struct; fcntl.ioctl(os.open("${this.path}", os.O_RDONLY), 0x8004587d, struct.pack("I", ${logFlush}))`;
+    await must('/usr/bin/python3', ['-c', script]);
+  }
+
+  /** Writable again, as a repair leaves it. Nothing may have it open. */
+  async mountAgain(): Promise<void> {
+    await must('umount', [this.path]);
+    await must('mount', ['-o', 'loop', join(this.#directory, 'image'), this.path]);
+  }
+
   async remove(): Promise<void> {
     await must('umount', [this.path]);
     rmSync(this.#directory, { recursive: true, force: true });

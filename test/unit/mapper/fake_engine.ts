@@ -387,7 +387,7 @@ export function fakeModule(): NativeModule & { readonly engines: FakeEngine[] } 
       engines.push(this);
     }
   }
-  return { Engine, engines, blockId: () => '' };
+  return { Engine, engines, blockId: () => '', armFailpoint: () => undefined, passFailpoint: () => undefined };
 }
 
 /** As the addon throws them. */

@@ -95,6 +95,8 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
       }
     },
     blockId: () => '',
+    armFailpoint: () => undefined,
+    passFailpoint: () => undefined,
   };
   const log = (level: string, message: string): void => void logged.push(`${level} ${message}`);
   const engine = new Engine(module, {} as never, () => {});

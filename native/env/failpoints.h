@@ -1,0 +1,64 @@
+#pragma once
+// Places where the process may be told to die, for tests of what a crash there leaves. SKERRY_FAILPOINT=NAME:N kills the daemon when it
+// comes to NAME for the Nth time. They are compiled in always: one relaxed load where nothing is armed, and only at places that are
+// passed seldom, never by each request. Some are passed by TypeScript (src/engine/failpoints.ts). The process is one, and so is this.
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+#include "status.h"
+
+namespace skerry {
+
+enum class Failpoint : uint8_t {
+  kNone,
+  kJournalSealing,           // a segment is full and durable, and has no index yet
+  kJournalRecycled,          // a segment may be written over again, and nothing on disk says so
+  kPackFooterWritten,        // a full pack has its footer, and neither is durable
+  kPackSynced,               // a full pack is durable under the name of an open one
+  kPackSealed,               // it has its new name, which may not be durable
+  kCheckpointWritten,        // the index checkpoint is durable under another name
+  kRootChunkPut,             // a root is in the pool and not in the catalog
+  kRootCommitted,            // a root is in the catalog, and the journal is not trimmed
+  kGcRemoving,               // what condemned packs held is elsewhere, and they are still there
+  kGcRemovedOne,             // one of them is gone
+  kSnapshotBarrierDurable,   // the journal has a snapshot's barrier, and the snapshot no name
+  kRollbackRecorded,         // the journal has a rollback, and the catalog the root from before it
+};
+
+struct FailpointName {
+  Failpoint point;
+  std::string_view name;
+};
+
+inline constexpr std::array kFailpointNames = {
+    FailpointName{Failpoint::kJournalSealing, "journal-sealing"},
+    FailpointName{Failpoint::kJournalRecycled, "journal-recycled"},
+    FailpointName{Failpoint::kPackFooterWritten, "pack-footer-written"},
+    FailpointName{Failpoint::kPackSynced, "pack-synced"},
+    FailpointName{Failpoint::kPackSealed, "pack-sealed"},
+    FailpointName{Failpoint::kCheckpointWritten, "checkpoint-written"},
+    FailpointName{Failpoint::kRootChunkPut, "root-chunk-put"},
+    FailpointName{Failpoint::kRootCommitted, "root-committed"},
+    FailpointName{Failpoint::kGcRemoving, "gc-removing"},
+    FailpointName{Failpoint::kGcRemovedOne, "gc-removed-one"},
+    FailpointName{Failpoint::kSnapshotBarrierDurable, "snapshot-barrier-durable"},
+    FailpointName{Failpoint::kRollbackRecorded, "rollback-recorded"},
+};
+
+/** "NAME:N", N from 1 to 999999. kInvalid, with all names, where it is none. */
+Status ArmFailpoint(std::string_view text);
+/** kNone where there is none of that name. */
+Failpoint FailpointOf(std::string_view name);
+
+inline std::atomic<Failpoint> failpoint_armed{Failpoint::kNone};
+/** Counts, and kills the process when the count is full. */
+void PassArmed();
+
+/** The process is at this place. It may not come back. */
+inline void Pass(Failpoint point) {
+  if (failpoint_armed.load(std::memory_order_relaxed) == point) [[unlikely]] PassArmed();
+}
+
+}  // namespace skerry
