@@ -10,7 +10,7 @@ import { must, packageRoot } from '../harness/command.ts';
 import { cliPath } from '../harness/daemon_process.ts';
 import { FsxWorld } from '../harness/fsx_world.ts';
 
-const seconds = Number(process.env['SKERRY_FSX_SECONDS'] ?? 60);
+const seconds = Number(process.env['SKERRY_FSX_SECONDS'] ?? 40);
 const seed = Number(process.env['SKERRY_FSX_SEED'] ?? Date.now() % 2 ** 31);
 const fates = ['killed', 'power', 'settled', 'killed', 'settled', 'killed', 'power', 'settled'] as const;
 let world: FsxWorld | null = null;
