@@ -287,12 +287,16 @@ Result<std::vector<Appended>> Journal::Impl::WriteMarker(std::span<const RecordD
   if (cramped(start, bytes)) {
     // Hardly any room is left: an empty batch ends the segment, or many starts in a row would run over its index.
     if (Status status = AssignPrepared(SegmentOf(start)); !status.ok()) return status;
+    // Neither that batch nor the index vouches for what lies before: the batch does that says what was decided about it.
+    const Lsn synced = durable();
+    durable_.store(opening_.mark);
     OpenBatchLocked(start);
     CloseBatchLocked(kBatchEndsSegment);
     const ClosedBatch end = closed_.front();
     closed_.clear();
     if (Status status = WriteBatch(end); !status.ok()) return status;
     if (Status status = Seal(SegmentOf(start)); !status.ok()) return status;
+    durable_.store(synced);
     start = FirstBatch(SegmentOf(start) + 1);
     if (cramped(start, bytes)) return Status(Code::kInvalid, "recovery wants to log more than a segment holds");
   }

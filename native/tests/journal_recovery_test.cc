@@ -197,6 +197,42 @@ TEST("recovering twice is recovering once, whichever death lies between and whet
   }
 }
 
+TEST("an opening vouches for nothing before what it decided is there, also where it ends a segment first") {
+  const auto all = [] { return true; };
+  uint64_t decided = 0, undecided = 0;
+  for (size_t left = 8; left <= 40; left += 2) {   // kibibytes of the segment
+    SimEnv machine(left);
+    uint64_t sequence = 0;
+    {
+      Lives lives{machine, kSimulated};
+      CHECK(lives.Open() == Code::kOk);
+      while (lives.journal->appended() + (left << 10) < kSegmentBytes) {
+        (void)lives.Append(++sequence, 3000);
+        lives.Flush();
+      }
+      // Written and never flushed: what it names may be gone.
+      (void)lives.Append(++sequence, 100);
+      lives.WriteAll();
+    }
+    machine.HostCrashBy(all);
+    const RecordDraft rewind{.type = RecordType::kRewind, .resource = kVolume, .sequence = sequence};
+    for (uint64_t operations = 0; operations < 100; ++operations) {
+      SimEnv env(machine);
+      Lives lives{env, kSimulated};
+      env.CrashAfterOperations(operations);
+      const bool opened = lives.Open({&rewind, 1}) == Code::kOk;
+      lives.journal.reset();
+      env.HostCrashBy(all);
+      CHECK(lives.Look() == Code::kOk && lives.kept.size() >= sequence);
+      const bool there = lives.kept.back().header.type == RecordType::kRewind;
+      CHECK(there || !lives.kept[sequence - 1].below_durable);
+      ++(there ? decided : undecided);
+      if (opened) break;
+    }
+  }
+  CHECK(decided > 16 && undecided > 20);
+}
+
 TEST("a REF that ends a segment is recovered with its places, by index and by batch") {
   std::vector<uint8_t> places(3 * sizeof(RefPlace));
   for (size_t i = 0; i < places.size(); ++i) places[i] = static_cast<uint8_t>(i * 11 + 5);

@@ -326,6 +326,8 @@ export function decodePool(data: Uint8Array): PoolRecord {
       'corrupt',
       `the uuid of pool ${record.name} in the catalog has ${record.poolUuid.length} bytes, not 16`,
     );
+  if (!record.framed && record.compression !== 'none')
+    throw new SkerryError('corrupt', `pool ${record.name} compresses, and the catalog says that it holds nothing compressed`);
   return record;
 }
 

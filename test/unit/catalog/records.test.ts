@@ -49,6 +49,8 @@ test('a pool that may hold compressed records is kept as version 2, which an old
   // Compression is off again: what is there is there.
   expect(encodePool({ ...sampleFramedPool, compression: 'none' })[1]).toBe(2);
   expect(() => encodePool({ ...sampleFramedPool, framed: false })).toThrow(RangeError);
+  const compresses = Buffer.concat([golden('pool_v1'), Buffer.from([(10 << 3) | 2, 4]), Buffer.from('zstd')]);
+  expect(() => decodePool(compresses)).toThrow(/compresses, and the catalog says that it holds nothing compressed/);
 });
 
 test('a counter record is read, and written as it always was', () => {
