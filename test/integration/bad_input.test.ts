@@ -55,7 +55,7 @@ describe('commands that cannot be', () => {
 
   it('a file that is not there is told without the words of the system', async () => {
     const { stderr } = await daemon.cli('image', 'import', '/no/such/file', 'i');
-    expect(stderr).toBe("skerry: there is no file /no/such/file on the daemon's host\n");
+    expect(stderr).toBe("skerry: there is no file /no/such/file on the daemon's host, where the path is looked for\n");
   });
 
   it('a name that is taken is a conflict, and the volume is as it was', async () => {
