@@ -17,6 +17,9 @@ const golden = fileURLToPath(new URL('golden', import.meta.url));
 const versions = [1];
 const config = { segmentBytes: '2M', ringBytes: '4M', journalBytesMax: '32M', gcSeconds: 0 };
 
+/** Of a resource: what must not change between versions. */
+const told = ['id', 'name', 'sizeBytes', 'parent', 'labels', 'description', 'cache', 'limit', 'compression', 'createdAt'];
+
 interface Content {
   readonly volumes: readonly unknown[];
   readonly snapshots: readonly unknown[];
@@ -26,35 +29,13 @@ interface Content {
 }
 
 async function contentOf(daemon: DaemonProcess): Promise<Content> {
-  const kept = ({
-    id,
-    name,
-    sizeBytes,
-    parent,
-    labels,
-    description,
-    cache,
-    limit,
-    compression,
-    createdAt,
-  }: Record<string, unknown>) => ({
-    id,
-    name,
-    sizeBytes,
-    parent,
-    labels,
-    description,
-    cache,
-    limit,
-    compression,
-    createdAt,
-  });
+  const kept = (view: Record<string, unknown>) => Object.fromEntries(told.map((key) => [key, view[key]]));
   const listed = async (what: string) => (await daemon.json<Record<string, unknown>[]>(what, 'list')).map(kept);
   const [volumes, snapshots, images] = [await listed('volume'), await listed('snapshot'), await listed('image')];
   const sums: Record<string, string> = {};
-  for (const { name } of [...volumes, ...snapshots]) {
-    const sum = await must('bash', ['-o', 'pipefail', '-c', `nbdcopy '${await daemon.uri(String(name))}' - | sha256sum`]);
-    sums[String(name)] = sum.split(' ')[0] ?? '';
+  for (const name of [...volumes, ...snapshots].map((view) => String(view['name']))) {
+    const sum = await must('bash', ['-o', 'pipefail', '-c', `nbdcopy '${await daemon.uri(name)}' - | sha256sum`]);
+    sums[name] = sum.split(' ')[0] ?? '';
   }
   return { volumes, snapshots, images, sums };
 }
