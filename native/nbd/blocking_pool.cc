@@ -10,7 +10,9 @@ void BlockingPool::Line::Push(Item item) {
   {
     const std::lock_guard lock(mutex);
     if (stopping) return;
-    items.push_back(std::move(item));
+    const ResourceId volume = item.job->volume().id();
+    const uint64_t cost = uint64_t{kRequestCostBytes} + item.job->moved_bytes();
+    items.Push(volume, cost, std::move(item));
   }
   wanted.notify_one();
 }
@@ -20,11 +22,11 @@ void BlockingPool::Submit(std::unique_ptr<Job> job, std::shared_ptr<Mailbox> rep
 }
 
 void BlockingPool::Stop() {
-  std::deque<Item> dropped;
+  FairQueue<Item> dropped;
   {
     const std::lock_guard lock(line_->mutex);
     line_->stopping = true;
-    dropped.swap(line_->items);
+    std::swap(dropped, line_->items);
   }
   line_->wanted.notify_all();
   for (std::thread& thread : threads_) {
@@ -40,8 +42,7 @@ void BlockingPool::Run(Line& line, const std::shared_ptr<Line>& shared) {
       std::unique_lock lock(line.mutex);
       line.wanted.wait(lock, [&line] { return line.stopping || !line.items.empty(); });
       if (line.stopping) return;
-      *item = std::move(line.items.front());
-      line.items.pop_front();
+      *item = line.items.Pop();
     }
     if (item->job->Work()) {
       item->reply_to->Post(JobDone{item->connection, std::move(item->job)});

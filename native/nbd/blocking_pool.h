@@ -1,13 +1,13 @@
 #pragma once
-// Threads for what must wait for a device or takes long. A job that waits for a backend waits without a thread, and comes
-// back to the end of the line. What it holds is bounded by the requests in flight of all connections.
+// Threads for what must wait for a device or takes long, shared fairly by volumes. A job that waits for a backend waits without a
+// thread, and comes back to the end of its line. What it holds is bounded by the requests in flight of all connections.
 #include <condition_variable>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "fair_queue.h"
 #include "mailbox.h"
 
 namespace skerry::nbd {
@@ -31,7 +31,7 @@ class BlockingPool {
   struct Line {
     std::mutex mutex;
     std::condition_variable wanted;
-    std::deque<Item> items;
+    FairQueue<Item> items;
     bool stopping = false;
     void Push(Item item);
   };

@@ -49,14 +49,14 @@ Buffer BufferBudget::Force(size_t bytes) {
   return Make(size_class, std::move(cached));
 }
 
-void BufferBudget::Wait(size_t bytes, std::function<void(Buffer)> granted) {
+void BufferBudget::Wait(uint64_t lane, size_t bytes, std::function<void(Buffer)> granted) {
   const unsigned size_class = ClassOf(bytes);
   std::vector<std::unique_ptr<AlignedBuffer>> evicted;
   std::unique_ptr<AlignedBuffer> cached;
   {
     const std::lock_guard lock(mutex_);
     if (!waiters_.empty() || used() + ClassBytes(size_class) > bytes_max_) {
-      waiters_.push_back({size_class, std::move(granted)});
+      waiters_.Push(lane, ClassBytes(size_class), {size_class, std::move(granted)});
       waiting_.store(static_cast<unsigned>(waiters_.size()), std::memory_order_relaxed);
       return;
     }
@@ -104,9 +104,8 @@ void BufferBudget::Return(std::unique_ptr<AlignedBuffer> memory, unsigned size_c
       cached_bytes_ += ClassBytes(size_class);
       cached_[size_class].push_back(std::move(memory));
     }
-    while (!waiters_.empty() && used() + ClassBytes(waiters_.front().size_class) <= bytes_max_) {
-      Waiter waiter = std::move(waiters_.front());
-      waiters_.pop_front();
+    while (!waiters_.empty() && used() + ClassBytes(waiters_.Front().size_class) <= bytes_max_) {
+      Waiter waiter = waiters_.Pop();
       used_.store(used() + ClassBytes(waiter.size_class), std::memory_order_relaxed);
       std::unique_ptr<AlignedBuffer> cached = TakeCached(waiter.size_class, evicted);
       grants.push_back({std::move(waiter), std::move(cached)});

@@ -1,15 +1,16 @@
 #pragma once
-// Memory for payloads and replies, pooled and bounded: what does not fit waits its turn, first come first served, so that a
-// large request is not starved by small ones. Thread-safe.
+// Memory for payloads and replies, pooled and bounded: what does not fit waits its turn, fairly by volume, so that neither a large
+// request is starved by small ones nor a volume by one with more connections. Thread-safe.
+#include <algorithm>
 #include <array>
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "../env/env.h"
+#include "fair_queue.h"
 
 namespace skerry::nbd {
 
@@ -49,10 +50,11 @@ class BufferBudget : public std::enable_shared_from_this<BufferBudget> {
   Buffer Try(size_t bytes);
   /** Room or not. Only for what is small and bounded otherwise, such as the answers to requests already taken. */
   Buffer Force(size_t bytes);
-  /** Calls `granted` once there is room: at once, or from the thread that released it. */
-  void Wait(size_t bytes, std::function<void(Buffer)> granted);
+  /** Calls `granted` once there is room: at once, or from the thread that released it. `lane`: the volume it is for. */
+  void Wait(uint64_t lane, size_t bytes, std::function<void(Buffer)> granted);
 
   uint64_t used() const { return used_.load(std::memory_order_relaxed); }
+  uint64_t free() const { return bytes_max_ - std::min(used(), bytes_max_); }
   bool contended() const { return waiting_.load(std::memory_order_relaxed) > 0; }
 
  private:
@@ -73,7 +75,7 @@ class BufferBudget : public std::enable_shared_from_this<BufferBudget> {
   std::mutex mutex_;
   uint64_t cached_bytes_ = 0;
   std::array<std::vector<std::unique_ptr<AlignedBuffer>>, kClassLog2Max + 1> cached_;
-  std::deque<Waiter> waiters_;
+  FairQueue<Waiter> waiters_;
 };
 
 }  // namespace skerry::nbd

@@ -79,8 +79,10 @@ void Connection::OnStop() {
   if (phase_ != Phase::kTransmission) End("the server stops");
 }
 
-void Connection::Turn() {
+void Connection::Turn(uint64_t allowed) {
   again_ = false;
+  allowed_ = allowed;
+  spent_ = 0;
   switch (phase_) {
     case Phase::kHandshake:
     case Phase::kFencing: return HandshakeTurn();
@@ -96,7 +98,7 @@ void Connection::TransmissionTurn() {
     PublishStaged();
     const bool wants_bytes = DispatchReceived();
     EndBatch();
-    if (ended() || draining_ || hold_ != Hold::kNone || Full()) break;
+    if (ended() || draining_ || again_ || hold_ != Hold::kNone || Full()) break;
     if (round == kRoundsPerTurnMax) {
       again_ = true;
       break;
@@ -115,7 +117,10 @@ void Connection::TransmissionTurn() {
   RestBuffers();
 }
 
+// Whoever holds something takes no more than is left for all others. So those who hold and do not let go come to rest at equal parts,
+// however many they are, and as much as each of them has stays free (Choudhury and Hahne, 1998).
 bool Connection::Full() const {
+  if (Held() > reactor_.context().data_budget->free()) return true;
   return publish_waits_ || in_flight_ >= kInFlightRequestsMax || staged_bytes_ >= kStagedBytesMax || replies_.bytes() > kReplyBacklogBytesMax;
 }
 
@@ -201,7 +206,7 @@ bool Connection::TakeReceiveBuffer() {
     grant_awaited_ = true;
     SetHold(Hold::kBudget);
     reactor_.context().receive_budget->Wait(
-        kReceiveBytes, [mailbox = mailbox_, id = id_](Buffer buffer) { mailbox->Post(Granted{id, std::move(buffer), true}); });
+        lane(), kReceiveBytes, [mailbox = mailbox_, id = id_](Buffer buffer) { mailbox->Post(Granted{id, std::move(buffer), true}); });
   }
   return false;
 }
@@ -214,7 +219,7 @@ Buffer Connection::TakeBuffer(size_t bytes) {
     grant_awaited_ = true;
     SetHold(Hold::kBudget);
     reactor_.context().data_budget->Wait(
-        bytes, [mailbox = mailbox_, id = id_](Buffer granted) { mailbox->Post(Granted{id, std::move(granted), false}); });
+        lane(), bytes, [mailbox = mailbox_, id = id_](Buffer granted) { mailbox->Post(Granted{id, std::move(granted), false}); });
   }
   return buffer;
 }

@@ -1,6 +1,6 @@
 #pragma once
 // One client, owned by one reactor and touched by its thread alone. Everything that happens sets a fact (readable, a
-// reply has come, a buffer was granted); Turn() then goes as far as it can. See handshake.cc and dispatch.cc for the phases.
+// reply has come, a buffer was granted); Turn() then goes as far as it can and may. See handshake.cc and dispatch.cc for the phases.
 #include <array>
 #include <deque>
 #include <memory>
@@ -29,7 +29,7 @@ inline constexpr size_t kReplyBacklogBytesMax = 4u << 20;     // unsent: beyond 
 inline constexpr size_t kSendEarlyBytes = 512u << 10;         // within a batch
 inline constexpr unsigned kRoundsPerTurnMax = 16;
 inline constexpr uint64_t kHandshakeStallNanosMax = 30ull * 1000 * 1000 * 1000;
-inline constexpr uint64_t kMemoryStallNanosMax = 30ull * 1000 * 1000 * 1000;
+inline constexpr uint64_t kMemoryStallNanosMax = 10ull * 1000 * 1000 * 1000;
 inline constexpr uint64_t kLingerNanosMax = 2ull * 1000 * 1000 * 1000;
 
 class Connection {
@@ -51,9 +51,14 @@ class Connection {
   /** Takes nothing new, answers what was received, ends. */
   void OnStop();
 
-  void Turn();
+  /** Stops where `allowed` is spent; the last request may take more. */
+  void Turn(uint64_t allowed);
   /** True where Turn() stopped out of fairness alone. */
   bool wants_turn() const { return again_; }
+  /** Of the last turn, as kQuantumBytes counts. */
+  uint64_t spent() const { return spent_; }
+  /** Who shares what is allowed: all connections of a volume. 0 before it is known. */
+  ResourceId lane() const { return volume_ == nullptr ? 0 : volume_->id(); }
 
   void End(std::string why);
   bool ended() const { return phase_ == Phase::kEnded; }
@@ -128,6 +133,8 @@ class Connection {
   void RegisterForAdmission();
   void SetPublishWaits(bool waits);
   bool Full() const;
+  /** Of the data budget, for requests under way and answers that are not sent. */
+  uint64_t Held() const { return replies_.bytes() + reading_bytes_ + staged_bytes_; }
   void FinishJob(ReadJob& job);
   void AnswerError(uint64_t cookie, uint32_t error);
   void AnswerDone(uint64_t cookie);
@@ -149,6 +156,7 @@ class Connection {
   bool writable_armed_ = false;  // polled for
   bool send_blocked_ = false;
   bool again_ = false;
+  uint64_t allowed_ = 0, spent_ = 0;  // of this turn
   bool draining_ = false;
   bool stopping_ = false;
   bool close_after_send_ = false;
@@ -185,6 +193,7 @@ class Connection {
   ReplyQueue replies_;
   size_t in_flight_ = 0;         // waiting for durability or the blocking pool
   size_t staged_bytes_ = 0;      // of large writes that are not published yet
+  size_t reading_bytes_ = 0;     // of reads that wait for the blocking pool
   std::deque<std::unique_ptr<WriteJob>> staged_;  // to be published
   Group group_;                  // of the batch under way
   std::unordered_map<uint64_t, Group> groups_;

@@ -35,6 +35,10 @@ bool Connection::DispatchReceived() {
       }
       if (full || hold_ == Hold::kBudget || !retry_) return false;
     }
+    if (spent_ >= allowed_) {
+      again_ = true;
+      return false;
+    }
     if (!head_) {
       size_t consumed = 0;
       const RequestParser::Step step = parser_.Next(receive_ ? ConstBytes{receive_.data() + begin_, end_ - begin_} : ConstBytes{}, &consumed);
@@ -51,6 +55,7 @@ bool Connection::DispatchReceived() {
       head_ = true;
     }
     if (!Dispatch()) continue;  // held: see above
+    spent_ += kRequestCostBytes + std::min(MovedBytes(parser_.request()), kRequestBytesMax);
     SetHold(Hold::kNone);
     retry_ = false;
     charged_ = false;
@@ -145,8 +150,7 @@ bool Connection::Dispatch() {
 bool Connection::Charge(const Request& request) {
   // A flush moves nothing of its own, and holding it back would only make what was written less safe.
   if (charged_ || request.type == kCmdFlush) return true;
-  const bool moves = request.type == kCmdRead || request.type == kCmdWrite;
-  charged_ = volume_->rate.Take(moves ? request.length : 0, reactor_.Now());
+  charged_ = volume_->rate.Take(MovedBytes(request), reactor_.Now());
   return charged_;
 }
 
@@ -185,6 +189,7 @@ bool Connection::DispatchRead(const Request& request) {
     return true;
   }
   ++in_flight_;
+  reading_bytes_ += job->buffer().size();
   reactor_.context().blocking.Submit(std::move(job), mailbox_, id_);
   return true;
 }
@@ -200,6 +205,7 @@ void Connection::OnJob(std::unique_ptr<Job> done) {
   }
   auto& job = static_cast<ReadJob&>(*done);
   --in_flight_;
+  reading_bytes_ -= job.buffer().size();
   const bool failed = job.error() != 0;
   const uint64_t bytes = failed || request.type != kCmdRead ? 0 : request.length;
   Record(OperationOf(request.type), 1, bytes, failed ? 1 : 0, reactor_.now() - job.started_nanos());

@@ -19,6 +19,9 @@ class Job {
   virtual void Await(std::function<void()> again) { again(); }
 
   const Request& request() const { return request_; }
+  const Volume& volume() const { return *volume_; }
+  /** Of the request: what it carries to the client or from it. */
+  uint32_t moved_bytes() const { return MovedBytes(request_); }
   uint64_t started_nanos() const { return started_nanos_; }
 
  protected:

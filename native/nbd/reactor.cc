@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -12,6 +13,7 @@ namespace skerry::nbd {
 inline constexpr uint64_t kMailboxTag = 0;
 inline constexpr uint32_t kPollEvents = EPOLLIN | EPOLLRDHUP | EPOLLET;
 inline constexpr int kPollEventsMax = 128;
+inline constexpr uint64_t kRoundsOwedMax = 1u << 20;  // that a volume is given at once: more than any request costs
 
 ServerContext::ServerContext(const NbdOptions& nbd_options, NbdBackend& nbd_backend, NbdEvents& nbd_events)
     : options(nbd_options), backend(nbd_backend), events(nbd_events),
@@ -161,18 +163,50 @@ void Reactor::Touch(Connection& connection) {
   turns_.push_back(&connection);
 }
 
+// Deficit round robin by volume (fair_queue.h): a round gives each volume a quantum, however many connections it has. Who has to wait
+// for the next round goes first in it.
 void Reactor::TakeTurns() {
+  ++round_;
   turning_.swap(turns_);
   for (Connection* connection : turning_) {
-    connection->queued = false;
-    connection->Turn();
-    if (connection->ended()) {
-      Remove(*connection);
-    } else if (connection->wants_turn()) {
-      Touch(*connection);
+    if (ShareOf(connection->lane()).left > 0) {
+      TakeTurn(*connection);
+    } else {
+      indebted_.push_back(connection);
     }
   }
+  if (indebted_.size() == turning_.size() && !indebted_.empty()) SkipRounds();
   turning_.clear();
+  turns_.insert(turns_.begin(), indebted_.begin(), indebted_.end());
+  indebted_.clear();
+}
+
+void Reactor::TakeTurn(Connection& connection) {
+  connection.queued = false;
+  const ResourceId lane = connection.lane();
+  Share& share = ShareOf(lane);
+  connection.Turn(static_cast<uint64_t>(share.left));
+  // What is done before the volume is known moves nothing.
+  if (lane != 0) share.left -= static_cast<int64_t>(connection.spent());
+  if (connection.ended()) {
+    Remove(connection);
+  } else if (connection.wants_turn()) {
+    Touch(connection);
+  }
+}
+
+void Reactor::SkipRounds() {
+  int64_t least = INT64_MAX;
+  for (const Connection* connection : indebted_) least = std::min(least, -ShareOf(connection->lane()).left);
+  round_ += static_cast<uint64_t>(least / kQuantumBytes);
+}
+
+Reactor::Share& Reactor::ShareOf(ResourceId lane) {
+  Share& share = shares_[lane];
+  const auto rounds = static_cast<int64_t>(std::min<uint64_t>(round_ - share.round, kRoundsOwedMax));
+  share.left = std::min(share.left + rounds * kQuantumBytes, kQuantumBytes);
+  share.round = round_;
+  return share;
 }
 
 void Reactor::Remove(Connection& connection) {
@@ -231,6 +265,9 @@ void Reactor::Tick() {
   acceptor_.OnTick(now_);
   if (now_ < last_tick_ + (parked_ > 0 ? kRetryNanos : kTickNanos)) return;
   last_tick_ = now_;
+  // Who has wanted nothing since has nothing saved, and owes nothing.
+  std::erase_if(shares_, [this](const auto& one) { return one.second.round <= ticked_round_; });
+  ticked_round_ = round_;
   for (auto& [id, connection] : connections_) {
     connection->OnTick(now_);
     Touch(*connection);

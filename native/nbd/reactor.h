@@ -9,6 +9,7 @@
 #include "acceptor.h"
 #include "blocking_pool.h"
 #include "connection.h"
+#include "fair_queue.h"
 
 namespace skerry::nbd {
 
@@ -64,6 +65,9 @@ class Reactor {
   Connection* Find(ConnectionId connection);
   void Touch(Connection& connection);
   void TakeTurns();
+  void TakeTurn(Connection& connection);
+  /** What the volumes may spend that want something and are all in debt, they may spend at once. */
+  void SkipRounds();
   void Remove(Connection& connection);
   void EndGone(ResourceId resource, ConnectionId but);
   void Tick();
@@ -72,13 +76,22 @@ class Reactor {
 
   ServerContext& context_;
   const unsigned index_;
+  /** Of one volume: what is left of its quanta, less than nothing where its last request took more. */
+  struct Share {
+    int64_t left = 0;
+    uint64_t round = 0;          // up to which it has had them
+  };
+  Share& ShareOf(ResourceId lane);
+
   Descriptor poll_;
   Latency latency_;
   ArenaSource arenas_;
   Buffer spare_receive_;
   Acceptor acceptor_;
   std::unordered_map<ConnectionId, std::unique_ptr<Connection>> connections_;
-  std::vector<Connection*> turns_, turning_;
+  std::vector<Connection*> turns_, turning_, indebted_;
+  std::unordered_map<ResourceId, Share> shares_;
+  uint64_t round_ = 1, ticked_round_ = 0;
   std::vector<Message> messages_;
   uint64_t next_connection_ = 1;
   uint64_t now_ = 0, last_tick_ = 0, stop_deadline_ = 0;

@@ -54,6 +54,9 @@ struct Request {
   uint32_t length = 0;  // bytes
 };
 
+/** Of data that go with the request or with its answer. */
+inline uint32_t MovedBytes(const Request& request) { return request.type == kCmdRead || request.type == kCmdWrite ? request.length : 0; }
+
 inline uint16_t Load16(const uint8_t* at) { uint16_t v; std::memcpy(&v, at, 2); return __builtin_bswap16(v); }
 inline uint32_t Load32(const uint8_t* at) { uint32_t v; std::memcpy(&v, at, 4); return __builtin_bswap32(v); }
 inline uint64_t Load64(const uint8_t* at) { uint64_t v; std::memcpy(&v, at, 8); return __builtin_bswap64(v); }
