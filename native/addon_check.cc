@@ -99,6 +99,8 @@ const char* NameOf(Finding::What what) {
   return "pack";
 }
 
+}  // namespace
+
 Napi::Object FromFinding(Napi::Env env, const Finding& finding) {
   Napi::Object one = Napi::Object::New(env);
   one.Set("what", NameOf(finding.what));
@@ -111,6 +113,8 @@ Napi::Object FromFinding(Napi::Env env, const Finding& finding) {
   one.Set("detail", finding.detail);
   return one;
 }
+
+namespace {
 
 Napi::Object FromCheck(Napi::Env env, const PoolCheckReport& report) {
   Napi::Object object = Napi::Object::New(env);

@@ -3,9 +3,14 @@
 // platform's pool.
 #include <napi.h>
 
+#include "check/pool_check.h"
+
 namespace skerry::addon {
 
 /** surveyJournal, checkPool and blockId, as src/engine/surveys.ts and binding.ts have them. */
+/** As `findings` of src/engine/surveys.ts. */
+Napi::Object FromFinding(Napi::Env env, const Finding& finding);
+
 void DefineChecks(Napi::Env env, Napi::Object& exports);
 
 }  // namespace skerry::addon

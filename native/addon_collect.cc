@@ -38,24 +38,20 @@ Napi::Value FromReport(Napi::Env env, const CollectReport& report) {
 
 Work CollectRuns::Collect(Engine& engine, const Napi::CallbackInfo& info) {
   const std::string pool = info[1].ToString().Utf8Value();
-  std::vector<TreeRoot> roots;
-  const Napi::Array given = info[2].As<Napi::Array>();
-  for (uint32_t i = 0; i < given.Length(); ++i) roots.push_back(ToRoot(given.Get(i).As<Napi::Object>()));
+  std::vector<TreeRoot> roots = ToRoots(info[2].As<Napi::Array>());
   const Napi::Object how = info[3].As<Napi::Object>();
   CollectOptions options;
   options.dry_run = how.Get("dryRun").ToBoolean();
   options.live_max = how.Get("liveMax").ToNumber().DoubleValue();
   const bool hurry = how.Get("hurry").ToBoolean();
   return [this, &engine, pool, roots = std::move(roots), options, hurry]() -> Result<Finish> {
-    {
-      std::lock_guard lock(mutex_);
-      if (!running_.try_emplace(pool).second) return Status(Code::kTryAgain, "pool " + pool + " is being collected already");
-    }
+    if (Status busy = runs_.Begin(pool); !busy.ok()) return busy;
     Result<CollectReport> report = Run(engine, pool, roots, options, hurry);
     {
       std::lock_guard lock(mutex_);
       running_.erase(pool);
     }
+    runs_.End(pool);
     if (!report.ok()) return report.status();
     return Finish([report = *report](Napi::Env env) { return FromReport(env, report); });
   };

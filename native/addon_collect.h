@@ -8,12 +8,14 @@
 #include <string>
 
 #include "addon_access.h"
+#include "addon_runs.h"
 #include "gc/collector.h"
 
 namespace skerry::addon {
 
 class CollectRuns {
  public:
+  explicit CollectRuns(PoolRuns& runs) : runs_(runs) {}
   /** collect('run', pool, roots, {dryRun, liveMax, hurry}): src/engine/binding.ts. */
   Work Collect(Engine& engine, const Napi::CallbackInfo& info);
   /** collect('progress', pool): how far the run of that pool is. */
@@ -24,6 +26,7 @@ class CollectRuns {
  private:
   Result<CollectReport> Run(Engine& engine, const std::string& pool_name, std::vector<TreeRoot> roots, const CollectOptions& options, bool hurry);
 
+  PoolRuns& runs_;
   std::atomic<bool> cancelled_{false};
   std::mutex mutex_;
   std::map<std::string, CollectReport> running_;   // by pool

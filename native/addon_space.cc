@@ -54,6 +54,8 @@ Work SpaceMeter::Ask(Engine& engine, const Napi::CallbackInfo& info) {
   if (what == "measure") return Measure(engine, pool);
   if (what == "run") return collects_.Collect(engine, info);
   if (what == "progress") return collects_.Progress(info);
+  if (what == "scrub") return scrubs_.Begin(engine, info);
+  if (what == "scrubbed") return scrubs_.Progress(info);
   if (what == "shared") {
     const auto id = static_cast<ResourceId>(info[2].ToNumber().DoubleValue());
     return [this, pool, id, count = info[3].ToNumber().Uint32Value()]() -> Result<Finish> {

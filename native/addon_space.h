@@ -11,24 +11,28 @@
 
 #include "addon_access.h"
 #include "addon_collect.h"
+#include "addon_scrub.h"
 #include "gc/space.h"
 
 namespace skerry::addon {
 
 class SpaceMeter {
  public:
-  /** space('measure', pool), space('groups', pool, ids, groups, count), space('shared', pool, id, count), and what CollectRuns does: src/engine/binding.ts. */
+  /** space('measure', pool), space('groups', pool, ids, groups, count), space('shared', pool, id, count), and what CollectRuns and ScrubRuns do: src/engine/binding.ts. */
   Work Ask(Engine& engine, const Napi::CallbackInfo& info);
   void Cancel() {
     cancelled_.store(true);
     collects_.Cancel();
+    scrubs_.Cancel();
   }
 
  private:
   Work Measure(Engine& engine, std::string pool);
   Result<std::shared_ptr<const SpaceReport>> Last(const std::string& pool);
 
-  CollectRuns collects_;
+  PoolRuns runs_;
+  CollectRuns collects_{runs_};
+  ScrubRuns scrubs_{runs_};
   std::atomic<bool> cancelled_{false};
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const SpaceReport>> last_;   // by pool; those of pools that are gone go with the next

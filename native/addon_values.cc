@@ -76,6 +76,12 @@ void SetCompression(Store& store, const Napi::Value& of, std::optional<Compressi
   }
 }
 
+std::vector<TreeRoot> ToRoots(const Napi::Array& array) {
+  std::vector<TreeRoot> roots;
+  for (uint32_t i = 0; i < array.Length(); ++i) roots.push_back(ToRoot(array.Get(i).As<Napi::Object>()));
+  return roots;
+}
+
 TreeRoot ToRoot(const Napi::Object& object) {
   TreeRoot root;
   root.id = IdFromHex(Text(object, "id"));

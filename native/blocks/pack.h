@@ -236,6 +236,7 @@ class PackStore {
     uint32_t pack = 0;
     uint64_t bytes = 0;
     bool damaged = false;   // a page of it is lost, or was found rotten
+    uint64_t records = 0;   // that it is known to hold
   };
   /** Packs that may be removed, ascending: all that are sealed but the newest, whose number tells the next. */
   std::vector<Sealed> Removable() const;
@@ -245,6 +246,23 @@ class PackStore {
   void Pardon(uint32_t pack);
   /** Takes condemned packs, of which nothing is wanted any more, out of the index and away. */
   Status Remove(std::span<const uint32_t> packs);
+
+  // Reading everything (check/scrub.h), in a pool whose packs rest on this host.
+  std::vector<Sealed> SealedHere() const;
+  /** As the disk has it, past the page cache, like the next two; the file header is checked too. */
+  Result<std::vector<PackFooterEntry>> FooterAtRest(uint32_t pack, uint64_t file_bytes);
+  /** Of a pack whose footer is damaged: what its records say. */
+  Result<std::vector<PackFooterEntry>> ScannedEntries(uint32_t pack);
+  /** The payload. kNotFound: the pack is gone. Anything else but Ok: the record is damaged, and from now on known as such. */
+  Result<std::vector<uint8_t>> ReadAtRest(uint32_t pack, const PackFooterEntry& entry);
+  /** The same from the page cache, which may still have what the disk has lost. */
+  Result<std::vector<uint8_t>> ReadCached(uint32_t pack, const PackFooterEntry& entry);
+  /** Its content is not what its id says, though its sums hold. */
+  void NoteDamaged(const Location& at);
+  /** What was damaged there stands elsewhere by now, durably, and the index leads to that: it is not counted any more. */
+  void NoteRepaired(const Location& at);
+  /** The index knows the record from now on, unless it knows a whole one already. */
+  void Adopt(uint32_t pack, const PackFooterEntry& entry);
 
   struct Usage {
     /** Of the records that the index knows: what they take, how many of them are in frames, and what these take. */

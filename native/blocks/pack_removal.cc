@@ -9,14 +9,11 @@
 namespace skerry {
 
 std::vector<PackStore::Sealed> PackStore::Impl::Removable() const {
-  std::vector<Sealed> packs;
+  std::vector<Sealed> packs = SealedHere();
   {
     std::lock_guard lock(mutex_);
-    packs.reserve(sealed_.size());
-    for (const auto& [number, pack] : sealed_) {
-      // After a start without a checkpoint only the files tell which numbers were given out.
-      if (uint64_t{number} + 1 < next_pack_) packs.push_back({number, pack.file_bytes, pack.damaged});
-    }
+    // After a start without a checkpoint only the files tell which numbers were given out.
+    std::erase_if(packs, [this](const Sealed& pack) { return uint64_t{pack.pack} + 1 >= next_pack_; });
   }
   std::lock_guard lock(damage_mutex_);
   for (Sealed& pack : packs) {

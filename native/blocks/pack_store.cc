@@ -69,6 +69,14 @@ Result<std::vector<PackFooterEntry>> PackStore::EntriesOf(uint32_t pack) { retur
 void PackStore::Condemn(std::span<const uint32_t> packs) { impl_->Condemn(packs); }
 void PackStore::Pardon(uint32_t pack) { impl_->Pardon(pack); }
 Status PackStore::Remove(std::span<const uint32_t> packs) { return impl_->Remove(packs); }
+std::vector<PackStore::Sealed> PackStore::SealedHere() const { return impl_->SealedHere(); }
+Result<std::vector<PackFooterEntry>> PackStore::FooterAtRest(uint32_t pack, uint64_t file_bytes) { return impl_->FooterAtRest(pack, file_bytes); }
+Result<std::vector<PackFooterEntry>> PackStore::ScannedEntries(uint32_t pack) { return impl_->ScannedEntries(pack); }
+Result<std::vector<uint8_t>> PackStore::ReadAtRest(uint32_t pack, const PackFooterEntry& entry) { return impl_->ReadAtRest(pack, entry); }
+Result<std::vector<uint8_t>> PackStore::ReadCached(uint32_t pack, const PackFooterEntry& entry) { return impl_->ReadCached(pack, entry); }
+void PackStore::NoteDamaged(const Location& at) { impl_->NoteDamaged(at); }
+void PackStore::NoteRepaired(const Location& at) { impl_->NoteRepaired(at); }
+void PackStore::Adopt(uint32_t pack, const PackFooterEntry& entry) { impl_->Adopt(pack, entry); }
 uint64_t PackStore::RecordBytes() const { return impl_->RecordBytes(); }
 
 uint64_t PackStore::Usage::uncompressed_record_bytes() const {

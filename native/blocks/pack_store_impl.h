@@ -99,6 +99,14 @@ class PackStore::Impl {
   void Condemn(std::span<const uint32_t> packs);
   void Pardon(uint32_t pack);
   Status Remove(std::span<const uint32_t> packs);
+  std::vector<Sealed> SealedHere() const;
+  Result<std::vector<PackFooterEntry>> FooterAtRest(uint32_t pack, uint64_t file_bytes);
+  Result<std::vector<PackFooterEntry>> ScannedEntries(uint32_t pack);
+  Result<std::vector<uint8_t>> ReadAtRest(uint32_t pack, const PackFooterEntry& entry);
+  Result<std::vector<uint8_t>> ReadCached(uint32_t pack, const PackFooterEntry& entry);
+  void NoteDamaged(const Location& at) { NotePage(at, 0); }
+  void NoteRepaired(const Location& at);
+  void Adopt(uint32_t pack, const PackFooterEntry& entry) { AdoptEntry(pack, entry); }
 
  private:
   using Lock = std::unique_lock<std::mutex>;
@@ -153,6 +161,9 @@ class PackStore::Impl {
   /** So that no new data is given up for it; false where no more can be remembered. */
   bool MarkDamaged(uint32_t pack, uint32_t offset);
   bool IsDamaged(const Location& at) const;
+
+  // pack_scrub.cc
+  static Result<std::vector<uint8_t>> PayloadOf(ConstBytes record, uint32_t pack, const PackFooterEntry& entry, uint32_t* page);
 
   // pack_removal.cc
   bool IsCondemned(uint32_t pack) const;

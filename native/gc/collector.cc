@@ -103,7 +103,7 @@ Status Collector::MarkAll(const Mark::GoOn& go_on, const Mark::OnReached& on_rea
 Status Collector::Survey(const Mark::GoOn& go_on) {
   const std::vector<PackStore::Sealed> sealed = packs_.Removable();
   std::unordered_map<uint32_t, uint64_t> live;
-  Status status = MarkAll(go_on, [&](uint64_t fingerprint) {
+  Status status = MarkAll(go_on, [&](uint64_t fingerprint, ReachSets::Set) {
     BlockId id;
     std::memcpy(id.bytes.data(), &fingerprint, sizeof(fingerprint));
     if (const std::optional<Location> at = packs_.Find(id)) live[at->pack] += at->stored_bytes;
@@ -182,7 +182,7 @@ Status Collector::MarkCondemned(const Mark::GoOn& go_on) {
     for (const PackFooterEntry& entry : candidate.entries) here.insert(IdOf(entry).prefix());
   }
   live_.clear();
-  return MarkAll(go_on, [&](uint64_t fingerprint) {
+  return MarkAll(go_on, [&](uint64_t fingerprint, ReachSets::Set) {
     if (here.contains(fingerprint)) live_.insert(fingerprint);
   });
 }

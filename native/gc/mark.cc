@@ -172,7 +172,7 @@ Status Mark::MarkLeaves(const GoOn& go_on, const OnReached& on_reached) {
       Reached& reached = ReachedBy(entry.set);
       ++reached.blocks;
       reached.block_bytes += entry.stored_bytes;
-      if (on_reached) on_reached(entry.fingerprint);
+      if (on_reached) on_reached(entry.fingerprint, entry.set);
     }
   }
   return Status::Ok();
@@ -202,7 +202,7 @@ void Mark::CountNodes(const OnReached& on_reached) {
       Reached& reached = ReachedBy(entry.set);
       ++reached.nodes;
       reached.node_bytes += StoredBytes(packs_, entry.at, id);
-      if (on_reached) on_reached(id.prefix());
+      if (on_reached) on_reached(id.prefix(), entry.set);
     }
   }
 }

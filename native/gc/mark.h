@@ -41,8 +41,8 @@ class Mark {
  public:
   /** Asked before each node is read; it may rest. False: give up. */
   using GoOn = std::function<bool()>;
-  /** Hears of each distinct block and node that is reached, by the first eight bytes of its id, once they are all known. */
-  using OnReached = std::function<void(uint64_t fingerprint)>;
+  /** Hears of each distinct block and node that is reached, by the first eight bytes of its id, and by whom, once that is all known. */
+  using OnReached = std::function<void(uint64_t fingerprint, ReachSets::Set by)>;
 
   /** `blocks_bound`: at most so many distinct blocks can be reached, as far as that is known. */
   Mark(const PackStore& packs, Tree& tree, size_t members, uint64_t blocks_bound, const MarkLimits& limits = {});

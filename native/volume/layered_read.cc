@@ -107,7 +107,10 @@ Status ReadMapped(ReadContext& context, const TreeRoot& root, PageIndex page, ui
   const std::optional<Location> now = packs.Find(slot->id);
   if (!now) return status.ok() ? Status(Code::kCorrupt, "a mapped block is in no pack") : status;
   if (*now == slot->at) return status;
-  return packs.ReadPages(*now, slot->id, first, count, into, may_block);
+  const Status there = packs.ReadPages(*now, slot->id, first, count, into, may_block);
+  // What a scrub has put again serves whoever asks: the rot at the old place costs nobody anything.
+  if (there.ok() && status.code() == Code::kCorrupt) packs.NoteRepaired(slot->at);
+  return there;
 }
 
 /**

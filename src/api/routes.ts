@@ -55,6 +55,10 @@ export const routes = {
   poolCollect: { method: 'POST', path: '/v1/pools/:name/gc', status: 202 },
   /** `?wait=`, in seconds: for its end. */
   poolCollection: { method: 'GET', path: '/v1/pools/:name/gc', status: 200 },
+  /** Begins to read everything; poolScrubbing tells how it goes. */
+  poolScrub: { method: 'POST', path: '/v1/pools/:name/scrub', status: 202 },
+  /** `?wait=`, in seconds: for its end. */
+  poolScrubbing: { method: 'GET', path: '/v1/pools/:name/scrub', status: 200 },
   /** Who holds how much: `?age=&wait=`, both in seconds; `?from=&limit=`, places in the list. */
   spaceList: { method: 'GET', path: '/v1/space', status: 200 },
   /** `:name`: a volume, VOL@SNAP or an image, or one of these with volume/, snapshot/ or image/ in front. */

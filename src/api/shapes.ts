@@ -9,7 +9,7 @@ import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js
 import { bytes, compression, count, filePath, nameText, time, volumeCompression } from './fields.js';
 import { admin_file_path_characters_max, admin_page_resources_max, admin_segment_characters_max } from './routes.js';
 import type { RouteName } from './routes.js';
-import { collectRequest, collectionView, estimateReadRequest, estimateRequest, estimateView } from './space_shapes.js';
+import { collectRequest, collectionView, estimateReadRequest, estimateRequest, estimateView, scrubView } from './space_shapes.js';
 
 export * from './space_shapes.js';
 
@@ -457,6 +457,8 @@ export const shapes = {
   poolGet: { params: byName, answer: poolView },
   poolCollect: { params: byName, body: collectRequest, answer: collectionView },
   poolCollection: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: collectionView },
+  poolScrub: { params: byName, answer: scrubView },
+  poolScrubbing: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: scrubView },
   /** null: no answer was there in time. */
   spaceList: {
     query: z.strictObject({ ...spaceTimes, from: place.exactOptional(), limit: page.limit }),

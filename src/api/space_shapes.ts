@@ -1,4 +1,4 @@
-/** What travels on the routes that tell what files would take, and that give space back. */
+/** What travels on the routes that tell what files would take, and of runs over a whole pool: giving space back, looking for rot. */
 import { z } from 'zod';
 import { bytes, count, filePath, nameText, time } from './fields.js';
 
@@ -63,3 +63,42 @@ export const collectionView = z.strictObject({
   error: z.string().nullable().describe('Why it failed.'),
 });
 export type CollectionView = z.infer<typeof collectionView>;
+
+const scrubFinding = z.strictObject({
+  what: z.enum(['pack', 'footer', 'index', 'record', 'node', 'block']),
+  missing: z.boolean().describe('No pack holds it; else it is there and damaged.'),
+  pack: count.describe('0: not known.'),
+  offset: bytes.describe('In the pack.'),
+  id: z.string(),
+  resource: z
+    .strictObject({ id: count, name: z.string() })
+    .nullable()
+    .describe('One that has it; null where nothing does or it is not known.'),
+  detail: z.string(),
+  repaired: z.boolean().describe('All that was in it can be read again.'),
+  wanted: z.boolean().describe('A volume, snapshot or image has it.'),
+});
+/** Everything that packs hold, read from the disk. */
+export const scrubView = z.strictObject({
+  pool: z.string(),
+  state: z.enum(['running', 'done', 'failed']),
+  startedAt: time,
+  seconds: z.number().nonnegative(),
+  packs: count.describe('Read so far.'),
+  packsInAll: count.describe('That are sealed: what is still being written is read once it is.'),
+  records: count,
+  bytes: bytes,
+  nodesReached: count,
+  blocksReached: count,
+  damaged: count.describe('Records whose header, page sums or content are not what they must be.'),
+  repaired: count.describe('Of these, put again from a second copy.'),
+  lost: count.describe(
+    'Of what volumes, snapshots and images have: damaged and not repaired, or in no pack. Reading it is an I/O error.',
+  ),
+  reindexed: count.describe('Records that the index had lost, and knows again.'),
+  open: count.describe('Findings that are not repaired, but for damaged records that nothing has.'),
+  findings: z.array(scrubFinding).describe('The first 1000.'),
+  findingsTotal: count,
+  error: z.string().nullable().describe('Why it failed.'),
+});
+export type ScrubView = z.infer<typeof scrubView>;

@@ -38,6 +38,7 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   'pool gc': ['pool'],
   'pool list': [],
   'pool recover': ['none'],
+  'pool scrub': ['pool'],
   'pool set': ['pool'],
   'pool show': ['pool'],
   'volume create': ['none'],

@@ -5,6 +5,7 @@ import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import { addCollect } from './collect.js';
+import { addScrub } from './scrub.js';
 import { compressionOption } from './compression.js';
 import { addEstimate } from './estimate.js';
 import { examples } from './examples.js';
@@ -17,7 +18,7 @@ export function addPool(program: Command, terminal: Terminal): void {
   const pool = program
     .command('pool')
     .description(
-      'make, list, show, collect, check and recover the places where blocks are kept, and estimate what disks would take there',
+      'make, list, show, collect, scrub, check and recover the places where blocks are kept, and estimate what disks would take there',
     );
 
   pool
@@ -91,6 +92,7 @@ export function addPool(program: Command, terminal: Terminal): void {
     );
 
   addCollect(pool, terminal);
+  addScrub(pool, terminal);
   addPoolOffline(pool, terminal);
   addEstimate(pool, terminal);
 }

@@ -26,6 +26,7 @@ import type {
   PoolView,
   ResizeRequest,
   ResourceView,
+  ScrubView,
   SetPoolRequest,
   SetRequest,
   SpaceView,
@@ -178,6 +179,16 @@ export class Client {
   /** Of the run under way or the last one; waits at most so many seconds for its end. */
   async collection(name: string, wait = 0): Promise<CollectionView> {
     return this.#call('poolCollection', { params: { name }, query: { wait } });
+  }
+
+  /** Begins to read all that a pool holds; `scrubbing` tells how it goes. */
+  async scrubPool(name: string): Promise<ScrubView> {
+    return this.#call('poolScrub', { params: { name } });
+  }
+
+  /** Of the run under way or the last one; waits at most so many seconds for its end. */
+  async scrubbing(name: string, wait = 0): Promise<ScrubView> {
+    return this.#call('poolScrubbing', { params: { name }, query: { wait } });
   }
 
   /** Who holds how much, the whole list. Waits for as long as the daemon measures. */

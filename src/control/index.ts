@@ -27,6 +27,7 @@ export type {
   ResizeRequest,
   ResourceSpaceView,
   ResourceView,
+  ScrubView,
   SetRequest,
   SpaceView,
   StatusView,

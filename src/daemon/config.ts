@@ -107,6 +107,7 @@ const settings = z.strictObject({
   blockingThreads: wholeNumber(1, blocking_threads_max).default(8),
   /** Between runs by themselves that give space back; 0: only when asked. */
   gcSeconds: wholeNumber(0, 604_800).default(3600),
+  scrubSeconds: wholeNumber(0, 2_000_000).default(604_800),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 

@@ -8,6 +8,7 @@ import { Counter, Histogram, Registry, type Metric } from 'prom-client';
 
 import type { EngineStats, OperationCounters, PoolStats } from '../engine/binding.js';
 import type { CollectionView } from '../upkeep/collections.js';
+import type { ScrubView } from '../upkeep/scrubs.js';
 import type { NbdOccurrence } from '../northbound/nbd/nbd.js';
 
 interface Sample {
@@ -168,6 +169,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #occurrences: Readonly<Record<NbdOccurrence, Counter>>;
   readonly #collections: Readonly<Record<'runs' | 'packs' | 'freed', Counter>>;
+  readonly #scrubs: Readonly<Record<'runs' | 'bytes' | 'damaged' | 'repaired', Counter>>;
   readonly #verbs: Histogram<'verb' | 'outcome'>;
   /** null before the engine runs and after it stopped: then only the process is told of. */
   readonly #stats: () => EngineStats | null;
@@ -195,6 +197,12 @@ export class Metrics {
       packs: ofPool('skerry_gc_packs_removed_total', 'Packs that they removed'),
       freed: ofPool('skerry_gc_freed_bytes_total', 'Bytes of packs that they removed, without what they put elsewhere'),
     };
+    this.#scrubs = {
+      runs: ofPool('skerry_scrub_runs_total', 'Runs that read everything', 'outcome'),
+      bytes: ofPool('skerry_scrub_read_bytes_total', 'Bytes that they read from the disk'),
+      damaged: ofPool('skerry_scrub_damaged_records_total', 'Damaged records that they found'),
+      repaired: ofPool('skerry_scrub_repaired_records_total', 'Of these, put again from a second copy'),
+    };
     for (const definition of processDefinitions) this.#register(definition, () => [{ value: definition.read(), labels: {} }]);
     for (const definition of definitions)
       this.#register(definition, () => (this.#current === null ? [] : definition.read(this.#current)));
@@ -213,6 +221,14 @@ export class Metrics {
     runs.inc({ pool, outcome: state });
     packs.inc({ pool }, packsRemoved);
     freed.inc({ pool }, freedBytes);
+  }
+
+  countScrub({ pool, state, bytes, damaged, repaired }: ScrubView): void {
+    const { runs, ...counts } = this.#scrubs;
+    runs.inc({ pool, outcome: state });
+    counts.bytes.inc({ pool }, bytes);
+    counts.damaged.inc({ pool }, damaged);
+    counts.repaired.inc({ pool }, repaired);
   }
 
   countNbd(occurrence: NbdOccurrence): void {

@@ -27,6 +27,7 @@ import { NbdHandshakes } from '../northbound/nbd/nbd.js';
 import { TlsFiles } from '../northbound/nbd/tls_files.js';
 import { Pools } from '../pool/pools.js';
 import { Collections } from '../upkeep/collections.js';
+import { Scrubs } from '../upkeep/scrubs.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
 import { settle } from './home.js';
@@ -195,6 +196,14 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     onEnd: (view) => metrics.countCollection(view),
     intervalMilliseconds: config.gcSeconds * 1000,
   });
+  const scrubs = new Scrubs({
+    engine: running,
+    ledger,
+    pools,
+    log: logOf(logger, 'scrub'),
+    onEnd: (view) => metrics.countScrub(view),
+    intervalMilliseconds: config.scrubSeconds * 1000,
+  });
   const composer = new Composer({
     ledger,
     locks,
@@ -234,6 +243,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   closers.add('upkeep', () => upkeep.stop());
   collections.start();
   closers.add('gc', async () => collections.stop());
+  scrubs.start();
+  closers.add('scrub', async () => scrubs.stop());
 
   const version = readVersion();
   views = new DaemonViews({
@@ -275,6 +286,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     activity: () => daemonViews.activity(),
     space: new Space({ ledger, engine: running, pools }),
     collections,
+    scrubs,
     estimates: new Estimates({ engine: running }),
     listeners: () => listeners,
     log: logger.child({ component: 'admin' }),

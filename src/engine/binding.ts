@@ -2,9 +2,9 @@
  * The seam, as the addon exports it (native/addon.cc). Nothing crosses it per I/O. Ids, sizes and sequences are safe
  * integers; ids of trees are 64 hexadecimal digits, '' for an empty tree.
  */
-import type { CollectReport, Reached, SpaceReport } from './space_reports.js';
+import type { CollectReport, Reached, ScrubReport, SpaceReport } from './space_reports.js';
 
-export type { CollectReport, PacksKept, Reached, SpaceReport } from './space_reports.js';
+export type { CollectReport, PacksKept, Reached, ScrubReport, SpaceReport } from './space_reports.js';
 
 export interface EngineOptions {
   /** Journal segments and the index checkpoint live under it. */
@@ -440,6 +440,9 @@ export interface NativeEngine {
   ): Promise<CollectReport>;
   /** How far the run over this pool is; 'not-found' where there is none. */
   collect(what: 'progress', pool: string): Promise<CollectReport>;
+  /** Reads all that packs hold from the disk, and repairs what it can. Errors as of `collect`, which never runs over the same pool meanwhile. */
+  scrub(what: 'scrub', pool: string, roots: readonly TreeRootSpec[]): Promise<ScrubReport>;
+  scrub(what: 'scrubbed', pool: string): Promise<ScrubReport>;
   /** Begins one, of which few may be at a time ('try-again'): its number. */
   estimate(what: 'begin', pool: string): Promise<number>;
   /** Reads on in a raw file, from a block's bound on, for a fifth of a second. */

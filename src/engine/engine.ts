@@ -10,6 +10,7 @@ import { SkerryError, toSkerryError } from '../core/errors.js';
 import type {
   ChangedRange,
   CollectReport,
+  ScrubReport,
   EngineEvent,
   EngineOptions,
   EngineStats,
@@ -268,6 +269,13 @@ export class Engine implements NativeEngine {
   collect(what: 'progress', pool: string): Promise<CollectReport>;
   collect(...asked: readonly unknown[]): Promise<CollectReport> {
     const ask = this.#native.collect.bind(this.#native) as (...given: readonly unknown[]) => Promise<CollectReport>;
+    return attemptAsync(() => ask(...asked));
+  }
+
+  scrub(what: 'scrub', pool: string, roots: readonly TreeRootSpec[]): Promise<ScrubReport>;
+  scrub(what: 'scrubbed', pool: string): Promise<ScrubReport>;
+  scrub(...asked: readonly unknown[]): Promise<ScrubReport> {
+    const ask = this.#native.scrub.bind(this.#native) as (...given: readonly unknown[]) => Promise<ScrubReport>;
     return attemptAsync(() => ask(...asked));
   }
 

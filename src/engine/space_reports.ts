@@ -1,4 +1,4 @@
-/** What the engine tells of space: who holds how much, and what came of giving it back. */
+/** What the engine tells of whole pools: who holds how much, what came of giving space back, and of looking for rot. */
 
 /** Distinct blocks and map nodes, and what their records take in packs. */
 export interface Reached {
@@ -67,4 +67,37 @@ export interface CollectReport {
   readonly halfLive: PacksKept;
   readonly journalled: PacksKept;
   readonly damaged: PacksKept;
+}
+
+/** What a run that looks for rot found and did: native/check/scrub.h. */
+export interface ScrubReport {
+  /** Read, of so many that are sealed. */
+  readonly packs: number;
+  readonly packsInAll: number;
+  /** Read from the disk. */
+  readonly records: number;
+  readonly bytes: number;
+  readonly nodesReached: number;
+  readonly blocksReached: number;
+  /** Records; of these, put again from a second copy. */
+  readonly damaged: number;
+  readonly repaired: number;
+  /** Of what somebody has: damaged and not repaired, or in no pack. */
+  readonly lost: number;
+  readonly reindexed: number;
+  /** Findings that are not repaired, but for damaged records that nobody has. */
+  readonly open: number;
+  /** The first of them. Numbers that are not known are 0. */
+  readonly findings: readonly {
+    readonly what: 'pack' | 'footer' | 'index' | 'record' | 'node' | 'block';
+    readonly missing: boolean;
+    readonly pack: number;
+    readonly offset: number;
+    readonly resource: number;
+    readonly id: string;
+    readonly detail: string;
+    readonly repaired: boolean;
+    readonly wanted: boolean;
+  }[];
+  readonly findingsTotal: number;
 }

@@ -3,14 +3,10 @@
  * What may go is proven by the engine (native/gc/collector.h); here is told what else may still want it: all that catalog and root
  * chunks name. A run that ends before its time has removed what it had proven, and the next begins anew.
  */
-import type { ResourceRecord } from '../catalog/records.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
-import type { CollectReport, NativeEngine, TreeRootSpec } from '../engine/binding.js';
-import type { Ledger } from '../mapper/ledger.js';
-import { rootSpec } from '../mapper/resource_spec.js';
+import type { CollectReport, NativeEngine } from '../engine/binding.js';
 import { settledWithin } from '../mapper/verbs.js';
-import type { Driver } from '../driver/driver.js';
-import { surveyPool } from '../pool/pool_survey.js';
+import { poolRoots, type PoolSource } from './pool_roots.js';
 
 /** A pack is emptied where less than this share of it is wanted; in a pool that fills up, where a tenth would come back. */
 const live_share_max = 0.5;
@@ -30,13 +26,8 @@ export interface CollectionView extends CollectReport {
   readonly error: string | null;
 }
 
-export interface CollectionsOptions {
+export interface CollectionsOptions extends PoolSource {
   readonly engine: Pick<NativeEngine, 'collect' | 'stats'>;
-  readonly ledger: Pick<Ledger, 'recordsIn'>;
-  readonly pools: {
-    names(): readonly string[];
-    get(name: string): { readonly poolUuid: Uint8Array; readonly chunks: Pick<Driver, 'get' | 'list'> };
-  };
   /** What was deleted before it was asked for counts as gone. */
   readonly finishDeletions: (pool: string) => Promise<void>;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -188,23 +179,9 @@ export class Collections {
 
   async #collect(pool: string, dryRun: boolean, crowded: boolean): Promise<CollectReport> {
     await this.#options.finishDeletions(pool);
-    const roots = await this.#roots(pool);
+    const roots = await poolRoots(this.#options, pool);
     const liveMax = crowded ? live_share_crowded_max : live_share_max;
     return this.#options.engine.collect('run', pool, roots, { dryRun, liveMax, hurry: crowded });
-  }
-
-  /** Of all records, and of root chunks that no tombstone stands against: what either names is there for who recovers from it. */
-  async #roots(pool: string): Promise<readonly TreeRootSpec[]> {
-    const { poolUuid, chunks } = this.#options.pools.get(pool);
-    const survey = await surveyPool(chunks, poolUuid);
-    const found = new Map<string, TreeRootSpec>();
-    const add = ({ root }: Pick<ResourceRecord, 'root'>): void => {
-      const spec = rootSpec(root);
-      if (spec.id !== '') found.set(`${spec.id} ${spec.levels}`, spec);
-    };
-    for (const [id, { roots }] of survey.resources) if (!survey.tombstones.has(id)) roots.forEach(add);
-    for await (const record of this.#options.ledger.recordsIn(pool)) add(record);
-    return [...found.values()];
   }
 
   #tell(view: CollectionView): void {

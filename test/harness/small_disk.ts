@@ -30,6 +30,11 @@ export class SmallDisk {
     return disk;
   }
 
+  /** What the file system rests on. Its bytes may be changed behind its back: what it has in the page cache stays as it was. */
+  get device(): string {
+    return join(this.#directory, 'image');
+  }
+
   async freeBytes(): Promise<number> {
     const { bavail, bsize } = await statfs(this.path);
     return bavail * bsize;
@@ -49,7 +54,7 @@ export class SmallDisk {
   /** Writable again, as a repair leaves it. Nothing may have it open. */
   async mountAgain(): Promise<void> {
     await must('umount', [this.path]);
-    await must('mount', ['-o', 'loop', join(this.#directory, 'image'), this.path]);
+    await must('mount', ['-o', 'loop', this.device, this.path]);
   }
 
   async remove(): Promise<void> {

@@ -1,14 +1,21 @@
-/** What the admin API tells of space: who holds how much, and what files would take. */
+/** What the admin API tells of whole pools: who holds how much, what files would take, what runs over them did. */
 import { admin_page_resources_default } from '../../api/routes.js';
-import type { CollectionView as CollectionAnswer, OneSpaceView, SpaceView as SpaceAnswer } from '../../api/shapes.js';
+import type {
+  CollectionView as CollectionAnswer,
+  OneSpaceView,
+  ScrubView as ScrubAnswer,
+  SpaceView as SpaceAnswer,
+} from '../../api/shapes.js';
 import type { Estimates } from '../../mapper/estimates.js';
 import type { Space, SpaceAsk, SpaceView } from '../../mapper/space.js';
 import type { Collections, CollectionView } from '../../upkeep/collections.js';
+import type { Scrubs, ScrubView } from '../../upkeep/scrubs.js';
 import type { Handlers } from './admin.js';
 import type { PoolsView } from './views.js';
 
 export type SpaceSource = Pick<Space, 'all' | 'one'>;
 export type CollectionSource = Pick<Collections, 'begin' | 'view'>;
+export type ScrubSource = Pick<Scrubs, 'begin' | 'view'>;
 export type EstimateSource = Pick<Estimates, 'begin' | 'read' | 'end'>;
 
 /** What nobody said how long to wait for is waited for this long: an answer must come before the client takes the daemon for hung. */
@@ -68,6 +75,32 @@ function collectionAnswer(view: CollectionView): CollectionAnswer {
     halfLive: { ...halfLive },
     journalled: { ...journalled },
     damaged: { ...damaged },
+  };
+}
+
+export function scrubHandlers(scrubs: ScrubSource): Pick<Handlers, 'poolScrub' | 'poolScrubbing'> {
+  return {
+    poolScrub: ({ params }) => scrubAnswer(scrubs.begin(params.name)),
+    poolScrubbing: async ({ params, query: { wait = 0 } }) =>
+      scrubAnswer(await scrubs.view(params.name, Math.min(wait, wait_seconds_max) * 1000)),
+  };
+}
+
+function scrubAnswer({ startedAt, findings, ...rest }: ScrubView): ScrubAnswer {
+  return {
+    ...rest,
+    startedAt: new Date(startedAt).toISOString(),
+    findings: findings.map(({ what, missing, pack, offset, id, resource, detail, repaired, wanted }) => ({
+      what,
+      missing,
+      pack,
+      offset,
+      id,
+      resource: resource === null ? null : { ...resource },
+      detail,
+      repaired,
+      wanted,
+    })),
   };
 }
 

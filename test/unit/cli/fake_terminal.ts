@@ -9,6 +9,7 @@ import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
 import { buildAdmin } from '../../../src/northbound/admin/admin.js';
 import { FakeCollections } from '../northbound/admin/fake_collections.js';
+import { FakeScrubs } from '../northbound/admin/fake_scrubs.js';
 import {
   fakeActivity,
   fakePools,
@@ -103,6 +104,7 @@ export class FakeDaemon {
   looks = 0;
   readonly space = new FakeSpace(this.resources);
   readonly estimates = new FakeEstimates();
+  readonly scrubs = new FakeScrubs();
   readonly poolVerbs = new FakePoolVerbs();
   readonly directory: string;
   readonly socketPath: string;
@@ -127,6 +129,7 @@ export class FakeDaemon {
       space: daemon.space,
       estimates: daemon.estimates,
       collections: new FakeCollections(),
+      scrubs: daemon.scrubs,
       listeners: () => listeners,
       log: { error: () => {} },
     });

@@ -2,6 +2,7 @@
 import type {
   ChangedRange,
   CollectReport,
+  ScrubReport,
   EngineEvent,
   EngineOptions,
   EngineStats,
@@ -366,6 +367,10 @@ export class FakeEngine implements NativeEngine {
       journalled: none,
       damaged: none,
     };
+  }
+
+  async scrub(): Promise<ScrubReport> {
+    throw new Error('nothing of these tests looks for rot');
   }
 
   async allocatedBytes(): Promise<number> {

@@ -11,6 +11,7 @@ import type { ErrorCode } from '../../../../src/core/errors.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
 import { FakeCollections } from './fake_collections.js';
+import { FakeScrubs } from './fake_scrubs.js';
 import { fakeActivity, fakePools, FakeEstimates, FakePoolVerbs, FakeResources, FakeSpace, fakeStatus } from './fake_resources.js';
 
 let resources: FakeResources;
@@ -33,6 +34,7 @@ beforeEach(() => {
     space: new FakeSpace(resources),
     estimates: new FakeEstimates(),
     collections: new FakeCollections(),
+    scrubs: new FakeScrubs(),
     listeners: () => listeners,
     log: { error: (fields, message) => void logged.push({ fields, message }) },
   });
@@ -100,6 +102,8 @@ describe('every route', () => {
       poolDelete: ['/v1/pools/brief'],
       poolCollect: ['/v1/pools/default/gc', { dryRun: true }],
       poolCollection: ['/v1/pools/default/gc?wait=1'],
+      poolScrub: ['/v1/pools/default/scrub'],
+      poolScrubbing: ['/v1/pools/default/scrub?wait=1'],
       snapshotDelete: ['/v1/snapshots/vm1%40monday'],
       volumeDelete: ['/v1/volumes/vm1'],
       imageDelete: ['/v1/images/debian'],

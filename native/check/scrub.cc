@@ -1,0 +1,244 @@
+#include "scrub.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "../blocks/pack_handles.h"
+#include "../gc/overlay_blocks.h"
+
+namespace skerry {
+namespace {
+
+BlockId IdOf(const PackFooterEntry& entry) {
+  BlockId id;
+  std::memcpy(id.bytes.data(), entry.id, id.bytes.size());
+  return id;
+}
+
+BlockId WithFingerprint(uint64_t fingerprint) {
+  BlockId id;
+  std::memcpy(id.bytes.data(), &fingerprint, sizeof(fingerprint));
+  return id;
+}
+
+const char* NameOf(const PackFooterEntry& entry) { return entry.kind == RecordKind::kNode ? "map node" : "block"; }
+
+}  // namespace
+
+Scrub::Scrub(Store& store, std::shared_ptr<Pool> pool, std::vector<TreeRoot> roots, const MarkLimits& limits)
+    : store_(store), pool_(std::move(pool)), packs_(*pool_->packs), roots_(std::move(roots)), limits_(limits), sealed_(packs_.SealedHere()) {
+  std::reverse(sealed_.begin(), sealed_.end());
+  report_.packs_in_all = sealed_.size();
+}
+
+Result<bool> Scrub::Next(const Mark::GoOn& go_on) {
+  Status status;
+  switch (state_) {
+    case State::kPacks:
+      if (sealed_.empty()) {
+        state_ = State::kCopies;
+        break;
+      }
+      status = ReadPack(sealed_.back(), go_on);
+      sealed_.pop_back();
+      ++report_.packs;
+      break;
+    case State::kCopies:
+      status = LookForCopies(go_on);
+      if (status.ok()) status = MakeDurable();
+      state_ = State::kMaps;
+      break;
+    case State::kMaps:
+      status = CompareMaps(go_on);
+      if (status.ok()) ReportRotten();
+      state_ = State::kDone;
+      break;
+    case State::kDone:
+      break;
+  }
+  if (!status.ok()) return status;
+  return state_ != State::kDone;
+}
+
+std::string Scrub::PathOf(uint32_t pack) const { return PackPath("packs", pack, true); }
+
+void Scrub::Report(ScrubFinding finding) {
+  ++report_.findings_total;
+  if (!finding.repaired && (finding.wanted || finding.what.what != Finding::What::kRecord)) ++report_.open;
+  if (report_.findings.size() < kFindingsMax) report_.findings.push_back(std::move(finding));
+}
+
+Status Scrub::ReadPack(const PackStore::Sealed& sealed, const Mark::GoOn& go_on) {
+  Result<std::vector<PackFooterEntry>> entries = packs_.FooterAtRest(sealed.pack, sealed.bytes);
+  if (entries.code() == Code::kNotFound) {
+    Report({{.what = Finding::What::kPack, .missing = true, .pack = sealed.pack, .id = {}, .detail = PathOf(sealed.pack) + " is gone"}});
+    return Status::Ok();
+  }
+  if (!entries.ok()) {
+    const std::string why = entries.status().detail();
+    entries = packs_.ScannedEntries(sealed.pack);
+    Report({{.what = Finding::What::kFooter, .pack = sealed.pack, .id = {}, .detail = PathOf(sealed.pack) + ": " + why +
+             (entries.ok() ? "; its records tell what it holds, and the next start goes by them" : "; " + entries.status().detail())}});
+    if (!entries.ok()) return Status::Ok();
+  } else if (entries->size() != sealed.records) {
+    Report({{.what = Finding::What::kFooter, .pack = sealed.pack, .id = {}, .detail = PathOf(sealed.pack) + ": its footer lists " +
+             std::to_string(entries->size()) + " records, and " + std::to_string(sealed.records) + " are counted"}});
+  }
+  for (const PackFooterEntry& entry : *entries) {
+    if (!go_on()) return Status(Code::kClosed, "cancelled");
+    ReadRecord(sealed.pack, entry);
+  }
+  return Status::Ok();
+}
+
+void Scrub::ReadRecord(uint32_t pack, const PackFooterEntry& entry) {
+  const BlockId id = IdOf(entry);
+  if ((entry.flags & kEntryDamaged) != 0) {
+    if (packs_.Find(id) == PlaceOf(pack, entry)) rotten_.push_back({pack, entry, "pages of it fail their sums", true, false});
+    return;
+  }
+  ++report_.records;
+  report_.bytes += entry.stored_bytes;
+  const Result<std::vector<uint8_t>> raw = packs_.ReadAtRest(pack, entry);
+  Status status = raw.ok() ? CheckIdentity(entry, *raw) : raw.status();
+  if (raw.ok() && !status.ok()) packs_.NoteDamaged(PlaceOf(pack, entry));
+  if (!status.ok()) {
+    ++report_.damaged;
+    rotten_.push_back({pack, entry, status.detail(), false, false});
+    (void)RepairAtOnce(rotten_.back());
+    return;
+  }
+  if (packs_.Find(id)) return;
+  packs_.Adopt(pack, entry);
+  ++report_.reindexed;
+  Report({{.what = Finding::What::kIndex, .pack = pack, .offset = entry.offset, .id = id,
+           .detail = "the index did not know a " + std::string(NameOf(entry)) + " that the footer of " + PathOf(pack) + " lists; now it does"},
+          true});
+}
+
+Status Scrub::CheckIdentity(const PackFooterEntry& entry, ConstBytes raw) const {
+  const BlockId id = IdOf(entry);
+  if (entry.kind == RecordKind::kNode) return Node::Decode(raw, *pool_->key, id).status();
+  if (raw.size() % kPageBytes == 0 && pool_->key->BlockIdOf(raw) == id) return Status::Ok();
+  return Status(Code::kCorrupt, "its content does not hash to its id");
+}
+
+bool Scrub::RepairAtOnce(Rotten& rotten) {
+  const BlockId id = IdOf(rotten.entry);
+  const Location here = PlaceOf(rotten.pack, rotten.entry);
+  const std::optional<Location> now = packs_.Find(id);
+  if (now && !(*now == here)) {
+    const Result<std::vector<uint8_t>> raw = packs_.ReadRecord(*now, id, true);
+    rotten.put_again = raw.ok() && CheckIdentity(rotten.entry, *raw).ok();
+    if (rotten.put_again) return true;
+  }
+  const Result<std::vector<uint8_t>> cached = packs_.ReadCached(rotten.pack, rotten.entry);
+  return cached.ok() && CheckIdentity(rotten.entry, *cached).ok() && PutAgain(rotten, *cached);
+}
+
+bool Scrub::PutAgain(Rotten& rotten, ConstBytes raw) {
+  const Compression as_it_was{rotten.entry.codec, rotten.entry.codec == Codec::kZstd ? kZstdLevelDefault : uint8_t{0}};
+  PackPut put{rotten.entry.kind, IdOf(rotten.entry), raw, {}, false, 0, as_it_was};
+  if (!packs_.PutAll({&put, 1}, true).ok()) return false;
+  rotten.put_again = !(put.at == PlaceOf(rotten.pack, rotten.entry));
+  return rotten.put_again;
+}
+
+Status Scrub::LookForCopies(const Mark::GoOn& go_on) {
+  std::unordered_map<uint64_t, Rotten*> wanted;
+  for (Rotten& rotten : rotten_) {
+    if (!rotten.put_again) wanted.emplace(IdOf(rotten.entry).prefix(), &rotten);
+  }
+  if (wanted.empty()) return Status::Ok();
+  for (const PackStore::Sealed& sealed : packs_.SealedHere()) {
+    if (!go_on()) return Status(Code::kClosed, "cancelled");
+    const Result<std::vector<PackFooterEntry>> entries = packs_.EntriesOf(sealed.pack);
+    if (!entries.ok()) continue;
+    for (const PackFooterEntry& entry : *entries) {
+      const auto found = wanted.find(IdOf(entry).prefix());
+      if (found == wanted.end() || (entry.flags & kEntryDamaged) != 0) continue;
+      Rotten& rotten = *found->second;
+      if (rotten.put_again || std::memcmp(entry.id, rotten.entry.id, sizeof(entry.id)) != 0) continue;
+      if (sealed.pack == rotten.pack && entry.offset == rotten.entry.offset) continue;
+      const Result<std::vector<uint8_t>> raw = packs_.ReadAtRest(sealed.pack, entry);
+      if (raw.ok() && CheckIdentity(entry, *raw).ok()) (void)PutAgain(rotten, *raw);
+    }
+  }
+  return Status::Ok();
+}
+
+Status Scrub::MakeDurable() {
+  if (std::ranges::none_of(rotten_, &Rotten::put_again)) return Status::Ok();
+  if (Status status = packs_.Sync(); !status.ok()) return status;
+  // A start that read the footers would take the first of two places, and knows nothing of rot: it shall go by the index as it is now.
+  if (Status status = packs_.Seal(); !status.ok()) return status;
+  if (Status status = packs_.Checkpoint(true); !status.ok()) return status;
+  for (const Rotten& rotten : rotten_) {
+    if (!rotten.put_again) continue;
+    packs_.NoteRepaired(PlaceOf(rotten.pack, rotten.entry));
+    if (!rotten.known) ++report_.repaired;
+  }
+  return Status::Ok();
+}
+
+// As a collection takes its roots: what any of them reaches must be there.
+Status Scrub::CompareMaps(const Mark::GoOn& go_on) {
+  std::vector<Store::ResourceContent> contents = store_.Contents();
+  std::erase_if(contents, [&](const auto& one) { return one.volume->pool() != pool_; });
+  std::sort(contents.begin(), contents.end(), [](const auto& a, const auto& b) { return a.volume->id() < b.volume->id(); });
+  const size_t others = contents.size();
+  Mark mark(packs_, *pool_->tree, others + 1, packs_.usage().blocks, limits_);
+  OverlayBlocks overlays(mark, go_on);
+  for (size_t member = 0; member < contents.size(); ++member) {
+    const auto& [volume, content] = contents[member];
+    uint64_t pages = 0;
+    if (Status status = overlays.Add(member, *volume, content, pages); !status.ok()) return status;
+    mark.AddRoot(member, content.stack->root);
+    mark.AddRoot(member, content.committed);
+  }
+  for (const TreeRoot& root : roots_) mark.AddRoot(others, root);
+  std::unordered_map<uint64_t, bool> rotten;
+  for (const Rotten& one : rotten_) {
+    if (!one.put_again) rotten.emplace(IdOf(one.entry).prefix(), true);
+  }
+  std::unordered_map<uint64_t, ReachSets::Set> lost;
+  const Status status = mark.Run(go_on, [&](uint64_t fingerprint, ReachSets::Set by) {
+    if (rotten.contains(fingerprint) || !packs_.Find(WithFingerprint(fingerprint))) lost.emplace(fingerprint, by);
+  });
+  if (!status.ok()) return status;
+  for (const Reached& reached : mark.reached()) {
+    report_.nodes_reached += reached.nodes;
+    report_.blocks_reached += reached.blocks;
+  }
+  for (const auto& [fingerprint, by] : lost) {
+    ResourceId resource = 0;
+    mark.sets().ForEach(by, [&](size_t member) {
+      if (resource == 0 && member < others) resource = contents[member].volume->id();
+    });
+    ++report_.lost;
+    wanted_.emplace(fingerprint, resource);
+    if (rotten.contains(fingerprint)) continue;
+    Report({{.what = Finding::What::kBlock, .missing = true, .resource = resource, .id = WithFingerprint(fingerprint), .detail = "no pack holds it"},
+            false, true});
+  }
+  report_.nodes_unread = mark.nodes_unread();
+  if (report_.nodes_unread > 0) {
+    Report({{.what = Finding::What::kNode, .id = {}, .detail = std::to_string(report_.nodes_unread) + " map nodes cannot be read (" +
+             mark.unread().detail() + "): what they lead to was not compared"}, false, true});
+  }
+  return status;
+}
+
+void Scrub::ReportRotten() {
+  for (const Rotten& rotten : rotten_) {
+    const auto wanted = wanted_.find(IdOf(rotten.entry).prefix());
+    const bool is_wanted = wanted != wanted_.end();
+    if (rotten.known && !is_wanted) continue;
+    const std::string place = PathOf(rotten.pack) + " at byte " + std::to_string(rotten.entry.offset);
+    Report({{.what = Finding::What::kRecord, .pack = rotten.pack, .offset = rotten.entry.offset, .resource = is_wanted ? wanted->second : 0,
+             .id = IdOf(rotten.entry), .detail = place + ": the record of a " + NameOf(rotten.entry) + " is damaged (" + rotten.why + ")"},
+            rotten.put_again, is_wanted});
+  }
+}
+
+}  // namespace skerry

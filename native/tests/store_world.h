@@ -1,0 +1,148 @@
+#pragma once
+// A store on a simulated machine, for tests of what goes over a whole pool.
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "../gc/collector.h"
+#include "../simulation/sim_env.h"
+#include "check.h"
+
+namespace skerry::store_world {
+
+inline const Mark::GoOn kAlways = [] { return true; };
+inline constexpr uint64_t kBlocks = 64;
+
+/** One pool of small packs and its volumes, with the catalog that a daemon would keep. */
+class World {
+ public:
+  World() : env_(1) { Open(); }
+  void Open() {
+    StoreOptions options;
+    options.pools.resize(1);
+    options.journal.directory = "/collect/journal";
+    options.journal.ring_name = "collect";
+    options.journal.ring_bytes = 2 << 20;
+    options.journal.segment_bytes = 1 << 20;
+    options.journal.journal_bytes_max = 32 << 20;
+    options.pools[0].packs.directory = "/collect/pool";
+    options.pools[0].packs.checkpoint = "/collect/index";
+    options.pools[0].packs.pack_bytes = 1 << 20;
+    options.pools[0].packs.reserve_bytes = 0;
+    options.pools[0].domain_key.assign(32, 9);
+    store_.reset();
+    std::vector<ResourceSpec> resources;
+    for (const auto& [id, spec] : catalog_) resources.push_back(spec);
+    StoreReport report;
+    Result<std::unique_ptr<Store>> store = Store::Open(env_, options, resources, report);
+    CHECK_OK(store.status());
+    store_ = std::move(*store);
+  }
+  void Kill() {
+    store_.reset();
+    env_.ProcessCrash();
+    Open();
+  }
+  void CutPower() {
+    store_.reset();
+    env_.HostCrash();
+    Open();
+  }
+
+  SimEnv& env() { return env_; }
+  Store& store() { return *store_; }
+  std::shared_ptr<Pool> pool() { return store_->pools().front(); }
+  PackStore& packs() { return *pool()->packs; }
+  ResourceId Create(TreeRoot root = {}) {
+    const ResourceSpec spec{{next_, kBlocks * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, root, 0};
+    CHECK_OK(store_->Add(spec));
+    catalog_[next_] = spec;
+    return next_++;
+  }
+  void Drop(ResourceId id) {
+    CHECK_OK(store_->Drop(id).status());
+    catalog_.erase(id);
+  }
+  TreeRoot Root(ResourceId id) { return catalog_.at(id).root; }
+  static std::vector<uint8_t> Data(uint64_t blocks, uint64_t seed) {
+    std::vector<uint8_t> data(blocks * kBlockBytes);
+    for (size_t i = 0; i < data.size(); i += 8) {
+      const uint64_t word = (seed + 1) * 0x9e3779b97f4a7c15ull ^ (i / 8) * 0xbf58476d1ce4e5b9ull;
+      std::memcpy(data.data() + i, &word, 8);
+    }
+    return data;
+  }
+  void Write(ResourceId id, uint64_t block, uint64_t blocks, uint64_t seed) {
+    CHECK_OK(store_->Find(id)->Write(block * kBlockBytes, Data(blocks, seed)).status());
+    Durable();
+  }
+  bool Holds(ResourceId id, uint64_t block, uint64_t blocks, uint64_t seed) {
+    std::vector<uint8_t> got(blocks * kBlockBytes);
+    return store_->Find(id)->Read(block * kBlockBytes, got, true).ok() && got == Data(blocks, seed);
+  }
+  void Durable() {
+    for (Result<bool> more = store_->WriteStep();; more = store_->WriteStep()) {
+      CHECK_OK(more.status());
+      if (!*more) break;
+    }
+    CHECK_OK(store_->SyncStep());
+  }
+  std::optional<RootCommit> Destage() {
+    Result<std::optional<RootCommit>> commit = store_->DestageStep(*pool());
+    CHECK_OK(commit.status());
+    return *commit;
+  }
+  void Commit(const RootCommit& commit) {
+    for (const RootTaker& taker : commit.takers) {
+      ResourceSpec& spec = catalog_.at(taker.id);
+      spec.root = commit.root;
+      spec.volume.applied_sequence = taker.applied_sequence;
+      spec.volume.lineage = taker.lineage;
+    }
+    store_->Committed(commit.token, true);
+  }
+  /** Nothing is journalled any more. */
+  void Settle() {
+    Durable();
+    store_->FreezeAll();
+    while (const std::optional<RootCommit> commit = Destage()) Commit(*commit);
+    CHECK_OK(packs().Seal());
+    // The newest pack always stays.
+    CHECK_OK(store_->Find(keeper())->Write(0, Data(1, 1000 + next_++)).status());
+    Durable();
+    store_->FreezeAll();
+    while (const std::optional<RootCommit> commit = Destage()) Commit(*commit);
+  }
+  ResourceId keeper() {
+    if (keeper_ == 0) keeper_ = Create();
+    return keeper_;
+  }
+  std::vector<TreeRoot> Roots() {
+    std::vector<TreeRoot> roots;
+    for (const auto& [id, spec] : catalog_) roots.push_back(spec.root);
+    return roots;
+  }
+  CollectReport Collect(CollectOptions options = {}) {
+    Collector collector(*store_, pool(), Roots(), options);
+    return Finish(collector);
+  }
+  static CollectReport Finish(Collector& collector) {
+    for (int step = 0; step < 10000; ++step) {
+      const Result<Collector::Progress> progress = collector.Next(kAlways);
+      CHECK_OK(progress.status());
+      CHECK(*progress != Collector::Progress::kWait);
+      if (*progress == Collector::Progress::kDone) return collector.report();
+    }
+    CHECK(false);
+    return {};
+  }
+  uint64_t stored() { return packs().usage().stored_bytes; }
+
+ private:
+  SimEnv env_;
+  std::unique_ptr<Store> store_;
+  std::map<ResourceId, ResourceSpec> catalog_;
+  ResourceId next_ = 1, keeper_ = 0;
+};
+
+}  // namespace skerry::store_world
