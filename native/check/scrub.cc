@@ -9,6 +9,9 @@
 namespace skerry {
 namespace {
 
+/** Past this many damaged records the disk has other troubles than rot. */
+constexpr size_t kRottenMax = 65536;
+
 BlockId IdOf(const PackFooterEntry& entry) {
   BlockId id;
   std::memcpy(id.bytes.data(), entry.id, id.bytes.size());
@@ -87,6 +90,7 @@ Status Scrub::ReadPack(const PackStore::Sealed& sealed, const Mark::GoOn& go_on)
   for (const PackFooterEntry& entry : *entries) {
     if (!go_on()) return Status(Code::kClosed, "cancelled");
     ReadRecord(sealed.pack, entry);
+    if (rotten_.size() > kRottenMax) return Status(Code::kCorrupt, "more than " + std::to_string(kRottenMax) + " records are damaged: copy what can be read to another disk");
   }
   return Status::Ok();
 }
