@@ -10,6 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { must, run } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
+import { filesBelow } from '../harness/damage.ts';
+import { PinnedFiles } from '../harness/pinned_files.ts';
 import { canMount, SmallDisk } from '../harness/small_disk.ts';
 
 const MiB = 1 << 20;
@@ -100,10 +102,12 @@ describe.skipIf(!canMount)('rot at rest (skipped: mounting a disk of its own tak
 
   it('what the page cache still has is put again, durably', async () => {
     expect(await read()).toEqual([]);
+    const held = await PinnedFiles.pin(filesBelow(daemon.directory, '.pack'));
     rot(2050);
     // No reader has noticed: the cache has it.
     expect(await read()).toEqual([]);
     const outcome = await daemon.cli('pool', 'scrub', '--json');
+    await held.release();
     expect(outcome.code).toBe(0);
     expect(JSON.parse(outcome.stdout)).toMatchObject({ damaged: 1, repaired: 1, lost: 0, open: 0 });
     await daemon.kill();
