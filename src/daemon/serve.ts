@@ -190,7 +190,9 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   const collections = new Collections({
     engine: running,
     ledger,
+    locks,
     pools,
+    roots: pools,
     finishDeletions: (pool) => upkeep.settle(pool),
     log: logOf(logger, 'gc'),
     onEnd: (view) => metrics.countCollection(view),

@@ -28,6 +28,8 @@ export type KeptRoot = Pick<ResourceRecord, (typeof keptFields)[number]>;
 export interface RootStore {
   /** Resolves once it is durable. */
   putRoot(root: KeptRoot): Promise<unknown>;
+  /** Resolves once the root chunks that were superseded so far are gone, or could not be removed. */
+  rootsSettled(id: number): Promise<void>;
   /** Resolves once it is durable. Idempotent. */
   putTombstone(tombstone: { readonly id: number; readonly kind: ResourceKind; readonly name: string }): Promise<unknown>;
 }

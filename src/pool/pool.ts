@@ -115,6 +115,11 @@ export class Pool {
     });
   }
 
+  /** Resolves once the root chunks that were superseded so far are gone, or could not be removed. */
+  async rootsSettled(id: number): Promise<void> {
+    await this.#chainOf(id).idle();
+  }
+
   /** Root chunks of the resource that can be read, the newest first; those that cannot are in `damaged`. */
   async readRoots(id: number): Promise<{ readonly roots: readonly RootChunk[]; readonly damaged: readonly string[] }> {
     const roots: RootChunk[] = [];

@@ -4,9 +4,9 @@
  * chunks name. A run that ends before its time has removed what it had proven, and the next begins anew.
  */
 import { SkerryError, toSkerryError } from '../core/errors.js';
-import type { CollectReport, NativeEngine } from '../engine/binding.js';
+import type { CollectReport, EngineStats, NativeEngine } from '../engine/binding.js';
 import { settledWithin } from '../mapper/verbs.js';
-import { poolRoots, type PoolSource } from './pool_roots.js';
+import { renewedRoots, type RenewalSource } from './pool_roots.js';
 
 /** A pack is emptied where less than this share of it is wanted; in a pool that fills up, where a tenth would come back. */
 const live_share_max = 0.5;
@@ -26,7 +26,7 @@ export interface CollectionView extends CollectReport {
   readonly error: string | null;
 }
 
-export interface CollectionsOptions extends PoolSource {
+export interface CollectionsOptions extends RenewalSource {
   readonly engine: Pick<NativeEngine, 'collect' | 'stats'>;
   /** What was deleted before it was asked for counts as gone. */
   readonly finishDeletions: (pool: string) => Promise<void>;
@@ -107,7 +107,7 @@ export class Collections {
         'unsupported',
         `pool ${pool} keeps its packs on a backend: only pools on this host can be collected yet`,
       );
-    const crowded = stats !== undefined && stats.storedBytes > crowded_share * (stats.storedBytes + stats.freeBytes);
+    const crowded = stats !== undefined && isCrowded(stats);
     const startedAt = this.#now();
     let view: CollectionView = { pool, state: 'running', dryRun, startedAt, seconds: 0, error: null, ...nothing };
     const seconds = (): number => Math.max(this.#now() - startedAt, 0) / 1000;
@@ -154,11 +154,11 @@ export class Collections {
     const { engine, intervalMilliseconds, pools } = this.#options;
     const removed = this.#removals !== this.#removalsSeen;
     this.#removalsSeen = this.#removals;
-    for (const { name, putBytes, storedBytes, freeBytes, remote } of engine.stats().pools) {
+    for (const stats of engine.stats().pools) {
+      const { name, putBytes, remote } = stats;
       if (this.#stopped || remote || this.#running.has(name) || !pools.names().includes(name)) continue;
       const seen = this.#seen.get(name) ?? { put: 0, at: 0 };
-      const crowded = storedBytes > crowded_share * (storedBytes + freeBytes);
-      const wait = crowded ? Math.min(intervalMilliseconds, crowded_interval_milliseconds) : intervalMilliseconds;
+      const wait = isCrowded(stats) ? Math.min(intervalMilliseconds, crowded_interval_milliseconds) : intervalMilliseconds;
       // Space dies where something is deleted or written over; where neither was, there is nothing new to find.
       if (this.#now() - seen.at < wait || (!removed && putBytes === seen.put)) continue;
       this.#seen.set(name, { put: putBytes, at: this.#now() });
@@ -179,7 +179,7 @@ export class Collections {
 
   async #collect(pool: string, dryRun: boolean, crowded: boolean): Promise<CollectReport> {
     await this.#options.finishDeletions(pool);
-    const roots = await poolRoots(this.#options, pool);
+    const roots = await renewedRoots(this.#options, pool, { dryRun });
     const liveMax = crowded ? live_share_crowded_max : live_share_max;
     return this.#options.engine.collect('run', pool, roots, { dryRun, liveMax, hurry: crowded });
   }
@@ -194,4 +194,9 @@ export class Collections {
       this.#options.log('info', 'a pool was collected', { pool, seconds, packsRemoved, freedBytes, copiedBytes });
     }
   }
+}
+
+/** By what the pool can still take: of what is free on its disk a part is kept in reserve, and packs come whole. */
+function isCrowded({ storedBytes, freeBytes, roomBytes }: EngineStats['pools'][number]): boolean {
+  return storedBytes > crowded_share * (storedBytes + Math.min(freeBytes, roomBytes));
 }

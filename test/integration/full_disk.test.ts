@@ -1,6 +1,6 @@
 /** A disk that fills up: writes are refused with ENOSPC and nothing that was acknowledged is lost; all else goes on. */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -131,6 +131,42 @@ describe.skipIf(!canMount)('a full disk (skipped: mounting a small one takes roo
     await expectAllThere('v');
   });
 
+  it('gives space back where there is none: what half lives is moved, and can be written again', async () => {
+    await daemon.ok('volume', 'create', 'v', '--size', String(volumeBytes));
+    await fill('v', 8);
+    await expectFull();
+    const uri = await daemon.uri('v');
+    const before = await copied(uri, 'before');
+    // Of each pack a quarter stays wanted.
+    const trims = Array.from({ length: volumeBytes / (4 * MiB) }, (_, i) => ['trim', (4 * i + 1) * MiB, 3 * MiB] as const);
+    expect(new Set(await requests(uri, [...trims, ['flush']]))).toEqual(new Set(['ok']));
+    await expect
+      .poll(
+        async () => {
+          const { state, freedBytes } = await daemon.json<{ state: string; freedBytes: number }>('pool', 'gc');
+          expect(state).toBe('done');
+          return freedBytes;
+        },
+        { timeout: 120_000, interval: 500 },
+      )
+      .toBeGreaterThan(32 * MiB);
+    await expectRoomAgain();
+    const after = await copied(uri, 'after');
+    const zeroes = Buffer.alloc(3 * MiB);
+    for (let at = 0; at < volumeBytes; at += 4 * MiB) {
+      expect(after.subarray(at, at + MiB).equals(before.subarray(at, at + MiB)), `at ${at}`).toBe(true);
+      expect(after.subarray(at + MiB, at + 4 * MiB).equals(zeroes), `at ${at}`).toBe(true);
+    }
+    await daemon.ok('volume', 'create', 'w', '--size', String(volumeBytes));
+    rmSync(ledger());
+    const more = await fill('w', 9);
+    expect(more.acked).toBeGreaterThan(1000);
+    await expectAllThere('w');
+    await daemon.kill();
+    await daemon.start();
+    await expectAllThere('w');
+  });
+
   it('that somebody else fills to the last byte loses nothing either', async () => {
     await daemon.ok('volume', 'create', 'v', '--size', String(volumeBytes));
     await must('fallocate', ['-l', String(150 * MiB), join(disk.path, 'ballast')]);
@@ -152,6 +188,10 @@ describe.skipIf(!canMount)('a full disk (skipped: mounting a small one takes roo
     await expectAllThere('v');
   });
 
+  const copied = async (uri: string, name: string) => {
+    await must('nbdcopy', [uri, join(scratch, name)]);
+    return readFileSync(join(scratch, name));
+  };
   const clone = async (image: string) => {
     await daemon.ok('clone', image, 'of-image');
     return daemon.uri('of-image');

@@ -68,6 +68,8 @@ export class NotedPool implements RootStore {
     this.roots.set(root.id, root);
   }
 
+  async rootsSettled(): Promise<void> {}
+
   async putTombstone({ id }: { readonly id: number }): Promise<void> {
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;

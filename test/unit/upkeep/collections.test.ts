@@ -3,7 +3,9 @@ import { expect, it } from 'vitest';
 
 import { MemoryDriver } from '../../../drivers/memory/driver.js';
 import type { EngineStats } from '../../../src/engine/binding.js';
+import { Pool } from '../../../src/pool/pool.js';
 import { encodeRootChunk, encodeTombstone, rootChunkKey, tombstoneKey } from '../../../src/pool/root_chunk.js';
+import { keptRoot } from '../../../src/mapper/root_store.js';
 import { Collections } from '../../../src/upkeep/collections.js';
 import { openWorld, rootId } from '../mapper/world.js';
 import { sampleRoot } from '../pool/samples.js';
@@ -30,6 +32,8 @@ async function collected(told: Partial<Told> = {}) {
   const collections = new Collections({
     engine: { stats, collect: world.fake.collect.bind(world.fake) },
     ledger: world.ledger,
+    locks: world.locks,
+    roots: { of: () => new Pool({ name: 'default', driver: 'memory', settings: {}, poolUuid: uuid }, driver) },
     pools: {
       names: () => ['default'],
       get: () => ({ poolUuid: uuid, chunks: driver }),
@@ -105,4 +109,38 @@ it('by itself where something was put or deleted since, at most once in the inte
   state.pool.freeBytes = 1;
   await collections.round();
   expect(runs()).toBe(3);
+});
+
+it('what only the past of a volume that rests wants is wanted by nobody, once its root chunks are all of now', async () => {
+  const { world, driver, collections } = await collected();
+  const pool = new Pool({ name: 'default', driver: 'memory', settings: {}, poolUuid: uuid }, driver);
+  const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: 1 << 20 });
+  const rootOf = (digit: string) => ({ id: rootId(digit), levels: 1, pack: 1, offset: 4096, storedBytes: 512 });
+  for (const digit of ['a', 'b', 'c']) {
+    await world.commit({ takers: [{ id, appliedSequence: digit.charCodeAt(0), fence: 1 }], root: rootOf(digit) });
+    const entry = await world.ledger.get(id);
+    if (entry === null) throw new Error('it is there');
+    await pool.putRoot(keptRoot(entry.record));
+  }
+  const told = () => world.steps.findLast((step) => step.startsWith('engine.collect run')) ?? '';
+  const collect = async (dryRun: boolean) => {
+    collections.begin('default', { dryRun });
+    expect(await collections.view('default', 10_000)).toMatchObject({ state: 'done', error: null });
+  };
+  // A dry run counts as if, and changes nothing.
+  await collect(true);
+  expect(told()).toContain('cccccccc');
+  expect(told()).not.toMatch(/aaaaaaaa|bbbbbbbb/);
+  expect((await pool.readRoots(id)).roots.map(({ number }) => number)).toEqual([3, 2, 1]);
+  await collect(false);
+  expect(told()).toContain('cccccccc');
+  expect(told()).not.toMatch(/aaaaaaaa|bbbbbbbb/);
+  const { roots } = await pool.readRoots(id);
+  expect(roots.map(({ number }) => number)).toEqual([5, 4, 3]);
+  expect(new Set(roots.map(({ root }) => Buffer.from(root.id).toString('hex')))).toEqual(new Set([rootId('c')]));
+  // What its chunks tell of and the catalog does not have yet is let alone.
+  await world.commit({ takers: [{ id, appliedSequence: 200, fence: 1 }], root: rootOf('d') });
+  await collect(false);
+  expect(told()).toMatch(/cccccccc/);
+  expect(told()).toMatch(/dddddddd/);
 });
