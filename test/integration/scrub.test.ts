@@ -153,6 +153,7 @@ describe.skipIf(!canMount)('rot at rest (skipped: mounting a disk of its own tak
       '--io_size=96m',
       '--verify=crc32c',
       '--do_verify=1',
+      '--verify_state_save=0',
       '--minimal',
     ]);
     for (let again = 0; again < 3; again += 1) expect((await daemon.cli('pool', 'scrub')).code).toBe(0);
