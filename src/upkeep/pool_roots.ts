@@ -26,6 +26,7 @@ export interface RenewalSource extends PoolSource {
   readonly ledger: Pick<Ledger, 'recordsIn' | 'get'>;
   readonly locks: KeyedLocks;
   readonly roots: RootStores;
+  readonly log: (level: 'warn', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }
 
 /** Of all records, and of root chunks that no tombstone stands against: what either names is there for who recovers from it. */
@@ -45,7 +46,14 @@ export async function renewedRoots(
   const found = await survey(source, pool);
   const renewed = new Set<number>();
   for (const [id, { roots }] of found.resources) {
-    if (!found.tombstones.has(id) && (await renew(source, id, roots, dryRun))) renewed.add(id);
+    if (found.tombstones.has(id)) continue;
+    try {
+      if (await renew(source, id, roots, dryRun)) renewed.add(id);
+    } catch (error) {
+      // A disk without room for a root chunk needs the run all the more: what was not renewed counts with its past, here as for the others.
+      source.log('warn', 'root chunks could not be renewed: their past is kept', { pool, id, error: String(error) });
+      break;
+    }
   }
   if (dryRun || renewed.size === 0) return rootsIn(source, pool, found, renewed);
   // What could not be removed still counts.

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 
 import { MemoryDriver } from '../../../drivers/memory/driver.js';
+import { SkerryError } from '../../../src/core/errors.js';
 import type { EngineStats } from '../../../src/engine/binding.js';
 import { Pool } from '../../../src/pool/pool.js';
 import { encodeRootChunk, encodeTombstone, rootChunkKey, tombstoneKey } from '../../../src/pool/root_chunk.js';
@@ -24,7 +25,7 @@ async function collected(told: Partial<Told> = {}) {
   const driver = new MemoryDriver();
   const logged: string[] = [];
   const ends: string[] = [];
-  const state = { time: 1e12, pool: { putBytes: 0, storedBytes: 10, freeBytes: 90, remote: false, ...told } };
+  const state = { time: 1e12, putFails: false, pool: { putBytes: 0, storedBytes: 10, freeBytes: 90, remote: false, ...told } };
   const stats = (): EngineStats => {
     const { pools, ...rest } = world.fake.stats();
     return { ...rest, pools: pools.map((pool) => ({ ...pool, ...state.pool, name: 'default' })) };
@@ -33,7 +34,12 @@ async function collected(told: Partial<Told> = {}) {
     engine: { stats, collect: world.fake.collect.bind(world.fake) },
     ledger: world.ledger,
     locks: world.locks,
-    roots: { of: () => new Pool({ name: 'default', driver: 'memory', settings: {}, poolUuid: uuid }, driver) },
+    roots: {
+      of: () => {
+        if (state.putFails) throw new SkerryError('no-space', 'the disk is full');
+        return new Pool({ name: 'default', driver: 'memory', settings: {}, poolUuid: uuid }, driver);
+      },
+    },
     pools: {
       names: () => ['default'],
       get: () => ({ poolUuid: uuid, chunks: driver }),
@@ -143,4 +149,24 @@ it('what only the past of a volume that rests wants is wanted by nobody, once it
   await collect(false);
   expect(told()).toMatch(/cccccccc/);
   expect(told()).toMatch(/dddddddd/);
+});
+
+it('where root chunks cannot be put the run goes on, and what they would have superseded is wanted', async () => {
+  const { world, driver, collections, state, logged } = await collected();
+  const pool = new Pool({ name: 'default', driver: 'memory', settings: {}, poolUuid: uuid }, driver);
+  const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: 1 << 20 });
+  for (const digit of ['a', 'b']) {
+    const root = { id: rootId(digit), levels: 1, pack: 1, offset: 4096, storedBytes: 512 };
+    await world.commit({ takers: [{ id, appliedSequence: digit.charCodeAt(0), fence: 1 }], root });
+    const entry = await world.ledger.get(id);
+    if (entry === null) throw new Error('it is there');
+    await pool.putRoot(keptRoot(entry.record));
+  }
+  state.putFails = true;
+  collections.begin('default', { dryRun: false });
+  expect(await collections.view('default', 10_000)).toMatchObject({ state: 'done', error: null });
+  const told = world.steps.findLast((step) => step.startsWith('engine.collect run')) ?? '';
+  expect(told).toContain('aaaaaaaa');
+  expect(told).toContain('bbbbbbbb');
+  expect(logged).toContain('warn root chunks could not be renewed: their past is kept');
 });
