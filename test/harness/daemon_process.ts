@@ -1,6 +1,6 @@
 /** A real daemon in a process of its own, on a data directory that outlives it: started, killed and started again. */
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -44,6 +44,29 @@ export class DaemonProcess {
     const pid = this.#child?.pid;
     if (pid === undefined) throw new Error('the daemon does not run');
     return pid;
+  }
+
+  /** Bytes that it holds, shared memory included; files that it has mapped are not its own. */
+  get heldBytes(): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+    return ['RssAnon', 'RssShmem']
+      .map((field) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) * 1024)
+      .reduce((a, b) => a + b);
+  }
+
+  /** Open descriptors, but for files of its data directory: journal segments and packs are kept open as they come. */
+  get openDescriptors(): number {
+    const folder = `/proc/${this.pid}/fd`;
+    const target = (name: string): string => {
+      try {
+        return readlinkSync(join(folder, name));
+      } catch {
+        return ''; // closed meanwhile
+      }
+    };
+    return readdirSync(folder)
+      .map(target)
+      .filter((path) => path !== '' && !path.startsWith(`${this.directory}/`)).length;
   }
 
   get log(): string {

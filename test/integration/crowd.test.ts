@@ -3,7 +3,6 @@
  * no answers or vanish. SKERRY_CROWD_SECONDS makes it longer (an hour: 3600), SKERRY_CROWD_SEED says what is sent.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -52,29 +51,6 @@ afterAll(async () => {
   await daemon.destroy();
 });
 
-/** Bytes that the daemon holds, shared memory included. */
-function held(): number {
-  const status = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
-  return ['RssAnon', 'RssShmem']
-    .map((field) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) * 1024)
-    .reduce((a, b) => a + b);
-}
-
-/** Open descriptors, but for files of the data directory: segments and packs are kept open as they come. */
-function descriptors(): number {
-  const folder = `/proc/${daemon.pid}/fd`;
-  const target = (name: string): string => {
-    try {
-      return readlinkSync(join(folder, name));
-    } catch {
-      return ''; // closed meanwhile
-    }
-  };
-  return readdirSync(folder)
-    .map(target)
-    .filter((path) => path !== '' && !path.startsWith(`${daemon.directory}/`)).length;
-}
-
 /** The flood has one volume, who stalls has others, and each calm connection its own. */
 function plan(): Readonly<Record<string, readonly string[]>> {
   const take = (from: number, count: number): readonly string[] => names.slice(from, from + count);
@@ -109,7 +85,7 @@ class Running {
 /** Runs it once; what the daemon held at most meanwhile. */
 async function run(): Promise<{ readonly outcome: Outcome; readonly most: number }> {
   let most = 0;
-  const watch = setInterval(() => (most = Math.max(most, held())), 50);
+  const watch = setInterval(() => (most = Math.max(most, daemon.heldBytes)), 50);
   try {
     const running = new Running();
     expect(await running.line()).toBe('ready');
@@ -125,12 +101,12 @@ async function run(): Promise<{ readonly outcome: Outcome; readonly most: number
 
 async function settled(): Promise<{ readonly descriptors: number; readonly held: number; readonly buffers: number }> {
   await expect.poll(() => daemon.metric('skerry_nbd_connections'), { timeout: 60_000, interval: 100 }).toBe(0);
-  return { descriptors: descriptors(), held: held(), buffers: await daemon.metric('skerry_nbd_buffer_bytes') };
+  return { descriptors: daemon.openDescriptors, held: daemon.heldBytes, buffers: await daemon.metric('skerry_nbd_buffer_bytes') };
 }
 
 it('serves all who behave, keeps to its memory, and keeps nothing of those who are gone', async () => {
   console.log(`crowd: SKERRY_CROWD_SEED=${seed} SKERRY_CROWD_SECONDS=${seconds}`);
-  const before = descriptors();
+  const before = daemon.openDescriptors;
   const ends: Awaited<ReturnType<typeof settled>>[] = [];
   for (let again = 0; again < 2; again += 1) {
     const { outcome, most } = await run();

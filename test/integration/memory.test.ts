@@ -1,5 +1,4 @@
 /** The daemon keeps under memoryBytesMax while it is written and read as fast as it goes: the short form of `npm run bench:memory`. */
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { must } from '../harness/command.ts';
@@ -26,19 +25,11 @@ afterAll(async () => {
   await daemon.destroy();
 });
 
-/** Bytes that the daemon holds, shared memory included. */
-function held(): number {
-  const status = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
-  return ['RssAnon', 'RssShmem']
-    .map((field) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) * 1024)
-    .reduce((a, b) => a + b);
-}
-
 it('holds no more than its ceiling while four connections write and read', async () => {
   await daemon.ok('volume', 'create', 'busy', '--size', '1G');
   const uri = await daemon.uri('busy');
   let most = 0;
-  const watch = setInterval(() => (most = Math.max(most, held())), 50);
+  const watch = setInterval(() => (most = Math.max(most, daemon.heldBytes)), 50);
   const fio = [
     '--ioengine=nbd',
     `--uri=${uri}`,

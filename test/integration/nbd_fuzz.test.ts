@@ -2,7 +2,6 @@
  * A client that gets the protocol wrong in every way, for half a minute, beside one that behaves. SKERRY_NBD_FUZZ_SECONDS makes
  * it longer, SKERRY_NBD_FUZZ_SEED says what it sends; the seed is printed.
  */
-import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
@@ -39,21 +38,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await daemon.destroy();
 });
-
-/** Open descriptors of the daemon, but for files of its data directory: journal segments and packs are kept open as they come. */
-function descriptors(): number {
-  const folder = `/proc/${daemon.pid}/fd`;
-  const target = (name: string): string => {
-    try {
-      return readlinkSync(join(folder, name));
-    } catch {
-      return ''; // closed meanwhile
-    }
-  };
-  return readdirSync(folder)
-    .map(target)
-    .filter((path) => path !== '' && !path.startsWith(`${daemon.directory}/`)).length;
-}
 
 async function noise(withSeed: number, forSeconds: number): Promise<Noise> {
   const script = join(packageRoot, 'test', 'harness', 'nbd_noise.py');
@@ -101,7 +85,7 @@ it('a client that breaks the protocol takes nothing from one that keeps it, and 
     (value) => value === connections,
   );
   const before = {
-    descriptors: descriptors(),
+    descriptors: daemon.openDescriptors,
     resident: await daemon.metric('process_resident_memory_bytes'),
     buffers: await daemon.metric('skerry_nbd_buffer_bytes'),
   };
@@ -124,7 +108,7 @@ it('a client that breaks the protocol takes nothing from one that keeps it, and 
   );
   await settled(
     'the number of descriptors',
-    async () => descriptors(),
+    async () => daemon.openDescriptors,
     (value) => value <= before.descriptors + 4,
   );
   await settled(
