@@ -1,7 +1,6 @@
 // Opening a store: which packs are there, what they hold, and sealing what a crash left open.
 #include <algorithm>
 
-#include "pack_scan.h"
 #include "pack_store_impl.h"
 
 namespace skerry {
@@ -37,6 +36,10 @@ BlockId IdOf(const PackFooterEntry& entry) {
   BlockId id;
   std::memcpy(id.bytes.data(), entry.id, id.bytes.size());
   return id;
+}
+
+bool SameEntries(const std::vector<PackFooterEntry>& a, const std::vector<PackFooterEntry>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(PackFooterEntry)) == 0;
 }
 
 }  // namespace
@@ -84,7 +87,11 @@ Status PackStore::Impl::Recover(PackReport& report) {
     if (sealed_.contains(number)) continue;
     if (Status status = RecoverSealed(number, local.path, local.bytes, report); !status.ok()) return status;
   }
-  if (remote_) RecoverRemote(found, listed, report);
+  if (remote_) {
+    // What is shipped here keeps its name: a pack that a crash made an open one again would be sealed again, and put again.
+    if (Status status = env_.SyncDirectory(options_.directory); !status.ok()) return status;
+    RecoverRemote(found, listed, report);
+  }
   for (const uint32_t number : found.open) {
     if (found.sealed.contains(number) || sealed_.contains(number)) {
       // A pack takes its final name only once it is durable and whole, and is shipped only under that.
@@ -269,24 +276,34 @@ Status PackStore::Impl::RecoverOpen(uint32_t number, bool newest, PackReport& re
   std::sort(scan->entries.begin(), scan->entries.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
   if (!scan->header_holds && !scan->entries.empty()) report.notes.push_back(path + ": its file header is damaged; its records are not");
 
-  // Behind all that is not zero, not behind the last whole record: what was skipped may be wanted for a look.
-  const uint64_t tail = (std::max<uint64_t>(scan->data_end, 1) + kPackAlignBytes - 1) / kPackAlignBytes * kPackAlignBytes;
-  const std::vector<uint8_t> footer = EncodeFooter(number, options_.domain, scan->entries);
-  Status sealed = file.Write(footer, tail);
-  if (sealed.ok()) sealed = file.Truncate(tail + footer.size());
-  if (sealed.code() == Code::kNoSpace) {
+  const Result<uint64_t> bytes = SealOpen(file, number, *scan);
+  if (bytes.code() == Code::kNoSpace) {
     // A full disk must not keep a pool from starting.
-    report.notes.push_back(path + " stays unsealed: " + sealed.detail());
+    report.notes.push_back(path + " stays unsealed: " + bytes.status().detail());
     Adopt(number, 0, scan->entries);
     return {};
   }
-  if (sealed.ok()) sealed = file.DataSync();
-  if (sealed.ok()) sealed = env_.Rename(path, PackPath(options_.directory, number, true));
-  if (sealed.ok()) sealed = env_.SyncDirectory(options_.directory);
-  if (!sealed.ok()) return sealed;
-  Adopt(number, tail + footer.size(), scan->entries);
-  if (remote_) remote_->shipper->Staged(number, tail + footer.size(), false);
+  if (!bytes.ok()) return bytes.status();
+  Status named = env_.Rename(path, PackPath(options_.directory, number, true));
+  if (named.ok()) named = env_.SyncDirectory(options_.directory);
+  if (!named.ok()) return named;
+  Adopt(number, *bytes, scan->entries);
+  if (remote_) remote_->shipper->Staged(number, *bytes, false);
   return {};
+}
+
+/** Gives a pack that a crash left open its footer, and makes it durable; how long the file is then. */
+Result<uint64_t> PackStore::Impl::SealOpen(File& file, uint32_t number, const PackScan& scan) {
+  // One that has it already lacks the name alone. It may have been shipped as it stands, and is never put with other bytes.
+  const Result<std::vector<PackFooterEntry>> present = ReadFooter(file, number);
+  if (present.ok() && SameEntries(*present, scan.entries)) return file.Size();
+  // Behind all that is not zero, not behind the last whole record: what was skipped may be wanted for a look.
+  const uint64_t tail = (std::max<uint64_t>(scan.data_end, 1) + kPackAlignBytes - 1) / kPackAlignBytes * kPackAlignBytes;
+  const std::vector<uint8_t> footer = EncodeFooter(number, options_.domain, scan.entries);
+  Status sealed = file.Write(footer, tail);
+  if (sealed.ok()) sealed = file.Truncate(tail + footer.size());
+  if (sealed.ok()) sealed = file.DataSync();
+  return sealed.ok() ? Result<uint64_t>(tail + footer.size()) : sealed;
 }
 
 }  // namespace skerry

@@ -15,6 +15,7 @@
 #include "location_index.h"
 #include "pack_footer.h"
 #include "pack_handles.h"
+#include "pack_scan.h"
 #include "remote_packs.h"
 #include "warm_windows.h"
 
@@ -217,6 +218,7 @@ class PackStore::Impl {
   // pack_recovery.cc
   Status RecoverSealed(uint32_t number, const std::string& path, uint64_t file_bytes, PackReport& report);
   Status RecoverOpen(uint32_t number, bool newest, PackReport& report);
+  Result<uint64_t> SealOpen(File& file, uint32_t number, const PackScan& scan);
   void AddSealed(uint32_t number, const SealedPack& pack);
   void Adopt(uint32_t number, uint64_t file_bytes, const std::vector<PackFooterEntry>& entries);
   void AdoptRecord(const BlockId& id, const Location& at, bool damaged);

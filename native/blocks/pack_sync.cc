@@ -78,6 +78,7 @@ Status PackStore::Impl::SealPack(Lock& lock, const std::shared_ptr<OpenPack>& pa
   lock.unlock();
   // No other thread touches the entries of a full pack once its last record is written.
   Status sealed = WriteFooter(*pack);
+  bool name_holds = false;
   Pass(Failpoint::kPackFooterWritten);
   const Status durable = MakeDurable(*pack, named);
   if (sealed.ok() && durable.ok()) {
@@ -85,7 +86,7 @@ Status PackStore::Impl::SealPack(Lock& lock, const std::shared_ptr<OpenPack>& pa
     sealed = env_.Rename(PackPath(options_.directory, pack->number, false), PackPath(options_.directory, pack->number, true));
     Pass(Failpoint::kPackSealed);
     // After a crash the pack is there under one name or the other, and whole under both: this sync saves a scan, and tells of a failure.
-    if (sealed.ok()) (void)SyncNames();
+    if (sealed.ok()) name_holds = SyncNames().ok();
   }
   lock.lock();
   pack->busy = false;
@@ -98,7 +99,8 @@ Status PackStore::Impl::SealPack(Lock& lock, const std::shared_ptr<OpenPack>& pa
     if (sealed.ok()) {
       pack->sealed = true;
       AddSealed(pack->number, {pack->tail + FooterBytes(pack->entries.size()), pack->blocks, pack->nodes, pack->damaged});
-      if (remote_) remote_->shipper->Staged(pack->number, pack->tail + FooterBytes(pack->entries.size()), false);
+      // What a crash may make an open pack again is not shipped: the next start does that.
+      if (remote_ && name_holds) remote_->shipper->Staged(pack->number, pack->tail + FooterBytes(pack->entries.size()), false);
       ++sealed_since_checkpoint_;
       open_.remove(pack);
     }

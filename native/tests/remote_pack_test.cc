@@ -260,6 +260,21 @@ TEST("a pack left open by a crash is sealed and shipped by the next start") {
   for (uint32_t n = 0; n < 5; ++n) CHECK(f.Holds(n, at[n]));
 }
 
+TEST("a pack that a crash takes the sealed name from is put again with the same bytes") {
+  Fixture f;
+  f.options.remote->kept_bytes_max = 64 << 20;
+  f.Open();
+  const auto at = f.PutMany(5);
+  f.Ship();
+  f.store.reset();
+  std::filesystem::rename(f.options.directory + "/00000001.kept", f.options.directory + "/00000001.open");
+  f.backend->lists = false;   // else it is known from there
+  f.Open();
+  CHECK(f.report.recovered_open == 1 && f.store->usage().staged_packs == 1);
+  f.Ship();   // the backend refuses other bytes
+  CHECK(f.backend->ship_count == 2 && f.Files(".kept") == 1 && f.Holds(4, at[4]));
+}
+
 TEST("a chunk whose put was never answered is put again, whatever the backend lists") {
   Fixture f;
   f.options.remote->kept_bytes_max = 64 << 20;
