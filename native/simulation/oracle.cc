@@ -53,6 +53,7 @@ void Image::Clear(uint64_t offset, uint64_t length) {
 }
 
 bool Image::PageEquals(size_t page, ConstBytes bytes, const Losses& losses) const {
+  if (losses.IsBlurred(page)) return true;
   if (std::ranges::equal(bytes, Losses::Marker()) && losses.Holds(page, page < pages.size() ? pages[page] : nullptr)) return true;
   if (page < pages.size() && pages[page]) return std::memcmp(pages[page]->data(), bytes.data(), kPageBytes) == 0;
   return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0; });
@@ -90,8 +91,8 @@ void History::Lose(size_t page, Losses& losses) const {
   }
 }
 
-std::string History::CheckAt(uint64_t sequence, ConstBytes content, const Losses& losses) const {
-  if (sequence < states_.front().sequence) return {};   // from before the last recovery: no longer known
+History::Around History::At(uint64_t sequence) const {
+  if (sequence < states_.front().sequence) return {nullptr, nullptr};   // from before the last recovery: no longer known
   if (sequence <= recovered_) sequence = states_.front().sequence;
   // The state whose records end at or just before `sequence`; what lies between it and the next may be there by half.
   size_t at = 0;
@@ -100,6 +101,12 @@ std::string History::CheckAt(uint64_t sequence, ConstBytes content, const Losses
   if (states_[at].sequence == sequence) next = nullptr;
   const Image* held = &states_[at].image;
   if (next != nullptr && next == (in_flight_ ? &*in_flight_ : nullptr) && in_flight_whole_) held = std::exchange(next, nullptr);
+  return {held, next};
+}
+
+std::string History::CheckAt(uint64_t sequence, ConstBytes content, const Losses& losses) const {
+  const auto [held, next] = At(sequence);
+  if (held == nullptr) return {};
   if (content.size() != held->bytes() && (next == nullptr || content.size() != next->bytes())) {
     return "it has " + std::to_string(content.size()) + " bytes at " + std::to_string(sequence) + ", not " + std::to_string(held->bytes());
   }
@@ -114,10 +121,19 @@ std::string History::CheckAt(uint64_t sequence, ConstBytes content, const Losses
   return {};
 }
 
-std::string History::Recover(uint64_t sequence, uint64_t lowest, uint64_t taken, ConstBytes content, const Losses& losses) {
+std::string History::Recover(uint64_t sequence, uint64_t lowest, uint64_t taken, ConstBytes content, Losses& losses) {
   if (sequence < lowest) return "came back at write " + std::to_string(sequence) + ", but " + std::to_string(lowest) + " was promised";
   if (std::string wrong = CheckAt(sequence, content, losses); !wrong.empty()) return wrong;
-  Reset(sequence, Image::Of(content));
+  Image image = Image::Of(content);
+  const auto [held, next] = At(sequence);
+  for (size_t page = 0; held != nullptr && page < image.pages.size(); ++page) {
+    const ConstBytes bytes = content.subspan(page * kPageBytes, kPageBytes);
+    if (!std::ranges::equal(bytes, Losses::Marker())) continue;
+    const Image& lost = page < held->pages.size() && held->PageEquals(page, bytes, losses) ? *held : *next;
+    image.pages[page] = lost.pages[page];
+    if (next != nullptr && (page >= held->pages.size() || page >= next->pages.size() || held->pages[page] != next->pages[page])) losses.Blur(page);
+  }
+  Reset(sequence, std::move(image));
   recovered_ = taken;
   return {};
 }

@@ -22,8 +22,12 @@ class Losses {
   void Add(size_t page, const PageBytes& content);
   bool Holds(size_t page, const PageBytes& content) const;
   bool empty() const { return lost_.empty(); }
+  /** A lost page that a write in flight may have changed before a crash: nobody can tell any more what it would hold. */
+  void Blur(size_t page) { blurred_.insert(page); }
+  bool IsBlurred(size_t page) const { return blurred_.contains(page); }
 
  private:
+  std::set<size_t> blurred_;
   std::set<std::pair<size_t, uint64_t>> lost_;   // page, digest of what it held
 };
 
@@ -69,10 +73,10 @@ class History {
   uint64_t flushed() const { return flushed_; }
   /**
    * Checks a recovered image that claims to hold all records up to `sequence`; `lowest` is the oldest that may come back.
-   * Empty when it is a prefix of the history; else a sentence. On success the history starts again from here; changes to come
-   * have sequences above `taken`.
+   * Empty when it is a prefix of the history; else a sentence. On success the history starts again from here, a page that cannot
+   * be read from what it would hold; changes to come have sequences above `taken`.
    */
-  std::string Recover(uint64_t sequence, uint64_t lowest, uint64_t taken, ConstBytes content, const Losses& losses);
+  std::string Recover(uint64_t sequence, uint64_t lowest, uint64_t taken, ConstBytes content, Losses& losses);
   /** The same for a root that claims `sequence`: nothing is forgotten. */
   std::string CheckAt(uint64_t sequence, ConstBytes content, const Losses& losses) const;
   /** Whatever `page` held in any state may be lost. */
@@ -81,6 +85,13 @@ class History {
   void Reset(uint64_t sequence, Image image);
 
  private:
+  /** What was there at `sequence`, and what may be there by half besides; either may be null. */
+  struct Around {
+    const Image* held;
+    const Image* next;
+  };
+  Around At(uint64_t sequence) const;
+
   std::vector<State> states_;
   std::optional<Image> in_flight_;
   bool in_flight_whole_ = false;

@@ -63,7 +63,7 @@ std::string Life::Recover(bool host) {
   Result<std::unique_ptr<Store>> store = Store::Open(env_, Options(), resources, report);
   if (!store.ok()) return Sentence("opening", store.status());
   store_ = std::move(*store);
-  const Losses nothing_lost;
+  Losses nothing_lost;
   for (auto& [id, tracked] : tracks_) {
     const Result<std::vector<uint8_t>> content = ReadAll(id);
     if (!content.ok()) return Sentence("reading resource " + std::to_string(id) + " after recovery", content.status());
