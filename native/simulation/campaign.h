@@ -9,6 +9,7 @@ struct CampaignOptions {
   double seconds = 0;        // 0: as many as `seeds` says
   unsigned steps = 250;
   bool trace = false;        // of every world, whether it fails or not
+  Theme theme = Theme::kAll;
 };
 
 struct CampaignOutcome {

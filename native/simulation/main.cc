@@ -15,15 +15,16 @@ namespace {
 using skerry::simulation::CampaignOptions;
 using skerry::simulation::CarriesMutants;
 using skerry::simulation::ExhaustiveOptions;
+using skerry::simulation::Theme;
 
 constexpr const char* kUsage =
     "usage: simulate --seed S                          one world, with its trace\n"
     "       simulate --seeds N [--from S]              so many worlds, from seed S (1)\n"
     "       simulate --seconds N | --hours N [--from S] [--fresh]   for so long; --fresh: from a seed that nobody chose, which is printed\n"
-    "       simulate --mutants                         every sown bug but the rare ones must be caught (build/simulate_mutants)\n"
+    "       simulate --mutants                         every sown bug must be caught (build/simulate_mutants)\n"
     "       simulate --mutant NAME [--seed S]          one of them, with the smallest world that shows it\n"
     "       simulate --exhaustive [--depth N] [--images N] [--part I/N] [--mutant NAME]   every short sequence of operations, every crash\n"
-    "       --steps N: of each world (250)\n";
+    "       --steps N: of each world (250); --theme failing-syncs | short-journal: what they turn to again and again\n";
 
 struct Command {
   CampaignOptions campaign;
@@ -46,12 +47,20 @@ bool TakeFlag(const char* name, Command& command) {
   return false;
 }
 
+bool TakeTheme(const char* value, CampaignOptions& campaign) {
+  if (std::strcmp(value, "failing-syncs") == 0) campaign.theme = Theme::kFailingSyncs;
+  else if (std::strcmp(value, "short-journal") == 0) campaign.theme = Theme::kShortJournal;
+  else return false;
+  return true;
+}
+
 bool TakeValue(const char* name, const char* value, Command& command) {
   const auto is = [name](const char* flag) { return std::strcmp(name, flag) == 0; };
   if (is("--mutant")) {
     command.mutant = value;
     return true;
   }
+  if (is("--theme")) return TakeTheme(value, command.campaign);
   char* rest = nullptr;
   const uint64_t number = std::strtoull(value, &rest, 10);
   if (is("--part") && *rest == '/') {

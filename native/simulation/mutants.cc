@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace skerry::simulation {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 constexpr SownBug kSownBugs[] = {
     {Mutant::kJournalSyncSkipped, "journal-sync-skipped", "a flush waits for no device", 100},
     {Mutant::kSealUnsynced, "seal-unsynced", "a segment's index vouches for records that are not durable", 500},
-    {Mutant::kSegmentHeaderUnsynced, "segment-header-unsynced", "batches may be durable under the header of the slot's last segment", 20000, 0, true},
+    {Mutant::kSegmentHeaderUnsynced, "segment-header-unsynced", "batches may be durable under the header of the slot's last segment", 2000, 0, Theme::kShortJournal},
     {Mutant::kMarkAhead, "mark-ahead", "batches call durable what is only written", 500},
     {Mutant::kEpochReused, "epoch-reused", "recovery goes on in the epoch of the life before", 0, 2},
     {Mutant::kDeadEpochReplayed, "dead-epoch-replayed", "what lies beyond the log's end is replayed", 0, 2},
@@ -17,7 +18,7 @@ constexpr SownBug kSownBugs[] = {
     {Mutant::kForeignRing, "foreign-ring", "the ring of another boot is believed", 500},
     {Mutant::kRingNotRewritten, "ring-not-rewritten", "what only the ring held is not moved to segments at recovery", 100},
     {Mutant::kVacatedUndurable, "vacated-undurable", "a segment goes before the copies of its records are durable", 2000},
-    {Mutant::kFailedSyncForgotten, "failed-sync-forgotten", "a sync that failed counts as one that succeeded", 20000, 0, true},
+    {Mutant::kFailedSyncForgotten, "failed-sync-forgotten", "a sync that failed counts as one that succeeded", 2000, 0, Theme::kFailingSyncs},
     {Mutant::kPublishedUnappended, "published-unappended", "zeroes show before they have a place in the journal", 2000},
     {Mutant::kBarrierSkipped, "barrier-skipped", "a snapshot leaves no record in the journal", 100},
     {Mutant::kCloneReadsNewer, "clone-reads-newer", "a clone of a pending snapshot reads what was written since", 100},
@@ -47,9 +48,11 @@ const SownBug* FindSownBug(std::string_view name) {
   return found == std::end(kSownBugs) ? nullptr : &*found;
 }
 
-void Sow([[maybe_unused]] Mutant mutant) {
+Mutant Sow([[maybe_unused]] Mutant mutant) {
 #ifdef SKERRY_MUTANTS
-  mutant_alive = mutant;
+  return std::exchange(mutant_alive, mutant);
+#else
+  return Mutant::kNone;
 #endif
 }
 

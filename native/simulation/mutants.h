@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "../env/mutants.h"
+#include "world.h"
 
 namespace skerry::simulation {
 
@@ -14,7 +15,7 @@ struct SownBug {
   const char* what;        // is wrong: a sentence's part
   uint64_t seeds_max;      // caught within as many worlds, counted from seed 1
   unsigned depth = 0;      // not 0: caught by sequences of so many operations, where worlds come to it rarely
-  bool rare = false;       // too rarely for npm test: only when asked for by name
+  Theme theme = Theme::kAll;   // of those worlds
 };
 
 /** Every sown bug, kNone excepted. */
@@ -29,7 +30,7 @@ constexpr bool CarriesMutants() {
   return false;
 #endif
 }
-/** From here on this one lives and no other; kNone: the engine as it ships. */
-void Sow(Mutant mutant);
+/** From here on this one lives and no other; kNone: the engine as it ships. Which one did so far. */
+Mutant Sow(Mutant mutant);
 
 }  // namespace skerry::simulation

@@ -66,7 +66,7 @@ StoreOptions World::Options() {
   options.journal.ring_name = "sim-ring";
   options.journal.ring_bytes = options_.seed % 7 == 0 ? 256 << 10 : 512 << 10;   // small: operations wait for room
   options.journal.segment_bytes = 128 << 10;
-  options.journal.journal_bytes_max = 2 << 20;
+  options.journal.journal_bytes_max = options_.theme == Theme::kShortJournal ? 640 << 10 : 2 << 20;
   PoolOptions& pool = options.pools.emplace_back();
   pool.packs.directory = std::string(kDirectory) + "/pool";
   pool.packs.checkpoint = std::string(kDirectory) + "/index.checkpoint";
@@ -97,11 +97,6 @@ StoreOptions World::Options() {
 PackStore& World::Packs() { return *store_->pools().front()->packs; }
 
 bool World::Crashed() const { return env_.crashed(); }
-
-// About half of the lives end at a device operation drawn in advance, in the middle of whatever is going on then.
-void World::MaybeArm() {
-  if (Dice(2) == 0) env_.CrashAfterOperations(1 + Dice(400));
-}
 
 bool World::Open() {
   // Not at the very first: who knows nothing yet must hear what there is.
@@ -196,11 +191,11 @@ WorldOutcome World::Run() {
       BeginStep(step);
       Step();
       if (!outcome_.failure.empty()) break;
-      if (Crashed()) Crash(Dice(2) == 0);
+      if (Crashed()) Crash(HostDies());
       else if (fault_met_) Restart();
     }
     BeginStep(options_.steps);
-    if (outcome_.failure.empty()) Crash(Dice(2) == 0);
+    if (outcome_.failure.empty()) Crash(HostDies());
     if (backend_) outcome_.refusals = backend_->refusals();
     if (store_) outcome_.framed = Packs().usage().framed_records;
   }
@@ -227,14 +222,14 @@ void World::Step() {
   if (what < 84) return Resize();
   if (what < 87) return Rollback();
   if (what < 90) return Compare();
-  if (what < 94) return Collect();
+  if (what < 94) return options_.theme == Theme::kAll ? Collect() : Destage();
   if (what < 97) {
     if (options_.seed % 4 == 0 && Dice(2) == 0) return Rot();
     if (RotsAtRest() && Dice(2) == 0) return RotAtRest();
-    if (FaultyDisk() && Dice(2) == 0) return Fault();
+    if (FaultyDisk() && (options_.theme == Theme::kFailingSyncs || Dice(2) == 0)) return Fault();
     return Pump();
   }
-  Crash(Dice(2) == 0);
+  Crash(HostDies());
 }
 
 void World::Pump() {

@@ -15,11 +15,19 @@
 
 namespace skerry::simulation {
 
+/** What worlds turn to again and again, for bugs that show only where rare things meet. */
+enum class Theme : uint8_t {
+  kAll,            // everything in turn
+  kFailingSyncs,   // the journal's device refuses to sync
+  kShortJournal,   // its few segments change hands all the time, and the host dies soon
+};
+
 struct WorldOptions {
   uint64_t seed = 1;
   unsigned steps = 250;
   bool trace = false;
   std::vector<bool> left_out{};   // steps that are not taken; the others are what they would be in the whole world
+  Theme theme = Theme::kAll;
 };
 
 struct WorldOutcome {
@@ -78,7 +86,9 @@ class World {
   void Fault();
   /** After a fault that was met: what can be read still is right, nothing more is acknowledged, and the process is started anew. */
   void Restart();
-  bool FaultyDisk() const { return options_.seed % 5 == 3; }
+  bool FaultyDisk() const { return options_.theme == Theme::kFailingSyncs || options_.seed % 5 == 3; }
+  /** Whether a death is the host's. */
+  bool HostDies() { return options_.theme == Theme::kShortJournal || Dice(2) == 0; }
   bool BadWeather() const { return options_.seed % 8 == 6; }
   bool RotsAtRest() const { return options_.seed % 4 == 1; }
   std::string SegmentFile(uint64_t number);

@@ -11,6 +11,12 @@ constexpr uint64_t kSpareBytesMax = 1 << 20;
 
 }  // namespace
 
+// About half of the lives end at a device operation drawn in advance, in the middle of whatever is going on then.
+void World::MaybeArm() {
+  constexpr uint64_t kOperationsMax = 400, kSoonMax = 60;
+  if (Dice(2) == 0) env_.CrashAfterOperations(1 + Dice(options_.theme == Theme::kShortJournal ? kSoonMax : kOperationsMax));
+}
+
 void World::FillRing() {
   constexpr int kWritesMax = 40, kZeroesMax = 12;
   for (const uint64_t bytes : {uint64_t{20480}, uint64_t{4096}, uint64_t{512}}) {
@@ -39,10 +45,11 @@ void World::FillRing() {
 
 void World::Fault() {
   static constexpr const char* kParts[] = {".segment", ".segment", ".open", ".open", ".pack", "index.checkpoint"};
-  const std::string part = kParts[Dice(std::size(kParts))];
+  const bool syncs_only = options_.theme == Theme::kFailingSyncs;
+  const std::string part = syncs_only ? ".segment" : kParts[Dice(std::size(kParts))];
   fault_asked_ = true;
   ++outcome_.faults;
-  switch (Dice(4)) {
+  switch (syncs_only ? 0 : Dice(4)) {
     case 0:
       env_.FailDataSync(part);
       sync_failed_ = true;
