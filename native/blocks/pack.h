@@ -209,6 +209,11 @@ class PackStore {
   Status ReadCell(uint32_t pack, uint32_t cell, uint64_t seed, Bytes page, bool may_block);
   /** Reads pages [first, first + count) of a block record at `at`, one system call, every page verified. */
   Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
+  /**
+   * The same wherever the block can be read: at `hint`, which may be unknown or stale, where the index knows it, in what else is left
+   * of it, page by page from several where none is whole. kNotFound where no place is known.
+   */
+  Status ReadBlock(const Location& hint, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
   /** Has the long ones of these runs brought into the page cache, together. Returns before they are. */
   void ReadAhead(std::span<const CellRun> runs);
   /**

@@ -193,15 +193,6 @@ void PackStore::Impl::AdoptEntry(uint32_t pack, const PackFooterEntry& entry) {
   AdoptRecord(IdOf(entry), PlaceOf(pack, entry), (entry.flags & kEntryDamaged) != 0);
 }
 
-/** Of a record with a bad page the others can be read, so it has a place, until a whole copy is met: packs come in any order. */
-void PackStore::Impl::AdoptRecord(const BlockId& id, const Location& at, bool damaged) {
-  // No new data is given up for a damaged one; where no more of those can be remembered, it has no place.
-  if (damaged && !MarkDamaged(at.pack, at.offset)) return;
-  if (index_.Insert(id.prefix(), at) || damaged) return;
-  const std::optional<Location> known = index_.Find(id.prefix());
-  if (known && IsDamaged(*known)) index_.Replace(id.prefix(), at);
-}
-
 Status PackStore::Impl::RecoverSealed(uint32_t number, const std::string& path, uint64_t file_bytes, PackReport& report) {
   Result<std::unique_ptr<File>> file = env_.Open(path, {});
   if (!file.ok()) return file.status();

@@ -100,6 +100,7 @@ Status PackStore::Impl::Remove(std::span<const uint32_t> packs) {
   {
     std::lock_guard lock(damage_mutex_);
     std::erase_if(damaged_, [&](const auto& cell) { return gone.contains(cell.first); });
+    std::erase_if(others_, [&](const auto& other) { return gone.contains(other.second.pack); });
     damaged_count_.store(damaged_.size(), std::memory_order_release);
   }
   const Status synced = SyncNames();

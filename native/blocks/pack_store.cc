@@ -42,6 +42,9 @@ Status PackStore::ReadCell(uint32_t pack, uint32_t cell_offset, uint64_t seed, B
 Status PackStore::ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block) {
   return impl_->ReadPages(at, id, first, count, into, may_block);
 }
+Status PackStore::ReadBlock(const Location& hint, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block) {
+  return impl_->ReadBlock(hint, id, first, count, into, may_block);
+}
 void PackStore::ReadAhead(std::span<const CellRun> runs) { impl_->ReadAhead(runs); }
 Result<std::vector<uint8_t>> PackStore::ReadRecord(const Location& at, const BlockId& id, bool may_block) {
   return impl_->ReadRecord(at, id, may_block);

@@ -1,6 +1,6 @@
 #pragma once
 // The pack store's inside, shared by its files: writing (pack_writer.cc), making durable (pack_sync.cc), reading
-// (pack_reader.cc, pack_read_cold.cc, pack_read_framed.cc), opening (pack_recovery.cc), packs that rest on a backend (pack_remote.cc).
+// (pack_reader.cc, pack_read_framed.cc, pack_places.cc), opening (pack_recovery.cc), packs that rest on a backend (pack_remote.cc).
 //
 // One pack is current and takes records; those that became full wait to be sealed by the next Sync. A record counts, that
 // is, it is in the index and in its pack's entries, only once its bytes are written, and never in a pack whose sync failed.
@@ -77,6 +77,7 @@ class PackStore::Impl {
   Status Seal();
   Status ReadCell(uint32_t pack, uint32_t cell, uint64_t seed, Bytes page, bool may_block);
   Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
+  Status ReadBlock(const Location& hint, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
   void ReadAhead(std::span<const CellRun> runs);
   Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
   Result<BlockId> IdAt(const Location& at, Location* full);
@@ -221,8 +222,14 @@ class PackStore::Impl {
   Result<uint64_t> SealOpen(File& file, uint32_t number, const PackScan& scan);
   void AddSealed(uint32_t number, const SealedPack& pack);
   void Adopt(uint32_t number, uint64_t file_bytes, const std::vector<PackFooterEntry>& entries);
-  void AdoptRecord(const BlockId& id, const Location& at, bool damaged);
   void AdoptEntry(uint32_t pack, const PackFooterEntry& entry);
+
+  // pack_places.cc
+  void AdoptRecord(const BlockId& id, const Location& at, bool damaged);
+  /** That a damaged record has this place too. */
+  void KeepOther(const BlockId& id, const Location& at);
+  /** All that are known of a record, the index's first. */
+  std::vector<Location> Places(const BlockId& id) const;
 
   Env& env_;
   const PackStoreOptions options_;
@@ -261,6 +268,7 @@ class PackStore::Impl {
   std::set<std::pair<uint32_t, uint32_t>> damaged_; // pack, offset of a cell that failed for good
   std::set<std::pair<uint32_t, uint32_t>> counted_; // of these those that corrupt_cells_ counts
   std::atomic<uint64_t> damaged_count_{0};          // of damaged_, to be looked at without the lock
+  std::multimap<uint64_t, Location> others_;        // places of damaged records besides the index's, by the id's prefix
 
   // Records of the packs that this start found open, by pack and offset: each was verified then. Never changes after.
   std::unordered_map<uint32_t, std::map<uint32_t, BlockId>> recovered_;

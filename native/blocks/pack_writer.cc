@@ -126,6 +126,9 @@ bool PackStore::Impl::Count(const Reservation& place, std::span<const Fresh> gro
     ++(one.header.kind == RecordKind::kNode ? pack.nodes : pack.blocks);
     pack.damaged |= one.put->lost != 0;
     if (one.replace) {
+      // Should a crash tear the new one, the old one still has what it has.
+      const std::optional<Location> known = index_.Find(one.put->id.prefix());
+      if (known && IsDamaged(*known)) KeepOther(one.put->id, *known);
       index_.Replace(one.put->id.prefix(), one.put->at);
     } else {
       (void)index_.Insert(one.put->id.prefix(), one.put->at);

@@ -1,6 +1,7 @@
 #include "pack_survey.h"
 
 #include <cstring>
+#include <ranges>
 
 #include "../blocks/cell.h"
 #include "../blocks/index_checkpoint.h"
@@ -82,8 +83,8 @@ Status PackSurvey::Run() {
     files_.Know(pack, name);
     TakeOpen(pack, bytes);
   }
-  // As a start does it: of content that is there twice, the whole copy counts.
-  for (const auto& [pack, entry] : damaged_entries_) {
+  // As a start does it: of content that is there twice, the whole copy counts, and of damaged ones the newest.
+  for (const auto& [pack, entry] : damaged_entries_ | std::views::reverse) {
     (void)index_.Insert(IdOf(entry).prefix(), PlaceOf(pack, entry));
   }
   damaged_entries_.clear();

@@ -97,12 +97,10 @@ bool World::ReadRoot(PackStore& packs, Tree& tree, const TreeRoot& root, Bytes c
     if ((block + 1) * kBlockBytes > content.size()) Fail("a root of " + std::to_string(content.size()) + " bytes maps block " + std::to_string(block));
     if (!outcome_.failure.empty()) return false;
     const Bytes into = content.subspan(block * kBlockBytes, kBlockBytes);
-    Status read = packs.ReadPages(slot.at, slot.id, 0, kPagesPerBlock, into, true);
-    // A node that was put before a crash may hint at a place that the crash took; the index knows where the block is now.
-    if (const auto now = packs.Find(slot.id); !read.ok() && now) read = packs.ReadPages(*now, slot.id, 0, kPagesPerBlock, into, true);
+    Status read = packs.ReadBlock(slot.at, slot.id, 0, kPagesPerBlock, into, true);
     for (uint32_t i = 0; i < kPagesPerBlock && read.code() == Code::kCorrupt && !losses_.empty(); ++i) {
       const Bytes page = into.subspan(i * kPageBytes, kPageBytes);
-      const Status one = packs.ReadPages(slot.at, slot.id, i, 1, page, true);
+      const Status one = packs.ReadBlock(slot.at, slot.id, i, 1, page, true);
       if (one.code() == Code::kCorrupt) std::ranges::copy(Losses::Marker(), page.begin());
       else if (!one.ok()) read = one;
       if (i + 1 == kPagesPerBlock && read.code() == Code::kCorrupt) read = {};

@@ -61,6 +61,48 @@ TEST("new data is never given up for a record known to be damaged, in this life 
   }
 }
 
+TEST("of a block that no pack has whole every page is read that any of them has") {
+  Fixture f;
+  const std::vector<uint8_t> block = Fixture::Block(1);
+  const BlockId id = f.IdOf(1);
+  const auto reads = [&](const Location& hint, std::set<uint32_t> lost) {
+    std::vector<uint8_t> page(kPageBytes), head(size_t{9} * kPageBytes);
+    for (uint32_t i = 0; i < 16; ++i) {
+      const Status read = f.store->ReadBlock(hint, id, i, 1, page, true);
+      CHECK(read.code() == (lost.contains(i) ? Code::kCorrupt : Code::kOk));
+      CHECK(!read.ok() || std::equal(page.begin(), page.end(), block.begin() + size_t{i} * kPageBytes));
+    }
+    CHECK(f.store->ReadBlock(hint, id, 0, 9, head, true).ok() == (lost.empty() || *lost.begin() >= 9));
+    return true;
+  };
+  const Location old = f.Put(1);
+  f.store.reset();
+  for (const uint32_t page : {3u, 9u}) f.Flip(f.Path(old.pack, false), CellOffset(old, page) + 100);  // torn by a crash
+  f.Open();
+  CHECK(reads(old, {3, 9}));
+
+  PackPut put{RecordKind::kBlock, id, block, {}, false, 1u << 9, {}};
+  CHECK_OK(f.store->PutAll({&put, 1}));
+  CHECK(!put.reused && !(put.at == old));
+  CHECK_OK(f.store->Sync());
+  for (int life = 0; life < 2; ++life) {
+    CHECK(reads(old, {9}) && reads({}, {9}) && f.store->Find(id) == put.at);
+    f.Open();
+  }
+
+  f.store.reset();
+  f.Flip(f.Path(put.at.pack, true), CellOffset(put.at, 5) + 100);  // rotten: now the old one has it alone
+  f.Open();
+  CHECK(reads(old, {9}) && reads({}, {9}));
+
+  const Location fresh = f.Put(1);
+  CHECK(!(fresh == old) && !(fresh == put.at) && reads(old, {}));
+  f.store.reset();
+  for (const uint32_t page : {0u, 9u}) f.Flip(f.Path(fresh.pack, false), CellOffset(fresh, page) + 100);  // torn too
+  f.Open();
+  CHECK(f.store->Find(id) == fresh && reads(old, {9}) && reads({}, {9}));
+}
+
 TEST("records in the payload of a record are not taken for records") {
   Fixture f;
   const Location outer_at{1, kWriteAlignBytes, 0};

@@ -96,21 +96,8 @@ Status ReadMapped(ReadContext& context, const TreeRoot& root, PageIndex page, ui
     std::memset(into.data(), 0, into.size());
     return Status::Ok();
   }
-  PackStore& packs = *context.pool.packs;
   const auto first = static_cast<uint32_t>(page % kPagesPerBlock);
-  Status status = Status::Ok();
-  if (slot->at.known()) {
-    status = packs.ReadPages(slot->at, slot->id, first, count, into, may_block);
-    if (status.ok() || status.code() == Code::kTryAgain) return status;
-  }
-  // The hint may be stale: the index knows where the block lives now.
-  const std::optional<Location> now = packs.Find(slot->id);
-  if (!now) return status.ok() ? Status(Code::kCorrupt, "a mapped block is in no pack") : status;
-  if (*now == slot->at) return status;
-  const Status there = packs.ReadPages(*now, slot->id, first, count, into, may_block);
-  // What a scrub has put again serves whoever asks: the rot at the old place costs nobody anything.
-  if (there.ok() && status.code() == Code::kCorrupt) packs.NoteRepaired(slot->at);
-  return there;
+  return context.pool.packs->ReadBlock(slot->at, slot->id, first, count, into, may_block);
 }
 
 /**
@@ -247,17 +234,9 @@ Result<bool> MappedIsRotten(ReadContext& context, const TreeRoot& root, PageInde
     std::memset(into.data(), 0, into.size());
     return false;
   }
-  const std::optional<Location> now = context.pool.packs->Find(slot->id);
-  if (!slot->at.known() && !now) return Status(Code::kNotFound, "a mapped block is in no pack");
-  for (const Location& at : {slot->at, now.value_or(slot->at)}) {
-    if (!at.known()) continue;
-    const Status status = context.pool.packs->ReadPages(at, slot->id, static_cast<uint32_t>(page % kPagesPerBlock), 1, into, true);
-    if (status.ok()) return false;
-    // A hint may name a pack that is gone; where the block is now decides.
-    if (status.code() == Code::kNotFound && now && !(at == *now)) continue;
-    if (status.code() != Code::kCorrupt) return status;
-  }
-  return true;
+  const Status status = context.pool.packs->ReadBlock(slot->at, slot->id, static_cast<uint32_t>(page % kPagesPerBlock), 1, into, true);
+  if (status.code() == Code::kCorrupt) return true;
+  return status.ok() ? Result<bool>(false) : Result<bool>(status);
 }
 
 Result<bool> BaseIsRotten(ReadContext& context, const TreeRoot& root, PageIndex page, const PageSource& source, Bytes into) {
