@@ -10,6 +10,9 @@ import { build, node, root } from './paths.mjs';
 const reports = join(build, 'reports');
 /** Worlds of the crash simulator: as many as the promise names. */
 const simulatedSeeds = 10_000;
+/** And of each theme so many: up to the highest of which a defect was found. */
+const themedSeeds = 1_500;
+const themes = ['failing-syncs', 'short-journal'];
 /** And for so long, on every processor, worlds that nobody has seen before. */
 const freshSeconds = 120;
 /** Operations in the longest of the sequences that are all tried. */
@@ -117,10 +120,15 @@ async function simulation() {
   const built = await run(node, [native, '--variant', 'mutants'], { quiet: true });
   if (built.status !== 0) return check(Promise.resolve(built));
   // A world is one thread's, and no world knows of another: each processor takes a part of the seeds.
-  const fixed = await worlds((part, parts) => {
-    const each = Math.ceil(simulatedSeeds / parts);
-    return ['--from', String(1 + part * each), '--seeds', String(each)];
-  });
+  const seeds =
+    (count, ...more) =>
+    (part, parts) => {
+      const each = Math.ceil(count / parts);
+      return ['--from', String(1 + part * each), '--seeds', String(each), ...more];
+    };
+  const fixed = await worlds(seeds(simulatedSeeds));
+  const themed = [];
+  for (const theme of themes) themed.push(await worlds(seeds(themedSeeds, '--theme', theme)));
   const base = Date.now() * 1000;
   console.log(`fresh seeds, from ${base} on: one that failed is repeated with npm run simulate -- --seed S`);
   const fresh = await worlds((part) => ['--from', String(base + part * 1_000_000_000_000), '--seconds', String(freshSeconds)]);
@@ -131,7 +139,7 @@ async function simulation() {
     skipped: 0,
   }));
   const mutants = await shared('simulate_mutants', ['--mutants'], sum);
-  return sum([fixed, fresh, exhaustive, mutants]);
+  return sum([fixed, ...themed, fresh, exhaustive, mutants]);
 }
 
 function sum(counts) {
