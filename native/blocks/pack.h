@@ -214,6 +214,8 @@ class PackStore {
    * of it, page by page from several where none is whole. kNotFound where no place is known.
    */
   Status ReadBlock(const Location& hint, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
+  /** All that are known of a record, the index's first. Whoever reads there checks the id. */
+  std::vector<Location> Places(const BlockId& id) const;
   /** Has the long ones of these runs brought into the page cache, together. Returns before they are. */
   void ReadAhead(std::span<const CellRun> runs);
   /**
@@ -254,7 +256,8 @@ class PackStore {
 
   // Reading everything (check/scrub.h), in a pool whose packs rest on this host.
   std::vector<Sealed> SealedHere() const;
-  /** As the disk has it, past the page cache, like the next two; the file header is checked too. */
+  /** Whether the file begins as it should: as the disk has it, past the page cache, like the next three. */
+  Status HeaderAtRest(uint32_t pack);
   Result<std::vector<PackFooterEntry>> FooterAtRest(uint32_t pack, uint64_t file_bytes);
   /** Of a pack whose footer is damaged: what its records say. */
   Result<std::vector<PackFooterEntry>> ScannedEntries(uint32_t pack);

@@ -19,6 +19,9 @@ struct PackFileHeader {
 };
 static_assert(sizeof(PackFileHeader) == 128 && sizeof(PackFileHeader) <= kPackAlignBytes);
 
+/** Places of records besides those of the index that are remembered: as many as a collection leaves that is killed, and a few megabytes. */
+inline constexpr size_t kOtherPlacesMax = 65536;
+
 /** A page of the record failed its sum when the footer was written: torn by a crash, rotten, or lost before. The others can be read. */
 inline constexpr uint8_t kEntryDamaged = 1;
 

@@ -1,5 +1,5 @@
-// Where a record can be read: the index knows one place of each, and of a record of which no whole copy is left the others are
-// kept here. Torn or rotten, each may have pages that the next one lacks.
+// Where a record can be read: the index knows one place of each, and the others that a start meets are kept here. Torn or rotten,
+// each may have pages that the next one lacks.
 #include <algorithm>
 
 #include "pack_store_impl.h"
@@ -7,8 +7,11 @@
 namespace skerry {
 namespace {
 
-/** Past this many the disk has other troubles than a torn record or two. */
-constexpr size_t kOtherPlacesMax = 65536;
+/** What to say of a record that two places do not give: rot only where nothing else stands in the way, absence only where there is no more. */
+Status Graver(Status one, Status other) {
+  const auto weight = [](const Status& status) { return status.code() == Code::kNotFound ? 0 : status.code() == Code::kCorrupt ? 1 : 2; };
+  return weight(one) >= weight(other) ? one : other;
+}
 
 bool IsNewer(const Location& a, const Location& b) { return a.pack != b.pack ? a.pack > b.pack : a.offset > b.offset; }
 
@@ -23,8 +26,8 @@ void PackStore::Impl::AdoptRecord(const BlockId& id, const Location& at, bool da
   if (damaged && !MarkDamaged(at.pack, at.offset)) return;
   if (index_.Insert(id.prefix(), at)) return;
   const std::optional<Location> known = index_.Find(id.prefix());
-  if (!known || *known == at || !IsDamaged(*known)) return;
-  const bool serves_better = !damaged || IsNewer(at, *known);
+  if (!known || *known == at) return;
+  const bool serves_better = IsDamaged(*known) && (!damaged || IsNewer(at, *known));
   KeepOther(id, serves_better ? *known : at);
   if (serves_better) index_.Replace(id.prefix(), at);
 }
@@ -57,8 +60,10 @@ Status PackStore::Impl::ReadBlock(const Location& hint, const BlockId& id, uint3
   const std::vector<Location> places = Places(id);
   for (const Location& at : places) {
     if (at == hint) continue;
-    status = ReadPages(at, id, first, count, into, may_block);
-    if (status.ok() || status.code() == Code::kTryAgain) break;
+    Status there = ReadPages(at, id, first, count, into, may_block);
+    const bool settled = there.ok() || there.code() == Code::kTryAgain;
+    status = settled ? std::move(there) : Graver(std::move(status), std::move(there));
+    if (settled) break;
   }
   // What no copy has whole they may have between them.
   if (status.code() == Code::kCorrupt && count > 1 && places.size() > 1) {

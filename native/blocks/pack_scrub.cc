@@ -12,11 +12,15 @@ std::vector<PackStore::Sealed> PackStore::Impl::SealedHere() const {
   return packs;
 }
 
-Result<std::vector<PackFooterEntry>> PackStore::Impl::FooterAtRest(uint32_t pack, uint64_t file_bytes) {
-  std::vector<uint8_t> head(kPackAlignBytes), end(sizeof(PackFooterTrailer));
-  if (file_bytes < head.size() + end.size()) return Status(Code::kCorrupt, "the file is too short");
+Status PackStore::Impl::HeaderAtRest(uint32_t pack) {
+  std::vector<uint8_t> head(kPackAlignBytes);
   if (Status status = ReadDirect(pack, 0, head); !status.ok()) return status;
-  if (!FileHeaderHolds(head, pack)) return Status(Code::kCorrupt, "the file header fails its sum");
+  return FileHeaderHolds(head, pack) ? Status::Ok() : Status(Code::kCorrupt, "the file header fails its sum");
+}
+
+Result<std::vector<PackFooterEntry>> PackStore::Impl::FooterAtRest(uint32_t pack, uint64_t file_bytes) {
+  std::vector<uint8_t> end(sizeof(PackFooterTrailer));
+  if (file_bytes < kPackAlignBytes + end.size()) return Status(Code::kCorrupt, "the file is too short");
   if (Status status = ReadDirect(pack, file_bytes - end.size(), end); !status.ok()) return status;
   const Result<uint64_t> bytes = FooterBytesAt(end, pack);
   if (!bytes.ok()) return bytes.status();

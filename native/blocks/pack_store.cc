@@ -45,6 +45,7 @@ Status PackStore::ReadPages(const Location& at, const BlockId& id, uint32_t firs
 Status PackStore::ReadBlock(const Location& hint, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block) {
   return impl_->ReadBlock(hint, id, first, count, into, may_block);
 }
+std::vector<Location> PackStore::Places(const BlockId& id) const { return impl_->Places(id); }
 void PackStore::ReadAhead(std::span<const CellRun> runs) { impl_->ReadAhead(runs); }
 Result<std::vector<uint8_t>> PackStore::ReadRecord(const Location& at, const BlockId& id, bool may_block) {
   return impl_->ReadRecord(at, id, may_block);
@@ -73,6 +74,7 @@ void PackStore::Condemn(std::span<const uint32_t> packs) { impl_->Condemn(packs)
 void PackStore::Pardon(uint32_t pack) { impl_->Pardon(pack); }
 Status PackStore::Remove(std::span<const uint32_t> packs) { return impl_->Remove(packs); }
 std::vector<PackStore::Sealed> PackStore::SealedHere() const { return impl_->SealedHere(); }
+Status PackStore::HeaderAtRest(uint32_t pack) { return impl_->HeaderAtRest(pack); }
 Result<std::vector<PackFooterEntry>> PackStore::FooterAtRest(uint32_t pack, uint64_t file_bytes) { return impl_->FooterAtRest(pack, file_bytes); }
 Result<std::vector<PackFooterEntry>> PackStore::ScannedEntries(uint32_t pack) { return impl_->ScannedEntries(pack); }
 Result<std::vector<uint8_t>> PackStore::ReadAtRest(uint32_t pack, const PackFooterEntry& entry) { return impl_->ReadAtRest(pack, entry); }

@@ -78,6 +78,7 @@ class PackStore::Impl {
   Status ReadCell(uint32_t pack, uint32_t cell, uint64_t seed, Bytes page, bool may_block);
   Status ReadPages(const Location& at, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
   Status ReadBlock(const Location& hint, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
+  std::vector<Location> Places(const BlockId& id) const;
   void ReadAhead(std::span<const CellRun> runs);
   Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
   Result<BlockId> IdAt(const Location& at, Location* full);
@@ -102,6 +103,7 @@ class PackStore::Impl {
   void Pardon(uint32_t pack);
   Status Remove(std::span<const uint32_t> packs);
   std::vector<Sealed> SealedHere() const;
+  Status HeaderAtRest(uint32_t pack);
   Result<std::vector<PackFooterEntry>> FooterAtRest(uint32_t pack, uint64_t file_bytes);
   Result<std::vector<PackFooterEntry>> ScannedEntries(uint32_t pack);
   Result<std::vector<uint8_t>> ReadAtRest(uint32_t pack, const PackFooterEntry& entry);
@@ -226,10 +228,8 @@ class PackStore::Impl {
 
   // pack_places.cc
   void AdoptRecord(const BlockId& id, const Location& at, bool damaged);
-  /** That a damaged record has this place too. */
+  /** That a record has this place too. */
   void KeepOther(const BlockId& id, const Location& at);
-  /** All that are known of a record, the index's first. */
-  std::vector<Location> Places(const BlockId& id) const;
 
   Env& env_;
   const PackStoreOptions options_;
@@ -268,7 +268,7 @@ class PackStore::Impl {
   std::set<std::pair<uint32_t, uint32_t>> damaged_; // pack, offset of a cell that failed for good
   std::set<std::pair<uint32_t, uint32_t>> counted_; // of these those that corrupt_cells_ counts
   std::atomic<uint64_t> damaged_count_{0};          // of damaged_, to be looked at without the lock
-  std::multimap<uint64_t, Location> others_;        // places of damaged records besides the index's, by the id's prefix
+  std::multimap<uint64_t, Location> others_;        // places of records besides the index's, by the id's prefix
 
   // Records of the packs that this start found open, by pack and offset: each was verified then. Never changes after.
   std::unordered_map<uint32_t, std::map<uint32_t, BlockId>> recovered_;

@@ -1,5 +1,6 @@
 #include "pack_survey.h"
 
+#include <algorithm>
 #include <cstring>
 #include <ranges>
 
@@ -85,11 +86,23 @@ Status PackSurvey::Run() {
   }
   // As a start does it: of content that is there twice, the whole copy counts, and of damaged ones the newest.
   for (const auto& [pack, entry] : damaged_entries_ | std::views::reverse) {
-    (void)index_.Insert(IdOf(entry).prefix(), PlaceOf(pack, entry));
+    Know(IdOf(entry), PlaceOf(pack, entry));
   }
   damaged_entries_.clear();
   CompareIndex();
   return {};
+}
+
+void PackSurvey::Know(const BlockId& id, const Location& at) {
+  if (!index_.Insert(id.prefix(), at) && others_.size() < kOtherPlacesMax) others_.emplace(id.prefix(), at);
+}
+
+std::vector<Location> PackSurvey::Places(const BlockId& id) const {
+  std::vector<Location> places;
+  if (const std::optional<Location> known = index_.Find(id.prefix())) places.push_back(*known);
+  const auto [from, to] = others_.equal_range(id.prefix());
+  std::transform(from, to, std::back_inserter(places), [](const auto& other) { return other.second; });
+  return places;
 }
 
 void PackSurvey::TakeSealed(uint32_t pack, uint64_t bytes) {
@@ -142,7 +155,7 @@ void PackSurvey::Take(uint32_t pack, const std::vector<PackFooterEntry>& entries
       damaged_entries_.emplace_back(pack, entry);
       continue;
     }
-    (void)index_.Insert(IdOf(entry).prefix(), at);
+    Know(IdOf(entry), at);
     if (!checkpoint_ || !agreed_.contains(pack)) continue;
     const std::optional<Location> known = checkpoint_->Find(IdOf(entry).prefix());
     if (known && *known == at) ++agreed_[pack];

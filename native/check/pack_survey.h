@@ -33,7 +33,8 @@ class PackSurvey {
 
   /** The record's payload, header and cells checked against `id`; kNotFound where another's record is there. */
   Result<std::vector<uint8_t>> Read(const Location& at, const BlockId& id, PackRecordHeader* found = nullptr);
-  std::optional<Location> Find(const BlockId& id) const { return index_.Find(id.prefix()); }
+  /** Where packs have it, as a start knows it: the first is where the index would lead. */
+  std::vector<Location> Places(const BlockId& id) const;
   /** A record that is known to be damaged, by its footer or because it was read. */
   bool Damaged(const Location& at) const { return damaged_.contains(PackedLocation::Of(at).raw); }
   const DomainKey& key() const { return key_; }
@@ -47,6 +48,7 @@ class PackSurvey {
   /** Header and page sums against the footer, and where asked the content against its id: what fails is reported. */
   void CheckContent(uint32_t pack, const PackFooterEntry& entry);
   Status CheckIdentity(RecordKind kind, ConstBytes raw, const BlockId& id) const;
+  void Know(const BlockId& id, const Location& at);
   void LoadIndex(const std::map<uint32_t, uint64_t>& sealed);
   void CompareIndex();
 
@@ -56,6 +58,7 @@ class PackSurvey {
   const DomainKey key_;
   PackFiles files_;
   LocationIndex index_;
+  std::multimap<uint64_t, Location> others_;   // places besides, by the id's prefix
   std::unordered_set<uint64_t> damaged_;
   std::vector<std::pair<uint32_t, PackFooterEntry>> damaged_entries_;
   /** The index as it was checkpointed, and how many of each pack's records it and the footers agree on. */

@@ -63,11 +63,14 @@ class TreeWalk {
     Result<std::vector<uint8_t>> raw = Status(Code::kNotFound, "no pack holds it");
     at = hint;
     if (hint.known()) raw = packs_.Read(hint, id);
-    // A hint may be stale; the index is asked once, as a reader of the daemon would.
-    if (const auto found = packs_.Find(id); !raw.ok() && found && !(*found == hint)) {
-      at = *found;
+    // A hint may be stale, or the record there rotten: then any other copy serves, as it would a reader of the daemon.
+    const std::vector<Location> places = packs_.Places(id);
+    for (size_t i = 0; i < places.size() && !raw.ok(); ++i) {
+      if (places[i] == hint) continue;
+      at = places[i];
       raw = packs_.Read(at, id);
-    } else if (!raw.ok() && !found) {
+    }
+    if (places.empty() && !raw.ok()) {
       at = {};
       raw = Status(Code::kNotFound, "no pack holds it");
     }
@@ -78,13 +81,13 @@ class TreeWalk {
   bool CheckBlock(const MapSlot& slot, uint64_t block) {
     reached_.push_back(slot.id.prefix());
     if (reached_.size() >= compact_at_) Compact();
-    const std::optional<Location> found = packs_.Find(slot.id);
-    if (!found) {
+    const std::vector<Location> places = packs_.Places(slot.id);
+    if (places.empty()) {
       Lost(Finding::What::kBlock, true, {}, slot.id, block, "no pack holds it");
       return false;
     }
-    const Location& at = slot.at.known() && packs_.Damaged(slot.at) ? slot.at : *found;
-    if (!packs_.Damaged(at)) return true;
+    if (!std::ranges::all_of(places, [&](const Location& at) { return packs_.Damaged(at); })) return true;
+    const Location& at = slot.at.known() && packs_.Damaged(slot.at) ? slot.at : places.front();
     Lost(Finding::What::kBlock, false, at, slot.id, block, "pages of it fail their sums");
     return false;
   }

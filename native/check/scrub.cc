@@ -77,12 +77,17 @@ Status Scrub::ReadPack(const PackStore::Sealed& sealed, const Mark::GoOn& go_on)
     Report({{.what = Finding::What::kPack, .missing = true, .pack = sealed.pack, .id = {}, .detail = PathOf(sealed.pack) + " is gone"}});
     return Status::Ok();
   }
+  if (const Status header = packs_.HeaderAtRest(sealed.pack); !header.ok()) {
+    Report({{.what = Finding::What::kPack, .pack = sealed.pack, .id = {}, .detail = PathOf(sealed.pack) + ": " + header.detail()}});
+  }
   if (!entries.ok()) {
     const std::string why = entries.status().detail();
     entries = packs_.ScannedEntries(sealed.pack);
     Report({{.what = Finding::What::kFooter, .pack = sealed.pack, .id = {}, .detail = PathOf(sealed.pack) + ": " + why +
              (entries.ok() ? "; its records tell what it holds, and the next start goes by them" : "; " + entries.status().detail())}});
+    std::unordered_set<uint32_t>& found = scanned_[sealed.pack];
     if (!entries.ok()) return Status::Ok();
+    for (const PackFooterEntry& entry : *entries) found.insert(entry.offset);
   } else if (entries->size() != sealed.records) {
     Report({{.what = Finding::What::kFooter, .pack = sealed.pack, .id = {}, .detail = PathOf(sealed.pack) + ": its footer lists " +
              std::to_string(entries->size()) + " records, and " + std::to_string(sealed.records) + " are counted"}});
@@ -118,6 +123,11 @@ void Scrub::ReadRecord(uint32_t pack, const PackFooterEntry& entry) {
   Report({{.what = Finding::What::kIndex, .pack = pack, .offset = entry.offset, .id = id,
            .detail = "the index did not know a " + std::string(NameOf(entry)) + " that the footer of " + PathOf(pack) + " lists; now it does"},
           true});
+}
+
+bool Scrub::Missed(const Location& at) const {
+  const auto found = scanned_.find(at.pack);
+  return found != scanned_.end() && !found->second.contains(at.offset);
 }
 
 Status Scrub::CheckIdentity(const PackFooterEntry& entry, ConstBytes raw) const {
@@ -207,7 +217,8 @@ Status Scrub::CompareMaps(const Mark::GoOn& go_on) {
   }
   std::unordered_map<uint64_t, ReachSets::Set> lost;
   const Status status = mark.Run(go_on, [&](uint64_t fingerprint, ReachSets::Set by) {
-    if (rotten.contains(fingerprint) || !packs_.Find(WithFingerprint(fingerprint))) lost.emplace(fingerprint, by);
+    const std::optional<Location> at = packs_.Find(WithFingerprint(fingerprint));
+    if (rotten.contains(fingerprint) || !at || Missed(*at)) lost.emplace(fingerprint, by);
   });
   if (!status.ok()) return status;
   for (const Reached& reached : mark.reached()) {
@@ -222,7 +233,10 @@ Status Scrub::CompareMaps(const Mark::GoOn& go_on) {
     ++report_.lost;
     wanted_.emplace(fingerprint, resource);
     if (rotten.contains(fingerprint)) continue;
-    Report({{.what = Finding::What::kBlock, .missing = true, .resource = resource, .id = WithFingerprint(fingerprint), .detail = "no pack holds it"},
+    const BlockId id = WithFingerprint(fingerprint);
+    const std::optional<Location> at = packs_.Find(id);
+    Report({{.what = Finding::What::kBlock, .missing = !at, .pack = at ? at->pack : 0, .offset = at ? at->offset : 0, .resource = resource, .id = id,
+             .detail = at ? PathOf(at->pack) + " at byte " + std::to_string(at->offset) + ": no record is there" : "no pack holds it"},
             false, true});
   }
   report_.nodes_unread = mark.nodes_unread();

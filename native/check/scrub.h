@@ -5,6 +5,7 @@
 //
 // Memory: what a mark takes (gc/mark.h), the records that are damaged, and a list of findings with an end.
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "../blocks/pack_footer.h"
@@ -58,6 +59,8 @@ class Scrub {
 
   Status ReadPack(const PackStore::Sealed& sealed, const Mark::GoOn& go_on);
   void ReadRecord(uint32_t pack, const PackFooterEntry& entry);
+  /** A record that was not found where the index has it, for its pack's footer is damaged and so is it. */
+  bool Missed(const Location& at) const;
   Status CheckIdentity(const PackFooterEntry& entry, ConstBytes raw) const;
   /** From the page cache, or from where the index leads to. */
   bool RepairAtOnce(Rotten& rotten);
@@ -79,6 +82,8 @@ class Scrub {
   State state_ = State::kPacks;
   std::vector<PackStore::Sealed> sealed_;   // to be read, the next last
   std::vector<Rotten> rotten_;
+  /** Of packs whose footer is damaged: where the records that were found begin. */
+  std::unordered_map<uint32_t, std::unordered_set<uint32_t>> scanned_;
   std::unordered_map<uint64_t, ResourceId> wanted_;   // of these, by fingerprint: one that wants it
   ScrubReport report_;
 };

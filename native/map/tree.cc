@@ -93,8 +93,11 @@ Result<NodePtr> Tree::Impl::Load(const MapSlot& slot, uint8_t level, bool may_bl
   if (slot.at.known()) node = Read(slot.at, slot.id, level, may_block);
   if (!node.ok() && node.code() != Code::kTryAgain && node.code() != Code::kClosed) {
     // A hint is only a hint: the record may have moved since, or another copy may be whole.
-    const std::optional<Location> found = packs.Find(slot.id);
-    if (found && !(*found == slot.at)) node = Read(*found, slot.id, level, may_block);
+    for (const Location& at : packs.Places(slot.id)) {
+      if (at == slot.at) continue;
+      node = Read(at, slot.id, level, may_block);
+      if (node.ok() || node.code() == Code::kTryAgain) break;
+    }
   }
   if (node.ok() && keep) cache.Put(slot.id, *node);
   return node;

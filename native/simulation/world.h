@@ -34,7 +34,7 @@ struct WorldOutcome {
   std::string failure;     // empty: all held
   unsigned failed_step = 0;
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0;
   std::vector<std::string> trace;
 };
 
@@ -96,6 +96,8 @@ class World {
   void LoseParts(const Image& before, const Image& after, uint64_t offset, uint64_t length);
   void Remove();
   void Collect();
+  /** Everything is scrubbed at once; what the scrub says is so must be so. */
+  void ScrubAll();
   void Destage();
   void Take(const RootCommit& commit);
   void CheckRoot(const RootCommit& commit);

@@ -1,4 +1,6 @@
-// Packs are removed, step by step, while everything else goes on: what any resource reads afterwards is compared as ever.
+// Packs are removed, step by step, while everything else goes on: what any resource reads afterwards is compared as ever. And all
+// that rests is read, as a scrub does it.
+#include "../check/scrub.h"
 #include "world.h"
 
 namespace skerry::simulation {
@@ -25,6 +27,31 @@ void World::Collect() {
     collector_.reset();
     if (!progress.ok() && !(progress.code() == Code::kCorrupt && outcome_.rotten > 0)) Blame("collecting", progress.status());
     return;
+  }
+}
+
+void World::ScrubAll() {
+  if (backend_ || collector_) return;   // no pack goes meanwhile
+  std::vector<TreeRoot> roots;
+  for (const auto& [id, named] : catalog_) roots.push_back(named.spec.root);
+  Scrub scrub(*store_, store_->pools().front(), std::move(roots));
+  for (Result<bool> more = true; *more;) {
+    more = scrub.Next([this] { return !Crashed(); });
+    if (!more.ok()) return Blame("scrubbing", more.status());
+  }
+  const ScrubReport& report = scrub.report();
+  ++outcome_.scrubs;
+  outcome_.repaired += report.repaired;
+  Say("scrubbed " + std::to_string(report.records) + " records, " + std::to_string(report.damaged) + " damaged, " + std::to_string(report.repaired) +
+      " repaired, " + std::to_string(report.lost) + " lost");
+  if (report.lost > 0 || report.nodes_unread > 0) return;
+  // It found a way to everything that rests in sealed packs.
+  for (const auto& [id, named] : catalog_) {
+    if (named.deleting || (named.history && named.history->in_flight())) continue;
+    const Result<std::vector<uint8_t>> content = ReadAll(id);
+    if (!content.ok()) return Blame("reading " + std::to_string(id) + ", of which a scrub says that nothing is lost", content.status());
+    const Image& expected = named.history ? named.history->last().image : named.content;
+    if (const auto page = expected.Differs(*content, losses_)) return Fail("after a scrub resource " + std::to_string(id) + " reads wrong at page " + std::to_string(*page));
   }
 }
 

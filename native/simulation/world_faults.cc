@@ -122,6 +122,7 @@ void World::RotAtRest() {
       if (!expected.PageEquals(page, content, losses_)) return Fail("rot is read as data: page " + std::to_string(page) + " of " + std::to_string(id));
     }
   }
+  if (path.ends_with(".pack")) ScrubAll();
   const Status healed = stood ? env_.Restore(path, at, *stood) : env_.FlipBit(path, at, bit);
   if (!healed.ok()) Fail("healing: " + healed.detail());
 }

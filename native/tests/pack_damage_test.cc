@@ -103,6 +103,27 @@ TEST("of a block that no pack has whole every page is read that any of them has"
   CHECK(f.store->Find(id) == fresh && reads(old, {9}) && reads({}, {9}));
 }
 
+TEST("of a record that was put again for rot both places are known to a start without a checkpoint") {
+  Fixture f;
+  const Location first = f.Put(1);
+  f.Put(2);
+  CHECK_OK(f.store->Seal());
+  f.store.reset();
+  f.Flip(f.Path(first.pack, true), CellOffset(first, 7) + 100);
+  f.Open();
+  CHECK(!f.Holds(1, first));
+  const Location second = f.Put(1);
+  CHECK(!(second == first) && f.Holds(1, second));
+  CHECK_OK(f.store->Sync());
+  f.store.reset();
+  std::filesystem::remove(f.options.checkpoint);
+  f.Open();
+  std::vector<uint8_t> into(Fixture::Block(1).size());
+  for (const Location& hint : {first, Location{}}) {
+    CHECK(f.store->ReadBlock(hint, f.IdOf(1), 0, 16, into, true).ok() && into == Fixture::Block(1));
+  }
+}
+
 TEST("records in the payload of a record are not taken for records") {
   Fixture f;
   const Location outer_at{1, kWriteAlignBytes, 0};

@@ -109,6 +109,18 @@ TEST("a page that fails its sum is found where content is read, with whose it is
   }
 }
 
+TEST("a damaged record of which another pack has a whole copy costs nobody anything") {
+  Pool pool;
+  pool.Seal();
+  pool.f.Flip(pool.OnlyPack(), CellOffset(pool.at[2], 3) + 50);
+  pool.f.Open();
+  CHECK(!pool.f.Holds(2, pool.at[2]));
+  CHECK(!(pool.f.Put(2) == pool.at[2]));
+  pool.Close();
+  const PoolCheckReport report = pool.Check();
+  CHECK(Has(report, Finding::What::kRecord) && !Has(report, Finding::What::kBlock) && report.damaged_roots.empty());
+}
+
 TEST("a record header that fails is found, and so is a map node that does") {
   Pool pool;
   pool.Seal();
