@@ -28,6 +28,7 @@ class SimBackend : public PackBackend {
   void SetListFaults(bool on) { list_faults_ = on; }
   /** Bad weather: whether fetches may fail, or come short, and all is refused for a while now and then. */
   void SetWeather(bool bad) { bad_weather_ = bad; }
+  bool weather_is_bad() const { return bad_weather_; }
   uint64_t refusals() const { return refusals_; }
   /** What must never happen and did: a pack put with other bytes than before. */
   const std::string& wrong() const { return wrong_; }

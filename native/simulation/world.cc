@@ -56,7 +56,7 @@ void World::Blame(const std::string& doing, const Status& status) {
     return Say("met a fault " + doing);
   }
   // What a backend refused is asked for again; only what failed for good, because it was cut short twice in a row, looks like rot.
-  if (backend_ && BadWeather() && (status.code() == Code::kIo || status.code() == Code::kCorrupt)) return Say("bad weather " + doing);
+  if (backend_ && backend_->weather_is_bad() && (status.code() == Code::kIo || status.code() == Code::kCorrupt)) return Say("bad weather " + doing);
   Fail(doing + ": " + status.detail());
 }
 
