@@ -77,15 +77,18 @@ size_t PackRun(const std::vector<PageSource>& sources, size_t at, PageIndex firs
   return run;
 }
 
-/** Pages of one pack record, known by the place and seed of the first: no index is asked. */
+/** Pages of one pack record, known by the place and seed of the first: no index is asked unless they are not there any more. */
 Status ReadPackRun(ReadContext& context, const PageSlot& head, uint32_t count, Bytes into, bool may_block) {
-  if (count == 1) return context.pool.packs->ReadCell(head.place.pack(), head.place.cell(), head.check, into, may_block);
+  if (count == 1) {
+    Status status = context.pool.packs->ReadCell(head.place.pack(), head.place.cell(), head.check, into, may_block);
+    if (status.code() != Code::kCorrupt && status.code() != Code::kNotFound) return status;
+  }
   const std::optional<PageOfRecord> place = PageAt(head.place.pack(), head.place.cell());
   if (!place) return {Code::kCorrupt, "a page is said to be where none can be"};
   const uint64_t prefix = head.check - place->page;
   BlockId id;
   std::memcpy(id.bytes.data(), &prefix, sizeof(prefix));
-  return context.pool.packs->ReadPages(place->at, id, place->page, count, into, may_block);
+  return context.pool.packs->ReadBlock(place->at, id, place->page, count, into, may_block);
 }
 
 /** Pages that only the map knows, all within one block. */
