@@ -94,6 +94,11 @@ Status PackSurvey::Run() {
 }
 
 void PackSurvey::Know(const BlockId& id, const Location& at) {
+  // Of what the checkpoint covers a start reads no footer: a second copy there is none to it.
+  if (checkpoint_ && agreed_.contains(at.pack)) {
+    const std::optional<Location> known = checkpoint_->Find(id.prefix());
+    if (known && !(*known == at)) return;
+  }
   if (!index_.Insert(id.prefix(), at) && others_.size() < kOtherPlacesMax) others_.emplace(id.prefix(), at);
 }
 
