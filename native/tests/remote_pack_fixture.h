@@ -15,8 +15,11 @@ namespace skerry::check {
 
 inline constexpr uint32_t kPages = 16, kBlock = kPages * kPageBytes;
 
+/** Copies of all that is shipped. */
+inline constexpr uint64_t kAllKept = 64 << 20;
+
 struct RemotePacksFixture {
-  explicit RemotePacksFixture(size_t cache_bytes = 8 << 20) {
+  explicit RemotePacksFixture(size_t cache_bytes = 8 << 20, uint64_t kept_bytes_max = 0) {
     std::string path = "/tmp/skerry-remote-XXXXXX";
     CHECK(mkdtemp(path.data()) != nullptr);
     root = path;
@@ -27,7 +30,7 @@ struct RemotePacksFixture {
     RemotePackOptions& remote = options.remote.emplace();
     remote.backend = backend;
     remote.cache = std::make_shared<BlockCache>(cache_bytes);
-    remote.kept_bytes_max = 0;
+    remote.kept_bytes_max = kept_bytes_max;
     Open();
   }
   ~RemotePacksFixture() {

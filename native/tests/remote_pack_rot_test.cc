@@ -43,9 +43,7 @@ TEST("rot that only the cache has seen is healed by the backend") {
 }
 
 TEST("rot in a copy that is kept here costs nothing while the backend has the pack") {
-  Fixture f;
-  f.options.remote->kept_bytes_max = 64 << 20;
-  f.Open();
+  Fixture f(8 << 20, check::kAllKept);
   const auto at = f.PutMany(3);
   f.Ship();
   f.store.reset();
@@ -66,9 +64,7 @@ TEST("rot in a copy that is kept here costs nothing while the backend has the pa
 }
 
 TEST("a copy that cannot be dropped keeps no other here") {
-  Fixture f;
-  f.options.remote->kept_bytes_max = 64 << 20;
-  f.Open();
+  Fixture f(8 << 20, check::kAllKept);
   f.PutMany(40);
   f.Ship();
   CHECK(f.Files(".kept") == 3);

@@ -236,9 +236,7 @@ TEST("packs that another start shipped are learnt when something is looked for i
 }
 
 TEST("a copy of a pack that the backend has lost is shipped again") {
-  Fixture f;
-  f.options.remote->kept_bytes_max = 64 << 20;
-  f.Open();
+  Fixture f(8 << 20, check::kAllKept);
   const auto at = f.PutMany(20);
   f.Ship();
   CHECK(f.Files(".kept") == 2);
@@ -261,9 +259,7 @@ TEST("a pack left open by a crash is sealed and shipped by the next start") {
 }
 
 TEST("a pack that a crash takes the sealed name from is put again with the same bytes") {
-  Fixture f;
-  f.options.remote->kept_bytes_max = 64 << 20;
-  f.Open();
+  Fixture f(8 << 20, check::kAllKept);
   const auto at = f.PutMany(5);
   f.Ship();
   f.store.reset();
@@ -276,9 +272,7 @@ TEST("a pack that a crash takes the sealed name from is put again with the same 
 }
 
 TEST("a chunk whose put was never answered is put again, whatever the backend lists") {
-  Fixture f;
-  f.options.remote->kept_bytes_max = 64 << 20;
-  f.Open();
+  Fixture f(8 << 20, check::kAllKept);
   const auto at = f.PutMany(5);
   f.Ship();
   const uint64_t ships = f.backend->ship_count;
