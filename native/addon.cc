@@ -95,7 +95,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value AddPool(const Napi::CallbackInfo& info);
   Napi::Value RemovePool(const Napi::CallbackInfo& info);
   void CompleteFetch(const Napi::CallbackInfo& info) { AnswerFetch(*errands_, info); }
-  void CompleteShip(const Napi::CallbackInfo& info) { AnswerShip(*errands_, info); }
+  void CompleteChange(const Napi::CallbackInfo& info) { AnswerChange(*errands_, info); }
   void CompleteList(const Napi::CallbackInfo& info) { AnswerList(*errands_, info); }
 
   PoolOptions ToPool(const Napi::Object& object);
@@ -147,7 +147,7 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::Space>("collect"), InstanceMethod<&NativeEngine::Space>("scrub"), InstanceMethod<&NativeEngine::EstimateFiles>("estimate"),
                       InstanceMethod<&NativeEngine::Stop>("stop"),
                       InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"),
-                      InstanceMethod<&NativeEngine::CompleteFetch>("completeFetch"), InstanceMethod<&NativeEngine::CompleteShip>("completeShip"),
+                      InstanceMethod<&NativeEngine::CompleteFetch>("completeFetch"), InstanceMethod<&NativeEngine::CompleteChange>("completeChange"),
                       InstanceMethod<&NativeEngine::CompleteList>("completeList")});
 }
 

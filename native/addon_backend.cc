@@ -48,14 +48,15 @@ Done BackendErrands::Take(Open<Done>& open, uint64_t errand) {
 }
 
 void BackendErrands::Fetch(OnFetched done, std::function<void(Napi::Object&)> event) { Post(fetches_, std::move(done), "fetch", std::move(event)); }
-void BackendErrands::Ship(OnShipped done, std::function<void(Napi::Object&)> event) { Post(ships_, std::move(done), "ship", std::move(event)); }
+void BackendErrands::Ship(OnChanged done, std::function<void(Napi::Object&)> event) { Post(changes_, std::move(done), "ship", std::move(event)); }
+void BackendErrands::Remove(OnChanged done, std::function<void(Napi::Object&)> event) { Post(changes_, std::move(done), "remove", std::move(event)); }
 void BackendErrands::List(OnListed done, std::function<void(Napi::Object&)> event) { Post(lists_, std::move(done), "list", std::move(event)); }
 
 void BackendErrands::Fetched(uint64_t errand, Result<std::vector<uint8_t>> bytes) {
   if (const OnFetched done = Take(fetches_, errand)) done(std::move(bytes));
 }
-void BackendErrands::Shipped(uint64_t errand, const Status& status) {
-  if (const OnShipped done = Take(ships_, errand)) done(status);
+void BackendErrands::Changed(uint64_t errand, const Status& status) {
+  if (const OnChanged done = Take(changes_, errand)) done(status);
 }
 void BackendErrands::Listed(uint64_t errand, Result<std::vector<PackBackend::Chunk>> chunks) {
   if (const OnListed done = Take(lists_, errand)) done(std::move(chunks));
@@ -63,17 +64,17 @@ void BackendErrands::Listed(uint64_t errand, Result<std::vector<PackBackend::Chu
 
 void BackendErrands::Close() {
   Open<OnFetched> fetches;
-  Open<OnShipped> ships;
+  Open<OnChanged> changes;
   Open<OnListed> lists;
   {
     std::lock_guard lock(mutex_);
     closed_ = true;
     fetches.swap(fetches_);
-    ships.swap(ships_);
+    changes.swap(changes_);
     lists.swap(lists_);
   }
   for (const auto& [errand, done] : fetches) done(Closed());
-  for (const auto& [errand, done] : ships) done(Closed());
+  for (const auto& [errand, done] : changes) done(Closed());
   for (const auto& [errand, done] : lists) done(Closed());
 }
 
@@ -95,6 +96,13 @@ void JsBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::funct
   });
 }
 
+void JsBackend::Remove(uint32_t pack, std::function<void(Status)> done) {
+  errands_->Remove(std::move(done), [pool = pool_, pack](Napi::Object& event) {
+    event.Set("pool", pool);
+    event.Set("pack", static_cast<double>(pack));
+  });
+}
+
 void JsBackend::List(std::function<void(Result<std::vector<Chunk>>)> done) {
   errands_->List(std::move(done), [pool = pool_](Napi::Object& event) { event.Set("pool", pool); });
 }
@@ -108,8 +116,8 @@ void AnswerFetch(BackendErrands& errands, const Napi::CallbackInfo& info) {
   errands.Fetched(ErrandOf(info), std::move(bytes));
 }
 
-void AnswerShip(BackendErrands& errands, const Napi::CallbackInfo& info) {
-  errands.Shipped(ErrandOf(info), info[1].IsObject() ? FailureOf(info[1]) : Status::Ok());
+void AnswerChange(BackendErrands& errands, const Napi::CallbackInfo& info) {
+  errands.Changed(ErrandOf(info), info[1].IsObject() ? FailureOf(info[1]) : Status::Ok());
 }
 
 void AnswerList(BackendErrands& errands, const Napi::CallbackInfo& info) {

@@ -12,19 +12,20 @@ namespace skerry::addon {
 class BackendErrands {
  public:
   using OnFetched = std::function<void(Result<std::vector<uint8_t>>)>;
-  using OnShipped = std::function<void(Status)>;
+  using OnChanged = std::function<void(Status)>;
   using OnListed = std::function<void(Result<std::vector<PackBackend::Chunk>>)>;
 
   explicit BackendErrands(Mailbox& mailbox) : mailbox_(mailbox) {}
 
   /** Posts `event`, to which the number of the errand is added. */
   void Fetch(OnFetched done, std::function<void(Napi::Object&)> event);
-  void Ship(OnShipped done, std::function<void(Napi::Object&)> event);
+  void Ship(OnChanged done, std::function<void(Napi::Object&)> event);
+  void Remove(OnChanged done, std::function<void(Napi::Object&)> event);
   void List(OnListed done, std::function<void(Napi::Object&)> event);
 
   // An answer that comes twice, or after Close, is nobody's.
   void Fetched(uint64_t errand, Result<std::vector<uint8_t>> bytes);
-  void Shipped(uint64_t errand, const Status& status);
+  void Changed(uint64_t errand, const Status& status);
   void Listed(uint64_t errand, Result<std::vector<PackBackend::Chunk>> chunks);
 
   /** Answers all with kClosed, and what comes later too. */
@@ -43,7 +44,7 @@ class BackendErrands {
   uint64_t next_ = 1;
   bool closed_ = false;
   Open<OnFetched> fetches_;
-  Open<OnShipped> ships_;
+  Open<OnChanged> changes_;
   Open<OnListed> lists_;
 };
 
@@ -52,6 +53,7 @@ class JsBackend : public PackBackend {
   JsBackend(std::shared_ptr<BackendErrands> errands, std::string pool) : errands_(std::move(errands)), pool_(std::move(pool)) {}
   void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) override;
   void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override;
+  void Remove(uint32_t pack, std::function<void(Status)> done) override;
   void List(std::function<void(Result<std::vector<Chunk>>)> done) override;
 
  private:
@@ -59,9 +61,9 @@ class JsBackend : public PackBackend {
   const std::string pool_;
 };
 
-// What JavaScript answers with: completeFetch, completeShip and completeList of src/engine/binding.ts.
+// What JavaScript answers with: completeFetch, completeChange and completeList of src/engine/binding.ts.
 void AnswerFetch(BackendErrands& errands, const Napi::CallbackInfo& info);
-void AnswerShip(BackendErrands& errands, const Napi::CallbackInfo& info);
+void AnswerChange(BackendErrands& errands, const Napi::CallbackInfo& info);
 void AnswerList(BackendErrands& errands, const Napi::CallbackInfo& info);
 
 }  // namespace skerry::addon

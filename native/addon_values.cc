@@ -221,7 +221,8 @@ Napi::Object FromPool(Napi::Env env, const Pool& pool) {
       {"stagedPacks", usage.staged_packs}, {"stagedBytes", usage.staged_bytes}, {"keptPacks", usage.kept_packs}, {"keptBytes", usage.kept_bytes},
       {"shippedPacks", usage.shipped_packs}, {"shippedBytes", usage.shipped_bytes}, {"shipFailures", usage.ship_failures},
       {"fetches", usage.fetches}, {"fetchedBytes", usage.fetched_bytes}, {"fetchFailures", usage.fetch_failures},
-      {"fetchesWaiting", usage.fetches_waiting}};
+      {"fetchesWaiting", usage.fetches_waiting}, {"removals", usage.removals}, {"removalsWaiting", usage.removals_waiting},
+      {"removalFailures", usage.removal_failures}};
   for (const auto& [name, value] : numbers) Set(object, name, value);
   return object;
 }

@@ -88,6 +88,17 @@ Status FooterCopies::Keep(uint32_t pack, PackFooter footer, bool durable) {
   return durable ? env_.SyncDirectory(directory_) : Status();
 }
 
+Status FooterCopies::Remove(uint32_t pack) {
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto found = at_.find(pack); found != at_.end()) {
+      held_.erase(found->second);
+      at_.erase(found);
+    }
+  }
+  return env_.Remove(FooterCopyPath(directory_, pack));
+}
+
 void FooterCopies::Hold(uint32_t pack, std::shared_ptr<const PackFooter> footer) {
   std::lock_guard lock(mutex_);
   if (const auto found = at_.find(pack); found != at_.end()) {

@@ -44,6 +44,7 @@ class FooterCopies {
   std::shared_ptr<const PackFooter> Find(uint32_t pack);
   /** Writes the copy, durably where it says so: then the pack's number is known here for good. */
   Status Keep(uint32_t pack, PackFooter footer, bool durable);
+  Status Remove(uint32_t pack);
 
  private:
   static constexpr size_t kFootersMax = 256;  // in memory, some 12 KiB each

@@ -245,25 +245,33 @@ class PackStore {
     bool damaged = false;   // a page of it is lost, or was found rotten
     uint64_t records = 0;   // that it is known to hold
   };
-  /** Packs that may be removed, ascending: all that are sealed but the newest, whose number tells the next. */
+  /**
+   * Packs that may be removed, ascending: all that are sealed but the newest, whose number tells the next. Of a remote pool: that
+   * the backend has.
+   */
   std::vector<Sealed> Removable() const;
   Result<std::vector<PackFooterEntry>> EntriesOf(uint32_t pack);
   /** From here on PutAll puts again what only these packs hold. Reads go on. */
   void Condemn(std::span<const uint32_t> packs);
   void Pardon(uint32_t pack);
-  /** Takes condemned packs, of which nothing is wanted any more, out of the index and away. */
+  /**
+   * Takes condemned packs, of which nothing is wanted any more, out of the index and away. Those of a remote pool are gone from
+   * there once Sweep says so.
+   */
   Status Remove(std::span<const uint32_t> packs);
+  /** Goes on taking removed packs off the backend. True while there is more to do, and the backend does it. */
+  bool Sweep();
 
-  // Reading everything (check/scrub.h), in a pool whose packs rest on this host.
+  // Reading everything (check/scrub.h). kTryAgain: the backend does not answer, which says nothing of what rests there.
   std::vector<Sealed> SealedHere() const;
-  /** Whether the file begins as it should: as the disk has it, past the page cache, like the next three. */
+  /** Whether the file begins as it should: as the disk or the backend has it, past every cache, like the next three. */
   Status HeaderAtRest(uint32_t pack);
   Result<std::vector<PackFooterEntry>> FooterAtRest(uint32_t pack, uint64_t file_bytes);
-  /** Of a pack whose footer is damaged: what its records say. */
+  /** Of a pack whose footer is damaged: what its records say, or what is known of it here. */
   Result<std::vector<PackFooterEntry>> ScannedEntries(uint32_t pack);
   /** The payload. kNotFound: the pack is gone. Anything else but Ok: the record is damaged, and from now on known as such. */
   Result<std::vector<uint8_t>> ReadAtRest(uint32_t pack, const PackFooterEntry& entry);
-  /** The same from the page cache, which may still have what the disk has lost. */
+  /** The same from a copy of the pack, or a cache, which may still have what has rotted. */
   Result<std::vector<uint8_t>> ReadCached(uint32_t pack, const PackFooterEntry& entry);
   /** Its content is not what its id says, though its sums hold. */
   void NoteDamaged(const Location& at);
@@ -283,7 +291,7 @@ class PackStore {
     uint64_t room_bytes = 0;   // what records that may not use the reserve can still take: in the open pack and in whole new ones
     /** Of a remote pool. */
     uint64_t staged_packs = 0, staged_bytes = 0, kept_packs = 0, kept_bytes = 0, shipped_packs = 0, shipped_bytes = 0, ship_failures = 0,
-             fetches = 0, fetched_bytes = 0, fetch_failures = 0, fetches_waiting = 0;
+             fetches = 0, fetched_bytes = 0, fetch_failures = 0, fetches_waiting = 0, removals = 0, removals_waiting = 0, removal_failures = 0;
     bool backend_full = false;
   };
   Usage usage() const;

@@ -21,6 +21,8 @@ class PackBackend {
   virtual void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) = 0;
   /** Fewer bytes only at the end of the pack. kNotFound: there is no such pack. kIo: it was tried for as long as is worth it. */
   virtual void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) = 0;
+  /** Ok: its chunk is gone there, durably, or there was none. After a failure it may go at any time. */
+  virtual void Remove(uint32_t pack, std::function<void(Status)> done) = 0;
   /** All packs that the backend holds, in no order. */
   virtual void List(std::function<void(Result<std::vector<Chunk>>)> done) = 0;
 };

@@ -39,6 +39,11 @@ void PackStore::Impl::KeepOther(const BlockId& id, const Location& at) {
   others_.emplace(id.prefix(), at);
 }
 
+bool PackStore::Impl::HasOthers() const {
+  std::lock_guard lock(damage_mutex_);
+  return !others_.empty();
+}
+
 std::vector<Location> PackStore::Impl::Places(const BlockId& id) const {
   std::vector<Location> places;
   if (const std::optional<Location> known = Find(id)) places.push_back(*known);

@@ -61,11 +61,15 @@ Status PackStore::Impl::Recover(PackReport& report) {
       found.sealed[name->number] = {options_.directory + "/" + entry.name, entry.bytes, name->kind == PackFileKind::kKept};
     }
   }
-  const Listed listed = remote_ ? ListRemote(report) : Listed();
+  Listed listed = remote_ ? ListRemote(report) : Listed();
   if (listed && !listed->empty()) found.newest = std::max(found.newest, listed->rbegin()->first);
+  if (remote_) {
+    if (Status status = LeaveGone(found, listed); !status.ok()) return status;
+  }
 
   next_pack_ = uint64_t{found.newest} + 1;
   const PackIsThere there = [&](uint32_t pack, uint64_t bytes) {
+    if (remote_ && remote_->gone->Contains(pack)) return false;
     if (const auto local = found.sealed.find(pack); local != found.sealed.end()) return local->second.bytes == bytes;
     if (!remote_ || found.footers.contains(pack)) return remote_ != nullptr;
     if (!listed) return true;  // nobody says that it is not
@@ -124,6 +128,33 @@ PackStore::Impl::Listed PackStore::Impl::ListRemote(PackReport& report) {
   std::map<uint32_t, uint64_t> listed;
   for (const PackBackend::Chunk& chunk : answer->chunks) listed.emplace(chunk.pack, chunk.bytes);
   return listed;
+}
+
+Status PackStore::Impl::LeaveGone(Found& found, Listed& listed) {
+  GonePacks& gone = *remote_->gone;
+  if (Status status = gone.Load(); !status.ok()) {
+    return {status.code(), options_.directory + "/gone: " + status.detail() +
+                               ". It names the packs that the backend was told to remove: without it, a removal that is still on its way could take what is "
+                               "written from now on. Wait until the backend can have none under way any more, remove that file, and start again"};
+  }
+  found.newest = std::max(found.newest, gone.newest());
+  std::set<uint32_t> here;
+  for (const auto& [pack, local] : found.sealed) here.insert(pack);
+  here.insert(found.footers.begin(), found.footers.end());
+  for (const uint32_t pack : here) {
+    if (!gone.Contains(pack)) continue;
+    found.sealed.erase(pack);
+    found.footers.erase(pack);
+    // What stays is found again at the next start.
+    (void)RemoveFiles(pack);
+  }
+  if (!listed) return {};
+  std::erase_if(*listed, [&](const auto& chunk) {
+    if (!gone.Contains(chunk.first)) return false;
+    remote_->sweeper->Add(chunk.first);
+    return true;
+  });
+  return {};
 }
 
 /** Packs without a file here, and which of those with one are copies. */

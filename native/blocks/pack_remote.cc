@@ -38,12 +38,16 @@ void PackStore::Impl::OpenRemote() {
   remote_->shipper = std::make_shared<PackShipper>(env_, remote.backend, options_.directory,
                                                    ShipLimits{remote.ships_in_flight_max, remote.staged_bytes_max, remote.kept_bytes_max});
   remote_->footers = std::make_unique<FooterCopies>(env_, options_.directory, options_.domain);
+  remote_->sweeper = std::make_shared<PackSweeper>(env_, remote.backend);
+  remote_->gone = std::make_unique<GonePacks>(env_, options_.directory, options_.domain);
   PackListing::Owner owner;
   owner.known = [this](uint32_t pack) {
     std::lock_guard lock(mutex_);
     // Whoever gave it out: this number is taken.
     next_pack_ = std::max(next_pack_, uint64_t{pack} + 1);
-    return sealed_.contains(pack);
+    if (!remote_->gone->Contains(pack)) return sealed_.contains(pack);
+    remote_->sweeper->Add(pack);
+    return true;
   };
   owner.learn = [this](uint32_t pack, uint64_t bytes, const std::vector<PackFooterEntry>& entries) { Learn(pack, bytes, entries); };
   remote_->listing = std::make_shared<PackListing>(remote.backend, std::move(owner));
@@ -59,7 +63,7 @@ void PackStore::Impl::Learn(uint32_t pack, uint64_t bytes, const std::vector<Pac
   {
     std::lock_guard lock(mutex_);
     next_pack_ = std::max(next_pack_, uint64_t{pack} + 1);
-    if (sealed_.contains(pack)) return;
+    if (sealed_.contains(pack) || remote_->gone->Contains(pack)) return;
     Adopt(pack, bytes, entries);
   }
   // Where it cannot be written, it is fetched again at the next start.
@@ -109,6 +113,7 @@ Result<std::shared_ptr<const RecordImage>> PackStore::Impl::Outcome(const std::s
 
 /** A pack that is not there may be one the backend has not told of yet: it is gone only once a listing begun after this miss has passed. */
 Result<std::shared_ptr<const RecordImage>> PackStore::Impl::LookAgain(const std::shared_ptr<RecordFetch>& fetch) {
+  if (!KnowsPack(fetch->key.pack)) return fetch->status();   // it was removed meanwhile
   ReadWaits* const waits = ReadWaits::Current();
   std::shared_ptr<Errand> refresh = waits != nullptr ? waits->refresh() : nullptr;
   if (!refresh) {
@@ -261,6 +266,8 @@ Status PackStore::Impl::Upkeep() {
   if (Status status = failure(); !status.ok()) return status;
   PackShipper& shipper = *remote_->shipper;
   shipper.Begin();
+  remote_->sweeper->Begin();
+  std::lock_guard one_at_a_time(remote_->files_mutex);
   for (const uint32_t pack : shipper.ToRename()) {
     const Status status = env_.Rename(PackPath(options_.directory, pack, true), KeptPackPath(options_.directory, pack));
     if (!status.ok()) return status;
@@ -311,6 +318,10 @@ void PackStore::Impl::AddRemoteUsage(Usage& usage) const {
   usage.fetched_bytes = fetches.fetched_bytes;
   usage.fetch_failures = fetches.failures;
   usage.fetches_waiting = fetches.waiting;
+  const PackSweeper::Usage sweeps = remote_->sweeper->usage();
+  usage.removals = sweeps.removed;
+  usage.removals_waiting = sweeps.waiting;
+  usage.removal_failures = sweeps.failures;
 }
 
 }  // namespace skerry

@@ -15,6 +15,7 @@ std::vector<PackStore::Sealed> PackStore::Impl::Removable() const {
     // After a start without a checkpoint only the files tell which numbers were given out.
     std::erase_if(packs, [this](const Sealed& pack) { return uint64_t{pack.pack} + 1 >= next_pack_; });
   }
+  if (remote_) std::erase_if(packs, [this](const Sealed& pack) { return !OnBackend(pack.pack); });
   std::lock_guard lock(damage_mutex_);
   for (Sealed& pack : packs) {
     const auto next = damaged_.lower_bound({pack.pack, 0});
@@ -46,6 +47,8 @@ void PackStore::Impl::Condemn(std::span<const uint32_t> packs) {
 }
 
 void PackStore::Impl::Pardon(uint32_t pack) {
+  // The next start may find it on the list, and leave it: no write is to find anything in it until then.
+  if (remote_ && remote_->gone->Contains(pack)) return;
   std::lock_guard lock(condemned_mutex_);
   condemned_.erase(pack);
   condemned_count_.store(condemned_.size(), std::memory_order_release);
@@ -66,9 +69,18 @@ void PackStore::Impl::FindMovedAgain() {
 }
 
 Status PackStore::Impl::Remove(std::span<const uint32_t> packs) {
+  const std::set<uint32_t> gone(packs.begin(), packs.end());
+  // The last checkpoint may lead to them for what has another place in a pack that it covers: there nobody would look.
+  if (HasOthers()) {
+    if (Status status = Checkpoint(true); !status.ok()) return status;
+  }
   // Numbers are given out by what is there at a start: the newest name is durable before an older one goes.
   if (Status status = SyncNames(); !status.ok()) return status;
-  const std::set<uint32_t> gone(packs.begin(), packs.end());
+  if (remote_) {
+    Status noted = remote_->gone->Add(gone);
+    if (noted.ok()) noted = SyncNames();
+    if (!noted.ok()) return noted;
+  }
   {
     std::lock_guard lock(mutex_);
     for (const uint32_t pack : gone) {
@@ -86,16 +98,18 @@ Status PackStore::Impl::Remove(std::span<const uint32_t> packs) {
   Pass(Failpoint::kGcRemoving);
   Status first;
   for (const uint32_t pack : gone) {
-    Status removed = env_.Remove(PackPath(options_.directory, pack, true));
-    handles_.Remove(pack);
-    direct_handles_.Remove(pack);
+    Status removed = RemoveFiles(pack);
     if (first.ok()) first = std::move(removed);
+    if (remote_) remote_->sweeper->Add(pack);
     Pass(Failpoint::kGcRemovedOne);
-    Pardon(pack);
   }
   {
     std::lock_guard lock(condemned_mutex_);
-    for (const uint32_t pack : gone) emptied_.erase(pack);
+    for (const uint32_t pack : gone) {
+      condemned_.erase(pack);
+      emptied_.erase(pack);
+    }
+    condemned_count_.store(condemned_.size(), std::memory_order_release);
   }
   {
     std::lock_guard lock(damage_mutex_);
@@ -105,6 +119,27 @@ Status PackStore::Impl::Remove(std::span<const uint32_t> packs) {
   }
   const Status synced = SyncNames();
   return first.ok() ? synced : first;
+}
+
+Status PackStore::Impl::RemoveFiles(uint32_t pack) {
+  Status removed;
+  if (remote_) {
+    std::lock_guard one_at_a_time(remote_->files_mutex);
+    remote_->shipper->Forget(pack);
+    removed = env_.Remove(KeptPackPath(options_.directory, pack));
+    if (Status footer = remote_->footers->Remove(pack); removed.ok()) removed = std::move(footer);
+  }
+  if (Status sealed = env_.Remove(PackPath(options_.directory, pack, true)); removed.ok()) removed = std::move(sealed);
+  handles_.Remove(pack);
+  direct_handles_.Remove(pack);
+  return removed;
+}
+
+bool PackStore::Impl::Sweep() {
+  if (!remote_) return false;
+  remote_->sweeper->Begin();
+  const PackSweeper::Usage usage = remote_->sweeper->usage();
+  return usage.waiting > 0 && !usage.failing;
 }
 
 }  // namespace skerry

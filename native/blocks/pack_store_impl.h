@@ -102,6 +102,7 @@ class PackStore::Impl {
   void Condemn(std::span<const uint32_t> packs);
   void Pardon(uint32_t pack);
   Status Remove(std::span<const uint32_t> packs);
+  bool Sweep();
   std::vector<Sealed> SealedHere() const;
   Status HeaderAtRest(uint32_t pack);
   Result<std::vector<PackFooterEntry>> FooterAtRest(uint32_t pack, uint64_t file_bytes);
@@ -167,11 +168,15 @@ class PackStore::Impl {
   bool IsDamaged(const Location& at) const;
 
   // pack_scrub.cc
+  Status ReadResting(uint32_t pack, uint64_t offset, Bytes into);
+  Status FetchWindow(uint32_t pack, uint64_t offset, uint32_t bytes);
   static Result<std::vector<uint8_t>> PayloadOf(ConstBytes record, uint32_t pack, const PackFooterEntry& entry, uint32_t* page);
 
   // pack_removal.cc
   bool IsCondemned(uint32_t pack) const;
   void FindMovedAgain();
+  /** Whatever of the pack is on this host. */
+  Status RemoveFiles(uint32_t pack);
 
   // pack_read_ahead.cc
   bool MayBeCached(uint32_t pack, uint32_t offset) const;
@@ -217,6 +222,8 @@ class PackStore::Impl {
   using Listed = std::optional<std::map<uint32_t, uint64_t>>;  // number to bytes; absent where the backend did not answer
   Listed ListRemote(PackReport& report);
   void RecoverRemote(const Found& found, const Listed& listed, PackReport& report);
+  /** Nothing of what is gone is believed, here or there, and all of it is removed. */
+  Status LeaveGone(Found& found, Listed& listed);
 
   // pack_recovery.cc
   Status RecoverSealed(uint32_t number, const std::string& path, uint64_t file_bytes, PackReport& report);
@@ -230,6 +237,7 @@ class PackStore::Impl {
   void AdoptRecord(const BlockId& id, const Location& at, bool damaged);
   /** That a record has this place too. */
   void KeepOther(const BlockId& id, const Location& at);
+  bool HasOthers() const;
 
   Env& env_;
   const PackStoreOptions options_;

@@ -42,6 +42,8 @@ enum class Mutant : uint8_t {
   kCondemnedFound,           // a write finds its block in a condemned pack
   kNamesIgnored,             // packs go that the journal names
   kCopiesUnsynced,           // a pack goes before the copies of its records are durable
+  kCopiesUnshipped,          // a pack goes from the backend before it has the copies of its records
+  kGoneForgotten,            // nothing says which packs are being taken off the backend
 };
 
 #ifdef SKERRY_MUTANTS

@@ -1,10 +1,11 @@
-// The footer of a pack, the copy of a footer beside packs that are elsewhere, and the header of a pack file. What is accepted
-// names records inside the pack only, and is written again as it was read.
+// The footer of a pack, the copy of a footer beside packs that are elsewhere, the header of a pack file, and the list of packs that
+// are gone. What is accepted names records inside the pack only, and is written again as it was read.
 #include <algorithm>
 #include <cstddef>
 
 #include "../blocks/cell.h"
 #include "../blocks/footer_copies.h"
+#include "../blocks/gone_packs.h"
 #include "../tests/golden.h"
 #include "fuzz.h"
 
@@ -12,9 +13,9 @@ namespace skerry::fuzz {
 namespace {
 
 Reach footer_accepted("a footer with entries is accepted"), footer_refused("a footer is refused although its sum holds"),
-    copy_accepted("a copy of a footer is accepted"), header_accepted("a file header is accepted");
+    copy_accepted("a copy of a footer is accepted"), header_accepted("a file header is accepted"), gone_accepted("a list of packs that are gone is accepted");
 
-enum Repair : uint8_t { kSums = 1, kTrailer = 2, kEntries = 4, kAsCopy = 8, kAsHeader = 16 };
+enum Repair : uint8_t { kSums = 1, kTrailer = 2, kEntries = 4, kAsCopy = 8, kAsHeader = 16, kAsGone = 32 };
 
 void RepairFooter(Bytes bytes, uint32_t pack, uint64_t records_end, uint8_t repairs) {
   PackFooterTrailer trailer;
@@ -113,6 +114,29 @@ void CheckHeader(std::vector<uint8_t> bytes, uint32_t pack, uint8_t repairs, uin
   HOLDS(!FileHeaderHolds(bytes, pack));
 }
 
+void CheckGone(std::vector<uint8_t> bytes, uint32_t domain, uint8_t repairs, uint32_t flip) {
+  GonePacksHeader header;
+  if ((repairs & kSums) != 0 && Load(ConstBytes(bytes), 0, header)) {
+    header = {kGonePacksMagic, kGonePacksVersion, domain, (bytes.size() - sizeof(header)) / sizeof(GoneRange), 0};
+    header.sum = SumOf(bytes.data() + sizeof(header), bytes.size() - sizeof(header), SumOf(&header, offsetof(GonePacksHeader, sum), 0));
+    Store(Bytes(bytes), 0, header);
+  }
+  const Result<GoneRanges> ranges = DecodeGonePacks(bytes, domain);
+  if (!ranges.ok()) {
+    HOLDS(ranges.code() == Code::kCorrupt);
+    return;
+  }
+  if (!ranges->empty()) gone_accepted();
+  uint64_t free_from = 1;
+  for (const auto& [first, last] : *ranges) {
+    HOLDS(first >= free_from && last >= first);
+    free_from = uint64_t{last} + 2;
+  }
+  HOLDS(EncodeGonePacks(domain, *ranges) == bytes && !DecodeGonePacks(bytes, uint64_t{domain} + 1).ok());
+  bytes[flip / 8 % bytes.size()] ^= static_cast<uint8_t>(1u << flip % 8);
+  HOLDS(DecodeGonePacks(bytes, domain).code() == Code::kCorrupt);
+}
+
 }  // namespace
 
 void Run(ConstBytes raw) {
@@ -121,12 +145,18 @@ void Run(ConstBytes raw) {
   const auto pack = input.Take<uint32_t>(), flip = input.Take<uint32_t>();
   const uint64_t records_end = input.Take<uint32_t>() % (kPackBytes + 1);
   std::vector<uint8_t> bytes = Copy(input.rest());
+  if ((repairs & kAsGone) != 0) return CheckGone(std::move(bytes), pack, repairs, flip);
   if ((repairs & kAsHeader) != 0) return CheckHeader(std::move(bytes), pack, repairs, flip);
   if ((repairs & kAsCopy) != 0) return CheckCopy(std::move(bytes), pack, repairs, flip);
   CheckFooter(std::move(bytes), pack, records_end, repairs, flip);
 }
 
 void WriteSeeds(const std::string& directory) {
+  for (const uint8_t repairs : {32, 33}) {
+    Seed seed;
+    seed.Add(repairs).Add(uint32_t{1}).Add(uint32_t{333}).Add(uint32_t{0}).AddBytes(EncodeGonePacks(1, {{1, 1}, {3, 7}, {4000000000u, 4294967295u}}));
+    seed.Write(directory, "gone_" + std::to_string(repairs));
+  }
   for (const char* name : {"pack_v1_proven", "pack_v1_dense", "pack_v1_framed", "pack_v1_lost"}) {
     const std::vector<uint8_t> file = golden::BytesOf(golden::Read(name), "00000001.pack");
     const Result<uint64_t> bytes = FooterBytesAt(file, 1);

@@ -18,6 +18,10 @@ BlockId IdOf(const PackFooterEntry& entry) {
   return id;
 }
 
+Result<Collector::Progress> Wait(const Mark::GoOn& go_on) {
+  return go_on() ? Result<Collector::Progress>(Collector::Progress::kWait) : Result<Collector::Progress>(Status(Code::kClosed, "cancelled"));
+}
+
 }  // namespace
 
 Collector::Collector(Store& store, std::shared_ptr<Pool> pool, std::vector<TreeRoot> roots, const CollectOptions& options, const MarkLimits& limits)
@@ -36,14 +40,14 @@ Result<Collector::Progress> Collector::Next(const Mark::GoOn& go_on) {
       break;
     case State::kCondemn:
       if (candidates_.empty()) {
-        state_ = State::kDone;
+        state_ = State::kSweep;
         break;
       }
       Condemn();
       state_ = State::kWait;
       break;
     case State::kWait:
-      if (!packs_.gate().Passed(turn_) && !IsMutant(Mutant::kFindersUnawaited)) return go_on() ? Result<Progress>(Progress::kWait) : Result<Progress>(Status(Code::kClosed, "cancelled"));
+      if (!packs_.gate().Passed(turn_) && !IsMutant(Mutant::kFindersUnawaited)) return Wait(go_on);
       LeaveNamed();
       state_ = State::kMark;
       break;
@@ -53,7 +57,7 @@ Result<Collector::Progress> Collector::Next(const Mark::GoOn& go_on) {
       break;
     case State::kCopy: {
       if (next_ == condemned_.size()) {
-        state_ = State::kRemove;
+        state_ = State::kSettle;
         break;
       }
       const Result<bool> copied = CopyOut(condemned_[next_], go_on);
@@ -66,9 +70,20 @@ Result<Collector::Progress> Collector::Next(const Mark::GoOn& go_on) {
       }
       break;
     }
+    case State::kSettle: {
+      const Result<bool> settled = Settle();
+      if (settled.ok() && !*settled) return Wait(go_on);
+      status = settled.status();
+      state_ = State::kRemove;
+      break;
+    }
     case State::kRemove:
       status = RemoveAll();
       state_ = State::kCondemn;
+      break;
+    case State::kSweep:
+      if (report_.packs_removed > 0 && packs_.Sweep()) return Wait(go_on);
+      state_ = State::kDone;
       break;
     case State::kDone:
       break;
@@ -192,45 +207,31 @@ std::optional<bool> Collector::IsElsewhere(const Candidate& candidate, const Pac
   const std::optional<Location> now = packs_.Find(id);
   if (!now || *now == PlaceOf(candidate.pack, entry)) return false;
   // Eight bytes are no proof of the id, and a header none of what follows it: a crash may have torn the copy.
-  if (packs_.Verify(*now, id)) return true;
+  // What a footer vouches for was whole when it was shipped; here it must be whole now.
+  if (packs_.Verify(*now, id) && (!packs_.remote() || packs_.ReadRecord(*now, id, true).ok())) return true;
   const Result<BlockId> there = packs_.IdAt(*now, nullptr);
   return !there.ok() || *there == id ? std::optional<bool>(false) : std::nullopt;
 }
 
 Result<bool> Collector::CopyOut(Candidate& candidate, const Mark::GoOn& go_on) {
-  std::vector<std::vector<uint8_t>> payloads;
-  std::vector<PackPut> puts;
-  std::unordered_map<uint64_t, Location> put_at;
-  uint64_t bytes = 0;
-  const auto put = [&]() -> Status {
-    if (!go_on()) return Status(Code::kClosed, "cancelled");
-    Status status = packs_.PutAll(puts, true);
-    for (const PackPut& one : puts) {
-      put_at[one.id.prefix()] = one.at;
-      if (!one.reused) candidate.copied_bytes += one.at.stored_bytes;
-    }
-    puts.clear();
-    payloads.clear();
-    bytes = 0;
-    return status;
-  };
+  std::vector<const PackFooterEntry*> wanted;
   for (const PackFooterEntry& entry : candidate.entries) {
-    const BlockId id = IdOf(entry);
-    if (!live_.contains(id.prefix())) continue;
+    if (!live_.contains(IdOf(entry).prefix())) continue;
     const std::optional<bool> elsewhere = IsElsewhere(candidate, entry);
     if (!elsewhere) return false;
-    if (*elsewhere) continue;
-    Result<std::vector<uint8_t>> payload = packs_.ReadRecord(PlaceOf(candidate.pack, entry), id, true);
-    // It could be read when it was surveyed, or nobody has tried: whoever reads it is told.
-    if (!payload.ok()) return payload.code() == Code::kCorrupt || payload.code() == Code::kNotFound ? Result<bool>(false) : Result<bool>(payload.status());
-    payloads.push_back(std::move(*payload));
-    const Compression as_it_was{entry.codec, entry.codec == Codec::kZstd ? kZstdLevelDefault : uint8_t{0}};
-    puts.push_back({entry.kind, id, payloads.back(), {}, false, 0, as_it_was});
-    bytes += entry.raw_bytes;
-    if (bytes < kCopyBatchBytes) continue;
-    if (Status status = put(); !status.ok()) return status;
+    if (!*elsewhere) wanted.push_back(&entry);
   }
-  if (Status status = put(); !status.ok()) return status;
+  PutAt put_at;
+  for (size_t first = 0; first < wanted.size();) {
+    if (!go_on()) return Status(Code::kClosed, "cancelled");
+    size_t end = first;
+    for (uint64_t bytes = 0; end < wanted.size() && bytes < kCopyBatchBytes; ++end) bytes += wanted[end]->raw_bytes;
+    const Status status = CopyBatch(candidate, std::span(wanted).subspan(first, end - first), put_at);
+    // It could be read when it was surveyed, or nobody has tried: whoever reads it is told.
+    if (status.code() == Code::kCorrupt || status.code() == Code::kNotFound) return false;
+    if (!status.ok()) return status;
+    first = end;
+  }
   // Only what the index leads to elsewhere is safe to lose here.
   return std::ranges::all_of(candidate.entries, [&](const PackFooterEntry& entry) {
     const BlockId id = IdOf(entry);
@@ -240,9 +241,47 @@ Result<bool> Collector::CopyOut(Candidate& candidate, const Mark::GoOn& go_on) {
   });
 }
 
+Status Collector::CopyBatch(Candidate& candidate, std::span<const PackFooterEntry* const> batch, PutAt& put_at) {
+  std::vector<Location> places;
+  for (const PackFooterEntry* entry : batch) places.push_back(PlaceOf(candidate.pack, *entry));
+  packs_.FetchAhead(places);
+  std::vector<std::vector<uint8_t>> payloads;
+  std::vector<PackPut> puts;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const PackFooterEntry& entry = *batch[i];
+    Result<std::vector<uint8_t>> payload = packs_.ReadRecord(places[i], IdOf(entry), true);
+    if (!payload.ok()) return payload.status();
+    payloads.push_back(std::move(*payload));
+    const Compression as_it_was{entry.codec, entry.codec == Codec::kZstd ? kZstdLevelDefault : uint8_t{0}};
+    puts.push_back({entry.kind, IdOf(entry), payloads.back(), {}, false, 0, as_it_was});
+  }
+  Status status = packs_.PutAll(puts, true);
+  for (const PackPut& one : puts) {
+    put_at[one.id.prefix()] = one.at;
+    if (!one.reused) candidate.copied_bytes += one.at.stored_bytes;
+  }
+  return status;
+}
+
+Result<bool> Collector::Settle() {
+  if (condemned_.empty()) return true;
+  if (!shipping_) {
+    if (Status status = IsMutant(Mutant::kCopiesUnsynced) ? Status::Ok() : packs_.Sync(); !status.ok()) return status;
+    if (!packs_.remote() || IsMutant(Mutant::kCopiesUnshipped)) return true;
+    shipping_ = packs_.Mark();
+  }
+  // What this host alone has would go with it, and what it is a copy of is about to be taken off the backend.
+  if (packs_.OpenUpTo(*shipping_)) {
+    if (Status status = packs_.Seal(); !status.ok()) return status;
+  }
+  const Result<bool> shipped = packs_.ShippedUpTo(*shipping_);
+  if (!shipped.ok()) return shipped.status();
+  if (*shipped) shipping_.reset();
+  return *shipped;
+}
+
 Status Collector::RemoveAll() {
   if (condemned_.empty()) return Status::Ok();
-  if (Status status = IsMutant(Mutant::kCopiesUnsynced) ? Status::Ok() : packs_.Sync(); !status.ok()) return status;
   std::vector<uint32_t> packs;
   for (const Candidate& candidate : condemned_) packs.push_back(candidate.pack);
   if (Status status = packs_.Remove(packs); !status.ok()) return status;

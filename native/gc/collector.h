@@ -7,6 +7,7 @@
 // is put again elsewhere and made durable; what a start would still look for, because the journal names it, keeps its pack.
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -51,14 +52,14 @@ class Collector {
 
   enum class Progress : uint8_t { kMore, kWait, kDone };
   /**
-   * kWait: for writes or roots that are under way. kCorrupt where a map node cannot be read, so that nothing can be proven; kClosed
+   * kWait: for writes or roots that are under way, or for the backend. kCorrupt where a map node cannot be read, so that nothing can be proven; kClosed
    * where `go_on` said no. After a failure it is over: packs that were not removed stay.
    */
   Result<Progress> Next(const Mark::GoOn& go_on);
   const CollectReport& report() const { return report_; }
 
  private:
-  enum class State : uint8_t { kSurvey, kCondemn, kWait, kMark, kCopy, kRemove, kDone };
+  enum class State : uint8_t { kSurvey, kCondemn, kWait, kMark, kCopy, kSettle, kRemove, kSweep, kDone };
   struct Candidate {
     uint32_t pack = 0;
     uint64_t bytes = 0, live_bytes = 0;
@@ -74,8 +75,12 @@ class Collector {
   Status MarkCondemned(const Mark::GoOn& go_on);
   /** False where the pack must stay. */
   Result<bool> CopyOut(Candidate& candidate, const Mark::GoOn& go_on);
+  using PutAt = std::unordered_map<uint64_t, Location>;   // by fingerprint
+  Status CopyBatch(Candidate& candidate, std::span<const PackFooterEntry* const> batch, PutAt& put_at);
   /** Whether the index leads to a whole copy elsewhere; nullopt where it leads to the record of another id. */
   std::optional<bool> IsElsewhere(const Candidate& candidate, const PackFooterEntry& entry);
+  /** The copies are where nothing takes them: durable, and in a remote pool on the backend. False: not yet. */
+  Result<bool> Settle();
   Status RemoveAll();
   void Keep(PacksKept& why, const Candidate& candidate);
 
@@ -91,6 +96,7 @@ class Collector {
   std::vector<Candidate> condemned_;
   size_t next_ = 0;                     // of condemned_, to be copied
   uint64_t turn_ = 0;
+  std::optional<uint32_t> shipping_;    // up to this pack the backend must have all
   std::unordered_set<uint64_t> live_;   // records of condemned_, by fingerprint
 };
 

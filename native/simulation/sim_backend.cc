@@ -30,7 +30,31 @@ bool SimBackend::Throttles() {
   return true;
 }
 
+void SimBackend::Remove(uint32_t pack, std::function<void(Status)> done) {
+  if (Throttles()) return done({Code::kIo, "slow down"});
+  if (!dice_.Chance(1, 4)) {
+    chunks_.erase(pack);
+    return done(Status::Ok());
+  }
+  const uint64_t fate = dice_.Below(3);
+  if (fate == 0) chunks_.erase(pack);
+  if (fate == 1) removals_.push_back(pack);
+  done({Code::kIo, "the answer got lost"});
+}
+
+void SimBackend::RemoveSome(uint64_t one_of) {
+  for (const uint32_t pack : std::exchange(removals_, {})) {
+    if (dice_.Chance(1, one_of)) {
+      chunks_.erase(pack);
+    } else {
+      removals_.push_back(pack);
+    }
+  }
+}
+
 void SimBackend::Deliver() {
+  constexpr uint64_t kRemovedOneOf = 12;
+  RemoveSome(kRemovedOneOf);
   std::vector<Underway> ships;
   for (const Underway& ship : std::exchange(again_, {})) Arrive(ship);
   ships.swap(underway_);
@@ -55,6 +79,7 @@ void SimBackend::Forget() {
     if (dice_.Chance(1, 2)) Arrive(ship);
   }
   underway_.clear();
+  RemoveSome(4);
 }
 
 void SimBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) {
@@ -70,6 +95,14 @@ void SimBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::func
     body.resize(dice_.Below(body.size()));
   }
   done(std::move(body));
+}
+
+SimBackend::Bit SimBackend::Rot(const std::function<uint64_t(uint64_t sides)>& draw) {
+  if (chunks_.empty()) return {};
+  const auto chunk = std::next(chunks_.begin(), static_cast<ptrdiff_t>(draw(chunks_.size())));
+  const Bit bit{chunk->first, draw(chunk->second.size()), static_cast<uint8_t>(1u << draw(8))};
+  Flip(bit);
+  return bit;
 }
 
 void SimBackend::List(std::function<void(Result<std::vector<Chunk>>)> done) {

@@ -1,7 +1,8 @@
 #pragma once
 // A backend that outlives every crash of the host: chunks in memory, each whole or absent. Fetches and lists are answered
 // at once, ships when the world says so; some of these fail, with or without having arrived, a few arrive once more later,
-// and a crash forgets who asked. In bad weather it throttles for a while, and bodies come short.
+// and a crash forgets who asked. A removal that nobody heard of may come to pass in a later life. In bad weather it throttles for
+// a while, and bodies come short.
 #include <map>
 
 #include "../blocks/pack_backend.h"
@@ -16,6 +17,7 @@ class SimBackend : public PackBackend {
 
   void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) override;
   void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override;
+  void Remove(uint32_t pack, std::function<void(Status)> done) override;
   void List(std::function<void(Result<std::vector<Chunk>>)> done) override;
 
   /** Lets some of the ships under way arrive, and tells their outcome. */
@@ -23,6 +25,14 @@ class SimBackend : public PackBackend {
   /** The host has died: what was under way may have arrived, and nobody waits for it. */
   void Forget();
   bool Has(uint32_t pack) const { return chunks_.contains(pack); }
+  /** A bit of a chunk flips, drawn by `draw`; which is told, and flipping it again heals it. 0: there is no chunk. */
+  struct Bit {
+    uint32_t pack = 0;
+    size_t at = 0;
+    uint8_t mask = 0;
+  };
+  Bit Rot(const std::function<uint64_t(uint64_t sides)>& draw);
+  void Flip(const Bit& bit) { chunks_.at(bit.pack)[bit.at] ^= bit.mask; }
   size_t packs() const { return chunks_.size(); }
   /** Whether a list is answered. */
   void SetListFaults(bool on) { list_faults_ = on; }
@@ -40,6 +50,8 @@ class SimBackend : public PackBackend {
     std::function<void(Status)> done;
   };
   void Arrive(const Underway& ship);
+  /** Of those that are on their way. */
+  void RemoveSome(uint64_t one_of);
   /** True where it asks for patience now. */
   bool Throttles();
 
@@ -48,6 +60,7 @@ class SimBackend : public PackBackend {
   std::map<uint32_t, std::vector<uint8_t>> chunks_;
   std::vector<Underway> underway_;
   std::vector<Underway> again_;   // have arrived, and will once more: somebody on the way sends twice
+  std::vector<uint32_t> removals_;   // on their way, and nobody waits for them
   bool list_faults_ = false, bad_weather_ = false;
   uint64_t throttled_ = 0;        // requests to be refused yet
   uint64_t refusals_ = 0;

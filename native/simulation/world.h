@@ -82,6 +82,10 @@ class World {
   void Rot();
   /** A bit of a pack flips, or some of its bytes stand elsewhere too; all is read, and the disk heals. */
   void RotAtRest();
+  /** A bit of what the backend holds flips. */
+  void RotAtBackend();
+  /** Rot is told as such, and nothing else is read wrong. */
+  void CheckRotIsTold();
   /** The disk refuses something soon: a write, a sync, a read, or more bytes. */
   void Fault();
   /** After a fault that was met: what can be read still is right, nothing more is acknowledged, and the process is started anew. */
@@ -90,14 +94,17 @@ class World {
   /** Whether a death is the host's. */
   bool HostDies() { return options_.theme == Theme::kShortJournal || Dice(2) == 0; }
   bool BadWeather() const { return options_.seed % 8 == 6; }
-  bool RotsAtRest() const { return options_.seed % 4 == 1; }
+  bool RotsAtRest() const { return options_.seed % 4 == 1 || options_.seed % 8 == 2; }
   std::string SegmentFile(uint64_t number);
   /** What is left of a lost page that is written in part. */
   void LoseParts(const Image& before, const Image& after, uint64_t offset, uint64_t length);
   void Remove();
   void Collect();
+  /** Lets it do something, and all else go on. False where this life is over. */
+  bool WaitForBackend();
   /** Everything is scrubbed at once; what the scrub says is so must be so. */
   void ScrubAll();
+  void CheckScrub();
   void Destage();
   void Take(const RootCommit& commit);
   void CheckRoot(const RootCommit& commit);

@@ -6,7 +6,6 @@
 namespace skerry::simulation {
 
 void World::Collect() {
-  if (backend_) return;
   if (!collector_) {
     std::vector<TreeRoot> roots;
     for (const auto& [id, named] : catalog_) roots.push_back(named.spec.root);
@@ -20,7 +19,12 @@ void World::Collect() {
     const Result<Collector::Progress> progress = collector_->Next([this] { return !Crashed(); });
     const CollectReport& report = collector_->report();
     if (progress.ok() && *progress == Collector::Progress::kMore) continue;
-    if (progress.ok() && *progress == Collector::Progress::kWait) return;
+    if (progress.ok() && *progress == Collector::Progress::kWait) {
+      // A life is short, and a backend slow.
+      if (!backend_ || Dice(8) == 0 || !WaitForBackend()) return;
+      ++steps;
+      continue;
+    }
     outcome_.removed += report.packs_removed;
     outcome_.copied += report.copied_bytes;
     Say("collected " + std::to_string(report.packs_removed) + " of " + std::to_string(report.packs) + ", copied " + std::to_string(report.copied_bytes));
@@ -30,8 +34,23 @@ void World::Collect() {
   }
 }
 
+bool World::WaitForBackend() {
+  const uint64_t life = lives_;
+  const auto lives = [&] { return life == lives_ && !Crashed() && !fault_met_ && outcome_.failure.empty(); };
+  env_.Advance(50000000);
+  Destage();
+  if (lives()) Pump();
+  return lives();
+}
+
 void World::ScrubAll() {
-  if (backend_ || collector_) return;   // no pack goes meanwhile
+  if (collector_) return;   // no pack goes meanwhile
+  if (backend_) backend_->SetWeather(false);
+  CheckScrub();
+  if (backend_) backend_->SetWeather(BadWeather());
+}
+
+void World::CheckScrub() {
   std::vector<TreeRoot> roots;
   for (const auto& [id, named] : catalog_) roots.push_back(named.spec.root);
   Scrub scrub(*store_, store_->pools().front(), std::move(roots));

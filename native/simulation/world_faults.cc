@@ -82,6 +82,7 @@ void World::Restart() {
 }
 
 void World::RotAtRest() {
+  if (backend_) return RotAtBackend();
   if (fault_asked_) return;
   std::vector<std::pair<std::string, uint64_t>> packs;
   for (const char* folder : {"/sim/pool"}) {
@@ -109,6 +110,24 @@ void World::RotAtRest() {
   }
   ++outcome_.damaged;
   Say(std::string(stood ? "bytes went astray" : "a bit flips") + " in " + path + " at " + std::to_string(at));
+  CheckRotIsTold();
+  if (path.ends_with(".pack")) ScrubAll();
+  const Status healed = stood ? env_.Restore(path, at, *stood) : env_.FlipBit(path, at, bit);
+  if (!healed.ok()) Fail("healing: " + healed.detail());
+}
+
+void World::RotAtBackend() {
+  if (fault_asked_) return;
+  const SimBackend::Bit bit = backend_->Rot([this](uint64_t sides) { return Dice(sides); });
+  if (bit.pack == 0) return;
+  ++outcome_.damaged;
+  Say("a bit flips in pack " + std::to_string(bit.pack) + " of the backend, at " + std::to_string(bit.at));
+  CheckRotIsTold();
+  ScrubAll();
+  backend_->Flip(bit);
+}
+
+void World::CheckRotIsTold() {
   for (const auto& [id, named] : catalog_) {
     if (named.deleting || (named.history && named.history->in_flight())) continue;
     const Image& expected = named.history ? named.history->last().image : named.content;
@@ -122,9 +141,6 @@ void World::RotAtRest() {
       if (!expected.PageEquals(page, content, losses_)) return Fail("rot is read as data: page " + std::to_string(page) + " of " + std::to_string(id));
     }
   }
-  if (path.ends_with(".pack")) ScrubAll();
-  const Status healed = stood ? env_.Restore(path, at, *stood) : env_.FlipBit(path, at, bit);
-  if (!healed.ok()) Fail("healing: " + healed.detail());
 }
 
 }  // namespace skerry::simulation

@@ -89,7 +89,7 @@ TEST("a write that found its block before the pack was condemned is waited for, 
   CHECK(world.packs().usage().put_records == put + 32);
   staged->reset();
   after->reset();   // its connection ended: nobody names what it put
-  const CollectReport report = World::Finish(collector);
+  const CollectReport report = world.Finish(collector);
   CHECK(report.journalled.packs > 0 && report.packs_removed > 0);
   CHECK(world.Holds(volume, 0, 8, 1));
   world.Durable();
@@ -122,7 +122,7 @@ TEST("a root on its way to the catalog is waited for") {
   for (int step = 0; step < 8; ++step) progress = collector.Next(kAlways);
   CHECK(progress.ok() && *progress == Progress::kWait);
   world.Commit(*commit);
-  (void)World::Finish(collector);
+  (void)world.Finish(collector);
   CHECK(world.Holds(volume, 0, 4, 1));
   world.Kill();
   CHECK(world.Holds(volume, 0, 4, 1));
@@ -146,7 +146,7 @@ TEST("a root that the catalog refused, and one that only it has, keep what they 
   std::vector<TreeRoot> roots = world.Roots();
   roots.push_back(old);
   Collector kept(world.store(), world.pool(), roots, {});
-  CHECK(World::Finish(kept).packs_removed == 0);
+  CHECK(world.Finish(kept).packs_removed == 0);
   CHECK(world.Collect().packs_removed > 0);
   CHECK(world.Holds(volume, 0, 40, 2));
 }

@@ -28,7 +28,8 @@ class FakeBackend : public PackBackend {
   // Faults, and what was asked.
   std::atomic<bool> away{false}, full{false}, held{false}, lists{true};
   std::atomic<int> rotten{0};   // so many of the next fetches come with a wrong byte in each record
-  std::atomic<uint64_t> fetch_count{0}, fetched_bytes{0}, ship_count{0}, list_count{0};
+  std::atomic<int> lost_removals{0};   // so many of the next removals are not answered well, and not done
+  std::atomic<uint64_t> fetch_count{0}, fetched_bytes{0}, ship_count{0}, list_count{0}, removal_count{0};
 
   void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) override {
     Later([this, pack, path, bytes, done = std::move(done)] {
@@ -68,6 +69,21 @@ class FakeBackend : public PackBackend {
         for (size_t at = 1000; at < part.size(); at += 4096) part[at] ^= 0x10;
       }
       done(std::move(part));
+    });
+  }
+  void Remove(uint32_t pack, std::function<void(Status)> done) override {
+    Later([this, pack, done = std::move(done)] {
+      ++removal_count;
+      if (away) return done(Status(Code::kIo, "away"));
+      if (lost_removals > 0) {
+        --lost_removals;
+        return done(Status(Code::kIo, "the answer got lost"));
+      }
+      {
+        std::lock_guard lock(chunks_mutex_);
+        chunks_.erase(pack);
+      }
+      done({});
     });
   }
   void List(std::function<void(Result<std::vector<Chunk>>)> done) override {

@@ -179,4 +179,29 @@ TEST("a damaged footer is replaced by reading the records") {
   }
 }
 
+TEST("a pack goes only once the checkpoint leads to the other place of what it held") {
+  Fixture f;
+  const Location first = f.Put(1);
+  CHECK_OK(f.store->Seal());
+  f.store->Condemn({&first.pack, 1});
+  const Location second = f.Put(1);
+  f.store->Pardon(first.pack);
+  CHECK_OK(f.store->Seal());
+  (void)f.Put(2);
+  CHECK_OK(f.store->Seal());   // the newest pack never goes
+  f.Open();
+  CHECK_OK(f.store->Checkpoint(true));
+  const Location led = *f.store->Find(f.IdOf(1)), other = led == first ? second : first;
+  // It rots there, a scrub finds the other copy, and the rotten one's pack is given back.
+  f.store->NoteDamaged(led);
+  const Result<std::vector<PackFooterEntry>> entries = f.store->EntriesOf(other.pack);
+  CHECK(entries.ok() && entries->size() == 1);
+  f.store->Adopt(other.pack, entries->front());
+  CHECK(f.store->Find(f.IdOf(1)) == other);
+  f.store->Condemn({&led.pack, 1});
+  CHECK_OK(f.store->Remove({&led.pack, 1}));
+  f.Open();
+  CHECK(f.report.index_from_checkpoint && f.store->Find(f.IdOf(1)) == other && f.Finds(1));
+}
+
 int main(int argc, char** argv) { return skerry::check::RunAll(argc, argv); }

@@ -7,47 +7,15 @@
 #include "../volume/changes.h"
 #include "../volume/store.h"
 #include "check.h"
+#include "plain_backend.h"
 
 using namespace skerry;
+using Backend = check::PlainBackend;
 
 namespace {
 
 constexpr ResourceId kHere = 1, kAway = 2;
 constexpr uint64_t kBlocks = 64;
-
-/** Answers at once, or, where it is away or full, not at all well. */
-class Backend : public PackBackend {
- public:
-  explicit Backend(Env& env) : env_(env) {}
-  Status state;
-  std::map<uint32_t, std::vector<uint8_t>> chunks;
-
-  void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) override {
-    if (!state.ok()) return done(state);
-    Result<std::unique_ptr<File>> file = env_.Open(path, {});
-    if (!file.ok()) return done(file.status());
-    std::vector<uint8_t> content(bytes);
-    CHECK(*(*file)->Read(content, 0) == bytes);
-    chunks[pack] = std::move(content);
-    done({});
-  }
-  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override {
-    if (!state.ok()) return done(state);
-    const auto found = chunks.find(pack);
-    if (found == chunks.end()) return done(Status(Code::kNotFound, "no such pack"));
-    const size_t from = std::min<uint64_t>(offset, found->second.size()), to = std::min<uint64_t>(offset + bytes, found->second.size());
-    done(std::vector<uint8_t>(found->second.begin() + static_cast<ptrdiff_t>(from), found->second.begin() + static_cast<ptrdiff_t>(to)));
-  }
-  void List(std::function<void(Result<std::vector<Chunk>>)> done) override {
-    if (!state.ok()) return done(state);
-    std::vector<Chunk> listed;
-    for (const auto& [pack, bytes] : chunks) listed.push_back({pack, bytes.size()});
-    done(std::move(listed));
-  }
-
- private:
-  Env& env_;
-};
 
 class Life {
  public:

@@ -4,9 +4,11 @@
 #include <cstring>
 #include <map>
 
+#include "../blocks/block_cache.h"
 #include "../gc/collector.h"
 #include "../simulation/sim_env.h"
 #include "check.h"
+#include "plain_backend.h"
 
 namespace skerry::store_world {
 
@@ -16,8 +18,13 @@ inline constexpr uint64_t kBlocks = 64;
 /** One pool of small packs and its volumes, with the catalog that a daemon would keep. */
 class World {
  public:
-  World() : env_(1) { Open(); }
-  void Open() {
+  /** `remote`: the pool rests on a backend, with so many bytes of copies here. */
+  explicit World(bool remote = false, uint64_t kept_bytes_max = 0) : env_(1), kept_bytes_max_(kept_bytes_max) {
+    if (remote) backend_ = std::make_shared<check::PlainBackend>(env_);
+    Open();
+  }
+  void Open() { CHECK_OK(Reopen()); }
+  Status Reopen() {
     StoreOptions options;
     options.pools.resize(1);
     options.journal.directory = "/collect/journal";
@@ -30,13 +37,19 @@ class World {
     options.pools[0].packs.pack_bytes = 1 << 20;
     options.pools[0].packs.reserve_bytes = 0;
     options.pools[0].domain_key.assign(32, 9);
+    if (backend_) {
+      RemotePackOptions& remote = options.pools[0].packs.remote.emplace();
+      remote.backend = backend_;
+      remote.cache = std::make_shared<BlockCache>(1 << 20);
+      remote.kept_bytes_max = kept_bytes_max_;
+    }
     store_.reset();
     std::vector<ResourceSpec> resources;
     for (const auto& [id, spec] : catalog_) resources.push_back(spec);
     StoreReport report;
     Result<std::unique_ptr<Store>> store = Store::Open(env_, options, resources, report);
-    CHECK_OK(store.status());
-    store_ = std::move(*store);
+    if (store.ok()) store_ = std::move(*store);
+    return store.status();
   }
   void Kill() {
     store_.reset();
@@ -50,6 +63,7 @@ class World {
   }
 
   SimEnv& env() { return env_; }
+  check::PlainBackend& backend() { return *backend_; }
   Store& store() { return *store_; }
   std::shared_ptr<Pool> pool() { return store_->pools().front(); }
   PackStore& packs() { return *pool()->packs; }
@@ -90,6 +104,9 @@ class World {
   std::optional<RootCommit> Destage() {
     Result<std::optional<RootCommit>> commit = store_->DestageStep(*pool());
     CHECK_OK(commit.status());
+    // Its packs were being shipped.
+    if (!commit->has_value() && backend_) commit = store_->DestageStep(*pool());
+    CHECK_OK(commit.status());
     return *commit;
   }
   void Commit(const RootCommit& commit) {
@@ -112,6 +129,15 @@ class World {
     Durable();
     store_->FreezeAll();
     while (const std::optional<RootCommit> commit = Destage()) Commit(*commit);
+    Upkeep();
+  }
+  /** Ships what is sealed, and asks again for what was not removed. */
+  void Upkeep() {
+    constexpr uint64_t kPastAnyPause = 40'000'000'000;
+    for (int round = 0; backend_ && round < 3; ++round) {
+      CHECK_OK(packs().Upkeep());
+      env_.Advance(kPastAnyPause);
+    }
   }
   ResourceId keeper() {
     if (keeper_ == 0) keeper_ = Create();
@@ -126,11 +152,12 @@ class World {
     Collector collector(*store_, pool(), Roots(), options);
     return Finish(collector);
   }
-  static CollectReport Finish(Collector& collector) {
+  CollectReport Finish(Collector& collector) {
     for (int step = 0; step < 10000; ++step) {
       const Result<Collector::Progress> progress = collector.Next(kAlways);
       CHECK_OK(progress.status());
-      CHECK(*progress != Collector::Progress::kWait);
+      CHECK(backend_ || *progress != Collector::Progress::kWait);
+      if (*progress == Collector::Progress::kWait) CHECK_OK(packs().Upkeep());
       if (*progress == Collector::Progress::kDone) return collector.report();
     }
     CHECK(false);
@@ -140,6 +167,8 @@ class World {
 
  private:
   SimEnv env_;
+  const uint64_t kept_bytes_max_;
+  std::shared_ptr<check::PlainBackend> backend_;
   std::unique_ptr<Store> store_;
   std::map<ResourceId, ResourceSpec> catalog_;
   ResourceId next_ = 1, keeper_ = 0;

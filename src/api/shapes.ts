@@ -107,6 +107,7 @@ export const poolView = z.strictObject({
   keptBytes: bytes.describe('Of a remote pool, on this host: copies of packs that the backend has.'),
   fetchedBytes: bytes.describe('Of a remote pool, since the daemon started.'),
   shippedBytes: bytes.describe('Of a remote pool, since the daemon started.'),
+  removalsWaiting: count.describe('Of a remote pool: collected packs that the backend has not removed yet.'),
 });
 export type PoolView = z.infer<typeof poolView>;
 

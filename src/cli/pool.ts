@@ -153,6 +153,7 @@ function poolFacts(pool: PoolView): readonly Fact[] {
     ['deduplicated', `${exactSize(pool.dedupBytes)} since the daemon started`],
     ['blocks', `${counted(pool.blocks, 'block')}, ${counted(pool.nodes, 'map node')}`],
     ['to be shipped', pool.remote ? exactSize(pool.stagedBytes) : null],
+    ['to be removed', pool.removalsWaiting === 0 ? null : `${counted(pool.removalsWaiting, 'pack')} that the backend still has`],
     ['copies here', pool.remote ? exactSize(pool.keptBytes) : null],
     [
       'moved',

@@ -141,6 +141,17 @@ const definitions: readonly Definition[] = [
   poolCounter('skerry_pool_fetches_total', 'Ranges of packs asked of the backend', ({ fetches }) => fetches),
   poolCounter('skerry_pool_fetched_bytes_total', 'Bytes that the backend gave', ({ fetchedBytes }) => fetchedBytes),
   poolCounter('skerry_pool_fetch_failures_total', 'Fetches that failed for good', ({ fetchFailures }) => fetchFailures),
+  poolCounter('skerry_pool_removals_total', 'Collected packs that the backend has removed', ({ removals }) => removals),
+  poolCounter(
+    'skerry_pool_removal_failures_total',
+    'Removals that failed, and are tried again',
+    ({ removalFailures }) => removalFailures,
+  ),
+  poolGauge(
+    'skerry_pool_removals_waiting',
+    'Collected packs that the backend has not removed yet',
+    ({ removalsWaiting }) => removalsWaiting,
+  ),
   poolGauge('skerry_pool_fetches_waiting', 'Records that somebody waits for', ({ fetchesWaiting }) => fetchesWaiting),
   counter('skerry_destaged_generations_total', 'Generations destaged', ({ destagedGenerations }) => destagedGenerations),
   counter('skerry_destaged_bytes_total', 'Bytes destaged', ({ destagedBytes }) => destagedBytes),

@@ -153,6 +153,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   pools.serve(running);
   running.on('fetch', (errand) => pools.take(errand));
   running.on('ship', (errand) => pools.take(errand));
+  running.on('remove', (errand) => pools.take(errand));
   running.on('list', (errand) => pools.take(errand));
 
   const mapperLog = logOf(logger, 'mapper');

@@ -153,6 +153,7 @@ export class DaemonViews implements PoolsView {
       keptBytes: stats.keptBytes,
       fetchedBytes: stats.fetchedBytes,
       shippedBytes: stats.shippedBytes,
+      removalsWaiting: stats.removalsWaiting,
     };
   }
 

@@ -139,7 +139,7 @@ export type EngineEvent =
   | ({ readonly type: 'secured'; readonly connection: number } & TlsPeer)
   | { readonly type: 'closed'; readonly connection: number; readonly why: string }
   | { readonly type: 'commit'; readonly commit: RootCommit }
-  /** Asked of a remote pool's backend: each is answered once, by its number, with completeFetch, completeShip, completeList. */
+  /** Asked of a remote pool's backend: each is answered once, by its number, with completeFetch, completeChange, completeList. */
   | {
       readonly type: 'fetch';
       readonly errand: number;
@@ -156,6 +156,7 @@ export type EngineEvent =
       readonly path: string;
       readonly bytes: number;
     }
+  | { readonly type: 'remove'; readonly errand: number; readonly pool: string; readonly pack: number }
   | { readonly type: 'list'; readonly errand: number; readonly pool: string }
   | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };
 
@@ -261,6 +262,10 @@ export interface PoolStats {
   readonly fetchedBytes: number;
   readonly fetchFailures: number;
   readonly fetchesWaiting: number;
+  /** Collected packs that the backend has removed, and that it has not yet. */
+  readonly removals: number;
+  readonly removalsWaiting: number;
+  readonly removalFailures: number;
 }
 
 export interface EngineStats {
@@ -342,8 +347,8 @@ export interface NativeEngine {
   removePool(name: string): Promise<void>;
   /** `bytes` is short only at the end of the pack; null with a failure. What comes twice is nobody's. */
   completeFetch(errand: number, bytes: Uint8Array | null, failure: ErrandFailure | null): void;
-  /** Without a failure: the pack is durable on the backend. */
-  completeShip(errand: number, failure: ErrandFailure | null): void;
+  /** Of a ship or a removal. Without a failure: the pack is durable on the backend, or gone from there. */
+  completeChange(errand: number, failure: ErrandFailure | null): void;
   completeList(errand: number, packs: readonly ListedPack[] | null, failure: ErrandFailure | null): void;
   listenUnix(path: string): Promise<string>;
   listenTcp(host: string, port: number): Promise<string>;

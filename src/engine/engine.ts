@@ -108,8 +108,8 @@ export class Engine implements NativeEngine {
     attempt(() => this.#native.completeFetch(errand, bytes, failure));
   }
 
-  completeShip(errand: number, failure: ErrandFailure | null): void {
-    attempt(() => this.#native.completeShip(errand, failure));
+  completeChange(errand: number, failure: ErrandFailure | null): void {
+    attempt(() => this.#native.completeChange(errand, failure));
   }
 
   completeList(errand: number, packs: readonly ListedPack[] | null, failure: ErrandFailure | null): void {

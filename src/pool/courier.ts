@@ -1,6 +1,6 @@
 /**
  * Carries packs between the engine and the backend of a remote pool: what the engine asks for is fetched, what it has sealed
- * is put. Every errand is answered, in bounded time, once. Nothing here knows what a pack holds.
+ * is put, what it has collected is removed. Every errand is answered, in bounded time, once. Nothing here knows what a pack holds.
  */
 import { readFile } from 'node:fs/promises';
 
@@ -11,7 +11,7 @@ import type { EngineEvent, ListedPack, NativeEngine } from '../engine/binding.js
 import type { Turns } from './turns.js';
 
 type EventOf<Type extends EngineEvent['type']> = Extract<EngineEvent, { type: Type }>;
-export type Errand = EventOf<'fetch' | 'ship' | 'list'>;
+export type Errand = EventOf<'fetch' | 'ship' | 'remove' | 'list'>;
 
 const packPrefix = 'packs/';
 const packKeyPattern = /^packs\/([0-9a-f]{8})\.pack$/;
@@ -20,7 +20,7 @@ const stall_pause_milliseconds = 500;
 export interface CourierOptions {
   /** The pool's driver under its filters. */
   readonly chunks: Driver;
-  readonly engine: Pick<NativeEngine, 'completeFetch' | 'completeShip' | 'completeList'>;
+  readonly engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'>;
   /** How long a fetch goes on trying where the backend is away; 0 gives up with the driver's filters. */
   readonly stallMilliseconds: number;
   /** Of all pools: each holds a pack in memory. */
@@ -37,8 +37,9 @@ export class Courier {
   readonly #options: CourierOptions;
   readonly #closing = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
-  /** Said once for each outage, not once for each pack. */
+  // Said once for each outage, not once for each pack.
   #shipping: 'well' | 'failing' = 'well';
+  #removing: 'well' | 'failing' = 'well';
   /** When fetches began to fail, in a row; null while they do not. In milliseconds of performance.now(). */
   #awaySince: number | null = null;
 
@@ -64,6 +65,8 @@ export class Courier {
         return this.#fetch(errand);
       case 'ship':
         return this.#ship(errand);
+      case 'remove':
+        return this.#remove(errand);
       case 'list':
         return this.#list(errand);
     }
@@ -95,13 +98,29 @@ export class Courier {
       });
       if (this.#shipping === 'failing') log('info', 'packs reach the backend again');
       this.#shipping = 'well';
-      this.#answer(() => engine.completeShip(errand, null));
+      this.#answer(() => engine.completeChange(errand, null));
     } catch (error) {
       const failure = failureOf(error);
       if (this.#shipping === 'well' && failure.code !== 'closed')
         log('warn', 'a pack cannot be shipped, and is tried again until it can', { pack, ...failure });
       this.#shipping = 'failing';
-      this.#answer(() => engine.completeShip(errand, failure));
+      this.#answer(() => engine.completeChange(errand, failure));
+    }
+  }
+
+  async #remove({ errand, pack }: EventOf<'remove'>): Promise<void> {
+    const { engine, chunks, log } = this.#options;
+    try {
+      await chunks.remove(packKey(pack));
+      if (this.#removing === 'failing') log('info', 'packs are removed from the backend again');
+      this.#removing = 'well';
+      this.#answer(() => engine.completeChange(errand, null));
+    } catch (error) {
+      const failure = failureOf(error);
+      if (this.#removing === 'well' && failure.code !== 'closed')
+        log('warn', 'a pack cannot be removed from the backend, and is tried again until it can', { pack, ...failure });
+      this.#removing = 'failing';
+      this.#answer(() => engine.completeChange(errand, failure));
     }
   }
 

@@ -57,14 +57,14 @@ export class Pools {
   readonly #options: PoolsOptions;
   readonly #pools = new Map<string, Opened>();
   readonly #shipTurns = new Turns(ships_in_memory_max);
-  #engine: Pick<NativeEngine, 'completeFetch' | 'completeShip' | 'completeList'> | null = null;
+  #engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'> | null = null;
 
   constructor(options: PoolsOptions) {
     this.#options = options;
   }
 
   /** Of errands from here on. Before the engine starts. */
-  serve(engine: Pick<NativeEngine, 'completeFetch' | 'completeShip' | 'completeList'>): void {
+  serve(engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'>): void {
     this.#engine = engine;
   }
 
@@ -170,8 +170,8 @@ export class Pools {
     if (opened === undefined || this.#engine === null) {
       const failure = { code: 'closed', message: `pool ${errand.pool} is not open` };
       if (errand.type === 'fetch') this.#engine?.completeFetch(errand.errand, null, failure);
-      else if (errand.type === 'ship') this.#engine?.completeShip(errand.errand, failure);
-      else this.#engine?.completeList(errand.errand, null, failure);
+      else if (errand.type === 'list') this.#engine?.completeList(errand.errand, null, failure);
+      else this.#engine?.completeChange(errand.errand, failure);
       return;
     }
     opened.courier ??= new Courier({

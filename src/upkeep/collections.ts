@@ -88,10 +88,7 @@ export class Collections {
     this.#removals += 1;
   }
 
-  /**
-   * Begins a run. @throws SkerryError not-found for no such pool, conflict while one is under way, unsupported where the pool's packs
-   * rest on a backend
-   */
+  /** Begins a run. @throws SkerryError not-found for no such pool, conflict while one is under way */
   begin(pool: string, { dryRun }: { readonly dryRun: boolean }): CollectionView {
     if (this.#stopped) throw new SkerryError('unavailable', 'the daemon is stopping');
     this.#options.pools.get(pool);
@@ -102,11 +99,6 @@ export class Collections {
       );
     }
     const stats = this.#options.engine.stats().pools.find(({ name }) => name === pool);
-    if (stats?.remote === true)
-      throw new SkerryError(
-        'unsupported',
-        `pool ${pool} keeps its packs on a backend: only pools on this host can be collected yet`,
-      );
     const crowded = stats !== undefined && isCrowded(stats);
     const startedAt = this.#now();
     let view: CollectionView = { pool, state: 'running', dryRun, startedAt, seconds: 0, error: null, ...nothing };
@@ -155,8 +147,8 @@ export class Collections {
     const removed = this.#removals !== this.#removalsSeen;
     this.#removalsSeen = this.#removals;
     for (const stats of engine.stats().pools) {
-      const { name, putBytes, remote } = stats;
-      if (this.#stopped || remote || this.#running.has(name) || !pools.names().includes(name)) continue;
+      const { name, putBytes } = stats;
+      if (this.#stopped || this.#running.has(name) || !pools.names().includes(name)) continue;
       const seen = this.#seen.get(name) ?? { put: 0, at: 0 };
       const wait = isCrowded(stats) ? Math.min(intervalMilliseconds, crowded_interval_milliseconds) : intervalMilliseconds;
       // Space dies where something is deleted or written over; where neither was, there is nothing new to find.
@@ -196,7 +188,11 @@ export class Collections {
   }
 }
 
-/** By what the pool can still take: of what is free on its disk a part is kept in reserve, and packs come whole. */
-function isCrowded({ storedBytes, freeBytes, roomBytes }: EngineStats['pools'][number]): boolean {
+/**
+ * By what the pool can still take: of what is free on its disk a part is kept in reserve, and packs come whole. What a backend can
+ * take nobody knows before it refuses.
+ */
+function isCrowded({ remote, backendFull, storedBytes, freeBytes, roomBytes }: EngineStats['pools'][number]): boolean {
+  if (remote) return backendFull;
   return storedBytes > crowded_share * (storedBytes + Math.min(freeBytes, roomBytes));
 }

@@ -87,7 +87,7 @@ export class FakeEngine implements NativeEngine {
     this.completed.push({ errand, bytes: bytes === null ? null : Uint8Array.from(bytes), failure });
   }
 
-  completeShip(errand: number, failure: ErrandFailure | null): void {
+  completeChange(errand: number, failure: ErrandFailure | null): void {
     this.completed.push({ errand, failure });
   }
 
@@ -289,6 +289,9 @@ export class FakeEngine implements NativeEngine {
         fetchedBytes: 0,
         fetchFailures: 0,
         fetchesWaiting: 0,
+        removals: 0,
+        removalsWaiting: 0,
+        removalFailures: 0,
       })),
       blockCache: { bytes: 0, bytesMax: 1, records: 0, hits: 0, misses: 0, evicted: 0 },
       destagedGenerations: 1,

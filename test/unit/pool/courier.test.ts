@@ -67,6 +67,25 @@ test('a sealed file becomes a chunk; one that is not as it was sealed does not',
   expect(logged.map((line) => line.split(' ')[0])).toEqual(['warn', 'info']);
 });
 
+test('a pack is removed, be it there or not; a backend that cannot is told so once, and that it can again', async () => {
+  const driver = new MemoryDriver();
+  await driver.put(packKey(1), bytes(1));
+  const faulty = withFault(driver, { seed: 1, rules: [{ verb: 'remove', fault: 'before', code: 'unavailable', times: 2 }] });
+  const { courier, answered, logged } = courierOver(faulty);
+  for (const errand of [1, 2, 3, 4]) {
+    courier.take({ type: 'remove', errand, pool: 'far', pack: 1 });
+    await answered(errand);
+  }
+  expect(await answered(4)).toMatchObject([
+    { errand: 1, failure: { code: 'unavailable' } },
+    { errand: 2, failure: { code: 'unavailable' } },
+    { errand: 3, failure: null },
+    { errand: 4, failure: null },
+  ]);
+  expect(await driver.stat(packKey(1))).toBeNull();
+  expect(logged.map((line) => line.split(' ')[0])).toEqual(['warn', 'info']);
+});
+
 test('a full backend is told as full', async () => {
   const path = join(temporaryDirectory(), 'pack');
   writeFileSync(path, bytes(1));

@@ -18,6 +18,7 @@ interface Told {
   readonly storedBytes: number;
   readonly freeBytes: number;
   readonly remote: boolean;
+  readonly backendFull: boolean;
 }
 
 async function collected(told: Partial<Told> = {}) {
@@ -25,7 +26,11 @@ async function collected(told: Partial<Told> = {}) {
   const driver = new MemoryDriver();
   const logged: string[] = [];
   const ends: string[] = [];
-  const state = { time: 1e12, putFails: false, pool: { putBytes: 0, storedBytes: 10, freeBytes: 90, remote: false, ...told } };
+  const state = {
+    time: 1e12,
+    putFails: false,
+    pool: { putBytes: 0, storedBytes: 10, freeBytes: 90, remote: false, backendFull: false, ...told },
+  };
   const stats = (): EngineStats => {
     const { pools, ...rest } = world.fake.stats();
     return { ...rest, pools: pools.map((pool) => ({ ...pool, ...state.pool, name: 'default' })) };
@@ -78,16 +83,13 @@ it('all that the catalog and root chunks name is told to be wanted, but for what
   expect(told).not.toContain('cccccccc');
 });
 
-it('one at a time, of pools on this host, and what fails is told', async () => {
-  const { world, driver, collections, state, ends } = await collected();
+it('one at a time, and what fails is told', async () => {
+  const { world, driver, collections, ends } = await collected();
   await expect(collections.view('default', 0)).rejects.toMatchObject({ code: 'not-found' });
   collections.begin('default', { dryRun: true });
   expect(() => collections.begin('default', { dryRun: true })).toThrow(/already/);
   expect(await collections.view('default', 10_000)).toMatchObject({ state: 'done', dryRun: true });
   expect(ends).toEqual([]);
-  state.pool.remote = true;
-  expect(() => collections.begin('default', { dryRun: false })).toThrow(/backend/);
-  state.pool.remote = false;
   await driver.close();
   collections.begin('default', { dryRun: false });
   expect(await collections.view('default', 10_000)).toMatchObject({ state: 'failed' });
@@ -115,6 +117,18 @@ it('by itself where something was put or deleted since, at most once in the inte
   state.pool.freeBytes = 1;
   await collections.round();
   expect(runs()).toBe(3);
+});
+
+it('a pool on a backend is nearly full only where that says so, however little room this host has', async () => {
+  const { collections, state, runs } = await collected({ putBytes: 5, remote: true, freeBytes: 1 });
+  await collections.round();
+  state.pool.putBytes = 6;
+  state.time += 60_000;
+  await collections.round();
+  expect(runs()).toBe(1);
+  state.pool.backendFull = true;
+  await collections.round();
+  expect(runs()).toBe(2);
 });
 
 it('what only the past of a volume that rests wants is wanted by nobody, once its root chunks are all of now', async () => {

@@ -277,6 +277,7 @@ export const fakePool: PoolView = {
   keptBytes: 0,
   fetchedBytes: 0,
   shippedBytes: 0,
+  removalsWaiting: 0,
 };
 
 export const fakePools = {
