@@ -53,7 +53,6 @@ Work ScrubRuns::Begin(Engine& engine, const Napi::CallbackInfo& info) {
 Result<ScrubReport> ScrubRuns::Run(Engine& engine, const std::string& pool_name, std::vector<TreeRoot> roots) {
   const std::shared_ptr<Pool> pool = engine.store().FindPool(pool_name);
   if (!pool) return Status(Code::kNotFound, "there is no pool " + pool_name);
-  if (pool->packs->remote()) return Status(Code::kInvalid, "pool " + pool_name + " keeps its packs on a backend");
   Pace pace(cancelled_, false);
   Scrub scrub(engine.store(), pool, std::move(roots));
   while (true) {

@@ -73,11 +73,16 @@ void Scrub::Report(ScrubFinding finding) {
 
 Status Scrub::ReadPack(const PackStore::Sealed& sealed, const Mark::GoOn& go_on) {
   Result<std::vector<PackFooterEntry>> entries = packs_.FooterAtRest(sealed.pack, sealed.bytes);
-  if (entries.code() == Code::kNotFound) {
+  if (entries.code() == Code::kTryAgain) return entries.status();
+  const bool gone = entries.code() == Code::kNotFound;
+  if (gone) {
     Report({{.what = Finding::What::kPack, .missing = true, .pack = sealed.pack, .id = {}, .detail = PathOf(sealed.pack) + " is gone"}});
-    return Status::Ok();
-  }
-  if (const Status header = packs_.HeaderAtRest(sealed.pack); !header.ok()) {
+    // What it held may be known all the same, and be copied somewhere.
+    entries = packs_.EntriesOf(sealed.pack);
+    if (!entries.ok()) return Status::Ok();
+  } else if (const Status header = packs_.HeaderAtRest(sealed.pack); header.code() == Code::kTryAgain) {
+    return header;
+  } else if (!header.ok()) {
     Report({{.what = Finding::What::kPack, .pack = sealed.pack, .id = {}, .detail = PathOf(sealed.pack) + ": " + header.detail()}});
   }
   if (!entries.ok()) {
@@ -94,35 +99,37 @@ Status Scrub::ReadPack(const PackStore::Sealed& sealed, const Mark::GoOn& go_on)
   }
   for (const PackFooterEntry& entry : *entries) {
     if (!go_on()) return Status(Code::kClosed, "cancelled");
-    ReadRecord(sealed.pack, entry);
+    if (Status status = ReadRecord(sealed.pack, entry); !status.ok()) return status;
     if (rotten_.size() > kRottenMax) return Status(Code::kCorrupt, "more than " + std::to_string(kRottenMax) + " records are damaged: copy what can be read to another disk");
   }
   return Status::Ok();
 }
 
-void Scrub::ReadRecord(uint32_t pack, const PackFooterEntry& entry) {
+Status Scrub::ReadRecord(uint32_t pack, const PackFooterEntry& entry) {
   const BlockId id = IdOf(entry);
   if ((entry.flags & kEntryDamaged) != 0) {
     if (packs_.Find(id) == PlaceOf(pack, entry)) rotten_.push_back({pack, entry, "pages of it fail their sums", true, false});
-    return;
+    return Status::Ok();
   }
   ++report_.records;
   report_.bytes += entry.stored_bytes;
   const Result<std::vector<uint8_t>> raw = packs_.ReadAtRest(pack, entry);
+  if (raw.code() == Code::kTryAgain) return raw.status();
   Status status = raw.ok() ? CheckIdentity(entry, *raw) : raw.status();
   if (raw.ok() && !status.ok()) packs_.NoteDamaged(PlaceOf(pack, entry));
   if (!status.ok()) {
     ++report_.damaged;
     rotten_.push_back({pack, entry, status.detail(), false, false});
     (void)RepairAtOnce(rotten_.back());
-    return;
+    return Status::Ok();
   }
-  if (packs_.Find(id)) return;
+  if (packs_.Find(id)) return status;
   packs_.Adopt(pack, entry);
   ++report_.reindexed;
   Report({{.what = Finding::What::kIndex, .pack = pack, .offset = entry.offset, .id = id,
            .detail = "the index did not know a " + std::string(NameOf(entry)) + " that the footer of " + PathOf(pack) + " lists; now it does"},
           true});
+  return status;
 }
 
 bool Scrub::Missed(const Location& at) const {

@@ -1,7 +1,7 @@
 #pragma once
-// Looks for rot before somebody needs the page: reads all that a pool's packs hold from the disk itself, while everything goes on,
+// Looks for rot before somebody needs the page: reads all that a pool's packs hold from the disk or backend itself, while everything goes on,
 // and compares footers, records, ids, the index and what maps reach. What is damaged is put again from a second copy, proven by its
-// id: another pack's, or what the page cache still has of this one. Never from anything else: what cannot be had stays an error.
+// id: another pack's, or what a cache or a copy here still has of this one. Never from anything else: what cannot be had stays an error.
 //
 // Memory: what a mark takes (gc/mark.h), the records that are damaged, and a list of findings with an end.
 #include <unordered_map>
@@ -36,13 +36,13 @@ struct ScrubReport {
   uint64_t open = 0;                         // findings that are not repaired, but for damaged records that nothing wants
 };
 
-/** One run over one pool whose packs rest on this host, in steps. No pack may be removed meanwhile. One thread. */
+/** One run over one pool, in steps. No pack may be removed meanwhile. One thread. */
 class Scrub {
  public:
   /** `roots`: as for Collector. */
   Scrub(Store& store, std::shared_ptr<Pool> pool, std::vector<TreeRoot> roots, const MarkLimits& limits = {});
 
-  /** False once all is done. kClosed where `go_on` said no, kNoSpace where the pool is too large to be marked. */
+  /** False once all is done. kClosed where `go_on` said no, kNoSpace where the pool is too large to be marked, kTryAgain where its backend is away. */
   Result<bool> Next(const Mark::GoOn& go_on);
   const ScrubReport& report() const { return report_; }
 
@@ -58,7 +58,7 @@ class Scrub {
   };
 
   Status ReadPack(const PackStore::Sealed& sealed, const Mark::GoOn& go_on);
-  void ReadRecord(uint32_t pack, const PackFooterEntry& entry);
+  Status ReadRecord(uint32_t pack, const PackFooterEntry& entry);
   /** A record that was not found where the index has it, for its pack's footer is damaged and so is it. */
   bool Missed(const Location& at) const;
   Status CheckIdentity(const PackFooterEntry& entry, ConstBytes raw) const;

@@ -182,4 +182,50 @@ TEST("what is written, snapshotted and deleted meanwhile disturbs nothing") {
   CHECK(world.Holds(a, 0, 40, 1));
 }
 
+TEST("rot on a backend is found past every cache, and repaired from what is cached; a backend that is away says nothing") {
+  World world(true);
+  const ResourceId a = world.Create();
+  world.Write(a, 0, 40, 1);
+  world.Settle();
+  const Location lost = PlaceOf(world, 7, 1), cached = PlaceOf(world, 20, 1);
+  CHECK(world.packs().usage().kept_packs == 0);
+  std::vector<uint8_t> block(kBlockBytes);
+  CHECK_OK(world.store().Find(a)->Read(20 * kBlockBytes, block, true));   // all of it is in the cache
+  for (const Location& at : {lost, cached}) world.backend().chunks.at(at.pack)[CellOffset(at, 3) + 100] ^= 4;
+  world.backend().state = {Code::kIo, "away"};
+  Scrub away(world.store(), world.pool(), world.Roots());
+  CHECK(away.Next(kAlways).code() == Code::kTryAgain && away.report().damaged == 0);
+  world.backend().state = {};
+  const ScrubReport report = Run(world);
+  CHECK(report.damaged == 2 && report.repaired == 1 && report.lost == 1 && report.open == 1);
+  // Each run looks for itself.
+  world.backend().chunks.at(lost.pack)[CellOffset(lost, 3) + 100] ^= 4;
+  CHECK(Run(world).lost == 0);
+  world.backend().chunks.at(lost.pack)[CellOffset(lost, 3) + 100] ^= 4;
+  CHECK(Run(world).lost == 1);
+  world.Kill();   // the cache is empty
+  CHECK_OK(world.store().Find(a)->Read(20 * kBlockBytes, block, true));
+  std::vector<uint8_t> page(kPageBytes);
+  CHECK(world.store().Find(a)->Read(7 * kBlockBytes + 3 * kPageBytes, page, true).code() == Code::kCorrupt);
+  world.Write(a, 7, 1, 3);
+  world.Settle();
+  CHECK(Run(world).lost == 0);
+}
+
+TEST("a pack that the backend lost is told, and what a copy of it here has is put again") {
+  World world(true, 64 << 20);
+  const ResourceId a = world.Create();
+  world.Write(a, 0, 40, 1);
+  world.Settle();
+  const uint32_t gone = PlaceOf(world, 7, 1).pack;
+  CHECK(world.packs().usage().kept_packs > 2);
+  world.backend().chunks.erase(gone);
+  const ScrubReport report = Run(world);
+  CHECK(report.damaged > 5 && report.repaired == report.damaged && report.lost == 0 && report.open == 1);
+  world.Upkeep();
+  CHECK_OK(world.env().Remove(KeptPackPath(kPacks, gone)));
+  world.Kill();
+  CHECK(world.Holds(a, 0, 40, 1));
+}
+
 int main(int argc, char** argv) { return skerry::check::RunAll(argc, argv); }

@@ -76,7 +76,7 @@ export class Scrubs {
     this.#timer.unref();
   }
 
-  /** Begins a run. @throws SkerryError not-found for no such pool, conflict while one is under way, unsupported for one on a backend */
+  /** Begins a run. @throws SkerryError not-found for no such pool, conflict while one is under way */
   begin(pool: string): ScrubView {
     const { engine } = this.#options;
     if (this.#stopped) throw new SkerryError('unavailable', 'the daemon is stopping');
@@ -85,11 +85,6 @@ export class Scrubs {
       throw new SkerryError(
         'conflict',
         `pool ${pool} is being scrubbed already: skerry pool scrub ${pool} --status tells how far it is`,
-      );
-    if (engine.stats().pools.find(({ name }) => name === pool)?.remote === true)
-      throw new SkerryError(
-        'unsupported',
-        `pool ${pool} keeps its packs on a backend: only pools on this host can be scrubbed yet`,
       );
     const startedAt = this.#now();
     const seconds = (): number => Math.max(this.#now() - startedAt, 0) / 1000;
@@ -132,7 +127,7 @@ export class Scrubs {
     return view;
   }
 
-  /** One pool after the other. Never rejects. */
+  /** One pool on this host after the other: what a backend holds takes long to fetch, and may cost. Never rejects. */
   async round(): Promise<void> {
     const { engine, log, pools } = this.#options;
     for (const { name, remote } of engine.stats().pools) {
