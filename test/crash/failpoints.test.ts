@@ -19,6 +19,7 @@ const failpoints = {
   'checkpoint-written': 1,
   'root-chunk-put': 4,
   'root-committed': 4,
+  'gc-listed': 1,
   'gc-removing': 1,
   'gc-removed-one': 1,
   'snapshot-barrier-durable': 3,
@@ -53,7 +54,7 @@ async function approach(torn: FsxWorld, name: Name): Promise<void> {
       if (snapshot !== undefined) await torn.rollback(volume, snapshot);
       if (!torn.uncertain) await torn.load([volume]);
     } else if (name.startsWith('gc-')) {
-      await torn.collect();
+      await torn.collect(name === 'gc-listed' ? 'far' : 'default');
     } else {
       await torn.verbUnderLoad();
     }

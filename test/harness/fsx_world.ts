@@ -144,7 +144,7 @@ export class FsxWorld {
     else if (what < 7) await this.clone(snapshot ?? name);
     else if (what === 7) await this.clone(name);
     else if (what === 8 && snapshot !== undefined) await this.deleteSnapshot(snapshot);
-    else if (what < 11) await this.collect();
+    else if (what < 11) await this.collect(what === 10 ? 'far' : 'default');
     else await sleep(this.#roll(100));
   }
 
@@ -250,11 +250,11 @@ export class FsxWorld {
     });
   }
 
-  async collect(): Promise<void> {
+  async collect(pool: 'default' | 'far'): Promise<void> {
     await this.#verb('gc', {
       act: async () => {
-        await this.api.collectPool('default');
-        await this.api.collection('default', 5);
+        await this.api.collectPool(pool);
+        await this.api.collection(pool, 5);
       },
       look: async () => false,
       after: async () => {},
