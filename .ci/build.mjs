@@ -1,10 +1,11 @@
-// Builds build/Release/skerry.node and dist/, each only when its sources changed. --addon or --typescript: that one alone.
+// Builds build/Release/skerry.node with the bindings of drivers beside it, and dist/, each only when its sources changed. --addon or --typescript: that one alone.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { must, run, runInstalled } from './commands.mjs';
+import { buildableAddons, sourcesOf } from './driver_addons.mjs';
 import { nativeFiles } from './native_sources.mjs';
 import { build, node, nodeDirectory, root } from './paths.mjs';
 
@@ -16,7 +17,9 @@ export async function buildAddon() {
   const sources = nativeFiles('.cc', '.h').filter(
     (path) => !path.startsWith('native/tests/') && !path.startsWith('native/simulation/'),
   );
-  for (const path of ['binding.gyp', 'package-lock.json', ...sources])
+  const bindings = buildableAddons();
+  const ofDrivers = ['drivers/native/operation.h', ...bindings.flatMap((addon) => sourcesOf(addon, '.cc', '.h'))];
+  for (const path of ['binding.gyp', 'package-lock.json', ...sources, ...ofDrivers])
     hash.update(`${path}\n`).update(readFileSync(join(root, path)));
   const wanted = hash.digest('hex');
   if (existsSync(addon) && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === wanted) return;
@@ -27,7 +30,9 @@ export async function buildAddon() {
   const args = ['configure', 'build', '--release', '-j', '2', `--nodedir=${nodedir}`, '--loglevel=error'];
   await must('building the engine', runInstalled('node-gyp', args, { env, quiet: true }));
   // A symbol that no source defines shows only when the addon is loaded.
-  await must('loading the engine', run(node, ['--eval', `require(${JSON.stringify(addon)})`], { quiet: true }));
+  const built = [addon, ...bindings.map(({ driver }) => join(build, 'Release', `${driver}_bindings.node`))];
+  for (const path of built)
+    await must(`loading ${basename(path)}`, run(node, ['--eval', `require(${JSON.stringify(path)})`], { quiet: true }));
   mkdirSync(join(build, 'Release'), { recursive: true });
   writeFileSync(stampPath, wanted);
 }

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { driverAddons, isBuildable, sourcesOf } from './driver_addons.mjs';
 import { modules, nodeDirectory, root } from './paths.mjs';
 
 /** Paths of the files under native/ with one of these endings, from the root, sorted. */
@@ -58,6 +59,15 @@ export const includeDirectories = {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [what, name] = process.argv.slice(2);
   if (what === 'addon') console.log(addonSources().join('\n'));
+  else if (what === 'driver-is-buildable')
+    console.log(driverAddons.some((addon) => addon.driver === name && isBuildable(addon)) ? 1 : 0);
+  else if (what === 'driver')
+    console.log(
+      driverAddons
+        .filter((addon) => addon.driver === name)
+        .flatMap((addon) => sourcesOf(addon, '.cc'))
+        .join('\n'),
+    );
   else if (what === 'include' && Object.hasOwn(includeDirectories, name)) console.log(includeDirectories[name]());
   else process.exit(2);
 }

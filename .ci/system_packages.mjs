@@ -34,6 +34,17 @@ const forTests = [
   { package: 'fish', program: 'fish' },
   { package: 'zsh', program: 'zsh' },
   { package: 'clang', program: 'clang++', there: () => findClang() !== null },
+  { package: 'ceph-mon', program: 'ceph-mon' },
+  { package: 'ceph-osd', program: 'ceph-osd' },
+  { package: 'ceph-mgr', program: 'ceph-mgr' },
+  { package: 'ceph-common', program: 'ceph' },
+  { package: 'radosgw', program: 'radosgw' },
+  { package: 'librados-dev', program: null },
+  { package: 'glusterfs-server', program: 'glusterd' },
+  { package: 'libglusterfs-dev', program: null },
+  { package: 'nfs-ganesha', program: 'ganesha.nfsd' },
+  { package: 'nfs-ganesha-vfs', program: null },
+  { package: 'libnfs-dev', program: null },
   { package: 'libclang-rt-14-dev', program: null, there: () => findClang() !== null },
 ];
 

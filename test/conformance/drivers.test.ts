@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, test } from 'vitest';
+import { afterEach } from 'vitest';
 
 import { LocalDriver } from '../../drivers/local/driver.js';
 import { MemoryDriver } from '../../drivers/memory/driver.js';
@@ -10,7 +10,7 @@ import { withFault } from '../../src/driver/fault.js';
 import { withLimit } from '../../src/driver/limit.js';
 import { withRetry, type RetryOptions } from '../../src/driver/retry.js';
 import { withTrace } from '../../src/driver/trace.js';
-import { laws } from './laws.js';
+import { lawsOn } from './laws_on.js';
 
 const patient: RetryOptions = {
   attemptsMax: 50,
@@ -58,16 +58,5 @@ for (const [name, open] of Object.entries(subjects)) {
   const sample = await open();
   const { traits } = sample;
   await sample.close();
-  describe(name, () => {
-    for (const law of laws.filter((candidate) => candidate.needs?.(traits) !== false)) {
-      test(law.title, async () => {
-        const driver = await open();
-        try {
-          await law.check(driver);
-        } finally {
-          await driver.close();
-        }
-      });
-    }
-  });
+  lawsOn(name, traits, open);
 }

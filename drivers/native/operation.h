@@ -1,0 +1,100 @@
+// One call of a driver into the library of its backend: a promise for JavaScript, settled from whichever thread the library
+// ends it on. No thread waits for it.
+#pragma once
+#include <napi.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace skerry_driver {
+
+// What ends on other threads comes back to JavaScript through one of these for each open backend. While operations are under
+// way it keeps the process alive, else it does not.
+class Completions {
+ public:
+  Completions(Napi::Env env, const char* name)
+      : function_(Napi::ThreadSafeFunction::New(
+            env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), name, 0, 1)) {
+    function_.Unref(env);
+  }
+  ~Completions() { function_.Release(); }
+  Completions(const Completions&) = delete;
+  Completions& operator=(const Completions&) = delete;
+
+  // Both on the JavaScript thread.
+  void Began(Napi::Env env) {
+    if (under_way_++ == 0) function_.Ref(env);
+  }
+  void Ended(Napi::Env env) {
+    if (--under_way_ == 0) function_.Unref(env);
+  }
+
+  Napi::ThreadSafeFunction& function() { return function_; }
+
+ private:
+  Napi::ThreadSafeFunction function_;
+  size_t under_way_ = 0;
+};
+
+// Made on the JavaScript thread, ended once on any. Derived classes hold what the library needs until then.
+class Operation {
+ public:
+  Operation(Napi::Env env, std::shared_ptr<Completions> completions)
+      : deferred_(Napi::Promise::Deferred::New(env)), completions_(std::move(completions)) {
+    completions_->Began(env);
+  }
+  virtual ~Operation() = default;
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+  // The buffer stays where it is until the promise has settled.
+  void Pin(const Napi::Object& buffer) { pinned_.push_back(Napi::Persistent(buffer)); }
+
+  // Ends it, from any thread: `error` is a positive errno, or 0 for success. Takes the operation over.
+  static void End(std::unique_ptr<Operation> operation, int error) {
+    operation->error_ = error;
+    Napi::ThreadSafeFunction function = operation->completions_->function();
+    // Where the environment is being torn down nobody is left to tell, and nothing of it may be touched from here.
+    Operation* raw = operation.release();
+    function.NonBlockingCall(raw, [](Napi::Env env, Napi::Function, Operation* ended) { Settle(env, ended); });
+  }
+
+ protected:
+  // What the promise resolves with; on the JavaScript thread.
+  virtual Napi::Value Result(Napi::Env env) = 0;
+
+ private:
+  static void Settle(Napi::Env env, Operation* ended) {
+    std::unique_ptr<Operation> operation(ended);
+    if (env == nullptr) {
+      // The environment is gone, and with it the promise.
+      static_cast<void>(operation.release());
+      return;
+    }
+    Napi::HandleScope scope(env);
+    operation->completions_->Ended(env);
+    if (operation->error_ == 0) operation->deferred_.Resolve(operation->Result(env));
+    else operation->deferred_.Reject(ErrnoError(env, operation->error_));
+  }
+
+  // An Error as node's own file calls fail with it: `errno` negative, and its name as `code`.
+  static Napi::Value ErrnoError(Napi::Env env, int error) {
+    Napi::Error made = Napi::Error::New(env, std::generic_category().message(error));
+    made.Set("errno", Napi::Number::New(env, -error));
+    if (const char* name = strerrorname_np(error); name != nullptr) made.Set("code", Napi::String::New(env, name));
+    return made.Value();
+  }
+
+  Napi::Promise::Deferred deferred_;
+  std::shared_ptr<Completions> completions_;
+  std::vector<Napi::ObjectReference> pinned_;
+  int error_ = 0;
+};
+
+}  // namespace skerry_driver
