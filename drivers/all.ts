@@ -2,5 +2,6 @@
 import type { DriverRegistry } from '../src/driver/registry.js';
 import { localDriver } from './local/driver.js';
 import { memoryDriver } from './memory/driver.js';
+import { radosDriver } from './rados/driver.js';
 
-export const allDrivers: DriverRegistry = [localDriver, memoryDriver];
+export const allDrivers: DriverRegistry = [localDriver, memoryDriver, radosDriver];
