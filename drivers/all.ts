@@ -3,5 +3,6 @@ import type { DriverRegistry } from '../src/driver/registry.js';
 import { localDriver } from './local/driver.js';
 import { memoryDriver } from './memory/driver.js';
 import { nfsDriver } from './nfs/driver.js';
+import { radosDriver } from './rados/driver.js';
 
-export const allDrivers: DriverRegistry = [localDriver, memoryDriver, nfsDriver];
+export const allDrivers: DriverRegistry = [localDriver, memoryDriver, nfsDriver, radosDriver];
