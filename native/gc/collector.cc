@@ -12,12 +12,6 @@ namespace {
 /** Put together: they lie together, in few writes. */
 constexpr uint64_t kCopyBatchBytes = 1u << 20;
 
-BlockId IdOf(const PackFooterEntry& entry) {
-  BlockId id;
-  std::memcpy(id.bytes.data(), entry.id, id.bytes.size());
-  return id;
-}
-
 Result<Collector::Progress> Wait(const Mark::GoOn& go_on) {
   return go_on() ? Result<Collector::Progress>(Collector::Progress::kWait) : Result<Collector::Progress>(Status(Code::kClosed, "cancelled"));
 }
