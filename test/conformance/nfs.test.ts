@@ -393,6 +393,8 @@ describe('settings of the nfs driver', () => {
     [{ url: 'nfs://h:2049/e' }, /url: a port goes into nfsport=/],
     [{ url: 'nfs://h/e?version=4' }, /url: version: only 3 is spoken/],
     [{ url: 'nfs://h/e?nfsport=99999' }, /url: nfsport: /],
+    [{ url: 'nfs://h/e?uid=' }, /url: uid: must be a number/],
+    [{ url: 'nfs://h/%zz' }, /url: must be like/],
     [{ url: 'nfs://h/e?readahead=1' }, /url: .*readahead/],
     [{ url: 'nfs://h/e', 'timeout-seconds': '0' }, /timeout-seconds: /],
     [{ url: 'nfs://h/e', 'timeout-seconds': 'soon' }, /timeout-seconds: /],
