@@ -165,8 +165,8 @@ export class ExportDriver implements Driver {
   async #workOn<T>(mounted: MountedExport, work: (mounted: MountedExport) => Promise<T>): Promise<T> {
     try {
       return await work(mounted).catch((error: unknown) => {
-        if (errnoName(error) !== 'ESTALE') throw error;
-        // What a name led to is gone from the server, or another file has its place: looked up anew, it is found or absent.
+        if (!['ESTALE', 'ENOENT'].includes(errnoName(error))) throw error;
+        // A directory that we know, or a file just found, is gone from the server or is another one now: look again.
         mounted.forget();
         return work(mounted);
       });

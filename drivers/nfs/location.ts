@@ -13,8 +13,12 @@ export interface Location {
   readonly gid: number;
 }
 
-const port = z.coerce.number().int().min(1).max(65_535);
-const id = z.coerce.number().int().min(0).max(0x7fff_ffff);
+const digits = z
+  .string()
+  .regex(/^\d{1,10}$/, 'must be a number')
+  .transform(Number);
+const port = digits.pipe(z.number().min(1).max(65_535));
+const id = digits.pipe(z.number().max(0x7fff_ffff));
 /** Over NFSv4 the library cannot write as much as 4096 bytes. */
 const parameters = z.strictObject({
   version: z.literal('3', 'only 3 is spoken').optional(),
@@ -26,7 +30,8 @@ const parameters = z.strictObject({
 
 export const locationSetting = z.string().transform((text, context): Location => {
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || url.protocol !== 'nfs:' || url.hostname === '' || url.pathname === '') {
+  const path = url === null ? null : decoded(url.pathname);
+  if (url?.protocol !== 'nfs:' || url.hostname === '' || path === null || path === '') {
     context.addIssue('must be like nfs://host/export/directory?nfsport=2049&mountport=20048');
     return z.NEVER;
   }
@@ -42,10 +47,19 @@ export const locationSetting = z.string().transform((text, context): Location =>
   const { nfsport, mountport, uid, gid } = parsed.data;
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-    path: decodeURIComponent(url.pathname).replace(/(?<=.)\/+$/, ''),
+    path: path.replace(/(?<=.)\/+$/, ''),
     nfsPort: nfsport,
     mountPort: mountport ?? null,
     uid,
     gid,
   };
 });
+
+/** null for what is no percent encoding. */
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}

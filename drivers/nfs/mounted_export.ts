@@ -40,12 +40,9 @@ export class MountedExport {
     const { address } = await lookup(host).catch((error: unknown) => {
       throw new SkerryError('unavailable', `host ${host} of the url cannot be found`, { cause: error });
     });
-    const root = await connected('mount', location, address, timeoutMilliseconds, (mounting) => mounting.mount(path)).then(
-      ({ result, connection }) => {
-        connection.close();
-        return result;
-      },
-    );
+    const mounting = await connected('mount', location, address, timeoutMilliseconds, (made) => made.mount(path));
+    mounting.connection.close();
+    const root = mounting.result;
     const { result, connection } = await connected('nfs', location, address, timeoutMilliseconds, (made) => made.limits(root));
     return new MountedExport(connection, root, result);
   }

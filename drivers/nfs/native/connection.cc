@@ -68,7 +68,7 @@ void Connection::Run() {
     poll(polled, 2, PollMilliseconds());
     eventfd_t woken;
     if (polled[0].revents != 0) eventfd_read(wake_, &woken);
-    if (polled[1].revents != 0 && rpc_service(rpc_, polled[1].revents) != 0) Break();
+    if (polled[1].revents != 0 && (rpc_service(rpc_, polled[1].revents) != 0 || refused_)) Break();
   }
   Break();
 }
@@ -84,6 +84,7 @@ void Connection::Send(std::unique_ptr<Call> call) {
   std::unique_ptr<Call> refused = std::move(waiting.call);
   waiting_.pop_back();
   skerry_driver::Operation::End(std::move(refused), connected_ ? ENOMEM : ECONNREFUSED);
+  if (!connected_) Break();
 }
 
 void Connection::EndLate() {
@@ -122,6 +123,7 @@ void Connection::Answered(rpc_context*, int status, void* answer, void* context)
   if (status == RPC_STATUS_SUCCESS) error = call->Take(answer);
   else error = self.connected_ ? ErrnoOfRefusal(status, answer) : ECONNREFUSED;
   if (error == 0) self.connected_ = true;
+  self.refused_ = !self.connected_;
   skerry_driver::Operation::End(std::move(call), error);
 }
 

@@ -62,6 +62,8 @@ class Connection {
   // Of the thread alone. Null once the connection has ended.
   rpc_context* rpc_;
   bool connected_ = false;
+  // It could not be made. The library may still hold what it has freed then, and must not be asked again.
+  bool refused_ = false;
   // In the order in which they were sent, which is that of their deadlines.
   std::list<Waiting> waiting_;
 

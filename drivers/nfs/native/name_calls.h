@@ -1,5 +1,5 @@
 // Calls that find, make and change names in a directory. All but Lookup and List are on the server's stable storage when
-// they are answered (RFC 1813, 4.8).
+// they are answered (RFC 1813, section 4).
 #pragma once
 #include <cstring>
 #include <vector>
