@@ -174,8 +174,8 @@ export class RadosDriver implements Driver {
 /** What the OSDs take as one object and as one write, where this client's configuration says less than their defaults. */
 function chunkBytesMax(cluster: Cluster): number {
   const objectBytes = Number(cluster.option('osd_max_object_size') ?? chunk_bytes_max);
-  const writeMegabytes = Number(cluster.option('osd_max_write_size') ?? chunk_bytes_max >> 20);
-  return Math.min(chunk_bytes_max, objectBytes, writeMegabytes << 20);
+  const writeMebibytes = Number(cluster.option('osd_max_write_size') ?? chunk_bytes_max >> 20);
+  return Math.min(chunk_bytes_max, objectBytes, writeMebibytes * 2 ** 20);
 }
 
 async function mustBeReadable(setting: string, path: string): Promise<void> {
