@@ -1,6 +1,6 @@
 /**
  * Chunks as RADOS objects of one pool of a Ceph cluster, by librados. A chunk is one object, written by one operation that
- * makes it and fills it: RADOS carries out all of that or nothing, and answers once every replica has it on stable storage.
+ * makes it and fills it: RADOS carries out all of that or nothing, and answers once its OSDs have it on stable storage.
  */
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
