@@ -1,6 +1,6 @@
 /**
  * Chunks as RADOS objects of one pool of a Ceph cluster, by librados. A chunk is one object, written by one operation that
- * makes it and fills it: RADOS carries out all of that or nothing, and answers once every replica has it on stable storage.
+ * makes it and fills it: RADOS carries out all of that or nothing, and answers once its OSDs have it on stable storage.
  */
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
@@ -174,8 +174,8 @@ export class RadosDriver implements Driver {
 /** What the OSDs take as one object and as one write, where this client's configuration says less than their defaults. */
 function chunkBytesMax(cluster: Cluster): number {
   const objectBytes = Number(cluster.option('osd_max_object_size') ?? chunk_bytes_max);
-  const writeMegabytes = Number(cluster.option('osd_max_write_size') ?? chunk_bytes_max >> 20);
-  return Math.min(chunk_bytes_max, objectBytes, writeMegabytes << 20);
+  const writeMebibytes = Number(cluster.option('osd_max_write_size') ?? chunk_bytes_max >> 20);
+  return Math.min(chunk_bytes_max, objectBytes, writeMebibytes * 2 ** 20);
 }
 
 async function mustBeReadable(setting: string, path: string): Promise<void> {

@@ -23,6 +23,8 @@ export function failureOf(error: unknown, doing: string, settings: RadosSettings
   if (hasErrno(error, 'ENOSPC')) return failure('no-space', `pool ${pool} or an OSD under it is full`);
   if (hasErrno(error, 'EPERM', 'EACCES'))
     return failure('denied', `${user} may not: its OSD capabilities must allow rwx on pool ${pool} and the namespace`);
+  // That a chunk is absent does not come here.
+  if (hasErrno(error, 'ENOENT')) return failure('not-found', `pool ${pool} is gone`);
   // EBLOCKLISTED is that number to Linux.
   if (hasErrno(error, 'ESHUTDOWN'))
     return failure('unavailable', 'the cluster has put this client on its blocklist: see `ceph osd blocklist ls`');

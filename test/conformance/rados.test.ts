@@ -106,6 +106,16 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
     });
   });
 
+  test('a cluster whose OSDs take smaller objects takes smaller chunks', async () => {
+    const conf = join(folder, 'small.conf');
+    await writeFile(conf, `${readFileSync(ceph.value('CEPH_CONF'), 'utf8')}\nosd max object size = 1048576\n`);
+    await using({ conf }, async (driver) => {
+      expect(driver.traits.chunkBytesMax).toBe(1 << 20);
+      await driver.put(key, pattern(1 << 20, 1));
+      expect(await failureOf(driver.put(key, pattern((1 << 20) + 1, 1)))).toMatchObject({ code: 'too-large' });
+    });
+  });
+
   describe('what cannot be opened says why', () => {
     const refused = async (settings: Readonly<Record<string, string>>): Promise<SkerryError> => {
       const began = performance.now();
@@ -195,6 +205,38 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
     });
   });
 
+  test('a pool that was deleted takes nothing any more, and says so', async () => {
+    await cli('osd', 'pool', 'create', 'brief', '1', '1', 'replicated');
+    await using({ pool: 'brief' }, async (driver) => {
+      await driver.put(key, pattern(100, 1));
+      await cli('osd', 'pool', 'delete', 'brief', 'brief', '--yes-i-really-really-mean-it');
+      const error = await until(() => driver.put(key, pattern(100, 1)).then(() => null, asFailure));
+      expect(error).toMatchObject({ code: 'not-found', message: expect.stringContaining('pool brief is gone') });
+      expect(await failureOf(keysOf(driver))).toMatchObject({ code: 'not-found' });
+    });
+  });
+
+  test('a client on the blocklist is unavailable until it is taken off', async () => {
+    const keyring = join(folder, 'blocked.keyring');
+    await cli('auth', 'get-or-create', 'client.blocked', 'mon', 'allow r', 'osd', 'allow rwx', '-o', keyring);
+    await using({ user: 'client.blocked', keyring }, async (driver) => {
+      const sessions = JSON.parse(await cli('tell', 'mon.a', 'sessions')) as readonly Session[];
+      const session = sessions.find((one) => one.entity_name === 'client.blocked');
+      const [address] = session?.addrs.addrvec ?? [];
+      const words = `${address?.addr}/${address?.nonce}`;
+      await cli('osd', 'blocklist', 'add', words);
+      const error = await until(() => driver.put(key, pattern(100, 1)).then(() => null, asFailure));
+      expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining('blocklist') });
+      await cli('osd', 'blocklist', 'rm', words);
+      await until(() =>
+        driver.put(key, pattern(100, 1)).then(
+          () => true,
+          () => null,
+        ),
+      );
+    });
+  });
+
   describe('a cluster that stands still', () => {
     test('ends every call with timeout, and afterwards the same driver works', async () => {
       await using({ 'timeout-seconds': '2' }, async (driver) => {
@@ -257,14 +299,14 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
 
   test('an OSD killed and started again under load fails no call behind retry', async () => {
     const driver = withRetry(withLimit(await open({ 'timeout-seconds': '5' })));
-    let restarted = false;
+    const osd = { restarted: false };
     const work = (async () => {
-      for (let round = 0; !restarted || round < 2; round += 1) await writeAndReadBack(driver, 30, `round-${round}`);
+      for (let round = 0; !osd.restarted || round < 2; round += 1) await writeAndReadBack(driver, 30, `round-${round}`);
     })();
     await sleepFor(300);
     await ceph.signal('osd0', 'SIGKILL');
     await ceph.run('restart-osd');
-    restarted = true;
+    osd.restarted = true;
     await work;
     await driver.close();
   });
@@ -313,6 +355,12 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
     expect(await must(process.execPath, words, { timeoutSeconds: 50 })).toBe('alive\n');
   });
 });
+
+/** Of a client with a monitor, as that tells. */
+interface Session {
+  readonly entity_name: string;
+  readonly addrs: { readonly addrvec: readonly { readonly addr: string; readonly nonce: number }[] };
+}
 
 /** Puts chunks, some megabytes in all, and then reads all of them. */
 async function writeAndReadBack(driver: Driver, count: number, folder = 'load'): Promise<void> {

@@ -2,7 +2,7 @@
 // node rados_worker.mjs BINDING CONF POOL TIMES
 import { createRequire } from 'node:module';
 import { setTimeout as sleepFor } from 'node:timers/promises';
-import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { isMainThread, Worker } from 'node:worker_threads';
 
 const [binding, conf, pool, times] = process.argv.slice(2);
 const { Cluster } = createRequire(import.meta.url)(binding);
@@ -10,9 +10,9 @@ const timeout_seconds = 10;
 
 if (isMainThread) {
   for (let round = 0; round < Number(times); round += 1) {
-    const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
+    const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2), stdout: true });
     await new Promise((resolve, reject) => {
-      worker.once('message', resolve);
+      worker.stdout.once('data', resolve);
       worker.once('error', reject);
     });
     await sleepFor(round * 7);
@@ -24,7 +24,7 @@ if (isMainThread) {
   await cluster.configure(conf, [['rados_osd_op_timeout', String(timeout_seconds)]]);
   await cluster.connect();
   await cluster.openPool(pool, 'abandoned');
-  parentPort.postMessage('connected');
+  process.stdout.write('connected');
   const data = new Uint8Array(200_000).fill(7);
   for (let round = 0; ; round += 1) {
     const calls = Array.from({ length: 40 }, (_, index) => [

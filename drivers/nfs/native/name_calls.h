@@ -161,9 +161,13 @@ class List final : public Call {
     const READDIRPLUS3resok& page = result.READDIRPLUS3res_u.resok;
     std::memcpy(&verifier_, page.cookieverf, sizeof verifier_);
     end_ = page.reply.eof != 0;
-    for (const entryplus3* entry = page.reply.entries; entry != nullptr; entry = entry->nextentry) {
-      cookie_ = entry->cookie;
-      entries_.emplace_back(entry->name, Attributes(entry->name_attributes));
+    for (const void* next = page.reply.entries; next != nullptr;) {
+      // The library lays them wherever four bytes are aligned.
+      entryplus3 entry;
+      std::memcpy(&entry, next, sizeof entry);
+      cookie_ = entry.cookie;
+      entries_.emplace_back(entry.name, Attributes(entry.name_attributes));
+      next = entry.nextentry;
     }
     // One that is neither the end nor leads on would be asked for for ever.
     return entries_.empty() && !end_ ? EIO : 0;

@@ -44,9 +44,9 @@ class ClusterObject : public Napi::ObjectWrap<ClusterObject> {
   Napi::Value OpenPool(const Napi::CallbackInfo& info) {
     return Enqueue(std::make_unique<skerry_rados::OpenPool>(info.Env(), *cluster_, Text(info[0]), Text(info[1])));
   }
-  // null where there is no such option
+  // null where there is no such option, or its value is longer than any that is of interest here
   Napi::Value Option(const Napi::CallbackInfo& info) {
-    char value[256];
+    char value[1024];
     if (rados_conf_get(cluster_->handle(), Text(info[0]).c_str(), value, sizeof(value)) < 0) return info.Env().Null();
     return Napi::String::New(info.Env(), value);
   }
