@@ -12,12 +12,16 @@ import { z } from 'zod';
 import { isSkerryError, SkerryError, toSkerryError } from '../../src/core/errors.js';
 import { chunkKey, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
 import { registerDriver } from '../../src/driver/registry.js';
-import { GlusterVolume, type GlusterEntry, type GlusterFile, type VolumeAddress } from './volume.js';
+import type { VolumeAddress } from './connection.js';
+import type { GlusterEntry } from './native_volume.js';
+import { GlusterVolume, type GlusterFile } from './volume.js';
 
 const chunk_bytes_max = 1 << 30;
 const compare_bytes = 1 << 20;
 /** What a put or remove that never ended left behind is removed once it is older. */
 const leftover_seconds_max = 3600;
+/** A key's part never begins with a dot, so that nothing of ours can be taken for a chunk. */
+const witnessName = '.parts';
 
 const settings = z.strictObject({
   host: z.string().regex(/^[\w.:-]+(?:,[\w.:-]+)*$/, 'must be a host name or address, or several with commas between'),
@@ -36,7 +40,7 @@ export const glusterDriver = registerDriver({
   openToRead: async (parsed) => GlusterDriver.openToRead(optionsOf(parsed)),
 });
 
-interface GlusterOptions extends VolumeAddress {
+interface PlaceOptions extends VolumeAddress {
   /** Inside the volume. */
   readonly directory: string;
   /** Where the volume is mounted on this host. */
@@ -45,7 +49,7 @@ interface GlusterOptions extends VolumeAddress {
   readonly timeoutMilliseconds: number;
 }
 
-function optionsOf(parsed: z.infer<typeof settings>): GlusterOptions {
+function optionsOf(parsed: z.infer<typeof settings>): PlaceOptions {
   return {
     hosts: parsed.host.split(','),
     port: parsed.port,
@@ -79,10 +83,10 @@ export class GlusterDriver implements Driver {
   }
 
   /** Makes the directory where absent. */
-  static async open(options: GlusterOptions): Promise<GlusterDriver> {
-    const volume = await GlusterVolume.open(options, options.timeoutMilliseconds);
+  static async open(options: PlaceOptions): Promise<GlusterDriver> {
+    const volume = await openVolume(options);
     try {
-      if (options.directory !== '') await volume.makeDirectories(options.directory);
+      await volume.makeDirectories(`${options.directory}/${witnessName}/all`);
       const direct = options.mount === undefined ? null : join(options.mount, options.directory);
       if (direct !== null) await proveMount(volume, options, direct);
       return new GlusterDriver(volume, options.directory, direct);
@@ -93,12 +97,11 @@ export class GlusterDriver implements Driver {
   }
 
   /** Of a directory that is there; nothing in it is touched, and so no mount is proved or used. */
-  static async openToRead(options: GlusterOptions): Promise<GlusterDriver> {
-    const volume = await GlusterVolume.open(options, options.timeoutMilliseconds);
+  static async openToRead(options: PlaceOptions): Promise<GlusterDriver> {
+    const volume = await openVolume(options);
     try {
-      const found = await volume.stat(options.directory === '' ? '/' : options.directory);
-      if (found?.isDirectory !== true)
-        throw new SkerryError('not-found', `volume ${options.volume} has no directory ${options.directory}`);
+      const found = await volume.stat(`${options.directory}/${witnessName}/all`);
+      if (found === null) throw new SkerryError('not-found', `${options.directory} of volume ${options.volume} holds no pool`);
       return new GlusterDriver(volume, options.directory, null, true);
     } catch (error) {
       volume.release();
@@ -275,6 +278,11 @@ export class GlusterDriver implements Driver {
   }
 }
 
+async function openVolume({ hosts, port, volume, directory, timeoutMilliseconds }: PlaceOptions): Promise<GlusterVolume> {
+  const options = { witness: `${directory}/${witnessName}`, milliseconds: timeoutMilliseconds };
+  return GlusterVolume.open({ hosts, port, volume }, options);
+}
+
 /**
  * A name that is no chunk's, in the same directory. Gluster places such names (a dot, a name, a dot and a word) on the brick
  * of the name in them, so that a rename leaves nothing on another brick that no sync of the file would reach.
@@ -284,7 +292,7 @@ function besides(path: string, word: string): string {
 }
 
 /** @throws SkerryError invalid unless a file that is written to the volume is seen by the mount. */
-async function proveMount(volume: GlusterVolume, options: GlusterOptions, direct: string): Promise<void> {
+async function proveMount(volume: GlusterVolume, options: PlaceOptions, direct: string): Promise<void> {
   const written = randomBytes(32);
   const name = besides('/mount', randomBytes(16).toString('hex')).slice(1);
   const path = `${options.directory}/${name}`;

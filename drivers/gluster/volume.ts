@@ -2,101 +2,53 @@
  * A Gluster volume through libgfapi: calls that end in bounded time and fail with codes of the one table. What the library
  * does not end in time is left to end by itself; it then works on buffers of ours, never on the caller's.
  */
-import { isSkerryError, SkerryError, toSkerryError, type ErrorCode } from '../../src/core/errors.js';
-import { loadNativeBinding } from '../../src/driver/native_binding.js';
+import { isSkerryError, SkerryError, type ErrorCode } from '../../src/core/errors.js';
+import { bounded } from './bounded.js';
+import { Connection, type VolumeAddress } from './connection.js';
+import type { GlusterEntry, NativeFile, NativeVolume } from './native_volume.js';
 
-export interface VolumeAddress {
-  /** Tried in turn for what the volume consists of; its bricks are then asked directly. */
-  readonly hosts: readonly string[];
-  readonly port: number;
-  readonly volume: string;
-}
-
-export interface GlusterEntry {
-  readonly name: string;
-  readonly isFile: boolean;
-  readonly isDirectory: boolean;
-  readonly bytes: number;
-  /** Since 1970, of the last change of the file or its name. */
-  readonly changedSeconds: number;
-}
-
-interface NativeFile {
-  read(into: Uint8Array, offset: number): Promise<number>;
-  write(from: Uint8Array, offset: number): Promise<number>;
-  sync(): Promise<unknown>;
-  close(): void;
-}
-
-interface NativeDirectory {
-  read(): Promise<readonly GlusterEntry[]>;
-  close(): void;
-}
-
-interface NativeVolume {
-  open(path: string, toSync: boolean): Promise<NativeFile>;
-  create(path: string): Promise<NativeFile>;
-  rename(from: string, to: string): Promise<void>;
-  unlink(path: string): Promise<void>;
-  makeDirectory(path: string): Promise<void>;
-  stat(path: string): Promise<readonly GlusterEntry[]>;
-  openDirectory(path: string): Promise<NativeDirectory>;
-  release(): void;
-}
-
-interface GlusterBinding {
-  connect(hosts: readonly string[], port: number, volume: string): Promise<NativeVolume>;
+export interface GlusterOptions {
+  /** A directory that has one in it, for whoever opens the volume to make: it shows whether all parts of the volume are there. */
+  readonly witness: string;
+  /** Bounds each call, and opening too. */
+  readonly milliseconds: number;
 }
 
 /** Of one call of the library; larger transfers are made of several. */
 const piece_bytes_max = 1 << 20;
-/** A connection takes long to end, so one that nobody uses is kept for who opens the volume again. */
-const idle_milliseconds_max = 60_000;
-
-interface Connection {
-  readonly connecting: Promise<NativeVolume>;
-  users: number;
-  idle: NodeJS.Timeout | null;
-}
-
-/** Of this process, by address: one for all who have the volume open. */
-const connections = new Map<string, Connection>();
 
 export class GlusterVolume {
   readonly #connection: Connection;
   readonly #native: NativeVolume;
+  readonly #witness: string;
   readonly #milliseconds: number;
   #released = false;
 
-  private constructor(connection: Connection, native: NativeVolume, milliseconds: number) {
+  private constructor(connection: Connection, native: NativeVolume, witness: string, milliseconds: number) {
     this.#connection = connection;
     this.#native = native;
+    this.#witness = witness;
     this.#milliseconds = milliseconds;
   }
 
-  /** `milliseconds`: bounds each call, this one too. @throws SkerryError unavailable, not-found, denied, timeout */
-  static async open(address: VolumeAddress, milliseconds: number): Promise<GlusterVolume> {
-    const key = JSON.stringify(address);
-    const connection = connections.get(key) ?? connect(key, address);
-    if (connection.idle !== null) clearTimeout(connection.idle);
-    connection.idle = null;
-    connection.users += 1;
+  /** @throws SkerryError unavailable, not-found, denied, timeout */
+  static async open(address: VolumeAddress, { witness, milliseconds }: GlusterOptions): Promise<GlusterVolume> {
+    const connection = Connection.to(address);
     try {
       const native = await bounded(connection.connecting, milliseconds);
       // Also of a connection from before: the volume may have been deleted and made anew since.
       await bounded(native.stat('/'), milliseconds);
-      return new GlusterVolume(connection, native, milliseconds);
+      return new GlusterVolume(connection, native, witness, milliseconds);
     } catch (error) {
-      leave(connection);
-      // One that does not serve is not found again by the next, but for one that is still being made.
-      if (!isSkerryError(error, 'timeout') && connections.get(key) === connection) connections.delete(key);
+      connection.forget();
+      connection.leave();
       throw explained(error, address);
     }
   }
 
   /** null where there is no such file. `toSync`: it will be synced. */
   async openFile(path: string, use: 'to read' | 'to sync'): Promise<GlusterFile | null> {
-    const native = await this.#run(this.#native.open(path, use === 'to sync')).catch(nullIfAbsent);
+    const native = await this.#orAbsent(() => this.#native.open(path, use === 'to sync'));
     return native === null ? null : new GlusterFile(native, this.#milliseconds);
   }
 
@@ -128,16 +80,18 @@ export class GlusterVolume {
 
   /** null where there is nothing. */
   async stat(path: string): Promise<GlusterEntry | null> {
-    return (await this.#run(this.#native.stat(path)).catch(nullIfAbsent))?.[0] ?? null;
+    return (await this.#orAbsent(() => this.#native.stat(path)))?.[0] ?? null;
   }
 
   /** What is in a directory, but for . and ..; nothing where it is absent. */
   async *entries(path: string): AsyncGenerator<GlusterEntry> {
-    const directory = await this.#run(this.#native.openDirectory(path)).catch(nullIfAbsent);
+    const directory = await this.#orAbsent(() => this.#native.openDirectory(path));
     if (directory === null) return;
     try {
+      await this.#reachAll();
       for (;;) {
         const entries = await this.#run(directory.read());
+        await this.#reachAll();
         if (entries.length === 0) return;
         for (const entry of entries) if (entry.name !== '.' && entry.name !== '..') yield entry;
       }
@@ -148,8 +102,28 @@ export class GlusterVolume {
 
   /** Idempotent. */
   release(): void {
-    if (!this.#released) leave(this.#connection);
+    if (!this.#released) this.#connection.leave();
     this.#released = true;
+  }
+
+  /**
+   * null where it is absent. Of a distributed volume with a part away all that lies there looks absent, so that counts only
+   * with all parts there; and they were there before the second look.
+   */
+  async #orAbsent<T>(look: () => Promise<T>): Promise<T | null> {
+    const found = await this.#run(look()).catch(nullIfAbsent);
+    if (found !== null) return found;
+    await this.#reachAll();
+    return this.#run(look()).catch(nullIfAbsent);
+  }
+
+  /** @throws SkerryError unavailable where a part of the volume is away */
+  async #reachAll(): Promise<void> {
+    await this.#run(this.#native.reach(this.#witness)).catch((error: unknown) => {
+      if (!isSkerryError(error, 'not-found')) throw error;
+      const message = `${this.#witness} is not as it was made when the pool was opened: open it again, to write`;
+      throw new SkerryError('unavailable', message, { cause: error });
+    });
   }
 
   async #run<T>(call: Promise<T>): Promise<T> {
@@ -202,67 +176,16 @@ export class GlusterFile {
   }
 }
 
-function connect(key: string, address: VolumeAddress): Connection {
-  const binding = loadNativeBinding({ driver: 'gluster', package: 'libglusterfs-dev' }) as GlusterBinding;
-  const connecting = binding.connect(address.hosts, address.port, address.volume);
-  const connection: Connection = { connecting, users: 0, idle: null };
-  connections.set(key, connection);
-  connecting.catch(() => {
-    if (connections.get(key) === connection) connections.delete(key);
-  });
-  return connection;
-}
-
-function leave(connection: Connection): void {
-  connection.users -= 1;
-  if (connection.users > 0) return;
-  connection.idle = setTimeout(() => {
-    for (const [key, one] of connections) if (one === connection) connections.delete(key);
-    connection.connecting.then(
-      (native) => native.release(),
-      () => undefined,
-    );
-  }, idle_milliseconds_max);
-  connection.idle.unref();
-}
-
-/** Rejects with timeout where the call takes longer; it then goes on by itself, and its outcome is nobody's. */
-async function bounded<T>(call: Promise<T>, milliseconds: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const seconds = milliseconds / 1000;
-    timer = setTimeout(
-      () => reject(new SkerryError('timeout', `the Gluster volume did not answer within ${seconds} s`)),
-      milliseconds,
-    );
-  });
-  try {
-    return await Promise.race([call, late]);
-  } catch (error) {
-    throw fromLibrary(error);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Beside what the table knows: how the library says that bricks are away. */
-const errnoCodes: Readonly<Record<string, ErrorCode>> = { ENOTCONN: 'unavailable', EBADFD: 'unavailable' };
-
-function fromLibrary(error: unknown): SkerryError {
-  const name = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const code = errnoCodes[name];
-  if (code === undefined) return toSkerryError(error);
-  return new SkerryError(code, `bricks of the Gluster volume cannot be reached (${name})`, { cause: error });
-}
-
 function explained(error: unknown, { hosts, port, volume }: VolumeAddress): unknown {
   if (!isSkerryError(error)) return error;
   const where = `${hosts.join(',')}:${port}`;
   const messages: Partial<Record<ErrorCode, string>> = {
-    'not-found': `there is no volume ${volume} on ${where}, or it is not started: see gluster volume info`,
-    unavailable: `volume ${volume} cannot be reached by ${where}: see that glusterd runs there and gluster volume status shows bricks online`,
+    'not-found': `there is no volume ${volume} on ${where}: see gluster volume info`,
+    unavailable: `volume ${volume} cannot be reached by ${where}: see that glusterd runs there and gluster volume status shows its bricks online`,
     denied: `${where} refuses volume ${volume} to this host or user: see its options auth.allow and server.allow-insecure`,
-    timeout: `${where} did not answer for volume ${volume} in time`,
+    timeout: `${where} did not answer for volume ${volume} in time: its bricks are stopped, or refuse this host or user (see its options auth.allow, auth.reject and server.allow-insecure)`,
+    // The library's own word for a volume that was not started.
+    io: `volume ${volume} of ${where} cannot be opened: see in gluster volume info that it is started`,
   };
   const message = messages[error.code];
   return message === undefined ? error : new SkerryError(error.code, message, { cause: error });

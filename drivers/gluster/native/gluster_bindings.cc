@@ -197,7 +197,8 @@ class Volume final : public Napi::ObjectWrap<Volume> {
                        {InstanceMethod<&Volume::Open>("open"), InstanceMethod<&Volume::Create>("create"),
                         InstanceMethod<&Volume::Rename>("rename"), InstanceMethod<&Volume::Unlink>("unlink"),
                         InstanceMethod<&Volume::MakeDirectory>("makeDirectory"), InstanceMethod<&Volume::Stat>("stat"),
-                        InstanceMethod<&Volume::OpenDirectory>("openDirectory"), InstanceMethod<&Volume::Release>("release")});
+                        InstanceMethod<&Volume::OpenDirectory>("openDirectory"), InstanceMethod<&Volume::Reach>("reach"),
+                        InstanceMethod<&Volume::Release>("release")});
   }
   explicit Volume(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
   void Hold(std::shared_ptr<Connection> connection) { connection_ = std::move(connection); }
@@ -280,6 +281,19 @@ class Volume final : public Napi::ObjectWrap<Volume> {
           return 0;
         },
         ToDirectory);
+  }
+
+  // reach(path): fails unless every part of a distributed volume is there. Where one is away, its files merely look absent to
+  // every call but this: a directory is removed from all parts or from none, so its removal is refused with ENOTCONN. `path`
+  // has a directory in it, so that it is refused in any case.
+  Napi::Value Reach(const Napi::CallbackInfo& info) {
+    return Blocking<Nothing>(
+        info.Env(), *connection_,
+        [connection = connection_, path = TextOf(info[0])](Nothing&) {
+          if (glfs_rmdir(connection->fs(), path.c_str()) == 0) return ENOENT;
+          return errno == ENOTEMPTY || errno == EEXIST ? 0 : errno;
+        },
+        ToUndefined);
   }
 
   // The connection ends once all that is under way has ended.
