@@ -2,5 +2,7 @@
 import type { DriverRegistry } from '../src/driver/registry.js';
 import { localDriver } from './local/driver.js';
 import { memoryDriver } from './memory/driver.js';
+import { riakcsDriver } from './riakcs/driver.js';
+import { s3Driver } from './s3/driver.js';
 
-export const allDrivers: DriverRegistry = [localDriver, memoryDriver];
+export const allDrivers: DriverRegistry = [localDriver, memoryDriver, riakcsDriver, s3Driver];
