@@ -98,9 +98,12 @@ export class ChunkStore implements Driver {
         const command = new PutObjectCommand({ Bucket: this.#connection.bucket, Key: name, Body: data, ...condition });
         await this.#connection.ask({ doing, bytes: data.length }, (client, options) => client.send(command, options));
       } catch (error) {
-        if (!isSkerryError(error) || !isTaken(error.cause)) throw error;
-        if (!(await this.#isThere(key, data)))
-          throw new SkerryError('try-again', `${doing}: it was put by another, and is gone`, { cause: error });
+        // A server that is full says so before it looks whether the chunk is there.
+        const taken = isSkerryError(error) && isTaken(error.cause);
+        if (!taken && !isSkerryError(error, 'no-space')) throw error;
+        if (await this.#isThere(key, data)) return;
+        if (!taken) throw error;
+        throw new SkerryError('try-again', `${doing}: it was put by another, and is gone`, { cause: error });
       }
     });
   }

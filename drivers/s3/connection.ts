@@ -58,6 +58,8 @@ export class Connection {
       // Servers of some age refuse sums they have not heard of.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
+      // Costs a round and a connection for each put; and a server that refuses one so may be gone before its answer is read.
+      expectContinueHeader: false,
       requestHandler: {
         connectionTimeout: Math.min(connect_seconds_max, options.timeoutSeconds) * 1000,
         httpAgent: agent,

@@ -125,12 +125,13 @@ function meaningOf(error: unknown): Meaning | null {
     if (known !== undefined) return known;
     return { code: status >= 400 && status < 500 ? 'invalid' : 'io' };
   }
-  // The SDK's own word for a connection that did not come about, or was silent, in time.
-  if (error instanceof Error && error.name === 'TimeoutError') return unreachable;
   const code = textOf(error, 'code');
   // What came was no HTTP.
   if (code.startsWith('HPE_')) return { code: 'io', advice: 'does an S3 server listen at endpoint?' };
-  return bySocket[code] ?? null;
+  const known = bySocket[code];
+  if (known !== undefined) return known;
+  // The SDK's own word for a connection that did not come about in time.
+  return error instanceof Error && error.name === 'TimeoutError' ? unreachable : null;
 }
 
 /** Of the answer; null where there was none. */
