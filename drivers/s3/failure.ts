@@ -14,6 +14,7 @@ const busy: Meaning = { code: 'try-again' };
 const full: Meaning = { code: 'no-space', advice: 'raise the quota or make room' };
 const damagedOnItsWay: Meaning = { code: 'io' };
 const unreachable: Meaning = { code: 'unavailable', advice: 'check endpoint, and that the server runs' };
+const noTls: Meaning = { code: 'unavailable', advice: 'does endpoint say http where it is https, or the reverse?' };
 const distrusted: Meaning = {
   code: 'denied',
   advice: 'its certificate is not trusted: name its authority in NODE_EXTRA_CA_CERTS, and check the host in endpoint',
@@ -81,7 +82,6 @@ const bySocket: Readonly<Record<string, Meaning>> = {
   ECONNRESET: { code: 'unavailable' },
   EPIPE: { code: 'unavailable' },
   ETIMEDOUT: unreachable,
-  EPROTO: { code: 'unavailable', advice: 'does endpoint say http where it is https, or the reverse?' },
   CERT_HAS_EXPIRED: distrusted,
   DEPTH_ZERO_SELF_SIGNED_CERT: distrusted,
   SELF_SIGNED_CERT_IN_CHAIN: distrusted,
@@ -128,6 +128,7 @@ function meaningOf(error: unknown): Meaning | null {
   const code = textOf(error, 'code');
   // What came was no HTTP.
   if (code.startsWith('HPE_')) return { code: 'io', advice: 'does an S3 server listen at endpoint?' };
+  if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) return noTls;
   const known = bySocket[code];
   if (known !== undefined) return known;
   // The SDK's own word for a connection that did not come about in time.
