@@ -233,12 +233,9 @@ export class ChunkStore implements Driver {
   }
 
   async #removeStale(): Promise<void> {
-    try {
-      await removeStaleUploads(this.#connection, this.#prefix, new Date(Date.now() - upload_age_milliseconds_max));
-    } catch (error) {
-      // Housekeeping, for which a key may lack the right, or a server the verb.
-      if (!isSkerryError(error, 'denied', 'unsupported', 'try-again')) throw error;
-    }
+    const before = new Date(Date.now() - upload_age_milliseconds_max);
+    // The pool serves without: a key may lack the right to do this, and a server the verb.
+    await removeStaleUploads(this.#connection, this.#prefix, before).catch(() => undefined);
   }
 
   #nameOf(key: ChunkKey): string {

@@ -1,6 +1,9 @@
 /** What S3, the network and the SDK say when a request failed, in the terms of the one table. */
 import { SkerryError, toSkerryError, type ErrorCode } from '../../src/core/errors.js';
 
+/** What the SDK says where the answer had no message. */
+const wordless = 'UnknownError';
+
 interface Meaning {
   readonly code: ErrorCode;
   /** What can be done, where that is known. */
@@ -96,7 +99,7 @@ export function failureOf(error: unknown, doing: string): SkerryError {
   if (meaning === null) return toSkerryError(error, doing);
   const said = error instanceof Error ? error.message : String(error);
   const name = s3CodeOf(error);
-  const words = name === '' || said.includes(name) ? said : `${name}: ${said}`;
+  const words = said === wordless ? `${name} (status ${statusOf(error)})` : said.includes(name) ? said : `${name}: ${said}`;
   const advice = meaning.advice === undefined ? '' : `; ${meaning.advice}`;
   return new SkerryError(meaning.code, `${doing}: ${words}${advice}`, { cause: error });
 }

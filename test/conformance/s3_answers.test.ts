@@ -172,6 +172,12 @@ describe('what is no answer is no data', () => {
   });
 });
 
+test('a chunk over the limit is refused before anything is sent', async () => {
+  const store = await driverOf((request) => void request.socket.destroy());
+  const putting = store.put(key, new Uint8Array(store.traits.chunkBytesMax + 1));
+  await expect(putting).rejects.toMatchObject({ code: 'too-large' });
+});
+
 describe('a put of a taken key', () => {
   const answering =
     (status: number, code: string, present: Uint8Array | null): Handler =>

@@ -1,6 +1,8 @@
 /** The way to a server, on which connections are cut, answers get lost and bytes are slow. Fair until told otherwise. */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
+const requestLine = /^[A-Z]+ \S+ HTTP\/1\.1/;
+
 type Direction = 'up' | 'down';
 
 /** Strikes once. */
@@ -8,7 +10,7 @@ interface Cut {
   readonly direction: Direction;
   /** That may still pass that way. */
   bytesLeft: number;
-  /** Only on a connection on which this went up before. */
+  /** Only on a connection whose last request begins so. */
   readonly after?: RegExp;
 }
 
@@ -81,8 +83,8 @@ export class TcpProxy {
 
   #pass(link: { asked: string }, direction: Direction, from: Socket, to: Socket): void {
     from.on('data', (bytes) => {
-      // Heads of requests begin a segment, since clients wait for the answer before.
-      if (direction === 'up') link.asked = bytes.toString('latin1', 0, 512);
+      // The head of a request begins a segment, for clients wait for the answer to the one before.
+      if (direction === 'up') link.asked = requestLine.exec(bytes.toString('latin1', 0, 1024))?.[0] ?? link.asked;
       if (this.#strikes(link, direction, bytes.length)) {
         from.destroy();
         return;
