@@ -18,7 +18,7 @@ import {
 import { isSkerryError, SkerryError } from '../../src/core/errors.js';
 import { chunkKey, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
 import { Connection, type ConnectionOptions, type RequestOptions } from './connection.js';
-import { isAbsence, isPastEnd, isTaken } from './failure.js';
+import { isAbsence, isBareAbsence, isPastEnd, isTaken } from './failure.js';
 import { part_bytes, parts_in_flight_max, removeStaleUploads, uploadInParts } from './upload.js';
 
 const chunk_bytes_max = 1 << 30;
@@ -83,20 +83,9 @@ export class ChunkStore implements Driver {
 
   put(key: ChunkKey, data: Uint8Array): Promise<void> {
     return this.#run(async () => {
-      const name = this.#nameOf(key);
       const doing = `chunk ${key} cannot be written`;
-      if (data.length > chunk_bytes_max)
-        throw new SkerryError('too-large', `chunk ${key} has ${data.length} bytes, at most ${chunk_bytes_max} are taken`);
-      const condition = this.#dialect.conditionalPut ? { IfNoneMatch: '*' } : {};
       try {
-        if (data.length > single_put_bytes_max) {
-          // Not every server that honours the condition does so where an upload is completed; and parts are dear.
-          if (this.#dialect.conditionalPut && (await this.#isThere(key, data))) return;
-          await uploadInParts(this.#connection, name, data, { doing, condition });
-          return;
-        }
-        const command = new PutObjectCommand({ Bucket: this.#connection.bucket, Key: name, Body: data, ...condition });
-        await this.#connection.ask({ doing, bytes: data.length }, (client, options) => client.send(command, options));
+        await this.#send(key, data, doing);
       } catch (error) {
         // A server that is full says so before it looks whether the chunk is there.
         const taken = isSkerryError(error) && isTaken(error.cause);
@@ -158,6 +147,21 @@ export class ChunkStore implements Driver {
     await this.#closing;
   }
 
+  async #send(key: ChunkKey, data: Uint8Array, doing: string): Promise<void> {
+    const name = this.#nameOf(key);
+    if (data.length > chunk_bytes_max)
+      throw new SkerryError('too-large', `chunk ${key} has ${data.length} bytes, at most ${chunk_bytes_max} are taken`);
+    const condition = this.#dialect.conditionalPut ? { IfNoneMatch: '*' } : {};
+    if (data.length > single_put_bytes_max) {
+      // Not every server that honours the condition does so where an upload is completed; and parts are dear.
+      if (this.#dialect.conditionalPut && (await this.#isThere(key, data))) return;
+      await uploadInParts(this.#connection, name, data, { doing, condition });
+      return;
+    }
+    const command = new PutObjectCommand({ Bucket: this.#connection.bucket, Key: name, Body: data, ...condition });
+    await this.#connection.ask({ doing, bytes: data.length }, (client, options) => client.send(command, options));
+  }
+
   async #stat(key: ChunkKey): Promise<ChunkStat | null> {
     const command = new HeadObjectCommand({ Bucket: this.#connection.bucket, Key: this.#nameOf(key) });
     const doing = `chunk ${key} cannot be looked at`;
@@ -165,12 +169,12 @@ export class ChunkStore implements Driver {
       try {
         return await client.send(command, options);
       } catch (error) {
-        if (isAbsence(error)) return null;
+        if (isBareAbsence(error)) return null;
         throw error;
       }
     });
     if (found !== null) return { key, bytes: found.ContentLength ?? 0 };
-    // The answer to HEAD has no body that could tell an absent bucket.
+    // Or there is no such bucket.
     await this.#findBucket(doing);
     return null;
   }

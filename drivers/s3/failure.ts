@@ -104,9 +104,14 @@ export function failureOf(error: unknown, doing: string): SkerryError {
   return new SkerryError(meaning.code, `${doing}: ${words}${advice}`, { cause: error });
 }
 
-/** The server has no such object. That there is no such bucket is another matter. */
+/** The server says that it has no such object. Another 404, of a bucket or of something in between, is a failure. */
 export function isAbsence(error: unknown): boolean {
-  return statusOf(error) === 404 && s3CodeOf(error) !== 'NoSuchBucket';
+  return s3CodeOf(error) === 'NoSuchKey';
+}
+
+/** The same of an answer without a body, which cannot say what there is not. */
+export function isBareAbsence(error: unknown): boolean {
+  return statusOf(error) === 404;
 }
 
 /** The range lies behind the end. */

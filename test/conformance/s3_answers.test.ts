@@ -108,15 +108,17 @@ describe('an answer has its meaning', () => {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: expected, message: expect.stringMatching(words) } });
   });
 
-  test('a server that is busy is asked again by the retry filter', async () => {
+  test('a server that is busy is asked once by the driver, and again by the retry filter', async () => {
     let asked = 0;
     const store = await driverOf((request, response) => {
       asked += 1;
-      if (asked < 4) refusal(503, 'SlowDown')(request, response);
+      if (asked < 5) refusal(503, 'SlowDown')(request, response);
       else response.end();
     });
+    await expect(store.put(key, data)).rejects.toMatchObject({ code: 'try-again' });
+    expect(asked).toBe(1);
     await withRetry(store).put(key, data);
-    expect(asked).toBe(4);
+    expect(asked).toBe(5);
   });
 });
 
@@ -157,6 +159,13 @@ describe('what is no answer is no data', () => {
     await expect(store.get(key, 100, new Uint8Array(100))).rejects.toMatchObject({ code });
   });
 
+  test('a 404 that does not speak of the chunk', async () => {
+    const store = await driverOf(refusal(404, ''));
+    const calls = [store.get(key, 0, new Uint8Array(10)), store.stat(key), store.remove(key), keysOf(store, '')];
+    for (const outcome of await Promise.allSettled(calls))
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'not-found' } });
+  });
+
   test('a list that is cut off and does not say where, or is none', async () => {
     const cut = await driverOf((_request, response) => void response.end(emptyList.replace('false', 'true')));
     await expect(keysOf(cut, '')).rejects.toMatchObject({ code: 'io' });
@@ -187,15 +196,14 @@ describe('a put of a taken key', () => {
       else response.end(present);
     };
   test.for([
-    [412, 'PreconditionFailed', data, null],
-    [412, 'PreconditionFailed', pattern(1000, 2), 'exists'],
-    [412, 'PreconditionFailed', pattern(999, 1), 'exists'],
-    [412, 'PreconditionFailed', null, 'try-again'],
-    [409, 'ConditionalRequestConflict', data, null],
-    [409, 'ConditionalRequestConflict', null, 'try-again'],
-    [403, 'QuotaExceeded', data, null],
-    [403, 'QuotaExceeded', null, 'no-space'],
-  ] as const)('%i %s', async ([status, name, present, code]) => {
+    ['with the same bytes succeeds', 412, 'PreconditionFailed', data, null],
+    ['with other bytes is refused', 412, 'PreconditionFailed', pattern(1000, 2), 'exists'],
+    ['with fewer bytes is refused', 412, 'PreconditionFailed', pattern(999, 1), 'exists'],
+    ['that was removed meanwhile is tried again', 412, 'PreconditionFailed', null, 'try-again'],
+    ['with the same bytes, by another at the same time, succeeds', 409, 'ConditionalRequestConflict', data, null],
+    ['that another does not finish is tried again', 409, 'ConditionalRequestConflict', null, 'try-again'],
+    ['with the same bytes succeeds where the server is full', 403, 'QuotaExceeded', data, null],
+  ] as const)('%s: %i %s', async ([, status, name, present, code]) => {
     const store = await driverOf(answering(status, name, present));
     if (code === null) await store.put(key, data);
     else await expect(store.put(key, data)).rejects.toMatchObject({ code });

@@ -101,6 +101,8 @@ export class RiakCsServer {
   async #read(incoming: IncomingMessage): Promise<Request> {
     const { method = '', url = '', headers } = incoming;
     const [path = '', query = ''] = url.split('?');
+    if (Number(headers['content-length'] ?? 0) > object_bytes_max)
+      throw new Refusal(400, 'EntityTooLarge', 'Your proposed upload exceeds the maximum allowed object size.');
     const parts: Buffer[] = [];
     for await (const part of incoming) parts.push(part as Buffer);
     const [, bucket = '', ...names] = path.split('/').map(decodeURIComponent);
@@ -133,7 +135,6 @@ export class RiakCsServer {
   }
 
   #put({ key, body }: Request): Answer {
-    if (body.length > object_bytes_max) throw new Refusal(400, 'EntityTooLarge', 'Your proposed upload exceeds the maximum.');
     this.#objects.put(key, body);
     return { status: 200, headers: { etag: etagOf(body) } };
   }
