@@ -88,10 +88,6 @@ describe.skipIf(missing !== null)(`s3 on radosgw${missing === null ? '' : `: ${m
   lawsOn('retry(limit(the driver)), with pages of seven keys', traitsOf(dialect), async () =>
     withRetry(withLimit(await ChunkStore.open({ ...where(), listPageKeys: 7 }))),
   );
-  lawsOn('the dialect of Riak CS, by signature version 2', traitsOf(riakcsDialect), () => {
-    const { accessKey, secretKey } = where();
-    return ChunkStore.open({ ...where(), signer: signerV2(accessKey, secretKey), dialect: riakcsDialect });
-  });
 
   describe('the way there', () => {
     test('cut in the middle of a read fails the read, and the next one is whole', async () => {
@@ -162,7 +158,7 @@ describe.skipIf(missing !== null)(`s3 on radosgw${missing === null ? '' : `: ${m
       await store.put(key, pattern(1000, 1));
       const before = threads();
       proxy.connectionsMax = 0;
-      const calls = Array.from({ length: 300 }, async (_, index) => {
+      const calls = Array.from({ length: 200 }, async (_, index) => {
         await store.put(numbered(index + 2), pattern(50_000, index));
         equal(await readAll(store, numbered(index + 2), 50_000), pattern(50_000, index));
       });
@@ -183,6 +179,20 @@ describe.skipIf(missing !== null)(`s3 on radosgw${missing === null ? '' : `: ${m
     await Promise.all(chunks.map((chunk, index) => store.put(numbered(index), chunk)));
     clearInterval(watch);
     expect(most - before).toBeLessThan(100_000_000);
+  });
+
+  test('the dialect of Riak CS is understood: signature version 2, the first listing, parts', async () => {
+    const { accessKey, secretKey } = where();
+    const store = await openStore({ signer: signerV2(accessKey, secretKey), dialect: riakcsDialect, listPageKeys: 2 });
+    const sizes = [0, 1, 1000, 20_000_000];
+    for (const [index, bytes] of sizes.entries()) {
+      await store.put(numbered(index), pattern(bytes, index));
+      equal(await readAll(store, numbered(index), bytes), pattern(bytes, index));
+      expect(await store.stat(numbered(index))).toEqual({ key: numbered(index), bytes });
+    }
+    expect(await keysOf(store, 'packs/')).toEqual(sizes.map((_, index) => numbered(index)));
+    await store.remove(numbered(0));
+    expect(await store.get(numbered(0), 0, new Uint8Array(1))).toBeNull();
   });
 
   test('uploads that never ended are removed, and those of others are not', async () => {

@@ -1,5 +1,7 @@
 /** The way to a server, on which connections are cut, answers get lost and bytes are slow. Fair until told otherwise. */
+import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setTimeout as sleepFor } from 'node:timers/promises';
 
 const requestLine = /^[A-Z]+ \S+ HTTP\/1\.1/;
 
@@ -89,14 +91,21 @@ export class TcpProxy {
         from.destroy();
         return;
       }
-      if (!to.write(bytes)) {
-        from.pause();
-        to.once('drain', () => from.resume());
-      }
-      if (this.bytesPerSecond === null) return;
+      const flowing = to.write(bytes);
+      if (flowing && this.bytesPerSecond === null) return;
       from.pause();
-      setTimeout(() => from.resume(), (bytes.length / this.bytesPerSecond) * 1000);
+      const pauses: Promise<unknown>[] = [this.#pauseAfter(bytes.length)];
+      if (!flowing) pauses.push(once(to, 'drain'));
+      // One that was closed meanwhile drains no more, and needs no more bytes.
+      Promise.all(pauses).then(
+        () => from.resume(),
+        () => undefined,
+      );
     });
+  }
+
+  async #pauseAfter(bytes: number): Promise<void> {
+    if (this.bytesPerSecond !== null) await sleepFor((bytes / this.bytesPerSecond) * 1000);
   }
 
   #strikes(link: { readonly asked: string }, direction: Direction, bytes: number): boolean {
