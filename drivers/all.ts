@@ -5,7 +5,7 @@ import { localDriver } from './local/driver.js';
 import { memoryDriver } from './memory/driver.js';
 import { nfsDriver } from './nfs/driver.js';
 import { radosDriver } from './rados/driver.js';
-import { riakCsDriver } from './riakcs/driver.js';
+import { riakcsDriver } from './riakcs/driver.js';
 import { s3Driver } from './s3/driver.js';
 
 export const allDrivers: DriverRegistry = [
@@ -14,6 +14,6 @@ export const allDrivers: DriverRegistry = [
   glusterDriver,
   nfsDriver,
   s3Driver,
-  riakCsDriver,
+  riakcsDriver,
   memoryDriver,
 ];

@@ -26,6 +26,8 @@ export interface DriverTraits {
   readonly inFlightMax: number;
   /** A get, stat or list that begins after a put or remove resolved sees its outcome. */
   readonly readAfterWrite: boolean;
+  /** Of lists, readAfterWrite says nothing: one shows a put or remove in the end, and until then may be as it was before. */
+  readonly listsLate?: boolean;
   /** A put of other bytes under a taken key is refused with exists. Where false, such a put must never be made. */
   readonly refusesRewrite: boolean;
   /** A chunk with key K is the plain file `directory/K`: native threads may read it themselves, and place packs there. */

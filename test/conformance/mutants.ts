@@ -160,6 +160,17 @@ export const mutants: readonly Mutant[] = [
       }
     },
   })),
+  mutate('lists late and does not say so', (sound) => {
+    let shown: ChunkStat[] = [];
+    return {
+      async *list(prefix): AsyncGenerator<ChunkStat> {
+        const before = shown;
+        shown = [];
+        for await (const stat of sound.list('')) shown.push(stat);
+        for (const stat of before) if (stat.key.startsWith(prefix)) yield stat;
+      },
+    };
+  }),
   mutate('lists only one page', (sound) => ({
     async *list(prefix): AsyncGenerator<ChunkStat> {
       let left = 20;

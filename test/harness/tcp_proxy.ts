@@ -1,5 +1,9 @@
 /** The way to a server, on which connections are cut, answers get lost and bytes are slow. Fair until told otherwise. */
+import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setTimeout as sleepFor } from 'node:timers/promises';
+
+const requestLine = /^[A-Z]+ \S+ HTTP\/1\.1/;
 
 type Direction = 'up' | 'down';
 
@@ -8,7 +12,7 @@ interface Cut {
   readonly direction: Direction;
   /** That may still pass that way. */
   bytesLeft: number;
-  /** Only on a connection on which this went up before. */
+  /** Only on a connection whose last request begins so. */
   readonly after?: RegExp;
 }
 
@@ -81,20 +85,27 @@ export class TcpProxy {
 
   #pass(link: { asked: string }, direction: Direction, from: Socket, to: Socket): void {
     from.on('data', (bytes) => {
-      // Heads of requests begin a segment, since clients wait for the answer before.
-      if (direction === 'up') link.asked = bytes.toString('latin1', 0, 512);
+      // The head of a request begins a segment, for clients wait for the answer to the one before.
+      if (direction === 'up') link.asked = requestLine.exec(bytes.toString('latin1', 0, 1024))?.[0] ?? link.asked;
       if (this.#strikes(link, direction, bytes.length)) {
         from.destroy();
         return;
       }
-      if (!to.write(bytes)) {
-        from.pause();
-        to.once('drain', () => from.resume());
-      }
-      if (this.bytesPerSecond === null) return;
+      const flowing = to.write(bytes);
+      if (flowing && this.bytesPerSecond === null) return;
       from.pause();
-      setTimeout(() => from.resume(), (bytes.length / this.bytesPerSecond) * 1000);
+      const pauses: Promise<unknown>[] = [this.#pauseAfter(bytes.length)];
+      if (!flowing) pauses.push(once(to, 'drain'));
+      // One that was closed meanwhile drains no more, and needs no more bytes.
+      Promise.all(pauses).then(
+        () => from.resume(),
+        () => undefined,
+      );
     });
+  }
+
+  async #pauseAfter(bytes: number): Promise<void> {
+    if (this.bytesPerSecond !== null) await sleepFor((bytes / this.bytesPerSecond) * 1000);
   }
 
   #strikes(link: { readonly asked: string }, direction: Direction, bytes: number): boolean {

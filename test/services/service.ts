@@ -2,9 +2,10 @@
  * Real servers for tests: each is a script of this folder that starts one on loopback from Debian's packages, waits until it
  * serves, and prints how to reach it. Pauses and kills go by the pids that the script knows.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleepFor } from 'node:timers/promises';
 
 import { must, packageRoot } from '../harness/command.ts';
 
@@ -82,7 +83,10 @@ export class Service {
 
   /** Sends a signal: SIGSTOP and SIGCONT for one that is slow or gone for a while, SIGKILL for one that dies. */
   async signal(processName: string, signal: NodeJS.Signals): Promise<void> {
-    process.kill(await this.pid(processName), signal);
+    const pid = await this.pid(processName);
+    process.kill(pid, signal);
+    // Its threads stop one by one, and the last may still answer.
+    while (signal === 'SIGSTOP' && threadStates(pid).some((state) => state !== 'T')) await sleepFor(5);
   }
 
   /** Another verb of its script: `restart-osd`, `brick-restart`, `restart`, `cli`. */
@@ -95,6 +99,11 @@ export class Service {
     await script(this.name, ['down', this.#directory], this.#environment);
     rmSync(this.#directory, { recursive: true, force: true });
   }
+}
+
+function threadStates(pid: number): readonly (string | undefined)[] {
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  return tasks.map((task) => /\) (\S) /.exec(readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8'))?.[1]);
 }
 
 function scriptOf(name: ServiceName): string {

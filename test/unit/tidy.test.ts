@@ -59,6 +59,8 @@ const imports: Readonly<Record<string, readonly string[]>> = {
 };
 /** With import() only, so that what does not need it does not pay for it: `skerry serve` is the daemon, `skerry status` is not. */
 const lazyImports: Readonly<Record<string, readonly string[]>> = { cli: ['daemon'] };
+/** Drivers are strangers, but for one whose backend speaks a dialect of another's. */
+const driverImports: Readonly<Record<string, readonly string[]>> = { 'drivers/riakcs': ['drivers/s3'] };
 
 const topLevel = new Set(
   [
@@ -96,6 +98,9 @@ describe('imports', () => {
     expect(upward('src/core/a.ts', 'src/catalog/b.ts')).toMatch(/core may not import catalog/);
     expect(upward('src/pool/a.ts', 'drivers/local/driver.ts')).toMatch(/pool may not import/);
     expect(upward('drivers/local/a.ts', 'drivers/memory/driver.ts')).toMatch(/may not import/);
+    expect(upward('drivers/s3/a.ts', 'drivers/riakcs/driver.ts')).toMatch(/may not import/);
+    expect(upward('drivers/riakcs/a.ts', 'drivers/local/driver.ts')).toMatch(/may not import/);
+    expect(upward('drivers/riakcs/a.ts', 'drivers/s3/b.ts')).toBeNull();
     expect(upward('src/northbound/nbd/a.ts', 'src/northbound/s3/b.ts')).toMatch(/may not import/);
     expect(upward('src/cli/a.ts', 'src/daemon/serve.ts')).toMatch(/cli may not import daemon/);
     expect(upward('src/core/a.ts', 'test/unit/b.ts')).toMatch(/may not import/);
@@ -198,6 +203,7 @@ function judge({ file, target, lazy }: Import): string | null {
   const from = layerOf(file);
   const to = layerOf(target);
   if (from === to && folderOf(file) === folderOf(target)) return null;
+  if (driverImports[folderOf(file)]?.includes(folderOf(target)) === true) return null;
   const allowed = reachable(from ?? '');
   if (to !== null && (to === 'core' || allowed.has(to))) return null;
   if (to !== null && lazy && lazyImports[from ?? '']?.includes(to) === true) return null;
