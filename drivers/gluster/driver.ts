@@ -32,12 +32,20 @@ const settings = z.strictObject({
   'timeout-seconds': z.coerce.number().int().min(1).max(600).default(30),
 });
 
+const glusterTraits: DriverTraits = {
+  chunkBytesMax: chunk_bytes_max,
+  inFlightMax: 32,
+  readAfterWrite: true,
+  refusesRewrite: true,
+};
+
 export const glusterDriver = registerDriver({
   name: 'gluster',
   description: 'Chunks as files of a Gluster volume, through libgfapi',
   settings,
   open: async (parsed) => GlusterDriver.open(optionsOf(parsed)),
   openToRead: async (parsed) => GlusterDriver.openToRead(optionsOf(parsed)),
+  traitsWhileAway: ({ mount }) => (mount === undefined ? glusterTraits : null),
 });
 
 interface PlaceOptions extends VolumeAddress {
@@ -73,13 +81,7 @@ export class GlusterDriver implements Driver {
     this.#volume = volume;
     this.#directory = directory;
     this.#readOnly = readOnly;
-    this.traits = {
-      chunkBytesMax: chunk_bytes_max,
-      inFlightMax: 32,
-      readAfterWrite: true,
-      refusesRewrite: true,
-      ...(direct === null ? {} : { directPath: { directory: direct } }),
-    };
+    this.traits = { ...glusterTraits, ...(direct === null ? {} : { directPath: { directory: direct } }) };
   }
 
   /** Makes the directory where absent. */

@@ -7,7 +7,7 @@ import { toSkerryError } from '../../src/core/errors.js';
 import { ChunkFiles } from '../../src/driver/chunk_files.js';
 import type { Driver } from '../../src/driver/driver.js';
 import { registerDriver } from '../../src/driver/registry.js';
-import { ExportDriver, type ExportOptions } from './export_driver.js';
+import { ExportDriver, exportTraits, type ExportOptions } from './export_driver.js';
 import { locationSetting, type Location } from './location.js';
 
 interface Settings {
@@ -35,6 +35,7 @@ export const nfsDriver = registerDriver<Settings>({
       (options) => ExportDriver.open(options),
       (path) => ChunkFiles.open(path),
     ),
+  traitsWhileAway: ({ url }) => (url === undefined ? null : exportTraits),
   openToRead: (settings) =>
     opened(
       settings,

@@ -24,6 +24,7 @@ export const radosDriver = registerDriver({
   description: 'Chunks as RADOS objects of a pool of a Ceph cluster',
   settings: radosSettings,
   open: async (settings) => RadosDriver.open(settings),
+  traitsWhileAway: () => radosTraits,
 });
 
 /** As they are on a cluster whose OSDs were not told to take less. */

@@ -139,7 +139,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   });
   closers.add('pools', () => pools.close());
   for (const record of [first, ...others]) {
-    await pools.open(record);
+    await pools.open(record, { mayBeAway: true });
     await pools.keepIdentity(record.name);
   }
 
@@ -239,6 +239,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   closers.add('engine', () => running.stop(false));
   const report = await composer.start(pools.specs(), entries);
   engine = running;
+  pools.started();
   logOf(logger, 'daemon')('info', 'the journal is replayed', { ...report, resources: entries.length });
   closers.add('mapper', () => mapper.stop());
   await mapper.removeLeftFiles();

@@ -2,7 +2,8 @@
 import type { ZodType } from 'zod';
 
 import { SkerryError, toSkerryError } from '../core/errors.js';
-import type { Driver } from './driver.js';
+import type { Driver, DriverTraits } from './driver.js';
+import { openOrReopen } from './reopening.js';
 
 export interface DriverEntry<Settings = unknown> {
   readonly name: string;
@@ -14,6 +15,11 @@ export interface DriverEntry<Settings = unknown> {
   readonly secrets?: readonly string[];
   /** @throws SkerryError when the backend cannot be opened. */
   open(settings: Settings): Promise<Driver>;
+  /**
+   * What the place can do at least, without asking it, so that a pool is served while its backend is away. null, or absent, where native
+   * threads reach the chunks themselves: that place must be there.
+   */
+  traitsWhileAway?(settings: Settings): DriverTraits | null;
   /** The same for who only reads: nothing is made or changed, put and remove are refused. Absent where a driver cannot. */
   openToRead?(settings: Settings): Promise<Driver>;
 }
@@ -25,6 +31,11 @@ export interface RegisteredDriver {
   readonly secrets: readonly string[];
   /** @throws SkerryError invalid naming each setting that is wrong. */
   open(settings: Readonly<Record<string, string>>): Promise<Driver>;
+  /**
+   * As open; but where a backend cannot be reached, calls try that again, as reopening.ts tells, and `onAway` hears why.
+   * @throws SkerryError as open does, where the place must be there
+   */
+  openOrAway?(settings: Readonly<Record<string, string>>, onAway: (failure: SkerryError) => void): Promise<Driver>;
   /** Of drivers that can be opened without changing anything. @throws as open does */
   openToRead?(settings: Readonly<Record<string, string>>): Promise<Driver>;
 }
@@ -36,11 +47,18 @@ const hidden = '(hidden)';
 
 export function registerDriver<Settings>(entry: DriverEntry<Settings>): RegisteredDriver {
   const openToRead = entry.openToRead?.bind(entry);
+  const open = (settings: Readonly<Record<string, string>>): Promise<Driver> =>
+    openWith(entry, settings, (parsed) => entry.open(parsed));
   return {
     name: entry.name,
     description: entry.description,
     secrets: entry.secrets ?? [],
-    open: (settings) => openWith(entry, settings, (parsed) => entry.open(parsed)),
+    open,
+    async openOrAway(settings, onAway) {
+      const parsed = entry.settings.safeParse(settings);
+      const traits = parsed.success ? (entry.traitsWhileAway?.(parsed.data) ?? null) : null;
+      return traits === null ? open(settings) : openOrReopen({ traits, open: () => open(settings), onAway });
+    },
     ...(openToRead === undefined ? {} : { openToRead: (settings) => openWith(entry, settings, openToRead) }),
   };
 }
@@ -69,6 +87,17 @@ export async function openDriver(
   settings: Readonly<Record<string, string>>,
 ): Promise<Driver> {
   return findDriver(registry, name).open(settings);
+}
+
+/** As openDriver, where a backend that cannot be reached is looked for again. `onAway` hears why it cannot be. */
+export async function openDriverOrAway(
+  registry: DriverRegistry,
+  name: string,
+  settings: Readonly<Record<string, string>>,
+  onAway: (failure: SkerryError) => void,
+): Promise<Driver> {
+  const driver = findDriver(registry, name);
+  return driver.openOrAway === undefined ? driver.open(settings) : driver.openOrAway(settings, onAway);
 }
 
 /** As openDriver, for who only reads. @throws SkerryError unsupported where the driver cannot be opened so */

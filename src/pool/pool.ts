@@ -4,7 +4,7 @@
  */
 import { chunkKey, type ChunkKey, type Driver, type DriverTraits } from '../driver/driver.js';
 import { waiting_calls_max, withLimit } from '../driver/limit.js';
-import { openDriver, type DriverRegistry } from '../driver/registry.js';
+import { openDriver, openDriverOrAway, type DriverRegistry } from '../driver/registry.js';
 import { retryDefaults, withRetry, type RetryOptions } from '../driver/retry.js';
 import { withTrace, type TraceEvent } from '../driver/trace.js';
 import { PoolHealth, type HealthReport } from './health.js';
@@ -39,6 +39,8 @@ export interface PoolOptions {
   readonly retry?: RetryOptions;
   /** Told of every call to the backend, once it has ended for good. */
   readonly onCall?: (event: TraceEvent) => void;
+  /** Where given, a backend that cannot be reached is looked for again at each call, and this is told why it cannot be. */
+  readonly onAway?: (message: string) => void;
   /** Told of each failure that is tried again. */
   readonly onRetry?: (message: string) => void;
   /** Milliseconds since 1970. */
@@ -51,7 +53,14 @@ export type TombstoneToPut = Omit<Tombstone, 'poolUuid' | 'deletedAt'>;
 
 /** @throws SkerryError invalid for a driver or settings that there are not, else what the driver's open throws. */
 export async function openPool(configuration: PoolConfiguration, options: PoolOptions): Promise<Pool> {
-  const driver = await openDriver(options.registry, configuration.driver, configuration.settings);
+  const { registry, onAway } = options;
+  const { name, driver: kind, settings } = configuration;
+  const driver =
+    onAway === undefined
+      ? await openDriver(registry, kind, settings)
+      : await openDriverOrAway(registry, kind, settings, (failure) =>
+          onAway(`pool ${name} is away and is looked for again until it is back: ${failure.message}`),
+        );
   return new Pool(configuration, driver, options);
 }
 
@@ -101,7 +110,9 @@ export class Pool {
   async putRoot(root: RootToPut): Promise<ChunkKey> {
     return this.#chainOf(root.id).run(async (chain) => {
       chain.keys ??= await this.#rootKeys(root.id);
-      const number = Math.max(chain.numberMax, ...chain.keys.map((known) => known.number)) + 1;
+      const known = Math.max(chain.numberMax, ...chain.keys.map((one) => one.number));
+      // A list that is late may not show the newest, whose number must not be given again.
+      const number = this.traits.listsLate === true ? Math.max(known + 1, this.#now()) : known + 1;
       const key = rootChunkKey(root.id, root.fence, number);
       const data = encodeRootChunk({ ...root, poolUuid: this.poolUuid, number, writtenAt: this.#now() });
       // Taken even where the put fails: it may have arrived, and other bytes must not go under its key.

@@ -59,6 +59,8 @@ export class Pools {
   readonly #shipTurns = new Turns(ships_in_memory_max);
   #engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'> | null = null;
 
+  #starting = true;
+
   constructor(options: PoolsOptions) {
     this.#options = options;
   }
@@ -68,18 +70,29 @@ export class Pools {
     this.#engine = engine;
   }
 
+  /** The engine serves: from here on nobody waits for all pools at once. */
+  started(): void {
+    this.#starting = false;
+  }
+
   /**
-   * Opens the pool's driver. The engine is told by the caller, with the spec.
+   * Opens the pool's driver. The engine is told by the caller, with the spec. `mayBeAway`: of one that is there already, and whose
+   * backend is no reason to keep others from being served.
    * @throws SkerryError naming the pool
    */
-  async open(record: PoolRecordLike): Promise<PoolSpec> {
+  async open(record: PoolRecordLike, { mayBeAway = false } = {}): Promise<PoolSpec> {
     const { registry, log } = this.#options;
     const { driver: settings } = splitSettings(record.settings);
     let pool: Pool;
     try {
       pool = await openPool(
         { ...record, settings: this.#options.placed(settings) },
-        { ...this.#options.pool, registry, onRetry: (message) => log('warn', message) },
+        {
+          ...this.#options.pool,
+          registry,
+          onRetry: (message) => log('warn', message),
+          ...(mayBeAway ? { onAway: (message: string) => log('error', message) } : {}),
+        },
       );
     } catch (error) {
       if (!(error instanceof SkerryError)) throw error;
@@ -178,6 +191,7 @@ export class Pools {
       chunks: opened.pool.chunks,
       engine: this.#engine,
       stallMilliseconds: splitSettings(opened.record.settings).pool.stallMilliseconds,
+      starting: () => this.#starting,
       shipTurns: this.#shipTurns,
       log: (level, message, fields) => this.#options.log(level, message, { pool: errand.pool, ...fields }),
     });

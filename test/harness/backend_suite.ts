@@ -132,6 +132,28 @@ export function backendSuite(name: string, missing: string | null, start: () => 
       expect(acked).toBeGreaterThan(200);
     });
 
+    it('is served before its server answers, beside others, and goes on when it does', async () => {
+      await daemon.ok('volume', 'create', 'far', '--size', '16M', '--pool', 'far');
+      await daemon.ok('volume', 'create', 'here', '--size', '16M');
+      for (const volume of ['far', 'here'])
+        await must('qemu-io', ['-f', 'raw', '-c', 'write -P 1 0 8M', await daemon.uri(volume)]);
+      await daemon.kill('SIGTERM');
+      await server().pause();
+      try {
+        await daemon.start();
+        await must('qemu-io', ['-f', 'raw', '-c', 'read -P 1 0 8M', '-c', 'write -P 2 8M 8M', await daemon.uri('here')]);
+        await must('qemu-io', ['-f', 'raw', '-c', 'write -P 2 8M 8M', '-c', 'flush', await daemon.uri('far')]);
+        expect(await daemon.json('status')).toMatchObject({ healthy: false });
+        expect(daemon.log).toMatch(/pool far is away and is looked for again/);
+      } finally {
+        await server().goOn();
+      }
+      for (const volume of ['far', 'here']) {
+        await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read -P 1 0 8M', '-c', 'read -P 2 8M 8M', await daemon.uri(volume)]);
+      }
+      await expect.poll(() => daemon.json('status'), { timeout: 120_000, interval: 200 }).toMatchObject({ healthy: true });
+    });
+
     it('carries a guest through twenty seconds without an answer and a kill of the daemon, as a pause', async () => {
       await daemon.ok('volume', 'create', 'vm1', '--size', '128M', '--pool', 'far');
       await daemon.ok('volume', 'create', 'beside', '--size', '48M', '--pool', 'far');

@@ -1,0 +1,94 @@
+/**
+ * A driver whose backend could not be reached when it was opened: every call tries again to open it, and goes there once that
+ * has succeeded. Until then calls fail as the opening does, so that a pool is served, as one that is away, and comes back by itself.
+ */
+import { setTimeout as sleepFor } from 'node:timers/promises';
+
+import { SkerryError, toSkerryError } from '../core/errors.js';
+import type { Driver, DriverTraits } from './driver.js';
+
+export interface ReopeningOptions {
+  /** What the place can do at least. */
+  readonly traits: DriverTraits;
+  readonly open: () => Promise<Driver>;
+  /** So long the first opening is waited for; it goes on after that. */
+  readonly patienceMilliseconds?: number;
+  /** So long after a failure calls fail with it at once. */
+  readonly pauseMilliseconds?: number;
+  /** Told once, why the first opening has not succeeded. */
+  readonly onAway: (failure: SkerryError) => void;
+  readonly now?: () => number;
+}
+
+const patience_milliseconds = 5000;
+const pause_milliseconds = 1000;
+
+/** Resolves with the opened driver itself where the first opening succeeds in time. Never rejects. */
+export async function openOrReopen(options: ReopeningOptions): Promise<Driver> {
+  const { open, patienceMilliseconds = patience_milliseconds, onAway } = options;
+  const first = open();
+  const patience = new AbortController();
+  const late = sleepFor(patienceMilliseconds, null, { signal: patience.signal }).catch(() => null);
+  let failure = new SkerryError('timeout', `the backend has not answered for ${patienceMilliseconds / 1000} s`);
+  try {
+    const opened = await Promise.race([first, late]);
+    if (opened !== null) return opened;
+  } catch (error) {
+    failure = toSkerryError(error);
+  } finally {
+    patience.abort();
+  }
+  onAway(failure);
+  return reopening(options, first);
+}
+
+/** `first`: an opening that is under way, or has failed. */
+function reopening(options: ReopeningOptions, first: Promise<Driver>): Driver {
+  const { traits, open, pauseMilliseconds = pause_milliseconds, now = () => performance.now() } = options;
+  let failed: { readonly error: SkerryError; readonly at: number } | null = null;
+  let opened: Driver | null = null;
+  let opening: Promise<Driver> | null = null;
+  let closed = false;
+
+  const follow = (begun: Promise<Driver>): Promise<Driver> => {
+    const followed = begun.then(
+      (driver) => {
+        opening = null;
+        opened = driver;
+        return driver;
+      },
+      (error: unknown) => {
+        opening = null;
+        failed = { error: toSkerryError(error), at: now() };
+        throw failed.error;
+      },
+    );
+    // Whoever asks hears of it.
+    followed.catch(() => undefined);
+    opening = followed;
+    return followed;
+  };
+  const reach = async (): Promise<Driver> => {
+    if (closed) throw new SkerryError('closed', 'the driver is closed');
+    if (opened !== null) return opened;
+    if (opening !== null) return opening;
+    if (failed !== null && now() - failed.at < pauseMilliseconds) throw failed.error;
+    return follow(open());
+  };
+  void follow(first);
+  return {
+    traits,
+    put: async (key, data) => (await reach()).put(key, data),
+    get: async (key, offset, into) => (await reach()).get(key, offset, into),
+    stat: async (key) => (await reach()).stat(key),
+    remove: async (key) => (await reach()).remove(key),
+    async *list(prefix) {
+      yield* (await reach()).list(prefix);
+    },
+    async close() {
+      closed = true;
+      await opening?.catch(() => undefined);
+      await opened?.close();
+    },
+  };
+}
