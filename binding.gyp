@@ -24,7 +24,12 @@
           "target_name": "rados_bindings",
           "sources": ["<!@(node .ci/native_sources.mjs driver rados)"],
           "include_dirs": ["<!(node .ci/native_sources.mjs include node-addon-api)"],
-          "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+          "defines": [
+            "NAPI_VERSION=9",
+            "NAPI_DISABLE_CPP_EXCEPTIONS",
+            "NODE_ADDON_API_DISABLE_DEPRECATED",
+            "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
+          ],
           "cflags!": ["-fno-exceptions", "-O3"],
           "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20", "-O3"],
           "cflags_cc": ["-std=c++20", "-Wall", "-Wextra", "-Werror", "-O2", "-g", "-pthread", "-fvisibility=hidden"],
@@ -54,7 +59,7 @@
           "target_name": "nfs_bindings",
           "sources": ["<!@(node .ci/native_sources.mjs driver nfs)"],
           "include_dirs": ["<!(node .ci/native_sources.mjs include node-addon-api)"],
-          "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+          "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
           "cflags!": ["-fno-exceptions", "-O3"],
           "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20", "-O3"],
           "cflags_cc": ["-std=c++20", "-Wall", "-Wextra", "-Werror", "-O2", "-g", "-pthread", "-fvisibility=hidden"],

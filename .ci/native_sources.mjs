@@ -1,6 +1,6 @@
 // Which native sources belong to what, for binding.gyp and for the native tests: one answer for both.
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { driverAddons, isBuildable, sourcesOf } from './driver_addons.mjs';
@@ -49,6 +49,18 @@ export const fuzzedSources = () =>
       /^native\/simulation\/sim_(?!backend)/.test(path),
   );
 export const testSources = () => nativeFiles('_test.cc').filter(isTest);
+
+/** Whether a source, or a header that it reaches, includes this header; both from the root. */
+export function reaches(source, header, seen = new Set()) {
+  if (source === header) return true;
+  if (seen.has(source)) return false;
+  seen.add(source);
+  const included = [...text(source).matchAll(/^#include "([^"]+)"/gm)].map(([, path]) => normalize(join(dirname(source), path)));
+  return included.some((path) => path.startsWith('native/') && reaches(path, header, seen));
+}
+
+/** Whether a test has threads of its own, or the engine's and the sockets': what ThreadSanitizer has something to say about. */
+export const runsThreads = (path) => /std::j?thread\b|"\.\.\/(?:engine|nbd)\//.test(text(path));
 
 export const includeDirectories = {
   'node-addon-api': () => join(modules, 'node-addon-api'),

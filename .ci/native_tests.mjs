@@ -1,13 +1,22 @@
 // Builds native/tests/*_test.cc (each one executable) and the simulator over one static library of the engine, then runs
-// the tests. --variant plain|asan|tsan, --build-only, --only TEXT (executables whose name contains it), --verbose.
-// The last line is `N passed, N failed`.
+// the tests. --variant plain|asan|tsan: plain takes the very objects that the addon is linked of. --build-only, --only TEXT
+// (executables whose name contains it), --threaded (those that run threads), --verbose. The last line is `N passed, N failed`.
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { buildAddon } from './build.mjs';
 import { inParallel, must, run } from './commands.mjs';
-import { engineSources, includeDirectories, simulationMain, simulationSources, testSources } from './native_sources.mjs';
-import { compileInto, isOlder, keepFor, objectIn, readDependencies } from './objects.mjs';
+import {
+  engineSources,
+  includeDirectories,
+  reaches,
+  runsThreads,
+  simulationMain,
+  simulationSources,
+  testSources,
+} from './native_sources.mjs';
+import { compileInto, isOlder, keepFor, objectIn } from './objects.mjs';
 import { build, node } from './paths.mjs';
 
 const { values } = parseArgs({
@@ -15,6 +24,7 @@ const { values } = parseArgs({
     variant: { type: 'string', default: 'plain' },
     'build-only': { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
+    threaded: { type: 'boolean', default: false },
     'simulator-only': { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -43,6 +53,10 @@ const includes = [`-I${includeDirectories.xxhash()}`, `-isystem${includeDirector
 const libraries = ['-l:libssl.so.3', '-l:libcrypto.so.3', '-llz4', '-lzstd', '-lrt', '-pthread'];
 const compilers = 2;
 
+const engine = new Set(engineSources());
+/** What is tried is what is shipped, not only the same sources. */
+const shipped = values.variant === 'plain';
+
 const failures = [];
 const binaries = [];
 
@@ -59,17 +73,19 @@ if (!values['build-only'] && !values['simulator-only'] && !variant.sown) await r
 
 async function compileAll() {
   keepFor(directory, [compiler, ...flags, ...includes]);
-  const engine = engineSources().filter(isOfVariant);
+  const library = join(directory, 'libskerry.a');
+  const ofEngine = [...engine].filter(isOfVariant);
   const simulation = simulationSources().filter(isOfVariant);
   const alone = values['simulator-only'] || variant.sown;
-  const tests = alone ? [] : testSources().filter((path) => basename(path).includes(values.only));
+  const named = testSources().filter((path) => basename(path).includes(values.only));
+  const tests = alone ? [] : values.threaded ? named.filter(runsThreads) : named;
   const main = simulationMain();
-  const mains = main === undefined || values.only !== '' ? tests : [...tests, main];
-  await inParallel([...engine, ...simulation, ...mains], compilers, compile);
+  const mains = main === undefined || values.only !== '' || values.threaded ? tests : [...tests, main];
+  if (shipped) await buildAddon();
+  await inParallel([...(shipped ? [] : ofEngine), ...simulation, ...mains], compilers, compile);
   if (failures.length > 0) return;
   // The simulated world is used by its main and by tests; both libraries name each other, so one archive holds both.
-  const library = join(directory, 'libskerry.a');
-  const objects = [...engine, ...simulation].map(objectOf);
+  const objects = [...ofEngine, ...simulation].map(objectOf);
   const members = objects.join('\n');
   const membersPath = join(directory, '.members');
   const sameMembers = existsSync(membersPath) && readFileSync(membersPath, 'utf8') === members;
@@ -137,11 +153,10 @@ function simulatorPath(name) {
 
 /** Whether this variant compiles the source itself: where bugs are sown, only what includes the header that names them. */
 function isOfVariant(source) {
-  if (!variant.sown) return true;
-  const plain = join(build, 'tests', 'plain', 'objects', source.replace(/\.cc$/, '.d'));
-  return readDependencies(plain).some((path) => path.endsWith('env/mutants.h'));
+  return !variant.sown || reaches(source, 'native/env/mutants.h');
 }
 
 function objectOf(source) {
+  if (shipped && engine.has(source)) return join(build, 'Release', 'obj.target', 'skerry', source.replace(/\.cc$/, '.o'));
   return objectIn(directory, source);
 }

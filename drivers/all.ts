@@ -2,7 +2,9 @@
 import type { DriverRegistry } from '../src/driver/registry.js';
 import { localDriver } from './local/driver.js';
 import { memoryDriver } from './memory/driver.js';
+import { nfsDriver } from './nfs/driver.js';
+import { radosDriver } from './rados/driver.js';
 import { riakcsDriver } from './riakcs/driver.js';
 import { s3Driver } from './s3/driver.js';
 
-export const allDrivers: DriverRegistry = [localDriver, memoryDriver, riakcsDriver, s3Driver];
+export const allDrivers: DriverRegistry = [localDriver, memoryDriver, nfsDriver, radosDriver, riakcsDriver, s3Driver];

@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -18,10 +19,14 @@ class Completions {
  public:
   Completions(Napi::Env env, const char* name)
       : function_(Napi::ThreadSafeFunction::New(
-            env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), name, 0, 1)) {
+            env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), name, 0, 1,
+            [life = life_](Napi::Env) { life->End(); })) {
     function_.Unref(env);
   }
-  ~Completions() { function_.Release(); }
+  ~Completions() {
+    std::lock_guard lock(life_->mutex);
+    if (!life_->ended) function_.Release();
+  }
   Completions(const Completions&) = delete;
   Completions& operator=(const Completions&) = delete;
 
@@ -33,9 +38,25 @@ class Completions {
     if (--under_way_ == 0) function_.Unref(env);
   }
 
-  Napi::ThreadSafeFunction& function() { return function_; }
+  // From any thread. Where the environment has ended nobody is left to tell, and nothing of it may be touched: so it is dropped.
+  template <typename Data>
+  void Post(Data* data, void (*settle)(Napi::Env, Napi::Function, Data*)) {
+    std::lock_guard lock(life_->mutex);
+    if (!life_->ended) function_.NonBlockingCall(data, settle);
+  }
 
  private:
+  // Of the function: it ends with the environment, however long a library's threads hold on to this.
+  struct Life {
+    void End() {
+      std::lock_guard lock(mutex);
+      ended = true;
+    }
+    std::mutex mutex;
+    bool ended = false;
+  };
+
+  std::shared_ptr<Life> life_ = std::make_shared<Life>();
   Napi::ThreadSafeFunction function_;
   size_t under_way_ = 0;
 };
@@ -59,10 +80,8 @@ class Operation {
   // Ends it, from any thread: `error` is a positive errno, or 0 for success. Takes the operation over.
   static void End(std::unique_ptr<Operation> operation, int error) {
     operation->error_ = error;
-    Napi::ThreadSafeFunction function = operation->completions_->function();
-    // Where the environment is being torn down nobody is left to tell, and nothing of it may be touched from here.
-    Operation* raw = operation.release();
-    function.NonBlockingCall(raw, [](Napi::Env env, Napi::Function, Operation* ended) { Settle(env, ended); });
+    const std::shared_ptr<Completions> completions = operation->completions_;
+    completions->Post(operation.release(), &Settle);
   }
 
  protected:
@@ -70,7 +89,7 @@ class Operation {
   virtual Napi::Value Result(Napi::Env env) = 0;
 
  private:
-  static void Settle(Napi::Env env, Operation* ended) {
+  static void Settle(Napi::Env env, Napi::Function, Operation* ended) {
     std::unique_ptr<Operation> operation(ended);
     if (env == nullptr) {
       // The environment is gone, and with it the promise.

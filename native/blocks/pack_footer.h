@@ -1,6 +1,8 @@
 #pragma once
 // The head and the end of a pack file. The footer is the truth of what a sealed pack holds; the trailer is the file's last
 // bytes, so that a reader finds it by the file's size alone. See docs/formats/pack.md.
+#include <cstring>
+
 #include "pack.h"
 
 namespace skerry {
@@ -36,6 +38,12 @@ struct PackFooterEntry {
   uint8_t flags;
 };
 static_assert(sizeof(PackFooterEntry) == 48);
+
+inline BlockId IdOf(const PackFooterEntry& entry) {
+  BlockId id;
+  std::memcpy(id.bytes.data(), entry.id, id.bytes.size());
+  return id;
+}
 
 inline Location PlaceOf(uint32_t pack, const PackFooterEntry& entry) {
   return {pack, entry.offset, entry.stored_bytes, entry.codec != Codec::kRaw};

@@ -32,12 +32,6 @@ std::optional<PackName> ParseName(const std::string& name) {
   return PackName{number, kind->second};
 }
 
-BlockId IdOf(const PackFooterEntry& entry) {
-  BlockId id;
-  std::memcpy(id.bytes.data(), entry.id, id.bytes.size());
-  return id;
-}
-
 bool SameEntries(const std::vector<PackFooterEntry>& a, const std::vector<PackFooterEntry>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(PackFooterEntry)) == 0;
 }

@@ -13,12 +13,6 @@ namespace {
 
 constexpr size_t kNameCharacters = 13;   // NNNNNNNN.pack
 
-BlockId IdOf(const PackFooterEntry& entry) {
-  BlockId id;
-  std::memcpy(id.bytes.data(), entry.id, id.bytes.size());
-  return id;
-}
-
 /** 0 for a name that is no pack's. */
 uint32_t NumberOf(const std::string& name) {
   if (name.size() != kNameCharacters || (!name.ends_with(".pack") && !name.ends_with(".open"))) return 0;

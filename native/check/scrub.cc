@@ -12,12 +12,6 @@ namespace {
 /** Past this many damaged records the disk has other troubles than rot. */
 constexpr size_t kRottenMax = 65536;
 
-BlockId IdOf(const PackFooterEntry& entry) {
-  BlockId id;
-  std::memcpy(id.bytes.data(), entry.id, id.bytes.size());
-  return id;
-}
-
 BlockId WithFingerprint(uint64_t fingerprint) {
   BlockId id;
   std::memcpy(id.bytes.data(), &fingerprint, sizeof(fingerprint));

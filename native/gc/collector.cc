@@ -12,12 +12,6 @@ namespace {
 /** Put together: they lie together, in few writes. */
 constexpr uint64_t kCopyBatchBytes = 1u << 20;
 
-BlockId IdOf(const PackFooterEntry& entry) {
-  BlockId id;
-  std::memcpy(id.bytes.data(), entry.id, id.bytes.size());
-  return id;
-}
-
 Result<Collector::Progress> Wait(const Mark::GoOn& go_on) {
   return go_on() ? Result<Collector::Progress>(Collector::Progress::kWait) : Result<Collector::Progress>(Status(Code::kClosed, "cancelled"));
 }
@@ -105,7 +99,7 @@ Status Collector::MarkAll(const Mark::GoOn& go_on, const Mark::OnReached& on_rea
     mark.AddRoot(0, content.stack->root);
     mark.AddRoot(0, content.committed);
   }
-  for (const TreeRoot& root : store_.RefusedRoots(*pool_)) mark.AddRoot(0, root);
+  for (const TreeRoot& root : store_.UntakenRoots(*pool_)) mark.AddRoot(0, root);
   for (const TreeRoot& root : roots_) mark.AddRoot(0, root);
   if (Status status = mark.Run(go_on, on_reached); !status.ok()) return status;
   report_.nodes_read += mark.nodes_read();

@@ -159,6 +159,19 @@ void SimEnv::ClearFaults() {
   machine_->misdirections.clear();
 }
 
+bool SimEnv::HealMisdirected() {
+  machine_->misdirections.clear();
+  if (!machine_->stray) return false;
+  const SimStray stray = *std::exchange(machine_->stray, std::nullopt);
+  const SimNames::Inode inode = machine_->names.Find(SimNames::Clean(stray.path));
+  if (inode == nullptr) return true;
+  // What its owner believes durable must be so again, in its place.
+  inode->Sync();
+  inode->Replace(stray.stood, stray.redirect);
+  inode->Replace(stray.data, stray.offset);
+  return true;
+}
+
 Status SimEnv::FlipBit(const std::string& path, uint64_t offset, unsigned bit) {
   const SimNames::Inode inode = machine_->names.Find(SimNames::Clean(path));
   if (inode == nullptr || offset >= inode->current().size()) {

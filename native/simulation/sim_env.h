@@ -66,6 +66,8 @@ class SimEnv : public Env {
   void FailReads(std::string part, uint64_t count = 1) { machine_->read_faults.push_back({std::move(part), count}); }
   /** The next write succeeds, but lands at `offset` of its file. */
   void MisdirectWrite(std::string part, uint64_t offset) { machine_->misdirections.push_back({std::move(part), 1, offset}); }
+  /** Puts right what the last misdirected write did; false where none did anything. Waits for none that was not met either. */
+  bool HealMisdirected();
   void ClearFaults();
   /** Flips a bit (0 to 7) of a byte on the disk and in the page cache. kNotFound without such a file or byte. */
   Status FlipBit(const std::string& path, uint64_t offset, unsigned bit);

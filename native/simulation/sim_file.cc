@@ -76,9 +76,11 @@ Status SimFile::Write(ConstBytes data, uint64_t offset) {
     // The device puts the bytes elsewhere and says it did as told. It knows nothing of sizes, so these are as meant.
     inode_->Resize(std::max(inode_->current().size(), offset + data.size()));
     const uint64_t size = inode_->current().size();
-    if (misdirected->redirect < size) {
-      inode_->Write(data.first(std::min<uint64_t>(data.size(), size - misdirected->redirect)), misdirected->redirect);
-    }
+    const uint64_t landed = misdirected->redirect < size ? std::min<uint64_t>(data.size(), size - misdirected->redirect) : 0;
+    std::vector<uint8_t> stood(landed);
+    (void)inode_->current().Read(stood, misdirected->redirect);
+    inode_->Write(data.first(landed), misdirected->redirect);
+    machine_->stray = {path_, offset, {data.begin(), data.end()}, misdirected->redirect, std::move(stood)};
     return {};
   }
   const uint64_t room = inode_->Claim(offset, data.size());

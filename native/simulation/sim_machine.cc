@@ -40,6 +40,7 @@ SimMachine::SimMachine(const SimMachine& other)
       write_faults(other.write_faults),
       read_faults(other.read_faults),
       misdirections(other.misdirections),
+      stray(other.stray),
       read_now_miss_percent(other.read_now_miss_percent) {
   for (const auto& [name, region] : other.regions) regions[name] = {region.header_bytes, region.ring_bytes, CopyOf(name, region)};
 }

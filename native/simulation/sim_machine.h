@@ -16,6 +16,15 @@ struct SimFault {
   uint64_t redirect = 0;  // of misdirected writes: the offset they go to
 };
 
+/** A write that went astray: what was to stand at `offset`, and what it went over. */
+struct SimStray {
+  std::string path;
+  uint64_t offset = 0;
+  std::vector<uint8_t> data;
+  uint64_t redirect = 0;
+  std::vector<uint8_t> stood;
+};
+
 class SimMachine {
  public:
   explicit SimMachine(uint64_t seed);
@@ -74,6 +83,7 @@ class SimMachine {
   std::function<void(const char* operation, const std::string& path)> before_operation;
 
   std::vector<SimFault> sync_faults, write_faults, read_faults, misdirections;
+  std::optional<SimStray> stray;   // the last one, until it is put right
   unsigned read_now_miss_percent = 25;
 
  private:

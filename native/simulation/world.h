@@ -82,6 +82,8 @@ class World {
   void Rot();
   /** A bit of a pack flips, or some of its bytes stand elsewhere too; all is read, and the disk heals. */
   void RotAtRest();
+  /** What a large write puts into a pack goes over what stands there at `at`; all is read, and the disk heals. */
+  void WriteAstray(const std::string& pack, uint64_t at);
   /** A bit of what the backend holds flips. */
   void RotAtBackend();
   /** Rot is told as such, and nothing else is read wrong. */

@@ -97,6 +97,7 @@ void World::RotAtRest() {
   // Records lie at the head of a pack that has room yet.
   const uint64_t reach = std::min<uint64_t>(bytes, path.ends_with(".open") ? bytes / 4 : bytes) - 2 * kStrayBytes;
   const uint64_t at = Dice(reach);
+  if (path.ends_with(".open") && Dice(3) == 0) return WriteAstray(path, at - at % kSimTearBytes);
   const unsigned bit = static_cast<unsigned>(Dice(8));
   std::optional<std::vector<uint8_t>> stood;
   if (Dice(2) == 0) {
@@ -114,6 +115,32 @@ void World::RotAtRest() {
   if (path.ends_with(".pack")) ScrubAll();
   const Status healed = stood ? env_.Restore(path, at, *stood) : env_.FlipBit(path, at, bit);
   if (!healed.ok()) Fail("healing: " + healed.detail());
+}
+
+void World::WriteAstray(const std::string& pack, uint64_t at) {
+  Named* named = PickVolume();
+  const uint64_t length = (1 + Dice(2)) * kBlockBytes;
+  if (named == nullptr || named->history->bytes() < length) return;
+  const uint64_t offset = Dice((named->history->bytes() - length) / kBlockBytes + 1) * kBlockBytes;
+  const std::vector<uint8_t> data = Content(length);
+  Image image = named->history->last().image;
+  image.Write(offset, data);
+  LoseParts(named->history->last().image, image, offset, length);
+  named->history->Begin(std::move(image));
+  const std::shared_ptr<LiveVolume> volume = store_->Find(named->spec.volume.id);
+  // Once, and not with what Retry does while a write waits: a destage would take what lies under the stray for lost.
+  env_.MisdirectWrite(pack, at);
+  const Status written = volume->Write(offset, data).status();
+  if (written.ok()) {
+    named->history->Acknowledge(volume->sequence());
+    CheckRotIsTold();
+  }
+  if (env_.HealMisdirected()) {
+    ++outcome_.damaged;
+    Say("a write to " + pack + " went to " + std::to_string(at));
+  }
+  // The same at the same place, so that it is one write however often it was tried.
+  if (!written.ok() && Retry([&] { return volume->Write(offset, data).status(); })) named->history->Acknowledge(volume->sequence());
 }
 
 void World::RotAtBackend() {

@@ -378,6 +378,10 @@ TEST("a flipped bit stays through syncs and crashes; a misdirected write lands e
   CHECK_OK(file->Write(Fill(512, 'm'), 4096));
   const auto content = Content(env, "/d/f");
   CHECK(content.size() == 4608 && content[2048] == 'm' && content[2559] == 'm' && content[4096] == 0);
+  CHECK(env.HealMisdirected() && !env.HealMisdirected());
+  env.HostCrash();
+  const auto healed = Content(env, "/d/f");
+  CHECK(healed.size() == 4608 && healed[2048] == 'a' && healed[2559] == 'a' && healed[4096] == 'm');
 }
 
 TEST("a read that may not wait sometimes would have to") {

@@ -116,10 +116,12 @@ class LiveVolume : public Volume {
   /** The oldest frozen generations up to the first with a snapshot; empty when there are none, or the base is pending. */
   std::optional<DestageGroup> OldestGroup() const;
   /**
-   * The group's root is committed: the volume now rests on it, unless it was rolled back meanwhile, and so do the bases of the snapshots that it resolves, which
-   * are returned. No base refers to the group's generations any more; whoever flattened one before has to Restack.
+   * The catalog has taken the group's root: the volume now rests on it, unless it was rolled back meanwhile, and so do the bases of the snapshots that
+   * it resolves, which are returned. No base refers to the group's generations any more; whoever flattened one before has to Restack.
    */
   std::vector<ResourceId> Commit(const DestageGroup& group, const TreeRoot& root);
+  /** The catalog has a root for what began on a snapshot that had none. One of its own may have come there first. */
+  void Took(const TreeRoot& root);
   /** Rebuilds the flattened stack after the base changed elsewhere. */
   void Restack();
 

@@ -131,8 +131,8 @@ class Store {
   };
   /** Of every resource, at one moment, in no order. */
   std::vector<ResourceContent> Contents() const;
-  /** Roots that were made and that the catalog did not take: what keeps a copy of them may have. */
-  std::vector<TreeRoot> RefusedRoots(const Pool& pool) const;
+  /** Roots that the catalog did not take, though what keeps a copy of them may have; and those that it may take yet. */
+  std::vector<TreeRoot> UntakenRoots(const Pool& pool) const;
   /** Packs of the pool that a start would look for when it replays the journal. */
   std::set<uint32_t> NamedPacks(Pool& pool) const;
 

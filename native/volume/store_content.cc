@@ -1,4 +1,5 @@
 // What all resources are made of at one moment: where a mark begins.
+#include <algorithm>
 #include <cstring>
 
 #include "store.h"
@@ -23,14 +24,15 @@ std::vector<Store::ResourceContent> Store::Contents() const {
   return contents;
 }
 
-std::vector<TreeRoot> Store::RefusedRoots(const Pool& pool) const {
+std::vector<TreeRoot> Store::UntakenRoots(const Pool& pool) const {
   std::shared_lock lock(mutex_);
   std::vector<TreeRoot> roots;
-  for (const auto& [id, commits] : refused_) {
-    for (const RootCommit& commit : commits) {
-      if (commit.pool == pool.name) roots.push_back(commit.root);
-    }
-  }
+  const auto add = [&](const RootCommit& commit) {
+    if (commit.pool == pool.name) roots.push_back(commit.root);
+  };
+  for (const auto& [id, commits] : refused_) std::ranges::for_each(commits, add);
+  for (const auto& [token, under_way] : under_way_) add(under_way.commit);
+  std::ranges::for_each(offered_, add);
   return roots;
 }
 

@@ -267,6 +267,10 @@ void Store::Committed(uint64_t token, bool ok) {
   const UnderWay done = std::move(found->second);
   under_way_.erase(found);
   if (!ok && done.pool) done.pool->destage_stuck.store(true);
+  for (const RootTaker& taker : done.commit.takers) {
+    const auto entry = entries_.find(taker.id);
+    if (ok && taker.id != done.volume && entry != entries_.end()) entry->second.volume->Took(done.commit.root);
+  }
   if (done.volume == 0) {
     if (!ok) offered_.push_back(done.commit);
     return;

@@ -109,6 +109,8 @@ std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const Tree
   Lock lock(mutex_);
   AnnounceLocked();
   std::vector<ResourceId> resolved;
+  // The catalog has it all the same, for a rollback tells it nothing: it is what a start would begin with.
+  committed_ = root;
   if (group.lineage != lineage_ && !IsMutant(Mutant::kOldLineageCommits)) return resolved;
   for (size_t i = 0; i < group.generations.size() && !frozen_.empty(); ++i) {
     const FrozenGeneration& done = frozen_.front();
@@ -125,7 +127,7 @@ std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const Tree
     frozen_.pop_front();
   }
   base_ = std::make_shared<Base>();
-  base_->root = committed_ = root;
+  base_->root = root;
   // Of the snapshots that still wait only the first may have been over what was destaged: the others are over its base.
   for (size_t i = 0; i < frozen_.size(); ++i) {
     if (frozen_[i].snapshot == 0) continue;
@@ -134,6 +136,11 @@ std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const Tree
   }
   RestackLocked();
   return resolved;
+}
+
+void LiveVolume::Took(const TreeRoot& root) {
+  Lock lock(mutex_);
+  if (committed_.id.empty()) committed_ = root;
 }
 
 VolumeLoad LiveVolume::LoadLocked() const {

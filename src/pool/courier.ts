@@ -28,6 +28,13 @@ export interface CourierOptions {
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }
 
+/** What changes the backend, and what the log says of it: once for each outage, not once for each pack. */
+interface Change {
+  failing: boolean;
+  readonly failed: string;
+  readonly again: string;
+}
+
 /** The key under which a pack rests, the same whatever the driver; with a direct path it is the file that native threads use. */
 export function packKey(pack: number): ChunkKey {
   return chunkKey(`${packPrefix}${pack.toString(16).padStart(8, '0')}.pack`);
@@ -37,9 +44,16 @@ export class Courier {
   readonly #options: CourierOptions;
   readonly #closing = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
-  // Said once for each outage, not once for each pack.
-  #shipping: 'well' | 'failing' = 'well';
-  #removing: 'well' | 'failing' = 'well';
+  readonly #shipping: Change = {
+    failing: false,
+    failed: 'a pack cannot be shipped, and is tried again until it can',
+    again: 'packs reach the backend again',
+  };
+  readonly #removing: Change = {
+    failing: false,
+    failed: 'a pack cannot be removed from the backend, and is tried again until it can',
+    again: 'packs are removed from the backend again',
+  };
   /** When fetches began to fail, in a row; null while they do not. In milliseconds of performance.now(). */
   #awaySince: number | null = null;
 
@@ -88,38 +102,33 @@ export class Courier {
   }
 
   async #ship({ errand, pack, path, bytes }: EventOf<'ship'>): Promise<void> {
-    const { engine, chunks, shipTurns, log } = this.#options;
-    try {
-      await shipTurns.run(async () => {
+    const { chunks, shipTurns } = this.#options;
+    await this.#change(this.#shipping, { errand, pack }, () =>
+      shipTurns.run(async () => {
         const data = await readFile(path);
         if (data.length !== bytes)
           throw new SkerryError('corrupt', `${path} has ${data.length} bytes, and was sealed with ${bytes}`);
         await chunks.put(packKey(pack), data);
-      });
-      if (this.#shipping === 'failing') log('info', 'packs reach the backend again');
-      this.#shipping = 'well';
-      this.#answer(() => engine.completeChange(errand, null));
-    } catch (error) {
-      const failure = failureOf(error);
-      if (this.#shipping === 'well' && failure.code !== 'closed')
-        log('warn', 'a pack cannot be shipped, and is tried again until it can', { pack, ...failure });
-      this.#shipping = 'failing';
-      this.#answer(() => engine.completeChange(errand, failure));
-    }
+      }),
+    );
   }
 
   async #remove({ errand, pack }: EventOf<'remove'>): Promise<void> {
-    const { engine, chunks, log } = this.#options;
+    await this.#change(this.#removing, { errand, pack }, () => this.#options.chunks.remove(packKey(pack)));
+  }
+
+  /** What the engine asks for again until it has succeeded. */
+  async #change(kind: Change, { errand, pack }: { errand: number; pack: number }, call: () => Promise<void>): Promise<void> {
+    const { engine, log } = this.#options;
     try {
-      await chunks.remove(packKey(pack));
-      if (this.#removing === 'failing') log('info', 'packs are removed from the backend again');
-      this.#removing = 'well';
+      await call();
+      if (kind.failing) log('info', kind.again);
+      kind.failing = false;
       this.#answer(() => engine.completeChange(errand, null));
     } catch (error) {
       const failure = failureOf(error);
-      if (this.#removing === 'well' && failure.code !== 'closed')
-        log('warn', 'a pack cannot be removed from the backend, and is tried again until it can', { pack, ...failure });
-      this.#removing = 'failing';
+      if (!kind.failing && failure.code !== 'closed') log('warn', kind.failed, { pack, ...failure });
+      kind.failing = true;
       this.#answer(() => engine.completeChange(errand, failure));
     }
   }

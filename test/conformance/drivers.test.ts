@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
 
-import { LocalDriver } from '../../drivers/local/driver.js';
 import { MemoryDriver } from '../../drivers/memory/driver.js';
+import { ChunkFiles } from '../../src/driver/chunk_files.js';
 import type { Driver } from '../../src/driver/driver.js';
 import { withFault } from '../../src/driver/fault.js';
 import { withLimit } from '../../src/driver/limit.js';
@@ -37,7 +37,7 @@ const memory = async (): Promise<Driver> => new MemoryDriver();
 const local = async (): Promise<Driver> => {
   const directory = await mkdtemp(join(tmpdir(), 'skerry-local-'));
   trash.push(directory);
-  return LocalDriver.open(join(directory, 'pool'));
+  return ChunkFiles.open(join(directory, 'pool'));
 };
 
 const subjects: Readonly<Record<string, () => Promise<Driver>>> = {

@@ -6,27 +6,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { packageRoot } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
+import { type FailpointName, failpoints } from '../harness/failpoints.ts';
 import { FsxWorld } from '../harness/fsx_world.ts';
 
 const seed = Number(process.env['SKERRY_FSX_SEED'] ?? 20_261_122);
-/** The Nth time that the daemon comes there, so that something has gone before. */
-const failpoints = {
-  'journal-sealing': 3,
-  'journal-recycled': 3,
-  'pack-footer-written': 2,
-  'pack-synced': 2,
-  'pack-sealed': 2,
-  'checkpoint-written': 1,
-  'root-chunk-put': 4,
-  'root-committed': 4,
-  'gc-listed': 1,
-  'gc-removing': 1,
-  'gc-removed-one': 1,
-  'snapshot-barrier-durable': 3,
-  'rollback-recorded': 1,
-} as const satisfies Readonly<Record<string, number>>;
-type Name = keyof typeof failpoints;
-
 let world: FsxWorld | null = null;
 let daemon: DaemonProcess | null = null;
 
@@ -38,7 +21,7 @@ afterEach(async () => {
 });
 
 /** What leads to the place, until the daemon has come there. */
-async function approach(torn: FsxWorld, name: Name): Promise<void> {
+async function approach(torn: FsxWorld, name: FailpointName): Promise<void> {
   const life = { over: false };
   const dying = torn.daemon.gone().then((signal) => {
     life.over = true;
@@ -64,7 +47,7 @@ async function approach(torn: FsxWorld, name: Name): Promise<void> {
 }
 
 describe('killed at a named place under random requests, the daemon comes back with all that was acknowledged', () => {
-  it.each(Object.entries(failpoints) as [Name, number][])('%s', async (name, times) => {
+  it.each(Object.entries(failpoints) as [FailpointName, number][])('%s', async (name, times) => {
     world = new FsxWorld(seed);
     await world.begin();
     await world.daemon.kill();

@@ -10,9 +10,9 @@ import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { allDrivers } from '../../drivers/all.ts';
-import { LocalDriver } from '../../drivers/local/driver.ts';
 import { connect, type Client } from '../../src/control/client.ts';
 import { serve, type RunningDaemon } from '../../src/daemon/serve.ts';
+import { ChunkFiles } from '../../src/driver/chunk_files.ts';
 import { withFault, type FaultDriver, type FaultRule } from '../../src/driver/fault.ts';
 import type { DriverRegistry } from '../../src/driver/registry.ts';
 import { must, run } from '../harness/command.ts';
@@ -34,7 +34,7 @@ const registry: DriverRegistry = [
     description: 'for tests',
     secrets: ['token'],
     async open(settings) {
-      faults = withFault(await LocalDriver.open(settings['directory'] ?? '', false), { seed: 7, rules: rulesAtOpen });
+      faults = withFault(await ChunkFiles.open(settings['directory'] ?? '', false), { seed: 7, rules: rulesAtOpen });
       return faults;
     },
   },

@@ -2,11 +2,12 @@
 # nfs.sh up DIR | down DIR | env DIR | restart DIR
 # nfs-ganesha on 127.0.0.1, non-privileged ports, NFSv3 + v4.0/4.1/4.2.
 # env: NFS_FSAL=vfs|mem  NFS_EXPORT=<dir, default DIR/export>  NFS_PORT MNT_PORT  NFS_SQUASH=No_Root_Squash
+#      NFS_ATTR_SECONDS=60 (how long it believes what it knows of the export's files)
 #      NFS_LOOP=none|ext4|xfs NFS_SIZE=512M (export on a loop image: ENOSPC tests)
 . "$(dirname "$(readlink -f "$0")")/service.sh"
 verb=${1:-}; [ -n "${2:-}" ] || die "usage: $0 up|down|env|restart DIR"
 D=$(absdir "$2"); cfg() { sed -n "s/^$1=//p" "$D/env"; }
-print_env() { [ -s "$D/env" ] && cat "$D/env"; for n in ganesha rpcbind; do alive "$D/$n.pid" && { p=$(pid_of "$D/$n.pid"); echo "PID_$n=$p"; echo "RSS_KB_$n=$(rss_kb "$p")"; }; done; }
+print_env() { [ -s "$D/env" ] && cat "$D/env"; for n in ganesha rpcbind; do alive "$D/$n.pid" && { p=$(pid_of "$D/$n.pid"); echo "PID_$n=$p"; echo "RSS_KB_$n=$(rss_kb "$p")"; }; done; true; }
 start() { local i FS
   if FS=$(cat "$D/loopfs" 2>/dev/null); then mountpoint -q "$D/export" || mount -o loop "$D/img" "$D/export" || die "loop mount"; fi
   # ganesha refuses to start NFSv3 when it cannot register with a portmapper.  Clients are given the
@@ -57,6 +58,7 @@ EXPORT {
   Protocols = 3,4;
   Transports = TCP;
   PrivilegedPort = false;
+  Attr_Expiration_Time = ${NFS_ATTR_SECONDS:-60};
   $FS
 }
 LOG { Default_Log_Level = EVENT; Components { ALL = EVENT; } }

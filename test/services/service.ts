@@ -85,8 +85,9 @@ export class Service {
   async signal(processName: string, signal: NodeJS.Signals): Promise<void> {
     const pid = await this.pid(processName);
     process.kill(pid, signal);
+    if (signal !== 'SIGSTOP') return;
     // Its threads stop one by one, and the last may still answer.
-    while (signal === 'SIGSTOP' && threadStates(pid).some((state) => state !== 'T')) await sleepFor(5);
+    while (threadStates(pid).some((state) => state !== 'T')) await sleepFor(5);
   }
 
   /** Another verb of its script: `restart-osd`, `brick-restart`, `restart`, `cli`. */

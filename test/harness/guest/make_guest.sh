@@ -5,6 +5,9 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cd "$1"
+# One at a time: tests that run side by side make the same one.
+exec 9>.lock
+flock 9
 if [ ! -s vmlinuz ]; then
   mkdir -p download
   cd download

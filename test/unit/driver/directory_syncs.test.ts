@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { DirectorySyncs } from '../../../drivers/local/directory_syncs.js';
+import { DirectorySyncs } from '../../../src/driver/directory_syncs.js';
 
 class Recorder {
   readonly began: string[] = [];

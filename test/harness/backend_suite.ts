@@ -1,0 +1,163 @@
+/** What a volume must be whatever its pool rests on: the same clients, kills and outages on every real server. */
+import { createHash } from 'node:crypto';
+import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+
+import type { PoolView } from '../../src/api/shapes.js';
+import { must } from './command.ts';
+import { DaemonProcess } from './daemon_process.ts';
+import { complaint, FioPasses } from './fio_passes.ts';
+import { Guest, makeGuest } from './guest/guest.ts';
+import { Stamper } from './stamper.ts';
+
+const MiB = 1 << 20;
+const outage_milliseconds = 20_000;
+/** Much smaller than the data, so that segments are recycled, packs are shipped and most of what is read comes from the server. */
+const config = {
+  journalBytesMax: '64M',
+  segmentBytes: '4M',
+  ringBytes: '16M',
+  overlayBytesMax: '8M',
+  blockCacheBytesMax: '1M',
+  poolKeptBytesMax: '1M',
+};
+
+export interface Backend {
+  readonly driver: string;
+  /** Of a pool in an empty place of this name. */
+  settings(place: string): Readonly<Record<string, string>>;
+  /** It answers nobody any more, and breaks no connection. */
+  pause(): Promise<void>;
+  goOn(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** `missing`: why the server cannot be started here. */
+export function backendSuite(name: string, missing: string | null, start: () => Promise<Backend>): void {
+  describe.skipIf(missing !== null)(`a volume on ${name}${missing === null ? '' : ` (skipped: ${missing})`}`, () => {
+    let started: Backend | null = null;
+    let places = 0;
+    let daemon: DaemonProcess;
+    let scratch: string;
+    let stamper: Stamper | null = null;
+    let guest: Guest | null = null;
+
+    beforeAll(async () => {
+      await makeGuest();
+      started = await start();
+    });
+    afterAll(async () => {
+      await started?.stop();
+    });
+    beforeEach(async () => {
+      scratch = mkdtempSync(join(tmpdir(), 'skerry-far-'));
+      daemon = new DaemonProcess({ config });
+      await daemon.start();
+      places += 1;
+      const settings = Object.entries(server().settings(`place${places}`)).flatMap(([key, value]) => [
+        '--set',
+        `${key}=${value}`,
+      ]);
+      await daemon.ok('pool', 'create', 'far', '--driver', server().driver, ...settings);
+    });
+    afterEach(async () => {
+      stamper?.close();
+      guest?.kill();
+      stamper = null;
+      guest = null;
+      await daemon.destroy();
+      rmSync(scratch, { recursive: true, force: true });
+    });
+
+    const server = (): Backend => {
+      if (started === null) throw new Error(`${name} was not started`);
+      return started;
+    };
+    const sumOf = async (volume: string): Promise<string> => {
+      const copy = join(scratch, 'copy');
+      rmSync(copy, { force: true });
+      await must('nbdcopy', ['--connections=4', await daemon.uri(volume), copy]);
+      const hash = createHash('sha256');
+      for await (const part of createReadStream(copy)) hash.update(part as Buffer);
+      return hash.digest('hex');
+    };
+    const pool = (): Promise<PoolView> => daemon.json<PoolView>('pool', 'show', 'far');
+    const passesOver = (volume: string): FioPasses =>
+      new FioPasses({
+        uri: () => daemon.uri(volume),
+        areas: [0, 1, 2].map((area) => ({ offset: area * 16 * MiB, bytes: 16 * MiB })),
+        verify: 'crc32c',
+        scratch,
+        rateBytes: 16 * MiB,
+      });
+
+    it('passes fio verify, and after a restart and a kill reads the same from the server', async () => {
+      await daemon.ok('volume', 'create', 'fio', '--size', '48M', '--pool', 'far');
+      const fio = passesOver('fio');
+      fio.start();
+      while (fio.count <= 3 && fio.failure === null) await sleep(20);
+      await fio.stop();
+      expect(fio.failure).toBeNull();
+      const before = await sumOf('fio');
+      // In order it seals and ships what is open.
+      await daemon.kill('SIGTERM');
+      await daemon.start();
+      await expect.poll(async () => (await pool()).stagedBytes, { timeout: 120_000, interval: 200 }).toBe(0);
+      expect(await sumOf('fio')).toBe(before);
+      await daemon.kill();
+      await daemon.start();
+      expect(await sumOf('fio')).toBe(before);
+      expect(await pool()).toMatchObject({ driver: server().driver, corruptPages: 0 });
+      expect((await pool()).fetchedBytes).toBeGreaterThan(16 * MiB);
+    });
+
+    it('loses nothing acknowledged by kill -9, and nothing flushed where the ring is gone too', async () => {
+      await daemon.ok('volume', 'create', 'stamped', '--size', '24M', '--pool', 'far');
+      stamper = new Stamper(await daemon.uri('stamped'), 24 * MiB, 20_261_122);
+      let acked = 0;
+      for (const power of [false, false, true, false, true, false]) {
+        const running = stamper.ask('run');
+        await sleep(400);
+        await daemon.kill();
+        const [word, count] = (await running).split(' ');
+        expect(word).toBe('broken');
+        acked += Number(count);
+        if (power) daemon.wipeRing();
+        await daemon.start();
+        expect(await stamper.ask(power ? 'check-flushed' : 'check')).toBe('ok');
+      }
+      expect(acked).toBeGreaterThan(200);
+    });
+
+    it('carries a guest through twenty seconds without an answer and a kill of the daemon, as a pause', async () => {
+      await daemon.ok('volume', 'create', 'vm1', '--size', '128M', '--pool', 'far');
+      await daemon.ok('volume', 'create', 'beside', '--size', '48M', '--pool', 'far');
+      const fio = passesOver('beside');
+      fio.start();
+      guest = new Guest({ socketPath: join(daemon.directory, 'nbd.sock'), exportName: 'vm1', task: 'spin', rounds: 60 });
+      await guest.mark('TICK 10');
+      while (fio.count <= 1 && fio.failure === null) await sleep(20);
+      await server().pause();
+      try {
+        await sleep(outage_milliseconds);
+      } finally {
+        await server().goOn();
+      }
+      await guest.mark('TICK 40');
+      await fio.stop();
+      expect(fio.failure).toBeNull();
+      await daemon.kill();
+      await daemon.start();
+      expect(await guest.mark('SPIN-DONE')).toBe('SPIN-DONE bad=0');
+      await guest.ended();
+      expect(guest.marks.filter((mark) => mark.startsWith('IOERR') || mark.startsWith('FAIL'))).toEqual([]);
+      expect(guest.console).not.toMatch(/I\/O error|EXT4-fs error/);
+      const where = await daemon.uri('beside');
+      expect(fio.finished.length).toBeGreaterThan(1);
+      for (const pass of fio.finished) expect(await complaint(where, pass, scratch)).toBeNull();
+    });
+  });
+}
