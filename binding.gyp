@@ -44,7 +44,7 @@
           "target_name": "gluster_bindings",
           "sources": ["<!@(node .ci/native_sources.mjs driver gluster)"],
           "include_dirs": ["<!(node .ci/native_sources.mjs include node-addon-api)"],
-          "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED", "_FILE_OFFSET_BITS=64"],
+          "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS", "_FILE_OFFSET_BITS=64"],
           "cflags!": ["-fno-exceptions", "-O3"],
           "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20", "-O3"],
           "cflags_cc": ["-std=c++20", "-Wall", "-Wextra", "-Werror", "-O2", "-g", "-pthread", "-fvisibility=hidden"],

@@ -263,6 +263,7 @@ const stream = z.literal(true);
 export const importRequest = z
   .strictObject({
     name: nameText,
+    pool: nameText.exactOptional(),
     path: filePath.exactOptional(),
     /** nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=PATH */
     uri: z.string().max(admin_file_path_characters_max).refine(isNbdUri, 'must be the URI of an NBD server').exactOptional(),

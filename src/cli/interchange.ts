@@ -20,6 +20,7 @@ import { duration } from './words.js';
 const input_end_milliseconds = 100;
 
 interface ImportOptions {
+  readonly pool?: string;
   readonly format?: ImportFormat;
   readonly allowBacking?: boolean;
   readonly sizeMax?: number;
@@ -42,6 +43,7 @@ export function addImport(image: Command, terminal: Terminal): void {
       '--allow-backing',
       'the image may name other files of that host, such as a backing file: only if you trust who made it',
     )
+    .option('--pool <pool>', 'which keeps it, instead of the default one')
     .option('--size-max <size>', 'give up a disk that is larger, such as 100G', parseBound)
     .addHelpText(
       'after',
@@ -68,9 +70,10 @@ export function addExport(image: Command, terminal: Terminal): void {
 
 async function importImage(context: Context, options: ImportOptions, source = '', name = ''): Promise<void> {
   const began = performance.now();
-  const { format, allowBacking, sizeMax } = options;
+  const { pool, format, allowBacking, sizeMax } = options;
   const order = {
     name,
+    ...(pool === undefined ? {} : { pool }),
     ...(format === undefined ? {} : { format }),
     ...(allowBacking === undefined ? {} : { allowBacking }),
     ...(sizeMax === undefined ? {} : { sizeBytesMax: sizeMax }),

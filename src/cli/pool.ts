@@ -25,12 +25,12 @@ export function addPool(program: Command, terminal: Terminal): void {
     .command('create')
     .description('make a pool of a configured backend')
     .argument('<name>')
-    .requiredOption('--driver <driver>', 'the kind of backend: local, memory')
+    .requiredOption('--driver <driver>', 'the kind of backend: local, rados, gluster, nfs, s3, riak-cs, memory')
     .option('--set <key=value>', 'a setting of the driver, or of the pool: on-outage, stall-seconds', collect, [])
     .addOption(compressionOption('of what its volumes write'))
     .addHelpText(
       'after',
-      '\nExamples:\n  $ skerry pool create fast --driver local --set directory=/mnt/nvme/skerry\n  $ skerry volume create db --size 100G --pool fast\n  $ skerry pool create slow --driver local --set directory=/mnt/hdd/skerry --compression zstd',
+      '\nExamples:\n  $ skerry pool create fast --driver local --set path=/mnt/nvme/skerry\n  $ skerry volume create db --size 100G --pool fast\n  $ skerry pool create slow --driver local --set path=/mnt/hdd/skerry --compression zstd\n  $ skerry pool create ceph --driver rados --set pool=skerry --set user=client.skerry\n  $ skerry pool create bricks --driver gluster --set host=gluster1 --set volume=skerry\n  $ skerry pool create filer --driver nfs --set "url=nfs://filer/export/skerry"\n  $ skerry pool create cloud --driver s3 --set endpoint=https://s3.example.org --set bucket=skerry --set access-key=KEY --set secret-key-file=/etc/skerry/s3.key',
     )
     .action(
       withDaemon(terminal, async (context, { driver, set, ...rest }: CreateOptions, name = '') => {

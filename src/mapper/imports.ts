@@ -83,7 +83,8 @@ export class Imports {
     checkImageName(order.name);
     const plan = await this.#plan(order);
     try {
-      const record = await this.#reserve(order.name, plan);
+      const pool = this.#poolOf(order);
+      const record = await this.#options.pools.using(pool, () => this.#reserve(order.name, pool, plan));
       return {
         resource: record.id,
         exports: false,
@@ -97,8 +98,12 @@ export class Imports {
     }
   }
 
-  #reserve(name: string, plan: Plan): Promise<ResourceRecord> {
-    const { ledger, locks, engine, pools, ids, now, abandon } = this.#options;
+  #poolOf(order: ImportOrder): string {
+    return order.pool ?? this.#options.pools.defaultName;
+  }
+
+  #reserve(name: string, pool: string, plan: Plan): Promise<ResourceRecord> {
+    const { ledger, locks, engine, ids, now, abandon } = this.#options;
     return locks.run([nameLock(name)], async () => {
       await refuseTaken(ledger, 'image', name);
       const id = await ids.next();
@@ -106,7 +111,7 @@ export class Imports {
         id,
         kind: 'image',
         name,
-        pool: pools.defaultName,
+        pool,
         sizeBytes: plan.sizeBytes ?? page_bytes,
         state: 'importing',
         durability: 'local',
@@ -130,7 +135,7 @@ export class Imports {
         if (plan.sizeBytes !== null) engine.add(resourceSpec(record));
         return record;
       } catch (error) {
-        await abandon(id, pools.defaultName);
+        await abandon(id, pool);
         throw error;
       }
     });
@@ -298,11 +303,11 @@ export class Imports {
   }
 
   #streamPlan(content: () => Promise<Readable>, order: ImportOrder, from: StreamSource): Plan {
-    const { ledger, engine, ids, removal, abandon, pools, now, programs } = this.#options;
+    const { ledger, engine, ids, removal, abandon, now, programs } = this.#options;
     let dataBytes = 0;
     const copy = async (signal: AbortSignal): Promise<Content> => {
       const source = addAbortSignal(signal, await content());
-      const basis = { pool: pools.defaultName, createdAt: now(), fence: image_fence };
+      const basis = { pool: this.#poolOf(order), createdAt: now(), fence: image_fence };
       const target = new GrowingVolume({ ledger, engine, ids, removal, abandon, basis });
       try {
         const parts = await plainParts(source, from, programs);

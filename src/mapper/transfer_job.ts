@@ -9,6 +9,8 @@ import type { TransferState } from './resources.js';
 /** Where from: exactly one of `path`, `uri` and `stream`. */
 export interface ImportOrder {
   readonly name: string;
+  /** Which keeps it; absent: the default one. */
+  readonly pool?: string;
   /** A file of this host, absolute. */
   readonly path?: string;
   /** Another NBD server: nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=PATH. */
