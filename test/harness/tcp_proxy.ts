@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as sleepFor } from 'node:timers/promises';
 
-const requestLine = /^[A-Z]+ \S+ HTTP\/1\.1/;
+/** What is remembered of a request, so that its answer can be lost. */
+const asked_bytes_max = 4096;
 
 type Direction = 'up' | 'down';
 
@@ -12,7 +13,7 @@ interface Cut {
   readonly direction: Direction;
   /** That may still pass that way. */
   bytesLeft: number;
-  /** Only on a connection whose last request begins so. */
+  /** Only on a connection on which this went up since the answer before. */
   readonly after?: RegExp;
 }
 
@@ -85,12 +86,12 @@ export class TcpProxy {
 
   #pass(link: { asked: string }, direction: Direction, from: Socket, to: Socket): void {
     from.on('data', (bytes) => {
-      // The head of a request begins a segment, for clients wait for the answer to the one before.
-      if (direction === 'up') link.asked = requestLine.exec(bytes.toString('latin1', 0, 1024))?.[0] ?? link.asked;
+      if (direction === 'up') link.asked = (link.asked + bytes.toString('latin1', 0, asked_bytes_max)).slice(0, asked_bytes_max);
       if (this.#strikes(link, direction, bytes.length)) {
         from.destroy();
         return;
       }
+      if (direction === 'down') link.asked = '';
       const flowing = to.write(bytes);
       if (flowing && this.bytesPerSecond === null) return;
       from.pause();
