@@ -2,6 +2,7 @@
 import { z } from 'zod';
 
 import { registerDriver } from '../../src/driver/registry.js';
+import { traitsOf } from '../s3/dialect.js';
 import { bucketSettings, endpointSetting, hasOneSecret, oneSecretMessage, readSecret } from '../s3/settings.js';
 import { signerV2 } from './signature_v2.js';
 
@@ -31,4 +32,5 @@ export const riakcsDriver = registerDriver({
       dialect: riakcsDialect,
     });
   },
+  traitsWhileAway: () => traitsOf(riakcsDialect),
 });

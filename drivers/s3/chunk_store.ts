@@ -18,24 +18,15 @@ import {
 import { isSkerryError, SkerryError } from '../../src/core/errors.js';
 import { chunkKey, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
 import { Connection, type ConnectionOptions, type RequestOptions } from './connection.js';
+import { chunk_bytes_max, in_flight_max, traitsOf, type Dialect } from './dialect.js';
 import { isAbsence, isBareAbsence, isPastEnd, isTaken } from './failure.js';
 import { part_bytes, parts_in_flight_max, removeStaleUploads, uploadInParts } from './upload.js';
 
-const chunk_bytes_max = 1 << 30;
-const in_flight_max = 32;
 /** A larger chunk goes in parts. */
 const single_put_bytes_max = 2 * part_bytes;
 /** What a put that never ended left behind is removed once it is older. */
 const upload_age_milliseconds_max = 3_600_000;
 const list_page_keys = 1000;
-
-export interface Dialect {
-  readonly listing: 'v1' | 'v2';
-  /** The server honours If-None-Match on a put, so that a taken key is refused. */
-  readonly conditionalPut: boolean;
-  /** A listing may be older than the last put or remove. */
-  readonly listsLate: boolean;
-}
 
 export interface ChunkStoreOptions extends Omit<ConnectionOptions, 'socketsMax'> {
   /** Of all objects' names: empty, or ends with a slash. */
@@ -256,17 +247,6 @@ export class ChunkStore implements Driver {
       this.#underWay.delete(running);
     }
   }
-}
-
-/** As they are known before anything is opened. */
-export function traitsOf(dialect: Dialect): DriverTraits {
-  return {
-    chunkBytesMax: chunk_bytes_max,
-    inFlightMax: in_flight_max,
-    readAfterWrite: true,
-    refusesRewrite: dialect.conditionalPut,
-    ...(dialect.listsLate ? { listsLate: true } : {}),
-  };
 }
 
 /** Bytes of the answer's body that belong to a read of `length` from `offset`. @throws SkerryError where it answers something else */

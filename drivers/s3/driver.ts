@@ -2,7 +2,12 @@
 import { z } from 'zod';
 
 import { registerDriver } from '../../src/driver/registry.js';
+import { traitsOf, type Dialect } from './dialect.js';
 import { bucketSettings, endpointSetting, hasOneSecret, oneSecretMessage, readSecret } from './settings.js';
+
+function dialectOf(settings: { readonly 'conditional-put': 'on' | 'off' }): Dialect {
+  return { listing: 'v2', conditionalPut: settings['conditional-put'] === 'on', listsLate: false };
+}
 
 export const s3Driver = registerDriver({
   name: 's3',
@@ -31,7 +36,8 @@ export const s3Driver = registerDriver({
       secretKey,
       pathStyle: (settings.addressing ?? (settings.endpoint === undefined ? 'host' : 'path')) === 'path',
       timeoutSeconds: settings['timeout-seconds'],
-      dialect: { listing: 'v2', conditionalPut: settings['conditional-put'] === 'on', listsLate: false },
+      dialect: dialectOf(settings),
     });
   },
+  traitsWhileAway: (settings) => traitsOf(dialectOf(settings)),
 });

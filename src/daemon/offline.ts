@@ -129,7 +129,13 @@ async function look(dataDirectory: string, { pool: wanted, replace }: LookOption
   const settings = placedSettings(splitSettings(configured.settings).driver, dataDirectory);
   const driver = await openDriverToRead(allDrivers, configured.driver, settings);
   try {
-    const directory = driver.traits.directPath?.directory ?? '';
+    const directory = driver.traits.directPath?.directory;
+    if (directory === undefined) {
+      throw new SkerryError(
+        'unsupported',
+        `the packs of pool ${wanted ?? defaultPoolName} are on a backend, and only those of a directory are read without a daemon: serve it, and run skerry pool scrub ${wanted ?? defaultPoolName}`,
+      );
+    }
     const { chunk, damaged: chunkDamage } = await readPoolChunk(driver);
     const fromCatalog = poolOf(catalog, wanted ?? chunk?.name ?? defaultPoolName);
     const pool = chunk?.name ?? fromCatalog?.name;

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { riakcsDialect, riakcsDriver } from '../../drivers/riakcs/driver.js';
 import { authorizationV2, signerV2 } from '../../drivers/riakcs/signature_v2.js';
-import { ChunkStore, traitsOf, type ChunkStoreOptions } from '../../drivers/s3/chunk_store.js';
+import { ChunkStore, type ChunkStoreOptions } from '../../drivers/s3/chunk_store.js';
+import { traitsOf } from '../../drivers/s3/dialect.js';
 import { chunkKey } from '../../src/driver/driver.js';
 import { withLimit } from '../../src/driver/limit.js';
 import { withRetry } from '../../src/driver/retry.js';

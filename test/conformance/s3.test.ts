@@ -14,7 +14,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { riakcsDialect } from '../../drivers/riakcs/driver.js';
 import { signerV2 } from '../../drivers/riakcs/signature_v2.js';
-import { ChunkStore, traitsOf, type ChunkStoreOptions } from '../../drivers/s3/chunk_store.js';
+import { ChunkStore, type ChunkStoreOptions } from '../../drivers/s3/chunk_store.js';
+import { traitsOf } from '../../drivers/s3/dialect.js';
 import { Connection } from '../../drivers/s3/connection.js';
 import { s3Driver } from '../../drivers/s3/driver.js';
 import { removeStaleUploads } from '../../drivers/s3/upload.js';

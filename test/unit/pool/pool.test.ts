@@ -58,6 +58,16 @@ test('numbers go on where an earlier process ended', async () => {
   expect(await poolOver(driver).putRoot(at(3))).toMatch(/-0000000000000003$/);
 });
 
+test('where lists are late, a number that one does not show yet is not given again', async () => {
+  const memory = new MemoryDriver();
+  const late = { ...bound(memory), traits: { ...memory.traits, listsLate: true } };
+  const nothingYet: Driver = { ...late, async *list() {} };
+  const open = (driver: Driver, time: number): Pool => new Pool(configuration, driver, { retry: impatient, now: () => time });
+  const key = await open(late, 1000).putRoot(at(1));
+  expect(await open(nothingYet, 2000).putRoot(at(2))).not.toBe(key);
+  expect((await open(late, 3000).readRoots(root.id)).roots[0]).toMatchObject({ appliedSequence: 2 });
+});
+
 test('superseded root chunks are let go, the newest stay', async () => {
   const driver = new MemoryDriver();
   const pool = poolOver(driver);
