@@ -75,6 +75,8 @@ export class GlusterDriver implements Driver {
   readonly #directory: string;
   readonly #readOnly: boolean;
   readonly #underWay = new Set<Promise<unknown>>();
+  /** The last change under way of each key. */
+  readonly #changing = new Map<ChunkKey, Promise<void>>();
   #closing: Promise<unknown> | null = null;
 
   private constructor(volume: GlusterVolume, directory: string, direct: string | null, readOnly = false) {
@@ -112,9 +114,7 @@ export class GlusterDriver implements Driver {
   }
 
   put(key: ChunkKey, data: Uint8Array): Promise<void> {
-    return this.#run(`chunk ${key} cannot be written`, async () => {
-      this.#refuseIfReadOnly();
-      const path = this.#pathOf(key);
+    return this.#change(key, `chunk ${key} cannot be written`, async (path) => {
       if (data.length > chunk_bytes_max)
         throw new SkerryError('too-large', `chunk ${key} has ${data.length} bytes, at most ${chunk_bytes_max} are taken`);
       if (await this.#isThere(path, key, data)) return;
@@ -156,9 +156,7 @@ export class GlusterDriver implements Driver {
 
   /** Under another name first: if the sync fails, the file by which it can be repeated is still there. */
   remove(key: ChunkKey): Promise<void> {
-    return this.#run(`chunk ${key} cannot be removed`, async () => {
-      this.#refuseIfReadOnly();
-      const path = this.#pathOf(key);
+    return this.#change(key, `chunk ${key} cannot be removed`, async (path) => {
       const gone = besides(path, 'gone');
       const chunk = await this.#volume.openFile(path, 'to sync');
       const file = chunk ?? (await this.#volume.openFile(gone, 'to sync'));
@@ -255,6 +253,23 @@ export class GlusterDriver implements Driver {
 
   #pathOf(key: ChunkKey): string {
     return `${this.#directory}/${chunkKey(key)}`;
+  }
+
+  /** One at a time for each key: after renames to one name at once the client may take that for absent, or its file for stale. */
+  #change(key: ChunkKey, doing: string, work: (path: string) => Promise<void>): Promise<void> {
+    return this.#run(doing, async () => {
+      this.#refuseIfReadOnly();
+      const path = this.#pathOf(key);
+      const before = this.#changing.get(key) ?? Promise.resolve();
+      const running = before.then(() => work(path));
+      const ended = running.catch(() => undefined);
+      this.#changing.set(key, ended);
+      try {
+        await running;
+      } finally {
+        if (this.#changing.get(key) === ended) this.#changing.delete(key);
+      }
+    });
   }
 
   async #run<T>(doing: string, work: () => Promise<T>): Promise<T> {
