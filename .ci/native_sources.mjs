@@ -1,5 +1,5 @@
 // Which native sources belong to what, for binding.gyp and for the native tests: one answer for both.
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -56,7 +56,8 @@ export function reaches(source, header, seen = new Set()) {
   if (seen.has(source)) return false;
   seen.add(source);
   const included = [...text(source).matchAll(/^#include "([^"]+)"/gm)].map(([, path]) => normalize(join(dirname(source), path)));
-  return included.some((path) => path.startsWith('native/') && reaches(path, header, seen));
+  // What is not there is a package's.
+  return included.some((path) => existsSync(join(root, path)) && reaches(path, header, seen));
 }
 
 /** Whether a test has threads of its own, or the engine's and the sockets': what ThreadSanitizer has something to say about. */

@@ -88,6 +88,7 @@ Status Scrub::ReadPack(const PackStore::Sealed& sealed, const Mark::GoOn& go_on)
     if (!entries.ok()) return Status::Ok();
     for (const PackFooterEntry& entry : *entries) found.insert(entry.offset);
   } else if (entries->size() != sealed.records) {
+    ++report_.miscounted;
     Report({{.what = Finding::What::kFooter, .pack = sealed.pack, .id = {}, .detail = PathOf(sealed.pack) + ": its footer lists " +
              std::to_string(entries->size()) + " records, and " + std::to_string(sealed.records) + " are counted"}});
   }
@@ -245,7 +246,18 @@ Status Scrub::CompareMaps(const Mark::GoOn& go_on) {
     Report({{.what = Finding::What::kNode, .id = {}, .detail = std::to_string(report_.nodes_unread) + " map nodes cannot be read (" +
              mark.unread().detail() + "): what they lead to was not compared"}, false, true});
   }
+  CompareCounters();
   return status;
+}
+
+// What is reached is in some pack, so the packs can hold no less: what they are said to hold is kept step by step.
+void Scrub::CompareCounters() {
+  const PackStore::Usage usage = packs_.usage();
+  if (report_.lost > 0 || (report_.nodes_reached <= usage.nodes && report_.blocks_reached <= usage.blocks)) return;
+  ++report_.miscounted;
+  Report({{.what = Finding::What::kIndex, .id = {}, .detail = std::to_string(usage.blocks) + " blocks and " + std::to_string(usage.nodes) +
+           " map nodes are counted, and maps reach " + std::to_string(report_.blocks_reached) + " and " + std::to_string(report_.nodes_reached) +
+           "; the next start counts anew"}});
 }
 
 void Scrub::ReportRotten() {

@@ -29,6 +29,7 @@ struct ScrubReport {
   uint64_t repaired = 0;                     // of these
   uint64_t lost = 0;                         // of those that are wanted: damaged and not repaired, or in no pack at all
   uint64_t reindexed = 0;                    // records that the index had lost
+  uint64_t miscounted = 0;                   // packs whose counters differ from their footers; one more where they differ from what is reached
   uint64_t nodes_unread = 0;                 // map nodes that cannot be read: what they lead to was not compared
   std::vector<ScrubFinding> findings;        // the first kFindingsMax
   uint64_t findings_total = 0;
@@ -70,6 +71,8 @@ class Scrub {
   /** What was put again counts only now. */
   Status MakeDurable();
   Status CompareMaps(const Mark::GoOn& go_on);
+  /** What the pool is said to hold with what was reached. */
+  void CompareCounters();
   void Report(ScrubFinding finding);
   void ReportRotten();
   std::string PathOf(uint32_t pack) const;

@@ -43,6 +43,7 @@ enum class Mutant : uint8_t {
   kNamesIgnored,             // packs go that the journal names
   kCopiesUnsynced,           // a pack goes before the copies of its records are durable
   kCopiesUnshipped,          // a pack goes from the backend before it has the copies of its records
+  kSealedUncounted,          // the map nodes of a sealed pack are not counted
   kGoneForgotten,            // nothing says which packs are being taken off the backend
 };
 

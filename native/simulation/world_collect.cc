@@ -63,6 +63,7 @@ void World::CheckScrub() {
   outcome_.repaired += report.repaired;
   Say("scrubbed " + std::to_string(report.records) + " records, " + std::to_string(report.damaged) + " damaged, " + std::to_string(report.repaired) +
       " repaired, " + std::to_string(report.lost) + " lost");
+  if (report.miscounted > 0) return Fail("a scrub counts otherwise than the pool: " + report.findings.front().what.detail);
   if (report.lost > 0 || report.nodes_unread > 0) return;
   // It found a way to everything that rests in sealed packs.
   for (const auto& [id, named] : catalog_) {

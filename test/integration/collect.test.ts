@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
+import { connect } from '../../src/control/client.js';
 import { must } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
 
@@ -91,6 +92,51 @@ it('what a deleted volume alone held comes back, and what its clones and snapsho
   // The journal may name packs, the newest stays, and so do those of which half is wanted.
   expect(stored()).toBeLessThan(40 * MiB + 3 * 64 * MiB);
   expect(await content('stays')).toBe(stays);
+});
+
+it('what a hundred clones share comes back with the last of them', async () => {
+  await daemon.json('volume', 'create', 'base', '--size', '128M');
+  await write('base', 0, 128 * MiB);
+  const base = await content('base');
+  await daemon.json('snapshot', 'create', 'base@s');
+  const clones = Array.from({ length: 100 }, (_, n) => `clone${n}`);
+  const client = connect({ dataDirectory: daemon.directory });
+  try {
+    for (const name of clones) await client.clone({ source: 'base@s', name });
+    const [last = '', ...others] = clones;
+    await client.deleteSnapshot('base@s');
+    await client.deleteVolume('base');
+    for (const name of others) await client.deleteVolume(name);
+    await collect();
+    const shared = stored();
+    expect(await content(last)).toBe(base);
+    await client.deleteVolume(last);
+    await collect();
+    // The newest pack stays, and the journal may name another.
+    expect(shared - stored()).toBeGreaterThan(64 * MiB);
+  } finally {
+    client.close();
+  }
+});
+
+it('what was trimmed comes back, past a snapshot once that is gone', async () => {
+  await daemon.json('volume', 'create', 'trimmed', '--size', '192M');
+  await write('trimmed', 0, 192 * MiB);
+  const before = await content('trimmed');
+  await daemon.json('snapshot', 'create', 'trimmed@s');
+  await must('qemu-io', ['-f', 'raw', '-d', 'unmap', '-c', 'discard 0 192M', '-c', 'flush', await daemon.uri('trimmed')]);
+  // A trim is in the journal until it is in a root, which a snapshot has made.
+  await daemon.json('snapshot', 'create', 'trimmed@nothing');
+  const pending = async (): Promise<boolean> =>
+    (await daemon.json<{ pending: boolean }>('snapshot', 'show', 'trimmed@nothing')).pending;
+  await expect.poll(pending, { timeout: 60_000, interval: 100 }).toBe(false);
+  await collect();
+  const kept = stored();
+  expect(await content('trimmed@s')).toBe(before);
+  await daemon.json('snapshot', 'delete', 'trimmed@s');
+  await collect();
+  expect(kept - stored()).toBeGreaterThan(128 * MiB);
+  await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read -P 0 0 192M', await daemon.uri('trimmed')]);
 });
 
 it('tells what it would do, and why the rest stays', async () => {
