@@ -128,8 +128,8 @@ it('what was trimmed comes back, past a snapshot once that is gone', async () =>
   // A trim is in the journal until it is in a root, which a snapshot has made.
   await daemon.json('snapshot', 'create', 'trimmed@nothing');
   const pending = async (): Promise<boolean> =>
-    (await daemon.json<{ pending: boolean }>('snapshot', 'show', 'trimmed@nothing')).pending;
-  await expect.poll(pending, { timeout: 60_000, interval: 100 }).toBe(false);
+    (await daemon.json<{ pending: boolean }[]>('snapshot', 'list', 'trimmed')).some((snapshot) => snapshot.pending);
+  await expect.poll(pending, { timeout: 120_000, interval: 100 }).toBe(false);
   await collect();
   const kept = stored();
   expect(await content('trimmed@s')).toBe(before);
