@@ -37,6 +37,10 @@ async function reads(name: string, at: number): Promise<string> {
   const session = await NbdSession.open((await client.volumeUri(name)).uri);
   const answer = await session.ask('read', at * page, page);
   await session.close();
+  // The daemon hears of it a moment later, and until then it may not be deleted.
+  const attached = async (): Promise<boolean> =>
+    (await client.activity()).resources.some((resource) => resource.name === name && resource.connections > 0);
+  await expect.poll(attached, { timeout: 60_000, interval: 10 }).toBe(false);
   return answer;
 }
 

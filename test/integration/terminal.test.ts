@@ -212,7 +212,10 @@ describe('Ctrl-C', () => {
     await untilSent();
     session.press('\u0003');
     expect(await session.ended()).not.toBe(0);
-    expect(readable(session.shown).join('\n')).toContain('volume empty holds part of the stream; apply all of it');
+    // Ctrl-C ends what feeds it as well: whichever it hears of first, it says the same of the volume.
+    expect(readable(session.shown).join('\n')).toMatch(
+      /volume empty (?:holds part of the stream; apply all of it|may hold a part of it: apply the whole stream)/,
+    );
     await daemon.ok('volume', 'apply', 'empty', whole, '--any-base');
     await daemon.ok('image', 'export', 'empty', join(folder, 'applied'));
     expect((await run('cmp', [join(folder, 'applied'), join(folder, 'noise')])).code).toBe(0);
