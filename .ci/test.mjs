@@ -2,7 +2,7 @@
 // `N passed, N failed, N skipped` and with status 1 if anything failed. `npm test -- NAME ...` runs the suites so named.
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 import { run, runInstalled } from './commands.mjs';
 import { build, node, root } from './paths.mjs';
@@ -42,10 +42,14 @@ if (unknown.length > 0) {
 
 mkdirSync(reports, { recursive: true });
 const total = { passed: 0, failed: 0, skipped: 0 };
+/** What failed, said once more at the end: of a long run often no more than the end is at hand. */
+const failures = [];
+const failureLinesMax = 40;
 await timed('build', () => check(run(node, [join(root, '.ci', 'build.mjs')], { quiet: true })));
 // What does not build would fail everywhere below, each time at length.
 const toRun = total.failed > 0 ? [] : suites.filter((suite) => wanted.length === 0 || wanted.includes(suite.name));
 for (const suite of toRun) await timed(suite.name, suite.run);
+if (failures.length > 0) console.log(`== what failed\n${failures.join('\n')}`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed === 0 ? 0 : 1;
 
@@ -62,9 +66,17 @@ function describe({ passed, failed, skipped }) {
   return `passed ${passed}, failed ${failed}, skipped ${skipped}`;
 }
 
+/** Keeps the end of what a program said of its failure. */
+function remember(lines) {
+  failures.push(...lines.slice(-failureLinesMax));
+}
+
 async function check(running) {
   const { status, output } = await running;
-  if (status !== 0) process.stdout.write(output);
+  if (status !== 0) {
+    process.stdout.write(output);
+    remember(output.trimEnd().split('\n'));
+  }
   return { passed: 0, failed: status === 0 ? 0 : 1, skipped: 0 };
 }
 
@@ -75,6 +87,7 @@ async function counted(command, args) {
   const counts = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/.exec(lines.at(-1) ?? '');
   const result = { passed: Number(counts?.[1] ?? 0), failed: Number(counts?.[2] ?? 0), skipped: Number(counts?.[3] ?? 0) };
   if (counts === null || (status !== 0 && result.failed === 0)) result.failed += 1;
+  if (result.failed > 0) remember(lines.filter((line) => !line.startsWith('ok ')));
   // The closing line of a part would be taken for that of the whole.
   process.stdout.write(`${(counts === null ? lines : lines.slice(0, -1)).join('\n')}\n`);
   return result;
@@ -97,6 +110,7 @@ async function worlds(argsOf) {
     // What it did, then the outcome with its digest; a failure brings the smallest world that shows it, and names its seed.
     const lines = output.trimEnd().split('\n');
     process.stdout.write(`${(status === 0 ? lines.slice(-2) : lines).join('\n')}\n`);
+    if (status !== 0) remember(lines);
   }
   const held = results.every(({ status }) => status === 0);
   return { passed: held ? 1 : 0, failed: held ? 0 : 1, skipped: 0 };
@@ -111,6 +125,7 @@ async function shared(name, args, merge) {
     process.stdout.write(`${(last === null ? lines : lines.slice(0, -1)).join('\n')}\n`);
     const count = { passed: Number(last?.[1] ?? 0), failed: Number(last?.[2] ?? 0), skipped: 0 };
     if (last === null || (status !== 0 && count.failed === 0)) count.failed += 1;
+    if (count.failed > 0) remember(lines);
     return count;
   });
   return merge(counts);
@@ -161,6 +176,11 @@ async function vitest(name) {
     failed: result.numFailedTests,
     skipped: result.numPendingTests + result.numTodoTests,
   };
+  for (const file of result.testResults) {
+    const failed = file.assertionResults.filter((test) => test.status === 'failed');
+    for (const test of failed) remember([`${relative(root, file.name)}: ${test.fullName}`, ...test.failureMessages]);
+    if (failed.length === 0 && file.status === 'failed') remember([`${relative(root, file.name)}: ${file.message}`]);
+  }
   // A file that cannot even be loaded has no failed test, and has failed.
   if (status !== 0 && counts.failed === 0) counts.failed = Math.max(1, result.numFailedTestSuites ?? 1);
   return counts;
