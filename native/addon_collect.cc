@@ -73,6 +73,24 @@ Result<CollectReport> CollectRuns::Run(Engine& engine, const std::string& pool_n
   }
 }
 
+Work CollectRuns::Trims(Engine& engine, const Napi::CallbackInfo& info) {
+  const std::string name = info[1].ToString().Utf8Value();
+  const std::chrono::duration<double> most(info[2].ToNumber().DoubleValue());
+  return [this, &engine, name, most]() -> Result<Finish> {
+    const std::shared_ptr<Pool> pool = engine.store().FindPool(name);
+    if (!pool) return Status(Code::kNotFound, "there is no pool " + name);
+    const auto end = std::chrono::steady_clock::now() + most;
+    if (most.count() > 0) engine.DestageTrims(*pool);
+    Store::Trims trims = engine.store().trims(*pool);
+    // A pool without room to destage is the one that must be collected at once.
+    while (trims.closed > 0 && std::chrono::steady_clock::now() < end && !pool->destage_stuck.load() && !cancelled_.load()) {
+      std::this_thread::sleep_for(kWait);
+      trims = engine.store().trims(*pool);
+    }
+    return Finish([volumes = trims.volumes](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(volumes)); });
+  };
+}
+
 Work CollectRuns::Progress(const Napi::CallbackInfo& info) {
   return [this, pool = info[1].ToString().Utf8Value()]() -> Result<Finish> {
     std::lock_guard lock(mutex_);

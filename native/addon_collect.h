@@ -18,6 +18,8 @@ class CollectRuns {
   explicit CollectRuns(PoolRuns& runs) : runs_(runs) {}
   /** collect('run', pool, roots, {dryRun, liveMax, hurry}): src/engine/binding.ts. */
   Work Collect(Engine& engine, const Napi::CallbackInfo& info);
+  /** collect('trims', pool, seconds): destages what was given back, where `seconds` is not 0, and waits so long for its roots. */
+  Work Trims(Engine& engine, const Napi::CallbackInfo& info);
   /** collect('progress', pool): how far the run of that pool is. */
   Work Progress(const Napi::CallbackInfo& info);
   /** Ends all that run, as soon as they look. */

@@ -53,6 +53,7 @@ Work SpaceMeter::Ask(Engine& engine, const Napi::CallbackInfo& info) {
   const std::string pool = info[1].ToString().Utf8Value();
   if (what == "measure") return Measure(engine, pool);
   if (what == "run") return collects_.Collect(engine, info);
+  if (what == "trims") return collects_.Trims(engine, info);
   if (what == "progress") return collects_.Progress(info);
   if (what == "scrub") return scrubs_.Begin(engine, info);
   if (what == "scrubbed") return scrubs_.Progress(info);

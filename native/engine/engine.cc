@@ -399,6 +399,11 @@ void Engine::DestageAll(ResourceId id, std::function<void(Status)> done) {
   WakeDestagers();
 }
 
+void Engine::DestageTrims(const Pool& pool) {
+  store_->FreezeTrims(pool);
+  WakeDestagers();
+}
+
 void Engine::Committed(uint64_t token, bool ok) {
   store_->Committed(token, ok);
   // The journal forgets only what is durable, and where nobody asks for durability nobody else would see to that.

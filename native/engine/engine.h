@@ -56,6 +56,8 @@ class Engine : public NbdBackend {
   void Rollback(ResourceId volume, ResourceId snapshot, std::function<void(Status)> done);
   /** Destages all that the volume (0: every volume) holds; `done` once its roots are committed. */
   void DestageAll(ResourceId id, std::function<void(Status)> done);
+  /** The same for what the pool's volumes have given back; Store::trims tells how far that is. */
+  void DestageTrims(const Pool& pool);
   void Committed(uint64_t token, bool ok);
 
   void WhenDurable(Lsn target, std::function<void(Status)> done) override;

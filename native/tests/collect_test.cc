@@ -38,6 +38,26 @@ TEST("what was journalled of a deleted volume keeps nothing") {
   CHECK(world.Collect().packs_removed > 0);
 }
 
+TEST("what was trimmed is wanted until a root knows of it, and is destaged when that is asked for") {
+  World world;
+  const ResourceId volume = world.Create(), other = world.Create();
+  world.Write(volume, 0, 40, 1);
+  world.Write(other, 0, 4, 2);
+  world.Settle();
+  world.Write(other, 4, 1, 3);
+  CHECK(world.store().trims(*world.pool()).volumes == 0);
+  CHECK_OK(world.store().Find(volume)->Zero(0, 40 * kBlockBytes, true).status());
+  CHECK(world.store().trims(*world.pool()).volumes == 1 && world.store().trims(*world.pool()).closed == 0);
+  CHECK(world.Collect().packs_removed == 0);
+  const uint64_t generations = world.store().usage().generations;
+  world.store().FreezeTrims(*world.pool());
+  world.store().FreezeTrims(*world.pool());   // what has none is left as it is
+  CHECK(world.store().trims(*world.pool()).closed == 1 && world.store().usage().generations == generations);
+  world.Settle();
+  CHECK(world.store().trims(*world.pool()).volumes == 0 && world.Collect().packs_removed > 0);
+  CHECK(world.Holds(other, 0, 4, 2) && world.Holds(other, 4, 1, 3));
+}
+
 TEST("a pack of which little is wanted is emptied into another, and hints that lead to it are no loss") {
   World world;
   const ResourceId volume = world.Create();

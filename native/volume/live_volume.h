@@ -138,6 +138,11 @@ class LiveVolume : public Volume {
   /** Runs `look` while nothing is written to the volume: short work only. */
   void Still(const std::function<void()>& look) const;
   VolumeLoad load() const;
+  /** Whether it gave something back that no root knows of: in what takes writes, and in what is closed. */
+  struct Trims {
+    bool active = false, closed = false;
+  };
+  Trims trims() const;
   /** The same for the book: from here on the next change is announced again. */
   VolumeLoad TakeLoad();
   /** False where the flattened stack is not what the base says: a bug, which the simulator looks for. */

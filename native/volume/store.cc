@@ -263,6 +263,25 @@ void Store::FreezeAll() {
   for (ResourceId id : book_.Active()) FreezeLocked(id);
 }
 
+void Store::FreezeTrims(const Pool& pool) {
+  std::unique_lock lock(mutex_);
+  for (const auto& [id, entry] : entries_) {
+    if (entry.volume->pool().get() == &pool && entry.volume->trims().active) entry.volume->Freeze();
+  }
+}
+
+Store::Trims Store::trims(const Pool& pool) const {
+  std::shared_lock lock(mutex_);
+  Trims trims;
+  for (const auto& [id, entry] : entries_) {
+    if (entry.volume->pool().get() != &pool) continue;
+    const LiveVolume::Trims of = entry.volume->trims();
+    trims.volumes += of.active || of.closed ? 1 : 0;
+    trims.closed += of.closed ? 1 : 0;
+  }
+  return trims;
+}
+
 bool Store::Settled(ResourceId id) {
   std::unique_lock lock(mutex_);
   RefreshLocked();

@@ -104,6 +104,13 @@ class Store {
   /** Closes the volume's active generation now. */
   Status Freeze(ResourceId id);
   void FreezeAll();
+  /** Closes active generations of the pool's volumes that give something back. */
+  void FreezeTrims(const Pool& pool);
+  /** Volumes of the pool that gave something back which no root knows of, so that it is still wanted; and those where it only waits for destage. */
+  struct Trims {
+    size_t volumes = 0, closed = 0;
+  };
+  Trims trims(const Pool& pool) const;
   /** True when nothing of the volume (or of any, for 0) waits to be destaged or committed. */
   bool Settled(ResourceId id);
 

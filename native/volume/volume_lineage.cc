@@ -143,6 +143,13 @@ void LiveVolume::Took(const TreeRoot& root) {
   if (committed_.id.empty()) committed_ = root;
 }
 
+LiveVolume::Trims LiveVolume::trims() const {
+  Lock lock(mutex_);
+  if (dropped_) return {};
+  const bool closed = std::any_of(frozen_.begin(), frozen_.end(), [](const FrozenGeneration& frozen) { return frozen.generation->range_count() > 0; });
+  return {active_->range_count() > 0, closed};
+}
+
 VolumeLoad LiveVolume::LoadLocked() const {
   VolumeLoad load;
   if (dropped_) return load;

@@ -46,6 +46,7 @@ export const collectionView = z.strictObject({
   pool: z.string(),
   state: z.enum(['running', 'done', 'failed']),
   dryRun: z.boolean().describe('Nothing was removed: what is called removed would be.'),
+  trimsWaiting: count.describe('Volumes that trimmed or zeroed what is not in a root yet, so that it counts as wanted.'),
   startedAt: time,
   seconds: z.number().nonnegative(),
   packs: count.describe('That might be removed, when it began: all that are sealed but the newest.'),

@@ -67,6 +67,12 @@ function collectionFacts(view: CollectionView): readonly Fact[] {
     [dryRun ? 'would free' : 'freed', exactSize(view.freedBytes)],
     ['half live', stays(halfLive, 'too much in them is wanted to be worth moving')],
     ['journalled', stays(journalled, 'the journal names something in them, until that is destaged')],
+    [
+      'trimmed',
+      view.trimsWaiting === 0
+        ? null
+        : `${counted(view.trimsWaiting, 'volume')} gave back what counts as wanted until it is destaged: ${dryRun ? 'a run does that first' : 'run it again later'}`,
+    ],
     ['damaged', stays(damaged, 'they are kept for repair')],
     ['error', view.error],
   ];

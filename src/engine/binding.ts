@@ -443,6 +443,11 @@ export interface NativeEngine {
     roots: readonly TreeRootSpec[],
     how: { readonly dryRun: boolean; readonly liveMax: number; readonly hurry: boolean },
   ): Promise<CollectReport>;
+  /**
+   * Volumes that gave something back (TRIM, WRITE_ZEROES) of which no root knows yet, so that it still counts as wanted. Where
+   * `waitSeconds` is not 0, it is destaged first, for so long at most.
+   */
+  collect(what: 'trims', pool: string, waitSeconds: number): Promise<number>;
   /** How far the run over this pool is; 'not-found' where there is none. */
   collect(what: 'progress', pool: string): Promise<CollectReport>;
   /** Reads all that packs hold from the disk, and repairs what it can. Errors as of `collect`, which never runs over the same pool meanwhile. */

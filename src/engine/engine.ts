@@ -266,9 +266,10 @@ export class Engine implements NativeEngine {
     roots: readonly TreeRootSpec[],
     how: { readonly dryRun: boolean; readonly liveMax: number; readonly hurry: boolean },
   ): Promise<CollectReport>;
+  collect(what: 'trims', pool: string, waitSeconds: number): Promise<number>;
   collect(what: 'progress', pool: string): Promise<CollectReport>;
-  collect(...asked: readonly unknown[]): Promise<CollectReport> {
-    const ask = this.#native.collect.bind(this.#native) as (...given: readonly unknown[]) => Promise<CollectReport>;
+  collect(...asked: readonly unknown[]): Promise<unknown> {
+    const ask = this.#native.collect.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
     return attemptAsync(() => ask(...asked));
   }
 

@@ -14,11 +14,15 @@ const live_share_crowded_max = 0.9;
 /** Of a pool's room: past this it is collected more often, and at full speed. */
 const crowded_share = 0.85;
 const crowded_interval_milliseconds = 60_000;
+/** For what was trimmed to be in roots, before a run looks: longer only where a backend is slow or away. */
+const trims_wait_seconds = 30;
 
 export interface CollectionView extends CollectReport {
   readonly pool: string;
   readonly state: 'running' | 'done' | 'failed';
   readonly dryRun: boolean;
+  /** Volumes that trimmed or zeroed what no root knows of yet: it counts as wanted. */
+  readonly trimsWaiting: number;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
   readonly seconds: number;
@@ -64,8 +68,8 @@ export class Collections {
   readonly #now: () => number;
   readonly #running = new Map<string, Run>();
   readonly #last = new Map<string, CollectionView>();
-  /** What had been put in the pool when it was last collected, and when that was. */
-  readonly #seen = new Map<string, { readonly put: number; readonly at: number }>();
+  /** A figure that grows with what is put in the pool and given back; as it was when it was last collected, and when that was. */
+  readonly #seen = new Map<string, { readonly changed: number; readonly at: number }>();
   #removals = 0;
   #removalsSeen = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -101,7 +105,16 @@ export class Collections {
     const stats = this.#options.engine.stats().pools.find(({ name }) => name === pool);
     const crowded = stats !== undefined && isCrowded(stats);
     const startedAt = this.#now();
-    let view: CollectionView = { pool, state: 'running', dryRun, startedAt, seconds: 0, error: null, ...nothing };
+    let view: CollectionView = {
+      pool,
+      state: 'running',
+      dryRun,
+      trimsWaiting: 0,
+      startedAt,
+      seconds: 0,
+      error: null,
+      ...nothing,
+    };
     const seconds = (): number => Math.max(this.#now() - startedAt, 0) / 1000;
     const watch = setInterval(() => {
       void this.#options.engine.collect('progress', pool).then(
@@ -112,7 +125,11 @@ export class Collections {
       );
     }, 500);
     watch.unref();
-    const ended = this.#collect(pool, dryRun, crowded)
+    const ended = this.#trimsIn(pool, dryRun)
+      .then((trimsWaiting) => {
+        view = { ...view, trimsWaiting };
+        return this.#collect(pool, dryRun, crowded);
+      })
       .then(
         (report) => {
           view = { ...view, ...report, state: 'done', seconds: seconds() };
@@ -146,14 +163,17 @@ export class Collections {
     const { engine, intervalMilliseconds, pools } = this.#options;
     const removed = this.#removals !== this.#removalsSeen;
     this.#removalsSeen = this.#removals;
-    for (const stats of engine.stats().pools) {
+    const engineStats = engine.stats();
+    for (const stats of engineStats.pools) {
       const { name, putBytes } = stats;
+      // Given back is counted for all pools together: a run in vain costs little.
+      const changed = putBytes + engineStats.nbd.trim.operations + engineStats.nbd.zero.operations;
       if (this.#stopped || this.#running.has(name) || !pools.names().includes(name)) continue;
-      const seen = this.#seen.get(name) ?? { put: 0, at: 0 };
+      const seen = this.#seen.get(name) ?? { changed: 0, at: 0 };
       const wait = isCrowded(stats) ? Math.min(intervalMilliseconds, crowded_interval_milliseconds) : intervalMilliseconds;
-      // Space dies where something is deleted or written over; where neither was, there is nothing new to find.
-      if (this.#now() - seen.at < wait || (!removed && putBytes === seen.put)) continue;
-      this.#seen.set(name, { put: putBytes, at: this.#now() });
+      // Space dies where something is deleted, written over or given back; where nothing was, there is nothing new to find.
+      if (this.#now() - seen.at < wait || (!removed && changed === seen.changed)) continue;
+      this.#seen.set(name, { changed, at: this.#now() });
       try {
         this.begin(name, { dryRun: false });
         await this.#running.get(name)?.ended;
@@ -169,8 +189,13 @@ export class Collections {
     if (this.#timer !== null) clearInterval(this.#timer);
   }
 
-  async #collect(pool: string, dryRun: boolean, crowded: boolean): Promise<CollectReport> {
+  /** Before roots are read: those that what was trimmed comes into are among them. */
+  async #trimsIn(pool: string, dryRun: boolean): Promise<number> {
     await this.#options.finishDeletions(pool);
+    return this.#options.engine.collect('trims', pool, dryRun ? 0 : trims_wait_seconds);
+  }
+
+  async #collect(pool: string, dryRun: boolean, crowded: boolean): Promise<CollectReport> {
     const roots = await renewedRoots(this.#options, pool, { dryRun });
     const liveMax = crowded ? live_share_crowded_max : live_share_max;
     return this.#options.engine.collect('run', pool, roots, { dryRun, liveMax, hurry: crowded });

@@ -171,11 +171,9 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
     await using({ namespace: 'read' }, (driver) => driver.put(key, pattern(100, 1)));
     await using({ namespace: 'read', user: 'client.reader', keyring }, async (driver) => {
       expect((await driver.stat(key))?.bytes).toBe(100);
-      for (const call of [driver.put(chunkKey('new'), pattern(9, 1)), driver.remove(key)])
-        expect(await failureOf(call)).toMatchObject({
-          code: 'denied',
-          message: expect.stringContaining('client.reader may not'),
-        });
+      const denied = { code: 'denied', message: expect.stringContaining('client.reader may not') };
+      expect(await failureOf(driver.put(chunkKey('new'), pattern(9, 1)))).toMatchObject(denied);
+      expect(await failureOf(driver.remove(key))).toMatchObject(denied);
     });
   });
 
@@ -272,7 +270,14 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
           for (const error of await Promise.all([...puts, ...lists])) expect(error.code).toBe('timeout');
           expect(clock.stop()).toBeLessThan(2000);
         });
-        await until(() => withRetry(driver).stat(chunkKey('big/39')));
+        // Those that librados had not sent when their time was over never come; whoever wants them puts them again.
+        await until(() =>
+          driver.put(chunkKey('big/39'), data).then(
+            () => true,
+            () => null,
+          ),
+        );
+        expect((await driver.stat(chunkKey('big/39')))?.bytes).toBe(data.length);
       });
     });
 

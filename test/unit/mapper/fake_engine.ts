@@ -347,8 +347,17 @@ export class FakeEngine implements NativeEngine {
     return { ...bytes, storedBytes: 0, exact: true };
   }
 
+  trimsWaiting = 0;
   /** Nothing is there that could be removed. */
-  async collect(what: string, pool: string, roots: readonly TreeRootSpec[] = []): Promise<CollectReport> {
+  collect(what: 'run', pool: string, roots: readonly TreeRootSpec[]): Promise<CollectReport>;
+  collect(what: 'trims', pool: string, waitSeconds: number): Promise<number>;
+  collect(what: 'progress', pool: string): Promise<CollectReport>;
+  async collect(what: string, pool: string, told: readonly TreeRootSpec[] | number = []): Promise<CollectReport | number> {
+    if (typeof told === 'number') {
+      await this.#step(`engine.collect ${what}`, pool, String(told));
+      return this.trimsWaiting;
+    }
+    const roots = told;
     await this.#step(
       `engine.collect ${what}`,
       pool,

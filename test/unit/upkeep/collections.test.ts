@@ -29,11 +29,13 @@ async function collected(told: Partial<Told> = {}) {
   const state = {
     time: 1e12,
     putFails: false,
+    trims: 0,
     pool: { putBytes: 0, storedBytes: 10, freeBytes: 90, remote: false, backendFull: false, ...told },
   };
   const stats = (): EngineStats => {
     const { pools, ...rest } = world.fake.stats();
-    return { ...rest, pools: pools.map((pool) => ({ ...pool, ...state.pool, name: 'default' })) };
+    const trim = { ...rest.nbd.trim, operations: state.trims };
+    return { ...rest, nbd: { ...rest.nbd, trim }, pools: pools.map((pool) => ({ ...pool, ...state.pool, name: 'default' })) };
   };
   const collections = new Collections({
     engine: { stats, collect: world.fake.collect.bind(world.fake) },
@@ -117,6 +119,22 @@ it('by itself where something was put or deleted since, at most once in the inte
   state.pool.freeBytes = 1;
   await collections.round();
   expect(runs()).toBe(3);
+});
+
+it('what was trimmed is destaged before roots are read, and a trim alone is worth a round', async () => {
+  const { world, collections, state, runs } = await collected({ putBytes: 5 });
+  await collections.round();
+  state.trims = 1;
+  state.time += 3_600_000;
+  await collections.round();
+  expect(runs()).toBe(2);
+  const asked = world.steps.filter((step) => step.startsWith('engine.collect')).map((step) => step.split(' ', 2)[1]);
+  expect(asked).toEqual(['trims', 'run', 'trims', 'run']);
+  world.fake.trimsWaiting = 3;
+  collections.begin('default', { dryRun: true });
+  expect(await collections.view('default', 10_000)).toMatchObject({ state: 'done', trimsWaiting: 3 });
+  // A dry run changes nothing, and waits for nothing.
+  expect(world.steps.findLast((step) => step.startsWith('engine.collect trims'))).toMatch(/ 0$/);
 });
 
 it('a pool on a backend is nearly full only where that says so, however little room this host has', async () => {

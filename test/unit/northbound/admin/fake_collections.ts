@@ -12,6 +12,7 @@ export class FakeCollections implements CollectionSource {
       pool,
       state: 'done',
       dryRun,
+      trimsWaiting: 1,
       startedAt: Date.UTC(2026, 10, 22),
       seconds: 1.5,
       error: null,
