@@ -158,6 +158,10 @@ Napi::Value CheckPoolOf(const Napi::CallbackInfo& info) {
   options.checkpoint = Text(given, "checkpoint");
   options.domain = Whole(given, "domain");
   options.domain_key.assign(key.Data(), key.Data() + key.ByteLength());
+  if (const Napi::Value data_key = given.Get("dataKey"); data_key.IsTypedArray()) {
+    const Napi::Uint8Array bytes = data_key.As<Napi::Uint8Array>();
+    options.cipher.emplace(ConstBytes(bytes.Data(), bytes.ByteLength()));
+  }
   const std::string content = Text(given, "content");
   options.content = content == "hashes" ? Content::kHashes : content == "sums" ? Content::kSums : Content::kNone;
   const Napi::Array roots = given.Get("roots").As<Napi::Array>();

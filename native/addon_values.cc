@@ -113,6 +113,10 @@ PoolOptions ToPoolOptions(const Napi::Object& object) {
   PoolOptions pool;
   const Napi::Uint8Array key = object.Get("domainKey").As<Napi::Uint8Array>();
   pool.domain_key.assign(key.Data(), key.Data() + key.ByteLength());
+  if (const Napi::Value data_key = object.Get("dataKey"); data_key.IsTypedArray()) {
+    const Napi::Uint8Array bytes = data_key.As<Napi::Uint8Array>();
+    pool.packs.cipher.emplace(ConstBytes(bytes.Data(), bytes.ByteLength()));
+  }
   pool.name = Text(object, "name");
   pool.compression = ToCompression(object.Get("compression")).value_or(Compression{});
   pool.packs.directory = Text(object, "directory");

@@ -52,11 +52,12 @@ std::optional<PackRecordHeader> ParseHeader(ConstBytes bytes, uint32_t pack, uin
   PackRecordHeader header;
   if (bytes.size() < sizeof(header)) return std::nullopt;
   std::memcpy(&header, bytes.data(), sizeof(header));
-  if (header.magic != kPackRecordMagic || header.version != kPackVersion) return std::nullopt;
+  if (header.magic != kPackRecordMagic || (header.version != kPackVersion && !header.encrypted())) return std::nullopt;
   if (header.sum != SumOf(&header, offsetof(PackRecordHeader, sum), offset)) return std::nullopt;
   if (header.pack != pack || header.algorithm != HashAlgorithm::kHmacSha256) return std::nullopt;
   if (header.kind != RecordKind::kBlock && header.kind != RecordKind::kNode) return std::nullopt;
   if (header.raw_bytes == 0 || header.raw_bytes > kRecordRawBytesMax) return std::nullopt;
+  if (header.codec == Codec::kRaw && header.encrypted()) return FrameTableHolds(header) ? std::optional(header) : std::nullopt;
   if (header.codec == Codec::kRaw) return header.stored_bytes == RecordStoredBytes(header.raw_bytes) ? std::optional(header) : std::nullopt;
   // Only whole blocks are in frames, and none that lacks a page.
   if (header.codec > Codec::kZstd || header.kind != RecordKind::kBlock || header.flags != 0 || !FrameTableHolds(header)) return std::nullopt;
@@ -79,41 +80,37 @@ std::optional<PageOfRecord> PageAt(uint32_t pack, uint32_t cell) {
 
 namespace {
 
-/** The sum of a frame is all that is looked at: what it holds is decompressed for those who want it. */
-bool FrameHolds(ConstBytes record, const FramePlace& place, uint64_t seed) {
-  if (record.size() < place.end()) return false;
-  const uint8_t* const stored = record.data() + place.offset;
-  return CellHolds(stored, place.stored_bytes, stored + place.stored_bytes, seed);
-}
-
-std::vector<uint32_t> BadFramedPages(ConstBytes record, const PackRecordHeader& header, const BlockId& id) {
+std::vector<uint32_t> BadFramedPages(ConstBytes record, const PackRecordHeader& header, const FrameReader& frames) {
+  const uint32_t frame_pages = FrameBytesOf(header) / uint32_t{kPageBytes};
   std::vector<uint32_t> bad;
-  for (uint32_t frame = 0; frame < FrameCount(header.raw_bytes); ++frame) {
-    const FramePlace place = FrameAt(header, frame);
-    if (FrameHolds(record, place, CellSeed(id, frame))) continue;
-    for (uint32_t page = 0; page < place.raw_bytes / kPageBytes; ++page) bad.push_back(frame * kFramePages + page);
+  for (uint32_t frame = 0; frame < FrameCount(header); ++frame) {
+    if (frames.Holds(record, frame)) continue;
+    for (uint32_t page = 0; page < CellCount(FrameAt(header, frame).raw_bytes); ++page) bad.push_back(frame * frame_pages + page);
   }
   return bad;
 }
 
-uint32_t CheckFrames(ConstBytes record, const PackRecordHeader& header, const BlockId& id, Bytes into) {
-  for (uint32_t frame = 0; frame < FrameCount(header.raw_bytes); ++frame) {
-    const FramePlace place = FrameAt(header, frame);
-    const uint64_t seed = CellSeed(id, frame);
-    const bool holds = into.empty() ? FrameHolds(record, place, seed)
-                                    : record.size() >= place.end() && OpenFrame(header, place, record.subspan(place.offset), seed,
-                                                                                into.subspan(size_t{frame} * kFrameBytes, place.raw_bytes));
-    if (!holds) return frame * kFramePages;
+uint32_t CheckFrames(ConstBytes record, const PackRecordHeader& header, const FrameReader& frames, Bytes into) {
+  const uint32_t frame_bytes = FrameBytesOf(header);
+  for (uint32_t frame = 0; frame < FrameCount(header); ++frame) {
+    const bool holds = into.empty() ? frames.Holds(record, frame)
+                                    : frames.Open(record, frame, into.subspan(size_t{frame} * frame_bytes, FrameAt(header, frame).raw_bytes));
+    if (!holds) return frame * (frame_bytes / uint32_t{kPageBytes});
   }
   return CellCount(header.raw_bytes);
 }
 
+/** Also where a record in cells stands in an encrypted pool: then there is no cell that its reader would find to hold. */
+bool ReadAsFrames(const PackRecordHeader& header, const RecordCipher* cipher) {
+  return header.codec != Codec::kRaw || header.encrypted() || cipher != nullptr;
+}
+
 }  // namespace
 
-std::vector<uint32_t> BadCells(ConstBytes record, const PackRecordHeader& header) {
+std::vector<uint32_t> BadCells(ConstBytes record, const PackRecordHeader& header, const RecordCipher* cipher) {
+  if (ReadAsFrames(header, cipher)) return BadFramedPages(record, header, FrameReader(header, cipher));
   BlockId id;
   std::memcpy(id.bytes.data(), header.id, sizeof(header.id));
-  if (header.codec != Codec::kRaw) return BadFramedPages(record, header, id);
   std::vector<uint32_t> bad;
   for (uint32_t page = 0; page < CellCount(header.raw_bytes); ++page) {
     const size_t at = CellOffset({}, page), bytes = std::min<size_t>(kPageBytes, header.raw_bytes - size_t{page} * kPageBytes);
@@ -123,10 +120,10 @@ std::vector<uint32_t> BadCells(ConstBytes record, const PackRecordHeader& header
   return bad;
 }
 
-uint32_t CheckCells(ConstBytes record, const PackRecordHeader& header, Bytes into) {
+uint32_t CheckCells(ConstBytes record, const PackRecordHeader& header, Bytes into, const RecordCipher* cipher) {
+  if (ReadAsFrames(header, cipher)) return CheckFrames(record, header, FrameReader(header, cipher), into);
   BlockId id;
   std::memcpy(id.bytes.data(), header.id, sizeof(header.id));
-  if (header.codec != Codec::kRaw) return CheckFrames(record, header, id, into);
   const uint32_t cells = CellCount(header.raw_bytes);
   if (record.size() < RecordBytes(header.raw_bytes)) return 0;
   for (uint32_t page = 0; page < cells; ++page) {

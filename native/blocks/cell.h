@@ -51,11 +51,11 @@ std::optional<PackRecordHeader> ParseHeader(ConstBytes bytes, uint32_t pack, uin
 /**
  * Checks every cell or frame of a record whose header stands at the head of `record`, and copies its payload to `into` unless
  * that is empty. Returns the first page that fails, or CellCount(raw_bytes) when all hold. What is in frames is decompressed
- * only where it is copied.
+ * only where it is copied. `cipher`: of the pool; nullptr where it is not encrypted. Nothing holds of a record that is otherwise.
  */
-uint32_t CheckCells(ConstBytes record, const PackRecordHeader& header, Bytes into);
+uint32_t CheckCells(ConstBytes record, const PackRecordHeader& header, Bytes into, const RecordCipher* cipher = nullptr);
 
-/** All pages whose cell or frame fails its sum, or that `record` is too short for. */
-std::vector<uint32_t> BadCells(ConstBytes record, const PackRecordHeader& header);
+/** All pages whose cell or frame fails its sum or tag, or that `record` is too short for. */
+std::vector<uint32_t> BadCells(ConstBytes record, const PackRecordHeader& header, const RecordCipher* cipher = nullptr);
 
 }  // namespace skerry

@@ -14,6 +14,7 @@
 #include "codec.h"
 #include "pack_backend.h"
 #include "put_gate.h"
+#include "record_cipher.h"
 
 namespace skerry {
 
@@ -21,6 +22,8 @@ class BlockCache;
 struct PackFooterEntry;
 
 inline constexpr uint32_t kPackVersion = 1;
+/** Of a record that is encrypted: all records of a pool are, or none. */
+inline constexpr uint8_t kEncryptedRecordVersion = 2;
 inline constexpr uint32_t kPackMagic = 0x50504b53;        // "SKPP", file header
 inline constexpr uint32_t kPackRecordMagic = 0x52504b53;  // "SKPR"
 inline constexpr uint32_t kPackFooterMagic = 0x46504b53;  // "SKPF"
@@ -37,6 +40,9 @@ enum class HashAlgorithm : uint8_t { kHmacSha256 = 1 };
 inline constexpr uint32_t kRecordLostPages = 1;
 /** A compressed record has at most so many frames (frames.h). */
 inline constexpr uint32_t kFramesMax = 16;
+/** One that is encrypted besides at most so many, for the rest of their lengths' room is the salt's. */
+inline constexpr uint32_t kEncryptedFramesMax = 4;
+inline constexpr uint32_t kSaltBytes = (kFramesMax - kEncryptedFramesMax) * 2;
 
 struct PackRecordHeader {
   uint32_t magic;
@@ -52,10 +58,17 @@ struct PackRecordHeader {
   uint8_t id[32];
   uint64_t pack;            // number of the pack it was written to
   uint8_t proof[16];        // HeaderProof under the domain key: what a guest writes into a payload is no header (cell.h)
-  uint16_t frame_bytes[kFramesMax];  // stored bytes of each frame; all zero where the codec is kRaw
+  // Stored bytes of each frame; all zero where the codec is kRaw. Of an encrypted record kEncryptedFramesMax of them, then the salt.
+  uint16_t frame_bytes[kFramesMax];
   uint64_t sum;             // XXH3 of the bytes before, seeded with the record's offset
+
+  bool encrypted() const { return version == kEncryptedRecordVersion; }
+  uint8_t* salt() { return reinterpret_cast<uint8_t*>(frame_bytes + kEncryptedFramesMax); }
 };
 static_assert(sizeof(PackRecordHeader) == 128);
+
+/** Whether pages of the record are found by frames (frames.h): those of a compressed block, and those of any encrypted one. */
+inline bool IsInFrames(RecordKind kind, Codec codec, bool encrypted) { return codec != Codec::kRaw || (encrypted && kind == RecordKind::kBlock); }
 
 /** Where a record is, and whether it is in frames, for that decides how a page is found in it. Pack 0 means unknown: ask the index. */
 struct Location {
@@ -118,6 +131,7 @@ struct PackStoreOptions {
   uint64_t domain = 1;
   uint32_t key_id = 1;
   DomainKey key{ConstBytes{}};        // proves record headers, and ids where a header has no proof
+  std::optional<RecordCipher> cipher{};  // of an encrypted pool: no record without it is written, or believed
   std::optional<RemotePackOptions> remote{};  // absent: `directory` is where the packs rest
 };
 

@@ -50,7 +50,9 @@ namespace {
 
 /** Whether a record may be so long. The lengths of frames stand in the record alone. */
 bool LengthHolds(const PackFooterEntry& entry) {
-  const uint32_t raw = RecordStoredBytes(entry.raw_bytes);
+  const bool encrypted = (entry.flags & kEntryEncrypted) != 0;
+  if (encrypted && entry.raw_bytes > kFramedRawBytes) return false;
+  const uint32_t raw = encrypted ? EncryptedStoredBytes(entry.raw_bytes) : RecordStoredBytes(entry.raw_bytes);
   if (entry.codec == Codec::kRaw) return entry.stored_bytes == raw;
   const bool whole = entry.stored_bytes % kPackAlignBytes == 0 && entry.stored_bytes >= kPackAlignBytes && entry.stored_bytes <= raw;
   return entry.codec <= Codec::kZstd && entry.kind == RecordKind::kBlock && entry.raw_bytes <= kFramesMax * kFrameBytes && whole;

@@ -26,6 +26,7 @@ inline constexpr size_t kOtherPlacesMax = 65536;
 
 /** A page of the record failed its sum when the footer was written: torn by a crash, rotten, or lost before. The others can be read. */
 inline constexpr uint8_t kEntryDamaged = 1;
+inline constexpr uint8_t kEntryEncrypted = 2;
 
 struct PackFooterEntry {
   uint8_t id[32];
@@ -46,7 +47,7 @@ inline BlockId IdOf(const PackFooterEntry& entry) {
 }
 
 inline Location PlaceOf(uint32_t pack, const PackFooterEntry& entry) {
-  return {pack, entry.offset, entry.stored_bytes, entry.codec != Codec::kRaw};
+  return {pack, entry.offset, entry.stored_bytes, IsInFrames(entry.kind, entry.codec, (entry.flags & kEntryEncrypted) != 0)};
 }
 
 struct PackFooterTrailer {

@@ -12,19 +12,20 @@ namespace {
 constexpr int kPutAttemptsMax = 2;
 constexpr size_t kLostPagesMax = 32;   // that PackPut::lost can name
 
-PackRecordHeader HeaderFor(const PackStoreOptions& options, const PackPut& put) {
+PackRecordHeader HeaderFor(Env& env, const PackStoreOptions& options, const PackPut& put) {
   PackRecordHeader header{};
   header.magic = kPackRecordMagic;
-  header.version = kPackVersion;
+  header.version = options.cipher ? kEncryptedRecordVersion : kPackVersion;
   header.kind = put.kind;
   header.codec = Codec::kRaw;   // see Shrink
   header.algorithm = HashAlgorithm::kHmacSha256;
   header.key_id = options.key_id;
   header.raw_bytes = static_cast<uint32_t>(put.raw.size());
   header.domain = options.domain;
-  header.stored_bytes = RecordStoredBytes(header.raw_bytes);
+  header.stored_bytes = options.cipher ? EncryptedStoredBytes(header.raw_bytes) : RecordStoredBytes(header.raw_bytes);
   header.flags = put.lost != 0 ? kRecordLostPages : 0;
   std::memcpy(header.id, put.id.bytes.data(), sizeof(header.id));
+  if (options.cipher) env.Random(Bytes(header.salt(), kSaltBytes));
   return header;
 }
 
@@ -32,24 +33,25 @@ PackRecordHeader HeaderFor(const PackStoreOptions& options, const PackPut& put) 
 std::vector<uint8_t> Shrink(const PackPut& put, PackRecordHeader& header) {
   // A lost page must fail for ever and its neighbours must not: only cells say that of one page alone.
   if (!put.compression.on() || put.lost != 0 || put.kind != RecordKind::kBlock) return {};
-  std::optional<FramedBlock> block = EncodeFrames(put.compression, put.id, put.raw);
+  std::optional<FramedBlock> block = EncodeFrames(put.compression, put.id, put.raw, SealBytes(header));
   if (!block) return {};
   header.codec = put.compression.codec;
   header.stored_bytes = block->stored_bytes;
-  std::ranges::copy(block->frame_bytes, header.frame_bytes);
+  std::copy_n(block->frame_bytes, FrameCount(header), header.frame_bytes);
   return std::move(block->body);
 }
 
 uint32_t RoundUp(uint32_t bytes) { return (bytes + kWriteAlignBytes - 1) / kWriteAlignBytes * kWriteAlignBytes; }
 
-Status CheckPut(const PackPut& put) {
+Status CheckPut(const PackPut& put, bool encrypted) {
   if (put.kind != RecordKind::kBlock && put.kind != RecordKind::kNode) return {Code::kInvalid, "records of this kind are not written"};
   if (put.id.empty()) return {Code::kInvalid, "a record needs an id"};
   if (put.lost != 0 && (put.kind != RecordKind::kBlock || put.raw.size() > kLostPagesMax * kPageBytes)) {
     return {Code::kInvalid, "only a block of at most " + std::to_string(kLostPagesMax) + " pages is put with lost ones"};
   }
-  if (!put.raw.empty() && put.raw.size() <= kRecordRawBytesMax) return {};
-  return {Code::kInvalid, "a record holds 1 to " + std::to_string(kRecordRawBytesMax) + " bytes, not " + std::to_string(put.raw.size())};
+  const uint32_t bytes_max = encrypted ? kFramedRawBytes : kRecordRawBytesMax;
+  if (!put.raw.empty() && put.raw.size() <= bytes_max) return {};
+  return {Code::kInvalid, "a record holds 1 to " + std::to_string(bytes_max) + " bytes, not " + std::to_string(put.raw.size())};
 }
 
 }  // namespace
@@ -60,7 +62,7 @@ Status PackStore::Impl::PutAll(std::span<PackPut> puts, bool urgent) {
   fresh.reserve(puts.size());
   bool may_use_reserve = urgent;
   for (PackPut& put : puts) {
-    if (Status status = CheckPut(put); !status.ok()) return status;
+    if (Status status = CheckPut(put, options_.cipher.has_value()); !status.ok()) return status;
     bool replace = false;
     Result<bool> known = Known(put, replace);
     if (!known.ok()) return known.status();
@@ -71,7 +73,7 @@ Status PackStore::Impl::PutAll(std::span<PackPut> puts, bool urgent) {
       continue;
     }
     may_use_reserve |= put.kind == RecordKind::kNode;
-    fresh.push_back({&put, HeaderFor(options_, put), replace, {}});
+    fresh.push_back({&put, HeaderFor(env_, options_, put), replace, {}});
     fresh.back().body = Shrink(put, fresh.back().header);
   }
   if (Status status = PutFresh(fresh, may_use_reserve); !status.ok()) return status;
@@ -123,7 +125,7 @@ PackStore::Impl::Hit PackStore::Impl::CheckHit(const Location& at, const PackPut
 bool PackStore::Impl::LacksOnly(const Location& at, const PackRecordHeader& header, uint32_t lost) {
   std::vector<uint8_t> record(at.stored_bytes);
   if (!ReadDirect(at.pack, at.offset, record).ok()) return false;
-  const std::vector<uint32_t> bad = BadCells(record, header);
+  const std::vector<uint32_t> bad = BadCells(record, header, Cipher());
   return std::ranges::all_of(bad, [lost](uint32_t page) { return page < kLostPagesMax && (lost >> page & 1) != 0; });
 }
 
@@ -158,10 +160,9 @@ Status PackStore::Impl::WriteGroup(std::span<Fresh> group, uint32_t stored_bytes
   const Bytes bytes = buffer.bytes().first(padded_bytes);
   uint32_t at = 0;
   for (Fresh& one : group) {
-    if (one.body.empty()) {
-      FillCells(bytes.subspan(at, one.header.stored_bytes), one.put->id, one.put->raw, one.put->lost);
-    } else {
-      std::ranges::copy(one.body, bytes.begin() + at + sizeof(PackRecordHeader));
+    if (!LayDown(one, bytes.subspan(at, one.header.stored_bytes))) {
+      GiveBuffer(std::move(buffer));
+      return {Code::kIo, "a record cannot be encrypted: OpenSSL fails"};
     }
     at += one.header.stored_bytes;
   }
@@ -176,7 +177,7 @@ Status PackStore::Impl::WriteGroup(std::span<Fresh> group, uint32_t stored_bytes
     at = 0;
     for (Fresh& one : group) {
       one.header.pack = place->pack->number;
-      one.put->at = {place->pack->number, place->offset + at, one.header.stored_bytes, !one.body.empty()};
+      one.put->at = {place->pack->number, place->offset + at, one.header.stored_bytes, IsInFrames(one.header.kind, one.header.codec, one.header.encrypted())};
       const HeaderProof proof = ProofOf(one.header, one.put->at.offset, options_.key);
       std::ranges::copy(proof, one.header.proof);
       FillHeader(bytes.subspan(at), one.header, one.put->at.offset);
@@ -202,6 +203,14 @@ Status PackStore::Impl::WriteGroup(std::span<Fresh> group, uint32_t stored_bytes
     }
   }
   return {};
+}
+
+/** All of a record but its header. False where it is to be encrypted and cannot be: then nothing of it may be written. */
+bool PackStore::Impl::LayDown(const Fresh& one, Bytes record) const {
+  if (!one.body.empty()) std::ranges::copy(one.body, record.begin() + sizeof(PackRecordHeader));
+  if (options_.cipher) return EncryptFrames(one.header, *options_.cipher, one.put->raw, one.put->lost, record);
+  if (one.body.empty()) FillCells(record, one.put->id, one.put->raw, one.put->lost);
+  return true;
 }
 
 AlignedBuffer PackStore::Impl::TakeBuffer(uint32_t bytes) {

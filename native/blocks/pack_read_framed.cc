@@ -43,14 +43,16 @@ Status PackStore::Impl::ReadFramedNow(File& file, const Location& at, uint64_t p
   Result<size_t> got = file.ReadNow(parts, at.offset);
   if (!got.ok() || *got != sizeof(head)) return WouldBlock();
   const auto header = ParseHeader(head, at.pack, at.offset);
-  if (!header || header->codec == Codec::kRaw || (uint64_t{first} + count) * kPageBytes > header->raw_bytes) return WouldBlock();
-  const FramePlace from = FrameAt(*header, first / kFramePages), to = FrameAt(*header, (first + count - 1) / kFramePages);
+  if (!header || !IsInFrames(header->kind, header->codec, header->encrypted())) return WouldBlock();
+  if ((uint64_t{first} + count) * kPageBytes > header->raw_bytes) return WouldBlock();
+  const uint32_t frame_pages = FrameBytesOf(*header) / uint32_t{kPageBytes};
+  const FramePlace from = FrameAt(*header, first / frame_pages), to = FrameAt(*header, (first + count - 1) / frame_pages);
   const Bytes record = Scratch(to.end());
   std::ranges::copy(head, record.begin());
   const Bytes frames[] = {record.subspan(from.offset)};
   got = file.ReadNow(frames, uint64_t{at.offset} + from.offset);
   if (!got.ok() || *got != frames[0].size()) return WouldBlock();
-  return CopyFrames(record, at, prefix, first, count, into) ? Status::Ok() : WouldBlock();
+  return CopyFrames(record, at, prefix, first, count, into, Cipher()) ? Status::Ok() : WouldBlock();
 }
 
 Status PackStore::Impl::ReadFramedBlocking(File& file, const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into) {
@@ -60,10 +62,10 @@ Status PackStore::Impl::ReadFramedBlocking(File& file, const Location& at, uint6
   }
   const Result<size_t> got = file.Read(record, at.offset);
   if (!got.ok()) return got.status();
-  if (CopyFrames(record.first(*got), at, prefix, first, count, into)) return {};
+  if (CopyFrames(record.first(*got), at, prefix, first, count, into, Cipher())) return {};
   // Past the page cache, which may be what is wrong; a place that tells no length may say more than the file has.
   Status again = ReadDirect(at.pack, at.offset, record.first(*got));
-  if (again.ok() && CopyFrames(record.first(*got), at, prefix, first, count, into)) return {};
+  if (again.ok() && CopyFrames(record.first(*got), at, prefix, first, count, into, Cipher())) return {};
   if (OnBackend(at.pack)) return RemotePages(at, prefix, first, count, into, true);
   NotePage(at, first);
   return {Code::kCorrupt, "page " + std::to_string(first) + " of the record at byte " + std::to_string(at.offset) + " of pack " +

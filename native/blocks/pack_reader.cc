@@ -27,6 +27,7 @@ Status PackStore::Impl::ReadCell(uint32_t pack, uint32_t cell, uint64_t seed, By
     if (!place) return {Code::kCorrupt, "there can be no page at " + Where(pack, cell)};
     return ReadFramed(place->at, seed - place->page, place->page, 1, page, may_block);
   }
+  if (options_.cipher) return {Code::kCorrupt, "no page of an encrypted pool is in a cell: " + Where(pack, cell)};
   const uint32_t cell_offset = cell;
   if (Elsewhere(pack)) return RemoteCells(pack, cell_offset, seed, 1, page, may_block);
   const Result<std::shared_ptr<File>> file = handles_.Get(pack);
@@ -47,7 +48,7 @@ Status PackStore::Impl::ReadPages(const Location& at, const BlockId& id, uint32_
     if (!found) return {Code::kNotFound, "a block is in no pack of the index"};
     where = *found;
   }
-  if (where.framed) return ReadFramed(where, id.prefix(), first, count, into, may_block);
+  if (ReadsFrames(where)) return ReadFramed(where, id.prefix(), first, count, into, may_block);
   if (Elsewhere(where.pack)) return RemotePages(where, id.prefix(), first, count, into, may_block);
   const Result<std::shared_ptr<File>> file = handles_.Get(where.pack);
   if (!file.ok()) {
@@ -181,7 +182,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, con
         continue;
       }
       payload.resize(header->raw_bytes);
-      failed_cell = CheckCells(record, *header, payload);
+      failed_cell = CheckCells(record, *header, payload, Cipher());
       if (failed_cell == CellCount(header->raw_bytes)) return payload;
     }
     if (!may_block) return WouldBlock();
@@ -206,7 +207,7 @@ Result<BlockId> PackStore::Impl::IdAt(const Location& at, Location* full) {
   const Result<PackRecordHeader> header = Elsewhere(at.pack) ? RemoteHeader(at, true) : ReadHeader(at, true);
   if (!header.ok()) return header.status();
   std::memcpy(id.bytes.data(), header.value().id, id.bytes.size());
-  if (full != nullptr) *full = {at.pack, at.offset, header.value().stored_bytes, header.value().codec != Codec::kRaw};
+  if (full != nullptr) *full = {at.pack, at.offset, header->stored_bytes, IsInFrames(header->kind, header->codec, header->encrypted())};
   return id;
 }
 

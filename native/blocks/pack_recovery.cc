@@ -229,7 +229,7 @@ Status PackStore::Impl::RecoverSealed(uint32_t number, const std::string& path, 
   }
   report.notes.push_back(path + ": " + entries.status().detail());
   if (entries.code() != Code::kCorrupt) return {};  // unreadable: what maps name in it is told when it is read
-  Result<PackScan> scan = ScanPack(**file, number, options_.key);
+  Result<PackScan> scan = ScanPack(**file, number, options_.key, Cipher());
   if (!scan.ok()) {
     report.notes.push_back(path + ": " + scan.status().detail());
     return {};
@@ -260,7 +260,7 @@ Status PackStore::Impl::RecoverOpen(uint32_t number, bool newest, PackReport& re
     how = {};
     how.direct = true;
     const Result<std::unique_ptr<File>> direct = env_.Open(path, how);
-    scan = ScanPack(direct.ok() ? *direct.value() : file, number, options_.key);
+    scan = ScanPack(direct.ok() ? *direct.value() : file, number, options_.key, Cipher());
   }
   if (!scan.ok()) {
     report.notes.push_back(path + " cannot be read and stays unsealed: " + scan.status().detail());

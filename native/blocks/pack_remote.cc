@@ -15,8 +15,8 @@ Status WouldBlock() { return {Code::kTryAgain, {}}; }
 std::string Where(uint32_t pack, uint64_t offset) { return "byte " + std::to_string(offset) + " of pack " + PackPath("", pack, true).substr(1); }
 
 /** Pages [first, first + count) of a record, each checked. False where one is missing or fails its sum. */
-bool CopyPages(const RecordImage& record, const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into) {
-  if (at.framed) return CopyFrames(record, at, prefix, first, count, into);
+bool CopyPages(const RecordImage& record, const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into, const RecordCipher* cipher) {
+  if (at.framed || cipher != nullptr) return CopyFrames(record, at, prefix, first, count, into, cipher);
   const uint64_t seed = prefix + first;
   if (record.size() < sizeof(PackRecordHeader) + size_t{first + count} * kCellBytes) return false;
   const uint8_t* cell = record.data() + sizeof(PackRecordHeader) + size_t{first} * kCellBytes;
@@ -152,7 +152,7 @@ Status PackStore::Impl::RemotePages(const Location& at, uint64_t prefix, uint32_
       if (again && record.code() == Code::kCorrupt) NotePage(at, first);
       return record.status();
     }
-    if (CopyPages(**record, at, prefix, first, count, into)) {
+    if (CopyPages(**record, at, prefix, first, count, into, Cipher())) {
       if (again) options_.remote->cache->Put(KeyOf(at.pack, at.offset), *record);
       return {};
     }
@@ -176,7 +176,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::RemoteRecord(const Location& at, c
       }
       if (header->stored_bytes <= (*record)->size()) {
         std::vector<uint8_t> payload(header->raw_bytes);
-        failed_cell = CheckCells(**record, *header, payload);
+        failed_cell = CheckCells(**record, *header, payload, Cipher());
         if (failed_cell == CellCount(header->raw_bytes)) {
           if (again) options_.remote->cache->Put(KeyOf(at.pack, at.offset), *record);
           return payload;

@@ -49,6 +49,7 @@ PackFooterEntry EntryOf(const PackRecordHeader& header, uint32_t offset) {
   entry.kind = header.kind;
   entry.codec = header.codec;
   entry.algorithm = header.algorithm;
+  entry.flags = header.encrypted() ? kEntryEncrypted : 0;
   return entry;
 }
 
@@ -68,7 +69,7 @@ bool IsOfItsId(ConstBytes record, const PackRecordHeader& header, const DomainKe
 
 }  // namespace
 
-Result<PackScan> ScanPack(File& file, uint32_t pack, const DomainKey& key) {
+Result<PackScan> ScanPack(File& file, uint32_t pack, const DomainKey& key, const RecordCipher* cipher) {
   Result<uint64_t> size = file.Size();
   if (!size.ok()) return size.status();
   // What lies past the largest pack cannot be named by a location.
@@ -88,7 +89,7 @@ Result<PackScan> ScanPack(File& file, uint32_t pack, const DomainKey& key) {
     Result<ConstBytes> record = header ? window.At(at, header->stored_bytes) : ConstBytes{};
     if (!record.ok()) return record.status();
     // Where a header was torn, its payload is looked at as well, and there a guest may have written what looks like records.
-    const bool ours = header && (IsProven(*header, offset, key) || (header->codec == Codec::kRaw && IsOfItsId(*record, *header, key)));
+    const bool ours = header && (IsProven(*header, offset, key) || (header->codec == Codec::kRaw && !header->encrypted() && cipher == nullptr && IsOfItsId(*record, *header, key)));
     if (header && !ours) {
       ++scan.unproven;
       sector = window.At(at, kPackAlignBytes);
@@ -100,12 +101,12 @@ Result<PackScan> ScanPack(File& file, uint32_t pack, const DomainKey& key) {
       continue;
     }
     // The header is the store's own, so its length is true: what it spans is its payload, not a place to look for headers.
-    std::vector<uint32_t> bad = BadCells(*record, *header);
+    std::vector<uint32_t> bad = BadCells(*record, *header, cipher);
     if (bad.empty()) {
       scan.entries.push_back(EntryOf(*header, offset));
     } else if (bad.size() < CellCount(header->raw_bytes)) {
       scan.damaged.push_back({EntryOf(*header, offset), std::move(bad)});
-      scan.damaged.back().entry.flags = kEntryDamaged;
+      scan.damaged.back().entry.flags |= kEntryDamaged;
     } else {
       ++scan.unreadable;
     }

@@ -18,7 +18,10 @@ struct PackScan {
   bool header_holds = false;                  // of the file
 };
 
-/** Reads all of `file`, which may be a direct one. `key`: of the records' domain. kIo when it cannot be read. */
-Result<PackScan> ScanPack(File& file, uint32_t pack, const DomainKey& key);
+/**
+ * Reads all of `file`, which may be a direct one. `key`: of the records' domain. `cipher`: of the pool; nullptr where it is not
+ * encrypted. kIo when it cannot be read.
+ */
+Result<PackScan> ScanPack(File& file, uint32_t pack, const DomainKey& key, const RecordCipher* cipher = nullptr);
 
 }  // namespace skerry

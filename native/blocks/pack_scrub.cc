@@ -78,14 +78,14 @@ Result<std::vector<PackFooterEntry>> PackStore::Impl::ScannedEntries(uint32_t pa
   if (Elsewhere(pack)) return EntriesOf(pack);
   const Result<std::shared_ptr<File>> file = handles_.Get(pack);
   if (!file.ok()) return file.status();
-  Result<PackScan> scan = ScanPack(**file, pack, options_.key);
+  Result<PackScan> scan = ScanPack(**file, pack, options_.key, Cipher());
   if (!scan.ok()) return scan.status();
   for (PackScan::Damaged& damaged : scan->damaged) scan->entries.push_back(damaged.entry);
   return std::move(scan->entries);
 }
 
 /** The payload of a record that was read whole; kCorrupt, and which page, where it is not what the entry says. */
-Result<std::vector<uint8_t>> PackStore::Impl::PayloadOf(ConstBytes record, uint32_t pack, const PackFooterEntry& entry, uint32_t* page) {
+Result<std::vector<uint8_t>> PackStore::Impl::PayloadOf(ConstBytes record, uint32_t pack, const PackFooterEntry& entry, uint32_t* page) const {
   *page = 0;
   const auto header = ParseHeader(record, pack, entry.offset);
   if (!header) return Status(Code::kCorrupt, "its header fails its sum");
@@ -94,7 +94,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::PayloadOf(ConstBytes record, uint3
     return Status(Code::kCorrupt, "its header is not what the footer says");
   }
   std::vector<uint8_t> payload(header->raw_bytes);
-  *page = CheckCells(record, *header, payload);
+  *page = CheckCells(record, *header, payload, Cipher());
   if (*page == CellCount(header->raw_bytes)) return payload;
   return Status(Code::kCorrupt, "page " + std::to_string(*page) + " fails its sum");
 }

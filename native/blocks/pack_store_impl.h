@@ -128,12 +128,18 @@ class PackStore::Impl {
   };
   enum class Hit : uint8_t { kSame, kOther, kBad };
 
+  /** nullptr where the pool is not encrypted. */
+  const RecordCipher* Cipher() const { return options_.cipher ? &*options_.cipher : nullptr; }
+  /** Of an encrypted pool every block is read by its frames, whatever a place or a footer says: cells prove nothing there. */
+  bool ReadsFrames(const Location& at) const { return at.framed || options_.cipher; }
+
   // pack_put.cc
   Result<bool> Known(PackPut& put, bool& replace);
   Hit CheckHit(const Location& at, const PackPut& put);
   bool LacksOnly(const Location& at, const PackRecordHeader& header, uint32_t lost);
   Status PutFresh(std::span<Fresh> fresh, bool may_use_reserve);
   Status WriteGroup(std::span<Fresh> group, uint32_t stored_bytes, bool may_use_reserve);
+  bool LayDown(const Fresh& one, Bytes record) const;
   AlignedBuffer TakeBuffer(uint32_t bytes);
   void GiveBuffer(AlignedBuffer buffer);
 
@@ -170,7 +176,7 @@ class PackStore::Impl {
   // pack_scrub.cc
   Status ReadResting(uint32_t pack, uint64_t offset, Bytes into);
   Status FetchWindow(uint32_t pack, uint64_t offset, uint32_t bytes);
-  static Result<std::vector<uint8_t>> PayloadOf(ConstBytes record, uint32_t pack, const PackFooterEntry& entry, uint32_t* page);
+  Result<std::vector<uint8_t>> PayloadOf(ConstBytes record, uint32_t pack, const PackFooterEntry& entry, uint32_t* page) const;
 
   // pack_removal.cc
   bool IsCondemned(uint32_t pack) const;

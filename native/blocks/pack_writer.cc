@@ -16,7 +16,7 @@ PackFooterEntry EntryFor(const PackRecordHeader& header, uint32_t offset) {
   entry.kind = header.kind;
   entry.codec = header.codec;
   entry.algorithm = header.algorithm;
-  entry.flags = (header.flags & kRecordLostPages) != 0 ? kEntryDamaged : 0;
+  entry.flags = ((header.flags & kRecordLostPages) != 0 ? kEntryDamaged : 0) | (header.encrypted() ? kEntryEncrypted : 0);
   return entry;
 }
 

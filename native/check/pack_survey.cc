@@ -132,7 +132,7 @@ void PackSurvey::TakeOpen(uint32_t pack, uint64_t bytes) {
   if (bytes > 0) ++report_.open_packs;
   report_.bytes += bytes;
   File* file = files_.Get(pack);
-  Result<PackScan> scan = file == nullptr ? Result<PackScan>(Status(Code::kIo, "it cannot be opened")) : ScanPack(*file, pack, key_);
+  Result<PackScan> scan = file == nullptr ? Result<PackScan>(Status(Code::kIo, "it cannot be opened")) : ScanPack(*file, pack, key_, Cipher());
   if (!scan.ok()) {
     Report(PackFinding(pack, ": " + scan.status().detail()));
     return;
@@ -207,7 +207,7 @@ Result<std::vector<uint8_t>> PackSurvey::Read(const Location& at, const BlockId&
   if (std::memcmp(header->id, id.bytes.data(), id.bytes.size()) != 0) return Status(Code::kNotFound, "the record there is another's");
   if (found != nullptr) *found = *header;
   std::vector<uint8_t> raw(header->raw_bytes);
-  if (const uint32_t bad = CheckCells(record, *header, raw); bad != CellCount(header->raw_bytes)) {
+  if (const uint32_t bad = CheckCells(record, *header, raw, Cipher()); bad != CellCount(header->raw_bytes)) {
     return Status(Code::kCorrupt, "page " + std::to_string(bad) + " fails its sum");
   }
   return raw;

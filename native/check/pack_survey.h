@@ -51,6 +51,7 @@ class PackSurvey {
   void Know(const BlockId& id, const Location& at);
   void LoadIndex(const std::map<uint32_t, uint64_t>& sealed);
   void CompareIndex();
+  const RecordCipher* Cipher() const { return options_.cipher ? &*options_.cipher : nullptr; }
 
   Env& env_;
   const PoolCheckOptions& options_;

@@ -25,6 +25,7 @@ struct PoolCheckOptions {
   std::string checkpoint;      // of the index; '' where it is not to be compared
   uint64_t domain = 1;
   std::vector<uint8_t> domain_key;
+  std::optional<RecordCipher> cipher{};   // of an encrypted pool
   std::vector<CheckedRoot> roots;
   Content content = Content::kSums;
 };

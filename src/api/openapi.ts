@@ -42,6 +42,7 @@ const summaries: Readonly<Record<RouteName, string>> = {
   poolCreate: 'Makes a pool of a configured backend.',
   poolGet: 'One pool.',
   poolSet: 'Sets how blocks are compressed that are written from here on.',
+  poolChangeKey: 'Wraps the secrets of an encrypted pool under another key; no data is rewritten.',
   poolDelete: 'Forgets a pool that holds no volume, snapshot or image; its backend keeps what is there.',
   poolCollect: 'Begins to remove packs that hold little or nothing that is wanted.',
   poolCollection: 'How that goes, or how the last run went.',
@@ -57,6 +58,7 @@ const summaries: Readonly<Record<RouteName, string>> = {
 /** Shapes that have a name in the document, so that a generated client has it too. */
 const named = {
   Activity: declared.activityView,
+  ChangeKeyRequest: declared.changeKeyRequest,
   CloneRequest: declared.cloneRequest,
   CollectRequest: declared.collectRequest,
   Collection: declared.collectionView,

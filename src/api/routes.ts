@@ -50,6 +50,8 @@ export const routes = {
   poolGet: { method: 'GET', path: '/v1/pools/:name', status: 200 },
   /** Its compression. */
   poolSet: { method: 'PATCH', path: '/v1/pools/:name', status: 200 },
+  /** Of an encrypted pool: no data is rewritten. */
+  poolChangeKey: { method: 'POST', path: '/v1/pools/:name/change-key', status: 200 },
   poolDelete: { method: 'DELETE', path: '/v1/pools/:name', status: 200 },
   /** Begins to give space back; poolCollection tells how it goes. */
   poolCollect: { method: 'POST', path: '/v1/pools/:name/gc', status: 202 },

@@ -94,6 +94,8 @@ export const poolView = z.strictObject({
   recordBytes: bytes.describe('What its blocks and map nodes take in packs.'),
   uncompressedBytes: bytes.describe('What they would take if none were compressed.'),
   compressionRatio: z.number().nonnegative().describe('`uncompressedBytes` over `recordBytes`; 1 where there are none.'),
+  encryption: z.enum(['none', 'aes-256-gcm']).describe('Of all that the pool stores; decided when it was made.'),
+  keyFrom: z.string().nullable().describe('Of an encrypted pool: the file or program that its key comes from.'),
   freeBytes: bytes.nullable().describe('Room left on the backend; null where it cannot tell.'),
   dedupBytes: bytes.describe('Written since the daemon started and found there already: not stored again.'),
   volumes: count.describe('How many.'),
@@ -366,17 +368,30 @@ const place = z
   .regex(/^\d{1,9}$/, 'must be a whole number')
   .transform(Number);
 
+/** Where the key of an encrypted pool comes from, now and at each start: never the key itself. */
+const keySource = z.strictObject({
+  kind: z.enum(['file', 'command']),
+  from: z
+    .string()
+    .max(admin_file_path_characters_max)
+    .describe("An absolute path on the daemon's host; of a command, a program's and then its arguments, with spaces between."),
+});
+export type KeySourceText = z.infer<typeof keySource>;
+
 /** `settings`: those of the driver, and on-outage and stall-seconds of the pool itself. */
 export const createPoolRequest = z.strictObject({
   name: nameText,
   driver: nameText,
   settings: z.record(z.string().max(admin_segment_characters_max), z.string().max(admin_file_path_characters_max)),
   compression: compression.exactOptional(),
+  key: keySource.exactOptional().describe('The pool is encrypted, for ever, with secrets that are wrapped under this key.'),
 });
 export type CreatePoolRequest = z.infer<typeof createPoolRequest>;
 /** Of blocks that are written from here on. */
 export const setPoolRequest = z.strictObject({ compression });
 export type SetPoolRequest = z.infer<typeof setPoolRequest>;
+export const changeKeyRequest = z.strictObject({ key: keySource });
+export type ChangeKeyRequest = z.infer<typeof changeKeyRequest>;
 
 const labelText = z.string().max(1024);
 const byName = z.strictObject({ name: nameText });
@@ -455,6 +470,7 @@ export const shapes = {
   poolList: { answer: z.strictObject({ pools: z.array(poolView) }) },
   poolCreate: { body: createPoolRequest, answer: poolView },
   poolSet: { params: byName, body: setPoolRequest, answer: poolView },
+  poolChangeKey: { params: byName, body: changeKeyRequest, answer: poolView },
   poolDelete: { params: byName, answer: deletedView },
   poolGet: { params: byName, answer: poolView },
   poolCollect: { params: byName, body: collectRequest, answer: collectionView },

@@ -9,6 +9,8 @@ import { SkerryError } from '../core/errors.js';
 export const record_version = 1;
 /** Of a pool whose packs may hold compressed records: a Skerry that cannot read those must not open it. */
 export const framed_pool_version = 2;
+/** Of a pool that is encrypted: likewise. */
+export const encrypted_pool_version = 3;
 
 export const resourceKinds = ['volume', 'snapshot', 'image'] as const;
 export type ResourceKind = (typeof resourceKinds)[number];
@@ -96,7 +98,7 @@ export interface PoolRecord {
   readonly settings: Readonly<Record<string, string>>;
   readonly domain: number;
   readonly keyId: number;
-  /** 32 bytes, secret. */
+  /** 32 bytes, secret; none where the pool is encrypted: then it is among what is wrapped. */
   readonly domainKey: Uint8Array;
   /** 16 bytes, made with the pool; its chunks carry them. */
   readonly poolUuid: Uint8Array;
@@ -105,6 +107,17 @@ export interface PoolRecord {
   readonly compression: string;
   /** Its packs may hold compressed records, whatever is written now. Never taken back. */
   readonly framed: boolean;
+  /** null: the pool is not encrypted. For ever what it was at the beginning. */
+  readonly encryption: EncryptionRecord | null;
+}
+
+export const keySources = ['file', 'command'] as const;
+
+export interface EncryptionRecord {
+  /** The pool's secrets, under a key that is not here (src/pool/pool_secrets.ts). */
+  readonly wrapped: Uint8Array;
+  /** Where that key comes from (src/pool/key_source.ts). */
+  readonly source: { readonly kind: (typeof keySources)[number]; readonly from: string };
 }
 
 export interface CounterRecord {
@@ -182,6 +195,14 @@ const schema = protobuf.Root.fromJSON({
         createdAt: { type: 'uint64', id: 9 },
         compression: { type: 'string', id: 10 },
         framed: { type: 'bool', id: 11 },
+        encryption: { type: 'Encryption', id: 12 },
+      },
+    },
+    Encryption: {
+      fields: {
+        wrapped: { type: 'bytes', id: 1 },
+        source: { type: 'uint32', id: 2 },
+        from: { type: 'string', id: 3 },
       },
     },
     Counter: {
@@ -288,22 +309,24 @@ function accessOf(fields: Fields | null): AccessRecord | null {
 }
 
 export function encodePool(record: PoolRecord): Uint8Array {
-  if (record.domainKey.length !== 32) throw new RangeError('a domain key has 32 bytes');
+  const { compression, framed, encryption, ...fields } = record;
+  if (record.domainKey.length !== (encryption === null ? 32 : 0))
+    throw new RangeError('a domain key has 32 bytes, and stands in the record only where the pool is not encrypted');
   if (record.poolUuid.length !== 16) throw new RangeError('a pool uuid has 16 bytes');
-  const { compression, framed, ...fields } = record;
   if (!framed && compression !== 'none') throw new RangeError('a pool that compresses may hold compressed records');
   return encode(poolType, {
     ...fields,
     ...(compression === 'none' ? {} : { compression }),
     ...(framed ? { framed } : {}),
-    version: framed ? framed_pool_version : record_version,
+    ...(encryption === null ? {} : { encryption: numberedEncryption(encryption) }),
+    version: encryption !== null ? encrypted_pool_version : framed ? framed_pool_version : record_version,
     createdAt: exact(record.createdAt, 'createdAt'),
   });
 }
 
 /** @throws SkerryError corrupt, or unsupported for a newer version. */
 export function decodePool(data: Uint8Array): PoolRecord {
-  const fields = decode(poolType, data, 'pool', framed_pool_version);
+  const fields = decode(poolType, data, 'pool', encrypted_pool_version);
   const record: PoolRecord = {
     name: fields.text('name'),
     driver: fields.text('driver'),
@@ -315,11 +338,13 @@ export function decodePool(data: Uint8Array): PoolRecord {
     createdAt: fields.number('createdAt'),
     compression: fields.text('compression') || 'none',
     framed: fields.flag('framed'),
+    encryption: encryptionOf(fields.optional('encryption')),
   };
-  if (record.domainKey.length !== 32)
+  const key_bytes = record.encryption === null ? 32 : 0;
+  if (record.domainKey.length !== key_bytes)
     throw new SkerryError(
       'corrupt',
-      `the domain key of pool ${record.name} in the catalog has ${record.domainKey.length} bytes, not 32`,
+      `the domain key of pool ${record.name} in the catalog has ${record.domainKey.length} bytes, not ${key_bytes}`,
     );
   if (record.poolUuid.length !== 16)
     throw new SkerryError(
@@ -329,6 +354,15 @@ export function decodePool(data: Uint8Array): PoolRecord {
   if (!record.framed && record.compression !== 'none')
     throw new SkerryError('corrupt', `pool ${record.name} compresses, and the catalog says that it holds nothing compressed`);
   return record;
+}
+
+function numberedEncryption({ wrapped, source }: EncryptionRecord): Record<string, unknown> {
+  return { wrapped, source: number(keySources, source.kind), from: source.from };
+}
+
+function encryptionOf(fields: Fields | null): EncryptionRecord | null {
+  if (fields === null) return null;
+  return { wrapped: fields.bytes('wrapped'), source: { kind: fields.choice('source', keySources), from: fields.text('from') } };
 }
 
 export function encodeCounter(record: CounterRecord): Uint8Array {

@@ -85,6 +85,7 @@ export const outputs = {
   serve: z.strictObject({ ready: z.literal(true), listeners: statusView.shape.listeners }),
   status: statusView,
   top: topResult,
+  'pool change-key': poolView,
   'pool check': poolCheckResult,
   'pool create': poolView,
   'pool delete': deletedView,

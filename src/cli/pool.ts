@@ -7,6 +7,7 @@ import { withDaemon } from './context.js';
 import { addCollect } from './collect.js';
 import { addScrub } from './scrub.js';
 import { compressionOption } from './compression.js';
+import { addChangeKey, addKeyOptions, encryptionOf, type KeyOptions } from './encryption.js';
 import { addEstimate } from './estimate.js';
 import { examples } from './examples.js';
 import { addPoolOffline } from './pool_offline.js';
@@ -21,20 +22,29 @@ export function addPool(program: Command, terminal: Terminal): void {
       'make, list, show, collect, scrub, check and recover the places where blocks are kept, and estimate what disks would take there',
     );
 
-  pool
-    .command('create')
-    .description('make a pool of a configured backend')
-    .argument('<name>')
+  addKeyOptions(
+    pool
+      .command('create')
+      .description('make a pool of a configured backend')
+      .argument('<name>')
+      .option('--encrypt', 'encrypt what the pool holds, names and content, before it is stored; for ever, and from the beginning only'),
+  )
     .requiredOption('--driver <driver>', 'the kind of backend: local, rados, gluster, nfs, s3, riak-cs, memory')
     .option('--set <key=value>', 'a setting of the driver, or of the pool: on-outage, stall-seconds', collect, [])
     .addOption(compressionOption('of what its volumes write'))
     .addHelpText(
       'after',
-      '\nExamples:\n  $ skerry pool create fast --driver local --set path=/mnt/nvme/skerry\n  $ skerry volume create db --size 100G --pool fast\n  $ skerry pool create slow --driver local --set path=/mnt/hdd/skerry --compression zstd\n  $ skerry pool create ceph --driver rados --set pool=skerry --set user=client.skerry\n  $ skerry pool create bricks --driver gluster --set host=gluster1 --set volume=skerry\n  $ skerry pool create filer --driver nfs --set "url=nfs://filer/export/skerry"\n  $ skerry pool create cloud --driver s3 --set endpoint=https://s3.example.org --set bucket=skerry --set access-key=KEY --set secret-key-file=/etc/skerry/s3.key',
+      '\nExamples:\n  $ skerry pool create fast --driver local --set path=/mnt/nvme/skerry\n  $ skerry volume create db --size 100G --pool fast\n  $ skerry pool create slow --driver local --set path=/mnt/hdd/skerry --compression zstd\n  $ skerry pool create ceph --driver rados --set pool=skerry --set user=client.skerry\n  $ skerry pool create bricks --driver gluster --set host=gluster1 --set volume=skerry\n  $ skerry pool create filer --driver nfs --set "url=nfs://filer/export/skerry"\n  $ skerry pool create cloud --driver s3 --set endpoint=https://s3.example.org --set bucket=skerry --set access-key=KEY --set secret-key-file=/etc/skerry/s3.key\n  $ openssl rand -hex 32 > /etc/skerry/vault.key; chmod 600 /etc/skerry/vault.key\n  $ skerry pool create vault --driver local --set path=/mnt/usb/skerry --encrypt --key-file /etc/skerry/vault.key\n\nAn encrypted pool cannot be read without its key: keep a copy of it elsewhere.',
     )
     .action(
-      withDaemon(terminal, async (context, { driver, set, ...rest }: CreateOptions, name = '') => {
-        const view = await context.client.createPool({ name, driver, settings: parseSettings(set), ...rest });
+      withDaemon(terminal, async (context, { driver, set, compression, ...key }: CreateOptions, name = '') => {
+        const view = await context.client.createPool({
+          name,
+          driver,
+          settings: parseSettings(set),
+          ...(compression === undefined ? {} : { compression }),
+          ...encryptionOf(key),
+        });
         for (const warning of view.warnings) terminal.err(`skerry: WARNING: ${warning}\n`);
         context.result(view, () => `created pool ${name} (${view.driver})`);
       }),
@@ -91,13 +101,15 @@ export function addPool(program: Command, terminal: Terminal): void {
       }),
     );
 
+  addChangeKey(pool, terminal);
   addCollect(pool, terminal);
   addScrub(pool, terminal);
   addPoolOffline(pool, terminal);
   addEstimate(pool, terminal);
 }
 
-interface CreateOptions {
+interface CreateOptions extends KeyOptions {
+  readonly encrypt?: boolean;
   readonly driver: string;
   readonly set: readonly string[];
   readonly compression?: string;
@@ -150,6 +162,7 @@ function poolFacts(pool: PoolView): readonly Fact[] {
       'compression',
       `${pool.compression}; ${pool.compressionRatio}x: ${formatSize(pool.uncompressedBytes)} in ${formatSize(pool.recordBytes)}`,
     ],
+    ['encryption', pool.keyFrom === null ? pool.encryption : `${pool.encryption}, with the key from ${pool.keyFrom}`],
     ['deduplicated', `${exactSize(pool.dedupBytes)} since the daemon started`],
     ['blocks', `${counted(pool.blocks, 'block')}, ${counted(pool.nodes, 'map node')}`],
     ['to be shipped', pool.remote ? exactSize(pool.stagedBytes) : null],

@@ -1,11 +1,13 @@
 /** skerry pool check and recover: on a data directory that no daemon has, so they load the daemon's parts themselves. */
 import { Option } from 'commander';
 import type { Command } from 'commander';
+import type { KeySourceText } from '../api/shapes.js';
 import type { CheckedContent, PoolCheckView, PoolFindingView, PoolRecoverView, RecoveredView } from '../api/offline.js';
 import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { dataDirectory } from './context.js';
 import type { GlobalOptions } from './context.js';
+import { addKeyOptions, keySourceOf, type KeyOptions } from './encryption.js';
 import { formatFacts, formatTable } from './table.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
@@ -14,8 +16,7 @@ import { counted, exactSize, when } from './words.js';
 const findings_shown_max = 50;
 
 export function addPoolOffline(pool: Command, terminal: Terminal): void {
-  pool
-    .command('check')
+  addKeyOptions(pool.command('check'))
     .description('check a pool while no daemon runs: packs, index, maps and roots; changes nothing')
     .argument('[name]', 'the pool; the one in the data directory by default')
     .addOption(new Option('--deep', 'hash all content too, and compare it with its ids').conflicts('quick'))
@@ -34,8 +35,7 @@ export function addPoolOffline(pool: Command, terminal: Terminal): void {
       throw new SkerryError('corrupt', `pool ${view.pool}: ${counted(view.findingsTotal, 'finding')}, ${damagedWords(view)}`);
     });
 
-  pool
-    .command('recover')
+  addKeyOptions(pool.command('recover'))
     .description('make a catalog that is gone anew from what the pool and the journal tell, while no daemon runs')
     .argument('[name]', 'the pool; the one in the data directory by default')
     .option('--dry-run', 'only tell what would be recovered')
@@ -56,11 +56,20 @@ export function addPoolOffline(pool: Command, terminal: Terminal): void {
     });
 }
 
-function placeOf(terminal: Terminal, command: Command, pool: string | undefined): { dataDirectory: string; pool?: string } {
-  const options = command.optsWithGlobals<GlobalOptions>();
+function placeOf(
+  terminal: Terminal,
+  command: Command,
+  pool: string | undefined,
+): { dataDirectory: string; pool?: string; key?: KeySourceText } {
+  const options = command.optsWithGlobals<GlobalOptions & KeyOptions>();
+  const key = keySourceOf(options);
   if (options.url !== undefined)
     throw new SkerryError('invalid', 'this works on a data directory while no daemon runs: name it with --data, not --url');
-  return { dataDirectory: dataDirectory(terminal, options), ...(pool === undefined ? {} : { pool }) };
+  return {
+    dataDirectory: dataDirectory(terminal, options),
+    ...(pool === undefined ? {} : { pool }),
+    ...(key === undefined ? {} : { key }),
+  };
 }
 
 function tell(terminal: Terminal, command: Command, view: unknown, text: () => string): void {

@@ -8,6 +8,7 @@ import type { RouteName } from '../api/routes.js';
 import type {
   ActivityView,
   Answer,
+  ChangeKeyRequest,
   CloneRequest,
   CollectionView,
   CollectRequest,
@@ -297,6 +298,10 @@ export class Client {
 
   setPool(name: string, settings: SetPoolRequest): Promise<PoolView> {
     return this.#call('poolSet', { params: { name }, body: settings });
+  }
+
+  changePoolKey(name: string, request: ChangeKeyRequest): Promise<PoolView> {
+    return this.#call('poolChangeKey', { params: { name }, body: request });
   }
 
   deletePool(name: string): Promise<DeletedView> {

@@ -8,6 +8,7 @@ export { SkerryError } from '../core/errors.js';
 export type { ErrorCode } from '../core/errors.js';
 export type {
   ActivityView,
+  ChangeKeyRequest,
   CloneRequest,
   CollectionView,
   CollectRequest,

@@ -59,6 +59,7 @@ export async function defaultPool(catalog: Catalog, now: number): Promise<PoolRe
       createdAt: now,
       compression: 'none',
       framed: false,
+      encryption: null,
     }),
   );
   return decodePool(value);

@@ -17,13 +17,16 @@ import { loadNativeModule } from '../engine/engine.js';
 import { rootSpec } from '../mapper/resource_spec.js';
 import { splitSettings } from '../pool/pool_settings.js';
 import { checkpointPath } from '../pool/pools.js';
+import type { KeySource } from '../pool/key_source.js';
 import { readPoolChunk, type PoolChunk } from '../pool/pool_chunk.js';
+import { chunkCipherOf } from '../pool/pool_secrets.js';
 import { surveyPool, type PoolSurvey } from '../pool/pool_survey.js';
 import { readCatalog, type CatalogContent, type CatalogReading } from '../upkeep/catalog_reading.js';
 import { replaceCatalog } from '../upkeep/catalog_rebuild.js';
 import { comparePool } from '../upkeep/pool_comparison.js';
 import { planRecovery } from '../upkeep/recovery_plan.js';
 import { defaultPoolName, defaultPoolSettings, ownUuidWrite, placedSettings } from './first_start.js';
+import { unlock, type Unlocked } from './offline_keys.js';
 import { checkView, recoverView } from './offline_views.js';
 import { mayBeRingOf } from './home.js';
 import { ringUuid } from './left_rings.js';
@@ -31,6 +34,8 @@ import { ringUuid } from './left_rings.js';
 export interface OfflineOptions {
   readonly dataDirectory: string;
   readonly pool?: string;
+  /** Of an encrypted pool; absent: where the catalog says. */
+  readonly key?: KeySource;
 }
 
 type LookOptions = OfflineOptions & { readonly replace?: boolean };
@@ -49,6 +54,7 @@ interface Offline {
   readonly catalog: CatalogReading;
   readonly chunk: PoolChunk | null;
   readonly chunkDamage: readonly string[];
+  readonly unlocked: Unlocked;
   readonly survey: PoolSurvey;
   readonly journal: JournalSurvey | null;
   /** Why the journal cannot be read; '' where it can, or there is none. */
@@ -122,7 +128,7 @@ async function withDirectory<T>(options: LookOptions, parts: OfflineParts, work:
   }
 }
 
-async function look(dataDirectory: string, { pool: wanted, replace }: LookOptions, surveys: NativeSurveys): Promise<Offline> {
+async function look(dataDirectory: string, { pool: wanted, replace, key }: LookOptions, surveys: NativeSurveys): Promise<Offline> {
   // One that is not wanted is not read either: it may be damaged so that reading it ends the process.
   const catalog: CatalogReading = replace === true ? { state: 'absent' } : await readCatalog(dataDirectory);
   const configured = settingsOf(catalog, wanted ?? defaultPoolName);
@@ -136,21 +142,24 @@ async function look(dataDirectory: string, { pool: wanted, replace }: LookOption
         `the packs of pool ${wanted ?? defaultPoolName} are on a backend, and only those of a directory are read without a daemon: serve it, and run skerry pool scrub ${wanted ?? defaultPoolName}`,
       );
     }
-    const { chunk, damaged: chunkDamage } = await readPoolChunk(driver);
-    const fromCatalog = poolOf(catalog, wanted ?? chunk?.name ?? defaultPoolName);
-    const pool = chunk?.name ?? fromCatalog?.name;
+    const { chunk, wrapped, damaged: chunkDamage } = await readPoolChunk(driver);
+    // The name of an encrypted pool is told by what is wrapped, or by its catalog.
+    const named = chunk?.wrapped === null ? chunk.name : undefined;
+    const fromCatalog = poolOf(catalog, wanted ?? named ?? defaultPoolName);
+    const unlocked = await unlock({ chunk, wrapped, fromCatalog, ...(key === undefined ? {} : { key }) });
+    const pool = named ?? unlocked?.name ?? fromCatalog?.name;
     if (pool !== undefined && wanted !== undefined && pool !== wanted)
       throw new SkerryError('not-found', `there is no pool ${JSON.stringify(wanted.slice(0, 60))} in ${directory}, but ${pool}`);
     const identity = chunk ?? fromCatalog;
-    if (pool === undefined || identity === null) {
+    if (pool === undefined || identity === null || unlocked === null) {
       throw new SkerryError(
         'corrupt',
         `the pool in ${directory} does not tell whose it is (${chunkDamage.join('; ')}): without its key nothing in it can be read`,
       );
     }
-    const survey = await surveyPool(driver, identity.poolUuid);
+    const survey = await surveyPool(driver, identity.poolUuid, chunkCipherOf(unlocked.secrets));
     const { journal, failure } = await surveyJournal(dataDirectory, surveys);
-    return { dataDirectory, directory, pool, catalog, chunk, chunkDamage, survey, journal, journalFailure: failure, surveys };
+    return { dataDirectory, directory, pool, catalog, chunk, chunkDamage, unlocked, survey, journal, journalFailure: failure, surveys };
   } finally {
     await driver.close();
   }
@@ -198,7 +207,7 @@ function checkPacks(offline: Offline, records: readonly ResourceRecord[], conten
     // Only what is read besides is worth comparing it with.
     checkpoint: content === 'none' ? '' : checkpointPath(join(offline.dataDirectory, 'engine'), record),
     domain: record.domain,
-    domainKey: record.domainKey,
+    ...offline.unlocked.secrets,
     roots: records.filter(({ root }) => root.id.length > 0).map(({ id, root }) => ({ resource: id, ...rootSpec(root) })),
     content,
   });
@@ -211,14 +220,16 @@ function rootsToCheck(known: readonly ResourceRecord[], survey: PoolSurvey): rea
   return [...known, ...others.flatMap(({ id, record }) => (record === null || ids.has(id) ? [] : [record]))];
 }
 
-function poolRecordOf({ chunk, catalog, pool }: Offline): PoolRecord {
+function poolRecordOf({ chunk, catalog, pool, unlocked }: Offline): PoolRecord {
   const fromCatalog = poolOf(catalog, pool);
   if (chunk === null) {
     if (fromCatalog === null) throw new SkerryError('internal', 'a pool without a key was opened');
     return fromCatalog;
   }
   // What its packs hold nobody has looked at: they may hold compressed records.
-  return { ...defaultPoolSettings, compression: 'none', framed: true, ...fromCatalog, ...chunk };
+  const { wrapped: _, ...identity } = chunk;
+  const { encryption } = unlocked;
+  return { ...defaultPoolSettings, compression: 'none', framed: true, ...fromCatalog, ...identity, name: pool, encryption };
 }
 
 function refuseSound({ records, pools }: CatalogContent, { dataDirectory, chunk, pool }: Offline): never {

@@ -8,6 +8,7 @@ import type { ActivityView, PoolView, StatusView } from '../api/shapes.js';
 import type { EngineStats, OperationCounters, PoolStats, ResourceActivity } from '../engine/binding.js';
 import type { Resource, Resources } from '../mapper/resources.js';
 import type { PoolsView } from '../northbound/admin/views.js';
+import { toldSource } from '../pool/key_source.js';
 import type { Pools } from '../pool/pools.js';
 
 /** Of its limit, from which on a journal counts as nearly full: well inside the ramp that slows writers. */
@@ -123,6 +124,7 @@ export class DaemonViews implements PoolsView {
     const stats = this.#sources.stats().pools.find((candidate) => candidate.name === name);
     if (stats === undefined) throw new SkerryError('unavailable', `pool ${name} is not open yet`);
     const problem = this.#poolProblem(name) ?? fullness(stats);
+    const { encryption } = pools.record(name);
     const { volumes, snapshots, images } = this.#totals(name);
     return {
       name,
@@ -139,6 +141,8 @@ export class DaemonViews implements PoolsView {
       freeBytes: stats.remote ? null : stats.freeBytes,
       dedupBytes: stats.dedupBytes,
       compression: pools.record(name).compression,
+      encryption: encryption === null ? 'none' : 'aes-256-gcm',
+      keyFrom: encryption === null ? null : toldSource(encryption.source),
       recordBytes: stats.recordBytes,
       uncompressedBytes: stats.uncompressedRecordBytes,
       compressionRatio: stats.recordBytes === 0 ? 1 : Math.round((stats.uncompressedRecordBytes / stats.recordBytes) * 100) / 100,

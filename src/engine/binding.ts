@@ -35,6 +35,8 @@ export interface PoolSpec {
   readonly keyId: number;
   /** 32 bytes. */
   readonly domainKey: Uint8Array;
+  /** 32 bytes, that the keys of records are derived from; null where the pool is not encrypted. */
+  readonly dataKey: Uint8Array | null;
   readonly compression: CompressionSpec;
   /** For a pool whose packs native threads cannot read themselves; null where `directory` is all there is. */
   readonly remote: RemotePackSpec | null;

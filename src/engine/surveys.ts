@@ -40,6 +40,8 @@ export interface PoolCheckOrder {
   readonly checkpoint: string;
   readonly domain: number;
   readonly domainKey: Uint8Array;
+  /** Of an encrypted pool; else null. */
+  readonly dataKey: Uint8Array | null;
   readonly roots: readonly (TreeRootSpec & { readonly resource: number })[];
   /** Read of each record: nothing, its header and page sums, or these and its content against its id. */
   readonly content: 'none' | 'sums' | 'hashes';

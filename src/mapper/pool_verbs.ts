@@ -13,6 +13,8 @@ import { pools_max } from '../core/limits.js';
 import { checkPoolName } from '../core/names.js';
 import { chunkKey, type ChunkKey } from '../driver/driver.js';
 import type { NativeEngine } from '../engine/binding.js';
+import { checkKeySource, readKey, type KeySource } from '../pool/key_source.js';
+import { newSecrets, unwrapSecrets, wrapSecrets } from '../pool/pool_secrets.js';
 import type { Pools } from '../pool/pools.js';
 import type { Ledger } from './ledger.js';
 import { poolLock, type KeyedLocks } from './locks.js';
@@ -34,6 +36,8 @@ export interface NewPool {
   readonly settings: Readonly<Record<string, string>>;
   /** Of what its volumes do not decide themselves; absent: none. */
   readonly compression?: string;
+  /** Where the key of an encrypted pool comes from; absent: the pool is not encrypted, and never will be. */
+  readonly key?: KeySource;
 }
 
 export interface PoolVerbsOptions {
@@ -83,7 +87,10 @@ export class PoolVerbs implements PoolUsers {
     }
   }
 
-  /** @throws SkerryError invalid, exists, conflict where its place holds chunks already, and what opening its driver throws */
+  /**
+   * @throws SkerryError invalid, exists, conflict where its place holds chunks already, denied where its key cannot be had, and what
+   * opening its driver throws
+   */
   async create(request: NewPool): Promise<void> {
     const name = checkPoolName(request.name);
     const compression = compressionText(request.compression ?? 'none');
@@ -100,11 +107,10 @@ export class PoolVerbs implements PoolUsers {
         settings: request.settings,
         domain: Math.max(...records.map(({ domain }) => domain)) + 1,
         keyId: 1,
-        domainKey: randomBytes(32),
-        poolUuid: randomBytes(16),
         createdAt: (this.#options.now ?? Date.now)(),
         compression,
         framed: compresses(compression),
+        ...(await newIdentity(name, request.key)),
       };
       const twin = records.find((other) => other.driver === record.driver && pools.sameSettings(other, record));
       if (twin !== undefined) throw new SkerryError('conflict', `pool ${twin.name} is at the same place: take another one`);
@@ -161,6 +167,31 @@ export class PoolVerbs implements PoolUsers {
     await this.#change(pool, (record) => ({ ...record, framed: true }));
   }
 
+  /**
+   * Wraps the secrets of an encrypted pool under another key; no data is rewritten. The catalog comes first: it alone decides which key a
+   * start needs, and a start makes the pool's own copies follow it.
+   * @throws SkerryError not-found, invalid, conflict for a pool that is not encrypted, denied where the key cannot be had
+   */
+  async changeKey(name: string, source: KeySource): Promise<void> {
+    const { locks, pools } = this.#options;
+    checkKeySource(source);
+    await locks.run([poolLock(name)], async () => {
+      const { domainKey, dataKey } = pools.secrets(name);
+      if (dataKey === null)
+        throw new SkerryError(
+          'conflict',
+          `pool ${name} is not encrypted, and cannot become so: make one with --encrypt, and copy its volumes there`,
+        );
+      const wrapping = { key: await readKey(source, { strict: true }), poolUuid: pools.get(name).poolUuid };
+      const wrapped = wrapSecrets(wrapping, { domainKey, dataKey }, name);
+      // What was read may have been a key of one moment only, such as a file that is being written.
+      const again = unwrapSecrets({ ...wrapping, key: await readKey(source) }, wrapped);
+      if (again === null) throw new SkerryError('denied', 'the key source gave two different keys, one after the other');
+      await this.#change(name, (record) => ({ ...record, encryption: { wrapped, source } }));
+      await pools.keepIdentity(name);
+    });
+  }
+
   async #change(name: string, change: (record: PoolRecord) => PoolRecord): Promise<void> {
     const { catalog, pools } = this.#options;
     const key = poolKey(name);
@@ -169,7 +200,7 @@ export class PoolVerbs implements PoolUsers {
       if (entry === null) throw new SkerryError('not-found', `there is no pool ${name}`);
       const before = decodePool(entry.value);
       const record = change(before);
-      if (record.compression === before.compression && record.framed === before.framed) return;
+      if (record.compression === before.compression && record.framed === before.framed && record.encryption === before.encryption) return;
       const outcome = await catalog.transact([{ key, revision: entry.revision }], [{ key, value: encodePool(record) }]);
       if (outcome.outcome === 'conflict') continue;
       pools.renew(record);
@@ -215,8 +246,24 @@ export class PoolVerbs implements PoolUsers {
         `the place of pool ${name} is not empty, it holds ${key} for one: take another directory, bucket or prefix`,
       );
     }
-    await chunks.put(markKey(record), new TextEncoder().encode(`${name}\n`));
+    // Nothing where an encrypted pool rests tells its name.
+    await chunks.put(markKey(record), new TextEncoder().encode(record.encryption === null ? `${name}\n` : 'an encrypted pool\n'));
   }
+}
+
+/** What a pool is for ever, and its secrets. @throws SkerryError invalid, denied */
+async function newIdentity(
+  name: string,
+  source: KeySource | undefined,
+): Promise<Pick<PoolRecord, 'domainKey' | 'poolUuid' | 'encryption'>> {
+  const poolUuid = randomBytes(16);
+  if (source === undefined) return { domainKey: randomBytes(32), poolUuid, encryption: null };
+  const key = await readKey(checkKeySource(source), { strict: true });
+  return {
+    domainKey: new Uint8Array(0),
+    poolUuid,
+    encryption: { wrapped: wrapSecrets({ key, poolUuid }, newSecrets(), name), source },
+  };
 }
 
 /** A chunk that says whose place it is. */

@@ -8,6 +8,7 @@ import { openDriver, openDriverOrAway, type DriverRegistry } from '../driver/reg
 import { retryDefaults, withRetry, type RetryOptions } from '../driver/retry.js';
 import { withTrace, type TraceEvent } from '../driver/trace.js';
 import { PoolHealth, type HealthReport } from './health.js';
+import type { ChunkCipher } from './pool_secrets.js';
 import {
   decodeRootChunk,
   decodeTombstone,
@@ -32,6 +33,8 @@ export interface PoolConfiguration {
   readonly settings: Readonly<Record<string, string>>;
   /** 16 bytes. */
   readonly poolUuid: Uint8Array;
+  /** Of an encrypted pool. */
+  readonly cipher?: ChunkCipher | null;
 }
 
 export interface PoolOptions {
@@ -67,6 +70,8 @@ export async function openPool(configuration: PoolConfiguration, options: PoolOp
 export class Pool {
   readonly name: string;
   readonly poolUuid: Uint8Array;
+  /** Of its small chunks; null where it is not encrypted. */
+  readonly cipher: ChunkCipher | null;
   readonly #driver: Driver;
   readonly #health = new PoolHealth();
   readonly #now: () => number;
@@ -76,6 +81,7 @@ export class Pool {
   constructor(configuration: PoolConfiguration, driver: Driver, options: Omit<PoolOptions, 'registry'> = {}) {
     this.name = configuration.name;
     this.poolUuid = configuration.poolUuid;
+    this.cipher = configuration.cipher ?? null;
     this.#now = options.now ?? Date.now;
     const retry: RetryOptions = {
       ...(options.retry ?? retryDefaults),
@@ -114,7 +120,7 @@ export class Pool {
       // A list that is late may not show the newest, whose number must not be given again.
       const number = this.traits.listsLate === true ? Math.max(known + 1, this.#now()) : known + 1;
       const key = rootChunkKey(root.id, root.fence, number);
-      const data = encodeRootChunk({ ...root, poolUuid: this.poolUuid, number, writtenAt: this.#now() });
+      const data = encodeRootChunk({ ...root, poolUuid: this.poolUuid, number, writtenAt: this.#now() }, this.cipher);
       // Taken even where the put fails: it may have arrived, and other bytes must not go under its key.
       chain.numberMax = number;
       await this.#driver.put(key, data);
@@ -139,7 +145,7 @@ export class Pool {
       const data = await readSmallChunk(this.#driver, key);
       if (data === null) continue;
       try {
-        const root = decodeRootChunk(data);
+        const root = decodeRootChunk(data, this.cipher);
         if (root.id === id && Buffer.compare(root.poolUuid, this.poolUuid) === 0) roots.push(root);
         else damaged.push(`${key}: it is of another resource or pool`);
       } catch (error) {
@@ -158,7 +164,7 @@ export class Pool {
     return this.#chainOf(tombstone.id).run(async (chain) => {
       // The time in it differs from call to call, so one that is there stays.
       if ((await this.#driver.stat(key)) === null) {
-        await this.#driver.put(key, encodeTombstone({ ...tombstone, poolUuid: this.poolUuid, deletedAt: this.#now() }));
+        await this.#driver.put(key, encodeTombstone({ ...tombstone, poolUuid: this.poolUuid, deletedAt: this.#now() }, this.cipher));
       }
       for (const root of await this.#rootKeys(tombstone.id)) await this.#driver.remove(root.key).catch(ignoreForNow);
       chain.keys = [];
@@ -170,7 +176,7 @@ export class Pool {
   /** null where the resource has none. @throws SkerryError corrupt where it cannot be read */
   async readTombstone(id: number): Promise<Tombstone | null> {
     const data = await readSmallChunk(this.#driver, tombstoneKey(id));
-    return data === null ? null : decodeTombstone(data);
+    return data === null ? null : decodeTombstone(data, this.cipher);
   }
 
   /** How the backend has answered of late; asks it nothing. */

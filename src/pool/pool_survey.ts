@@ -1,5 +1,6 @@
 /** All that a pool's chunks tell of its resources, read once: for who has nothing else to go by, or wants to compare. */
 import type { Driver } from '../driver/driver.js';
+import type { ChunkCipher } from './pool_secrets.js';
 import {
   decodeRootChunk,
   decodeTombstone,
@@ -38,8 +39,12 @@ export function compareAge(a: Pick<RootChunk, 'fence' | 'number'>, b: Pick<RootC
   return a.fence - b.fence || a.number - b.number;
 }
 
-/** @throws SkerryError of the driver, where chunks cannot be listed */
-export async function surveyPool(driver: Pick<Driver, 'get' | 'list'>, poolUuid: Uint8Array): Promise<PoolSurvey> {
+/** `cipher`: of an encrypted pool. @throws SkerryError of the driver, where chunks cannot be listed */
+export async function surveyPool(
+  driver: Pick<Driver, 'get' | 'list'>,
+  poolUuid: Uint8Array,
+  cipher: ChunkCipher | null = null,
+): Promise<PoolSurvey> {
   const resources = new Map<number, { roots: RootChunk[]; damaged: DamagedRootChunk[] }>();
   const tombstones = new Map<number, number | null>();
   const damaged: string[] = [];
@@ -56,7 +61,7 @@ export async function surveyPool(driver: Pick<Driver, 'get' | 'list'>, poolUuid:
     try {
       const data = await readSmallChunk(driver, key);
       if (data === null) continue;
-      const root = decodeRootChunk(data);
+      const root = decodeRootChunk(data, cipher);
       const { id, fence, number } = parsed;
       if (root.id !== id || root.fence !== fence || root.number !== number) refuse("it is another's");
       else if (Buffer.compare(root.poolUuid, poolUuid) === 0) found.roots.push(root);
@@ -75,7 +80,7 @@ export async function surveyPool(driver: Pick<Driver, 'get' | 'list'>, poolUuid:
     try {
       const data = await readSmallChunk(driver, key);
       if (data === null) continue;
-      const tombstone = decodeTombstone(data);
+      const tombstone = decodeTombstone(data, cipher);
       if (Buffer.compare(tombstone.poolUuid, poolUuid) === 0) tombstones.set(id, tombstone.deletedAt);
       else damaged.push(`${key}: it is another pool's`);
     } catch (error) {

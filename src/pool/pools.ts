@@ -10,8 +10,10 @@ import { isSkerryError, SkerryError } from '../core/errors.js';
 import { shownSettings, type DriverRegistry } from '../driver/registry.js';
 import type { NativeEngine, PoolSpec } from '../engine/binding.js';
 import { Courier, type Errand } from './courier.js';
+import { readKey, toldSource, type KeySource } from './key_source.js';
 import { openPool, type Pool, type PoolConfiguration, type PoolOptions } from './pool.js';
-import { keepPoolChunk } from './pool_chunk.js';
+import { keepPoolChunk, type PoolChunk } from './pool_chunk.js';
+import { chunkCipherOf, unwrapSecrets, type PoolSecrets } from './pool_secrets.js';
 import { splitSettings } from './pool_settings.js';
 import { Turns } from './turns.js';
 
@@ -27,9 +29,11 @@ const fetches_in_flight_max = 16;
 export interface PoolRecordLike extends PoolConfiguration {
   readonly domain: number;
   readonly keyId: number;
+  /** None where the pool is encrypted: then it is wrapped. */
   readonly domainKey: Uint8Array;
   readonly createdAt: number;
   readonly compression: string;
+  readonly encryption: { readonly wrapped: Uint8Array; readonly source: KeySource } | null;
 }
 
 type Log = (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -50,6 +54,7 @@ interface Opened {
   record: PoolRecordLike;
   readonly pool: Pool;
   readonly spec: PoolSpec;
+  readonly secrets: PoolSecrets;
   courier: Courier | null;
 }
 
@@ -78,15 +83,16 @@ export class Pools {
   /**
    * Opens the pool's driver. The engine is told by the caller, with the spec. `mayBeAway`: of one that is there already, and whose
    * backend is no reason to keep others from being served.
-   * @throws SkerryError naming the pool
+   * @throws SkerryError naming the pool; denied where its key is missing or another one
    */
   async open(record: PoolRecordLike, { mayBeAway = false } = {}): Promise<PoolSpec> {
     const { registry, log } = this.#options;
     const { driver: settings } = splitSettings(record.settings);
+    const secrets = await secretsOf(record);
     let pool: Pool;
     try {
       pool = await openPool(
-        { ...record, settings: this.#options.placed(settings) },
+        { ...record, settings: this.#options.placed(settings), cipher: chunkCipherOf(secrets) },
         {
           ...this.#options.pool,
           registry,
@@ -107,8 +113,8 @@ export class Pools {
         },
       );
     }
-    const spec = this.#specOf(record, pool);
-    this.#pools.set(record.name, { record, pool, spec, courier: null });
+    const spec = this.#specOf(record, pool, secrets);
+    this.#pools.set(record.name, { record, pool, spec, secrets, courier: null });
     return spec;
   }
 
@@ -120,7 +126,7 @@ export class Pools {
     const { record, pool } = this.#opened(name);
     if (pool.traits.directPath === undefined) return;
     try {
-      await keepPoolChunk(pool.chunks, record);
+      await keepPoolChunk(pool.chunks, poolChunkOf(record));
     } catch (error) {
       if (isSkerryError(error, 'conflict')) throw error;
       this.#options.log('warn', `pool ${name} cannot be told its own name yet`, { pool: name, error: String(error) });
@@ -154,6 +160,11 @@ export class Pools {
   /** The catalog has another record of the pool: it differs in nothing that opening it depends on. */
   renew(record: PoolRecordLike): void {
     this.#opened(record.name).record = record;
+  }
+
+  /** Those of a pool that is open. @throws SkerryError not-found */
+  secrets(name: string): PoolSecrets {
+    return this.#opened(name).secrets;
   }
 
   specs(): readonly PoolSpec[] {
@@ -223,8 +234,8 @@ export class Pools {
     return placePath(this.#options.engineDirectory, record);
   }
 
-  #specOf(record: PoolRecordLike, pool: Pool): PoolSpec {
-    const { name, domain, keyId, domainKey } = record;
+  #specOf(record: PoolRecordLike, pool: Pool, { domainKey, dataKey }: PoolSecrets): PoolSpec {
+    const { name, domain, keyId } = record;
     const { directPath, inFlightMax, chunkBytesMax } = pool.traits;
     const place = this.#placeOf(record);
     const directory = join(directPath?.directory ?? place, 'packs');
@@ -232,7 +243,7 @@ export class Pools {
     const checkpoint = checkpointPath(this.#options.engineDirectory, record);
     mkdirSync(dirname(checkpoint), { recursive: true, mode: 0o700 });
     const compression = compressionOf(record.compression) ?? { codec: 'none' as const, level: 0 };
-    const basis = { name, directory, checkpoint, domain, keyId, domainKey, compression };
+    const basis = { name, directory, checkpoint, domain, keyId, domainKey, dataKey, compression };
     if (directPath !== undefined) return { ...basis, remote: null };
     return {
       ...basis,
@@ -245,6 +256,31 @@ export class Pools {
       },
     };
   }
+}
+
+/** @throws SkerryError denied, with words that say what to do */
+async function secretsOf({ name, poolUuid, domainKey, encryption }: PoolRecordLike): Promise<PoolSecrets> {
+  if (encryption === null) return { domainKey, dataKey: null };
+  const { source, wrapped } = encryption;
+  const key = await readKey(source).catch((error: unknown) => {
+    if (!(error instanceof SkerryError)) throw error;
+    throw new SkerryError(
+      error.code,
+      `pool ${name} is encrypted and stays closed: ${error.message}. Put the key back there, as it was; nothing in the pool is lost meanwhile`,
+      { cause: error },
+    );
+  });
+  const unwrapped = unwrapSecrets({ key, poolUuid }, wrapped);
+  if (unwrapped !== null) return unwrapped.secrets;
+  throw new SkerryError(
+    'denied',
+    `pool ${name} is encrypted and stays closed: ${toldSource(source)} gives another key than the pool's. Put the right one there; nothing in the pool is lost meanwhile`,
+  );
+}
+
+function poolChunkOf({ poolUuid, name, domain, keyId, domainKey, createdAt, encryption }: PoolRecordLike): PoolChunk {
+  if (encryption === null) return { poolUuid, name, domain, keyId, domainKey, createdAt, wrapped: null };
+  return { poolUuid, name: '', domain, keyId, domainKey, createdAt, wrapped: encryption.wrapped };
 }
 
 type Placed = Pick<PoolRecordLike, 'domain' | 'poolUuid'>;

@@ -7,6 +7,7 @@ import protobuf from 'protobufjs';
 import { SkerryError } from '../core/errors.js';
 import { chunkKey, type ChunkKey } from '../driver/driver.js';
 import { seal, unseal } from './chunk_frame.js';
+import type { ChunkCipher } from './pool_secrets.js';
 
 export const rootChunkPrefix = 'root/';
 export const tombstonePrefix = 'tomb/';
@@ -166,7 +167,8 @@ export function parseTombstoneKey(key: string): number | null {
   return Number.isSafeInteger(id) && id > 0 ? id : null;
 }
 
-export function encodeRootChunk(chunk: RootChunk): Uint8Array {
+/** `cipher`, here and below: of an encrypted pool. */
+export function encodeRootChunk(chunk: RootChunk, cipher: ChunkCipher | null = null): Uint8Array {
   if (chunk.poolUuid.length !== 16) throw new RangeError('a pool uuid has 16 bytes');
   if (chunk.root.id.length !== 0 && chunk.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
   const { lineage, labels, limit, access, ...fields } = chunk;
@@ -177,12 +179,12 @@ export function encodeRootChunk(chunk: RootChunk): Uint8Array {
     ...(limit.iops === 0 && limit.bandwidth === 0 ? {} : { limit }),
     ...(access === null ? {} : { access: { grants: access.grants.map(numbered) } }),
   };
-  return seal(rootFrame, { ...fields, ...later, kind: kinds.indexOf(chunk.kind) + 1 });
+  return seal(rootFrame, { ...fields, ...later, kind: kinds.indexOf(chunk.kind) + 1 }, cipher);
 }
 
-/** @throws SkerryError corrupt, or unsupported for a newer version. */
-export function decodeRootChunk(data: Uint8Array): RootChunk {
-  const fields = unseal(rootFrame, data) as unknown as DecodedRoot;
+/** @throws SkerryError corrupt, or unsupported for a newer version, or denied without the cipher it takes. */
+export function decodeRootChunk(data: Uint8Array, cipher: ChunkCipher | null = null): RootChunk {
+  const fields = unseal(rootFrame, data, cipher) as unknown as DecodedRoot;
   const kind = kinds[fields.kind - 1];
   const rootBytes = fields.root?.id.length ?? -1;
   if (
@@ -204,14 +206,14 @@ export function decodeRootChunk(data: Uint8Array): RootChunk {
   };
 }
 
-export function encodeTombstone(tombstone: Tombstone): Uint8Array {
+export function encodeTombstone(tombstone: Tombstone, cipher: ChunkCipher | null = null): Uint8Array {
   if (tombstone.poolUuid.length !== 16) throw new RangeError('a pool uuid has 16 bytes');
-  return seal(tombstoneFrame, { ...tombstone, kind: kinds.indexOf(tombstone.kind) + 1 });
+  return seal(tombstoneFrame, { ...tombstone, kind: kinds.indexOf(tombstone.kind) + 1 }, cipher);
 }
 
-/** @throws SkerryError corrupt, or unsupported for a newer version. */
-export function decodeTombstone(data: Uint8Array): Tombstone {
-  const { poolUuid, id, kind: kindNumber, name, deletedAt } = unseal(tombstoneFrame, data) as unknown as DecodedTombstone;
+/** @throws SkerryError corrupt, or unsupported for a newer version, or denied without the cipher it takes. */
+export function decodeTombstone(data: Uint8Array, cipher: ChunkCipher | null = null): Tombstone {
+  const { poolUuid, id, kind: kindNumber, name, deletedAt } = unseal(tombstoneFrame, data, cipher) as unknown as DecodedTombstone;
   const kind = kinds[kindNumber - 1];
   if (kind === undefined || id === 0 || poolUuid.length !== 16) throw impossible('tombstone');
   return { poolUuid: Uint8Array.from(poolUuid), id, kind, name, deletedAt };

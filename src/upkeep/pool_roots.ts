@@ -7,6 +7,7 @@ import { idLock, type KeyedLocks } from '../mapper/locks.js';
 import { rootSpec } from '../mapper/resource_spec.js';
 import { keptRoot, type RootStores } from '../mapper/root_store.js';
 import { root_chunks_kept } from '../pool/pool.js';
+import type { ChunkCipher } from '../pool/pool_secrets.js';
 import { surveyPool, type PoolSurvey } from '../pool/pool_survey.js';
 
 type Root = Pick<ResourceRecord, 'root'>;
@@ -18,6 +19,8 @@ export interface PoolSource {
     get(name: string): {
       readonly poolUuid: Uint8Array;
       readonly chunks: Pick<Driver, 'get' | 'list'>;
+      /** Without it nothing that an encrypted pool says of its resources is understood. */
+      readonly cipher: ChunkCipher | null;
     };
   };
 }
@@ -78,8 +81,8 @@ async function renew(source: RenewalSource, id: number, chunks: readonly Root[],
 }
 
 async function survey({ pools }: PoolSource, pool: string): Promise<PoolSurvey> {
-  const { poolUuid, chunks } = pools.get(pool);
-  return surveyPool(chunks, poolUuid);
+  const { poolUuid, chunks, cipher } = pools.get(pool);
+  return surveyPool(chunks, poolUuid, cipher);
 }
 
 async function rootsIn(

@@ -33,7 +33,7 @@ beforeEach(async () => {
   );
   const places = { directory: join(directory, 'pool'), checkpoint: join(directory, 'index'), remote: null };
   const compression = { codec: 'none', level: 0 } as const;
-  const pool = { name: 'default', ...places, domain: 1, keyId: 1, domainKey: new Uint8Array(32), compression };
+  const pool = { name: 'default', ...places, domain: 1, keyId: 1, domainKey: new Uint8Array(32), dataKey: null, compression };
   const root = { id: '', levels: 0, pack: 0, offset: 0, storedBytes: 0 };
   const limit = { iops: 0, bandwidth: 0, burst: 0 };
   const facts = { sizeBytes: MiB, writethrough: false, appliedSequence: 0, fence: 1, pendingOf: 0, lineage: 0 };

@@ -214,6 +214,10 @@ function handlersFor({
       await poolVerbs.set(name, body);
       return pools.get(name);
     },
+    poolChangeKey: async ({ params: { name }, body }) => {
+      await poolVerbs.changeKey(name, body.key);
+      return pools.get(name);
+    },
     poolDelete: async ({ params: { name } }): Promise<DeletedView> => {
       await poolVerbs.remove(name);
       return { kind: 'pool', name, deleted: true };

@@ -2,7 +2,7 @@
  * What this API shows of the things below, and what it asks of the daemon for the numbers that no verb yields. Wire fields
  * are named one by one, so that a change below never renames a field above.
  */
-import type { ActivityView, PoolView, ResourceView, StatusView, TransferView } from '../../api/shapes.js';
+import type { ActivityView, KeySourceText, PoolView, ResourceView, StatusView, TransferView } from '../../api/shapes.js';
 import type { Resource, TransferState } from '../../mapper/resources.js';
 
 export interface PoolsView {
@@ -14,12 +14,14 @@ export interface PoolsView {
 
 export interface PoolsVerbs {
   create(request: {
+    readonly key?: KeySourceText;
     readonly name: string;
     readonly driver: string;
     readonly settings: Readonly<Record<string, string>>;
     readonly compression?: string;
   }): Promise<void>;
   set(name: string, settings: { readonly compression: string }): Promise<void>;
+  changeKey(name: string, source: KeySourceText): Promise<void>;
   remove(name: string): Promise<void>;
 }
 

@@ -12,6 +12,7 @@ import { hexLines, readGolden } from '../golden.js';
 import {
   sampleClosed,
   sampleCompressed,
+  sampleEncryptedPool,
   sampleFramedPool,
   sampleImport,
   samplePool,
@@ -44,13 +45,22 @@ test('a pool that may hold compressed records is kept as version 2, which an old
   expect(hexLines(encodePool(sampleFramedPool))).toBe(hexLines(golden('pool_framed_v2')));
   const newer = Uint8Array.from(encodePool(sampleFramedPool));
   expect([...newer.subarray(0, 2)]).toEqual([8, 2]);
-  newer[1] = 3;
-  expect(() => decodePool(newer)).toThrow(/version 3, and this Skerry reads up to 2: start a newer Skerry/);
+  newer[1] = 4;
+  expect(() => decodePool(newer)).toThrow(/version 4, and this Skerry reads up to 3: start a newer Skerry/);
   // Compression is off again: what is there is there.
   expect(encodePool({ ...sampleFramedPool, compression: 'none' })[1]).toBe(2);
   expect(() => encodePool({ ...sampleFramedPool, framed: false })).toThrow(RangeError);
   const compresses = Buffer.concat([golden('pool_v1'), Buffer.from([(10 << 3) | 2, 4]), Buffer.from('zstd')]);
   expect(() => decodePool(compresses)).toThrow(/compresses, and the catalog says that it holds nothing compressed/);
+});
+
+test('an encrypted pool is kept as version 3, which an older Skerry refuses, and without its domain key', () => {
+  expect(decodePool(golden('pool_encrypted_v3'))).toEqual(sampleEncryptedPool);
+  expect(hexLines(encodePool(sampleEncryptedPool))).toBe(hexLines(golden('pool_encrypted_v3')));
+  expect([...encodePool(sampleEncryptedPool).subarray(0, 2)]).toEqual([8, 3]);
+  expect(encodePool({ ...sampleEncryptedPool, compression: 'none', framed: false })[1]).toBe(3);
+  expect(() => encodePool({ ...sampleEncryptedPool, domainKey: new Uint8Array(32) })).toThrow(RangeError);
+  expect(() => encodePool({ ...sampleEncryptedPool, encryption: null })).toThrow(RangeError);
 });
 
 test('a counter record is read, and written as it always was', () => {

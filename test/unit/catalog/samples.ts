@@ -81,9 +81,20 @@ export const samplePool: PoolRecord = {
   createdAt: 1_700_000_000_123,
   compression: 'none',
   framed: false,
+  encryption: null,
 };
 
 /** With all that came after the first records. */
 export const sampleFramedPool: PoolRecord = { ...samplePool, compression: 'zstd:9', framed: true };
+
+export const sampleEncryptedPool: PoolRecord = {
+  ...sampleFramedPool,
+  name: 'vault',
+  domainKey: new Uint8Array(0),
+  encryption: {
+    wrapped: Uint8Array.from({ length: 98 }, (_, index) => 255 - index),
+    source: { kind: 'command', from: '/usr/bin/vault read key' },
+  },
+};
 
 export const sampleCompressed: ResourceRecord = { ...sampleVolume, compression: 'zstd:5' };

@@ -43,6 +43,7 @@ async function open(): Promise<Verbs> {
     createdAt: 1,
     compression: 'none',
     framed: false,
+    encryption: null,
   };
   await world.catalog.transact([], [{ key: poolKey('default'), value: encodePool(first) }]);
   await pools.open(first);

@@ -138,6 +138,7 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
         domain: 1,
         keyId: 1,
         domainKey,
+        dataKey: null,
         compression: { codec: 'none', level: 0 },
         remote: null,
       },

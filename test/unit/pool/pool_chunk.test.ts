@@ -13,6 +13,7 @@ const chunk = {
   keyId: 1,
   domainKey: Uint8Array.from({ length: 32 }, (_, index) => 255 - index * 3),
   createdAt: 1_700_000_000_123,
+  wrapped: null,
 };
 const [first, second] = poolChunkKeys;
 if (first === undefined || second === undefined) throw new Error('there are two copies');
@@ -26,10 +27,11 @@ test('both copies are kept, and either will do', async () => {
   const driver = new MemoryDriver();
   expect(await readPoolChunk(driver)).toEqual({
     chunk: null,
+    wrapped: [],
     damaged: [`${first}: it is not there`, `${second}: it is not there`],
   });
   await keepPoolChunk(driver, chunk);
-  expect(await readPoolChunk(driver)).toEqual({ chunk, damaged: [] });
+  expect(await readPoolChunk(driver)).toEqual({ chunk, wrapped: [], damaged: [] });
   for (const key of poolChunkKeys) {
     await driver.remove(key);
     await driver.put(key, encodePoolChunk(chunk).subarray(1));
@@ -37,7 +39,7 @@ test('both copies are kept, and either will do', async () => {
     expect(found).toEqual(chunk);
     expect(damaged).toEqual([expect.stringContaining(`${key}: a pool chunk cannot be read`)]);
     await keepPoolChunk(driver, chunk);
-    expect(await readPoolChunk(driver)).toEqual({ chunk, damaged: [] });
+    expect(await readPoolChunk(driver)).toEqual({ chunk, wrapped: [], damaged: [] });
   }
 });
 

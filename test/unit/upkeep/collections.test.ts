@@ -49,7 +49,7 @@ async function collected(told: Partial<Told> = {}) {
     },
     pools: {
       names: () => ['default'],
-      get: () => ({ poolUuid: uuid, chunks: driver }),
+      get: () => ({ poolUuid: uuid, chunks: driver, cipher: null }),
     },
     onEnd: ({ state: ended }) => void ends.push(ended),
     finishDeletions: async () => world.settle(),

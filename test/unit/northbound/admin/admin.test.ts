@@ -99,6 +99,7 @@ describe('every route', () => {
       imageRename: ['/v1/images/debian_12.raw/rename', { name: 'debian' }],
       poolCreate: ['/v1/pools', { name: 'brief', driver: 'memory', settings: { 'on-outage': 'error' } }],
       poolSet: ['/v1/pools/default', { compression: 'zstd:5' }],
+      poolChangeKey: ['/v1/pools/default/change-key', { key: { kind: 'file', from: '/etc/skerry/new.key' } }],
       poolDelete: ['/v1/pools/brief'],
       poolCollect: ['/v1/pools/default/gc', { dryRun: true }],
       poolCollection: ['/v1/pools/default/gc?wait=1'],

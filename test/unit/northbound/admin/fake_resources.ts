@@ -263,6 +263,8 @@ export const fakePool: PoolView = {
   freeBytes: 5 * 2 ** 30,
   dedupBytes: 2 ** 31,
   compression: 'lz4',
+  encryption: 'none',
+  keyFrom: null,
   recordBytes: 2 ** 30,
   uncompressedBytes: 3 * 2 ** 29,
   compressionRatio: 1.5,
@@ -318,6 +320,10 @@ export class FakePoolVerbs {
 
   async create(request: object): Promise<void> {
     this.calls.push(['create', request]);
+  }
+
+  async changeKey(name: string, source: object): Promise<void> {
+    this.calls.push(['changeKey', name, source]);
   }
 
   async set(name: string, settings: object): Promise<void> {
