@@ -73,6 +73,7 @@ StoreOptions World::Options() {
   pool.packs.pack_bytes = 1 << 20;
   pool.packs.reserve_bytes = 0;
   pool.domain_key.assign(32, 7);
+  if (Encrypts()) pool.packs.cipher.emplace(std::vector<uint8_t>(32, 8));
   if (Compresses()) {
     // Another setting in each life: what an earlier one wrote is read all the same.
     constexpr Compression kSettings[] = {{Codec::kLz4, 0}, {Codec::kZstd, kZstdLevelDefault}, {}};

@@ -2,7 +2,7 @@
 // One seed, one world: volumes, snapshots and clones over the shipped store, on simulated files, with crashes. Every read
 // is compared with the oracle; after a crash each volume must be a prefix of its history that keeps what was promised.
 // Every second world keeps its packs on a backend: then a committed root must be there, whatever becomes of the host. Every third
-// compresses, with another setting in each life.
+// compresses, with another setting in each life; every fifth is encrypted.
 #include <map>
 #include <memory>
 #include <string>
@@ -118,6 +118,7 @@ class World {
 
   Named* PickVolume();
   bool Compresses() const { return options_.seed % 3 == 0; }
+  bool Encrypts() const { return options_.seed % 5 == 4; }
   std::vector<uint8_t> Content(uint64_t length);
   Result<std::vector<uint8_t>> ReadAll(ResourceId id);
 

@@ -16,9 +16,7 @@ export interface KeyOptions {
 
 export function addKeyOptions(command: Command): Command {
   return command
-    .addOption(
-      new Option('--key-file <file>', 'where the key is: 32 bytes, or 64 hexadecimal digits').conflicts('keyCommand'),
-    )
+    .addOption(new Option('--key-file <file>', 'where the key is: 32 bytes, or 64 hexadecimal digits').conflicts('keyCommand'))
     .option('--key-command <command>', 'a program, with its arguments, that prints the key; run without a shell');
 }
 
@@ -29,10 +27,9 @@ export function keySourceOf({ keyFile, keyCommand }: KeyOptions): KeySourceText 
 }
 
 /** @throws SkerryError invalid where one is given without --encrypt, or the other way round */
-export function encryptionOf({
-  encrypt = false,
-  ...options
-}: KeyOptions & { readonly encrypt?: boolean }): { readonly key?: KeySourceText } {
+export function encryptionOf({ encrypt = false, ...options }: KeyOptions & { readonly encrypt?: boolean }): {
+  readonly key?: KeySourceText;
+} {
   const key = keySourceOf(options);
   if (encrypt !== (key !== undefined))
     throw new SkerryError(

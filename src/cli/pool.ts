@@ -27,7 +27,10 @@ export function addPool(program: Command, terminal: Terminal): void {
       .command('create')
       .description('make a pool of a configured backend')
       .argument('<name>')
-      .option('--encrypt', 'encrypt what the pool holds, names and content, before it is stored; for ever, and from the beginning only'),
+      .option(
+        '--encrypt',
+        'encrypt what the pool holds, names and content, before it is stored; for ever, and from the beginning only',
+      ),
   )
     .requiredOption('--driver <driver>', 'the kind of backend: local, rados, gluster, nfs, s3, riak-cs, memory')
     .option('--set <key=value>', 'a setting of the driver, or of the pool: on-outage, stall-seconds', collect, [])

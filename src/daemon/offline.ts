@@ -128,7 +128,11 @@ async function withDirectory<T>(options: LookOptions, parts: OfflineParts, work:
   }
 }
 
-async function look(dataDirectory: string, { pool: wanted, replace, key }: LookOptions, surveys: NativeSurveys): Promise<Offline> {
+async function look(
+  dataDirectory: string,
+  { pool: wanted, replace, key }: LookOptions,
+  surveys: NativeSurveys,
+): Promise<Offline> {
   // One that is not wanted is not read either: it may be damaged so that reading it ends the process.
   const catalog: CatalogReading = replace === true ? { state: 'absent' } : await readCatalog(dataDirectory);
   const configured = settingsOf(catalog, wanted ?? defaultPoolName);
@@ -159,7 +163,19 @@ async function look(dataDirectory: string, { pool: wanted, replace, key }: LookO
     }
     const survey = await surveyPool(driver, identity.poolUuid, chunkCipherOf(unlocked.secrets));
     const { journal, failure } = await surveyJournal(dataDirectory, surveys);
-    return { dataDirectory, directory, pool, catalog, chunk, chunkDamage, unlocked, survey, journal, journalFailure: failure, surveys };
+    return {
+      dataDirectory,
+      directory,
+      pool,
+      catalog,
+      chunk,
+      chunkDamage,
+      unlocked,
+      survey,
+      journal,
+      journalFailure: failure,
+      surveys,
+    };
   } finally {
     await driver.close();
   }

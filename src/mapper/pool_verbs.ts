@@ -200,7 +200,8 @@ export class PoolVerbs implements PoolUsers {
       if (entry === null) throw new SkerryError('not-found', `there is no pool ${name}`);
       const before = decodePool(entry.value);
       const record = change(before);
-      if (record.compression === before.compression && record.framed === before.framed && record.encryption === before.encryption) return;
+      if (record.compression === before.compression && record.framed === before.framed && record.encryption === before.encryption)
+        return;
       const outcome = await catalog.transact([{ key, revision: entry.revision }], [{ key, value: encodePool(record) }]);
       if (outcome.outcome === 'conflict') continue;
       pools.renew(record);

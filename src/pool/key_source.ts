@@ -23,7 +23,8 @@ export interface KeySource {
 export function checkKeySource(source: KeySource): KeySource {
   const { kind, from } = source;
   if (from.length > 4096 || /[\0\n\r]/.test(from)) throw new SkerryError('invalid', `the key ${kind} cannot have this name`);
-  if (!isAbsolute(from)) throw new SkerryError('invalid', `the key ${kind} has to begin with an absolute path: the daemon looks for it`);
+  if (!isAbsolute(from))
+    throw new SkerryError('invalid', `the key ${kind} has to begin with an absolute path: the daemon looks for it`);
   // No shell reads it, so whoever wrote these meant something else than would happen.
   if (kind === 'command' && /["'\\$`|&;<>*?]/.test(from))
     throw new SkerryError(
@@ -80,13 +81,21 @@ async function readKeyFile(path: string, strict: boolean): Promise<Buffer> {
 function askKeyCommand(command: string): Promise<Buffer> {
   const [program = '', ...words] = command.split(' ').filter((word) => word !== '');
   return new Promise((resolve, reject) => {
-    const how = { encoding: 'buffer', timeout: command_milliseconds_max, killSignal: 'SIGKILL', maxBuffer: answer_bytes_max } as const;
+    const how = {
+      encoding: 'buffer',
+      timeout: command_milliseconds_max,
+      killSignal: 'SIGKILL',
+      maxBuffer: answer_bytes_max,
+    } as const;
     const child = execFile(program, words, how, (error, stdout) => {
       if (error === null) return resolve(stdout);
       stdout.fill(0);
       // What execFile throws holds all that the program said, so it is no cause: nobody must be able to print it.
       const { code, killed } = error;
-      const why = killed === true ? `it took more than ${command_milliseconds_max / 1000} seconds, or said too much` : `it ended with ${String(code)}`;
+      const why =
+        killed === true
+          ? `it took more than ${command_milliseconds_max / 1000} seconds, or said too much`
+          : `it ended with ${String(code)}`;
       return reject(new SkerryError('denied', `the key command ${program} gives no key: ${why}`));
     });
     child.stdin?.end();

@@ -164,7 +164,10 @@ export class Pool {
     return this.#chainOf(tombstone.id).run(async (chain) => {
       // The time in it differs from call to call, so one that is there stays.
       if ((await this.#driver.stat(key)) === null) {
-        await this.#driver.put(key, encodeTombstone({ ...tombstone, poolUuid: this.poolUuid, deletedAt: this.#now() }, this.cipher));
+        await this.#driver.put(
+          key,
+          encodeTombstone({ ...tombstone, poolUuid: this.poolUuid, deletedAt: this.#now() }, this.cipher),
+        );
       }
       for (const root of await this.#rootKeys(tombstone.id)) await this.#driver.remove(root.key).catch(ignoreForNow);
       chain.keys = [];

@@ -39,7 +39,7 @@ test('secrets are unwrapped with their key, and with no other, nor for another p
   expect(() => unwrapSecrets({ key, poolUuid }, wrapped.subarray(0, 60))).toThrow(expect.objectContaining({ code: 'corrupt' }));
   // Nothing of what is wrapped stands in it, and it is another each time.
   for (const secret of [secrets.domainKey, secrets.dataKey, key, Buffer.from('vault')])
-    expect(Buffer.from(wrapped).includes(secret)).toBe(false);
+    expect(Buffer.from(wrapped).includes(Buffer.from(secret))).toBe(false);
   expect(wrapSecrets({ key, poolUuid }, secrets, 'vault')).not.toEqual(wrapped);
   const { domainKey, dataKey } = newSecrets();
   expect(domainKey).not.toEqual(dataKey);
