@@ -50,7 +50,7 @@ function known(bytes: number): Buffer {
   const content = Buffer.alloc(bytes);
   for (let offset = 0; offset < bytes; offset += page_bytes) {
     const line = `page ${offset / page_bytes} of the ledger: the boats of the north harbour are back\n`;
-    content.write(line.repeat(60).slice(0, page_bytes), offset, 'latin1');
+    content.write(line.repeat(70).slice(0, page_bytes), offset, 'latin1');
     if ((offset / block_bytes) & 1) randomBytes(page_bytes / 2).copy(content, offset + page_bytes / 2);
   }
   return content;
