@@ -48,7 +48,7 @@ void CheckEntries(const std::vector<PackFooterEntry>& entries, ConstBytes footer
     HOLDS(entry.offset >= kPackAlignBytes && entry.stored_bytes >= kPackAlignBytes && uint64_t{entry.offset} + entry.stored_bytes <= records_end);
     HOLDS(entry.raw_bytes > 0 && entry.raw_bytes <= kRecordRawBytesMax && entry.codec <= Codec::kZstd);
     const Location at = PlaceOf(pack, entry);
-    HOLDS(at.stored_bytes == entry.stored_bytes && (at.framed != 0) == (entry.codec != Codec::kRaw));
+    HOLDS(at.stored_bytes == entry.stored_bytes && (at.framed != 0) == IsInFrames(entry.kind, entry.codec, (entry.flags & kEntryEncrypted) != 0));
   }
   PackFooterTrailer trailer;
   HOLDS(Load(footer, footer.size() - sizeof(trailer), trailer));

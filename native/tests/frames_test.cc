@@ -197,7 +197,11 @@ TEST("a header whose sum holds and whose table of frames lies is no header") {
   CHECK(lie([](auto& h) { h.raw_bytes = 0; }) && lie([](auto& h) { h.raw_bytes += 1; }) && lie([](auto& h) { h.raw_bytes += kFrameBytes; }));
   CHECK(lie([](auto& h) { h.raw_bytes = UINT32_MAX; }) && lie([](auto& h) { h.raw_bytes = kRecordRawBytesMax; }));
   CHECK(lie([](auto& h) { h.codec = Codec::kRaw; }) && lie([](auto& h) { h.codec = static_cast<Codec>(3); }));
-  CHECK(lie([](auto& h) { h.kind = RecordKind::kNode; }) && lie([](auto& h) { h.flags = kRecordLostPages; }) && lie([](auto& h) { h.version = 2; }));
+  CHECK(lie([](auto& h) { h.kind = RecordKind::kNode; }) && lie([](auto& h) { h.flags = kRecordLostPages; }) && lie([](auto& h) { h.version = 3; }));
+  // Said to be encrypted it may be a header, of which nothing can be read.
+  PackRecordHeader encrypted = good;
+  encrypted.version = kEncryptedRecordVersion;
+  CHECK(BadCells(With(record.bytes, encrypted), encrypted).size() == 16);
 }
 
 TEST("whatever a table of frames says, the frames that are read lie within the record, and give their page or nothing") {
