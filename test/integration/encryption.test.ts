@@ -184,7 +184,7 @@ it('nothing of what it holds can be told from where an encrypted pool rests, and
   await daemon.ok('volume', 'create', 'twin', '--size', '16M', '--pool', pool);
   await write('twin', content);
   expect((await daemon.json<{ blocks: number }>('pool', 'show', pool)).blocks).toBe(before.blocks);
-  expect(await daemon.json('pool', 'scrub', pool)).toMatchObject({ state: 'done', damagedRecords: 0 });
+  expect(await daemon.json('pool', 'scrub', pool)).toMatchObject({ state: 'done', damaged: 0 });
   await daemon.ok('volume', 'delete', 'twin');
   expect(await daemon.json('pool', 'gc', pool)).toMatchObject({ state: 'done' });
   expect((await read(volume, more.length)).equals(more)).toBe(true);
