@@ -47,6 +47,9 @@ const summaries: Readonly<Record<RouteName, string>> = {
   poolCollection: 'How that goes, or how the last run went.',
   poolScrub: 'Begins to read everything from the disk, and to repair what a second copy can.',
   poolScrubbing: 'How that goes, or how the last run went.',
+  moveBegin: 'Begins to move a volume with its snapshots, or an image, to another pool, while it is used.',
+  moveGet: 'How that goes, or how the last move of it went.',
+  moveCancel: 'Ends a move; what moved stays where it is.',
   spaceList: 'Who holds how much, and what deleting it would free; null where no answer was there in time.',
   spaceGet: 'The same of one volume, VOL@SNAP or image, and with whom it shares.',
   estimateBegin: 'Begins to tell what files would take in a pool; ends by itself when nothing is read for a minute.',
@@ -58,6 +61,8 @@ const summaries: Readonly<Record<RouteName, string>> = {
 const named = {
   Activity: declared.activityView,
   CloneRequest: declared.cloneRequest,
+  MoveRequest: declared.moveRequest,
+  Move: declared.moveView,
   CollectRequest: declared.collectRequest,
   Collection: declared.collectionView,
   CreatePoolRequest: declared.createPoolRequest,

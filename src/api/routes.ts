@@ -59,6 +59,12 @@ export const routes = {
   poolScrub: { method: 'POST', path: '/v1/pools/:name/scrub', status: 202 },
   /** `?wait=`, in seconds: for its end. */
   poolScrubbing: { method: 'GET', path: '/v1/pools/:name/scrub', status: 200 },
+  /** Begins to move a volume or an image to another pool; moveGet tells how it goes. */
+  moveBegin: { method: 'POST', path: '/v1/moves', status: 202 },
+  /** `:name`: as in spaceGet. `?wait=`, in seconds: for its end. */
+  moveGet: { method: 'GET', path: '/v1/moves/:name', status: 200 },
+  /** It stays where it is. */
+  moveCancel: { method: 'DELETE', path: '/v1/moves/:name', status: 200 },
   /** Who holds how much: `?age=&wait=`, both in seconds; `?from=&limit=`, places in the list. */
   spaceList: { method: 'GET', path: '/v1/space', status: 200 },
   /** `:name`: a volume, VOL@SNAP or an image, or one of these with volume/, snapshot/ or image/ in front. */

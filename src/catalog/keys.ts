@@ -8,6 +8,9 @@ export const rootDuePrefix = 'root-due/';
 export const poolPrefix = 'pool/';
 /** Values are paths of files that are being written, as text. */
 export const unfinishedFilePrefix = 'unfinished-file/';
+/** Under the id of what is moved to another pool: a Move; and for each resource that goes with it, under both ids, a Carried. */
+export const movePrefix = 'move/';
+export const carriedPrefix = 'carried/';
 export const resourceCounterKey = 'counter/resource';
 
 export function resourceKey(id: number): string {
@@ -16,6 +19,19 @@ export function resourceKey(id: number): string {
 
 export function rootDueKey(id: number): string {
   return `${rootDuePrefix}${idText(id)}`;
+}
+
+export function moveKey(id: number): string {
+  return `${movePrefix}${idText(id)}`;
+}
+
+/** Of one move: all that go with it. */
+export function carriedOfPrefix(move: number): string {
+  return `${carriedPrefix}${idText(move)}/`;
+}
+
+export function carriedKey(move: number, id: number): string {
+  return `${carriedOfPrefix(move)}${idText(id)}`;
 }
 
 /** Holds the id of the resource of that kind and name (encodeId). */

@@ -37,6 +37,7 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   'pool estimate': ['file'],
   'pool gc': ['pool'],
   'pool list': [],
+  'pool move': ['pool', 'pool'],
   'pool recover': ['none'],
   'pool scrub': ['pool'],
   'pool set': ['pool'],
@@ -53,6 +54,7 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   'volume allow': ['volume'],
   'volume deny': ['volume'],
   'volume apply': ['volume', 'file'],
+  'volume move': ['volume'],
   'volume delete': ['volume'],
   'snapshot create': ['volume'],
   'snapshot list': ['volume'],
@@ -64,6 +66,7 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   'image export': ['source', 'file'],
   'image list': [],
   'image show': ['image'],
+  'image move': ['image'],
   'image rename': ['image', 'none'],
   'image delete': ['image'],
 };

@@ -5,6 +5,7 @@ import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import { addCollect } from './collect.js';
+import { addPoolMove } from './move.js';
 import { addScrub } from './scrub.js';
 import { compressionOption } from './compression.js';
 import { addEstimate } from './estimate.js';
@@ -92,6 +93,7 @@ export function addPool(program: Command, terminal: Terminal): void {
     );
 
   addCollect(pool, terminal);
+  addPoolMove(pool, terminal);
   addScrub(pool, terminal);
   addPoolOffline(pool, terminal);
   addEstimate(pool, terminal);

@@ -8,6 +8,7 @@ import { withDaemon } from './context.js';
 import { examples } from './examples.js';
 import type { Context } from './context.js';
 import { addApply } from './diff.js';
+import { addMove } from './move.js';
 import { checkAgainstSource, checkSource } from './source.js';
 import type { Column, Fact } from './table.js';
 import type { Terminal } from './terminal.js';
@@ -116,6 +117,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     );
 
   addVolumeChanges(volume, terminal);
+  addMove(volume, terminal, 'volume');
   addVolumeAccess(volume, terminal);
   addApply(volume, terminal);
 

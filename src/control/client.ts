@@ -22,6 +22,7 @@ import type {
   ExportRequest,
   ImportRequest,
   Parts,
+  MoveView,
   OneSpaceView,
   PoolView,
   ResizeRequest,
@@ -179,6 +180,21 @@ export class Client {
   /** Of the run under way or the last one; waits at most so many seconds for its end. */
   async collection(name: string, wait = 0): Promise<CollectionView> {
     return this.#call('poolCollection', { params: { name }, query: { wait } });
+  }
+
+  /** Begins to move a volume with its snapshots, or an image, to another pool; `move` tells how it goes. */
+  async beginMove(source: string, pool: string): Promise<MoveView> {
+    return this.#call('moveBegin', { body: { source, pool } });
+  }
+
+  /** Of the move under way or the last one; waits at most so many seconds for its end. */
+  async move(source: string, wait = 0): Promise<MoveView> {
+    return this.#call('moveGet', { params: { name: source }, query: { wait } });
+  }
+
+  /** What moves stays where it is. */
+  async cancelMove(source: string): Promise<MoveView> {
+    return this.#call('moveCancel', { params: { name: source } });
   }
 
   /** Begins to read all that a pool holds; `scrubbing` tells how it goes. */

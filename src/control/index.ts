@@ -21,6 +21,7 @@ export type {
   EstimateView,
   ExportRequest,
   ImportRequest,
+  MoveView,
   OneSpaceView,
   PoolSpaceView,
   PoolView,

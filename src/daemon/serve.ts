@@ -27,6 +27,9 @@ import { NbdHandshakes } from '../northbound/nbd/nbd.js';
 import { TlsFiles } from '../northbound/nbd/tls_files.js';
 import { Pools } from '../pool/pools.js';
 import { Collections } from '../upkeep/collections.js';
+import { EngineCarriage } from '../upkeep/engine_carriage.js';
+import { MoveBook } from '../upkeep/move_book.js';
+import { Moves } from '../upkeep/moves.js';
 import { Scrubs } from '../upkeep/scrubs.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
@@ -188,9 +191,11 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     log: logOf(logger, 'upkeep'),
     onRemoved: () => collections.noteRemoval(),
   });
+  const book = await MoveBook.open(catalog);
   const collections = new Collections({
     engine: running,
     ledger,
+    moves: book,
     locks,
     pools,
     roots: pools,
@@ -199,9 +204,20 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     onEnd: (view) => metrics.countCollection(view),
     intervalMilliseconds: config.gcSeconds * 1000,
   });
+  const moves = new Moves({
+    ledger,
+    locks,
+    book,
+    carriage: new EngineCarriage(running),
+    pools: poolVerbs,
+    forgetRoots: (pool, id) => pools.get(pool).forgetRoots(id),
+    onMoved: () => collections.noteRemoval(),
+    log: logOf(logger, 'move'),
+  });
   const scrubs = new Scrubs({
     engine: running,
     ledger,
+    moves: book,
     pools,
     log: logOf(logger, 'scrub'),
     onEnd: (view) => metrics.countScrub(view),
@@ -245,6 +261,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   await mapper.removeLeftFiles();
   upkeep.start();
   closers.add('upkeep', () => upkeep.stop());
+  await moves.start();
+  closers.add('moves', () => moves.stop());
   collections.start();
   closers.add('gc', async () => collections.stop());
   scrubs.start();
@@ -290,6 +308,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     activity: () => daemonViews.activity(),
     space: new Space({ ledger, engine: running, pools }),
     collections,
+    moves,
     scrubs,
     estimates: new Estimates({ engine: running }),
     listeners: () => listeners,

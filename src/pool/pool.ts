@@ -167,6 +167,15 @@ export class Pool {
     });
   }
 
+  /** Lets all root chunks of a resource go that is another pool's now; it may come back. @throws SkerryError of the driver */
+  async forgetRoots(id: number): Promise<void> {
+    await this.#chainOf(id).run(async (chain) => {
+      for (const root of await this.#rootKeys(id)) await this.#driver.remove(root.key);
+      // A list that is late may show them yet: the next number stays above theirs.
+      chain.keys = [];
+    });
+  }
+
   /** null where the resource has none. @throws SkerryError corrupt where it cannot be read */
   async readTombstone(id: number): Promise<Tombstone | null> {
     const data = await readSmallChunk(this.#driver, tombstoneKey(id));

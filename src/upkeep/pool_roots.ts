@@ -8,11 +8,13 @@ import { rootSpec } from '../mapper/resource_spec.js';
 import { keptRoot, type RootStores } from '../mapper/root_store.js';
 import { root_chunks_kept } from '../pool/pool.js';
 import { surveyPool, type PoolSurvey } from '../pool/pool_survey.js';
+import type { MoveBook } from './move_book.js';
 
 type Root = Pick<ResourceRecord, 'root'>;
 
 export interface PoolSource {
   readonly ledger: Pick<Ledger, 'recordsIn'>;
+  readonly moves: Pick<MoveBook, 'rootsIn'>;
   readonly pools: {
     names(): readonly string[];
     get(name: string): {
@@ -29,7 +31,10 @@ export interface RenewalSource extends PoolSource {
   readonly log: (level: 'warn', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }
 
-/** Of all records, and of root chunks that no tombstone stands against: what either names is there for who recovers from it. */
+/**
+ * Of all records, of root chunks that no tombstone stands against, and of what is on its way to the pool or from it: what either names is
+ * there for who recovers from it.
+ */
 export async function poolRoots(source: PoolSource, pool: string): Promise<readonly TreeRootSpec[]> {
   return rootsIn(source, pool, await survey(source, pool), new Set());
 }
@@ -83,7 +88,7 @@ async function survey({ pools }: PoolSource, pool: string): Promise<PoolSurvey> 
 }
 
 async function rootsIn(
-  { ledger }: PoolSource,
+  { ledger, moves }: PoolSource,
   pool: string,
   { resources, tombstones }: PoolSurvey,
   renewed: ReadonlySet<number>,
@@ -96,6 +101,7 @@ async function rootsIn(
   for (const [id, { roots }] of resources) if (!tombstones.has(id) && !renewed.has(id)) roots.forEach(add);
   // Of one that is renewed the catalog has what its newest chunk has.
   for await (const record of ledger.recordsIn(pool)) add(record);
+  for (const root of moves.rootsIn(pool)) add({ root });
   return [...found.values()];
 }
 

@@ -21,8 +21,8 @@ import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
 import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
-import type { CollectionSource, EstimateSource, ScrubSource, SpaceSource } from './space.js';
-import { collectionHandlers, estimateHandlers, scrubHandlers, spaceHandlers } from './space.js';
+import type { CollectionSource, MoveSource, EstimateSource, ScrubSource, SpaceSource } from './space.js';
+import { collectionHandlers, estimateHandlers, moveHandlers, scrubHandlers, spaceHandlers } from './space.js';
 import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
@@ -42,6 +42,7 @@ export interface AdminOptions {
   readonly activity: ActivitySource;
   readonly space: SpaceSource;
   readonly collections: CollectionSource;
+  readonly moves: MoveSource;
   readonly scrubs: ScrubSource;
   readonly estimates: EstimateSource;
   /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
@@ -129,6 +130,7 @@ function handlersFor({
   activity,
   space,
   collections,
+  moves,
   scrubs,
   estimates,
   listeners,
@@ -221,6 +223,7 @@ function handlersFor({
     poolGet: ({ params }) => pools.get(params.name),
     ...spaceHandlers(space),
     ...collectionHandlers(collections),
+    ...moveHandlers(moves),
     ...scrubHandlers(scrubs),
     ...estimateHandlers(estimates, pools),
   };

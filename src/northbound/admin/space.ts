@@ -2,6 +2,7 @@
 import { admin_page_resources_default } from '../../api/routes.js';
 import type {
   CollectionView as CollectionAnswer,
+  MoveView as MoveAnswer,
   OneSpaceView,
   ScrubView as ScrubAnswer,
   SpaceView as SpaceAnswer,
@@ -9,12 +10,14 @@ import type {
 import type { Estimates } from '../../mapper/estimates.js';
 import type { Space, SpaceAsk, SpaceView } from '../../mapper/space.js';
 import type { Collections, CollectionView } from '../../upkeep/collections.js';
+import type { Moves, MoveView } from '../../upkeep/moves.js';
 import type { Scrubs, ScrubView } from '../../upkeep/scrubs.js';
 import type { Handlers } from './admin.js';
 import type { PoolsView } from './views.js';
 
 export type SpaceSource = Pick<Space, 'all' | 'one'>;
 export type CollectionSource = Pick<Collections, 'begin' | 'view'>;
+export type MoveSource = Pick<Moves, 'begin' | 'view' | 'cancel'>;
 export type ScrubSource = Pick<Scrubs, 'begin' | 'view'>;
 export type EstimateSource = Pick<Estimates, 'begin' | 'read' | 'end'>;
 
@@ -76,6 +79,19 @@ function collectionAnswer(view: CollectionView): CollectionAnswer {
     journalled: { ...journalled },
     damaged: { ...damaged },
   };
+}
+
+export function moveHandlers(moves: MoveSource): Pick<Handlers, 'moveBegin' | 'moveGet' | 'moveCancel'> {
+  return {
+    moveBegin: async ({ body }) => moveAnswer(await moves.begin(body.source, body.pool)),
+    moveGet: async ({ params, query: { wait = 0 } }) =>
+      moveAnswer(await moves.view(params.name, Math.min(wait, wait_seconds_max) * 1000)),
+    moveCancel: async ({ params }) => moveAnswer(await moves.cancel(params.name)),
+  };
+}
+
+function moveAnswer({ startedAt, ...rest }: MoveView): MoveAnswer {
+  return { ...rest, startedAt: new Date(startedAt).toISOString() };
 }
 
 export function scrubHandlers(scrubs: ScrubSource): Pick<Handlers, 'poolScrub' | 'poolScrubbing'> {

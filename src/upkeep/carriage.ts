@@ -1,0 +1,38 @@
+/** What a move asks of the engine: copying trees between pools, and a volume's change of pools under writes. */
+import type { ResourceRecord, RootRecord } from '../catalog/records.js';
+
+export interface CarryOrder {
+  readonly pool: string;
+  readonly toPool: string;
+  /** In `pool`. */
+  readonly from: RootRecord;
+  readonly to: RootRecord;
+  /** In `toPool`: what `to` is up to block `next`, and past it what `from` is. */
+  readonly target: RootRecord;
+  readonly next: number;
+  readonly sizeBytes: number;
+  readonly compression: string;
+}
+
+/** Durable in the new pool, and kept from collections there until the next step, or for a while after the last. */
+export interface CarryStep {
+  readonly target: RootRecord;
+  readonly next: number;
+  readonly done: boolean;
+  /** Since the step before: of blocks that differ; of those that the new pool did not have, as it stores them; pages that had rotted. */
+  readonly carriedBytes: number;
+  readonly putBytes: number;
+  readonly lostPages: number;
+}
+
+export interface Carriage {
+  /** Calls `onStep` one after the other, the last with `done`. @throws SkerryError of either pool, cancelled by `signal` */
+  carry(order: CarryOrder, signal: AbortSignal, onStep: (step: CarryStep) => Promise<void>): Promise<void>;
+  /** All that the volume holds becomes its root. */
+  destage(id: number): Promise<void>;
+  /** All it holds up to now becomes its root, and no further root is made, until switch or release. Writes go on. */
+  hold(id: number): Promise<void>;
+  release(id: number): Promise<void>;
+  /** `record`: as it stands in the catalog, with the new pool and the root there. */
+  switch(record: ResourceRecord): Promise<void>;
+}
