@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import type { PoolView } from '../../src/api/shapes.js';
+import { type Backend, setWords } from './backends.ts';
 import { must } from './command.ts';
 import { DaemonProcess } from './daemon_process.ts';
 import { complaint, FioPasses } from './fio_passes.ts';
@@ -24,16 +25,6 @@ const config = {
   blockCacheBytesMax: '1M',
   poolKeptBytesMax: '1M',
 };
-
-export interface Backend {
-  readonly driver: string;
-  /** Of a pool in an empty place of this name. */
-  settings(place: string): Readonly<Record<string, string>>;
-  /** It answers nobody any more, and breaks no connection. */
-  pause(): Promise<void>;
-  goOn(): Promise<void>;
-  stop(): Promise<void>;
-}
 
 /** `missing`: why the server cannot be started here. */
 export function backendSuite(name: string, missing: string | null, start: () => Promise<Backend>): void {
@@ -58,10 +49,7 @@ export function backendSuite(name: string, missing: string | null, start: () => 
       await daemon.start();
       places += 1;
       const silence = { 'timeout-seconds': '10' };
-      const settings = Object.entries({ ...server().settings(`place${places}`), ...silence }).flatMap(([key, value]) => [
-        '--set',
-        `${key}=${value}`,
-      ]);
+      const settings = setWords({ ...server().settings(`place${places}`), ...silence });
       await daemon.ok('pool', 'create', 'far', '--driver', server().driver, ...settings);
     });
     afterEach(async () => {
