@@ -47,6 +47,9 @@ const summaries: Readonly<Record<RouteName, string>> = {
   poolCollection: 'How that goes, or how the last run went.',
   poolScrub: 'Begins to read everything from the disk, and to repair what a second copy can.',
   poolScrubbing: 'How that goes, or how the last run went.',
+  replicationSet: 'Begins to copy a volume to another pool again and again, by differences, or changes how.',
+  replicationGet: 'How that goes.',
+  replicationStop: 'Ends it; the replicas stay.',
   moveBegin: 'Begins to move a volume with its snapshots, or an image, to another pool, while it is used.',
   moveGet: 'How that goes, or how the last move of it went.',
   moveCancel: 'Ends a move; what moved stays where it is.',
@@ -61,6 +64,8 @@ const summaries: Readonly<Record<RouteName, string>> = {
 const named = {
   Activity: declared.activityView,
   CloneRequest: declared.cloneRequest,
+  ReplicationRequest: declared.replicationRequest,
+  Replication: declared.replicationView,
   MoveRequest: declared.moveRequest,
   Move: declared.moveView,
   CollectRequest: declared.collectRequest,

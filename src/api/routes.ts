@@ -23,6 +23,12 @@ export const routes = {
   volumeSet: { method: 'PATCH', path: '/v1/volumes/:name', status: 200 },
   volumeResize: { method: 'POST', path: '/v1/volumes/:name/resize', status: 200 },
   volumeRename: { method: 'POST', path: '/v1/volumes/:name/rename', status: 200 },
+  /** Begins to copy it to another pool again and again, or changes how; the first copy begins at once. */
+  replicationSet: { method: 'POST', path: '/v1/volumes/:name/replication', status: 200 },
+  /** `?wait=`, in seconds: for the end of the copy under way. */
+  replicationGet: { method: 'GET', path: '/v1/volumes/:name/replication', status: 200 },
+  /** What was copied stays. */
+  replicationStop: { method: 'DELETE', path: '/v1/volumes/:name/replication', status: 200 },
   /** `:name` may also be VOL@SNAP. */
   volumeUri: { method: 'GET', path: '/v1/volumes/:name/uri', status: 200 },
   snapshotList: { method: 'GET', path: '/v1/snapshots', status: 200 },

@@ -8,7 +8,7 @@ import type { ErrorCode } from '../core/errors.js';
 import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js';
 import { bytes, compression, count, filePath, nameText, time, volumeCompression } from './fields.js';
 import { admin_file_path_characters_max, admin_page_resources_max, admin_segment_characters_max } from './routes.js';
-import { moveRequest, moveView } from './move_shapes.js';
+import { moveRequest, moveView, replicationRequest, replicationView } from './move_shapes.js';
 import type { RouteName } from './routes.js';
 import { collectRequest, collectionView, estimateReadRequest, estimateRequest, estimateView, scrubView } from './space_shapes.js';
 
@@ -463,6 +463,9 @@ export const shapes = {
   poolCollection: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: collectionView },
   poolScrub: { params: byName, answer: scrubView },
   poolScrubbing: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: scrubView },
+  replicationSet: { params: byName, body: replicationRequest, answer: replicationView },
+  replicationGet: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: replicationView },
+  replicationStop: { params: byName, answer: replicationView },
   moveBegin: { body: moveRequest, answer: moveView },
   moveGet: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: moveView },
   moveCancel: { params: byName, answer: moveView },

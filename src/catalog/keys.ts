@@ -11,6 +11,9 @@ export const unfinishedFilePrefix = 'unfinished-file/';
 /** Under the id of what is moved to another pool: a Move; and for each resource that goes with it, under both ids, a Carried. */
 export const movePrefix = 'move/';
 export const carriedPrefix = 'carried/';
+/** Under a volume's id: a Replication; and of the copy under way, a Carried. */
+export const replicationPrefix = 'replication/';
+export const replicatingPrefix = 'replicating/';
 export const resourceCounterKey = 'counter/resource';
 
 export function resourceKey(id: number): string {
@@ -28,6 +31,14 @@ export function moveKey(id: number): string {
 /** Of one move: all that go with it. */
 export function carriedOfPrefix(move: number): string {
   return `${carriedPrefix}${idText(move)}/`;
+}
+
+export function replicationKey(id: number): string {
+  return `${replicationPrefix}${idText(id)}`;
+}
+
+export function replicatingKey(id: number): string {
+  return `${replicatingPrefix}${idText(id)}`;
 }
 
 export function carriedKey(move: number, id: number): string {

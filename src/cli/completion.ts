@@ -55,6 +55,7 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   'volume deny': ['volume'],
   'volume apply': ['volume', 'file'],
   'volume move': ['volume'],
+  'volume replicate': ['volume'],
   'volume delete': ['volume'],
   'snapshot create': ['volume'],
   'snapshot list': ['volume'],

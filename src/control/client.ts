@@ -25,6 +25,8 @@ import type {
   MoveView,
   OneSpaceView,
   PoolView,
+  ReplicationRequest,
+  ReplicationView,
   ResizeRequest,
   ResourceView,
   ScrubView,
@@ -190,6 +192,21 @@ export class Client {
   /** Of the move under way or the last one; waits at most so many seconds for its end. */
   async move(source: string, wait = 0): Promise<MoveView> {
     return this.#call('moveGet', { params: { name: source }, query: { wait } });
+  }
+
+  /** Begins to copy a volume to another pool again and again, or changes how; the first copy begins at once. */
+  async replicate(volume: string, body: ReplicationRequest): Promise<ReplicationView> {
+    return this.#call('replicationSet', { params: { name: volume }, body });
+  }
+
+  /** Waits at most so many seconds for the end of the copy under way. */
+  async replication(volume: string, wait = 0): Promise<ReplicationView> {
+    return this.#call('replicationGet', { params: { name: volume }, query: { wait } });
+  }
+
+  /** The replicas stay. */
+  async stopReplication(volume: string): Promise<ReplicationView> {
+    return this.#call('replicationStop', { params: { name: volume } });
   }
 
   /** What moves stays where it is. */

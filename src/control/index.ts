@@ -25,6 +25,8 @@ export type {
   OneSpaceView,
   PoolSpaceView,
   PoolView,
+  ReplicationRequest,
+  ReplicationView,
   ResizeRequest,
   ResourceSpaceView,
   ResourceView,

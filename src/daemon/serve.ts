@@ -14,6 +14,7 @@ import type { DriverRegistry } from '../driver/registry.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
 import { armFailpoint } from '../engine/failpoints.js';
+import { IdAllocator } from '../mapper/id_allocator.js';
 import { Estimates } from '../mapper/estimates.js';
 import { Ledger } from '../mapper/ledger.js';
 import { PrivateExports } from '../mapper/private_exports.js';
@@ -28,6 +29,8 @@ import { TlsFiles } from '../northbound/nbd/tls_files.js';
 import { Pools } from '../pool/pools.js';
 import { Collections } from '../upkeep/collections.js';
 import { EngineCarriage } from '../upkeep/engine_carriage.js';
+import { ReplicationBook } from '../upkeep/replication_book.js';
+import { Replications } from '../upkeep/replications.js';
 import { MoveBook } from '../upkeep/move_book.js';
 import { Moves } from '../upkeep/moves.js';
 import { Scrubs } from '../upkeep/scrubs.js';
@@ -191,11 +194,13 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     log: logOf(logger, 'upkeep'),
     onRemoved: () => collections.noteRemoval(),
   });
-  const book = await MoveBook.open(catalog);
+  const moveBook = await MoveBook.open(catalog);
+  const replicationBook = await ReplicationBook.open(catalog);
+  const underWay = { rootsIn: (pool: string) => [...moveBook.rootsIn(pool), ...replicationBook.rootsIn(pool)] };
   const collections = new Collections({
     engine: running,
     ledger,
-    moves: book,
+    underWay,
     locks,
     pools,
     roots: pools,
@@ -204,20 +209,34 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     onEnd: (view) => metrics.countCollection(view),
     intervalMilliseconds: config.gcSeconds * 1000,
   });
+  const carriage = new EngineCarriage(running);
   const moves = new Moves({
     ledger,
     locks,
-    book,
-    carriage: new EngineCarriage(running),
+    book: moveBook,
+    carriage,
     pools: poolVerbs,
     forgetRoots: (pool, id) => pools.get(pool).forgetRoots(id),
     onMoved: () => collections.noteRemoval(),
     log: logOf(logger, 'move'),
   });
+  const replications = new Replications({
+    ledger,
+    locks,
+    ids: new IdAllocator(catalog),
+    engine: running,
+    resources: mapper,
+    carriage,
+    book: replicationBook,
+    pools,
+    onUpkeep: () => upkeep.poke(),
+    log: logOf(logger, 'replication'),
+    now: Date.now,
+  });
   const scrubs = new Scrubs({
     engine: running,
     ledger,
-    moves: book,
+    underWay,
     pools,
     log: logOf(logger, 'scrub'),
     onEnd: (view) => metrics.countScrub(view),
@@ -263,6 +282,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   closers.add('upkeep', () => upkeep.stop());
   await moves.start();
   closers.add('moves', () => moves.stop());
+  replications.start();
+  closers.add('replications', () => replications.stop());
   collections.start();
   closers.add('gc', async () => collections.stop());
   scrubs.start();
@@ -309,6 +330,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     space: new Space({ ledger, engine: running, pools }),
     collections,
     moves,
+    replications,
     scrubs,
     estimates: new Estimates({ engine: running }),
     listeners: () => listeners,

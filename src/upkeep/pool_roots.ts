@@ -1,5 +1,5 @@
 /** Everything that may still be asked for in a pool, for runs over all of it. */
-import type { ResourceRecord } from '../catalog/records.js';
+import type { ResourceRecord, RootRecord } from '../catalog/records.js';
 import type { Driver } from '../driver/driver.js';
 import type { TreeRootSpec } from '../engine/binding.js';
 import type { Ledger } from '../mapper/ledger.js';
@@ -8,13 +8,13 @@ import { rootSpec } from '../mapper/resource_spec.js';
 import { keptRoot, type RootStores } from '../mapper/root_store.js';
 import { root_chunks_kept } from '../pool/pool.js';
 import { surveyPool, type PoolSurvey } from '../pool/pool_survey.js';
-import type { MoveBook } from './move_book.js';
 
 type Root = Pick<ResourceRecord, 'root'>;
 
 export interface PoolSource {
   readonly ledger: Pick<Ledger, 'recordsIn'>;
-  readonly moves: Pick<MoveBook, 'rootsIn'>;
+  /** What is being copied to the pool or from it. */
+  readonly underWay: { rootsIn(pool: string): readonly RootRecord[] };
   readonly pools: {
     names(): readonly string[];
     get(name: string): {
@@ -88,7 +88,7 @@ async function survey({ pools }: PoolSource, pool: string): Promise<PoolSurvey> 
 }
 
 async function rootsIn(
-  { ledger, moves }: PoolSource,
+  { ledger, underWay }: PoolSource,
   pool: string,
   { resources, tombstones }: PoolSurvey,
   renewed: ReadonlySet<number>,
@@ -101,7 +101,7 @@ async function rootsIn(
   for (const [id, { roots }] of resources) if (!tombstones.has(id) && !renewed.has(id)) roots.forEach(add);
   // Of one that is renewed the catalog has what its newest chunk has.
   for await (const record of ledger.recordsIn(pool)) add(record);
-  for (const root of moves.rootsIn(pool)) add({ root });
+  for (const root of underWay.rootsIn(pool)) add({ root });
   return [...found.values()];
 }
 

@@ -12,6 +12,7 @@ import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
 import { FakeCollections } from './fake_collections.js';
 import { FakeMoves } from './fake_moves.js';
+import { FakeReplications } from './fake_replications.js';
 import { FakeScrubs } from './fake_scrubs.js';
 import { fakeActivity, fakePools, FakeEstimates, FakePoolVerbs, FakeResources, FakeSpace, fakeStatus } from './fake_resources.js';
 
@@ -36,6 +37,7 @@ beforeEach(() => {
     estimates: new FakeEstimates(),
     collections: new FakeCollections(),
     moves: new FakeMoves(),
+    replications: new FakeReplications(),
     scrubs: new FakeScrubs(),
     listeners: () => listeners,
     log: { error: (fields, message) => void logged.push({ fields, message }) },
@@ -89,6 +91,9 @@ describe('every route', () => {
       transferCancel: ['/v1/transfers/2'],
       poolList: ['/v1/pools'],
       poolGet: ['/v1/pools/default'],
+      replicationSet: ['/v1/volumes/vm1/replication', { pool: 'far', everySeconds: 300 }],
+      replicationGet: ['/v1/volumes/vm1/replication?wait=1'],
+      replicationStop: ['/v1/volumes/vm1/replication'],
       moveBegin: ['/v1/moves', { source: 'vm1', pool: 'fast' }],
       moveGet: ['/v1/moves/volume%2Fvm1?wait=1'],
       moveCancel: ['/v1/moves/vm1'],
