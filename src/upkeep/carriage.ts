@@ -2,6 +2,8 @@
 import type { ResourceRecord, RootRecord } from '../catalog/records.js';
 
 export interface CarryOrder {
+  /** Of the copy; what follows another one under the same number keeps what that has made until it has something itself. */
+  readonly number: number;
   readonly pool: string;
   readonly toPool: string;
   /** In `pool`. */
@@ -14,7 +16,7 @@ export interface CarryOrder {
   readonly compression: string;
 }
 
-/** Durable in the new pool, and kept from collections there until the next step, or for a while after the last. */
+/** Durable in the new pool, and kept from collections there until the step after the next; the last two until forget. */
 export interface CarryStep {
   readonly target: RootRecord;
   readonly next: number;
@@ -28,11 +30,16 @@ export interface CarryStep {
 export interface Carriage {
   /** Calls `onStep` one after the other, the last with `done`. @throws SkerryError of either pool, cancelled by `signal` */
   carry(order: CarryOrder, signal: AbortSignal, onStep: (step: CarryStep) => Promise<void>): Promise<void>;
+  /** What a copy has made is a resource's, or nobody's. */
+  forget(number: number): Promise<void>;
   /** All that the volume holds becomes its root. */
   destage(id: number): Promise<void>;
   /** All it holds up to now becomes its root, and no further root is made, until switch or release. Writes go on. */
-  hold(id: number): Promise<void>;
+  hold(id: number, toPool: string): Promise<void>;
+  /** Of one that is held: what it will be in its new pool. The catalog may say so from here on. @throws SkerryError where it cannot be */
+  expect(record: Pick<ResourceRecord, 'id' | 'root'>): Promise<void>;
+  /** After expect, once the catalog says so. */
+  switch(id: number): Promise<void>;
+  /** It stays in its pool. */
   release(id: number): Promise<void>;
-  /** `record`: as it stands in the catalog, with the new pool and the root there. */
-  switch(record: ResourceRecord): Promise<void>;
 }

@@ -6,7 +6,7 @@
 import { emptyRoot, type ResourceRecord, type RootRecord } from '../catalog/records.js';
 import type { CarriedRecord, MoveRecord } from '../catalog/move_record.js';
 import { compresses } from '../core/compression.js';
-import { SkerryError } from '../core/errors.js';
+import { isSkerryError, SkerryError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
 import { passFailpoint } from '../engine/failpoints.js';
 import type { Ledger, LedgerEntry } from '../mapper/ledger.js';
@@ -68,7 +68,15 @@ export class Move {
     }
     this.progress.phase = 'leaving';
     await this.#leave();
-    await this.#options.book.remove(this.#record.id);
+    await this.end();
+  }
+
+  /** It is where it will stay: what was carried is wanted as the resources' own, or not at all. */
+  async end(): Promise<void> {
+    const { book, carriage } = this.#options;
+    const ids = book.carriedIds(this.#record.id);
+    await book.remove(this.#record.id);
+    for (const id of ids) await carriage.forget(id);
   }
 
   async #copyMost(): Promise<void> {
@@ -86,13 +94,19 @@ export class Move {
     // No snapshot, rollback, resize, rename or deletion comes between.
     await locks.run([nameLock(name)], async () => {
       if ((await this.#main()).name !== name) throw new SkerryError('try-again', `${kind} ${name} was renamed`);
-      if (kind === 'volume') await carriage.hold(this.#record.id);
+      const held: number[] = [];
+      const hold = async (id: number): Promise<void> => {
+        await carriage.hold(id, this.#record.to);
+        held.push(id);
+      };
       try {
+        await hold(this.#record.id);
         const resources = await this.#resolved();
+        for (const { record } of resources) if (record.id !== this.#record.id) await hold(record.id);
         await this.#carryAll(resources);
         await this.#commit(resources.map(({ record }) => record.id));
       } catch (error) {
-        if (!this.#record.switched && kind === 'volume') await carriage.release(this.#record.id);
+        if (!this.#record.switched) for (const id of held) await carriage.release(id);
         throw error;
       }
     });
@@ -106,6 +120,7 @@ export class Move {
       for (let attempt = 1; ; attempt += 1) {
         const changes = await Promise.all(ids.map((id) => this.#changeOf(id)));
         for (const { record } of changes) if (compresses(record.compression)) await pools.allowFrames(to);
+        for (const { record } of changes) await carriage.expect(record);
         passFailpoint('move-carried');
         for (const { record } of changes) if (record.name !== '') await pools.of(to).putRoot(keptRoot(record));
         passFailpoint('move-roots-put');
@@ -123,7 +138,7 @@ export class Move {
         book.switched(this.#record);
         this.#record = { ...this.#record, switched: true };
         await ledger.rootsKept(ids);
-        for (const { record } of changes) await carriage.switch(record);
+        for (const id of ids) await carriage.switch(id);
         return;
       }
     });
@@ -180,7 +195,14 @@ export class Move {
     for (;;) {
       const begun = await this.#begin(id, before);
       if (begun === null || begun.carried.done) return begun?.carried ?? null;
-      await this.#carryOn(begun.carried, begun.record);
+      try {
+        await this.#carryOn(begun.carried, begun.record);
+      } catch (error) {
+        // A root that only the catalog's word of this move names is unknown to an engine that was started since.
+        const { from, next } = begun.carried;
+        if (!isSkerryError(error, 'not-found') || (from.id.length === 0 && next === 0)) throw error;
+        await this.#startOver(id);
+      }
     }
   }
 
@@ -206,10 +228,22 @@ export class Move {
     });
   }
 
+  /** From nothing: what the target has already is found there. */
+  async #startOver(id: number): Promise<void> {
+    const { book, ledger, locks } = this.#options;
+    await locks.run([idLock(id)], async () => {
+      const record = (await ledger.get(id))?.record;
+      if (record === undefined || record.name === '') return;
+      const nothing = { from: emptyRoot, to: record.root, target: emptyRoot, next: 0, done: false };
+      await book.putCarried({ move: this.#record.id, id, ...nothing });
+    });
+  }
+
   async #carryOn(begun: CarriedRecord, { sizeBytes, compression }: ResourceRecord): Promise<void> {
     const { book, carriage } = this.#options;
     const { from: pool, to: toPool } = this.#record;
-    await carriage.carry({ pool, toPool, ...begun, sizeBytes, compression }, this.#signal, async (step: CarryStep) => {
+    const order = { ...begun, number: begun.id, pool, toPool, sizeBytes, compression };
+    await carriage.carry(order, this.#signal, async (step: CarryStep) => {
       await book.putCarried({ ...begun, target: step.target, next: step.next, done: step.done });
       this.progress.carriedBytes += step.carriedBytes;
       this.progress.putBytes += step.putBytes;

@@ -43,6 +43,11 @@ export class MoveBook {
     return this.#carried.get(move)?.get(id) ?? null;
   }
 
+  /** Of the resources that go with it, those of which something was carried. */
+  carriedIds(move: number): readonly number[] {
+    return [...(this.#carried.get(move)?.keys() ?? [])];
+  }
+
   /** Wanted in the pool though no resource there may have them yet, or any more. */
   rootsIn(pool: string): readonly RootRecord[] {
     const roots: RootRecord[] = [];

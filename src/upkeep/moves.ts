@@ -110,7 +110,8 @@ export class Moves {
     const { book, ledger } = this.#options;
     const { id, kind, name } = (await findSource(ledger, source)).record;
     const running = this.#running.get(id);
-    if (book.get(id) === null) throw new SkerryError('not-found', `${kind} ${name} is not on its way to another pool`);
+    const record = book.get(id);
+    if (record === null) throw new SkerryError('not-found', `${kind} ${name} is not on its way to another pool`);
     if (running !== undefined) {
       running.cancelled = true;
       running.abort.abort();
@@ -119,7 +120,7 @@ export class Moves {
     if (book.get(id)?.switched === true) {
       throw new SkerryError('conflict', `${kind} ${name} is in its new pool already`);
     }
-    await book.remove(id);
+    await new Move(this.#options, record, new AbortController().signal).end();
     const view = this.#last.get(id);
     if (view === undefined) throw new SkerryError('not-found', `${kind} ${name} was not moved since the daemon started`);
     return view;

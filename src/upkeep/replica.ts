@@ -18,6 +18,7 @@ import type { ReplicationBook } from './replication_book.js';
 
 const root_pause_milliseconds = 50;
 const root_milliseconds_max = 120_000;
+const number_first = 2 ** 52;
 /** Says of an image which volume it is a replica of. */
 const label = 'replica-of-id';
 
@@ -64,6 +65,8 @@ export class Replica {
     const record = { ...this.#record, lastAt: snapshot.createdAt, snapshot: snapshot.id, replica: image.id };
     await book.put(record);
     await book.dropCarried(volume.id);
+    // The image has it now.
+    await this.forget();
     await this.prune(volume, record);
     return record;
   }
@@ -100,7 +103,14 @@ export class Replica {
     }
     if (carried.done) return carried;
     const { from, to: root } = carried;
-    const order = { pool: snapshot.pool, toPool: to, ...carried, sizeBytes: snapshot.sizeBytes, compression: volume.compression };
+    const order = {
+      number: this.#number,
+      pool: snapshot.pool,
+      toPool: to,
+      ...carried,
+      sizeBytes: snapshot.sizeBytes,
+      compression: volume.compression,
+    };
     await carriage.carry(order, this.#signal, async (step) => {
       carried = { ...ofCopy, from, to: root, target: step.target, next: step.next, done: step.done };
       await book.putCarried(carried);
@@ -163,6 +173,16 @@ export class Replica {
       const ours = snapshot.description === this.#description() && snapshot.id !== record.snapshot;
       if (ours) await resources.remove('snapshot', snapshot.name).catch(() => undefined);
     }
+  }
+
+  /** What was carried is an image's, or nobody's. */
+  async forget(): Promise<void> {
+    await this.#options.carriage.forget(this.#number);
+  }
+
+  /** No resource has it: a move of the volume may go on beside this. */
+  get #number(): number {
+    return number_first + this.#record.id;
   }
 
   #snapshotName({ name }: ResourceRecord): string {

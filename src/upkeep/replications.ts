@@ -108,12 +108,10 @@ export class Replications {
     const view = await this.#viewOf(name, book.get(volume.id) ?? record, line);
     await book.remove(volume.id);
     this.#lines.delete(volume.id);
+    const replica = new Replica(this.#options, record, new AbortController().signal);
+    await replica.forget();
     // The snapshot that the next copy would have begun with.
-    await new Replica(this.#options, record, new AbortController().signal).prune(volume, {
-      ...record,
-      snapshot: 0,
-      keep: replicas_kept_max,
-    });
+    await replica.prune(volume, { ...record, snapshot: 0, keep: replicas_kept_max });
     return { ...view, state: 'stopped' };
   }
 

@@ -8,7 +8,7 @@ export class FakeCarriage implements Carriage {
   readonly failures: Error[] = [];
   /** Called in the middle of each copy. */
   between: () => Promise<void> = async () => {};
-  /** Called once a volume is held. */
+  /** Called once a resource is held. */
   whenHeld: () => Promise<void> = async () => {};
 
   async carry(order: CarryOrder, signal: AbortSignal, onStep: (step: CarryStep) => Promise<void>): Promise<void> {
@@ -28,8 +28,8 @@ export class FakeCarriage implements Carriage {
     this.steps.push(`destage ${id}`);
   }
 
-  async hold(id: number): Promise<void> {
-    this.steps.push(`hold ${id}`);
+  async hold(id: number, toPool: string): Promise<void> {
+    this.steps.push(`hold ${id} for ${toPool}`);
     await this.whenHeld();
   }
 
@@ -37,9 +37,15 @@ export class FakeCarriage implements Carriage {
     this.steps.push(`release ${id}`);
   }
 
-  async switch({ id, pool, root }: ResourceRecord): Promise<void> {
-    this.steps.push(`switch ${id} to ${pool} ${textOf(root)}`);
+  async expect({ id, root }: Pick<ResourceRecord, 'id' | 'root'>): Promise<void> {
+    this.steps.push(`expect ${id} as ${textOf(root)}`);
   }
+
+  async switch(id: number): Promise<void> {
+    this.steps.push(`switch ${id}`);
+  }
+
+  async forget(): Promise<void> {}
 }
 
 /** As the other pool names the whole of it, and the half. */

@@ -63,9 +63,12 @@ it('snapshots first, each by its difference from the one before; then one transa
     'carry none-aa on none at 0',
     'carry aa-bb on ab at 0',
     `destage ${volume}`,
-    `hold ${volume}`,
-    `switch ${snapshot} to far ab`,
-    `switch ${volume} to far bc`,
+    `hold ${volume} for far`,
+    `hold ${snapshot} for far`,
+    `expect ${snapshot} as ab`,
+    `expect ${volume} as bc`,
+    `switch ${snapshot}`,
+    `switch ${volume}`,
   ]);
   expect(kept).toEqual([`far ${snapshot}`, `far ${volume}`]);
   expect(forgotten).toEqual([`default ${snapshot}`, `default ${volume}`]);
@@ -102,19 +105,19 @@ it('what is written meanwhile goes by its difference, and what was begun is ende
 
 it('where the last difference cannot be copied, the volume is released and stays', async () => {
   const world = await openWorld();
-  const { volume } = await volumeWithSnapshot(world);
+  const { volume, snapshot } = await volumeWithSnapshot(world);
   const { moves, carriage, book } = await moving(world);
   carriage.whenHeld = async () => {
+    carriage.whenHeld = async () => {};
     await world.commit({ takers: [{ id: volume, appliedSequence: 10, fence: 1 }], root: rootOf('c') });
     carriage.failures.push(new SkerryError('no-space', 'pool far is full'));
   };
   await moves.begin('vm1', 'far');
   expect(await moves.view('vm1', 10_000)).toMatchObject({ state: 'failed', error: 'pool far is full' });
-  expect(carriage.steps.at(-1)).toBe(`release ${volume}`);
+  expect(carriage.steps.slice(-2)).toEqual([`release ${volume}`, `release ${snapshot}`]);
   expect((await world.ledger.get(volume))?.record.pool).toBe('default');
   // Asked for again, it goes on; cancelled, it is forgotten.
   expect(book.get(volume)).not.toBeNull();
-  carriage.whenHeld = async () => {};
   await moves.begin('vm1', 'far');
   expect(await moves.view('vm1', 10_000)).toMatchObject({ state: 'done' });
   expect((await world.ledger.get(volume))?.record.pool).toBe('far');
