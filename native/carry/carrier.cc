@@ -205,7 +205,8 @@ Status Carrier::ReadAll(Batch& batch) {
     packs.ReadAhead(runs);
   }
   const Compression compression = order_.compression.value_or(order_.target->compression.wish().value_or(Compression{}));
-  Status status = InParts(*order_.target, blocks, [&](size_t first, size_t count) -> Status {
+  // Of the source, which has nobody where it rests on a backend: those who help destage must not wait for that.
+  return InParts(*order_.source, blocks, [&](size_t first, size_t count) -> Status {
     for (size_t i = first; i < first + count; ++i) {
       const Bytes block = memory_->bytes().subspan(i * kBlockBytes, kBlockBytes);
       if (Status read = ReadBlock(batch.sources[i], block, batch.lost[i]); !read.ok()) return read;
@@ -213,7 +214,6 @@ Status Carrier::ReadAll(Batch& batch) {
     }
     return Status::Ok();
   });
-  return status;
 }
 
 /** Rotten is only what was read past every cache and fails its sum; all else may come back, and what is called lost is lost for good. */

@@ -130,6 +130,8 @@ void World::Adopt() {
   if (!added.ok()) return Fail("a volume of what was carried: " + added.detail());
   catalog_.emplace(id, std::move(named));
   Say("adopt as " + std::to_string(id));
+  // From here on the catalog has it.
+  if (Dice(3) == 0) Crash(Dice(3) != 0);
 }
 
 }  // namespace skerry::simulation
