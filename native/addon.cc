@@ -144,7 +144,7 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::TransferCancel>("transferCancel"), InstanceMethod<&NativeEngine::Stats>("stats"),
                       InstanceMethod<&NativeEngine::Failure>("failure"), InstanceMethod<&NativeEngine::Activities>("activities"),
                       InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Space>("space"),
-                      InstanceMethod<&NativeEngine::Space>("collect"), InstanceMethod<&NativeEngine::Space>("scrub"), InstanceMethod<&NativeEngine::EstimateFiles>("estimate"),
+                      InstanceMethod<&NativeEngine::Space>("collect"), InstanceMethod<&NativeEngine::Space>("scrub"), InstanceMethod<&NativeEngine::Space>("carry"), InstanceMethod<&NativeEngine::EstimateFiles>("estimate"),
                       InstanceMethod<&NativeEngine::Stop>("stop"),
                       InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"),
                       InstanceMethod<&NativeEngine::CompleteFetch>("completeFetch"), InstanceMethod<&NativeEngine::CompleteChange>("completeChange"),

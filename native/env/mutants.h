@@ -45,6 +45,10 @@ enum class Mutant : uint8_t {
   kCopiesUnshipped,          // a pack goes from the backend before it has the copies of its records
   kSealedUncounted,          // the map nodes of a sealed pack are not counted
   kGoneForgotten,            // nothing says which packs are being taken off the backend
+  // Carrying from pool to pool.
+  kCarriedUnheld,            // nobody holds what was carried so far
+  kSourceUnheld,             // nor what is carried
+  kCarriedUndurable,         // a carried root is called durable before its packs are
 };
 
 #ifdef SKERRY_MUTANTS

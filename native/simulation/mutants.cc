@@ -40,6 +40,9 @@ constexpr SownBug kSownBugs[] = {
     {Mutant::kCopiesUnshipped, "copies-unshipped", "a pack goes from the backend before it has the copies of its records", 2000},
     {Mutant::kSealedUncounted, "sealed-uncounted", "the map nodes of a sealed pack are not counted", 500},
     {Mutant::kGoneForgotten, "gone-forgotten", "nothing says which packs are being taken off the backend", 2000},
+    {Mutant::kCarriedUnheld, "carried-unheld", "nobody holds what was carried to a pool so far", 2000},
+    {Mutant::kSourceUnheld, "source-unheld", "nobody holds what is carried to another pool", 2000},
+    {Mutant::kCarriedUndurable, "carried-undurable", "a carried root is called durable before its packs are", 2000},
 };
 
 }  // namespace

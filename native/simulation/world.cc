@@ -3,21 +3,15 @@
 #include <algorithm>
 #include <utility>
 
-#include "../blocks/block_cache.h"
-
 namespace skerry::simulation {
 namespace {
 
 constexpr uint64_t kVolumeBytes = 8 * kBlockBytes;   // at first
-constexpr size_t kVolumesMax = 4, kResourcesMax = 12;
 constexpr int kRetriesMax = 6000;   // of 50 ms: a pack whose shipping fails twenty times in a row still gets there
 constexpr uint64_t kDiskBytes = 1ull << 40;
 constexpr int kPatienceMax = 30;   // more than a backend throttles in a row
 constexpr int kRetriesFaultyMax = 40;
-constexpr const char* kDirectory = "/sim";
-constexpr uint64_t kBackendSalt = 0x6261636b656e64;
-/** Room for a few blocks: most reads of what was shipped go to the backend. */
-constexpr size_t kBlockCacheBytes = 512 << 10;
+constexpr uint64_t kBackendSalt = 0x6261636b656e64, kSecondBackendSalt = 0x7365636f6e64;
 
 uint64_t Mix(uint64_t value) {
   value += 0x9e3779b97f4a7c15ull;
@@ -30,6 +24,7 @@ uint64_t Mix(uint64_t value) {
 
 World::World(WorldOptions options) : options_(options), env_(options.seed), dice_(Mix(options.seed)) {
   if (options.seed % 2 == 0) backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kBackendSalt));
+  if (TwoPools() && options.seed / 5 % 3 == 0) second_backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kSecondBackendSalt));
 }
 
 uint64_t World::Dice(uint64_t sides) {
@@ -60,42 +55,6 @@ void World::Blame(const std::string& doing, const Status& status) {
   Fail(doing + ": " + status.detail());
 }
 
-StoreOptions World::Options() {
-  StoreOptions options;
-  options.journal.directory = std::string(kDirectory) + "/journal";
-  options.journal.ring_name = "sim-ring";
-  options.journal.ring_bytes = options_.seed % 7 == 0 ? 256 << 10 : 512 << 10;   // small: operations wait for room
-  options.journal.segment_bytes = 128 << 10;
-  options.journal.journal_bytes_max = options_.theme == Theme::kShortJournal ? 640 << 10 : 2 << 20;
-  PoolOptions& pool = options.pools.emplace_back();
-  pool.packs.directory = std::string(kDirectory) + "/pool";
-  pool.packs.checkpoint = std::string(kDirectory) + "/index.checkpoint";
-  pool.packs.pack_bytes = 1 << 20;
-  pool.packs.reserve_bytes = 0;
-  pool.domain_key.assign(32, 7);
-  if (Compresses()) {
-    // Another setting in each life: what an earlier one wrote is read all the same.
-    constexpr Compression kSettings[] = {{Codec::kLz4, 0}, {Codec::kZstd, kZstdLevelDefault}, {}};
-    pool.compression = kSettings[(options_.seed / 3 + lives_) % std::size(kSettings)];
-  }
-  if (backend_) {
-    RemotePackOptions& remote = pool.packs.remote.emplace();
-    remote.backend = backend_;
-    remote.cache = std::make_shared<BlockCache>(kBlockCacheBytes);
-    remote.kept_bytes_max = options_.seed % 4 == 0 ? 0 : 3 << 20;
-    remote.staged_bytes_max = 8 << 20;
-  }
-  options.overlay_bytes_max = 1 << 20;
-  options.node_cache_bytes_max = 64 << 10;
-  if (options_.seed / 2 % 2 == 0) {
-    options.move_at = 0.05;
-    options.move_wanted_max = 1;
-  }
-  return options;
-}
-
-PackStore& World::Packs() { return *store_->pools().front()->packs; }
-
 bool World::Crashed() const { return env_.crashed(); }
 
 bool World::Open() {
@@ -123,12 +82,15 @@ void World::Crash(bool host) {
   ++lives_;
   held_.reset();
   collector_.reset();
+  carrying_.reset();
+  carried_.reset();
+  if (kept_) kept_->hold.reset();
   for (auto& [id, named] : catalog_) named.dropped = false;
   env_.ClearFaults();
   env_.SetFreeBytes(kDiskBytes);
   fault_asked_ = fault_met_ = sync_failed_ = false;
   store_.reset();
-  if (backend_) backend_->Forget();
+  ForgetBackends();
   if (host) {
     ++outcome_.host_crashes;
     env_.HostCrash(Dice(4) == 0);
@@ -145,7 +107,7 @@ void World::Crash(bool host) {
     const bool again_host = host || Dice(4) == 0;
     host = again_host;
     store_.reset();
-    if (backend_) backend_->Forget();
+    ForgetBackends();
     if (again_host) {
       env_.HostCrash(Dice(4) == 0);
     } else {
@@ -222,6 +184,7 @@ void World::Step() {
   if (what < 84) return Resize();
   if (what < 87) return Rollback();
   if (what < 90) return Compare();
+  if (what < 94 && TwoPools() && Dice(2) == 0) return Carry();
   if (what < 94) return options_.theme == Theme::kAll ? Collect() : Destage();
   if (what < 97) {
     if (options_.seed % 4 == 0 && Dice(2) == 0) return Rot();
@@ -250,12 +213,7 @@ void World::Pump() {
     outcome_.moves += moved.ok() && *moved == Store::Moved::kSegment;
     if (Dice(4) == 0) store_->Trim();
   }
-  if (backend_) {
-    backend_->Deliver();
-    const Status kept = Packs().Upkeep();
-    if (!kept.ok()) Blame("upkeep", kept);
-    if (!backend_->wrong().empty()) Fail(backend_->wrong());
-  }
+  UpkeepBackends();
   store_->Pace();
   if (const Status audit = store_->Audit(); !audit.ok()) Fail("audit: " + audit.detail());
 }
@@ -443,6 +401,7 @@ void World::Snapshot() {
   snapshot.spec.volume = {id, named->history->bytes(), true, false, 0, 0, 0};
   snapshot.spec.kind = ResourceKind::kSnapshot;
   snapshot.spec.pending_of = volume;
+  snapshot.spec.pool = named->spec.pool;
   snapshot.content = named->history->last().image;
   catalog_.emplace(id, std::move(snapshot));
   ++outcome_.snapshots;
@@ -460,6 +419,7 @@ void World::Clone() {
   Named clone;
   clone.spec.volume = {id, source.content.bytes(), false, false, 0, 1, 0};
   clone.spec.root = source.spec.root;
+  clone.spec.pool = source.spec.pool;
   clone.spec.pending_of = source.spec.pending_of != 0 ? source.spec.volume.id : 0;
   clone.history = std::make_unique<History>(source.content.bytes());
   clone.history->Reset(0, source.content);

@@ -31,7 +31,7 @@ void World::Rollback() {
   Named* named = PickVolume();
   std::vector<const Named*> snapshots;
   for (const auto& [id, other] : catalog_) {
-    if (!other.history && !other.deleting) snapshots.push_back(&other);
+    if (!other.history && !other.deleting && (named == nullptr || other.spec.pool == named->spec.pool)) snapshots.push_back(&other);
   }
   if (named == nullptr || snapshots.empty()) return;
   const Named& snapshot = *snapshots[Dice(snapshots.size())];
@@ -51,6 +51,7 @@ void World::Compare() {
   }
   if (ids.size() < 2) return;
   const ResourceId from = ids[Dice(ids.size())], to = ids[Dice(ids.size())];
+  if (catalog_.at(from).spec.pool != catalog_.at(to).spec.pool) return;
   Result<std::vector<uint8_t>> old = ReadAll(from), now = ReadAll(to);
   if (!old.ok() || !now.ok()) {
     return Blame("comparing", old.ok() ? now.status() : old.status());

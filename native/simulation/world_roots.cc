@@ -22,7 +22,7 @@ void World::Destage() {
       if (!frozen.ok()) return Fail("freeze: " + frozen.detail());
     }
   }
-  Result<std::optional<RootCommit>> commit = store_->DestageStep(*store_->pools().front());
+  Result<std::optional<RootCommit>> commit = store_->DestageStep(*PickPool());
   if (!commit.ok()) {
     return Blame("destage", commit.status());
   }
@@ -71,8 +71,8 @@ void World::CheckRoot(const RootCommit& commit) {
   const uint64_t bytes = commit.takers[0].size_bytes;
   // Up to the end of the last block, of which nothing past the size may be left.
   std::vector<uint8_t> content((bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes);
-  if (!ReadRoot(Packs(), *store_->pools().front()->tree, commit.root, content)) return;
-  if (backend_ && Dice(16) == 0) CheckElsewhere(commit.root, content);
+  if (!ReadRoot(*store_->FindPool(commit.pool), commit.root, content)) return;
+  if (backend_ && commit.pool != kSecondPool && Dice(16) == 0) CheckElsewhere(commit.root, content);
   if (Crashed() || fault_met_ || !outcome_.failure.empty()) return;
   if (std::any_of(content.begin() + static_cast<long>(bytes), content.end(), [](uint8_t byte) { return byte != 0; })) {
     return Fail("a root of " + std::to_string(bytes) + " bytes holds data past them");

@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "held_roots.h"
 #include "live_volume.h"
 #include "pending_links.h"
 
@@ -70,7 +71,7 @@ class Store {
 
   /** Opens one pool more. kInvalid where there is one of that name. */
   Result<std::shared_ptr<Pool>> AddPool(const PoolOptions& options, PackReport& report);
-  /** Forgets a pool. kInvalid while a resource is in it. */
+  /** Forgets a pool. kInvalid while a resource is in it, or a root in it is held. */
   Status RemovePool(const std::string& name);
   std::shared_ptr<Pool> FindPool(const std::string& name) const;
   /** In the order in which they came. */
@@ -138,8 +139,18 @@ class Store {
   };
   /** Of every resource, at one moment, in no order. */
   std::vector<ResourceContent> Contents() const;
-  /** Roots that the catalog did not take, though what keeps a copy of them may have; and those that it may take yet. */
-  std::vector<TreeRoot> UntakenRoots(const Pool& pool) const;
+  /**
+   * The same, and, of that same moment, roots in `pool` that no resource has: that the catalog did not take, though what keeps a copy of
+   * them may have; that it may take yet; and that are held. A root that goes from hand to hand is in one or the other.
+   */
+  std::vector<ResourceContent> Contents(const Pool& pool, std::vector<TreeRoot>& untaken) const;
+  /**
+   * What `root` reaches in the pool is wanted until nobody has what is returned. The caller sees to it that it is wanted until now.
+   * kNotFound where the pool has gone.
+   */
+  Result<std::shared_ptr<const HeldRoot>> HoldRoot(const std::shared_ptr<Pool>& pool, const TreeRoot& root);
+  /** The same where it is seen to here: kNotFound too where no resource in the pool has the root now, and nobody holds it. */
+  Result<std::shared_ptr<const HeldRoot>> HoldKnownRoot(const std::shared_ptr<Pool>& pool, const TreeRoot& root);
   /** Packs of the pool that a start would look for when it replays the journal. */
   std::set<uint32_t> NamedPacks(Pool& pool) const;
 
@@ -171,6 +182,9 @@ class Store {
   /** Without the store's lock: a flush asks it. */
   std::shared_ptr<const Pools> PoolsNow() const;
   void SetPoolsLocked(Pools pools);
+  std::vector<ResourceContent> ContentsLocked() const;
+  std::vector<TreeRoot> UntakenRootsLocked(const Pool& pool) const;
+  bool HasRootLocked(const std::shared_ptr<Pool>& pool, const TreeRoot& root) const;
   void OfferRootLocked(ResourceId taker, const LiveVolume& volume, const TreeRoot& root);
   Status Replay(const std::vector<ResourceSpec>& resources, StoreReport& report);
   /** nullopt: nobody takes the root any more. */
@@ -205,6 +219,7 @@ class Store {
   mutable std::shared_mutex mutex_;
   std::unordered_map<ResourceId, Entry> entries_;
   PendingLinks links_;
+  HeldRoots held_;
   ChangedVolumes changed_;
   LoadBook book_;
   std::unordered_set<ResourceId> busy_;   // a group of these is being destaged or committed

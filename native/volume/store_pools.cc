@@ -52,6 +52,7 @@ Status Store::RemovePool(const std::string& name) {
   auto left = pools();
   const auto found = std::find_if(left.begin(), left.end(), [&](const auto& pool) { return pool->name == name; });
   if (found == left.end()) return Status(Code::kNotFound, "there is no pool " + name);
+  if (held_.Any(**found)) return Status(Code::kInvalid, "something is being carried from or to pool " + name);
   gone = *found;
   left.erase(found);
   SetPoolsLocked(std::move(left));

@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url';
 
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import type {
+  CarryOrder,
+  CarryPoint,
+  CarryReport,
   ChangedRange,
   CollectReport,
   ScrubReport,
@@ -277,6 +280,15 @@ export class Engine implements NativeEngine {
   scrub(what: 'scrubbed', pool: string): Promise<ScrubReport>;
   scrub(...asked: readonly unknown[]): Promise<ScrubReport> {
     const ask = this.#native.scrub.bind(this.#native) as (...given: readonly unknown[]) => Promise<ScrubReport>;
+    return attemptAsync(() => ask(...asked));
+  }
+
+  carry(what: 'carry', id: number, order: CarryOrder): Promise<CarryReport>;
+  carry(what: 'carried', id: number): Promise<CarryReport>;
+  carry(what: 'keep', id: number): Promise<CarryPoint | null>;
+  carry(what: 'release', id: number): Promise<void>;
+  carry(...asked: readonly unknown[]): Promise<unknown> {
+    const ask = this.#native.carry.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
     return attemptAsync(() => ask(...asked));
   }
 

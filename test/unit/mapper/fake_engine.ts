@@ -1,5 +1,8 @@
 /** The engine as its callers see it, without bytes: it notes each call in `steps`, and does what the test tells it. */
 import type {
+  CarryOrder,
+  CarryPoint,
+  CarryReport,
   ChangedRange,
   CollectReport,
   ScrubReport,
@@ -379,6 +382,40 @@ export class FakeEngine implements NativeEngine {
       journalled: none,
       damaged: none,
     };
+  }
+
+  /** What was carried, by number; everything arrives at once, under its own id. */
+  readonly carries = new Map<number, CarryReport>();
+  carry(what: 'carry', id: number, order: CarryOrder): Promise<CarryReport>;
+  carry(what: 'carried', id: number): Promise<CarryReport>;
+  carry(what: 'keep', id: number): Promise<CarryPoint | null>;
+  carry(what: 'release', id: number): Promise<void>;
+  async carry(what: string, id: number, order?: CarryOrder): Promise<unknown> {
+    await this.#step(
+      `engine.carry ${what}`,
+      id,
+      ...(order === undefined ? [] : [order.source, order.target, order.to.id.slice(0, 8)]),
+    );
+    if (order !== undefined) {
+      const { blocks, to } = order;
+      const none = {
+        carriedBlocks: 0,
+        foundBlocks: 0,
+        putBlocks: 0,
+        putBytes: 0,
+        cutRanges: 0,
+        lostPages: 0,
+        firstLostPage: null,
+      };
+      this.carries.set(id, { blocks, blocksDone: blocks, ...none, nodesCompared: 0, point: { root: to, next: blocks } });
+    }
+    const report = this.carries.get(id);
+    if (what === 'release') {
+      this.carries.delete(id);
+      return undefined;
+    }
+    if (report === undefined) throw codedError('not-found', `nothing is carried under number ${id}`);
+    return what === 'keep' ? report.point : report;
   }
 
   async scrub(): Promise<ScrubReport> {
