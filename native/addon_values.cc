@@ -1,7 +1,6 @@
 #include "addon_values.h"
 
 namespace skerry::addon {
-namespace {
 
 Napi::Object FromRoot(Napi::Env env, const TreeRoot& root) {
   Napi::Object object = Napi::Object::New(env);
@@ -12,8 +11,6 @@ Napi::Object FromRoot(Napi::Env env, const TreeRoot& root) {
   object.Set("storedBytes", static_cast<double>(root.at.stored_bytes));
   return object;
 }
-
-}  // namespace
 
 const char* CodeName(Code code) {
   switch (code) {

@@ -22,6 +22,7 @@ std::optional<Compression> ToCompression(const Napi::Value& value);
 void SetCompression(Store& store, const Napi::Value& of, std::optional<Compression> wish);
 /** A TreeRootSpec. */
 TreeRoot ToRoot(const Napi::Object& object);
+Napi::Object FromRoot(Napi::Env env, const TreeRoot& root);
 std::vector<TreeRoot> ToRoots(const Napi::Array& array);
 ResourceSpec ToResource(const Napi::Object& object);
 /** The backend of a remote pool is left open. */

@@ -7,12 +7,15 @@ namespace skerry::simulation {
 
 void World::Collect() {
   if (!collector_) {
+    const std::shared_ptr<Pool> pool = PickPool();
     std::vector<TreeRoot> roots;
-    for (const auto& [id, named] : catalog_) roots.push_back(named.spec.root);
+    for (const auto& [id, named] : catalog_) {
+      if (named.spec.pool == pool->name) roots.push_back(named.spec.root);
+    }
     CollectOptions options;
     options.live_max = Dice(3) == 0 ? 1 : 0.6;
     options.copy_bytes_max = Dice(2) == 0 ? 256 << 10 : 4 << 20;
-    collector_ = std::make_unique<Collector>(*store_, store_->pools().front(), std::move(roots), options);
+    collector_ = std::make_unique<Collector>(*store_, pool, std::move(roots), options);
     Say("collect");
   }
   for (uint64_t steps = 1 + Dice(8); steps > 0; --steps) {
@@ -52,8 +55,11 @@ void World::ScrubAll() {
 
 void World::CheckScrub() {
   std::vector<TreeRoot> roots;
-  for (const auto& [id, named] : catalog_) roots.push_back(named.spec.root);
-  Scrub scrub(*store_, store_->pools().front(), std::move(roots));
+  const std::shared_ptr<Pool> pool = store_->pools().front();
+  for (const auto& [id, named] : catalog_) {
+    if (named.spec.pool == pool->name) roots.push_back(named.spec.root);
+  }
+  Scrub scrub(*store_, pool, std::move(roots));
   for (Result<bool> more = true; *more;) {
     more = scrub.Next([this] { return !Crashed(); });
     if (!more.ok()) return Blame("scrubbing", more.status());
@@ -67,7 +73,7 @@ void World::CheckScrub() {
   if (report.lost > 0 || report.nodes_unread > 0) return;
   // It found a way to everything that rests in sealed packs.
   for (const auto& [id, named] : catalog_) {
-    if (named.deleting || (named.history && named.history->in_flight())) continue;
+    if (named.deleting || (named.history && named.history->in_flight()) || store_->Find(id)->pool() != pool) continue;
     const Result<std::vector<uint8_t>> content = ReadAll(id);
     if (!content.ok()) return Blame("reading " + std::to_string(id) + ", of which a scrub says that nothing is lost", content.status());
     const Image& expected = named.history ? named.history->last().image : named.content;

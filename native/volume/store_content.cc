@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../env/mutants.h"
 #include "store.h"
 
 namespace skerry {
@@ -33,6 +34,9 @@ std::vector<TreeRoot> Store::UntakenRoots(const Pool& pool) const {
   for (const auto& [id, commits] : refused_) std::ranges::for_each(commits, add);
   for (const auto& [token, under_way] : under_way_) add(under_way.commit);
   std::ranges::for_each(offered_, add);
+  for (const auto& [id, to] : held_) {
+    if (to.pool.get() == &pool && to.root && !IsMutant(Mutant::kExpectedUnmarked)) roots.push_back(*to.root);
+  }
   return roots;
 }
 

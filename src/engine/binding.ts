@@ -2,6 +2,7 @@
  * The seam, as the addon exports it (native/addon.cc). Nothing crosses it per I/O. Ids, sizes and sequences are safe
  * integers; ids of trees are 64 hexadecimal digits, '' for an empty tree.
  */
+import type { PoolSwitch } from './pool_switch.js';
 import type { CollectReport, Reached, ScrubReport, SpaceReport } from './space_reports.js';
 
 export type { CollectReport, PacksKept, Reached, ScrubReport, SpaceReport } from './space_reports.js';
@@ -336,7 +337,7 @@ export interface EstimateStep {
  * Rejections and throws carry `code`: one of 'io' | 'no-space' | 'corrupt' | 'not-found' | 'invalid' | 'read-only' |
  * 'try-again' | 'closed'.
  */
-export interface NativeEngine {
+export interface NativeEngine extends PoolSwitch {
   /**
    * Opens the pools, then the journal; replays it over `resources`; starts threads. A snapshot or clone comes after what it
    * is pending on. Errands of remote pools come from here on, and must be answered for it to resolve.
