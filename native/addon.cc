@@ -20,6 +20,7 @@
 #include "addon_handshake.h"
 #include "addon_mailbox.h"
 #include "addon_space.h"
+#include "addon_switch.h"
 #include "addon_values.h"
 #include "nbd/tls_context.h"
 #include "volume/changes.h"
@@ -67,7 +68,6 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Read(const Napi::CallbackInfo& info);
   Napi::Value Write(const Napi::CallbackInfo& info);
   Napi::Value Flush(const Napi::CallbackInfo& info);
-  /** Sets the contexts that tell what changed; false where a resource they name is gone. */
   Napi::Value Destage(const Napi::CallbackInfo& info);
   Napi::Value Committed(const Napi::CallbackInfo& info);
   Napi::Value Attached(const Napi::CallbackInfo& info);
@@ -84,7 +84,12 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Failure(const Napi::CallbackInfo& info) {
     return Running(info.Env()) ? Napi::String::New(info.Env(), engine_->store().failure().detail()) : info.Env().Undefined();
   }
-  Napi::Value AllocatedBytes(const Napi::CallbackInfo& info);
+  Napi::Value AllocatedBytes(const Napi::CallbackInfo& info) {
+    return Running(info.Env()) ? OnThread(info.Env(), AllocatedWork(*engine_, IdOf(info[0]))) : info.Env().Undefined();
+  }
+  Napi::Value SwitchPool(const Napi::CallbackInfo& info) {
+    return Running(info.Env()) ? OnThread(info.Env(), SwitchWork(*engine_, info)) : info.Env().Undefined();
+  }
   Napi::Value Space(const Napi::CallbackInfo& info) {
     return Running(info.Env()) ? OnThread(info.Env(), space_.Ask(*engine_, info)) : info.Env().Undefined();
   }
@@ -146,7 +151,7 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Space>("space"),
                       InstanceMethod<&NativeEngine::Space>("collect"), InstanceMethod<&NativeEngine::Space>("scrub"), InstanceMethod<&NativeEngine::Space>("carry"), InstanceMethod<&NativeEngine::EstimateFiles>("estimate"),
                       InstanceMethod<&NativeEngine::Stop>("stop"),
-                      InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"),
+                      InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"), InstanceMethod<&NativeEngine::SwitchPool>("switchPool"),
                       InstanceMethod<&NativeEngine::CompleteFetch>("completeFetch"), InstanceMethod<&NativeEngine::CompleteChange>("completeChange"),
                       InstanceMethod<&NativeEngine::CompleteList>("completeList")});
 }
@@ -462,11 +467,6 @@ Napi::Value NativeEngine::TransferCancel(const Napi::CallbackInfo& info) {
 Napi::Value NativeEngine::Stats(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   return FromStats(info.Env(), *engine_, *block_cache_);
-}
-
-Napi::Value NativeEngine::AllocatedBytes(const Napi::CallbackInfo& info) {
-  if (!Running(info.Env())) return info.Env().Undefined();
-  return OnThread(info.Env(), AllocatedWork(*engine_, IdOf(info[0])));
 }
 
 Napi::Value NativeEngine::Stop(const Napi::CallbackInfo& info) {

@@ -2,7 +2,8 @@
 // One seed, one world: volumes, snapshots and clones over the shipped store, on simulated files, with crashes. Every read
 // is compared with the oracle; after a crash each volume must be a prefix of its history that keeps what was promised.
 // Every second world keeps its packs on a backend: then a committed root must be there, whatever becomes of the host. Every third
-// compresses, with another setting in each life. Every fifth has a second pool, and what is in one is carried to the other.
+// compresses, with another setting in each life. Of three worlds one has a second pool, and resources move between the two while they are
+// written; of five one, and trees are carried from one to the other.
 #include <map>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "../carry/carrier.h"
 #include "../gc/collector.h"
+#include "copy_root.h"
 #include "oracle.h"
 #include "sim_backend.h"
 #include "sim_env.h"
@@ -38,7 +40,7 @@ struct WorldOutcome {
   std::string failure;     // empty: all held
   unsigned failed_step = 0;
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0, carried = 0, resumed = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, switches = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0, carried = 0, resumed = 0;
   std::vector<std::string> trace;
 };
 
@@ -89,6 +91,15 @@ class World {
   void Resize();
   void Rollback();
   void Compare();
+  /** The next step of a resource's way to the other pool; the first, where none is on its way. */
+  void Move();
+  void BeginMove();
+  void GiveUpMove();
+  bool CopyMoved();
+  bool HasMoved();
+  void CollectBetween();
+  void TakeMoved();
+  bool Moves() const { return options_.seed % 3 == 2; }
   void Rot();
   /** A bit of a pack flips, or some of its bytes stand elsewhere too; all is read, and the disk heals. */
   void RotAtRest();
@@ -105,7 +116,8 @@ class World {
   bool FaultyDisk() const { return options_.theme == Theme::kFailingSyncs || options_.seed % 5 == 3; }
   /** Whether a death is the host's. */
   bool HostDies() { return options_.theme == Theme::kShortJournal || Dice(2) == 0; }
-  bool TwoPools() const { return options_.theme == Theme::kAll && options_.seed % 5 == 1; }
+  bool Carries() const { return options_.theme == Theme::kAll && options_.seed % 5 == 1; }
+  bool TwoPools() const { return Moves() || Carries(); }
   bool BadWeather() const { return options_.seed % 8 == 6; }
   bool RotsAtRest() const { return options_.seed % 4 == 1 || options_.seed % 8 == 2; }
   std::string SegmentFile(uint64_t number);
@@ -171,6 +183,16 @@ class World {
   ResourceId next_id_ = 1;
   bool fault_asked_ = false, fault_met_ = false;   // in this life
   bool sync_failed_ = false;
+  /** A resource on its way to another pool, in this life. */
+  struct Moving {
+    ResourceId id = 0;
+    std::string to;
+    std::optional<Store::HeldResource> held;
+    std::optional<CopiedRoot> copied;
+    uint32_t mark = 0;   // packs of the other pool that the copy needs
+    bool expected = false, taken = false;
+  };
+  std::optional<Moving> move_;
   std::optional<RootCommit> held_;   // on its way to the catalog while other things happen
   Losses losses_;
   Lsn durable_ = 0, vouched_ = 0;   // at the last flush, at the one before it

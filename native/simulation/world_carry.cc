@@ -47,6 +47,7 @@ void World::Carry() {
 void World::BeginCarrying() {
   std::vector<const Named*> sources;
   for (const auto& [id, named] : catalog_) {
+    if (move_ && move_->id == id) continue;   // the catalog and the store may say different things of it
     if (!named.deleting && named.spec.pending_of == 0 && !named.spec.root.id.empty()) sources.push_back(&named);
   }
   if (sources.empty()) return;

@@ -65,7 +65,7 @@ void World::CheckScrub() {
   if (report.lost > 0 || report.nodes_unread > 0) return;
   // It found a way to everything that rests in sealed packs.
   for (const auto& [id, named] : catalog_) {
-    if (named.deleting || (named.history && named.history->in_flight())) continue;
+    if (named.deleting || (named.history && named.history->in_flight()) || store_->Find(id)->pool() != pool) continue;
     const Result<std::vector<uint8_t>> content = ReadAll(id);
     if (!content.ok()) return Blame("reading " + std::to_string(id) + ", of which a scrub says that nothing is lost", content.status());
     const Image& expected = named.history ? named.history->last().image : named.content;

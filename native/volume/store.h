@@ -71,7 +71,7 @@ class Store {
 
   /** Opens one pool more. kInvalid where there is one of that name. */
   Result<std::shared_ptr<Pool>> AddPool(const PoolOptions& options, PackReport& report);
-  /** Forgets a pool. kInvalid while a resource is in it, or a root in it is held. */
+  /** Forgets a pool. kInvalid while a resource is in it or on its way there, or a root in it is held. */
   Status RemovePool(const std::string& name);
   std::shared_ptr<Pool> FindPool(const std::string& name) const;
   /** In the order in which they came. */
@@ -83,8 +83,35 @@ class Store {
   Result<WriteOutcome> Snapshot(ResourceId volume, ResourceId snapshot, uint64_t* sequence);
   Result<WriteOutcome> Drop(ResourceId id);
   Result<WriteOutcome> Resize(ResourceId volume, uint64_t size_bytes);
-  /** The volume becomes what `snapshot` is. kTryAgain while that, or another snapshot of the volume, waits for its root. */
+  /**
+   * The volume becomes what `snapshot` is. kTryAgain while that, or another snapshot of the volume, waits for its root, or the volume
+   * is held; kInvalid where the two are in different pools.
+   */
   Result<WriteOutcome> Rollback(ResourceId volume, ResourceId snapshot);
+
+  // A resource changes its pool while it is read and written: Hold; once Held tells what the old pool has of it, somebody brings that
+  // to the other pool; Expect; the catalog takes the other pool and root in one transaction; Switch. Before that transaction Release
+  // makes everything as it was, and so does a restart. A held volume takes no snapshot and no rollback (kTryAgain); resizing and
+  // deleting it goes on.
+
+  /** kNotFound where there is no such resource or pool, kInvalid where it is in that pool, kTryAgain where it is held already. */
+  Status Hold(ResourceId id, const std::string& to_pool);
+  struct HeldResource {
+    LiveVolume::HeldAt at;
+    uint64_t fence = 0;
+    std::string pool;   // that it is in
+  };
+  /** nullopt until its pool has a committed root of all up to Hold. kNotFound where it is not held. */
+  Result<std::optional<HeldResource>> Held(ResourceId id) const;
+  /**
+   * `root` equals what Held told, and is durable in the other pool: from here on a collection leaves it there. Whatever could keep Switch
+   * from succeeding is told here: kInvalid before Held told anything, kNoSpace where the other pool takes no writes.
+   */
+  Status Expect(ResourceId id, const TreeRoot& root);
+  /** After Expect, and only once the catalog says so. kNotFound where the resource was deleted meanwhile. */
+  Status Switch(ResourceId id);
+  /** Only where the catalog did not take the other pool. Idempotent. */
+  void Release(ResourceId id);
 
   const StoreOptions& options() const { return options_; }
   Journal& journal() { return *journal_; }
@@ -176,6 +203,13 @@ class Store {
     std::shared_ptr<Base> base;     // of a pending snapshot: shared with its clones
   };
   Store(Env& env, const StoreOptions& options);
+  /** Where a held resource is on its way to. */
+  struct Destination {
+    std::shared_ptr<Pool> pool;
+    std::optional<TreeRoot> root{};   // that it is expected to rest on
+  };
+  bool HasCommitLocked(ResourceId id, const TreeRoot& root) const;
+  std::optional<HeldResource> HeldLocked(ResourceId id) const;
   Status AddLocked(const ResourceSpec& spec);
   Status SyncPacks(Pool& pool);
   using Pools = std::vector<std::shared_ptr<Pool>>;
@@ -222,6 +256,7 @@ class Store {
   HeldRoots held_;
   ChangedVolumes changed_;
   LoadBook book_;
+  std::unordered_map<ResourceId, Destination> leaving_;   // what Hold was called for
   std::unordered_set<ResourceId> busy_;   // a group of these is being destaged or committed
   std::unordered_map<uint64_t, UnderWay> under_way_;
   std::vector<UnderWay> shipping_;  // roots whose packs are not all in their pool yet, oldest first

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../env/mutants.h"
 #include "store.h"
 
 namespace skerry {
@@ -50,6 +51,9 @@ std::vector<TreeRoot> Store::UntakenRootsLocked(const Pool& pool) const {
   for (const auto& [token, under_way] : under_way_) add(under_way.commit);
   std::ranges::for_each(offered_, add);
   held_.AddTo(pool, roots);
+  for (const auto& [id, to] : leaving_) {
+    if (to.pool.get() == &pool && to.root && !IsMutant(Mutant::kExpectedUnmarked)) roots.push_back(*to.root);
+  }
   return roots;
 }
 

@@ -3,6 +3,7 @@
  * integers; ids of trees are 64 hexadecimal digits, '' for an empty tree.
  */
 import type { CarryOrder, CarryPoint, CarryReport } from './carries.js';
+import type { PoolSwitch } from './pool_switch.js';
 import type { CollectReport, Reached, ScrubReport, SpaceReport } from './space_reports.js';
 
 export type { CarryOrder, CarryPoint, CarryReport } from './carries.js';
@@ -338,7 +339,7 @@ export interface EstimateStep {
  * Rejections and throws carry `code`: one of 'io' | 'no-space' | 'corrupt' | 'not-found' | 'invalid' | 'read-only' |
  * 'try-again' | 'closed'.
  */
-export interface NativeEngine {
+export interface NativeEngine extends PoolSwitch {
   /**
    * Opens the pools, then the journal; replays it over `resources`; starts threads. A snapshot or clone comes after what it
    * is pending on. Errands of remote pools come from here on, and must be answered for it to resolve.

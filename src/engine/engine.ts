@@ -36,6 +36,7 @@ import type {
   TreeRootSpec,
 } from './binding.js';
 import { passFailpoint } from './failpoints.js';
+import type { HeldResource } from './pool_switch.js';
 import type { NativeSurveys } from './surveys.js';
 
 type EventOf<Type extends EngineEvent['type']> = Extract<EngineEvent, { type: Type }>;
@@ -156,6 +157,14 @@ export class Engine implements NativeEngine {
   async rollback(volume: number, snapshot: number): Promise<void> {
     await attemptAsync(() => this.#native.rollback(volume, snapshot));
     passFailpoint('rollback-recorded');
+  }
+
+  switchPool(what: 'hold', resource: number, pool: string): Promise<HeldResource>;
+  switchPool(what: 'expect', resource: number, root: TreeRootSpec): Promise<void>;
+  switchPool(what: 'switch' | 'release', resource: number): Promise<void>;
+  switchPool(...asked: readonly unknown[]): Promise<unknown> {
+    const ask = this.#native.switchPool.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
+    return attemptAsync(() => ask(...asked));
   }
 
   sizeBytes(resource: number): number | null {

@@ -28,6 +28,8 @@ import type {
   TransferProgress,
   TreeRootSpec,
 } from '../../../src/engine/binding.js';
+import { SkerryError } from '../../../src/core/errors.js';
+import type { HeldResource } from '../../../src/engine/pool_switch.js';
 
 const nothingReached: Reached = { blocks: 0, nodes: 0, blockBytes: 0, nodeBytes: 0 };
 
@@ -56,6 +58,8 @@ export class FakeEngine implements NativeEngine {
     readonly packs?: readonly ListedPack[] | null;
     readonly failure: ErrandFailure | null;
   }[] = [];
+  /** Resources on their way: to which pool, and the root that they are expected to have there. */
+  readonly #held = new Map<number, { readonly pool: string; readonly root?: TreeRootSpec }>();
   #transfers = 0;
 
   constructor(steps: string[] = [], options?: EngineOptions) {
@@ -145,6 +149,32 @@ export class FakeEngine implements NativeEngine {
     await this.#step('engine.resize', volume, sizeBytes);
     const known = this.known.get(volume);
     if (known !== undefined) this.known.set(volume, { ...known, sizeBytes });
+  }
+
+  switchPool(what: 'hold', resource: number, pool: string): Promise<HeldResource>;
+  switchPool(what: 'expect', resource: number, root: TreeRootSpec): Promise<void>;
+  switchPool(what: 'switch' | 'release', resource: number): Promise<void>;
+  async switchPool(what: string, resource: number, to?: string | TreeRootSpec): Promise<HeldResource | void> {
+    await this.#step(`engine.switchPool ${what}`, resource, typeof to === 'string' ? to : (to?.id ?? ''));
+    const known = this.known.get(resource);
+    if (what === 'release') {
+      this.#held.delete(resource);
+      return;
+    }
+    if (known === undefined) throw new SkerryError('not-found', `no resource ${resource}`);
+    if (typeof to === 'string') {
+      this.#held.set(resource, { pool: to });
+      const { pool, root, appliedSequence, sizeBytes, lineage, fence } = known;
+      return { pool, root, appliedSequence, sizeBytes, lineage, fence };
+    }
+    const held = this.#held.get(resource);
+    if (held === undefined) throw new SkerryError('not-found', `resource ${resource} is not held`);
+    if (to !== undefined) {
+      this.#held.set(resource, { ...held, root: to });
+      return;
+    }
+    this.#held.delete(resource);
+    this.known.set(resource, { ...known, ...held });
   }
 
   async rollback(volume: number, snapshot: number): Promise<void> {
