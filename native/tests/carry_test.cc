@@ -344,7 +344,9 @@ TEST("killed anywhere it goes on from the last durable point, and is the same in
       const std::unique_ptr<Carrier> carrier = Begin(world, Order(world, to, kept));
       const CarryPoint made = Finish(world, *carrier);
       CHECK(Equal(world, to, made.root));
-      CHECK(carrier->report().carried_blocks == 50 - (kept.next >= kBlocks ? 50 : std::min<uint64_t>(kept.next, 40)) - (kept.next > 50 && kept.next < kBlocks ? kept.next - 50 : 0));
+      // Blocks 0 to 39 and 50 to 59 are mapped: what lies below the point is not read again.
+      const uint64_t below = std::min<uint64_t>(kept.next, 40) + std::min<uint64_t>(std::max<uint64_t>(kept.next, 50) - 50, 10);
+      CHECK(carrier->report().carried_blocks == 50 - below);
     }
   }
 }
