@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "../env/mutants.h"
+#include "../map/node_format.h"
 #include "map_comparison.h"
 
 namespace skerry {
@@ -82,6 +83,7 @@ Carrier::Carrier(Store& store, const CarryOrder& order, const CarryLimits& limit
 
 Result<std::unique_ptr<Carrier>> Carrier::Begin(Store& store, const CarryOrder& order, const CarryLimits& limits) {
   if (order.source == order.target) return Status(Code::kInvalid, "what is carried goes to another pool");
+  if (std::max({order.from.levels, order.to.levels, order.have.levels}) > kNodeLevelMax + 1) return Status(Code::kInvalid, "a map has too many levels");
   std::unique_ptr<Carrier> carrier(new Carrier(store, order, limits));
   for (const TreeRoot& root : {order.to, order.from}) {
     Result<std::shared_ptr<const HeldRoot>> hold = store.HoldKnownRoot(order.source, root);

@@ -346,7 +346,7 @@ export interface NativeEngine extends PoolSwitch {
    */
   start(pools: readonly PoolSpec[], resources: readonly ResourceSpec[]): Promise<StartReport>;
   addPool(pool: PoolSpec): Promise<StartReport>;
-  /** Rejects with invalid while a resource is in it. */
+  /** Rejects with invalid while a resource is in it, or something is held that was carried from or to it. */
   removePool(name: string): Promise<void>;
   /** `bytes` is short only at the end of the pack; null with a failure. What comes twice is nobody's. */
   completeFetch(errand: number, bytes: Uint8Array | null, failure: ErrandFailure | null): void;
