@@ -217,6 +217,7 @@ void World::BeginStep(unsigned step) {
 
 void World::Step() {
   env_.Advance(1000000);
+  if (Moves() && Dice(10) == 0) return Move();
   const uint64_t what = Dice(100);
   if (what < 4) return Create();
   if (what < 32) return Write();
@@ -229,7 +230,7 @@ void World::Step() {
   if (what < 81) return Destage();
   if (what < 84) return Resize();
   if (what < 87) return Rollback();
-  if (what < 90) return Moves() && Dice(3) != 0 ? Move() : Compare();
+  if (what < 90) return Compare();
   if (what < 94) return options_.theme == Theme::kAll ? Collect() : Destage();
   if (what < 97) {
     if (options_.seed % 4 == 0 && Dice(2) == 0) return Rot();
