@@ -172,6 +172,7 @@ void World::BeginStep(unsigned step) {
 
 void World::Step() {
   env_.Advance(1000000);
+  if (Moves() && Dice(10) == 0) return Move();
   const uint64_t what = Dice(100);
   if (what < 4) return Create();
   if (what < 32) return Write();
@@ -184,10 +185,7 @@ void World::Step() {
   if (what < 81) return Destage();
   if (what < 84) return Resize();
   if (what < 87) return Rollback();
-  if (what < 90) {
-    if (Moves() && Dice(3) != 0) return Move();
-    return Compare();
-  }
+  if (what < 90) return Compare();
   if (what < 94 && Carries() && Dice(2) == 0) return Carry();
   if (what < 94) return options_.theme == Theme::kAll ? Collect() : Destage();
   if (what < 97) {

@@ -4,14 +4,19 @@
 #include "world.h"
 
 namespace skerry::simulation {
+namespace {
+
+constexpr int kStepsMax = 20;   // of one move, at once
+
+}  // namespace
 
 void World::Move() {
   if (!move_) return BeginMove();
   const uint64_t life = lives_;
   // Some go all the way at once, so that a life need not be long for it.
-  for (int steps = Dice(2) == 0 ? 1 : 8; steps > 0 && move_; --steps) {
+  for (int steps = Dice(3) == 0 ? 1 : kStepsMax; steps > 0 && move_; --steps) {
     const auto found = catalog_.find(move_->id);
-    if (found == catalog_.end() || found->second.dropped || (!move_->taken && Dice(16) == 0)) return GiveUpMove();
+    if (found == catalog_.end() || found->second.dropped || (!move_->taken && Dice(40) == 0)) return GiveUpMove();
     if (!move_->held) {
       const auto held = store_->Held(move_->id);
       if (!held.ok()) return Fail("a hold was lost: " + held.status().detail());

@@ -102,7 +102,7 @@ class Store {
     std::string pool;   // that it is in
   };
   /** nullopt until its pool has a committed root of all up to Hold. kNotFound where it is not held. */
-  Result<std::optional<HeldResource>> Held(ResourceId id) const;
+  Result<std::optional<HeldResource>> Held(ResourceId id);
   /**
    * `root` equals what Held told, and is durable in the other pool: from here on a collection leaves it there. Whatever could keep Switch
    * from succeeding is told here: kInvalid before Held told anything, kNoSpace where the other pool takes no writes.
@@ -207,6 +207,7 @@ class Store {
   struct Destination {
     std::shared_ptr<Pool> pool;
     std::optional<TreeRoot> root{};   // that it is expected to rest on
+    bool told = false;                // Held has told what there is
   };
   bool HasCommitLocked(ResourceId id, const TreeRoot& root) const;
   std::optional<HeldResource> HeldLocked(ResourceId id) const;

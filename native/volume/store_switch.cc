@@ -45,17 +45,21 @@ std::optional<Store::HeldResource> Store::HeldLocked(ResourceId id) const {
   return HeldResource{*at, volume.fence(), volume.pool()->name};
 }
 
-Result<std::optional<Store::HeldResource>> Store::Held(ResourceId id) const {
-  std::shared_lock lock(mutex_);
-  if (!leaving_.contains(id)) return NotHeld(id);
-  return HeldLocked(id);
+Result<std::optional<Store::HeldResource>> Store::Held(ResourceId id) {
+  std::unique_lock lock(mutex_);
+  const auto found = leaving_.find(id);
+  if (found == leaving_.end()) return NotHeld(id);
+  std::optional<HeldResource> held = HeldLocked(id);
+  // Once it was so it stays so: that another's commit has the same root by chance later is no matter.
+  if (held) found->second.told = true;
+  return held;
 }
 
 Status Store::Expect(ResourceId id, const TreeRoot& root) {
   std::unique_lock lock(mutex_);
   const auto found = leaving_.find(id);
   if (found == leaving_.end()) return NotHeld(id);
-  if (!HeldLocked(id)) return {Code::kInvalid, "resource " + std::to_string(id) + " is not in a root of its pool yet"};
+  if (!found->second.told) return {Code::kInvalid, "resource " + std::to_string(id) + " is not in a root of its pool yet"};
   if (found->second.pool->room.room() == Room::kNone) return {Code::kNoSpace, "pool " + found->second.pool->name + " is full"};
   found->second.root = root;
   return {};
@@ -65,7 +69,7 @@ Status Store::Switch(ResourceId id) {
   std::unique_lock lock(mutex_);
   const auto found = leaving_.find(id);
   if (found == leaving_.end()) return NotHeld(id);
-  if (!found->second.root || !HeldLocked(id)) return {Code::kInvalid, "resource " + std::to_string(id) + " is not expected anywhere else"};
+  if (!found->second.root) return {Code::kInvalid, "resource " + std::to_string(id) + " is not expected anywhere else"};
   const Destination to = std::move(found->second);
   leaving_.erase(found);
   Entry& entry = entries_.at(id);
