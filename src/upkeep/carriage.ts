@@ -32,8 +32,8 @@ export interface Carriage {
   carry(order: CarryOrder, signal: AbortSignal, onStep: (step: CarryStep) => Promise<void>): Promise<void>;
   /** What a copy has made is a resource's, or nobody's. */
   forget(number: number): Promise<void>;
-  /** All that the volume holds becomes its root. */
-  destage(id: number): Promise<void>;
+  /** All that the volume holds by now becomes its root. It is to go to `toPool`. */
+  renewRoot(id: number, toPool: string): Promise<void>;
   /** All it holds up to now becomes its root, and no further root is made, until switch or release. Writes go on. */
   hold(id: number, toPool: string): Promise<void>;
   /** Of one that is held: what it will be in its new pool. The catalog may say so from here on. @throws SkerryError where it cannot be */

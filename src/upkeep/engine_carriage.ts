@@ -11,9 +11,9 @@ import type { Carriage, CarryOrder, CarryStep } from './carriage.js';
 const look_milliseconds = 500;
 
 export class EngineCarriage implements Carriage {
-  readonly #engine: Pick<NativeEngine, 'carry' | 'switchPool' | 'destage'>;
+  readonly #engine: Pick<NativeEngine, 'carry' | 'switchPool'>;
 
-  constructor(engine: Pick<NativeEngine, 'carry' | 'switchPool' | 'destage'>) {
+  constructor(engine: Pick<NativeEngine, 'carry' | 'switchPool'>) {
     this.#engine = engine;
   }
 
@@ -78,8 +78,10 @@ export class EngineCarriage implements Carriage {
     await this.#engine.carry('release', number).catch(() => undefined);
   }
 
-  async destage(id: number): Promise<void> {
-    await this.#engine.destage(id);
+  async renewRoot(id: number, toPool: string): Promise<void> {
+    // What is written meanwhile is not waited for, as it would be where all is destaged.
+    await this.hold(id, toPool);
+    await this.release(id);
   }
 
   async hold(id: number, toPool: string): Promise<void> {

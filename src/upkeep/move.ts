@@ -81,7 +81,7 @@ export class Move {
 
   async #copyMost(): Promise<void> {
     for (let round = 1; round <= rounds_max; round += 1) {
-      if ((await this.#main()).kind === 'volume') await this.#options.carriage.destage(this.#record.id);
+      if ((await this.#main()).kind === 'volume') await this.#options.carriage.renewRoot(this.#record.id, this.#record.to);
       const before = this.progress.carriedBytes;
       await this.#carryAll((await this.#resources()).filter(({ record }) => record.pendingOf === 0));
       if (this.progress.carriedBytes - before <= small_bytes) return;

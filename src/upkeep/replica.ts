@@ -73,10 +73,9 @@ export class Replica {
 
   /** The snapshot to copy, once it has its root: the one that was begun with, or a new one. */
   async #withRoot(begun: ResourceRecord | null, volume: ResourceRecord): Promise<ResourceRecord> {
-    const { carriage, resources } = this.#options;
+    const { resources } = this.#options;
     const id = begun?.id ?? (await resources.snapshot(this.#snapshotName(volume), { description: this.#description() })).id;
     const deadline = performance.now() + root_milliseconds_max;
-    await carriage.destage(volume.id);
     for (;;) {
       const snapshot = await this.#named(id);
       if (snapshot === null) throw new SkerryError('try-again', 'the snapshot to be copied was deleted');

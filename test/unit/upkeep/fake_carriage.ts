@@ -24,8 +24,8 @@ export class FakeCarriage implements Carriage {
     await onStep({ target: there(order.to), next: 200, done: true, ...counts });
   }
 
-  async destage(id: number): Promise<void> {
-    this.steps.push(`destage ${id}`);
+  async renewRoot(id: number): Promise<void> {
+    this.steps.push(`renew ${id}`);
   }
 
   async hold(id: number, toPool: string): Promise<void> {

@@ -59,10 +59,10 @@ it('snapshots first, each by its difference from the one before; then one transa
   expect(await moves.begin('vm1', 'far')).toMatchObject({ state: 'running', from: 'default', to: 'far' });
   expect(await moves.view('vm1', 10_000)).toMatchObject({ state: 'done', error: null, carried: 2, resources: 2 });
   expect(carriage.steps).toEqual([
-    `destage ${volume}`,
+    `renew ${volume}`,
     'carry none-aa on none at 0',
     'carry aa-bb on ab at 0',
-    `destage ${volume}`,
+    `renew ${volume}`,
     `hold ${volume} for far`,
     `hold ${snapshot} for far`,
     `expect ${snapshot} as ab`,

@@ -22,23 +22,22 @@ class ReplicatedWorld {
     this.world = world;
     this.volume = volume;
     this.book = book;
-    // Every root that is asked for is a new one.
-    this.carriage.destage = async () => {
-      const pending = world.ledger.waitingOn(volume);
+    // The root of every snapshot is a new one.
+    const snapshot: World['mapper']['snapshot'] = async (...asked) => {
+      const made = await world.mapper.snapshot(...asked);
       this.#digit += 1;
+      const appliedSequence = this.#digit * 10;
       const root = { id: rootId(String(this.#digit)), levels: 1, pack: 1, offset: 4096, storedBytes: 512 };
-      const takers = [{ id: volume, appliedSequence: this.#digit * 10, fence: 1 }];
-      await world.commit({
-        takers: [...takers, ...pending.map((id) => ({ id, appliedSequence: this.#digit * 10, fence: 0 }))],
-        root,
-      });
+      const pending = world.ledger.waitingOn(volume).map((id) => ({ id, appliedSequence, fence: 0 }));
+      await world.commit({ takers: [{ id: volume, appliedSequence, fence: 1 }, ...pending], root });
+      return made;
     };
     this.replications = new Replications({
       ledger: world.ledger,
       locks: new KeyedLocks(),
       ids: new IdAllocator(world.catalog),
       engine: { add: (spec) => world.fake.add(spec) },
-      resources: world.mapper,
+      resources: { snapshot, remove: (kind, name) => world.mapper.remove(kind, name) },
       carriage: this.carriage,
       book,
       pools: {
