@@ -19,7 +19,7 @@ const stall_pause_milliseconds = 500;
 const start_answer_milliseconds = 5000;
 
 export interface CourierOptions {
-  /** The pool's driver under its filters. */
+  /** The pool's driver under its filters, of which none is patient: the engine asks again for what failed, and fetches have the patience below. */
   readonly chunks: Driver;
   readonly engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'>;
   /** How long a fetch goes on trying where the backend is away; 0 gives up with the driver's filters. */

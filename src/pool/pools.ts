@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 
 import { compressionOf } from '../core/compression.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
+import { inParallel } from '../core/in_parallel.js';
 import { shownSettings, type DriverRegistry } from '../driver/registry.js';
 import type { NativeEngine, PoolSpec } from '../engine/binding.js';
 import { Courier, type Errand } from './courier.js';
@@ -22,6 +23,8 @@ const ships_in_flight_max = 2;
 /** Of all pools together: each holds a pack in memory. */
 const ships_in_memory_max = 4;
 const fetches_in_flight_max = 16;
+/** Each is waited for a few seconds at most; so many at once that a start with dozens of backends away is still one of seconds. */
+const openings_in_flight_max = 16;
 
 /** A PoolRecord of the catalog is one. */
 export interface PoolRecordLike extends PoolConfiguration {
@@ -43,7 +46,7 @@ export interface PoolsOptions {
   readonly log: Log;
   /** Puts the data directory's path in the place of its mark. */
   readonly placed: (settings: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
-  readonly pool?: Omit<PoolOptions, 'registry' | 'onRetry'>;
+  readonly pool?: Omit<PoolOptions, 'registry' | 'onRetry' | 'giveUp'>;
 }
 
 interface Opened {
@@ -57,8 +60,8 @@ export class Pools {
   readonly #options: PoolsOptions;
   readonly #pools = new Map<string, Opened>();
   readonly #shipTurns = new Turns(ships_in_memory_max);
+  readonly #ending = new AbortController();
   #engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'> | null = null;
-
   #starting = true;
 
   constructor(options: PoolsOptions) {
@@ -75,12 +78,38 @@ export class Pools {
     this.#starting = false;
   }
 
+  /** The daemon ends: from here on nothing is waited for that has failed once. */
+  giveUp(): void {
+    this.#ending.abort();
+  }
+
   /**
-   * Opens the pool's driver. The engine is told by the caller, with the spec. `mayBeAway`: of one that is there already, and whose
-   * backend is no reason to keep others from being served.
-   * @throws SkerryError naming the pool
+   * Opens those that are there already, at once; one whose backend is away is no reason to keep others from being served. They stand
+   * in the order of the records. @throws SkerryError naming a pool that cannot be opened; those that could stay open until close()
    */
-  async open(record: PoolRecordLike, { mayBeAway = false } = {}): Promise<PoolSpec> {
+  async openAll(records: readonly PoolRecordLike[]): Promise<void> {
+    const opened = new Map<string, Opened>();
+    try {
+      await inParallel(records, openings_in_flight_max, async (record) => {
+        opened.set(record.name, await this.#open(record, true));
+      });
+    } finally {
+      for (const { name } of records) {
+        const one = opened.get(name);
+        if (one !== undefined) this.#pools.set(name, one);
+      }
+    }
+    for (const { name } of records) await this.keepIdentity(name);
+  }
+
+  /** Opens the pool's driver. The engine is told by the caller, with the spec. @throws SkerryError naming the pool */
+  async open(record: PoolRecordLike): Promise<PoolSpec> {
+    const opened = await this.#open(record, false);
+    this.#pools.set(record.name, opened);
+    return opened.spec;
+  }
+
+  async #open(record: PoolRecordLike, mayBeAway: boolean): Promise<Opened> {
     const { registry, log } = this.#options;
     const { driver: settings } = splitSettings(record.settings);
     let pool: Pool;
@@ -90,6 +119,7 @@ export class Pools {
         {
           ...this.#options.pool,
           registry,
+          giveUp: this.#ending.signal,
           onRetry: (message) => log('warn', message),
           ...(mayBeAway ? { onAway: (message: string) => log('error', message) } : {}),
         },
@@ -107,9 +137,7 @@ export class Pools {
         },
       );
     }
-    const spec = this.#specOf(record, pool);
-    this.#pools.set(record.name, { record, pool, spec, courier: null });
-    return spec;
+    return { record, pool, spec: this.#specOf(record, pool), courier: null };
   }
 
   /**
@@ -120,7 +148,8 @@ export class Pools {
     const { record, pool } = this.#opened(name);
     if (pool.traits.directPath === undefined) return;
     try {
-      await keepPoolChunk(pool.chunks, record);
+      // Whoever starts waits for it.
+      await keepPoolChunk(pool.hasty, record);
     } catch (error) {
       if (isSkerryError(error, 'conflict')) throw error;
       this.#options.log('warn', `pool ${name} cannot be told its own name yet`, { pool: name, error: String(error) });
@@ -188,7 +217,7 @@ export class Pools {
       return;
     }
     opened.courier ??= new Courier({
-      chunks: opened.pool.chunks,
+      chunks: opened.pool.hasty,
       engine: this.#engine,
       stallMilliseconds: splitSettings(opened.record.settings).pool.stallMilliseconds,
       starting: () => this.#starting,
