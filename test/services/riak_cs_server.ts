@@ -78,6 +78,14 @@ export class RiakCsServer {
     return this.#uploads.size;
   }
 
+  get listDelayMilliseconds(): number {
+    return this.#objects.delayMilliseconds;
+  }
+
+  set listDelayMilliseconds(milliseconds: number) {
+    this.#objects.delayMilliseconds = milliseconds;
+  }
+
   async stop(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => {
