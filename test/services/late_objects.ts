@@ -36,6 +36,13 @@ export class LateObjects {
   }
 
   #add(key: string, body: Buffer | null): void {
-    this.#versions.set(key, [...(this.#versions.get(key) ?? []), { from: performance.now(), body }]);
+    const versions = this.#versions.get(key) ?? [];
+    const shown = performance.now() - this.delayMilliseconds;
+    // What no listing shows any more need not be remembered.
+    const first = Math.max(
+      0,
+      versions.findLastIndex(({ from }) => from <= shown),
+    );
+    this.#versions.set(key, [...versions.slice(first), { from: performance.now(), body }]);
   }
 }
