@@ -25,6 +25,9 @@ const ships_in_memory_max = 4;
 const fetches_in_flight_max = 16;
 /** Each is waited for a few seconds at most; so many at once that a start with dozens of backends away is still one of seconds. */
 const openings_in_flight_max = 16;
+/** While the daemon starts, for one pool after the other: it is not waited twice for a backend that is away. */
+const answer_milliseconds = 5000;
+const away_answer_milliseconds = 100;
 
 /** A PoolRecord of the catalog is one. */
 export interface PoolRecordLike extends PoolConfiguration {
@@ -54,6 +57,8 @@ interface Opened {
   readonly pool: Pool;
   readonly spec: PoolSpec;
   courier: Courier | null;
+  /** Its backend was waited for when it was opened, in vain. */
+  readonly away: boolean;
 }
 
 export class Pools {
@@ -113,6 +118,11 @@ export class Pools {
     const { registry, log } = this.#options;
     const { driver: settings } = splitSettings(record.settings);
     let pool: Pool;
+    let away = false;
+    const onAway = (message: string): void => {
+      away = true;
+      log('error', message);
+    };
     try {
       pool = await openPool(
         { ...record, settings: this.#options.placed(settings) },
@@ -121,7 +131,7 @@ export class Pools {
           registry,
           giveUp: this.#ending.signal,
           onRetry: (message) => log('warn', message),
-          ...(mayBeAway ? { onAway: (message: string) => log('error', message) } : {}),
+          ...(mayBeAway ? { onAway } : {}),
         },
       );
     } catch (error) {
@@ -137,7 +147,7 @@ export class Pools {
         },
       );
     }
-    return { record, pool, spec: this.#specOf(record, pool), courier: null };
+    return { record, pool, spec: this.#specOf(record, pool), courier: null, away };
   }
 
   /**
@@ -220,7 +230,7 @@ export class Pools {
       chunks: opened.pool.hasty,
       engine: this.#engine,
       stallMilliseconds: splitSettings(opened.record.settings).pool.stallMilliseconds,
-      starting: () => this.#starting,
+      listMilliseconds: () => (this.#starting ? (opened.away ? away_answer_milliseconds : answer_milliseconds) : null),
       shipTurns: this.#shipTurns,
       log: (level, message, fields) => this.#options.log(level, message, { pool: errand.pool, ...fields }),
     });
