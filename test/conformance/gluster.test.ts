@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmdirSy
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleepFor } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 
 import { glusterDriver } from '../../drivers/gluster/driver.js';
 import { isSkerryError, type ErrorCode, type SkerryError } from '../../src/core/errors.js';
@@ -13,6 +13,7 @@ import { withLimit } from '../../src/driver/limit.js';
 import { retryDefaults, withRetry, type RetryOptions } from '../../src/driver/retry.js';
 import { alongside } from '../harness/alongside.ts';
 import { must } from '../harness/command.ts';
+import { TcpProxy } from '../harness/tcp_proxy.ts';
 import { Service, whyMissing } from '../services/service.ts';
 import { pattern } from './laws.js';
 import { lawsOn } from './laws_on.js';
@@ -231,6 +232,20 @@ describe.skipIf(missing !== null)(titled('gluster', missing), () => {
     for (let index = 0; index < next; index += 1)
       expect(await read(driver, key(index), 30_000)).toEqual(pattern(20_000 + index, index));
     expect(await keysOf(driver)).toHaveLength(next + 1);
+  });
+
+  test.for([
+    ['slow costs time', 20_000, null],
+    ['cut costs an opening at most', null, 200],
+  ] as const)('a way to glusterd that is %s', async ([, bytesPerSecond, cutAfter]) => {
+    const proxy = await TcpProxy.start(`http://${server.value('GLUSTER_HOST')}:${server.value('GLUSTER_PORT')}`);
+    onTestFinished(() => proxy.stop());
+    proxy.bytesPerSecond = bytesPerSecond;
+    if (cutAfter !== null) proxy.cutOnce('down', cutAfter);
+    const driver = await untilItWorks(() => openOn(server, { host: '127.0.0.1', port: String(proxy.port) }));
+    expect(proxy.isFair).toBe(true);
+    await driver.put(key(1), pattern(1000, 1));
+    expect(await read(driver, key(1), 1000)).toEqual(pattern(1000, 1));
   });
 
   test('a put or remove whose answer was lost is repeated with success', async () => {

@@ -9,6 +9,7 @@ import { radosDriver, radosTraits } from '../../drivers/rados/driver.js';
 import { isSkerryError, type SkerryError } from '../../src/core/errors.js';
 import { chunkKey, type ChunkKey, type Driver } from '../../src/driver/driver.js';
 import { withLimit } from '../../src/driver/limit.js';
+import { bindingPath } from '../../src/driver/native_binding.js';
 import { retryDefaults, withRetry } from '../../src/driver/retry.js';
 import { alongside } from '../harness/alongside.ts';
 import { must, packageRoot } from '../harness/command.ts';
@@ -357,10 +358,10 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
   });
 
   test('a worker thread terminated with calls under way leaves the process alive', async () => {
-    const binding = join(packageRoot, 'build', 'Release', 'rados_bindings.node');
     const script = join(packageRoot, 'test', 'harness', 'rados_worker.mjs');
-    const words = [script, binding, ceph.value('CEPH_CONF'), ceph.value('CEPH_POOL'), '12'];
-    expect(await must(process.execPath, words, { timeoutSeconds: 50 })).toBe('alive\n');
+    const words = [script, bindingPath('rados'), ceph.value('CEPH_CONF'), ceph.value('CEPH_POOL'), '12'];
+    const { LD_PRELOAD: preloaded = '' } = process.env;
+    expect(await must(process.execPath, words, { timeoutSeconds: 200, env: { LD_PRELOAD: preloaded } })).toBe('alive\n');
   });
 });
 
