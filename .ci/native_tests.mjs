@@ -35,7 +35,10 @@ const variants = {
   asan: {
     // The checks that the sanitizers weave in make GCC take what is set for what may not be; the plain build asks for that.
     flags: [
-      ...['-O1', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+      '-O1',
+      '-fno-omit-frame-pointer',
+      '-fsanitize=address,undefined',
+      '-fno-sanitize-recover=all',
       '-Wno-maybe-uninitialized',
     ],
     env: { ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1', UBSAN_OPTIONS: 'print_stacktrace=1' },
