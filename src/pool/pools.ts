@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { compressionOf } from '../core/compression.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { inParallel } from '../core/in_parallel.js';
+import { pools_max } from '../core/limits.js';
 import { shownSettings, type DriverRegistry } from '../driver/registry.js';
 import type { NativeEngine, PoolSpec } from '../engine/binding.js';
 import { Courier, type Errand } from './courier.js';
@@ -23,8 +24,6 @@ const ships_in_flight_max = 2;
 /** Of all pools together: each holds a pack in memory. */
 const ships_in_memory_max = 4;
 const fetches_in_flight_max = 16;
-/** Each is waited for a few seconds at most; so many at once that a start with dozens of backends away is still one of seconds. */
-const openings_in_flight_max = 16;
 /** While the daemon starts, for one pool after the other: it is not waited twice for a backend that is away. */
 const answer_milliseconds = 5000;
 const away_answer_milliseconds = 100;
@@ -95,7 +94,7 @@ export class Pools {
   async openAll(records: readonly PoolRecordLike[]): Promise<void> {
     const opened = new Map<string, Opened>();
     try {
-      await inParallel(records, openings_in_flight_max, async (record) => {
+      await inParallel(records, pools_max, async (record) => {
         opened.set(record.name, await this.#open(record, true));
       });
     } finally {
