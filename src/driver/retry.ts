@@ -99,9 +99,11 @@ export function withRetry(driver: Driver, options: RetryOptions = retryDefaults)
     },
     async *list(operation, start): AsyncGenerator<ChunkStat> {
       if (closing.signal.aborted) throw closedError();
-      const began = now();
+      let began = now();
+      let attempt = 0;
       const seen = new Set<string>();
-      for (let attempt = 1; ; attempt += 1) {
+      for (;;) {
+        attempt += 1;
         const listing = start()[Symbol.asyncIterator]();
         try {
           for (;;) {
@@ -118,6 +120,9 @@ export function withRetry(driver: Driver, options: RetryOptions = retryDefaults)
             if (seen.has(next.value.key)) continue;
             if (seen.size < list_keys_max) seen.add(next.value.key);
             yield next.value;
+            // One that gets on has its whole time again: a list of many thousands takes longer than any call.
+            began = now();
+            attempt = 1;
           }
         } finally {
           await listing.return?.();

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { MemoryDriver } from '../../../drivers/memory/driver.js';
+import { SkerryError } from '../../../src/core/errors.js';
 import { chunkKey } from '../../../src/driver/driver.js';
 import { withFault, type FaultRule } from '../../../src/driver/fault.js';
 import { briefRetry, retryDefaults, withRetry, type RetryOptions } from '../../../src/driver/retry.js';
@@ -111,6 +112,32 @@ test('a listing that breaks off is begun anew, and yields nothing twice', async 
   const seen: string[] = [];
   for await (const stat of driver.list('x/')) seen.push(stat.key);
   expect(seen).toEqual(['x/1', 'x/2', 'x/3']);
+});
+
+test('a listing that gets on between its failures may take longer than the deadline', async () => {
+  const time = fakeTime();
+  const sound = new MemoryDriver();
+  const keys = Array.from({ length: 20 }, (_, index) => chunkKey(`x/${index}`));
+  for (const one of keys) await sound.put(one, data);
+  let tries = 0;
+  const driver = {
+    ...failing(time).driver,
+    // Each time one more.
+    async *list(prefix: string) {
+      tries += 1;
+      let left = tries;
+      for await (const stat of sound.list(prefix)) {
+        if (left === 0) throw new SkerryError('timeout', 'no answer');
+        left -= 1;
+        yield stat;
+      }
+    },
+  };
+  const seen: string[] = [];
+  const retried = withRetry(driver, { ...patience, deadlineMilliseconds: 100, ...time, random: () => 0.9 });
+  for await (const stat of retried.list('x/')) seen.push(stat.key);
+  expect(seen).toEqual(keys);
+  expect(time.now()).toBeGreaterThan(1000);
 });
 
 const forEver: RetryOptions = {
