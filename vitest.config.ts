@@ -14,6 +14,6 @@ const project = (name: string, minutesPerTest: number) => ({
 export default defineConfig({
   test: {
     maxWorkers: 2,
-    projects: [project('unit', 0.5), project('conformance', 1), project('integration', 5), project('crash', 15)],
+    projects: [project('unit', 0.5), project('conformance', 5), project('integration', 5), project('crash', 15)],
   },
 });

@@ -128,12 +128,7 @@ TEST("a root on its way to the catalog is waited for") {
   world.Settle();
   world.Drop(gone);
   world.Settle();
-  // Small pieces are journalled and find their block when they are destaged.
-  const std::vector<uint8_t> data = World::Data(4, 1);
-  for (size_t at = 0; at < data.size(); at += kPageBytes) {
-    CHECK_OK(world.store().Find(volume)->Write(at, ConstBytes(data).subspan(at, kPageBytes)).status());
-  }
-  world.Durable();
+  world.WritePages(volume, 0, 4, 1);   // they find their blocks when they are destaged
   world.store().FreezeAll();
   const std::optional<RootCommit> commit = world.Destage();
   CHECK(commit.has_value());
@@ -152,12 +147,7 @@ TEST("a root on its way to the catalog is waited for") {
 TEST("a root that the catalog took after its volume was rolled back stays whole until the next one") {
   World world;
   const ResourceId empty = world.Create(), volume = world.Create();
-  const std::vector<uint8_t> data = World::Data(4, 1);
-  // Small pieces, so that the journal names no pack.
-  for (size_t at = 0; at < data.size(); at += kPageBytes) {
-    CHECK_OK(world.store().Find(volume)->Write(at, ConstBytes(data).subspan(at, kPageBytes)).status());
-  }
-  world.Durable();
+  world.WritePages(volume, 0, 4, 1);
   world.store().FreezeAll();
   const std::optional<RootCommit> commit = world.Destage();
   CHECK(commit.has_value());

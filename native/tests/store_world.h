@@ -98,6 +98,14 @@ class World {
     CHECK_OK(store_->Find(id)->Write(block * kBlockBytes, Data(blocks, seed)).status());
     Durable();
   }
+  /** The same in pieces of a page, each of which is journalled whole: the journal names no pack for them. */
+  void WritePages(ResourceId id, uint64_t block, uint64_t blocks, uint64_t seed) {
+    const std::vector<uint8_t> data = Data(blocks, seed);
+    for (size_t at = 0; at < data.size(); at += kPageBytes) {
+      CHECK_OK(store_->Find(id)->Write(block * kBlockBytes + at, ConstBytes(data).subspan(at, kPageBytes)).status());
+    }
+    Durable();
+  }
   bool Holds(ResourceId id, uint64_t block, uint64_t blocks, uint64_t seed) {
     std::vector<uint8_t> got(blocks * kBlockBytes);
     return store_->Find(id)->Read(block * kBlockBytes, got, true).ok() && got == Data(blocks, seed);

@@ -144,10 +144,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     placed: (settings) => placedSettings(settings, config.dataDirectory),
   });
   closers.add('pools', () => pools.close());
-  for (const record of [first, ...others]) {
-    await pools.open(record, { mayBeAway: true });
-    await pools.keepIdentity(record.name);
-  }
+  await pools.openAll([first, ...others]);
 
   const { ledger, entries } = await Ledger.open(catalog);
   const locks = new KeyedLocks();
@@ -341,6 +338,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     rmSync(config.adminSocket, { force: true });
   });
   closers.add('streams', async () => mapper.cancelStreams());
+  closers.add('patience', async () => pools.giveUp());
   // The lock is ours, so a socket that is there is one that a killed daemon left.
   await listenPrivately(admin, config.adminSocket);
   listeners['admin'] = config.adminSocket;

@@ -12,19 +12,11 @@ import { must } from './command.ts';
 import { DaemonProcess } from './daemon_process.ts';
 import { complaint, FioPasses } from './fio_passes.ts';
 import { Guest, makeGuest } from './guest/guest.ts';
+import { smallSettings } from './small_settings.ts';
 import { Stamper } from './stamper.ts';
 
 const MiB = 1 << 20;
 const outage_milliseconds = 20_000;
-/** Much smaller than the data, so that segments are recycled, packs are shipped and most of what is read comes from the server. */
-const config = {
-  journalBytesMax: '64M',
-  segmentBytes: '4M',
-  ringBytes: '16M',
-  overlayBytesMax: '8M',
-  blockCacheBytesMax: '1M',
-  poolKeptBytesMax: '1M',
-};
 
 /** `missing`: why the server cannot be started here. */
 export function backendSuite(name: string, missing: string | null, start: () => Promise<Backend>): void {
@@ -45,7 +37,7 @@ export function backendSuite(name: string, missing: string | null, start: () => 
     });
     beforeEach(async () => {
       scratch = mkdtempSync(join(tmpdir(), 'skerry-far-'));
-      daemon = new DaemonProcess({ config });
+      daemon = new DaemonProcess({ config: smallSettings });
       await daemon.start();
       places += 1;
       const silence = { 'timeout-seconds': '10' };

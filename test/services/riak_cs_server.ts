@@ -57,6 +57,9 @@ export class RiakCsServer {
   readonly #objects: LateObjects;
   readonly #uploads = new Map<string, { readonly key: string; readonly began: Date; readonly parts: Map<number, Buffer> }>();
 
+  /** Resolves once it answers again; null while it does. */
+  #silence: PromiseWithResolvers<void> | null = null;
+
   private constructor(server: Server, options: RiakCsOptions) {
     this.endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     this.#server = server;
@@ -78,7 +81,26 @@ export class RiakCsServer {
     return this.#uploads.size;
   }
 
+  get listDelayMilliseconds(): number {
+    return this.#objects.delayMilliseconds;
+  }
+
+  set listDelayMilliseconds(milliseconds: number) {
+    this.#objects.delayMilliseconds = milliseconds;
+  }
+
+  /** It takes connections and requests, and answers none until goOn(). */
+  pause(): void {
+    this.#silence ??= Promise.withResolvers();
+  }
+
+  goOn(): void {
+    this.#silence?.resolve();
+    this.#silence = null;
+  }
+
   async stop(): Promise<void> {
+    this.goOn();
     this.#server.closeAllConnections();
     await new Promise((resolve) => {
       this.#server.close(resolve);
@@ -88,7 +110,10 @@ export class RiakCsServer {
   async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     let answer: Answer;
     try {
-      answer = this.#answer(await this.#read(incoming));
+      const request = await this.#read(incoming);
+      // Also what had come before is carried out when it goes on, as by a process that was stopped.
+      await this.#silence?.promise;
+      answer = this.#answer(request);
     } catch (error) {
       const { status, code, message } = error instanceof Refusal ? error : new Refusal(500, 'InternalError', String(error));
       answer = { status, body: `<Error><Code>${code}</Code><Message>${message}</Message><RequestId></RequestId></Error>` };
