@@ -127,9 +127,9 @@ it('holds what it made until it is released, and refuses what nothing has any mo
 
 it('goes on in rounds while the volume is written and both pools are collected, and ends with all that was written', async () => {
   const expected = Buffer.alloc(sizeBytes);
-  let over = false;
+  const over = new AbortController();
   const write = async (): Promise<void> => {
-    for (let i = 0; !over; i += 1) {
+    for (let i = 0; !over.signal.aborted; i += 1) {
       const offset = ((i * 37) % (sizeBytes / blockBytes)) * blockBytes + (i % 3) * 4096;
       const data = content(i).subarray(0, Math.min(blockBytes * (1 + (i % 4)), sizeBytes - offset));
       await engine.write(volume, offset, data);
@@ -138,7 +138,7 @@ it('goes on in rounds while the volume is written and both pools are collected, 
     }
   };
   const collect = async (): Promise<void> => {
-    for (const how = { dryRun: false, liveMax: 1, hurry: true }; !over; ) {
+    for (const how = { dryRun: false, liveMax: 1, hurry: true }; !over.signal.aborted; ) {
       await engine.collect('run', 'first', [root], how);
       await engine.collect('run', 'second', [], how);
     }
@@ -158,7 +158,7 @@ it('goes on in rounds while the volume is written and both pools are collected, 
   };
   const others = [write(), collect()];
   for (let i = 0; i < 12; i += 1) await round();
-  over = true;
+  over.abort();
   await Promise.all(others);
   await engine.destage(volume);
   while (from.id !== root.id) await round();
