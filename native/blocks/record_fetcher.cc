@@ -19,8 +19,9 @@ std::shared_ptr<const RecordImage> Copy(const std::vector<uint8_t>& bytes, size_
 
 }  // namespace
 
-RecordFetcher::RecordFetcher(std::shared_ptr<PackBackend> backend, std::shared_ptr<BlockCache> cache, uint32_t pool, FetchLimits limits)
-    : backend_(std::move(backend)), cache_(std::move(cache)), pool_(pool), limits_(limits) {}
+RecordFetcher::RecordFetcher(std::shared_ptr<PackBackend> backend, std::shared_ptr<BlockCache> cache, std::shared_ptr<LocalCache> local, uint32_t pool,
+                             FetchLimits limits)
+    : backend_(std::move(backend)), cache_(std::move(cache)), local_(std::move(local)), pool_(pool), limits_(limits) {}
 
 std::vector<std::shared_ptr<RecordFetch>> RecordFetcher::Ask(std::span<const RecordWish> wishes) {
   std::vector<std::shared_ptr<RecordFetch>> fetches;
@@ -127,6 +128,11 @@ uint64_t RecordFetcher::ReadAhead(const Range& range, uint64_t pack_end) {
   return range.end();
 }
 
+void RecordFetcher::Keep(const RecordKey& key, const std::shared_ptr<const RecordImage>& record) {
+  cache_->Put(key, record);
+  if (local_) local_->Offer(key, record);
+}
+
 void RecordFetcher::Answer(Range range, Result<std::vector<uint8_t>> bytes) {
   std::vector<std::shared_ptr<RecordFetch>> longer;
   if (bytes.ok()) Unpack(range, *bytes, longer);
@@ -179,10 +185,10 @@ void RecordFetcher::Unpack(const Range& range, const std::vector<uint8_t>& bytes
       const RecordKey key{pool_, range.pack, static_cast<uint32_t>(at)};
       if (wished) {
         // What is fetched for the second time was wrong in the cache, or is wrong for good: it does not go there unseen.
-        if (!(*wish)->again) cache_->Put(key, record);
+        if (!(*wish)->again) Keep(key, record);
         (*wish)->record = std::move(record);
       } else {
-        cache_->Put(key, std::move(record));
+        Keep(key, record);
         ++ahead;
       }
       at += header->stored_bytes;

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "errand.h"
+#include "local_cache.h"
 #include "pack_backend.h"
 
 namespace skerry {
@@ -29,7 +30,9 @@ struct RecordWish {
 /** Thread-safe. Held by its owner and by the calls under way. */
 class RecordFetcher : public std::enable_shared_from_this<RecordFetcher> {
  public:
-  RecordFetcher(std::shared_ptr<PackBackend> backend, std::shared_ptr<BlockCache> cache, uint32_t pool, FetchLimits limits);
+  /** `local` may be null. */
+  RecordFetcher(std::shared_ptr<PackBackend> backend, std::shared_ptr<BlockCache> cache, std::shared_ptr<LocalCache> local, uint32_t pool,
+                FetchLimits limits);
 
   /** One for each wish, in their order; some may be done already. */
   std::vector<std::shared_ptr<RecordFetch>> Ask(std::span<const RecordWish> wishes);
@@ -57,11 +60,13 @@ class RecordFetcher : public std::enable_shared_from_this<RecordFetcher> {
   bool NextRange(Range& range);
   uint64_t ReadAhead(const Range& range, uint64_t pack_end);
   void Take(Range& range, Fetches::iterator at);
+  void Keep(const RecordKey& key, const std::shared_ptr<const RecordImage>& record);
   void Answer(Range range, Result<std::vector<uint8_t>> bytes);
   void Unpack(const Range& range, const std::vector<uint8_t>& bytes, std::vector<std::shared_ptr<RecordFetch>>& longer);
 
   const std::shared_ptr<PackBackend> backend_;
   const std::shared_ptr<BlockCache> cache_;
+  const std::shared_ptr<LocalCache> local_;
   const uint32_t pool_;
   const FetchLimits limits_;
 

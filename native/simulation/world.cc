@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "../blocks/block_cache.h"
-
 namespace skerry::simulation {
 namespace {
 
@@ -16,8 +14,6 @@ constexpr int kPatienceMax = 30;   // more than a backend throttles in a row
 constexpr int kRetriesFaultyMax = 40;
 constexpr const char* kDirectory = "/sim";
 constexpr uint64_t kBackendSalt = 0x6261636b656e64;
-/** Room for a few blocks: most reads of what was shipped go to the backend. */
-constexpr size_t kBlockCacheBytes = 512 << 10;
 
 uint64_t Mix(uint64_t value) {
   value += 0x9e3779b97f4a7c15ull;
@@ -81,7 +77,7 @@ StoreOptions World::Options() {
   if (backend_) {
     RemotePackOptions& remote = pool.packs.remote.emplace();
     remote.backend = backend_;
-    remote.cache = std::make_shared<BlockCache>(kBlockCacheBytes);
+    EquipCaches(remote);
     remote.kept_bytes_max = options_.seed % 4 == 0 ? 0 : 3 << 20;
     remote.staged_bytes_max = 8 << 20;
   }
@@ -102,6 +98,7 @@ bool World::Open() {
   // Not at the very first: who knows nothing yet must hear what there is.
   if (backend_) backend_->SetListFaults(lives_ > 0);
   if (backend_) backend_->SetWeather(false);
+  CloseCache();
   std::vector<ResourceSpec> resources;
   for (const auto& [id, named] : catalog_) resources.push_back(named.spec);
   // A clone or snapshot stands after what it is pending on: ids grow, so their order is that order.
@@ -196,6 +193,7 @@ WorldOutcome World::Run() {
     }
     BeginStep(options_.steps);
     if (outcome_.failure.empty()) Crash(HostDies());
+    CloseCache();
     if (backend_) outcome_.refusals = backend_->refusals();
     if (store_) outcome_.framed = Packs().usage().framed_records;
   }
@@ -254,6 +252,7 @@ void World::Pump() {
     backend_->Deliver();
     const Status kept = Packs().Upkeep();
     if (!kept.ok()) Blame("upkeep", kept);
+    PumpCache();
     if (!backend_->wrong().empty()) Fail(backend_->wrong());
   }
   store_->Pace();

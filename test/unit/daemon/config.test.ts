@@ -52,7 +52,7 @@ test('with a certificate TLS is required unless it is said otherwise, and paths 
 test('parts of memory that do not fit under the ceiling are refused, with both ways out', () => {
   expect(resolveConfig({}).memoryBytesMax).toBe(1 << 30);
   expect(() => resolveConfig({ overlayBytesMax: '300M' })).toThrow(
-    /overlayBytesMax 300M, .* and 432M for all else, are together 1\.03G; lower one of them, or allow as much by memoryBytesMax \(1G\)/,
+    /overlayBytesMax 300M, .* and 432M for all else, are together 1\.05G; lower one of them, or allow as much by memoryBytesMax \(1G\)/,
   );
   expect(resolveConfig({ overlayBytesMax: '300M', memoryBytesMax: '1100M' }).overlayBytesMax).toBe(300 << 20);
 });
