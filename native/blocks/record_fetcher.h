@@ -1,6 +1,7 @@
 #pragma once
 // Gets records of packs that are not on this host. Whoever wants a record that is already on its way waits for that one;
-// wishes that lie beside each other travel together; who reads on where the last fetch ended is given more than was asked.
+// wishes that lie beside each other travel together; who reads on where the last fetch ended is given more than was asked, and so is
+// who wants record after record of one region of a pack: what was written at once lies there in any order.
 #include <array>
 #include <deque>
 #include <map>
@@ -56,9 +57,15 @@ class RecordFetcher : public std::enable_shared_from_this<RecordFetcher> {
     uint32_t pack = 0, window = 0;
     uint64_t next = 0, used = 0;
   };
+  /** Of a pack, where records were asked for lately, in any order. */
+  struct Region {
+    uint32_t pack = 0, number = 0, fetches = 0;
+    uint64_t first = 0, used = 0;   // the lowest record that was asked for; when it last was
+  };
   void Dispatch();
   bool NextRange(Range& range);
   uint64_t ReadAhead(const Range& range, uint64_t pack_end);
+  uint64_t ReadAround(Range& range, uint64_t pack_end);
   void Take(Range& range, Fetches::iterator at);
   void Keep(const RecordKey& key, const std::shared_ptr<const RecordImage>& record);
   void Answer(Range range, Result<std::vector<uint8_t>> bytes);
@@ -77,6 +84,7 @@ class RecordFetcher : public std::enable_shared_from_this<RecordFetcher> {
   uint32_t in_flight_ = 0;
   uint64_t in_flight_bytes_ = 0;
   std::array<Stream, 16> streams_;
+  std::array<Region, 32> regions_;
   uint64_t stream_clock_ = 0;
   Usage usage_;
 };

@@ -147,4 +147,18 @@ TEST("a cold volume read from front to back costs few fetches, and hardly a byte
   CHECK(f.backend->fetched_bytes - bytes <= uint64_t{kBlocks} * kBlock * 13 / 10);
 }
 
+TEST("a region read in no order is fetched whole, and one record of each costs no more than itself") {
+  RemotePacksFixture f;
+  const std::vector<Location> places = f.PutMany(kBlocks);
+  f.Ship();
+  f.Open();
+  uint64_t before = f.backend->fetch_count;
+  for (uint32_t n = 0; n < kBlocks; ++n) CHECK(f.Holds(n * 37 % kBlocks, places[n * 37 % kBlocks]));
+  CHECK(f.backend->fetch_count - before <= 5 * 7);
+  f.Open();
+  before = f.backend->fetched_bytes;
+  for (uint32_t n = 3; n < kBlocks; n += 15) CHECK(f.Holds(n, places[n]));
+  CHECK(f.backend->fetched_bytes - before <= 5 * 66048);
+}
+
 int main(int argc, char** argv) { return RunAll(argc, argv); }

@@ -23,6 +23,7 @@ const config = {
   overlayBytesMax: '8M',
   blockCacheBytesMax: '1M',
   poolKeptBytesMax: '1M',
+  localCacheBytesMax: 0,
 };
 
 export interface Backend {

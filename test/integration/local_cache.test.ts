@@ -14,6 +14,8 @@ const MiB = 1 << 20;
 const volume_bytes = 24 * MiB;
 const keys = { accessKey: 'AKLOCAL', secretKey: 'a secret' };
 const bucket = 'skerry';
+/** What is written in order lies in packs in order. */
+const inOrder = ['--connections=1', '--requests=1'];
 /** Memory holds next to nothing of what is read, and no copy of a pack stays. */
 const config = {
   journalBytesMax: '64M',
@@ -50,7 +52,7 @@ const sumOf = (file: string): string => createHash('sha256').update(readFileSync
 async function readBack(): Promise<string> {
   const copy = join(scratch, 'copy');
   rmSync(copy, { force: true });
-  await must('nbdcopy', ['--connections=1', await daemon.uri('far'), copy]);
+  await must('nbdcopy', [...inOrder, await daemon.uri('far'), copy]);
   return sumOf(copy);
 }
 
@@ -63,7 +65,7 @@ async function farVolume(): Promise<string> {
   const file = join(scratch, 'content');
   writeFileSync(file, randomBytes(volume_bytes));
   await daemon.ok('volume', 'create', 'far', '--size', String(volume_bytes), '--pool', 'far');
-  await must('nbdcopy', ['--flush', file, await daemon.uri('far')]);
+  await must('nbdcopy', ['--flush', ...inOrder, file, await daemon.uri('far')]);
   // In order it seals and ships what is open.
   await daemon.kill('SIGTERM');
   await daemon.start();
