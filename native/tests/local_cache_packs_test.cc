@@ -91,10 +91,10 @@ TEST("a cache whose files were damaged everywhere costs fetches, and no wrong by
   const uint64_t fetches = f.backend->fetch_count;
   CHECK(f.Held() == kBlocks && f.backend->fetch_count > fetches && f.local->usage().damaged > 10);
   CHECK(f.store->usage().corrupt_cells == 0 && f.failures == 0);
+  // What came along with others is damaged there still: nobody has looked.
   f.Written();
-  const uint64_t mended = f.backend->fetch_count;
   f.NextLife();
-  CHECK(f.Held() == kBlocks && f.backend->fetch_count == mended);
+  CHECK(f.Held() == kBlocks && f.store->usage().corrupt_cells == 0);
 }
 
 TEST("what came wrong from the backend is not kept") {
@@ -153,8 +153,9 @@ TEST("a region read in no order is fetched whole, and one record of each costs n
   f.Ship();
   f.Open();
   uint64_t before = f.backend->fetch_count;
-  for (uint32_t n = 0; n < kBlocks; ++n) CHECK(f.Holds(n * 37 % kBlocks, places[n * 37 % kBlocks]));
-  CHECK(f.backend->fetch_count - before <= 5 * 7);
+  for (uint32_t n = 0; n < kBlocks; ++n) CHECK(f.Holds(n * 7 % kBlocks, places[n * 7 % kBlocks]));
+  // Of each pack three records, all after the first of these, and the few before it.
+  CHECK(f.backend->fetch_count - before <= 5 * 10);
   f.Open();
   before = f.backend->fetched_bytes;
   for (uint32_t n = 3; n < kBlocks; n += 15) CHECK(f.Holds(n, places[n]));
