@@ -13,6 +13,7 @@
 
 #include "addon_access.h"
 #include "addon_backend.h"
+#include "addon_caches.h"
 #include "addon_check.h"
 #include "addon_estimate.h"
 #include "addon_events.h"
@@ -115,9 +116,8 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   std::unique_ptr<Mailbox> mailbox_;
   std::unique_ptr<EventPoster> events_;
   std::unique_ptr<::skerry::Env> system_;
-  std::shared_ptr<BlockCache> block_cache_;
+  std::unique_ptr<RecordCaches> caches_;
   std::shared_ptr<BackendErrands> errands_;
-  uint32_t next_pool_ = 1;   // in the block cache
   std::unique_ptr<Engine> engine_;
   std::mutex threads_mutex_;
   std::map<uint64_t, std::thread> threads_;
@@ -162,7 +162,7 @@ NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Na
   nbd_options_ = ToNbdOptions(options);
   mailbox_ = std::make_unique<Mailbox>(info.Env(), info[1].As<Napi::Function>());
   events_ = std::make_unique<EventPoster>(*mailbox_);
-  block_cache_ = std::make_shared<BlockCache>(Whole(options, "blockCacheBytesMax"));
+  caches_ = std::make_unique<RecordCaches>(*system_, options, *events_);
   errands_ = std::make_shared<BackendErrands>(*mailbox_);
 }
 
@@ -185,6 +185,7 @@ void NativeEngine::Halt() {
   }
   for (auto& [id, thread] : threads) thread.join();
   engine_.reset();
+  caches_->Stop();
   mailbox_->Close();
 }
 
@@ -234,8 +235,7 @@ PoolOptions NativeEngine::ToPool(const Napi::Object& object) {
   PoolOptions pool = ToPoolOptions(object);
   if (pool.packs.remote) {
     pool.packs.remote->backend = std::make_shared<JsBackend>(errands_, pool.name);
-    pool.packs.remote->cache = block_cache_;
-    pool.packs.remote->pool = next_pool_++;
+    caches_->Equip(*pool.packs.remote, object.Get("remote").As<Napi::Object>());
   }
   return pool;
 }
@@ -466,7 +466,7 @@ Napi::Value NativeEngine::TransferCancel(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::Stats(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  return FromStats(info.Env(), *engine_, *block_cache_);
+  return caches_->AddTo(FromStats(info.Env(), *engine_));
 }
 
 Napi::Value NativeEngine::Stop(const Napi::CallbackInfo& info) {

@@ -61,6 +61,7 @@ bool World::Open() {
   // Not at the very first: who knows nothing yet must hear what there is.
   if (backend_) backend_->SetListFaults(lives_ > 0);
   if (backend_) backend_->SetWeather(false);
+  CloseCache();
   std::vector<ResourceSpec> resources;
   for (const auto& [id, named] : catalog_) resources.push_back(named.spec);
   // A clone or snapshot stands after what it is pending on: ids grow, so their order is that order.
@@ -159,6 +160,7 @@ WorldOutcome World::Run() {
     }
     BeginStep(options_.steps);
     if (outcome_.failure.empty()) Crash(HostDies());
+    CloseCache();
     if (backend_) outcome_.refusals = backend_->refusals();
     if (store_) outcome_.framed = Packs().usage().framed_records;
   }

@@ -40,7 +40,7 @@ struct WorldOutcome {
   std::string failure;     // empty: all held
   unsigned failed_step = 0;
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, switches = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0, carried = 0, resumed = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, switches = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0, carried = 0, resumed = 0, cached = 0, cache_damaged = 0;
   std::vector<std::string> trace;
 };
 
@@ -71,6 +71,10 @@ class World {
   void UpkeepBackends();
   bool Open();
   PackStore& Packs();
+  void EquipCaches(RemotePackOptions& remote);
+  void PumpCache();
+  /** That of the life that ended; it is counted. */
+  void CloseCache();
   void Crash(bool host);
   void MaybeArm();
   bool Crashed() const;
@@ -159,6 +163,7 @@ class World {
   unsigned step_ = 0;
   std::shared_ptr<SimBackend> backend_, second_backend_;   // of a remote world; of a remote second pool
   uint64_t elsewhere_ = 0;                // other hosts that a root was read on
+  std::shared_ptr<LocalCache> local_;   // of this life, where there is one
   std::unique_ptr<Store> store_;
   std::unique_ptr<Collector> collector_;   // under way, of this life
   /** A tree on its way to the other pool. */

@@ -32,7 +32,7 @@ StoreOptions World::Options() {
   if (backend_) {
     RemotePackOptions& remote = pool.packs.remote.emplace();
     remote.backend = backend_;
-    remote.cache = std::make_shared<BlockCache>(kBlockCacheBytes);
+    EquipCaches(remote);
     remote.kept_bytes_max = options_.seed % 4 == 0 ? 0 : 3 << 20;
     remote.staged_bytes_max = 8 << 20;
   }
@@ -91,6 +91,7 @@ void World::UpkeepBackends() {
     backend->Deliver();
     const Status kept = pool->packs->Upkeep();
     if (!kept.ok()) Blame("upkeep", kept);
+    if (backend == backend_) PumpCache();
     if (!backend->wrong().empty()) Fail(backend->wrong());
   }
 }

@@ -122,6 +122,7 @@ void World::CheckElsewhere(const TreeRoot& root, ConstBytes content) {
   options.directory = "/elsewhere" + std::to_string(++elsewhere_);
   options.checkpoint = options.directory + "/index.checkpoint";
   options.key = DomainKey(ConstBytes(here.pools.front().domain_key));
+  options.remote->local = nullptr;
   PackReport report;
   backend_->SetListFaults(false);
   Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env_, options, report);

@@ -140,6 +140,17 @@ export const statusView = z.strictObject({
     blockCacheBytes: bytes,
     nbdBufferBytes: bytes,
   }),
+  localCache: z
+    .strictObject({
+      bytes: bytes.describe('Of its files.'),
+      bytesMax: bytes.describe('0: there is none.'),
+      records: count.describe('How many.'),
+      hits: count.describe('Reads that found their record there, since the daemon started.'),
+      misses: count.describe('Reads that did not.'),
+      damaged: count.describe('Records there that were not as they were written, and were fetched again.'),
+      failed: z.boolean().describe('Its disk failed or was full: it is not used until the daemon is started again.'),
+    })
+    .describe('Of blocks of remote pools, on the local disk; it outlives the daemon.'),
   destagedBytes: bytes.describe('Since the daemon started.'),
 });
 export type StatusView = z.infer<typeof statusView>;

@@ -21,6 +21,9 @@ export interface EngineOptions {
   readonly nodeCacheBytesMax: number;
   /** Of records of remote pools, in memory; shared by all pools. */
   readonly blockCacheBytesMax: number;
+  /** Of the same on the local disk, in this directory, of which it is the only user; 0: none. A quarter of the room there at most. */
+  readonly localCacheBytesMax: number;
+  readonly cacheDirectory: string;
   readonly nbdBufferBytesMax: number;
   readonly socketThreads: number;
   readonly blockingThreads: number;
@@ -44,6 +47,8 @@ export interface PoolSpec {
 }
 
 export interface RemotePackSpec {
+  /** 16 bytes: whose records these are, in a cache that outlives the daemon. */
+  readonly uuid: Uint8Array;
   readonly packBytes: number;
   /** Sealed packs that wait to be shipped: beyond it, writes wait. */
   readonly stagedBytesMax: number;
@@ -303,6 +308,22 @@ export interface EngineStats {
     readonly hits: number;
     readonly misses: number;
     readonly evicted: number;
+  };
+  readonly localCache: {
+    /** Of its files. */
+    readonly bytes: number;
+    readonly bytesMax: number;
+    readonly records: number;
+    readonly hits: number;
+    readonly misses: number;
+    readonly writtenBytes: number;
+    readonly evicted: number;
+    /** Records that came faster than they could be written, or that fit nowhere. */
+    readonly passedOver: number;
+    /** Records that were not as they were written, and were fetched again. */
+    readonly damaged: number;
+    /** Its disk failed or was full: it is not used until the next start. */
+    readonly failed: boolean;
   };
   readonly destagedGenerations: number;
   readonly destagedBytes: number;

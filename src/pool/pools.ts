@@ -275,6 +275,7 @@ export class Pools {
     return {
       ...basis,
       remote: {
+        uuid: record.poolUuid,
         packBytes: Math.min(remote_pack_bytes, chunkBytesMax - (chunkBytesMax % sector_bytes)),
         stagedBytesMax: this.#options.stagedBytesMax,
         keptBytesMax: this.#options.keptBytesMax,

@@ -6,4 +6,5 @@ export const smallSettings = {
   overlayBytesMax: '8M',
   blockCacheBytesMax: '1M',
   poolKeptBytesMax: '1M',
+  localCacheBytesMax: 0,
 };

@@ -51,6 +51,7 @@ async function start(): Promise<void> {
       overlayBytesMax: '8M',
       blockCacheBytesMax: '1M',
       poolKeptBytesMax: '1M',
+      localCacheBytesMax: 0,
     },
     { logger: pino({ level: 'silent' }), registry },
   );

@@ -52,6 +52,10 @@ interface Answer {
 
 export class RiakCsServer {
   readonly endpoint: string;
+  /** Requests for an object, whole or a part, that were answered. */
+  gets = 0;
+  /** Whether every connection is broken before its request is read. */
+  away = false;
   readonly #server: Server;
   readonly #options: RiakCsOptions;
   readonly #objects: LateObjects;
@@ -108,6 +112,10 @@ export class RiakCsServer {
   }
 
   async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    if (this.away) {
+      incoming.destroy();
+      return;
+    }
     let answer: Answer;
     try {
       const request = await this.#read(incoming);
@@ -164,9 +172,10 @@ export class RiakCsServer {
     return { status: 200, headers: { etag: etagOf(body) } };
   }
 
-  #get({ key, headers }: Request): Answer {
+  #get({ method, key, headers }: Request): Answer {
     const body = this.#objects.get(key);
     if (body === undefined) throw new Refusal(404, 'NoSuchKey', 'The specified key does not exist.');
+    if (method === 'GET') this.gets += 1;
     const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '') ?? [];
     if (first === undefined || last === undefined)
       return { status: 200, headers: { etag: etagOf(body), 'content-length': String(body.length) }, body };
