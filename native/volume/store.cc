@@ -219,7 +219,7 @@ Result<WriteOutcome> Store::Drop(ResourceId id) {
     Result<WriteOutcome> dropped = volume->Drop(first);
     if (!dropped.ok()) return dropped.status();
     outcome = *dropped;
-    if (!IsMutant(Mutant::kDropUnawaited)) dropping_.push_back({first, outcome.end});
+    if (!IsMutant(Mutant::kDropUnawaited)) dropping_.push_back({first, outcome.end, volume->pool(), volume->content().committed});
   }
   std::unique_lock lock(mutex_);
   entries_.erase(id);

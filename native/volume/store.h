@@ -264,6 +264,8 @@ class Store {
   /** Deleted, but the journal's word of it may not be durable: their records must not go before that is. */
   struct Dropping {
     Lsn first, end;
+    std::shared_ptr<Pool> pool;
+    TreeRoot root;   // that the catalog has: if the journal's word of it is lost, a start begins with it
   };
   std::vector<Dropping> dropping_;
   /** The segment whose records are on the move, and how many of them have been looked at. */
