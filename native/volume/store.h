@@ -104,7 +104,8 @@ class Store {
   Result<std::optional<HeldResource>> Held(ResourceId id) const;
   /**
    * `root` equals what Held told, and is durable in the other pool: from here on a collection leaves it there. Whatever could keep Switch
-   * from succeeding is told here: kInvalid before Held told anything, kNoSpace where the other pool takes no writes.
+   * from succeeding is told here: kInvalid before Held told anything, kNoSpace where the other pool takes no writes, kTryAgain where
+   * a clone came meanwhile that the catalog says to wait for the resource.
    */
   Status Expect(ResourceId id, const TreeRoot& root);
   /** After Expect, and only once the catalog says so. kNotFound where the resource was deleted meanwhile. */
@@ -197,7 +198,8 @@ class Store {
     std::shared_ptr<Pool> pool;
     std::optional<TreeRoot> root{};   // that it is expected to rest on
   };
-  bool HasCommitLocked(ResourceId id, const TreeRoot& root) const;
+  bool HasCommitLocked(ResourceId id) const;
+  bool IsOfferedLocked(const TreeRoot& root) const;
   std::optional<HeldResource> HeldLocked(ResourceId id) const;
   Status AddLocked(const ResourceSpec& spec);
   Status SyncPacks(Pool& pool);
