@@ -31,6 +31,8 @@ void World::Move() {
       if (!HasMoved()) return;
       const Status expected = store_->Expect(move_->id, move_->copied->root);
       // A pool without room takes nothing, and says so while all may still stay as it is.
+      // A clone came meanwhile.
+      if (expected.code() == Code::kTryAgain) return Destage();
       if (!expected.ok() && expected.code() != Code::kNoSpace) return Fail("a copy is not expected: " + expected.detail());
       if (!expected.ok()) return GiveUpMove();
       move_->copied->hold = {};

@@ -102,10 +102,11 @@ class Store {
     std::string pool;   // that it is in
   };
   /** nullopt until its pool has a committed root of all up to Hold. kNotFound where it is not held. */
-  Result<std::optional<HeldResource>> Held(ResourceId id);
+  Result<std::optional<HeldResource>> Held(ResourceId id) const;
   /**
    * `root` equals what Held told, and is durable in the other pool: from here on a collection leaves it there. Whatever could keep Switch
-   * from succeeding is told here: kInvalid before Held told anything, kNoSpace where the other pool takes no writes.
+   * from succeeding is told here: kInvalid before Held told anything, kNoSpace where the other pool takes no writes, kTryAgain where
+   * a clone came meanwhile that the catalog says to wait for the resource.
    */
   Status Expect(ResourceId id, const TreeRoot& root);
   /** After Expect, and only once the catalog says so. kNotFound where the resource was deleted meanwhile. */
@@ -207,9 +208,9 @@ class Store {
   struct Destination {
     std::shared_ptr<Pool> pool;
     std::optional<TreeRoot> root{};   // that it is expected to rest on
-    bool told = false;                // Held has told what there is
   };
-  bool HasCommitLocked(ResourceId id, const TreeRoot& root) const;
+  bool HasCommitLocked(ResourceId id) const;
+  bool IsOfferedLocked(const TreeRoot& root) const;
   std::optional<HeldResource> HeldLocked(ResourceId id) const;
   Status AddLocked(const ResourceSpec& spec);
   Status SyncPacks(Pool& pool);

@@ -25,41 +25,43 @@ Status Store::Hold(ResourceId id, const std::string& to_pool) {
   return {};
 }
 
-/**
- * Whether the resource takes a root that is on its way to the catalog, or somebody else takes this one: a clone of it that the catalog
- * still says to wait for it, and a start makes such a one in the pool of its source.
- */
-bool Store::HasCommitLocked(ResourceId id, const TreeRoot& root) const {
-  const auto takes = [&](const RootCommit& commit) {
-    return commit.root.id == root.id || std::ranges::any_of(commit.takers, [id](const RootTaker& taker) { return taker.id == id; });
+/** Whether the resource takes a root that is on its way to the catalog. */
+bool Store::HasCommitLocked(ResourceId id) const {
+  const auto takes = [id](const RootCommit& commit) {
+    return std::ranges::any_of(commit.takers, [id](const RootTaker& taker) { return taker.id == id; });
   };
   return busy_.contains(id) || std::ranges::any_of(offered_, takes) ||
          std::ranges::any_of(shipping_, [&](const UnderWay& each) { return takes(each.commit); }) ||
          std::ranges::any_of(under_way_, [&](const auto& each) { return takes(each.second.commit); });
 }
 
+/** Whether the root is offered to a clone that the catalog still says to wait for its source: a start makes such a one in the source's pool. */
+bool Store::IsOfferedLocked(const TreeRoot& root) const {
+  return std::ranges::any_of(offered_, [&](const RootCommit& commit) { return commit.root.id == root.id; }) ||
+         std::ranges::any_of(under_way_, [&](const auto& each) { return each.second.volume == 0 && each.second.commit.root.id == root.id; });
+}
+
 std::optional<Store::HeldResource> Store::HeldLocked(ResourceId id) const {
   const LiveVolume& volume = *entries_.at(id).volume;
   const std::optional<LiveVolume::HeldAt> at = volume.Held();
-  if (!at || HasCommitLocked(id, at->root)) return std::nullopt;
+  if (!at || HasCommitLocked(id)) return std::nullopt;
   return HeldResource{*at, volume.fence(), volume.pool()->name};
 }
 
-Result<std::optional<Store::HeldResource>> Store::Held(ResourceId id) {
-  std::unique_lock lock(mutex_);
-  const auto found = leaving_.find(id);
-  if (found == leaving_.end()) return NotHeld(id);
-  std::optional<HeldResource> held = HeldLocked(id);
-  // Once it was so it stays so: that another's commit has the same root by chance later is no matter.
-  if (held) found->second.told = true;
-  return held;
+Result<std::optional<Store::HeldResource>> Store::Held(ResourceId id) const {
+  std::shared_lock lock(mutex_);
+  if (!leaving_.contains(id)) return NotHeld(id);
+  const std::optional<HeldResource> held = HeldLocked(id);
+  return held && IsOfferedLocked(held->at.root) ? std::nullopt : held;
 }
 
 Status Store::Expect(ResourceId id, const TreeRoot& root) {
   std::unique_lock lock(mutex_);
   const auto found = leaving_.find(id);
   if (found == leaving_.end()) return NotHeld(id);
-  if (!found->second.told) return {Code::kInvalid, "resource " + std::to_string(id) + " is not in a root of its pool yet"};
+  const std::optional<HeldResource> held = HeldLocked(id);
+  if (!held) return {Code::kInvalid, "resource " + std::to_string(id) + " is not in a root of its pool yet"};
+  if (IsOfferedLocked(held->at.root)) return {Code::kTryAgain, "a clone of resource " + std::to_string(id) + " has no root in the catalog yet"};
   if (found->second.pool->room.room() == Room::kNone) return {Code::kNoSpace, "pool " + found->second.pool->name + " is full"};
   found->second.root = root;
   return {};

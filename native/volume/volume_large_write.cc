@@ -13,7 +13,8 @@ namespace {
 
 constexpr uint32_t kRefBlocksMax = 256;   // places in one kRef record
 constexpr size_t kPartBlocks = 8;         // of a large write, hashed and written by one thread
-constexpr uint64_t kPieceBytes = 32 << 10;   // of a large write that is journalled, in one record
+constexpr uint64_t kPieceBytes = 32 << 10;   // of whole blocks that are journalled, in one record
+static_assert(kBlockBytes % kPieceBytes == 0);
 
 /** The whole blocks in a range of bytes. */
 struct WholeBlocks {
@@ -72,7 +73,7 @@ bool LiveVolume::Stages(uint64_t offset, uint64_t length) const {
 
 Result<std::unique_ptr<StagedWrite>> LiveVolume::Stage(uint64_t offset, ConstBytes data) {
   auto staged = std::make_unique<Blocks>();
-  if (held()) return std::unique_ptr<StagedWrite>(std::move(staged));
+  if (held() && !IsMutant(Mutant::kHeldNamesPacks)) return std::unique_ptr<StagedWrite>(std::move(staged));
   const std::shared_ptr<Pool> in = staged->pool = pool();
   const WholeBlocks whole = WholeBlocksOf(offset, data.size());
   const ConstBytes bytes = data.subspan(whole.from - offset, whole.to - whole.from);
@@ -116,15 +117,15 @@ Result<Lsn> LiveVolume::PublishPart(uint64_t offset, ConstBytes data, const Bloc
   const WholeBlocks whole = WholeBlocksOf(offset, data.size());
   const uint64_t end = offset + data.size();
   const auto journal = [&](uint64_t to) -> Result<Lsn> {
-    to = std::min(to, at / kPieceBytes * kPieceBytes + kPieceBytes);
     Result<Lsn> done = WriteJournalled(at, data.subspan(at - offset, to - at));
     if (done.ok()) at = to;
     return done;
   };
   if (at < whole.from) return journal(whole.from);
   if (at >= whole.to) return journal(end);
+  const uint64_t piece_end = at / kPieceBytes * kPieceBytes + kPieceBytes;
   // A block of which some went through the journal goes on there.
-  if (!staged.pool || at % kBlockBytes != 0) return journal(whole.to);
+  if (!staged.pool || at % kBlockBytes != 0) return journal(piece_end);
   const std::span<const WrittenBlock> blocks = std::span(staged.blocks).subspan((at - whole.from) / kBlockBytes);
   std::vector<RefPlace> places;
   size_t count = 0;
@@ -139,7 +140,7 @@ Result<Lsn> LiveVolume::PublishPart(uint64_t offset, ConstBytes data, const Bloc
   }
   const Result<std::optional<Lsn>> named = PublishRefs(at, places, staged.pool);
   if (!named.ok()) return named.status();
-  if (!*named) return journal(whole.to);
+  if (!*named) return journal(piece_end);
   at += count * kBlockBytes;
   return **named;
 }

@@ -23,7 +23,8 @@ const small_bytes = 32 << 20;
 /** Waited for roots that snapshots still lack, while the volume is held. */
 const pending_pause_milliseconds = 50;
 const pending_milliseconds_max = 120_000;
-const switch_attempts_max = 8;
+const switch_attempts_max = 20;
+const switch_pause_milliseconds = 50;
 
 export interface MoveOptions {
   readonly ledger: Ledger;
@@ -120,25 +121,26 @@ export class Move {
       for (let attempt = 1; ; attempt += 1) {
         const changes = await Promise.all(ids.map((id) => this.#changeOf(id)));
         for (const { record } of changes) if (compresses(record.compression)) await pools.allowFrames(to);
-        for (const { record } of changes) await carriage.expect(record);
-        passFailpoint('move-carried');
-        for (const { record } of changes) if (record.name !== '') await pools.of(to).putRoot(keptRoot(record));
-        passFailpoint('move-roots-put');
         try {
+          for (const { record } of changes) await carriage.expect(record);
+          passFailpoint('move-carried');
+          for (const { record } of changes) if (record.name !== '') await pools.of(to).putRoot(keptRoot(record));
+          passFailpoint('move-roots-put');
           await ledger.commit(changes, [book.switchWrite(this.#record)]);
         } catch (error) {
-          // It may have been made all the same.
+          // The transaction may have been made all the same.
           const now = await ledger.get(this.#record.id);
           if (now?.record.pool !== to) {
-            if (error instanceof SkerryError && error.retry && attempt < switch_attempts_max) continue;
-            throw error;
+            if (!(error instanceof SkerryError && error.retry) || attempt === switch_attempts_max) throw error;
+            await pause(switch_pause_milliseconds, this.#signal);
+            continue;
           }
         }
         passFailpoint('move-committed');
         book.switched(this.#record);
         this.#record = { ...this.#record, switched: true };
-        await ledger.rootsKept(ids);
         for (const id of ids) await carriage.switch(id);
+        await ledger.rootsKept(ids);
         return;
       }
     });
@@ -172,7 +174,8 @@ export class Move {
     for (;;) {
       this.#signal.throwIfAborted();
       const resources = await this.#resources();
-      const pending = resources.some(({ record }) => record.pendingOf !== 0) || ledger.waitingOn(this.#record.id).length > 0;
+      // Nor is there a clone that the catalog says to wait for one of them: a start would look for its root in their pool.
+      const pending = resources.some(({ record }) => record.pendingOf !== 0 || ledger.waitingOn(record.id).length > 0);
       if (!pending) return resources;
       if (performance.now() > deadline) throw new SkerryError('try-again', 'snapshots of it still wait for their roots');
       await pause(pending_pause_milliseconds, this.#signal);
