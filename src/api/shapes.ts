@@ -10,7 +10,15 @@ import { bytes, compression, count, filePath, nameText, time, volumeCompression 
 import { admin_file_path_characters_max, admin_page_resources_max, admin_segment_characters_max } from './routes.js';
 import { moveRequest, moveView, replicationRequest, replicationView } from './move_shapes.js';
 import type { RouteName } from './routes.js';
-import { collectRequest, collectionView, estimateReadRequest, estimateRequest, estimateView, scrubView } from './space_shapes.js';
+import {
+  collectRequest,
+  collectionView,
+  estimateReadRequest,
+  estimateRequest,
+  estimateView,
+  localCacheView,
+  scrubView,
+} from './space_shapes.js';
 
 export * from './move_shapes.js';
 export * from './space_shapes.js';
@@ -140,17 +148,7 @@ export const statusView = z.strictObject({
     blockCacheBytes: bytes,
     nbdBufferBytes: bytes,
   }),
-  localCache: z
-    .strictObject({
-      bytes: bytes.describe('Of its files.'),
-      bytesMax: bytes.describe('0: there is none.'),
-      records: count.describe('How many.'),
-      hits: count.describe('Reads that found their record there, since the daemon started.'),
-      misses: count.describe('Reads that did not.'),
-      damaged: count.describe('Records there that were not as they were written, and were fetched again.'),
-      failed: z.boolean().describe('Its disk failed or was full: it is not used until the daemon is started again.'),
-    })
-    .describe('Of blocks of remote pools, on the local disk; it outlives the daemon.'),
+  localCache: localCacheView,
   destagedBytes: bytes.describe('Since the daemon started.'),
 });
 export type StatusView = z.infer<typeof statusView>;

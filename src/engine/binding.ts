@@ -3,10 +3,12 @@
  * integers; ids of trees are 64 hexadecimal digits, '' for an empty tree.
  */
 import type { CarryOrder, CarryPoint, CarryReport } from './carries.js';
+import type { OperationCounters, ResourceActivity } from './counters.js';
 import type { PoolSwitch } from './pool_switch.js';
 import type { CollectReport, Reached, ScrubReport, SpaceReport } from './space_reports.js';
 
 export type { CarryOrder, CarryPoint, CarryReport } from './carries.js';
+export type { OperationCounters, ResourceActivity } from './counters.js';
 export type { CollectReport, PacksKept, Reached, ScrubReport, SpaceReport } from './space_reports.js';
 
 export interface EngineOptions {
@@ -211,24 +213,6 @@ export interface ChangedRange {
   readonly length: number;
   /** It reads zero now. */
   readonly zero: boolean;
-}
-
-export interface OperationCounters {
-  readonly operations: number;
-  readonly bytes: number;
-  readonly errors: number;
-  readonly latencySeconds: number;
-  /** Bucket i counts latencies under 2^i microseconds, the last all others. */
-  readonly latencyBuckets: readonly number[];
-}
-
-/** What the connections of one resource did since the first of those that are attached now. */
-export interface ResourceActivity
-  extends Readonly<Record<'read' | 'write' | 'flush' | 'trim', Omit<OperationCounters, 'latencyBuckets'>>> {
-  readonly resource: number;
-  readonly connections: number;
-  /** Of the journal, that this resource's writes take and no root holds yet. */
-  readonly journalBytes: number;
 }
 
 export interface PoolStats {

@@ -39,7 +39,7 @@ export class EngineCarriage implements Carriage {
       kept = point.next;
       await tell(await this.#engine.carry('carried', number), point, false);
     };
-    let ended = false;
+    const state = { ended: false };
     const running = this.#engine
       .carry('carry', number, {
         source: pool,
@@ -53,22 +53,26 @@ export class EngineCarriage implements Carriage {
         hurry: false,
       })
       .finally(() => {
-        ended = true;
+        state.ended = true;
       });
     running.catch(() => undefined);
     const cancel = (): void => void this.#engine.carry('release', number).catch(() => undefined);
     signal.addEventListener('abort', cancel, { once: true });
     try {
       signal.throwIfAborted();
-      while (!ended) {
+      while (!state.ended) {
         await Promise.race([running.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, look_milliseconds))]);
-        if (!ended) await look();
+        if (!state.ended) await look();
       }
       const report = await running;
       // So that what is told last is what is kept from collections.
       const point = await this.#engine.carry('keep', number);
       if (point === null) throw new SkerryError('internal', 'a copy ended without a root');
       await tell(report, point, true);
+    } catch (error) {
+      // Where the copy itself goes on, whoever is to take it down has failed.
+      if (!state.ended) await this.forget(number);
+      throw error;
     } finally {
       signal.removeEventListener('abort', cancel);
     }

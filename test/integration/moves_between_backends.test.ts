@@ -36,8 +36,10 @@ describe.skipIf(missing !== null)(`from backend to backend${missing === null ? '
     scratch = mkdtempSync(join(tmpdir(), 'skerry-round-'));
     daemon = new DaemonProcess({ config });
     await daemon.start();
-    for (const { driver, settings } of backends)
-      await daemon.ok('pool', 'create', driver, '--driver', driver, ...setWords(settings('round')));
+    for (const backend of backends) {
+      const { driver } = backend;
+      await daemon.ok('pool', 'create', driver, '--driver', driver, ...setWords(backend.settings('round')));
+    }
   });
 
   afterAll(async () => {
