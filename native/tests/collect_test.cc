@@ -38,6 +38,23 @@ TEST("what was journalled of a deleted volume keeps nothing") {
   CHECK(world.Collect().packs_removed > 0);
 }
 
+TEST("what a volume rests on whose deletion may be lost stays, whoever read the catalog before it had the volume") {
+  World world;
+  const ResourceId gone = world.Create(), other = world.Create();
+  world.Write(gone, 0, 40, 1);
+  world.Settle();
+  world.Write(other, 0, 20, 2);
+  world.Settle();
+  world.Drop(gone);
+  const auto collect = [&] {
+    Collector collector(world.store(), world.pool(), {}, {});
+    return world.Finish(collector).packs_removed;
+  };
+  CHECK(collect() == 0);
+  world.Durable();
+  CHECK(collect() > 0 && world.Holds(other, 0, 20, 2));
+}
+
 TEST("what was trimmed is wanted until a root knows of it, and is destaged when that is asked for") {
   World world;
   const ResourceId volume = world.Create(), other = world.Create();
