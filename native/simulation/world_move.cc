@@ -114,13 +114,9 @@ void World::CollectBetween() {
   Status newer = to->packs->Seal();
   if (newer.ok()) newer = to->packs->Put(RecordKind::kBlock, to->key->BlockIdOf(block), block, nullptr).status();
   if (!newer.ok()) return Blame("opening a newer pack", newer);
-  std::vector<TreeRoot> roots;
-  for (const auto& [id, named] : catalog_) {
-    if (named.spec.pool == to->name) roots.push_back(named.spec.root);
-  }
   CollectOptions options;
   options.live_max = 1;
-  collector_ = std::make_unique<Collector>(*store_, to, std::move(roots), options);
+  collector_ = std::make_unique<Collector>(*store_, to, RootsIn(*to), options);
   Say("collect between");
   Collect();
 }

@@ -216,10 +216,12 @@ Result<WriteOutcome> Store::Drop(ResourceId id) {
   if (!volume->read_only()) {
     Lsn first = 0;
     std::unique_lock lock(mutex_);
+    const LiveVolume::Content before = volume->content();
     Result<WriteOutcome> dropped = volume->Drop(first);
     if (!dropped.ok()) return dropped.status();
     outcome = *dropped;
-    if (!IsMutant(Mutant::kDropUnawaited)) dropping_.push_back({first, outcome.end, volume->pool(), volume->content().committed});
+    if (!IsMutant(Mutant::kDropUnawaited)) dropping_.push_back({first, outcome.end});
+    ForgoLocked(before, outcome.end);
   }
   std::unique_lock lock(mutex_);
   entries_.erase(id);
@@ -247,7 +249,15 @@ Result<WriteOutcome> Store::Rollback(ResourceId volume, ResourceId snapshot) {
   const std::shared_ptr<Base> base = from->second.volume->base();
   if (base->pending) return Status(Code::kTryAgain, "the snapshot still waits for its root");
   if (base->pool != found->second.volume->pool()) return Status(Code::kInvalid, "the snapshot is in another pool than the volume");
-  return found->second.volume->Rollback(snapshot, base->root, from->second.volume->size());
+  const LiveVolume::Content before = found->second.volume->content();
+  Result<WriteOutcome> outcome = found->second.volume->Rollback(snapshot, base->root, from->second.volume->size());
+  if (outcome.ok()) ForgoLocked(before, outcome->end);
+  return outcome;
+}
+
+void Store::ForgoLocked(const LiveVolume::Content& before, Lsn end) {
+  std::erase_if(forgone_, [durable = journal_->durable()](const Forgone& forgone) { return forgone.end <= durable; });
+  forgone_.push_back({end, before.stack->pool, before.stack->root, before.committed});
 }
 
 Status Store::Freeze(ResourceId id) {

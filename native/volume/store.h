@@ -265,10 +265,16 @@ class Store {
   /** Deleted, but the journal's word of it may not be durable: their records must not go before that is. */
   struct Dropping {
     Lsn first, end;
-    std::shared_ptr<Pool> pool;
-    TreeRoot root;   // that the catalog has: if the journal's word of it is lost, a start begins with it
   };
   std::vector<Dropping> dropping_;
+  /** What a volume rested on before it was deleted or rolled back: a start begins with it if the journal's word of that, up to `end`, is lost. */
+  struct Forgone {
+    Lsn end;
+    std::shared_ptr<Pool> pool;
+    TreeRoot base, committed;
+  };
+  std::vector<Forgone> forgone_;
+  void ForgoLocked(const LiveVolume::Content& before, Lsn end);
   /** The segment whose records are on the move, and how many of them have been looked at. */
   struct Moving {
     uint64_t segment = 0;

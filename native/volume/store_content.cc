@@ -51,8 +51,8 @@ std::vector<TreeRoot> Store::UntakenRootsLocked(const Pool& pool) const {
   for (const auto& [token, under_way] : under_way_) add(under_way.commit);
   std::ranges::for_each(offered_, add);
   held_.AddTo(pool, roots);
-  for (const Dropping& dropping : dropping_) {
-    if (dropping.pool.get() == &pool && dropping.end > journal_->durable()) roots.push_back(dropping.root);
+  for (const Forgone& forgone : forgone_) {
+    if (forgone.pool.get() == &pool && forgone.end > journal_->durable()) roots.insert(roots.end(), {forgone.base, forgone.committed});
   }
   for (const auto& [id, to] : leaving_) {
     if (to.pool.get() == &pool && to.root && !IsMutant(Mutant::kExpectedUnmarked)) roots.push_back(*to.root);
