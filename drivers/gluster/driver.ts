@@ -10,6 +10,7 @@ import { join, posix } from 'node:path';
 import { z } from 'zod';
 
 import { isSkerryError, SkerryError, toSkerryError } from '../../src/core/errors.js';
+import { pause } from '../../src/core/pause.js';
 import { CallsUnderWay } from '../../src/driver/calls_under_way.js';
 import { walkChunks, type WalkEntry } from '../../src/driver/directory_walk.js';
 import { chunkKey, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
@@ -22,6 +23,8 @@ import { GlusterVolume, type GlusterFile } from './volume.js';
 const chunk_bytes_max = 1 << 30;
 /** What a put or remove that never ended left behind is removed once it is older. */
 const leftover_seconds_max = 3600;
+const create_attempts_max = 6;
+const create_pause_milliseconds = 20;
 /** A key's part never begins with a dot, so that nothing of ours can be taken for a chunk. */
 const witnessName = '.parts';
 
@@ -210,12 +213,16 @@ export class GlusterDriver implements Driver {
   }
 
   async #create(path: string): Promise<GlusterFile> {
-    try {
-      return await this.#volume.createFile(path);
-    } catch (error) {
-      if (!isSkerryError(error, 'not-found')) throw error;
-      await this.#volume.makeDirectories(posix.dirname(path));
-      return this.#volume.createFile(path);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#volume.createFile(path);
+      } catch (error) {
+        if (!isSkerryError(error, 'not-found')) throw error;
+        // While others make it too, the client may go on for a moment to take the directory for absent.
+        if (attempt === create_attempts_max) throw new SkerryError('io', error.message, { cause: error });
+        if (attempt > 1) await pause(attempt * create_pause_milliseconds);
+        await this.#volume.makeDirectories(posix.dirname(path));
+      }
     }
   }
 
