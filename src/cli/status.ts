@@ -61,7 +61,8 @@ function statusText(context: Context, status: StatusView): string {
       'journal',
       `${percent(journal.bytes, journal.bytesMax)} full (${formatSize(journal.bytes)} of ${formatSize(journal.bytesMax)})${journal.failed ? ', read-only' : ''}`,
     ],
-    ['local cache', localCacheText(status.localCache)],
+    // Without a pool on a backend there is nothing in it.
+    ['local cache', status.localCache.bytes === 0 && !status.localCache.failed ? null : localCacheText(status.localCache)],
     ['memory', `${formatSize(memory.rssBytes)} resident, ${formatSize(memory.overlayBytes)} of it overlay`],
   ]);
   return [...problemLines(context, status.problems), facts].join('\n');
