@@ -40,7 +40,7 @@ constexpr SownBug kSownBugs[] = {
     {Mutant::kCondemnedFound, "condemned-found", "a write finds its block in a condemned pack", 2000},
     {Mutant::kNamesIgnored, "names-ignored", "packs go that the journal names", 2000},
     {Mutant::kCopiesUnsynced, "copies-unsynced", "a pack goes before the copies of its records are durable", 2000},
-    {Mutant::kCopiesUnshipped, "copies-unshipped", "a pack goes from the backend before it has the copies of its records", 2000},
+    {Mutant::kCopiesUnshipped, "copies-unshipped", "a pack goes from the backend before it has the copies of its records", 6000},
     {Mutant::kSealedUncounted, "sealed-uncounted", "the map nodes of a sealed pack are not counted", 500},
     {Mutant::kGoneForgotten, "gone-forgotten", "nothing says which packs are being taken off the backend", 2000},
     {Mutant::kCarriedUnheld, "carried-unheld", "nobody holds what was carried to a pool so far", 2000},
