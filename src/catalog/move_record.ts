@@ -2,7 +2,7 @@
 import protobuf from 'protobufjs';
 
 import { SkerryError } from '../core/errors.js';
-import { decode, encode, exact, record_version, type Fields, type RootRecord } from './records.js';
+import { decode, encode, exact, record_version, rootMessage, type Fields, type RootRecord } from './records.js';
 
 export interface MoveRecord {
   /** Of the volume or image. */
@@ -30,15 +30,7 @@ export interface CarriedRecord {
 
 const schema = protobuf.Root.fromJSON({
   nested: {
-    Root: {
-      fields: {
-        id: { type: 'bytes', id: 1 },
-        levels: { type: 'uint32', id: 2 },
-        pack: { type: 'uint64', id: 3 },
-        offset: { type: 'uint64', id: 4 },
-        storedBytes: { type: 'uint64', id: 5 },
-      },
-    },
+    Root: rootMessage,
     Move: {
       fields: {
         version: { type: 'uint32', id: 1 },

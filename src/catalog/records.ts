@@ -116,18 +116,21 @@ export const noLimit: LimitRecord = { iops: 0, bandwidth: 0, burst: 0 };
 
 export const emptyRoot: RootRecord = { id: new Uint8Array(0), levels: 0, pack: 0, offset: 0, storedBytes: 0 };
 
+/** Of every record that has roots. */
+export const rootMessage: protobuf.IType = {
+  fields: {
+    id: { type: 'bytes', id: 1 },
+    levels: { type: 'uint32', id: 2 },
+    pack: { type: 'uint64', id: 3 },
+    offset: { type: 'uint64', id: 4 },
+    storedBytes: { type: 'uint64', id: 5 },
+  },
+};
+
 // The schema is code, not reflection over a file, so that what ships is what was type-checked. Field numbers are for ever.
 const schema = protobuf.Root.fromJSON({
   nested: {
-    Root: {
-      fields: {
-        id: { type: 'bytes', id: 1 },
-        levels: { type: 'uint32', id: 2 },
-        pack: { type: 'uint64', id: 3 },
-        offset: { type: 'uint64', id: 4 },
-        storedBytes: { type: 'uint64', id: 5 },
-      },
-    },
+    Root: rootMessage,
     Resource: {
       fields: {
         version: { type: 'uint32', id: 1 },

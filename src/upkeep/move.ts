@@ -3,7 +3,7 @@
  * meanwhile; then, with the volume's destage held for a moment, the last difference; then one transaction of the catalog changes the pool
  * of all of them. A daemon that dies finds it whole in one pool or in the other, and goes on from what was durable in the new one.
  */
-import { emptyRoot, type ResourceRecord, type RootRecord } from '../catalog/records.js';
+import { emptyRoot, type ResourceRecord } from '../catalog/records.js';
 import type { CarriedRecord, MoveRecord } from '../catalog/move_record.js';
 import { compresses } from '../core/compression.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
@@ -12,7 +12,7 @@ import { passFailpoint } from '../engine/failpoints.js';
 import type { Ledger, LedgerEntry } from '../mapper/ledger.js';
 import { idLock, nameLock, type KeyedLocks } from '../mapper/locks.js';
 import type { PoolUsers } from '../mapper/pool_verbs.js';
-import { rootIdText } from '../mapper/resource_spec.js';
+import { sameRoot } from '../mapper/resource_spec.js';
 import { keptRoot } from '../mapper/root_store.js';
 import type { Carriage, CarryStep } from './carriage.js';
 import type { MoveBook } from './move_book.js';
@@ -150,7 +150,7 @@ export class Move {
     const { ledger, book } = this.#options;
     const from = await ledger.get(id);
     const carried = book.carried(this.#record.id, id);
-    if (from === null || carried === null || !carried.done || !same(carried.to, from.record.root)) {
+    if (from === null || carried === null || !carried.done || !sameRoot(carried.to, from.record.root)) {
       throw new SkerryError('try-again', `resource ${id} changed while it was moved`);
     }
     return { change: 'update', from, record: { ...from.record, pool: this.#record.to, root: carried.target } };
@@ -223,7 +223,7 @@ export class Move {
       const record = (await ledger.get(id))?.record;
       if (record === undefined || record.name === '') return null;
       const known = book.carried(this.#record.id, id);
-      if (known !== null && (!known.done || same(known.to, record.root))) return { carried: known, record };
+      if (known !== null && (!known.done || sameRoot(known.to, record.root))) return { carried: known, record };
       const base = known ?? before ?? { to: emptyRoot, target: emptyRoot };
       const carried = { move: this.#record.id, id, from: base.to, to: record.root, target: base.target, next: 0, done: false };
       await book.putCarried(carried);
@@ -271,8 +271,4 @@ export class Move {
     // In the order in which they came, each is little else than the one before.
     return [...snapshots.toSorted((a, b) => a.record.id - b.record.id), ...(self === null ? [] : [self])];
   }
-}
-
-function same(a: RootRecord, b: RootRecord): boolean {
-  return a.levels === b.levels && rootIdText(a) === rootIdText(b);
 }

@@ -11,7 +11,7 @@ import type { NativeEngine } from '../engine/binding.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
 import type { Ledger } from '../mapper/ledger.js';
 import { nameLock, type KeyedLocks } from '../mapper/locks.js';
-import { resourceSpec, rootIdText } from '../mapper/resource_spec.js';
+import { resourceSpec, sameRoot } from '../mapper/resource_spec.js';
 import type { Resources } from '../mapper/resources.js';
 import type { Carriage } from './carriage.js';
 import type { ReplicationBook } from './replication_book.js';
@@ -92,7 +92,7 @@ export class Replica {
     let carried = book.carried(volume.id);
     const ofCopy = { move: volume.id, id: snapshot.id };
     // The volume may have gone to another pool since, where its roots have other names.
-    if (carried?.id !== snapshot.id || !same(carried.to, snapshot.root)) {
+    if (carried?.id !== snapshot.id || !sameRoot(carried.to, snapshot.root)) {
       const before = await this.#named(this.#record.snapshot);
       const replica = await this.#named(this.#record.replica);
       const known = before !== null && replica !== null && before.pool === snapshot.pool && replica.pool === to;
@@ -127,7 +127,7 @@ export class Replica {
     return locks.run([nameLock(name)], async () => {
       const there = await ledger.find('image', name);
       // An attempt before this one died right after.
-      if (there !== null && same(there.record.root, carried.target)) return there.record;
+      if (there !== null && sameRoot(there.record.root, carried.target)) return there.record;
       const image: ResourceRecord = {
         id: await ids.next(),
         kind: 'image',
@@ -197,8 +197,4 @@ export class Replica {
     const record = id === 0 ? undefined : (await this.#options.ledger.get(id))?.record;
     return record === undefined || record.name === '' ? null : record;
   }
-}
-
-function same(a: ResourceRecord['root'], b: ResourceRecord['root']): boolean {
-  return a.levels === b.levels && rootIdText(a) === rootIdText(b);
 }
