@@ -371,9 +371,13 @@ describe.skipIf(missing !== null)(titled('gluster, on other volumes', missing), 
     for (const one of keys) await untilItWorks(() => driver.put(one, pattern(100, 1)));
     await small.signal('brick3', 'SIGKILL');
     await expect.poll(() => keysOf(driver).catch((error: unknown) => (error as SkerryError).code)).toBe('unavailable');
-    const found = await Promise.all(keys.map((one) => driver.stat(one).catch((error: unknown) => (error as SkerryError).code)));
-    expect(found).not.toContain(null);
-    expect(found).toContain('unavailable');
+    const look = async (): Promise<unknown[]> => {
+      const found = await Promise.all(keys.map((one) => driver.stat(one).catch((error: unknown) => (error as SkerryError).code)));
+      expect(found).not.toContain(null);
+      return found;
+    };
+    // For a second after the puts the library answers of its own memory (performance.md-cache-timeout).
+    await expect.poll(look, { timeout: recovery_milliseconds_max }).toContain('unavailable');
     expect(await failureOf(keysOf(driver))).toMatchObject({ code: 'unavailable' });
     expect(await failureOf(driver.get(chunkKey('absent'), 0, new Uint8Array(1)))).toMatchObject({ code: 'unavailable' });
     // Glusterd takes its time to notice that the brick died, and may be busy with the volume meanwhile.
