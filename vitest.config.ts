@@ -8,6 +8,8 @@ const project = (name: string, minutesPerTest: number) => ({
     pool: 'forks' as const,
     testTimeout: minutesPerTest * 60_000,
     hookTimeout: minutesPerTest * 60_000,
+    // A busy machine may take its time; what never comes ends with the test.
+    expect: { poll: { timeout: minutesPerTest * 30_000 } },
   },
 });
 
