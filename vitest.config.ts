@@ -8,12 +8,14 @@ const project = (name: string, minutesPerTest: number) => ({
     pool: 'forks' as const,
     testTimeout: minutesPerTest * 60_000,
     hookTimeout: minutesPerTest * 60_000,
+    // A busy machine may take its time; what never comes ends with the test.
+    expect: { poll: { timeout: minutesPerTest * 30_000 } },
   },
 });
 
 export default defineConfig({
   test: {
     maxWorkers: 2,
-    projects: [project('unit', 0.5), project('conformance', 1), project('integration', 5), project('crash', 15)],
+    projects: [project('unit', 0.5), project('conformance', 5), project('integration', 5), project('crash', 15)],
   },
 });

@@ -13,6 +13,7 @@
 
 #include "addon_access.h"
 #include "addon_backend.h"
+#include "addon_caches.h"
 #include "addon_check.h"
 #include "addon_estimate.h"
 #include "addon_events.h"
@@ -20,6 +21,7 @@
 #include "addon_handshake.h"
 #include "addon_mailbox.h"
 #include "addon_space.h"
+#include "addon_switch.h"
 #include "addon_values.h"
 #include "nbd/tls_context.h"
 #include "volume/changes.h"
@@ -67,7 +69,6 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Read(const Napi::CallbackInfo& info);
   Napi::Value Write(const Napi::CallbackInfo& info);
   Napi::Value Flush(const Napi::CallbackInfo& info);
-  /** Sets the contexts that tell what changed; false where a resource they name is gone. */
   Napi::Value Destage(const Napi::CallbackInfo& info);
   Napi::Value Committed(const Napi::CallbackInfo& info);
   Napi::Value Attached(const Napi::CallbackInfo& info);
@@ -84,7 +85,12 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value Failure(const Napi::CallbackInfo& info) {
     return Running(info.Env()) ? Napi::String::New(info.Env(), engine_->store().failure().detail()) : info.Env().Undefined();
   }
-  Napi::Value AllocatedBytes(const Napi::CallbackInfo& info);
+  Napi::Value AllocatedBytes(const Napi::CallbackInfo& info) {
+    return Running(info.Env()) ? OnThread(info.Env(), AllocatedWork(*engine_, IdOf(info[0]))) : info.Env().Undefined();
+  }
+  Napi::Value SwitchPool(const Napi::CallbackInfo& info) {
+    return Running(info.Env()) ? OnThread(info.Env(), SwitchWork(*engine_, info)) : info.Env().Undefined();
+  }
   Napi::Value Space(const Napi::CallbackInfo& info) {
     return Running(info.Env()) ? OnThread(info.Env(), space_.Ask(*engine_, info)) : info.Env().Undefined();
   }
@@ -110,9 +116,8 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   std::unique_ptr<Mailbox> mailbox_;
   std::unique_ptr<EventPoster> events_;
   std::unique_ptr<::skerry::Env> system_;
-  std::shared_ptr<BlockCache> block_cache_;
+  std::unique_ptr<RecordCaches> caches_;
   std::shared_ptr<BackendErrands> errands_;
-  uint32_t next_pool_ = 1;   // in the block cache
   std::unique_ptr<Engine> engine_;
   std::mutex threads_mutex_;
   std::map<uint64_t, std::thread> threads_;
@@ -144,9 +149,9 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::TransferCancel>("transferCancel"), InstanceMethod<&NativeEngine::Stats>("stats"),
                       InstanceMethod<&NativeEngine::Failure>("failure"), InstanceMethod<&NativeEngine::Activities>("activities"),
                       InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Space>("space"),
-                      InstanceMethod<&NativeEngine::Space>("collect"), InstanceMethod<&NativeEngine::Space>("scrub"), InstanceMethod<&NativeEngine::EstimateFiles>("estimate"),
+                      InstanceMethod<&NativeEngine::Space>("collect"), InstanceMethod<&NativeEngine::Space>("scrub"), InstanceMethod<&NativeEngine::Space>("carry"), InstanceMethod<&NativeEngine::EstimateFiles>("estimate"),
                       InstanceMethod<&NativeEngine::Stop>("stop"),
-                      InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"),
+                      InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"), InstanceMethod<&NativeEngine::SwitchPool>("switchPool"),
                       InstanceMethod<&NativeEngine::CompleteFetch>("completeFetch"), InstanceMethod<&NativeEngine::CompleteChange>("completeChange"),
                       InstanceMethod<&NativeEngine::CompleteList>("completeList")});
 }
@@ -157,7 +162,7 @@ NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Na
   nbd_options_ = ToNbdOptions(options);
   mailbox_ = std::make_unique<Mailbox>(info.Env(), info[1].As<Napi::Function>());
   events_ = std::make_unique<EventPoster>(*mailbox_);
-  block_cache_ = std::make_shared<BlockCache>(Whole(options, "blockCacheBytesMax"));
+  caches_ = std::make_unique<RecordCaches>(*system_, options, *events_);
   errands_ = std::make_shared<BackendErrands>(*mailbox_);
 }
 
@@ -180,6 +185,7 @@ void NativeEngine::Halt() {
   }
   for (auto& [id, thread] : threads) thread.join();
   engine_.reset();
+  caches_->Stop();
   mailbox_->Close();
 }
 
@@ -229,8 +235,7 @@ PoolOptions NativeEngine::ToPool(const Napi::Object& object) {
   PoolOptions pool = ToPoolOptions(object);
   if (pool.packs.remote) {
     pool.packs.remote->backend = std::make_shared<JsBackend>(errands_, pool.name);
-    pool.packs.remote->cache = block_cache_;
-    pool.packs.remote->pool = next_pool_++;
+    caches_->Equip(pool.packs, object.Get("remote").As<Napi::Object>());
   }
   return pool;
 }
@@ -461,12 +466,7 @@ Napi::Value NativeEngine::TransferCancel(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::Stats(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  return FromStats(info.Env(), *engine_, *block_cache_);
-}
-
-Napi::Value NativeEngine::AllocatedBytes(const Napi::CallbackInfo& info) {
-  if (!Running(info.Env())) return info.Env().Undefined();
-  return OnThread(info.Env(), AllocatedWork(*engine_, IdOf(info[0])));
+  return caches_->AddTo(FromStats(info.Env(), *engine_));
 }
 
 Napi::Value NativeEngine::Stop(const Napi::CallbackInfo& info) {

@@ -57,6 +57,10 @@ Work SpaceMeter::Ask(Engine& engine, const Napi::CallbackInfo& info) {
   if (what == "progress") return collects_.Progress(info);
   if (what == "scrub") return scrubs_.Begin(engine, info);
   if (what == "scrubbed") return scrubs_.Progress(info);
+  if (what == "carry") return carries_.Carry(engine, info);
+  if (what == "carried") return carries_.Progress(info);
+  if (what == "keep") return carries_.Keep(info);
+  if (what == "release") return carries_.Release(info);
   if (what == "shared") {
     const auto id = static_cast<ResourceId>(info[2].ToNumber().DoubleValue());
     return [this, pool, id, count = info[3].ToNumber().Uint32Value()]() -> Result<Finish> {

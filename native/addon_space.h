@@ -10,6 +10,7 @@
 #include <string>
 
 #include "addon_access.h"
+#include "addon_carry.h"
 #include "addon_collect.h"
 #include "addon_scrub.h"
 #include "gc/space.h"
@@ -18,12 +19,13 @@ namespace skerry::addon {
 
 class SpaceMeter {
  public:
-  /** space('measure', pool), space('groups', pool, ids, groups, count), space('shared', pool, id, count), and what CollectRuns and ScrubRuns do: src/engine/binding.ts. */
+  /** space('measure', pool), space('groups', pool, ids, groups, count), space('shared', pool, id, count), and what CollectRuns, ScrubRuns and CarryRuns do: src/engine/binding.ts. */
   Work Ask(Engine& engine, const Napi::CallbackInfo& info);
   void Cancel() {
     cancelled_.store(true);
     collects_.Cancel();
     scrubs_.Cancel();
+    carries_.Cancel();
   }
 
  private:
@@ -33,6 +35,7 @@ class SpaceMeter {
   PoolRuns runs_;
   CollectRuns collects_{runs_};
   ScrubRuns scrubs_{runs_};
+  CarryRuns carries_;
   std::atomic<bool> cancelled_{false};
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const SpaceReport>> last_;   // by pool; those of pools that are gone go with the next

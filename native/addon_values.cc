@@ -1,7 +1,6 @@
 #include "addon_values.h"
 
 namespace skerry::addon {
-namespace {
 
 Napi::Object FromRoot(Napi::Env env, const TreeRoot& root) {
   Napi::Object object = Napi::Object::New(env);
@@ -12,8 +11,6 @@ Napi::Object FromRoot(Napi::Env env, const TreeRoot& root) {
   object.Set("storedBytes", static_cast<double>(root.at.stored_bytes));
   return object;
 }
-
-}  // namespace
 
 const char* CodeName(Code code) {
   switch (code) {
@@ -233,7 +230,7 @@ Napi::Object FromPool(Napi::Env env, const Pool& pool) {
 
 }  // namespace
 
-Napi::Object FromStats(Napi::Env env, Engine& engine, const BlockCache& cache) {
+Napi::Object FromStats(Napi::Env env, Engine& engine) {
   static constexpr const char* kNames[] = {"read", "write", "flush", "trim", "zero", "cache", "status"};
   Napi::Object stats = Napi::Object::New(env);
   const NbdCounters nbd = engine.nbd().counters();
@@ -276,15 +273,6 @@ Napi::Object FromStats(Napi::Env env, Engine& engine, const BlockCache& cache) {
   Napi::Array list = Napi::Array::New(env);
   for (const auto& pool : pools) list.Set(list.Length(), FromPool(env, *pool));
   stats.Set("pools", list);
-  const BlockCache::Usage blocks = cache.usage();
-  Napi::Object block_cache = Napi::Object::New(env);
-  Set(block_cache, "bytes", blocks.bytes);
-  Set(block_cache, "bytesMax", cache.bytes_max());
-  Set(block_cache, "records", blocks.records);
-  Set(block_cache, "hits", blocks.hits);
-  Set(block_cache, "misses", blocks.misses);
-  Set(block_cache, "evicted", blocks.evicted);
-  stats.Set("blockCache", block_cache);
   Set(stats, "destagedGenerations", usage.destaged_generations);
   Set(stats, "destagedBytes", usage.destaged_bytes);
   stats.Set("destageCpuSeconds", engine.destage_cpu_seconds());

@@ -4,7 +4,6 @@
 
 #include <string>
 
-#include "blocks/block_cache.h"
 #include "engine/engine.h"
 #include "engine/transfer.h"
 
@@ -22,6 +21,7 @@ std::optional<Compression> ToCompression(const Napi::Value& value);
 void SetCompression(Store& store, const Napi::Value& of, std::optional<Compression> wish);
 /** A TreeRootSpec. */
 TreeRoot ToRoot(const Napi::Object& object);
+Napi::Object FromRoot(Napi::Env env, const TreeRoot& root);
 std::vector<TreeRoot> ToRoots(const Napi::Array& array);
 ResourceSpec ToResource(const Napi::Object& object);
 /** The backend of a remote pool is left open. */
@@ -33,7 +33,8 @@ Napi::Object FromReport(Napi::Env env, const StoreReport& report);
 Napi::Object FromCommit(Napi::Env env, const RootCommit& commit);
 Napi::Object FromProgress(Napi::Env env, const TransferProgress& progress);
 Napi::Array FromActivities(Napi::Env env, Engine& engine);
-Napi::Object FromStats(Napi::Env env, Engine& engine, const BlockCache& cache);
+/** EngineStats, but for the caches of records. */
+Napi::Object FromStats(Napi::Env env, Engine& engine);
 
 /** A whole number below 2^53. */
 inline void Set(Napi::Object& object, const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); }

@@ -10,16 +10,21 @@ import { join, posix } from 'node:path';
 import { z } from 'zod';
 
 import { isSkerryError, SkerryError, toSkerryError } from '../../src/core/errors.js';
+import { pause } from '../../src/core/pause.js';
+import { CallsUnderWay } from '../../src/driver/calls_under_way.js';
+import { walkChunks, type WalkEntry } from '../../src/driver/directory_walk.js';
 import { chunkKey, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
 import { registerDriver } from '../../src/driver/registry.js';
+import { mustBeSame } from '../../src/driver/same_bytes.js';
 import type { VolumeAddress } from './connection.js';
 import type { GlusterEntry } from './native_volume.js';
 import { GlusterVolume, type GlusterFile } from './volume.js';
 
 const chunk_bytes_max = 1 << 30;
-const compare_bytes = 1 << 20;
 /** What a put or remove that never ended left behind is removed once it is older. */
 const leftover_seconds_max = 3600;
+const create_attempts_max = 6;
+const create_pause_milliseconds = 20;
 /** A key's part never begins with a dot, so that nothing of ours can be taken for a chunk. */
 const witnessName = '.parts';
 
@@ -74,10 +79,9 @@ export class GlusterDriver implements Driver {
   readonly #volume: GlusterVolume;
   readonly #directory: string;
   readonly #readOnly: boolean;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #calls = new CallsUnderWay('the gluster driver');
   /** The last change under way of each key. */
   readonly #changing = new Map<ChunkKey, Promise<void>>();
-  #closing: Promise<unknown> | null = null;
 
   private constructor(volume: GlusterVolume, directory: string, direct: string | null, readOnly = false) {
     this.#volume = volume;
@@ -172,38 +176,25 @@ export class GlusterDriver implements Driver {
   }
 
   async *list(prefix: string): AsyncGenerator<ChunkStat> {
-    this.#refuseIfClosed();
-    // Only the directories that the prefix names whole can be descended into at once; its last part is the beginning of names.
-    const parts = prefix.split('/');
-    parts.pop();
-    if (parts.some((part) => part === '' || part.startsWith('.'))) return;
-    const begin = parts.map((part) => `${part}/`).join('');
+    this.#calls.refuseIfClosed();
     try {
-      yield* this.#walk(begin, prefix);
+      yield* walkChunks({ entries: (begin) => this.#entries(begin), stat: (key) => this.stat(key) }, prefix);
     } catch (error) {
-      throw toSkerryError(error, `chunks under ${begin} cannot be listed`);
+      throw toSkerryError(error, `chunks under ${prefix} cannot be listed`);
     }
   }
 
   async close(): Promise<void> {
-    this.#closing ??= Promise.allSettled(this.#underWay).then(() => this.#volume.release());
-    await this.#closing;
+    await this.#calls.close(() => this.#volume.release());
   }
 
-  /** Chunks in the directory of the keys that begin with `begin`, which ends with a slash or is empty. */
-  async *#walk(begin: string, prefix: string): AsyncGenerator<ChunkStat> {
+  async *#entries(begin: string): AsyncGenerator<WalkEntry> {
     const directory = `${this.#directory}/${begin}`;
     for await (const entry of this.#volume.entries(directory)) {
-      this.#refuseIfClosed();
-      if (entry.name.startsWith('.')) {
-        await this.#removeLeftover(directory, entry);
-        continue;
-      }
-      const key = begin + entry.name;
-      if (entry.isDirectory) {
-        const inside = `${key}/`;
-        if (inside.startsWith(prefix) || prefix.startsWith(inside)) yield* this.#walk(inside, prefix);
-      } else if (entry.isFile && key.startsWith(prefix)) yield { key: key as ChunkKey, bytes: entry.bytes };
+      this.#calls.refuseIfClosed();
+      const { name, isFile, isDirectory, bytes } = entry;
+      if (name.startsWith('.')) await this.#removeLeftover(directory, entry);
+      else yield { name, kind: isDirectory ? 'directory' : isFile ? 'file' : 'other', bytes };
     }
   }
 
@@ -212,15 +203,7 @@ export class GlusterDriver implements Driver {
     const file = await this.#volume.openFile(path, 'to sync');
     if (file === null) return false;
     try {
-      // One byte more than it should have, if it has.
-      const buffer = Buffer.allocUnsafe(compare_bytes);
-      let same = true;
-      for (let offset = 0; same && offset <= data.length; offset += compare_bytes) {
-        const read = await file.read(offset, buffer);
-        const part = data.subarray(offset, offset + compare_bytes);
-        same = read === part.length && Buffer.compare(buffer.subarray(0, read), part) === 0;
-      }
-      if (!same) throw new SkerryError('exists', `chunk ${key} is there with other bytes`);
+      await mustBeSame(key, data, (offset, into) => file.read(offset, into));
       // Whoever wrote it may have died before its syncs.
       await file.sync();
       return true;
@@ -230,12 +213,16 @@ export class GlusterDriver implements Driver {
   }
 
   async #create(path: string): Promise<GlusterFile> {
-    try {
-      return await this.#volume.createFile(path);
-    } catch (error) {
-      if (!isSkerryError(error, 'not-found')) throw error;
-      await this.#volume.makeDirectories(posix.dirname(path));
-      return this.#volume.createFile(path);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#volume.createFile(path);
+      } catch (error) {
+        if (!isSkerryError(error, 'not-found')) throw error;
+        // While others make it too, the client may go on for a moment to take the directory for absent.
+        if (attempt === create_attempts_max) throw new SkerryError('io', error.message, { cause: error });
+        if (attempt > 1) await pause(attempt * create_pause_milliseconds);
+        await this.#volume.makeDirectories(posix.dirname(path));
+      }
     }
   }
 
@@ -272,26 +259,15 @@ export class GlusterDriver implements Driver {
     });
   }
 
-  async #run<T>(doing: string, work: () => Promise<T>): Promise<T> {
-    this.#refuseIfClosed();
-    const running = work();
-    this.#underWay.add(running);
-    try {
-      return await running;
-    } catch (error) {
+  #run<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    return this.#calls.run(work, (error) => {
       const { code, message } = toSkerryError(error);
-      throw new SkerryError(code, `${doing}: ${message}`, { cause: error });
-    } finally {
-      this.#underWay.delete(running);
-    }
+      return new SkerryError(code, `${doing}: ${message}`, { cause: error });
+    });
   }
 
   #refuseIfReadOnly(): void {
     if (this.#readOnly) throw new SkerryError('read-only', 'the pool was opened only to be read');
-  }
-
-  #refuseIfClosed(): void {
-    if (this.#closing !== null) throw new SkerryError('closed', 'the gluster driver is closed');
   }
 }
 

@@ -4,14 +4,16 @@
  */
 import { randomBytes } from 'node:crypto';
 
-import { isSkerryError, SkerryError, toSkerryError } from '../../src/core/errors.js';
+import { SkerryError, toSkerryError } from '../../src/core/errors.js';
+import { CallsUnderWay } from '../../src/driver/calls_under_way.js';
+import { walkChunks, type WalkEntry } from '../../src/driver/directory_walk.js';
 import { chunkKey, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
+import { mustBeSame } from '../../src/driver/same_bytes.js';
 import { errnoName, isLost, type Page } from './connection.js';
 import type { Location } from './location.js';
-import { MountedExport, type Found } from './mounted_export.js';
+import { MountedExport } from './mounted_export.js';
 
 const chunk_bytes_max = 1 << 30;
-const compare_bytes = 1 << 20;
 /** What a put that never ended left behind is removed once it is older, by the server's clock. */
 const incoming_age_seconds_max = 3600;
 /** A key's part never begins with a dot, so that nothing of ours can be taken for a chunk. */
@@ -34,11 +36,10 @@ export class ExportDriver implements Driver {
   readonly traits = exportTraits;
   readonly #options: ExportOptions;
   readonly #readOnly: boolean;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #calls = new CallsUnderWay('the nfs driver');
   /** null after a connection ended, until somebody needs the next one. */
   #mounted: MountedExport | null = null;
   #mounting: Promise<MountedExport> | null = null;
-  #closing: Promise<unknown> | null = null;
 
   private constructor(options: ExportOptions, readOnly: boolean) {
     this.#options = options;
@@ -73,7 +74,7 @@ export class ExportDriver implements Driver {
         throw new SkerryError('too-large', `chunk ${key} has ${data.length} bytes, at most ${chunk_bytes_max} are taken`);
       const found = await mounted.find(key);
       if (found !== null) {
-        if (!(await isSame(mounted, found, data))) throw new SkerryError('exists', `chunk ${key} is there with other bytes`);
+        await mustBeSame(key, data, (offset, into) => mounted.read(found, offset, into));
         // Whoever wrote it may have died before its commit.
         await mounted.commit(found);
         return;
@@ -111,55 +112,31 @@ export class ExportDriver implements Driver {
   }
 
   async *list(prefix: string): AsyncGenerator<ChunkStat> {
-    this.#refuseIfClosed();
-    // Only the directories that the prefix names whole can be descended into at once; its last part is the beginning of names.
-    const parts = prefix.split('/');
-    parts.pop();
-    if (parts.some((part) => part === '' || part.startsWith('.'))) return;
-    yield* this.#walk(parts.map((part) => `${part}/`).join(''), prefix);
+    this.#calls.refuseIfClosed();
+    yield* walkChunks({ entries: (begin) => this.#entries(begin), stat: (key) => this.stat(key) }, prefix);
   }
 
   async close(): Promise<void> {
-    this.#closing ??= Promise.allSettled(this.#underWay).then(() => this.#mounted?.close());
-    await this.#closing;
+    await this.#calls.close(() => this.#mounted?.close());
   }
 
-  /** Chunks in the directory of the keys that begin with `begin`, which ends with a slash or is empty. */
-  async *#walk(begin: string, prefix: string): AsyncGenerator<ChunkStat> {
+  async *#entries(begin: string): AsyncGenerator<WalkEntry> {
     for (let page: Page | null = null; page?.end !== true; ) {
       const next: Page | null = await this.#run(`chunks under ${begin} cannot be listed`, (mounted) =>
         mounted.page(begin.slice(0, -1), page),
       );
       if (next === null) return;
-      for (const { name, attributes } of next.entries) {
-        if (name.startsWith('.')) continue;
-        const key = begin + name;
-        const inside = `${key}/`;
-        // Where the server does not tell what it is, it may be either.
-        if (attributes === null || attributes.kind === 'directory') {
-          if (inside.startsWith(prefix) || prefix.startsWith(inside)) yield* this.#walk(inside, prefix);
-        }
-        if (attributes?.kind === 'directory' || !key.startsWith(prefix)) continue;
-        const found =
-          attributes?.kind === 'file' ? { key: key as ChunkKey, bytes: attributes.bytes } : await this.stat(key as ChunkKey);
-        if (found !== null) yield found;
-      }
+      for (const { name, attributes } of next.entries)
+        yield { name, kind: attributes?.kind ?? null, bytes: attributes?.bytes ?? null };
       page = next;
     }
   }
 
-  async #run<T>(doing: string, work: (mounted: MountedExport) => Promise<T>): Promise<T> {
-    this.#refuseIfClosed();
-    const running = this.#mount().then((mounted) => this.#workOn(mounted, work));
-    this.#underWay.add(running);
-    try {
-      return await running;
-    } catch (error) {
-      if (isSkerryError(error)) throw error;
-      throw toSkerryError(error, doing);
-    } finally {
-      this.#underWay.delete(running);
-    }
+  #run<T>(doing: string, work: (mounted: MountedExport) => Promise<T>): Promise<T> {
+    return this.#calls.run(
+      async () => this.#workOn(await this.#mount(), work),
+      (error) => toSkerryError(error, doing),
+    );
   }
 
   async #workOn<T>(mounted: MountedExport, work: (mounted: MountedExport) => Promise<T>): Promise<T> {
@@ -197,25 +174,10 @@ export class ExportDriver implements Driver {
     mounted.close();
     if (this.#mounted === mounted) this.#mounted = null;
   }
-
-  #refuseIfClosed(): void {
-    if (this.#closing !== null) throw new SkerryError('closed', 'the nfs driver is closed');
-  }
 }
 
 function incomingPath(): string {
   return `${incomingName}/${randomBytes(16).toString('hex')}`;
-}
-
-async function isSame(mounted: MountedExport, found: Found, data: Uint8Array): Promise<boolean> {
-  let same = found.attributes.bytes === data.length;
-  const buffer = Buffer.allocUnsafe(Math.min(compare_bytes, data.length));
-  for (let offset = 0; same && offset < data.length; offset += compare_bytes) {
-    const part = data.subarray(offset, offset + compare_bytes);
-    const into = buffer.subarray(0, part.length);
-    same = (await mounted.read(found, offset, into)) === part.length && Buffer.compare(into, part) === 0;
-  }
-  return same;
 }
 
 /** Also shows whether we may write, before anything depends on it. */

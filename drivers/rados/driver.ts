@@ -6,8 +6,10 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 
 import { SkerryError } from '../../src/core/errors.js';
-import { chunkKey, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
+import { CallsUnderWay } from '../../src/driver/calls_under_way.js';
+import { chunkKey, keyIfChunk, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
 import { registerDriver } from '../../src/driver/registry.js';
+import { mustBeSame } from '../../src/driver/same_bytes.js';
 import { newCluster, type Cluster } from './cluster.js';
 import { connectFailureOf, failureOf, hasErrno, nullIfAbsent } from './failures.js';
 import { clientOptions, radosSettings, type RadosSettings } from './settings.js';
@@ -15,7 +17,6 @@ import { clientOptions, radosSettings, type RadosSettings } from './settings.js'
 /** Less than what OSDs take by default in one object (128 MiB) and in one write (90 MB). */
 const chunk_bytes_max = 64 << 20;
 const in_flight_max = 32;
-const compare_bytes = 4 << 20;
 /** RADOS lists names alone: so many sizes are asked for at once. */
 const listed_stats_in_flight_max = 16;
 
@@ -39,8 +40,7 @@ export class RadosDriver implements Driver {
   readonly traits: DriverTraits;
   readonly #cluster: Cluster;
   readonly #settings: RadosSettings;
-  readonly #underWay = new Set<Promise<unknown>>();
-  #closing: Promise<void> | null = null;
+  readonly #calls = new CallsUnderWay('the rados driver');
 
   private constructor(cluster: Cluster, settings: RadosSettings) {
     this.#cluster = cluster;
@@ -103,13 +103,13 @@ export class RadosDriver implements Driver {
   }
 
   async *list(prefix: string): AsyncGenerator<ChunkStat> {
-    this.#refuseIfClosed();
+    this.#calls.refuseIfClosed();
     const listing = this.#cluster.beginListing(prefix);
     try {
       for (;;) {
         const names = await this.#run('chunks cannot be listed', () => this.#cluster.nextNames(listing));
         if (names === null) return;
-        const keys = names.filter(isChunkKey);
+        const keys = names.map(keyIfChunk).filter((key) => key !== null);
         for (let index = 0; index < keys.length; index += listed_stats_in_flight_max) {
           const some = keys.slice(index, index + listed_stats_in_flight_max);
           const stats = await this.#run('listed chunks cannot be looked at', () =>
@@ -125,8 +125,7 @@ export class RadosDriver implements Driver {
   }
 
   async close(): Promise<void> {
-    this.#closing ??= Promise.allSettled(this.#underWay).then(() => this.#cluster.close());
-    await this.#closing;
+    await this.#calls.close(() => this.#cluster.close());
   }
 
   async #read(key: ChunkKey, offset: number, into: Uint8Array): Promise<number | null> {
@@ -141,34 +140,15 @@ export class RadosDriver implements Driver {
 
   /** @throws SkerryError exists where the chunk has other bytes, try-again where it went meanwhile */
   async #mustBe(key: ChunkKey, data: Uint8Array): Promise<void> {
-    const found = await this.#stat(key);
-    let same = found?.bytes === data.length;
-    const buffer = Buffer.allocUnsafe(Math.min(compare_bytes, data.length));
-    for (let offset = 0; same && offset < data.length; offset += compare_bytes) {
-      const part = data.subarray(offset, offset + compare_bytes);
-      const read = await this.#read(key, offset, buffer.subarray(0, part.length));
-      if (read === null) throw new SkerryError('try-again', `chunk ${key} was removed while it was put`);
-      same = read === part.length && Buffer.compare(buffer.subarray(0, part.length), part) === 0;
-    }
-    if (found === null) throw new SkerryError('try-again', `chunk ${key} was removed while it was put`);
-    if (!same) throw new SkerryError('exists', `chunk ${key} is there with other bytes`);
+    await mustBeSame(key, data, async (offset, into) => {
+      const bytes = await this.#read(key, offset, into);
+      if (bytes === null) throw new SkerryError('try-again', `chunk ${key} was removed while it was put`);
+      return bytes;
+    });
   }
 
-  async #run<T>(doing: string, work: () => Promise<T>): Promise<T> {
-    this.#refuseIfClosed();
-    const running = work();
-    this.#underWay.add(running);
-    try {
-      return await running;
-    } catch (error) {
-      throw failureOf(error, doing, this.#settings);
-    } finally {
-      this.#underWay.delete(running);
-    }
-  }
-
-  #refuseIfClosed(): void {
-    if (this.#closing !== null) throw new SkerryError('closed', 'the rados driver is closed');
+  #run<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    return this.#calls.run(work, (error) => failureOf(error, doing, this.#settings));
   }
 }
 
@@ -183,13 +163,4 @@ async function mustBeReadable(setting: string, path: string): Promise<void> {
   await access(path, constants.R_OK).catch((error: unknown) => {
     throw new SkerryError('invalid', `settings: ${setting}: ${path} cannot be read`, { cause: error });
   });
-}
-
-/** Whatever else is in the pool is none of ours. */
-function isChunkKey(name: string): name is ChunkKey {
-  try {
-    return chunkKey(name) === name;
-  } catch {
-    return false;
-  }
 }

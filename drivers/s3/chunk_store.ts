@@ -16,7 +16,8 @@ import {
 } from '@aws-sdk/client-s3';
 
 import { isSkerryError, SkerryError } from '../../src/core/errors.js';
-import { chunkKey, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
+import { CallsUnderWay } from '../../src/driver/calls_under_way.js';
+import { chunkKey, keyIfChunk, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from '../../src/driver/driver.js';
 import { Connection, type ConnectionOptions, type RequestOptions } from './connection.js';
 import { chunk_bytes_max, in_flight_max, traitsOf, type Dialect } from './dialect.js';
 import { isAbsence, isBareAbsence, isPastEnd, isTaken } from './failure.js';
@@ -48,11 +49,11 @@ export class ChunkStore implements Driver {
   readonly #prefix: string;
   readonly #dialect: Dialect;
   readonly #pageKeys: number;
-  readonly #underWay = new Set<Promise<unknown>>();
-  #closing: Promise<unknown> | null = null;
+  readonly #calls: CallsUnderWay;
 
   private constructor(options: ChunkStoreOptions) {
     this.#connection = new Connection({ ...options, socketsMax: in_flight_max * parts_in_flight_max });
+    this.#calls = new CallsUnderWay(`the driver of ${this.#connection.place}`);
     this.#prefix = options.prefix;
     this.#dialect = options.dialect;
     this.#pageKeys = options.listPageKeys ?? list_page_keys;
@@ -134,8 +135,7 @@ export class ChunkStore implements Driver {
   }
 
   async close(): Promise<void> {
-    this.#closing ??= Promise.allSettled(this.#underWay).then(() => this.#connection.close());
-    await this.#closing;
+    await this.#calls.close(() => this.#connection.close());
   }
 
   async #send(key: ChunkKey, data: Uint8Array, doing: string): Promise<void> {
@@ -237,15 +237,9 @@ export class ChunkStore implements Driver {
     return this.#prefix + chunkKey(key);
   }
 
-  async #run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#closing !== null) throw new SkerryError('closed', `the driver of ${this.#connection.place} is closed`);
-    const running = work();
-    this.#underWay.add(running);
-    try {
-      return await running;
-    } finally {
-      this.#underWay.delete(running);
-    }
+  /** What is thrown says already what failed. */
+  #run<T>(work: () => Promise<T>): Promise<T> {
+    return this.#calls.run(work, (error) => error);
   }
 }
 
@@ -291,13 +285,4 @@ function partsOf(body: GetObjectCommandOutput['Body']): AsyncIterable<Uint8Array
   if (body === undefined) return Readable.from([]);
   if (!(body instanceof Readable)) throw new SkerryError('internal', 'the body of an answer is no stream of node');
   return body;
-}
-
-/** What lies in the bucket and has no key of a chunk is not ours. */
-function keyIfChunk(text: string): ChunkKey | null {
-  try {
-    return chunkKey(text);
-  } catch {
-    return null;
-  }
 }

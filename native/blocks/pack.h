@@ -19,6 +19,7 @@
 namespace skerry {
 
 class BlockCache;
+class LocalCache;
 struct PackFooterEntry;
 
 inline constexpr uint32_t kPackVersion = 1;
@@ -116,7 +117,8 @@ std::optional<PageOfRecord> PageAt(uint32_t pack, uint32_t cell);
 struct RemotePackOptions {
   std::shared_ptr<PackBackend> backend;
   std::shared_ptr<BlockCache> cache;
-  uint32_t pool = 0;                       // its number in the cache
+  std::shared_ptr<LocalCache> local{};     // the tier on this host's disk; null: there is none
+  uint32_t pool = 0;                       // its number in the caches
   uint64_t staged_bytes_max = 1ull << 30;  // sealed packs that wait to be shipped: beyond it, writes that are not urgent wait
   uint64_t kept_bytes_max = 1ull << 30;    // copies on this host of packs that the backend has
   unsigned ships_in_flight_max = 2;

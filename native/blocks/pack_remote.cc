@@ -34,7 +34,7 @@ void PackStore::Impl::OpenRemote() {
   remote_ = std::make_unique<RemotePacks>();
   FetchLimits fetch;
   fetch.in_flight_max = remote.fetches_in_flight_max;
-  remote_->fetcher = std::make_shared<RecordFetcher>(remote.backend, remote.cache, remote.pool, fetch);
+  remote_->fetcher = std::make_shared<RecordFetcher>(remote.backend, remote.cache, remote.local, remote.pool, fetch);
   remote_->shipper = std::make_shared<PackShipper>(env_, remote.backend, options_.directory,
                                                    ShipLimits{remote.ships_in_flight_max, remote.staged_bytes_max, remote.kept_bytes_max});
   remote_->footers = std::make_unique<FooterCopies>(env_, options_.directory, options_.domain);
@@ -85,10 +85,11 @@ Result<std::shared_ptr<const RecordImage>> PackStore::Impl::Record(const Locatio
   std::shared_ptr<RecordFetch> fetch = waits != nullptr ? waits->Find(key) : nullptr;
   if (again) {
     if (fetch && fetch->again) return Status(Code::kCorrupt, "the record at " + Where(at.pack, at.offset) + " fails its sums");
-    options_.remote->cache->Drop(key);
+    Forget(key);
     fetch = nullptr;
   } else if (!fetch) {
     if (auto record = options_.remote->cache->Get(key, first, count)) return record;
+    if (auto record = may_block ? FromDisk(key) : nullptr) return record;
   }
   if (!fetch) {
     // Whoever may not block comes again on a thread that may, and asks then: what nobody holds, a small cache would lose.
@@ -98,6 +99,24 @@ Result<std::shared_ptr<const RecordImage>> PackStore::Impl::Record(const Locatio
     if (waits != nullptr) waits->Add(fetch);
   }
   return Outcome(fetch, may_block);
+}
+
+void PackStore::Impl::Keep(const RecordKey& key, const std::shared_ptr<const RecordImage>& record) {
+  options_.remote->cache->Put(key, record);
+  if (options_.remote->local) options_.remote->local->Offer(key, record);
+}
+
+void PackStore::Impl::Forget(const RecordKey& key) {
+  options_.remote->cache->Drop(key);
+  if (options_.remote->local) options_.remote->local->Drop(key);
+}
+
+/** What is in memory from then on. Waits for this host's disk, as a read of a pack that is here does. */
+std::shared_ptr<const RecordImage> PackStore::Impl::FromDisk(const RecordKey& key) {
+  if (!options_.remote->local) return nullptr;
+  std::shared_ptr<const RecordImage> record = options_.remote->local->Read(key);
+  if (record) options_.remote->cache->Put(key, record);
+  return record;
 }
 
 Result<std::shared_ptr<const RecordImage>> PackStore::Impl::Outcome(const std::shared_ptr<RecordFetch>& fetch, bool may_block) {
@@ -134,7 +153,7 @@ Result<std::shared_ptr<const RecordImage>> PackStore::Impl::LookAgain(const std:
     second->Wait();
   }
   if (!second->status().ok()) return second->status();
-  options_.remote->cache->Put(second->key, second->record);
+  Keep(second->key, second->record);
   return second->record;
 }
 
@@ -153,7 +172,7 @@ Status PackStore::Impl::RemotePages(const Location& at, uint64_t prefix, uint32_
       return record.status();
     }
     if (CopyPages(**record, at, prefix, first, count, into, Cipher())) {
-      if (again) options_.remote->cache->Put(KeyOf(at.pack, at.offset), *record);
+      if (again) Keep(KeyOf(at.pack, at.offset), *record);
       return {};
     }
     if (!may_block) return WouldBlock();
@@ -178,7 +197,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::RemoteRecord(const Location& at, c
         std::vector<uint8_t> payload(header->raw_bytes);
         failed_cell = CheckCells(**record, *header, payload, Cipher());
         if (failed_cell == CellCount(header->raw_bytes)) {
-          if (again) options_.remote->cache->Put(KeyOf(at.pack, at.offset), *record);
+          if (again) Keep(KeyOf(at.pack, at.offset), *record);
           return payload;
         }
       }
@@ -211,6 +230,7 @@ void PackStore::Impl::FetchAhead(std::span<const Location> places) {
     if (!at.known() || !Elsewhere(at.pack) || !KnowsPack(at.pack)) continue;
     const RecordKey key = KeyOf(at.pack, at.offset);
     if ((waits != nullptr && waits->Find(key)) || options_.remote->cache->Peek(key)) continue;
+    if (options_.remote->local && options_.remote->local->Prepare(key)) continue;
     wishes.push_back(WishOf(at.pack, at.offset, at.stored_bytes, false));
   }
   if (wishes.empty()) return;

@@ -96,6 +96,7 @@ Status PackStore::Impl::Remove(std::span<const uint32_t> packs) {
     put_since_sample_ = kFreeSampleBytes;  // there is more room
   }
   index_.Drop(gone);
+  if (remote_ && options_.remote->local) options_.remote->local->DropPacks(options_.remote->pool, gone);
   Pass(Failpoint::kGcRemoving);
   Status first;
   for (const uint32_t pack : gone) {

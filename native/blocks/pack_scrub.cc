@@ -112,7 +112,9 @@ Result<std::vector<uint8_t>> PackStore::Impl::ReadAtRest(uint32_t pack, const Pa
 Result<std::vector<uint8_t>> PackStore::Impl::ReadCached(uint32_t pack, const PackFooterEntry& entry) {
   uint32_t page = 0;
   if (Elsewhere(pack)) {
-    const std::shared_ptr<const RecordImage> image = options_.remote->cache->Get(KeyOf(pack, entry.offset), 0, 1);
+    const RecordKey key = KeyOf(pack, entry.offset);
+    std::shared_ptr<const RecordImage> image = options_.remote->cache->Get(key, 0, 1);
+    if (!image) image = FromDisk(key);
     if (!image || image->size() < entry.stored_bytes) return Status(Code::kNotFound, "nothing of it is cached");
     return PayloadOf(ConstBytes(*image).first(entry.stored_bytes), pack, entry, &page);
   }

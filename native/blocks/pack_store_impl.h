@@ -209,6 +209,10 @@ class PackStore::Impl {
   Status RemoteCells(uint32_t pack, uint32_t cell, uint64_t seed, uint32_t count, Bytes into, bool may_block);
   Result<std::vector<uint8_t>> RemoteRecord(const Location& at, const BlockId& id, bool may_block);
   Result<PackRecordHeader> RemoteHeader(const Location& at, bool may_block);
+  /** Of what came from the backend, in every tier; of what proved wrong, from every tier. */
+  void Keep(const RecordKey& key, const std::shared_ptr<const RecordImage>& record);
+  void Forget(const RecordKey& key);
+  std::shared_ptr<const RecordImage> FromDisk(const RecordKey& key);
   std::optional<PackFooterEntry> KnownEntry(const Location& at);
   Status Drop(uint32_t pack, uint64_t bytes);
   void Learn(uint32_t pack, uint64_t bytes, const std::vector<PackFooterEntry>& entries);

@@ -10,6 +10,9 @@ namespace {
 /** Between two wishes: what is less is cheaper to read along than to ask for twice. */
 constexpr uint64_t kGapBytesMax = 16u << 10;
 constexpr uint64_t kCutBytesMax = 128u << 10;
+/** A region of a pack that so many fetches begin in, while it is among the last that any began in, is fetched whole. */
+constexpr uint32_t kRegionBytes = 1u << 20;
+constexpr uint32_t kRegionFetchesMax = 3;
 /** Of a record of which nothing is known but its place: blocks are the most of all. */
 constexpr uint32_t kGuessBytes = 64u << 10;
 
@@ -19,8 +22,9 @@ std::shared_ptr<const RecordImage> Copy(const std::vector<uint8_t>& bytes, size_
 
 }  // namespace
 
-RecordFetcher::RecordFetcher(std::shared_ptr<PackBackend> backend, std::shared_ptr<BlockCache> cache, uint32_t pool, FetchLimits limits)
-    : backend_(std::move(backend)), cache_(std::move(cache)), pool_(pool), limits_(limits) {}
+RecordFetcher::RecordFetcher(std::shared_ptr<PackBackend> backend, std::shared_ptr<BlockCache> cache, std::shared_ptr<LocalCache> local, uint32_t pool,
+                             FetchLimits limits)
+    : backend_(std::move(backend)), cache_(std::move(cache)), local_(std::move(local)), pool_(pool), limits_(limits) {}
 
 std::vector<std::shared_ptr<RecordFetch>> RecordFetcher::Ask(std::span<const RecordWish> wishes) {
   std::vector<std::shared_ptr<RecordFetch>> fetches;
@@ -95,7 +99,9 @@ bool RecordFetcher::NextRange(Range& range) {
     first = before;
   }
   range.bytes = static_cast<uint32_t>(end - range.start);
-  end = std::max(end, ReadAhead(range, pack_end));
+  const uint64_t ahead = ReadAhead(range, pack_end);
+  end = std::max(ahead, ahead > end ? end : ReadAround(range, pack_end));
+  first = queued_.lower_bound({range.pack, static_cast<uint32_t>(range.start)});
   for (auto at = first; at != queued_.end() && at->first.first == range.pack && at->first.second <= end + kGapBytesMax;) {
     const uint64_t its_end = at->first.second + uint64_t{at->second->bytes};
     if (at != first && its_end > end && its_end - range.start > limits_.fetch_bytes_max) break;
@@ -125,6 +131,32 @@ uint64_t RecordFetcher::ReadAhead(const Range& range, uint64_t pack_end) {
   }
   *oldest = {range.pack, 0, range.end(), stream_clock_};
   return range.end();
+}
+
+/** The same for one who reads in no order that can be told: the rest of the region too, from its first record known. Under the lock. */
+uint64_t RecordFetcher::ReadAround(Range& range, uint64_t pack_end) {
+  const auto number = static_cast<uint32_t>(range.start / kRegionBytes);
+  Region* region = &regions_[0];
+  for (Region& each : regions_) {
+    if (each.pack == range.pack && each.number == number) {
+      region = &each;
+      break;
+    }
+    if (each.used < region->used) region = &each;
+  }
+  if (region->pack != range.pack || region->number != number) *region = {range.pack, number, 0, range.start, 0};
+  region->used = stream_clock_;
+  region->first = std::min(region->first, range.start);
+  const uint64_t end = std::max(range.end(), std::min((uint64_t{number} + 1) * kRegionBytes, pack_end));
+  if (++region->fetches < kRegionFetchesMax || end - region->first > limits_.fetch_bytes_max) return range.end();
+  range.start = region->first;
+  *region = {};
+  return end;
+}
+
+void RecordFetcher::Keep(const RecordKey& key, const std::shared_ptr<const RecordImage>& record) {
+  cache_->Put(key, record);
+  if (local_) local_->Offer(key, record);
 }
 
 void RecordFetcher::Answer(Range range, Result<std::vector<uint8_t>> bytes) {
@@ -179,10 +211,10 @@ void RecordFetcher::Unpack(const Range& range, const std::vector<uint8_t>& bytes
       const RecordKey key{pool_, range.pack, static_cast<uint32_t>(at)};
       if (wished) {
         // What is fetched for the second time was wrong in the cache, or is wrong for good: it does not go there unseen.
-        if (!(*wish)->again) cache_->Put(key, record);
+        if (!(*wish)->again) Keep(key, record);
         (*wish)->record = std::move(record);
       } else {
-        cache_->Put(key, std::move(record));
+        Keep(key, record);
         ++ahead;
       }
       at += header->stored_bytes;

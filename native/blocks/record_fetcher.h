@@ -1,12 +1,14 @@
 #pragma once
 // Gets records of packs that are not on this host. Whoever wants a record that is already on its way waits for that one;
-// wishes that lie beside each other travel together; who reads on where the last fetch ended is given more than was asked.
+// wishes that lie beside each other travel together; who reads on where the last fetch ended is given more than was asked, and so is
+// who wants record after record of one region of a pack: what was written at once lies there in any order.
 #include <array>
 #include <deque>
 #include <map>
 #include <span>
 
 #include "errand.h"
+#include "local_cache.h"
 #include "pack_backend.h"
 
 namespace skerry {
@@ -29,7 +31,9 @@ struct RecordWish {
 /** Thread-safe. Held by its owner and by the calls under way. */
 class RecordFetcher : public std::enable_shared_from_this<RecordFetcher> {
  public:
-  RecordFetcher(std::shared_ptr<PackBackend> backend, std::shared_ptr<BlockCache> cache, uint32_t pool, FetchLimits limits);
+  /** `local` may be null. */
+  RecordFetcher(std::shared_ptr<PackBackend> backend, std::shared_ptr<BlockCache> cache, std::shared_ptr<LocalCache> local, uint32_t pool,
+                FetchLimits limits);
 
   /** One for each wish, in their order; some may be done already. */
   std::vector<std::shared_ptr<RecordFetch>> Ask(std::span<const RecordWish> wishes);
@@ -53,15 +57,23 @@ class RecordFetcher : public std::enable_shared_from_this<RecordFetcher> {
     uint32_t pack = 0, window = 0;
     uint64_t next = 0, used = 0;
   };
+  /** Of a pack, where records were asked for lately, in any order. */
+  struct Region {
+    uint32_t pack = 0, number = 0, fetches = 0;
+    uint64_t first = 0, used = 0;   // the lowest record that was asked for; when it last was
+  };
   void Dispatch();
   bool NextRange(Range& range);
   uint64_t ReadAhead(const Range& range, uint64_t pack_end);
+  uint64_t ReadAround(Range& range, uint64_t pack_end);
   void Take(Range& range, Fetches::iterator at);
+  void Keep(const RecordKey& key, const std::shared_ptr<const RecordImage>& record);
   void Answer(Range range, Result<std::vector<uint8_t>> bytes);
   void Unpack(const Range& range, const std::vector<uint8_t>& bytes, std::vector<std::shared_ptr<RecordFetch>>& longer);
 
   const std::shared_ptr<PackBackend> backend_;
   const std::shared_ptr<BlockCache> cache_;
+  const std::shared_ptr<LocalCache> local_;
   const uint32_t pool_;
   const FetchLimits limits_;
 
@@ -72,6 +84,7 @@ class RecordFetcher : public std::enable_shared_from_this<RecordFetcher> {
   uint32_t in_flight_ = 0;
   uint64_t in_flight_bytes_ = 0;
   std::array<Stream, 16> streams_;
+  std::array<Region, 32> regions_;
   uint64_t stream_clock_ = 0;
   Usage usage_;
 };

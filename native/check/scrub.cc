@@ -200,7 +200,7 @@ Status Scrub::MakeDurable() {
 // As a collection takes its roots: what any of them reaches must be there.
 Status Scrub::CompareMaps(const Mark::GoOn& go_on) {
   std::vector<Store::ResourceContent> contents = store_.Contents();
-  std::erase_if(contents, [&](const auto& one) { return one.volume->pool() != pool_; });
+  std::erase_if(contents, [&](const auto& one) { return one.content.stack->pool != pool_; });
   std::sort(contents.begin(), contents.end(), [](const auto& a, const auto& b) { return a.volume->id() < b.volume->id(); });
   const size_t others = contents.size();
   Mark mark(packs_, *pool_->tree, others + 1, packs_.usage().blocks, limits_);

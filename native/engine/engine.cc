@@ -326,18 +326,18 @@ Status Engine::RemovePool(const std::string& name) {
 
 void Engine::CheckSettled(const Pool& pool, const Status& failure) {
   const Status failed = store_->failure();
-  const auto outcome = [&](ResourceId id) -> std::optional<Status> {
+  const auto outcome = [&](const SettleWaiter& waiter) -> std::optional<Status> {
     if (!failed.ok()) return failed;
-    if (store_->Settled(id)) return Status::Ok();
+    if (std::optional<Status> settled = Settled(waiter)) return settled;
     if (failure.ok()) return std::nullopt;
-    const std::shared_ptr<LiveVolume> volume = store_->Find(id);
-    return id == 0 || (volume && volume->pool().get() == &pool) ? std::optional(failure) : std::nullopt;
+    const std::shared_ptr<LiveVolume> volume = store_->Find(waiter.id);
+    return waiter.id == 0 || (volume && volume->pool().get() == &pool) ? std::optional(failure) : std::nullopt;
   };
   std::vector<std::pair<SettleWaiter, Status>> settled;
   {
     std::lock_guard lock(destage_mutex_);
     for (auto it = settle_waiters_.begin(); it != settle_waiters_.end();) {
-      if (std::optional<Status> status = outcome(it->id)) {
+      if (std::optional<Status> status = outcome(*it)) {
         settled.emplace_back(std::move(*it), std::move(*status));
         it = settle_waiters_.erase(it);
       } else {

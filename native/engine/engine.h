@@ -54,6 +54,12 @@ class Engine : public NbdBackend {
   void Resize(ResourceId volume, uint64_t size_bytes, std::function<void(Status)> done);
   /** Makes the volume what `snapshot` is; `done` once that is durable. Store::Rollback says when it is kTryAgain. */
   void Rollback(ResourceId volume, ResourceId snapshot, std::function<void(Status)> done);
+  // How a resource changes its pool while it is read and written: Store says what each of these asks and promises.
+  /** `done` once all that the resource held is in a committed root of its pool. Where that fails, it is held no longer. */
+  void HoldForSwitch(ResourceId id, const std::string& to_pool, std::function<void(Result<Store::HeldResource>)> done);
+  Status Expect(ResourceId id, const TreeRoot& root) { return store_->Expect(id, root); }
+  Status Switch(ResourceId id);
+  void Release(ResourceId id);
   /** Destages all that the volume (0: every volume) holds; `done` once its roots are committed. */
   void DestageAll(ResourceId id, std::function<void(Status)> done);
   /** The same for what the pool's volumes have given back; Store::trims tells how far that is. */
@@ -128,7 +134,10 @@ class Engine : public NbdBackend {
   struct SettleWaiter {
     ResourceId id;
     std::function<void(Status)> done;
+    bool held = false;   // waits for what a held resource had when it was held, not for what is written to it since
   };
+  /** nullopt: it waits on. */
+  std::optional<Status> Settled(const SettleWaiter& waiter) const;
   std::vector<SettleWaiter> settle_waiters_;
   std::atomic<uint64_t> destage_cpu_nanos_{0};
 

@@ -26,6 +26,10 @@ enum class Failpoint : uint8_t {
   kGcRemovedOne,             // one of them is gone
   kSnapshotBarrierDurable,   // the journal has a snapshot's barrier, and the snapshot no name
   kRollbackRecorded,         // the journal has a rollback, and the catalog the root from before it
+  kMoveStep,                 // a part of what moves is in the new pool, and the catalog says so
+  kMoveCarried,              // all of it is, and its destage is held
+  kMoveRootsPut,             // the new pool has its root chunks, too
+  kMoveCommitted,            // the catalog says that it is in the new pool, and the engine has it in the old one
 };
 
 struct FailpointName {
@@ -47,6 +51,10 @@ inline constexpr std::array kFailpointNames = {
     FailpointName{Failpoint::kGcRemovedOne, "gc-removed-one"},
     FailpointName{Failpoint::kSnapshotBarrierDurable, "snapshot-barrier-durable"},
     FailpointName{Failpoint::kRollbackRecorded, "rollback-recorded"},
+    FailpointName{Failpoint::kMoveStep, "move-step"},
+    FailpointName{Failpoint::kMoveCarried, "move-carried"},
+    FailpointName{Failpoint::kMoveRootsPut, "move-roots-put"},
+    FailpointName{Failpoint::kMoveCommitted, "move-committed"},
 };
 
 /** "NAME:N", N from 1 to 999999. kInvalid, with all names, where it is none. */

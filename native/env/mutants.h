@@ -30,6 +30,10 @@ enum class Mutant : uint8_t {
   kCutIgnored,               // whole blocks that were trimmed stay in the map
   kEdgeIgnored,              // the ends of a range of zeroes, within a block, are left as they were
   kOldLineageCommits,        // a root from before a rollback is taken
+  // From pool to pool.
+  kHeldNamesPacks,           // a large write to a volume that is held names packs
+  kHeldDestaged,             // generations of a volume that is held close, and become roots
+  kExpectedUnmarked,         // the root that a volume is about to rest on is not kept in its pool
   // Packs and pools.
   kRefBeforeBytes,           // a flush covers references, not the bytes that they name
   kRootBeforePacks,          // a root is offered before its packs are durable
@@ -45,6 +49,10 @@ enum class Mutant : uint8_t {
   kCopiesUnshipped,          // a pack goes from the backend before it has the copies of its records
   kSealedUncounted,          // the map nodes of a sealed pack are not counted
   kGoneForgotten,            // nothing says which packs are being taken off the backend
+  // Carrying from pool to pool.
+  kCarriedUnheld,            // nobody holds what was carried so far
+  kSourceUnheld,             // nor what is carried
+  kCarriedUndurable,         // a carried root is called durable before its packs are
 };
 
 #ifdef SKERRY_MUTANTS

@@ -87,9 +87,11 @@ Result<Collector::Progress> Collector::Next(const Mark::GoOn& go_on) {
 }
 
 // What the catalog has is where a start begins, so it stays reachable until the catalog has something else, whatever a volume is by now.
+// And what is expected here is asked for before what is here: it may come to be that in between.
 Status Collector::MarkAll(const Mark::GoOn& go_on, const Mark::OnReached& on_reached) {
-  std::vector<Store::ResourceContent> contents = store_.Contents();
-  std::erase_if(contents, [&](const auto& one) { return one.volume->pool() != pool_; });
+  std::vector<TreeRoot> untaken;
+  std::vector<Store::ResourceContent> contents = store_.Contents(*pool_, untaken);
+  std::erase_if(contents, [&](const auto& one) { return one.content.stack->pool != pool_; });
   std::sort(contents.begin(), contents.end(), [](const auto& a, const auto& b) { return a.volume->id() < b.volume->id(); });
   Mark mark(packs_, *pool_->tree, 1, packs_.usage().blocks, limits_);
   OverlayBlocks overlays(mark, go_on);
@@ -99,7 +101,7 @@ Status Collector::MarkAll(const Mark::GoOn& go_on, const Mark::OnReached& on_rea
     mark.AddRoot(0, content.stack->root);
     mark.AddRoot(0, content.committed);
   }
-  for (const TreeRoot& root : store_.UntakenRoots(*pool_)) mark.AddRoot(0, root);
+  for (const TreeRoot& root : untaken) mark.AddRoot(0, root);
   for (const TreeRoot& root : roots_) mark.AddRoot(0, root);
   if (Status status = mark.Run(go_on, on_reached); !status.ok()) return status;
   report_.nodes_read += mark.nodes_read();

@@ -25,7 +25,7 @@ Result<std::shared_ptr<const SpaceReport>> MeasureSpace(Store& store, Pool& pool
   report->pool.record_bytes = packs.RecordBytes();
   report->pool.stored_bytes = packs.usage().stored_bytes;
   std::vector<Store::ResourceContent> contents = store.Contents();
-  std::erase_if(contents, [&](const auto& one) { return one.volume->pool().get() != &pool; });
+  std::erase_if(contents, [&](const auto& one) { return one.content.stack->pool.get() != &pool; });
   std::sort(contents.begin(), contents.end(), [](const auto& a, const auto& b) { return a.volume->id() < b.volume->id(); });
   Mark mark(packs, *pool.tree, contents.size(), packs.usage().blocks, limits);
   OverlayBlocks overlays(mark, go_on);

@@ -27,6 +27,9 @@ constexpr SownBug kSownBugs[] = {
     {Mutant::kCutIgnored, "cut-ignored", "whole blocks that were trimmed stay in the map", 100},
     {Mutant::kEdgeIgnored, "edge-ignored", "the ends of a range of zeroes, within a block, stay as they were", 100},
     {Mutant::kOldLineageCommits, "old-lineage-commits", "a root from before a rollback is taken", 1000},
+    {Mutant::kHeldNamesPacks, "held-names-packs", "a large write to a volume on its way to another pool names packs of the old one", 2000},
+    {Mutant::kHeldDestaged, "held-destaged", "a volume on its way to another pool is destaged to the old one", 2000},
+    {Mutant::kExpectedUnmarked, "expected-unmarked", "the root that a volume is about to rest on is not kept in its new pool", 2000},
     {Mutant::kRefBeforeBytes, "ref-before-bytes", "a flush covers references, not the bytes that they name", 200},
     {Mutant::kRootBeforePacks, "root-before-packs", "a root is offered before its packs are durable", 200},
     {Mutant::kRootBeforeShipped, "root-before-shipped", "a root is offered before the backend has its packs", 500},
@@ -37,9 +40,12 @@ constexpr SownBug kSownBugs[] = {
     {Mutant::kCondemnedFound, "condemned-found", "a write finds its block in a condemned pack", 2000},
     {Mutant::kNamesIgnored, "names-ignored", "packs go that the journal names", 2000},
     {Mutant::kCopiesUnsynced, "copies-unsynced", "a pack goes before the copies of its records are durable", 2000},
-    {Mutant::kCopiesUnshipped, "copies-unshipped", "a pack goes from the backend before it has the copies of its records", 2000},
+    {Mutant::kCopiesUnshipped, "copies-unshipped", "a pack goes from the backend before it has the copies of its records", 6000},
     {Mutant::kSealedUncounted, "sealed-uncounted", "the map nodes of a sealed pack are not counted", 500},
     {Mutant::kGoneForgotten, "gone-forgotten", "nothing says which packs are being taken off the backend", 2000},
+    {Mutant::kCarriedUnheld, "carried-unheld", "nobody holds what was carried to a pool so far", 2000},
+    {Mutant::kSourceUnheld, "source-unheld", "nobody holds what is carried to another pool", 2000},
+    {Mutant::kCarriedUndurable, "carried-undurable", "a carried root is called durable before its packs are", 2000},
 };
 
 }  // namespace

@@ -3,21 +3,15 @@
 #include <algorithm>
 #include <utility>
 
-#include "../blocks/block_cache.h"
-
 namespace skerry::simulation {
 namespace {
 
 constexpr uint64_t kVolumeBytes = 8 * kBlockBytes;   // at first
-constexpr size_t kVolumesMax = 4, kResourcesMax = 12;
 constexpr int kRetriesMax = 6000;   // of 50 ms: a pack whose shipping fails twenty times in a row still gets there
 constexpr uint64_t kDiskBytes = 1ull << 40;
 constexpr int kPatienceMax = 30;   // more than a backend throttles in a row
 constexpr int kRetriesFaultyMax = 40;
-constexpr const char* kDirectory = "/sim";
-constexpr uint64_t kBackendSalt = 0x6261636b656e64;
-/** Room for a few blocks: most reads of what was shipped go to the backend. */
-constexpr size_t kBlockCacheBytes = 512 << 10;
+constexpr uint64_t kBackendSalt = 0x6261636b656e64, kSecondBackendSalt = 0x7365636f6e64;
 
 uint64_t Mix(uint64_t value) {
   value += 0x9e3779b97f4a7c15ull;
@@ -30,6 +24,7 @@ uint64_t Mix(uint64_t value) {
 
 World::World(WorldOptions options) : options_(options), env_(options.seed), dice_(Mix(options.seed)) {
   if (options.seed % 2 == 0) backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kBackendSalt));
+  if (TwoPools() && options.seed / 5 % 3 == 0) second_backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kSecondBackendSalt));
 }
 
 uint64_t World::Dice(uint64_t sides) {
@@ -60,49 +55,13 @@ void World::Blame(const std::string& doing, const Status& status) {
   Fail(doing + ": " + status.detail());
 }
 
-StoreOptions World::Options() {
-  StoreOptions options;
-  options.journal.directory = std::string(kDirectory) + "/journal";
-  options.journal.ring_name = "sim-ring";
-  options.journal.ring_bytes = options_.seed % 7 == 0 ? 256 << 10 : 512 << 10;   // small: operations wait for room
-  options.journal.segment_bytes = 128 << 10;
-  options.journal.journal_bytes_max = options_.theme == Theme::kShortJournal ? 640 << 10 : 2 << 20;
-  PoolOptions& pool = options.pools.emplace_back();
-  pool.packs.directory = std::string(kDirectory) + "/pool";
-  pool.packs.checkpoint = std::string(kDirectory) + "/index.checkpoint";
-  pool.packs.pack_bytes = 1 << 20;
-  pool.packs.reserve_bytes = 0;
-  pool.domain_key.assign(32, 7);
-  if (Encrypts()) pool.packs.cipher.emplace(std::vector<uint8_t>(32, 8));
-  if (Compresses()) {
-    // Another setting in each life: what an earlier one wrote is read all the same.
-    constexpr Compression kSettings[] = {{Codec::kLz4, 0}, {Codec::kZstd, kZstdLevelDefault}, {}};
-    pool.compression = kSettings[(options_.seed / 3 + lives_) % std::size(kSettings)];
-  }
-  if (backend_) {
-    RemotePackOptions& remote = pool.packs.remote.emplace();
-    remote.backend = backend_;
-    remote.cache = std::make_shared<BlockCache>(kBlockCacheBytes);
-    remote.kept_bytes_max = options_.seed % 4 == 0 ? 0 : 3 << 20;
-    remote.staged_bytes_max = 8 << 20;
-  }
-  options.overlay_bytes_max = 1 << 20;
-  options.node_cache_bytes_max = 64 << 10;
-  if (options_.seed / 2 % 2 == 0) {
-    options.move_at = 0.05;
-    options.move_wanted_max = 1;
-  }
-  return options;
-}
-
-PackStore& World::Packs() { return *store_->pools().front()->packs; }
-
 bool World::Crashed() const { return env_.crashed(); }
 
 bool World::Open() {
   // Not at the very first: who knows nothing yet must hear what there is.
   if (backend_) backend_->SetListFaults(lives_ > 0);
   if (backend_) backend_->SetWeather(false);
+  CloseCache();
   std::vector<ResourceSpec> resources;
   for (const auto& [id, named] : catalog_) resources.push_back(named.spec);
   // A clone or snapshot stands after what it is pending on: ids grow, so their order is that order.
@@ -124,12 +83,16 @@ void World::Crash(bool host) {
   ++lives_;
   held_.reset();
   collector_.reset();
+  carrying_.reset();
+  carried_.reset();
+  if (kept_) kept_->hold.reset();
+  move_.reset();
   for (auto& [id, named] : catalog_) named.dropped = false;
   env_.ClearFaults();
   env_.SetFreeBytes(kDiskBytes);
   fault_asked_ = fault_met_ = sync_failed_ = false;
   store_.reset();
-  if (backend_) backend_->Forget();
+  ForgetBackends();
   if (host) {
     ++outcome_.host_crashes;
     env_.HostCrash(Dice(4) == 0);
@@ -146,7 +109,7 @@ void World::Crash(bool host) {
     const bool again_host = host || Dice(4) == 0;
     host = again_host;
     store_.reset();
-    if (backend_) backend_->Forget();
+    ForgetBackends();
     if (again_host) {
       env_.HostCrash(Dice(4) == 0);
     } else {
@@ -197,6 +160,7 @@ WorldOutcome World::Run() {
     }
     BeginStep(options_.steps);
     if (outcome_.failure.empty()) Crash(HostDies());
+    CloseCache();
     if (backend_) outcome_.refusals = backend_->refusals();
     if (store_) outcome_.framed = Packs().usage().framed_records;
   }
@@ -210,6 +174,7 @@ void World::BeginStep(unsigned step) {
 
 void World::Step() {
   env_.Advance(1000000);
+  if (Moves() && Dice(10) == 0) return Move();
   const uint64_t what = Dice(100);
   if (what < 4) return Create();
   if (what < 32) return Write();
@@ -223,6 +188,7 @@ void World::Step() {
   if (what < 84) return Resize();
   if (what < 87) return Rollback();
   if (what < 90) return Compare();
+  if (what < 94 && Carries() && Dice(2) == 0) return Carry();
   if (what < 94) return options_.theme == Theme::kAll ? Collect() : Destage();
   if (what < 97) {
     if (options_.seed % 4 == 0 && Dice(2) == 0) return Rot();
@@ -251,12 +217,7 @@ void World::Pump() {
     outcome_.moves += moved.ok() && *moved == Store::Moved::kSegment;
     if (Dice(4) == 0) store_->Trim();
   }
-  if (backend_) {
-    backend_->Deliver();
-    const Status kept = Packs().Upkeep();
-    if (!kept.ok()) Blame("upkeep", kept);
-    if (!backend_->wrong().empty()) Fail(backend_->wrong());
-  }
+  UpkeepBackends();
   store_->Pace();
   if (const Status audit = store_->Audit(); !audit.ok()) Fail("audit: " + audit.detail());
 }
@@ -280,6 +241,8 @@ bool World::Retry(const std::function<Status()>& attempt) {
     if (life != lives_ || Crashed() || fault_met_ || !outcome_.failure.empty()) return false;
     Pump();
     if (i % 4 == 3) Destage();
+    // A held volume is not destaged, and its share may be full: it is let go, or gets where it was going.
+    if (move_ && i % 8 == 7 && life == lives_ && !Crashed() && !fault_met_) Move();
     // Whoever deletes asks for the word of it to be durable (Engine::Drop): nothing that it held goes before.
     if (i % 64 == 63) (void)MakeDurable();
     if (life != lives_ || Crashed() || fault_met_ || !outcome_.failure.empty()) return false;
@@ -324,18 +287,6 @@ std::vector<uint8_t> World::Content(uint64_t length) {
     std::memcpy(bytes.data() + i, &word, std::min<size_t>(8, length - i));
   }
   return bytes;
-}
-
-void World::Create() {
-  if (catalog_.size() >= kResourcesMax) return;
-  const ResourceId id = next_id_++;
-  Named named;
-  named.spec.volume = {id, kVolumeBytes, false, false, 0, 1, 0};
-  named.history = std::make_unique<History>(kVolumeBytes);
-  const Status added = store_->Add(named.spec);
-  if (!added.ok()) return Fail("create: " + added.detail());
-  catalog_.emplace(id, std::move(named));
-  Say("create " + std::to_string(id));
 }
 
 void World::Write() {
@@ -425,72 +376,6 @@ void World::Flush() {
   if (store_->journal().durable() > durable_) vouched_ = std::exchange(durable_, store_->journal().durable());
   ++outcome_.flushes;
   Say("flush");
-}
-
-void World::Snapshot() {
-  Named* named = PickVolume();
-  if (named == nullptr || catalog_.size() >= kResourcesMax) return;
-  const ResourceId volume = named->spec.volume.id, id = next_id_++;
-  uint64_t sequence = 0;
-  named->history->Begin(named->history->last().image);
-  if (!Retry([&] { return store_->Snapshot(volume, id, &sequence).status(); })) return;
-  named->history->Acknowledge(sequence);
-  // The barrier is durable before the name is: a crash between leaves a barrier without a name.
-  if (!MakeDurable()) return;
-  for (auto& [other, entry] : catalog_) {
-    if (entry.history && !entry.deleting) entry.history->Flushed(entry.history->last().sequence);
-  }
-  Named snapshot;
-  snapshot.spec.volume = {id, named->history->bytes(), true, false, 0, 0, 0};
-  snapshot.spec.kind = ResourceKind::kSnapshot;
-  snapshot.spec.pending_of = volume;
-  snapshot.content = named->history->last().image;
-  catalog_.emplace(id, std::move(snapshot));
-  ++outcome_.snapshots;
-  Say("snapshot " + std::to_string(volume) + " as " + std::to_string(id));
-}
-
-void World::Clone() {
-  std::vector<Named*> sources;
-  for (auto& [id, named] : catalog_) {
-    if (!named.history && !named.deleting) sources.push_back(&named);
-  }
-  if (sources.empty() || catalog_.size() >= kResourcesMax) return;
-  const Named& source = *sources[Dice(sources.size())];
-  const ResourceId id = next_id_++;
-  Named clone;
-  clone.spec.volume = {id, source.content.bytes(), false, false, 0, 1, 0};
-  clone.spec.root = source.spec.root;
-  clone.spec.pending_of = source.spec.pending_of != 0 ? source.spec.volume.id : 0;
-  clone.history = std::make_unique<History>(source.content.bytes());
-  clone.history->Reset(0, source.content);
-  const ResourceSpec spec = clone.spec;
-  catalog_.emplace(id, std::move(clone));
-  const Status added = store_->Add(spec);
-  if (!added.ok()) return Fail("clone: " + added.detail());
-  ++outcome_.clones;
-  Say("clone " + std::to_string(source.spec.volume.id) + " as " + std::to_string(id));
-}
-
-void World::Remove() {
-  if (catalog_.size() < 3) return;
-  // What a crash left half deleted comes first.
-  auto it = std::ranges::find_if(catalog_, [](const auto& entry) { return entry.second.deleting && !entry.second.dropped; });
-  if (it == catalog_.end()) {
-    it = catalog_.begin();
-    std::advance(it, static_cast<long>(Dice(catalog_.size())));
-  }
-  if (it->second.dropped) return;
-  const ResourceId id = it->first;
-  for (const auto& [other, named] : catalog_) {
-    if (named.spec.pending_of == id) return;
-  }
-  it->second.deleting = true;
-  if (!Retry([&] { return store_->Drop(id).status(); })) return;
-  it->second.dropped = true;
-  Say("remove " + std::to_string(id));
-  // Others write meanwhile, into what the deleted one held of the journal if it is given away too soon.
-  if (!it->second.history || Dice(2) == 0) (void)MakeDurable();
 }
 
 }  // namespace skerry::simulation

@@ -2,18 +2,24 @@
 // One seed, one world: volumes, snapshots and clones over the shipped store, on simulated files, with crashes. Every read
 // is compared with the oracle; after a crash each volume must be a prefix of its history that keeps what was promised.
 // Every second world keeps its packs on a backend: then a committed root must be there, whatever becomes of the host. Every third
-// compresses, with another setting in each life; every fifth is encrypted.
+// compresses, with another setting in each life; every fifth is encrypted. Of three worlds one has a second pool, and resources move
+// between the two while they are written; of five one, and trees are carried from one to the other.
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "../carry/carrier.h"
 #include "../gc/collector.h"
+#include "copy_root.h"
 #include "oracle.h"
 #include "sim_backend.h"
 #include "sim_env.h"
 
 namespace skerry::simulation {
+
+inline constexpr size_t kResourcesMax = 12;
+inline constexpr const char* kSecondPool = "second";
 
 /** What worlds turn to again and again, for bugs that show only where rare things meet. */
 enum class Theme : uint8_t {
@@ -34,7 +40,7 @@ struct WorldOutcome {
   std::string failure;     // empty: all held
   unsigned failed_step = 0;
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, switches = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0, carried = 0, resumed = 0, cached = 0, cache_damaged = 0;
   std::vector<std::string> trace;
 };
 
@@ -57,8 +63,18 @@ class World {
   /** An operation did not succeed: excused by a crash, and, where a fault was asked for, by that; else the world has failed. */
   void Blame(const std::string& doing, const Status& status);
   StoreOptions Options();
+  PoolOptions SecondPool(PoolOptions like) const;
+  std::shared_ptr<Pool> PickPool();
+  /** That the catalog names. */
+  std::vector<TreeRoot> RootsIn(const Pool& pool) const;
+  void ForgetBackends();
+  void UpkeepBackends();
   bool Open();
   PackStore& Packs();
+  void EquipCaches(PackOptions& packs);
+  void PumpCache();
+  /** That of the life that ended; it is counted. */
+  void CloseCache();
   void Crash(bool host);
   void MaybeArm();
   bool Crashed() const;
@@ -79,6 +95,15 @@ class World {
   void Resize();
   void Rollback();
   void Compare();
+  /** The next step of a resource's way to the other pool; the first, where none is on its way. */
+  void Move();
+  void BeginMove();
+  void GiveUpMove();
+  bool CopyMoved();
+  bool HasMoved();
+  void CollectBetween();
+  void TakeMoved();
+  bool Moves() const { return options_.seed % 3 == 2; }
   void Rot();
   /** A bit of a pack flips, or some of its bytes stand elsewhere too; all is read, and the disk heals. */
   void RotAtRest();
@@ -95,6 +120,8 @@ class World {
   bool FaultyDisk() const { return options_.theme == Theme::kFailingSyncs || options_.seed % 5 == 3; }
   /** Whether a death is the host's. */
   bool HostDies() { return options_.theme == Theme::kShortJournal || Dice(2) == 0; }
+  bool Carries() const { return options_.theme == Theme::kAll && options_.seed % 5 == 1; }
+  bool TwoPools() const { return Moves() || Carries(); }
   bool BadWeather() const { return options_.seed % 8 == 6; }
   bool RotsAtRest() const { return options_.seed % 4 == 1 || options_.seed % 8 == 2; }
   std::string SegmentFile(uint64_t number);
@@ -102,6 +129,14 @@ class World {
   void LoseParts(const Image& before, const Image& after, uint64_t offset, uint64_t length);
   void Remove();
   void Collect();
+  /** Goes on carrying a tree to the other pool, or begins to. */
+  void Carry();
+  void BeginCarrying();
+  /** The same in a later life, where the catalog kept a point. */
+  bool Resume();
+  void CheckCarried();
+  /** What was carried begins a life of its own. */
+  void Adopt();
   /** Lets it do something, and all else go on. False where this life is over. */
   bool WaitForBackend();
   /** Everything is scrubbed at once; what the scrub says is so must be so. */
@@ -111,6 +146,7 @@ class World {
   void Take(const RootCommit& commit);
   void CheckRoot(const RootCommit& commit);
   bool ReadRoot(PackStore& packs, Tree& tree, const TreeRoot& root, Bytes content);
+  bool ReadRoot(Pool& pool, const TreeRoot& root, Bytes content) { return ReadRoot(*pool.packs, *pool.tree, root, content); }
   void CheckElsewhere(const TreeRoot& root, ConstBytes content);
   bool MakeDurable();
   bool Retry(const std::function<Status()>& attempt);
@@ -126,15 +162,43 @@ class World {
   SimEnv env_;
   uint64_t dice_;
   unsigned step_ = 0;
-  std::shared_ptr<SimBackend> backend_;   // of a remote world
+  std::shared_ptr<SimBackend> backend_, second_backend_;   // of a remote world; of a remote second pool
   uint64_t elsewhere_ = 0;                // other hosts that a root was read on
+  std::shared_ptr<LocalCache> local_;   // of this life, where there is one
   std::unique_ptr<Store> store_;
   std::unique_ptr<Collector> collector_;   // under way, of this life
+  /** A tree on its way to the other pool. */
+  struct Carrying {
+    CarryOrder order;
+    std::vector<uint8_t> content;   // of the source
+    std::unique_ptr<Carrier> carrier;
+  };
+  std::optional<Carrying> carrying_, carried_;   // under way; the last that arrived, whose roots are held yet
+  /** What the catalog keeps of one, so that a later life goes on with it. */
+  struct KeptPoint {
+    std::string source, target;
+    TreeRoot to, root;
+    BlockIndex next = 0;
+    uint64_t blocks = 0;
+    std::vector<uint8_t> content{};
+    std::shared_ptr<const HeldRoot> hold{};   // in the life that kept it
+  };
+  std::optional<KeptPoint> kept_;
   std::vector<std::pair<ResourceId, uint64_t>> rewound_;   // by the last recovery
   std::map<ResourceId, Named> catalog_;   // durable by itself: its own crashes are another test's matter
   ResourceId next_id_ = 1;
   bool fault_asked_ = false, fault_met_ = false;   // in this life
   bool sync_failed_ = false;
+  /** A resource on its way to another pool, in this life. */
+  struct Moving {
+    ResourceId id = 0;
+    std::string to;
+    std::optional<Store::HeldResource> held;
+    std::optional<CopiedRoot> copied;
+    uint32_t mark = 0;   // packs of the other pool that the copy needs
+    bool expected = false, taken = false;
+  };
+  std::optional<Moving> move_;
   std::optional<RootCommit> held_;   // on its way to the catalog while other things happen
   Losses losses_;
   Lsn durable_ = 0, vouched_ = 0;   // at the last flush, at the one before it

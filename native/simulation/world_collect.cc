@@ -7,13 +7,12 @@ namespace skerry::simulation {
 
 void World::Collect() {
   if (!collector_) {
-    std::vector<TreeRoot> roots;
-    for (const auto& [id, named] : catalog_) roots.push_back(named.spec.root);
+    const std::shared_ptr<Pool> pool = PickPool();
     CollectOptions options;
     options.live_max = Dice(3) == 0 ? 1 : 0.6;
     options.copy_bytes_max = Dice(2) == 0 ? 256 << 10 : 4 << 20;
-    collector_ = std::make_unique<Collector>(*store_, store_->pools().front(), std::move(roots), options);
-    Say("collect");
+    collector_ = std::make_unique<Collector>(*store_, pool, RootsIn(*pool), options);
+    Say("collect" + (pool->name == kSecondPool ? " in the second pool" : std::string()));
   }
   for (uint64_t steps = 1 + Dice(8); steps > 0; --steps) {
     const Result<Collector::Progress> progress = collector_->Next([this] { return !Crashed(); });
@@ -21,7 +20,7 @@ void World::Collect() {
     if (progress.ok() && *progress == Collector::Progress::kMore) continue;
     if (progress.ok() && *progress == Collector::Progress::kWait) {
       // A life is short, and a backend slow.
-      if (!backend_ || Dice(8) == 0 || !WaitForBackend()) return;
+      if ((!backend_ && !second_backend_) || Dice(8) == 0 || !WaitForBackend()) return;
       ++steps;
       continue;
     }
@@ -51,9 +50,8 @@ void World::ScrubAll() {
 }
 
 void World::CheckScrub() {
-  std::vector<TreeRoot> roots;
-  for (const auto& [id, named] : catalog_) roots.push_back(named.spec.root);
-  Scrub scrub(*store_, store_->pools().front(), std::move(roots));
+  const std::shared_ptr<Pool> pool = store_->pools().front();
+  Scrub scrub(*store_, pool, RootsIn(*pool));
   for (Result<bool> more = true; *more;) {
     more = scrub.Next([this] { return !Crashed(); });
     if (!more.ok()) return Blame("scrubbing", more.status());
@@ -67,7 +65,7 @@ void World::CheckScrub() {
   if (report.lost > 0 || report.nodes_unread > 0) return;
   // It found a way to everything that rests in sealed packs.
   for (const auto& [id, named] : catalog_) {
-    if (named.deleting || (named.history && named.history->in_flight())) continue;
+    if (named.deleting || (named.history && named.history->in_flight()) || store_->Find(id)->pool() != pool) continue;
     const Result<std::vector<uint8_t>> content = ReadAll(id);
     if (!content.ok()) return Blame("reading " + std::to_string(id) + ", of which a scrub says that nothing is lost", content.status());
     const Image& expected = named.history ? named.history->last().image : named.content;

@@ -31,13 +31,22 @@ void World::Rollback() {
   Named* named = PickVolume();
   std::vector<const Named*> snapshots;
   for (const auto& [id, other] : catalog_) {
-    if (!other.history && !other.deleting) snapshots.push_back(&other);
+    if (!other.history && !other.deleting && named != nullptr && store_->Find(id)->pool() == store_->Find(named->spec.volume.id)->pool()) {
+      snapshots.push_back(&other);
+    }
   }
   if (named == nullptr || snapshots.empty()) return;
   const Named& snapshot = *snapshots[Dice(snapshots.size())];
   const ResourceId id = named->spec.volume.id, to = snapshot.spec.volume.id;
   named->history->Begin(snapshot.content, true);
-  if (!Retry([&] { return store_->Rollback(id, to).status(); })) return;
+  bool apart = false;
+  const auto attempt = [&] {
+    // One of the two may have changed its pool while this waited.
+    apart = store_->Find(id)->pool() != store_->Find(to)->pool();
+    return apart ? Status() : store_->Rollback(id, to).status();
+  };
+  if (!Retry(attempt)) return;
+  if (apart) return named->history->Abandon();
   named->history->Acknowledge(store_->Find(id)->sequence());
   ++outcome_.rollbacks;
   Say("rollback " + std::to_string(id) + " to " + std::to_string(to));
@@ -51,6 +60,7 @@ void World::Compare() {
   }
   if (ids.size() < 2) return;
   const ResourceId from = ids[Dice(ids.size())], to = ids[Dice(ids.size())];
+  if (store_->Find(from)->pool() != store_->Find(to)->pool()) return;
   Result<std::vector<uint8_t>> old = ReadAll(from), now = ReadAll(to);
   if (!old.ok() || !now.ok()) {
     return Blame("comparing", old.ok() ? now.status() : old.status());

@@ -22,7 +22,7 @@ void World::Destage() {
       if (!frozen.ok()) return Fail("freeze: " + frozen.detail());
     }
   }
-  Result<std::optional<RootCommit>> commit = store_->DestageStep(*store_->pools().front());
+  Result<std::optional<RootCommit>> commit = store_->DestageStep(*PickPool());
   if (!commit.ok()) {
     return Blame("destage", commit.status());
   }
@@ -52,6 +52,7 @@ void World::Take(const RootCommit& root) {
     const auto found = catalog_.find(taker.id);
     if (found == catalog_.end()) continue;
     ResourceSpec& spec = found->second.spec;
+    if (spec.pool != root.pool) return Fail("a root in pool " + root.pool + " came for resource " + std::to_string(taker.id) + ", which is in pool " + spec.pool);
     if (taker.lineage < spec.volume.lineage || taker.applied_sequence < spec.volume.applied_sequence) continue;
     spec.root = root.root;
     spec.volume.applied_sequence = taker.applied_sequence;
@@ -71,8 +72,9 @@ void World::CheckRoot(const RootCommit& commit) {
   const uint64_t bytes = commit.takers[0].size_bytes;
   // Up to the end of the last block, of which nothing past the size may be left.
   std::vector<uint8_t> content((bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes);
-  if (!ReadRoot(Packs(), *store_->pools().front()->tree, commit.root, content)) return;
-  if (backend_ && Dice(16) == 0) CheckElsewhere(commit.root, content);
+  const std::shared_ptr<Pool> pool = store_->FindPool(commit.pool);
+  if (!ReadRoot(*pool, commit.root, content)) return;
+  if (backend_ && pool->name != kSecondPool && Dice(16) == 0) CheckElsewhere(commit.root, content);
   if (Crashed() || fault_met_ || !outcome_.failure.empty()) return;
   if (std::any_of(content.begin() + static_cast<long>(bytes), content.end(), [](uint8_t byte) { return byte != 0; })) {
     return Fail("a root of " + std::to_string(bytes) + " bytes holds data past them");
@@ -120,6 +122,7 @@ void World::CheckElsewhere(const TreeRoot& root, ConstBytes content) {
   options.directory = "/elsewhere" + std::to_string(++elsewhere_);
   options.checkpoint = options.directory + "/index.checkpoint";
   options.key = DomainKey(ConstBytes(here.pools.front().domain_key));
+  options.remote->local = nullptr;
   PackReport report;
   backend_->SetListFaults(false);
   Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env_, options, report);

@@ -14,13 +14,18 @@ namespace skerry::store_world {
 
 inline const Mark::GoOn kAlways = [] { return true; };
 inline constexpr uint64_t kBlocks = 64;
+inline constexpr const char *kFirst = "default", *kSecond = "second";
 
-/** One pool of small packs and its volumes, with the catalog that a daemon would keep. */
+enum class Second : uint8_t { kNone, kLocal, kRemote };
+
+/** A pool of small packs and its volumes, with the catalog that a daemon would keep; where asked for, a second pool of another key. */
 class World {
  public:
   /** `remote`: the pool rests on a backend, with so many bytes of copies here. */
-  explicit World(bool remote = false, uint64_t kept_bytes_max = 0) : env_(1), kept_bytes_max_(kept_bytes_max) {
+  explicit World(bool remote = false, uint64_t kept_bytes_max = 0, Second second = Second::kNone)
+      : env_(1), kept_bytes_max_(kept_bytes_max), second_(second) {
     if (remote) backend_ = std::make_shared<check::PlainBackend>(env_);
+    if (second == Second::kRemote) second_backend_ = std::make_shared<check::PlainBackend>(env_);
     Open();
   }
   void Open() { CHECK_OK(Reopen()); }
@@ -43,6 +48,7 @@ class World {
       remote.cache = std::make_shared<BlockCache>(1 << 20);
       remote.kept_bytes_max = kept_bytes_max_;
     }
+    if (second_ != Second::kNone) options.pools.push_back(SecondPool(options.pools[0]));
     store_.reset();
     std::vector<ResourceSpec> resources;
     for (const auto& [id, spec] : catalog_) resources.push_back(spec);
@@ -64,11 +70,13 @@ class World {
 
   SimEnv& env() { return env_; }
   check::PlainBackend& backend() { return *backend_; }
+  check::PlainBackend& second_backend() { return *second_backend_; }
   Store& store() { return *store_; }
   std::shared_ptr<Pool> pool() { return store_->pools().front(); }
+  std::shared_ptr<Pool> second() { return store_->FindPool(kSecond); }
   PackStore& packs() { return *pool()->packs; }
-  ResourceId Create(TreeRoot root = {}) {
-    const ResourceSpec spec{{next_, kBlocks * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, root, 0};
+  ResourceId Create(TreeRoot root = {}, const std::string& pool = kFirst, uint64_t blocks = kBlocks) {
+    const ResourceSpec spec{{next_, blocks * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, root, 0, pool};
     CHECK_OK(store_->Add(spec));
     catalog_[next_] = spec;
     return next_++;
@@ -90,6 +98,14 @@ class World {
     CHECK_OK(store_->Find(id)->Write(block * kBlockBytes, Data(blocks, seed)).status());
     Durable();
   }
+  /** The same in pieces of a page, each of which is journalled whole: the journal names no pack for them. */
+  void WritePages(ResourceId id, uint64_t block, uint64_t blocks, uint64_t seed) {
+    const std::vector<uint8_t> data = Data(blocks, seed);
+    for (size_t at = 0; at < data.size(); at += kPageBytes) {
+      CHECK_OK(store_->Find(id)->Write(block * kBlockBytes + at, ConstBytes(data).subspan(at, kPageBytes)).status());
+    }
+    Durable();
+  }
   bool Holds(ResourceId id, uint64_t block, uint64_t blocks, uint64_t seed) {
     std::vector<uint8_t> got(blocks * kBlockBytes);
     return store_->Find(id)->Read(block * kBlockBytes, got, true).ok() && got == Data(blocks, seed);
@@ -102,12 +118,15 @@ class World {
     CHECK_OK(store_->SyncStep());
   }
   std::optional<RootCommit> Destage() {
-    Result<std::optional<RootCommit>> commit = store_->DestageStep(*pool());
-    CHECK_OK(commit.status());
-    // Its packs were being shipped.
-    if (!commit->has_value() && backend_) commit = store_->DestageStep(*pool());
-    CHECK_OK(commit.status());
-    return *commit;
+    for (const auto& each : store_->pools()) {
+      // At the second try its packs have been shipped.
+      for (int attempt = 0; attempt < (each->packs->remote() ? 2 : 1); ++attempt) {
+        const Result<std::optional<RootCommit>> commit = store_->DestageStep(*each);
+        CHECK_OK(commit.status());
+        if (commit->has_value()) return *commit;
+      }
+    }
+    return std::nullopt;
   }
   void Commit(const RootCommit& commit) {
     for (const RootTaker& taker : commit.takers) {
@@ -134,8 +153,8 @@ class World {
   /** Ships what is sealed, and asks again for what was not removed. */
   void Upkeep() {
     constexpr uint64_t kPastAnyPause = 40'000'000'000;
-    for (int round = 0; backend_ && round < 3; ++round) {
-      CHECK_OK(packs().Upkeep());
+    for (int round = 0; (backend_ || second_backend_) && round < 3; ++round) {
+      for (const auto& each : store_->pools()) CHECK_OK(each->packs->Upkeep());
       env_.Advance(kPastAnyPause);
     }
   }
@@ -143,21 +162,25 @@ class World {
     if (keeper_ == 0) keeper_ = Create();
     return keeper_;
   }
-  std::vector<TreeRoot> Roots() {
+  std::vector<TreeRoot> Roots(const std::string& pool = kFirst) {
     std::vector<TreeRoot> roots;
-    for (const auto& [id, spec] : catalog_) roots.push_back(spec.root);
+    for (const auto& [id, spec] : catalog_) {
+      if (spec.pool == pool) roots.push_back(spec.root);
+    }
     return roots;
   }
-  CollectReport Collect(CollectOptions options = {}) {
-    Collector collector(*store_, pool(), Roots(), options);
+  CollectReport Collect(CollectOptions options = {}, const std::string& pool = kFirst) {
+    Collector collector(*store_, store_->FindPool(pool), Roots(pool), options);
     return Finish(collector);
   }
   CollectReport Finish(Collector& collector) {
     for (int step = 0; step < 10000; ++step) {
       const Result<Collector::Progress> progress = collector.Next(kAlways);
       CHECK_OK(progress.status());
-      CHECK(backend_ || *progress != Collector::Progress::kWait);
-      if (*progress == Collector::Progress::kWait) CHECK_OK(packs().Upkeep());
+      CHECK(backend_ || second_backend_ || *progress != Collector::Progress::kWait);
+      if (*progress == Collector::Progress::kWait) {
+        for (const auto& each : store_->pools()) CHECK_OK(each->packs->Upkeep());
+      }
       if (*progress == Collector::Progress::kDone) return collector.report();
     }
     CHECK(false);
@@ -166,9 +189,25 @@ class World {
   uint64_t stored() { return packs().usage().stored_bytes; }
 
  private:
+  PoolOptions SecondPool(PoolOptions like) {
+    like.name = kSecond;
+    like.packs.directory = "/collect/second";
+    like.packs.checkpoint = "/collect/second_index";
+    like.domain_key.assign(32, 10);
+    like.packs.remote.reset();
+    if (second_backend_) {
+      RemotePackOptions& remote = like.packs.remote.emplace();
+      remote.backend = second_backend_;
+      remote.cache = std::make_shared<BlockCache>(1 << 20);
+      remote.kept_bytes_max = kept_bytes_max_;
+    }
+    return like;
+  }
+
   SimEnv env_;
   const uint64_t kept_bytes_max_;
-  std::shared_ptr<check::PlainBackend> backend_;
+  const Second second_;
+  std::shared_ptr<check::PlainBackend> backend_, second_backend_;
   std::unique_ptr<Store> store_;
   std::map<ResourceId, ResourceSpec> catalog_;
   ResourceId next_ = 1, keeper_ = 0;

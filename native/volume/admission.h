@@ -59,6 +59,7 @@ class PoolRoom {
 /** One volume's side: when its next write may be taken. */
 struct AdmissionShare {
   uint64_t next_nanos = 0;
+  uint64_t parts_max = 0;   // where not 0: it has one part of so many at most, however little others hold
 };
 
 /** Daemon-wide fill, refreshed by the store after writes and destages; read by every volume on each write. */
@@ -74,7 +75,8 @@ class Admission {
     // First: where the disk is full, waiting for the journal to become free would be waiting for ever.
     if (pool.room() == Room::kNone) return Status(Code::kNoSpace, "the pool's disk is full");
     const uint64_t writers = writers_.load(std::memory_order_relaxed);
-    const double fill = Fill(volume_journal_bytes, volume_overlay_bytes, writers == 0 ? 1 : writers);
+    const double fill = std::max(Fill(volume_journal_bytes, volume_overlay_bytes, writers == 0 ? 1 : writers),
+                                 Own(volume_journal_bytes, volume_overlay_bytes, share.parts_max));
     if (fill <= kRampBegins) return pool.Take(bytes);
     if (fill >= 1.0) return Status(Code::kTryAgain, "the volume's share of the journal is full");
     // Those held back look again every few milliseconds: so long a burst is let through, or the ramp would be a cliff.
@@ -101,12 +103,15 @@ class Admission {
   static constexpr double kRampBegins = 0.5;
   static constexpr uint64_t kBurstNanos = 5000000;
 
-  double Fill(uint64_t volume_journal, uint64_t volume_overlay, uint64_t writers) const {
+  /** How full one part of so many is. */
+  double Own(uint64_t journal, uint64_t overlay, uint64_t parts) const {
     const double journal_max = static_cast<double>(journal_bytes_max_.load(std::memory_order_relaxed)), overlay_max = static_cast<double>(limits_.overlay_bytes_max);
-    const double all = std::max(static_cast<double>(journal_bytes_.load(std::memory_order_relaxed)) / journal_max,
-                                static_cast<double>(overlay_bytes_.load(std::memory_order_relaxed)) / overlay_max);
-    const double own = std::max(static_cast<double>(volume_journal) / journal_max, static_cast<double>(volume_overlay) / overlay_max) *
-                       static_cast<double>(writers);
+    return std::max(static_cast<double>(journal) / journal_max, static_cast<double>(overlay) / overlay_max) * static_cast<double>(parts);
+  }
+
+  double Fill(uint64_t volume_journal, uint64_t volume_overlay, uint64_t writers) const {
+    const double all = Own(journal_bytes_.load(std::memory_order_relaxed), overlay_bytes_.load(std::memory_order_relaxed), 1);
+    const double own = Own(volume_journal, volume_overlay, writers);
     // A volume inside its share is held back only by what all hold together, and only near the end.
     return std::max(all >= kAllFullAt ? all : std::min(all, own), all >= 1.0 ? 1.0 : 0.0);
   }

@@ -8,6 +8,8 @@ namespace {
 
 constexpr uint64_t kRunPagesMax = 256;
 
+Status InDifferentPools() { return {Code::kInvalid, "they are in different pools, whose blocks cannot be compared"}; }
+
 /** Generations that are in one of the two and not in both. */
 std::vector<const Generation*> GenerationsApart(const Layers& a, const Layers& b) {
   std::unordered_set<const Generation*> in_b;
@@ -51,9 +53,11 @@ Result<bool> VolumeChanges::RunAt(PageIndex page, uint64_t& pages, Apart& apart,
   for (const Generation* generation : apart.generations) {
     if (TouchedRun(*generation, page, pages)) return true;
   }
+  // One of them may change its pool between two runs.
+  if (old->pool != now->pool) return InDifferentPools();
   const BlockIndex first = page / kPagesPerBlock, last = (page + pages - 1) / kPagesPerBlock;
   bool differs = false;
-  Result<uint64_t> blocks = pool_.tree->DiffRun(old->root, now->root, first, last - first + 1, &differs, may_block);
+  Result<uint64_t> blocks = now->pool->tree->DiffRun(old->root, now->root, first, last - first + 1, &differs, may_block);
   if (!blocks.ok()) return blocks.status();
   pages = std::min(pages, (first + *blocks) * kPagesPerBlock - page);
   return differs;
@@ -62,7 +66,7 @@ Result<bool> VolumeChanges::RunAt(PageIndex page, uint64_t& pages, Apart& apart,
 Result<std::vector<ChangedExtent>> VolumeChanges::Extents(uint64_t offset, uint64_t length, size_t extents_max, bool may_block) {
   // Its active generation is on both sides then, which no other pair has.
   if (from_ == to_) return std::vector<ChangedExtent>{{offset, length, false, false}};
-  if (from_->pool() != to_->pool()) return Status(Code::kInvalid, "they are in different pools, whose blocks cannot be compared");
+  if (from_->pool() != to_->pool()) return InDifferentPools();
   std::vector<ChangedExtent> extents;
   const uint64_t end = offset + length;
   Apart apart;

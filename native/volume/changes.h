@@ -9,7 +9,7 @@ namespace skerry {
 
 class VolumeChanges : public Changes {
  public:
-  VolumeChanges(std::shared_ptr<LiveVolume> from, std::shared_ptr<LiveVolume> to) : from_(std::move(from)), to_(std::move(to)), pool_(*to_->pool()) {}
+  VolumeChanges(std::shared_ptr<LiveVolume> from, std::shared_ptr<LiveVolume> to) : from_(std::move(from)), to_(std::move(to)) {}
 
   /**
    * What is not `changed` is equal in both. What is changed may yet be equal where it was written with what was there, and
@@ -28,7 +28,6 @@ class VolumeChanges : public Changes {
   Result<bool> RunAt(PageIndex page, uint64_t& pages, Apart& apart, bool may_block) const;
 
   const std::shared_ptr<LiveVolume> from_, to_;
-  Pool& pool_;
 };
 
 }  // namespace skerry

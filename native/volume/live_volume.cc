@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "../env/mutants.h"
+#include "pool.h"
 
 namespace skerry {
 namespace {
@@ -12,11 +13,9 @@ constexpr uint64_t kJournalledBytesMax = 1 << 20;
 
 }  // namespace
 
-LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, std::shared_ptr<Pool> pool, Admission& admission,
-                       ChangedVolumes& changed)
-    : spec_(spec), journal_(journal), shared_pool_(std::move(pool)), pool_(*shared_pool_), admission_(admission), changed_(changed),
-      active_(std::make_shared<Generation>()), base_(std::move(base)), sequence_(spec.applied_sequence), lineage_(spec.lineage),
-      size_(spec.size_bytes) {
+LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Admission& admission, ChangedVolumes& changed)
+    : spec_(spec), journal_(journal), admission_(admission), changed_(changed), active_(std::make_shared<Generation>()), base_(std::move(base)),
+      sequence_(spec.applied_sequence), lineage_(spec.lineage), size_(spec.size_bytes) {
   if (!base_->pending) committed_ = base_->root;
   active_->resource = spec_.id;
   rate.Set(spec_.limit);
@@ -32,7 +31,7 @@ Status LiveVolume::TakesChangesLocked() const {
 
 Status LiveVolume::AdmitLocked(uint64_t bytes) {
   if (Status status = TakesChangesLocked(); !status.ok()) return status;
-  return admission_.Admit(share_, pool_.room, bytes, active_->journal_bytes + frozen_journal_bytes_, active_->bytes() + frozen_overlay_bytes_);
+  return admission_.Admit(share_, base_->pool->room, bytes, active_->journal_bytes + frozen_journal_bytes_, active_->bytes() + frozen_overlay_bytes_);
 }
 
 // Before a record is appended, never after: whoever trims the journal reads its end first and then asks all who announced
@@ -57,7 +56,7 @@ Result<WriteOutcome> LiveVolume::Write(uint64_t offset, ConstBytes data) {
   if (HoldsBlocks(offset, data.size())) {
     if (!Stages(offset, data.size())) {
       // Before anything is hashed for it.
-      if (pool_.packs->crowded()) return Status(Code::kTryAgain, "packs wait to be shipped to the pool's backend");
+      if (pool()->packs->crowded()) return Status(Code::kTryAgain, "packs wait to be shipped to the pool's backend");
       Lock lock(mutex_);
       if (Status status = AdmitLocked(data.size()); !status.ok()) return status;
     }
@@ -141,7 +140,7 @@ Result<WriteOutcome> LiveVolume::Zero(uint64_t offset, uint64_t length, bool pun
   if (IsMutant(Mutant::kPublishedUnappended)) active_->PutZero(offset, length, punch_hole);
   Result<Lsn> end = AppendLocked(punch_hole ? RecordType::kTrim : RecordType::kZero, offset, length, {});
   // Waiting would be for ever where the journal is full of what the disk has no room for.
-  if (end.code() == Code::kTryAgain && pool_.room.room() == Room::kNone) return Status(Code::kNoSpace, "the pool's disk is full");
+  if (end.code() == Code::kTryAgain && base_->pool->room.room() == Room::kNone) return Status(Code::kNoSpace, "the pool's disk is full");
   if (!end.ok()) return end.status();
   active_->PutZero(offset, length, punch_hole);
   return WriteOutcome{*end};
@@ -218,12 +217,17 @@ bool LiveVolume::StackIsCurrent() const {
   Stack stack;
   for (auto it = frozen_.rbegin(); it != frozen_.rend(); ++it) stack.layers.push_back(it->generation);
   Flatten(*base_, stack);
-  return stack.layers == stack_->layers && stack.root.id == stack_->root.id;
+  return stack.layers == stack_->layers && stack.root.id == stack_->root.id && stack.pool == stack_->pool;
 }
 
 std::shared_ptr<Base> LiveVolume::base() const {
   Lock lock(mutex_);
   return base_;
+}
+
+std::shared_ptr<Pool> LiveVolume::pool() const {
+  Lock lock(mutex_);
+  return base_->pool;
 }
 
 }  // namespace skerry

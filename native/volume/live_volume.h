@@ -58,8 +58,7 @@ bool TouchedRun(const Generation& generation, PageIndex page, uint64_t& pages);
 class LiveVolume : public Volume {
  public:
   /** `changed` hears of each change before it is made. */
-  LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, std::shared_ptr<Pool> pool, Admission& admission,
-             ChangedVolumes& changed);
+  LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Admission& admission, ChangedVolumes& changed);
 
   ResourceId id() const override { return spec_.id; }
   uint64_t size() const override { return size_.load(std::memory_order_acquire); }
@@ -68,7 +67,8 @@ class LiveVolume : public Volume {
   bool read_only() const override { return spec_.read_only; }
   bool writethrough() const override { return spec_.writethrough; }
   uint64_t fence() const { return spec_.fence; }
-  const std::shared_ptr<Pool>& pool() const { return shared_pool_; }
+  /** That of its base: another one after Switch. */
+  std::shared_ptr<Pool> pool() const;
   uint64_t sequence() const { return sequence_; }   // of the last record; for recovery, which is single-threaded
 
   Result<WriteOutcome> Write(uint64_t offset, ConstBytes data) override;
@@ -108,10 +108,28 @@ class LiveVolume : public Volume {
   uint64_t lineage() const;
   /** Of blocks that are written from now on; absent: as its pool does. */
   void SetCompression(std::optional<Compression> wish) { compression_.Set(wish); }
-  Compression compression() const { return compression_.wish().value_or(pool_.compression.wish().value_or(Compression{})); }
+  Compression CompressionIn(const Pool& pool) const { return compression_.wish().value_or(pool.compression.wish().value_or(Compression{})); }
   bool dropped() const;
-  /** Closes the active generation, if it holds anything. */
+  /** Closes the active generation, if it holds anything and the volume is not held. */
   void Freeze();
+
+  /** What a held volume was at the moment of Hold, and the root that holds all of that. */
+  struct HeldAt {
+    TreeRoot root;
+    uint64_t applied_sequence = 0, size_bytes = 0, lineage = 0;
+  };
+  /**
+   * Closes what is active. From here on whatever is written goes through the journal with its bytes, so that nothing of it names a
+   * pack, and stays in one generation. kTryAgain where it is held already.
+   */
+  Status Hold();
+  /** nullopt where it is not held, or something from before Hold is in no root of its own. */
+  std::optional<HeldAt> Held() const;
+  bool held() const;
+  /** As before Hold. */
+  void Release();
+  /** After Held: rests on `root` in `pool`, which equals what Held told, and is held no longer. */
+  void Switch(const std::shared_ptr<Pool>& pool, const TreeRoot& root);
 
   /** The oldest frozen generations up to the first with a snapshot; empty when there are none, or the base is pending. */
   std::optional<DestageGroup> OldestGroup() const;
@@ -157,12 +175,17 @@ class LiveVolume : public Volume {
   Status AdmitLocked(uint64_t bytes);
   /** Whether bytes up to `end` may be changed now: the size may have shrunk since the caller looked. */
   Status CheckEndLocked(uint64_t end) const;
+  /** What is refused while the volume is held. */
+  static Status HeldStatus() { return {Code::kTryAgain, "the volume is being moved to another pool: try again in a moment"}; }
   void ResizeLocked(uint64_t size_bytes);
   void RollbackLocked(const RollbackPlace& place);
   Result<Lsn> AppendLocked(RecordType type, uint64_t offset, uint64_t length, ConstBytes payload);
   Result<Lsn> WriteJournalled(uint64_t offset, ConstBytes data);
-  Result<Lsn> PublishBlocks(uint64_t offset, std::span<const WrittenBlock> blocks);
-  Result<Lsn> PublishRefs(uint64_t offset, std::span<const RefPlace> places);
+  struct Blocks;
+  /** Publishes some of a large write from `at` on, which becomes where to go on. */
+  Result<Lsn> PublishPart(uint64_t offset, ConstBytes data, const Blocks& staged, uint64_t& at);
+  /** nullopt where no record may name packs of `pool`: the volume is in another one, or it is held. */
+  Result<std::optional<Lsn>> PublishRefs(uint64_t offset, std::span<const RefPlace> places, const std::shared_ptr<Pool>& pool);
   Status ReadOnce(uint64_t offset, Bytes into, bool may_block);
   Status ReadPagesOnce(PageIndex first, Bytes into, bool may_block);
   void PublishWrite(uint64_t offset, ConstBytes data, Lsn payload, std::span<const uint64_t> sums, uint64_t length);
@@ -177,8 +200,6 @@ class LiveVolume : public Volume {
 
   const VolumeSpec spec_;
   Journal& journal_;
-  const std::shared_ptr<Pool> shared_pool_;
-  Pool& pool_;
   Admission& admission_;
   ChangedVolumes& changed_;
   AdmissionShare share_;
@@ -195,6 +216,7 @@ class LiveVolume : public Volume {
   size_t pending_snapshots_ = 0;
   bool announced_ = false;                  // since the load was last taken
   bool dropped_ = false;
+  std::optional<HeldAt> held_;              // without the root
   std::atomic<uint64_t> size_{0};           // changed under the lock
   CompressionSetting compression_;
   std::atomic<Lsn> last_end_{0};

@@ -19,6 +19,7 @@ void LoadBook::Set(ResourceId id, const VolumeLoad& load, uint64_t now, const Po
   }
   if (found->second.load.last_end != load.last_end) found->second.quiet_since = now;
   found->second.load = load;
+  found->second.pool = pool;
   Enter(id, found->second);
 }
 

@@ -56,7 +56,7 @@ struct PoolLoad {
 /** Not thread-safe: the store's lock guards it. */
 class LoadBook {
  public:
-  /** `now` in nanoseconds: a volume rests from the time of its last record on. `pool` is the same at each call. */
+  /** `now` in nanoseconds: a volume rests from the time of its last record on. `pool`: that it is in by now. */
   void Set(ResourceId id, const VolumeLoad& load, uint64_t now, const Pool* pool);
   void Forget(ResourceId id);
 

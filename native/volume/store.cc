@@ -75,9 +75,10 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     const auto found = entries_.find(record.header.resource);
     if (found == entries_.end() || ended.contains(record.header.resource)) return Status::Ok();
     LiveVolume& volume = *found->second.volume;
-    NoteNamedLocked(record.header, record.payload_bytes, std::max(record.record, report.journal.end));
-    // What the volume's root holds was whole when that was committed, and may have been moved to other packs since.
+    // What the volume's root holds was whole when that was committed; it may have been moved to other packs since, and the volume to
+    // another pool, where these names say nothing.
     if (record.header.type == RecordType::kRef && record.header.sequence > volume.sequence()) {
+      NoteNamedLocked(record.header, record.payload_bytes, std::max(record.record, report.journal.end));
       for (size_t at = 0; at + sizeof(RefPlace) <= record.payload_bytes.size(); at += sizeof(RefPlace)) {
         RefPlace place;
         std::memcpy(&place, record.payload_bytes.data() + at, sizeof(place));
@@ -121,7 +122,7 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
     entry.kind = spec.kind;
     links_.Link(spec.volume.id, spec.pending_of);
     entry.base = volume.ReplaySnapshot(spec.volume.id, record.header.sequence);
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, entry.base, *journal_, volume.pool(), admission_, changed_);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, entry.base, *journal_, admission_, changed_);
     entries_.emplace(spec.volume.id, std::move(entry));
     waiting.erase(snapshot);
     return admit_clones(spec.volume.id);
@@ -166,16 +167,14 @@ Status Store::AddLocked(const ResourceSpec& spec) {
       base = std::make_shared<Base>(*base);
       base->layers.insert(base->layers.begin(), entries_.at(links_.Of(spec.pending_of)).volume->content().active);
     }
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, pool, admission_, changed_);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, base, *journal_, admission_, changed_);
     if (base->pending) {
       links_.Link(spec.volume.id, spec.pending_of);
     } else {
       OfferRootLocked(spec.volume.id, *entry.volume, base->root);
     }
   } else {
-    auto base = std::make_shared<Base>();
-    base->root = spec.root;
-    entry.volume = std::make_shared<LiveVolume>(spec.volume, std::move(base), *journal_, pool, admission_, changed_);
+    entry.volume = std::make_shared<LiveVolume>(spec.volume, MakeBase(spec.root, pool), *journal_, admission_, changed_);
   }
   entries_.emplace(spec.volume.id, std::move(entry));
   return Status::Ok();
@@ -205,7 +204,7 @@ Result<WriteOutcome> Store::Snapshot(ResourceId volume, ResourceId snapshot, uin
   entry.base = *base;
   links_.Link(snapshot, volume);
   entry.volume = std::make_shared<LiveVolume>(VolumeSpec{snapshot, found->second.volume->size(), true, false, 0, 0}, *base, *journal_,
-                                              found->second.volume->pool(), admission_, changed_);
+                                              admission_, changed_);
   entries_.emplace(snapshot, std::move(entry));
   return outcome;
 }
@@ -217,13 +216,16 @@ Result<WriteOutcome> Store::Drop(ResourceId id) {
   if (!volume->read_only()) {
     Lsn first = 0;
     std::unique_lock lock(mutex_);
+    const LiveVolume::Content before = volume->content();
     Result<WriteOutcome> dropped = volume->Drop(first);
     if (!dropped.ok()) return dropped.status();
     outcome = *dropped;
     if (!IsMutant(Mutant::kDropUnawaited)) dropping_.push_back({first, outcome.end});
+    ForgoLocked(before, outcome.end);
   }
   std::unique_lock lock(mutex_);
   entries_.erase(id);
+  leaving_.erase(id);
   book_.Forget(id);
   busy_.erase(id);
   // What waits for it still hears of its root through its own link, which its volume's commit takes away.
@@ -246,7 +248,16 @@ Result<WriteOutcome> Store::Rollback(ResourceId volume, ResourceId snapshot) {
   if (from == entries_.end()) return Status(Code::kNotFound, "no snapshot " + std::to_string(snapshot));
   const std::shared_ptr<Base> base = from->second.volume->base();
   if (base->pending) return Status(Code::kTryAgain, "the snapshot still waits for its root");
-  return found->second.volume->Rollback(snapshot, base->root, from->second.volume->size());
+  if (base->pool != found->second.volume->pool()) return Status(Code::kInvalid, "the snapshot is in another pool than the volume");
+  const LiveVolume::Content before = found->second.volume->content();
+  Result<WriteOutcome> outcome = found->second.volume->Rollback(snapshot, base->root, from->second.volume->size());
+  if (outcome.ok()) ForgoLocked(before, outcome->end);
+  return outcome;
+}
+
+void Store::ForgoLocked(const LiveVolume::Content& before, Lsn end) {
+  std::erase_if(forgone_, [durable = journal_->durable()](const Forgone& forgone) { return forgone.end <= durable; });
+  forgone_.push_back({end, before.stack->pool, before.stack->root, before.committed});
 }
 
 Status Store::Freeze(ResourceId id) {

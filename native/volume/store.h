@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "held_roots.h"
 #include "live_volume.h"
 #include "pending_links.h"
 
@@ -70,7 +71,7 @@ class Store {
 
   /** Opens one pool more. kInvalid where there is one of that name. */
   Result<std::shared_ptr<Pool>> AddPool(const PoolOptions& options, PackReport& report);
-  /** Forgets a pool. kInvalid while a resource is in it. */
+  /** Forgets a pool. kInvalid while a resource is in it or on its way there, or a root in it is held. */
   Status RemovePool(const std::string& name);
   std::shared_ptr<Pool> FindPool(const std::string& name) const;
   /** In the order in which they came. */
@@ -82,8 +83,36 @@ class Store {
   Result<WriteOutcome> Snapshot(ResourceId volume, ResourceId snapshot, uint64_t* sequence);
   Result<WriteOutcome> Drop(ResourceId id);
   Result<WriteOutcome> Resize(ResourceId volume, uint64_t size_bytes);
-  /** The volume becomes what `snapshot` is. kTryAgain while that, or another snapshot of the volume, waits for its root. */
+  /**
+   * The volume becomes what `snapshot` is. kTryAgain while that, or another snapshot of the volume, waits for its root, or the volume
+   * is held; kInvalid where the two are in different pools.
+   */
   Result<WriteOutcome> Rollback(ResourceId volume, ResourceId snapshot);
+
+  // A resource changes its pool while it is read and written: Hold; once Held tells what the old pool has of it, somebody brings that
+  // to the other pool; Expect; the catalog takes the other pool and root in one transaction; Switch. Before that transaction Release
+  // makes everything as it was, and so does a restart. A held volume takes no snapshot and no rollback (kTryAgain); resizing and
+  // deleting it goes on.
+
+  /** kNotFound where there is no such resource or pool, kInvalid where it is in that pool, kTryAgain where it is held already. */
+  Status Hold(ResourceId id, const std::string& to_pool);
+  struct HeldResource {
+    LiveVolume::HeldAt at;
+    uint64_t fence = 0;
+    std::string pool;   // that it is in
+  };
+  /** nullopt until its pool has a committed root of all up to Hold. kNotFound where it is not held. */
+  Result<std::optional<HeldResource>> Held(ResourceId id) const;
+  /**
+   * `root` equals what Held told, and is durable in the other pool: from here on a collection leaves it there. Whatever could keep Switch
+   * from succeeding is told here: kInvalid before Held told anything, kNoSpace where the other pool takes no writes, kTryAgain where
+   * a clone came meanwhile that the catalog says to wait for the resource.
+   */
+  Status Expect(ResourceId id, const TreeRoot& root);
+  /** After Expect, and only once the catalog says so. kNotFound where the resource was deleted meanwhile. */
+  Status Switch(ResourceId id);
+  /** Only where the catalog did not take the other pool. Idempotent. */
+  void Release(ResourceId id);
 
   const StoreOptions& options() const { return options_; }
   Journal& journal() { return *journal_; }
@@ -138,8 +167,18 @@ class Store {
   };
   /** Of every resource, at one moment, in no order. */
   std::vector<ResourceContent> Contents() const;
-  /** Roots that the catalog did not take, though what keeps a copy of them may have; and those that it may take yet. */
-  std::vector<TreeRoot> UntakenRoots(const Pool& pool) const;
+  /**
+   * The same, and, of that same moment, roots in `pool` that no resource has: that the catalog did not take, though what keeps a copy of
+   * them may have; that it may take yet; and that are held. A root that goes from hand to hand is in one or the other.
+   */
+  std::vector<ResourceContent> Contents(const Pool& pool, std::vector<TreeRoot>& untaken) const;
+  /**
+   * What `root` reaches in the pool is wanted until nobody has what is returned. The caller sees to it that it is wanted until now.
+   * kNotFound where the pool has gone.
+   */
+  Result<std::shared_ptr<const HeldRoot>> HoldRoot(const std::shared_ptr<Pool>& pool, const TreeRoot& root);
+  /** The same where it is seen to here: kNotFound too where no resource in the pool has the root now, and nobody holds it. */
+  Result<std::shared_ptr<const HeldRoot>> HoldKnownRoot(const std::shared_ptr<Pool>& pool, const TreeRoot& root);
   /** Packs of the pool that a start would look for when it replays the journal. */
   std::set<uint32_t> NamedPacks(Pool& pool) const;
 
@@ -165,12 +204,23 @@ class Store {
     std::shared_ptr<Base> base;     // of a pending snapshot: shared with its clones
   };
   Store(Env& env, const StoreOptions& options);
+  /** Where a held resource is on its way to. */
+  struct Destination {
+    std::shared_ptr<Pool> pool;
+    std::optional<TreeRoot> root{};   // that it is expected to rest on
+  };
+  bool HasCommitLocked(ResourceId id) const;
+  bool IsOfferedLocked(const TreeRoot& root) const;
+  std::optional<HeldResource> HeldLocked(ResourceId id) const;
   Status AddLocked(const ResourceSpec& spec);
   Status SyncPacks(Pool& pool);
   using Pools = std::vector<std::shared_ptr<Pool>>;
   /** Without the store's lock: a flush asks it. */
   std::shared_ptr<const Pools> PoolsNow() const;
   void SetPoolsLocked(Pools pools);
+  std::vector<ResourceContent> ContentsLocked() const;
+  std::vector<TreeRoot> UntakenRootsLocked(const Pool& pool) const;
+  bool HasRootLocked(const std::shared_ptr<Pool>& pool, const TreeRoot& root) const;
   void OfferRootLocked(ResourceId taker, const LiveVolume& volume, const TreeRoot& root);
   Status Replay(const std::vector<ResourceSpec>& resources, StoreReport& report);
   /** nullopt: nobody takes the root any more. */
@@ -205,8 +255,10 @@ class Store {
   mutable std::shared_mutex mutex_;
   std::unordered_map<ResourceId, Entry> entries_;
   PendingLinks links_;
+  HeldRoots held_;
   ChangedVolumes changed_;
   LoadBook book_;
+  std::unordered_map<ResourceId, Destination> leaving_;   // what Hold was called for
   std::unordered_set<ResourceId> busy_;   // a group of these is being destaged or committed
   std::unordered_map<uint64_t, UnderWay> under_way_;
   std::vector<UnderWay> shipping_;  // roots whose packs are not all in their pool yet, oldest first
@@ -215,6 +267,14 @@ class Store {
     Lsn first, end;
   };
   std::vector<Dropping> dropping_;
+  /** What a volume rested on before it was deleted or rolled back: a start begins with it if the journal's word of that, up to `end`, is lost. */
+  struct Forgone {
+    Lsn end;
+    std::shared_ptr<Pool> pool;
+    TreeRoot base, committed;
+  };
+  std::vector<Forgone> forgone_;
+  void ForgoLocked(const LiveVolume::Content& before, Lsn end);
   /** The segment whose records are on the move, and how many of them have been looked at. */
   struct Moving {
     uint64_t segment = 0;

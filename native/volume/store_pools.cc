@@ -49,13 +49,18 @@ Status Store::RemovePool(const std::string& name) {
   for (const auto& [id, entry] : entries_) {
     if (entry.volume->pool()->name == name) return Status(Code::kInvalid, "resource " + std::to_string(id) + " is in pool " + name);
   }
+  for (const auto& [id, to] : leaving_) {
+    if (to.pool->name == name) return Status(Code::kInvalid, "resource " + std::to_string(id) + " is on its way to pool " + name);
+  }
   auto left = pools();
   const auto found = std::find_if(left.begin(), left.end(), [&](const auto& pool) { return pool->name == name; });
   if (found == left.end()) return Status(Code::kNotFound, "there is no pool " + name);
+  if (held_.Any(**found)) return Status(Code::kInvalid, "something is being carried from or to pool " + name);
   gone = *found;
   left.erase(found);
   SetPoolsLocked(std::move(left));
   std::erase_if(shipping_, [&](const UnderWay& waiting) { return waiting.pool == gone; });
+  for (auto& [id, commits] : refused_) std::erase_if(commits, [&](const RootCommit& commit) { return commit.pool == name; });
   return Status::Ok();
 }
 

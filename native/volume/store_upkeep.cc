@@ -46,6 +46,7 @@ bool Store::FrozenWaitsLocked() const {
 
 /** False while destage could not take up what is closed now: it would only lie in more and more generations. */
 bool Store::DestageAwaitsLocked(ResourceId id) const {
+  if (leaving_.contains(id)) return false;
   const Pool& pool = *entries_.at(id).volume->pool();
   if (!pool.packs->remote()) return !pool.destage_stuck.load();
   return !busy_.contains(id) && !pool.packs->crowded();
@@ -225,14 +226,14 @@ void Store::GiveUp(ResourceId volume) {
 Result<std::optional<Store::UnderWay>> Store::DestageGroupOf(ResourceId id, const DestageGroup& group) {
   const std::shared_ptr<LiveVolume> volume = Find(id);
   if (!volume) return Status(Code::kNotFound, "the volume was deleted");
-  Pool& pool = *volume->pool();
+  Pool& pool = *group.base->pool;
   PutGate::Hold hold = pool.packs->gate().Enter();
   Result<DestageResult> destaged = Destage(*journal_, pool, group, group.size_bytes);
   if (!destaged.ok()) return destaged.status();
   if (Status status = IsMutant(Mutant::kRootBeforePacks) ? Status::Ok() : SyncPacks(pool); !status.ok()) return status;
   destaged_generations_ += group.generations.size();
   destaged_bytes_ += destaged->bytes;
-  UnderWay under_way{{}, id, group, volume->pool(), pool.packs->Mark(), std::move(hold)};
+  UnderWay under_way{{}, id, group, group.base->pool, pool.packs->Mark(), std::move(hold)};
   std::unique_lock lock(mutex_);
   // Rolled back meanwhile, what was destaged is no state of the volume any more; dropped, the journal under it may be gone.
   const bool stands = volume->lineage() == group.lineage || IsMutant(Mutant::kOldLineageCommits);

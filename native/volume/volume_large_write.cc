@@ -1,20 +1,20 @@
 // Large writes: their whole blocks go to packs at once and only references are journalled, so that nothing is written
-// twice, and a flush covers both. Staging takes long and nothing waits for it; publishing is short.
+// twice, and a flush covers both. Staging takes long and nothing waits for it; publishing is short. A volume that is held, on its
+// way to another pool, journals the bytes all the same: nothing may name packs of the pool that it is about to leave.
 #include <algorithm>
 #include <cstring>
 
+#include "../env/mutants.h"
 #include "live_volume.h"
+#include "pool.h"
 
 namespace skerry {
 namespace {
 
 constexpr uint32_t kRefBlocksMax = 256;   // places in one kRef record
 constexpr size_t kPartBlocks = 8;         // of a large write, hashed and written by one thread
-
-struct Blocks : StagedWrite {
-  PutGate::Hold hold;   // until they are published
-  std::vector<WrittenBlock> blocks;
-};
+constexpr uint64_t kPieceBytes = 32 << 10;   // of whole blocks that are journalled, in one record
+static_assert(kBlockBytes % kPieceBytes == 0);
 
 /** The whole blocks in a range of bytes. */
 struct WholeBlocks {
@@ -50,6 +50,13 @@ Status PutBlocks(Pool& pool, const Compression& how, ConstBytes data, std::span<
 
 }  // namespace
 
+struct LiveVolume::Blocks : StagedWrite {
+  std::shared_ptr<Pool> pool;   // that they were put in; none where they go through the journal
+  PutGate::Hold hold{};         // until they are published
+  std::vector<WrittenBlock> blocks{};
+  mutable uint64_t published = 0;   // bytes of the write: who waited for room goes on, or there might never be enough for all of it
+};
+
 bool LiveVolume::HoldsBlocks(uint64_t offset, uint64_t length) {
   const WholeBlocks whole = WholeBlocksOf(offset, length);
   return whole.from < whole.to;
@@ -57,24 +64,30 @@ bool LiveVolume::HoldsBlocks(uint64_t offset, uint64_t length) {
 
 // Staging takes room before the write is admitted: not where there is none to spare, nor for a write that will be refused.
 bool LiveVolume::Stages(uint64_t offset, uint64_t length) const {
-  return HoldsBlocks(offset, length) && pool_.room.room() == Room::kThere && !pool_.packs->crowded() && !journal_.failed();
+  if (!HoldsBlocks(offset, length) || journal_.failed()) return false;
+  Lock lock(mutex_);
+  const Pool& pool = *base_->pool;
+  // One that is held puts nothing; but what is staged goes on where it had to wait, and it is long.
+  return held_ || (pool.room.room() == Room::kThere && !pool.packs->crowded());
 }
 
 Result<std::unique_ptr<StagedWrite>> LiveVolume::Stage(uint64_t offset, ConstBytes data) {
+  auto staged = std::make_unique<Blocks>();
+  if (held() && !IsMutant(Mutant::kHeldNamesPacks)) return std::unique_ptr<StagedWrite>(std::move(staged));
+  const std::shared_ptr<Pool> in = staged->pool = pool();
   const WholeBlocks whole = WholeBlocksOf(offset, data.size());
   const ConstBytes bytes = data.subspan(whole.from - offset, whole.to - whole.from);
-  auto staged = std::make_unique<Blocks>();
-  staged->hold = pool_.packs->gate().Enter();
+  staged->hold = in->packs->gate().Enter();
   std::vector<WrittenBlock>& blocks = staged->blocks;
   blocks.resize(bytes.size() / kBlockBytes);
   std::vector<Status> results((blocks.size() + kPartBlocks - 1) / kPartBlocks);
-  const Compression how = compression();
+  const Compression how = CompressionIn(*in);
   const auto part = [&](size_t number) {
     const size_t first = number * kPartBlocks, count = std::min(kPartBlocks, blocks.size() - first);
-    results[number] = PutBlocks(pool_, how, bytes.subspan(first * kBlockBytes, count * kBlockBytes), std::span(blocks).subspan(first, count));
+    results[number] = PutBlocks(*in, how, bytes.subspan(first * kBlockBytes, count * kBlockBytes), std::span(blocks).subspan(first, count));
   };
-  if (pool_.parallel != nullptr) {
-    pool_.parallel->Run(results.size(), part);
+  if (in->parallel != nullptr) {
+    in->parallel->Run(results.size(), part);
   } else {
     for (size_t number = 0; number < results.size(); ++number) part(number);
   }
@@ -89,45 +102,59 @@ Result<WriteOutcome> LiveVolume::Publish(uint64_t offset, ConstBytes data, const
     Lock lock(mutex_);
     if (Status status = AdmitLocked(data.size()); !status.ok()) return status;
   }
-  const WholeBlocks whole = WholeBlocksOf(offset, data.size());
-  const uint64_t end = offset + data.size();
+  const auto& blocks = static_cast<const Blocks&>(staged);
   Result<Lsn> done(Lsn{0});
-  if (offset < whole.from) done = WriteJournalled(offset, data.first(whole.from - offset));
-  if (done.ok()) done = PublishBlocks(whole.from, static_cast<const Blocks&>(staged).blocks);
-  if (done.ok() && whole.to < end) done = WriteJournalled(whole.to, data.subspan(whole.to - offset));
-  if (!done.ok()) return done.status();
+  while (blocks.published < data.size()) {
+    uint64_t at = offset + blocks.published;
+    done = PublishPart(offset, data, blocks, at);
+    if (!done.ok()) return done.status();
+    blocks.published = at - offset;
+  }
   return WriteOutcome{*done};
 }
 
-Result<Lsn> LiveVolume::PublishBlocks(uint64_t offset, std::span<const WrittenBlock> blocks) {
-  Result<Lsn> done(Lsn{0});
+Result<Lsn> LiveVolume::PublishPart(uint64_t offset, ConstBytes data, const Blocks& staged, uint64_t& at) {
+  const WholeBlocks whole = WholeBlocksOf(offset, data.size());
+  const uint64_t end = offset + data.size();
+  const auto journal = [&](uint64_t to) -> Result<Lsn> {
+    Result<Lsn> done = WriteJournalled(at, data.subspan(at - offset, to - at));
+    if (done.ok()) at = to;
+    return done;
+  };
+  if (at < whole.from) return journal(whole.from);
+  if (at >= whole.to) return journal(end);
+  const uint64_t piece_end = at / kPieceBytes * kPieceBytes + kPieceBytes;
+  // A block of which some went through the journal goes on there.
+  if (!staged.pool || at % kBlockBytes != 0) return journal(piece_end);
+  const std::span<const WrittenBlock> blocks = std::span(staged.blocks).subspan((at - whole.from) / kBlockBytes);
   std::vector<RefPlace> places;
-  for (size_t first = 0, end; first < blocks.size() && done.ok(); first = end) {
-    const bool zero = blocks[first].zero;
-    places.clear();
-    for (end = first; end < blocks.size() && blocks[end].zero == zero && (zero || places.size() < kRefBlocksMax); ++end) {
-      if (!zero) places.push_back(blocks[end].place);
-    }
-    const uint64_t at = offset + first * kBlockBytes;
-    if (!zero) {
-      done = PublishRefs(at, places);
-      continue;
-    }
-    Result<WriteOutcome> outcome = Zero(at, (end - first) * kBlockBytes, false);
-    done = outcome.ok() ? Result<Lsn>(outcome->end) : Result<Lsn>(outcome.status());
+  size_t count = 0;
+  for (; count < blocks.size() && blocks[count].zero == blocks[0].zero && places.size() < kRefBlocksMax; ++count) {
+    if (!blocks[count].zero) places.push_back(blocks[count].place);
   }
-  return done;
+  if (blocks[0].zero) {
+    const Result<WriteOutcome> zeroed = Zero(at, count * kBlockBytes, false);
+    if (!zeroed.ok()) return zeroed.status();
+    at += count * kBlockBytes;
+    return zeroed->end;
+  }
+  const Result<std::optional<Lsn>> named = PublishRefs(at, places, staged.pool);
+  if (!named.ok()) return named.status();
+  if (!*named) return journal(piece_end);
+  at += count * kBlockBytes;
+  return **named;
 }
 
-Result<Lsn> LiveVolume::PublishRefs(uint64_t offset, std::span<const RefPlace> places) {
+Result<std::optional<Lsn>> LiveVolume::PublishRefs(uint64_t offset, std::span<const RefPlace> places, const std::shared_ptr<Pool>& pool) {
   const ConstBytes payload(reinterpret_cast<const uint8_t*>(places.data()), places.size_bytes());
   Lock lock(mutex_);
+  if ((held_ && !IsMutant(Mutant::kHeldNamesPacks)) || pool != base_->pool) return std::optional<Lsn>();
   if (Status status = CheckEndLocked(offset + places.size() * kBlockBytes); !status.ok()) return status;
   Result<Lsn> end = AppendLocked(RecordType::kRef, offset, places.size() * kBlockBytes, payload);
-  if (!end.ok()) return end;
-  for (const RefPlace& place : places) pool_.named.Note(place.pack, *end);
+  if (!end.ok()) return end.status();
+  for (const RefPlace& place : places) pool->named.Note(place.pack, *end);
   PublishRef(offset, places);
-  return end;
+  return std::optional<Lsn>(*end);
 }
 
 }  // namespace skerry

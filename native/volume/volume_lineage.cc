@@ -1,6 +1,7 @@
 // Generations closing, snapshots, and roots taking their place: the slow half of LiveVolume.
 #include "../env/mutants.h"
 #include "live_volume.h"
+#include "pool.h"
 
 namespace skerry {
 
@@ -20,6 +21,7 @@ std::shared_ptr<const Generation> LiveVolume::CloseActiveLocked(ResourceId snaps
 
 void LiveVolume::Freeze() {
   Lock lock(mutex_);
+  if (held_ && !IsMutant(Mutant::kHeldDestaged)) return;
   if (active_->first_lsn != 0) CloseActiveLocked(0, sequence_);
 }
 
@@ -27,6 +29,7 @@ void LiveVolume::Freeze() {
 Base LiveVolume::PendingBaseLocked(size_t index) const {
   Base base;
   base.pending = true;
+  base.pool = base_->pool;
   base.layers.push_back(frozen_[index].generation);
   while (index > 0 && frozen_[index - 1].snapshot == 0) base.layers.push_back(frozen_[--index].generation);
   if (index > 0) {
@@ -49,6 +52,7 @@ std::shared_ptr<Base> LiveVolume::FreezeAsLocked(ResourceId snapshot) {
 Result<std::shared_ptr<Base>> LiveVolume::Snapshot(ResourceId snapshot, WriteOutcome& outcome, uint64_t* sequence) {
   Lock lock(mutex_);
   if (dropped_ || spec_.read_only) return Status(Code::kReadOnly, "only a volume can be snapshotted");
+  if (held_) return HeldStatus();
   if (pending_snapshots_ >= kPendingSnapshotsMax) {
     return Status(Code::kTryAgain, std::to_string(kPendingSnapshotsMax) + " snapshots of the volume wait for their roots: try again in a moment");
   }
@@ -95,7 +99,7 @@ std::optional<DestageGroup> LiveVolume::OldestGroup() const {
   DestageGroup group;
   group.base = base_;
   group.lineage = lineage_;
-  group.compression = compression();
+  group.compression = CompressionIn(*base_->pool);
   for (const FrozenGeneration& frozen : frozen_) {
     group.generations.push_back(frozen);
     group.applied_sequence = frozen.last_sequence;
@@ -121,13 +125,13 @@ std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const Tree
     if (done.snapshot != 0) {
       *done.base = Base{};
       done.base->root = root;
+      done.base->pool = group.base->pool;
       --pending_snapshots_;
       resolved.push_back(done.snapshot);
     }
     frozen_.pop_front();
   }
-  base_ = std::make_shared<Base>();
-  base_->root = root;
+  base_ = MakeBase(root, group.base->pool);
   // Of the snapshots that still wait only the first may have been over what was destaged: the others are over its base.
   for (size_t i = 0; i < frozen_.size(); ++i) {
     if (frozen_[i].snapshot == 0) continue;

@@ -24,13 +24,13 @@ Status LiveVolume::Read(uint64_t offset, Bytes into, bool may_block) {
       status = ReadOnce(offset, into.first(length), may_block);
       if (!MayBeStale(status)) break;
       if (!may_block) return Status(Code::kTryAgain, "to be read again with time");
-      const Status refreshed = pool_.packs->RefreshIndex();
+      const Status refreshed = pool()->packs->RefreshIndex();
       // Rot is rot also while the backend is away.
       if (refreshed.ok()) continue;
       if (status.code() != Code::kCorrupt || refreshed.code() == Code::kTryAgain) return refreshed;
       break;
     }
-    if (status.code() == Code::kCorrupt) pool_.rot.Tell(spec_.id, offset, status.detail(), status.detail().starts_with(kJournalRot));
+    if (status.code() == Code::kCorrupt) pool()->rot.Tell(spec_.id, offset, status.detail(), status.detail().starts_with(kJournalRot));
     if (!status.ok()) return status;
     offset += length;
     into = into.subspan(length);
@@ -79,7 +79,7 @@ Status LiveVolume::ReadPagesOnce(PageIndex first, Bytes into, bool may_block) {
       if (!sources[i].done) AskLayer(*layer, first + i, sources[i]);
     }
   }
-  return FetchPages({journal_, pool_}, stack->root, first, sources, into, may_block);
+  return FetchPages({journal_, *stack->pool}, stack->root, first, sources, into, may_block);
 }
 
 namespace {
@@ -135,7 +135,7 @@ Result<std::vector<Extent>> LiveVolume::BlockStatus(uint64_t offset, uint64_t le
     if (run.pages == 0) {
       bool hole = true;
       const uint64_t last_block = (page + pages_max - 1) / kPagesPerBlock;
-      Result<uint64_t> blocks = pool_.tree->Run(stack->root, page / kPagesPerBlock, last_block - page / kPagesPerBlock + 1, &hole, may_block);
+      Result<uint64_t> blocks = stack->pool->tree->Run(stack->root, page / kPagesPerBlock, last_block - page / kPagesPerBlock + 1, &hole, may_block);
       if (!blocks.ok()) return blocks.status();
       const PageIndex to = (page / kPagesPerBlock + std::max<uint64_t>(*blocks, 1)) * kPagesPerBlock;
       run = {std::min<uint64_t>(to - page, pages_max), hole, hole};

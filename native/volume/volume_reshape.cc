@@ -37,6 +37,7 @@ void LiveVolume::ResizeLocked(uint64_t size_bytes) {
 Result<WriteOutcome> LiveVolume::Rollback(ResourceId snapshot, const TreeRoot& root, uint64_t size_bytes) {
   Lock lock(mutex_);
   if (dropped_ || spec_.read_only) return Status(Code::kReadOnly, "only a volume can be rolled back");
+  if (held_) return HeldStatus();
   const bool waits = std::any_of(frozen_.begin(), frozen_.end(), [](const FrozenGeneration& frozen) { return frozen.snapshot != 0; });
   if (waits || base_->pending) return Status(Code::kTryAgain, "what the volume holds still has to become the root of a snapshot");
   RollbackPlace place{};
@@ -69,7 +70,7 @@ void LiveVolume::RollbackLocked(const RollbackPlace& place) {
   frozen_.clear();
   frozen_journal_bytes_ = frozen_overlay_bytes_ = frozen_pages_ = frozen_blocks_bound_ = 0;
   pending_snapshots_ = 0;
-  base_ = std::make_shared<Base>();
+  base_ = MakeBase({}, base_->pool);
   std::memcpy(base_->root.id.bytes.data(), place.root, sizeof(place.root));
   base_->root.at = {place.pack, place.offset, place.stored_bytes};
   base_->root.levels = static_cast<uint8_t>(place.levels);

@@ -23,6 +23,12 @@ export const routes = {
   volumeSet: { method: 'PATCH', path: '/v1/volumes/:name', status: 200 },
   volumeResize: { method: 'POST', path: '/v1/volumes/:name/resize', status: 200 },
   volumeRename: { method: 'POST', path: '/v1/volumes/:name/rename', status: 200 },
+  /** Begins to copy it to another pool again and again, or changes how; the first copy begins at once. */
+  replicationSet: { method: 'POST', path: '/v1/volumes/:name/replication', status: 200 },
+  /** `?wait=`, in seconds: for the end of the copy under way. */
+  replicationGet: { method: 'GET', path: '/v1/volumes/:name/replication', status: 200 },
+  /** What was copied stays. */
+  replicationStop: { method: 'DELETE', path: '/v1/volumes/:name/replication', status: 200 },
   /** `:name` may also be VOL@SNAP. */
   volumeUri: { method: 'GET', path: '/v1/volumes/:name/uri', status: 200 },
   snapshotList: { method: 'GET', path: '/v1/snapshots', status: 200 },
@@ -61,6 +67,12 @@ export const routes = {
   poolScrub: { method: 'POST', path: '/v1/pools/:name/scrub', status: 202 },
   /** `?wait=`, in seconds: for its end. */
   poolScrubbing: { method: 'GET', path: '/v1/pools/:name/scrub', status: 200 },
+  /** Begins to move a volume or an image to another pool; moveGet tells how it goes. */
+  moveBegin: { method: 'POST', path: '/v1/moves', status: 202 },
+  /** `:name`: as in spaceGet. `?wait=`, in seconds: for its end. */
+  moveGet: { method: 'GET', path: '/v1/moves/:name', status: 200 },
+  /** It stays where it is. */
+  moveCancel: { method: 'DELETE', path: '/v1/moves/:name', status: 200 },
   /** Who holds how much: `?age=&wait=`, both in seconds; `?from=&limit=`, places in the list. */
   spaceList: { method: 'GET', path: '/v1/space', status: 200 },
   /** `:name`: a volume, VOL@SNAP or an image, or one of these with volume/, snapshot/ or image/ in front. */

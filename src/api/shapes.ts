@@ -8,9 +8,19 @@ import type { ErrorCode } from '../core/errors.js';
 import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js';
 import { bytes, compression, count, filePath, nameText, time, volumeCompression } from './fields.js';
 import { admin_file_path_characters_max, admin_page_resources_max, admin_segment_characters_max } from './routes.js';
+import { moveRequest, moveView, replicationRequest, replicationView } from './move_shapes.js';
 import type { RouteName } from './routes.js';
-import { collectRequest, collectionView, estimateReadRequest, estimateRequest, estimateView, scrubView } from './space_shapes.js';
+import {
+  collectRequest,
+  collectionView,
+  estimateReadRequest,
+  estimateRequest,
+  estimateView,
+  localCacheView,
+  scrubView,
+} from './space_shapes.js';
 
+export * from './move_shapes.js';
 export * from './space_shapes.js';
 
 const durability = z.enum(['local', 'pool']);
@@ -140,6 +150,7 @@ export const statusView = z.strictObject({
     blockCacheBytes: bytes,
     nbdBufferBytes: bytes,
   }),
+  localCache: localCacheView,
   destagedBytes: bytes.describe('Since the daemon started.'),
 });
 export type StatusView = z.infer<typeof statusView>;
@@ -477,6 +488,12 @@ export const shapes = {
   poolCollection: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: collectionView },
   poolScrub: { params: byName, answer: scrubView },
   poolScrubbing: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: scrubView },
+  replicationSet: { params: byName, body: replicationRequest, answer: replicationView },
+  replicationGet: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: replicationView },
+  replicationStop: { params: byName, answer: replicationView },
+  moveBegin: { body: moveRequest, answer: moveView },
+  moveGet: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: moveView },
+  moveCancel: { params: byName, answer: moveView },
   /** null: no answer was there in time. */
   spaceList: {
     query: z.strictObject({ ...spaceTimes, from: place.exactOptional(), limit: page.limit }),

@@ -103,3 +103,15 @@ export const scrubView = z.strictObject({
   error: z.string().nullable().describe('Why it failed.'),
 });
 export type ScrubView = z.infer<typeof scrubView>;
+
+export const localCacheView = z
+  .strictObject({
+    bytes: bytes.describe('Of its files.'),
+    bytesMax: bytes.describe('0: there is none.'),
+    records: count.describe('How many.'),
+    hits: count.describe('Reads that found their record there, since the daemon started.'),
+    misses: count.describe('Reads that did not.'),
+    damaged: count.describe('Records there that were not as they were written, and were fetched again.'),
+    failed: z.boolean().describe('Its disk failed or was full: it is not used until the daemon is started again.'),
+  })
+  .describe('Of blocks of remote pools, on the local disk; it outlives the daemon.');

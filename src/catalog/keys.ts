@@ -8,6 +8,12 @@ export const rootDuePrefix = 'root-due/';
 export const poolPrefix = 'pool/';
 /** Values are paths of files that are being written, as text. */
 export const unfinishedFilePrefix = 'unfinished-file/';
+/** Under the id of what is moved to another pool: a Move; and for each resource that goes with it, under both ids, a Carried. */
+export const movePrefix = 'move/';
+export const carriedPrefix = 'carried/';
+/** Under a volume's id: a Replication; and of the copy under way, a Carried. */
+export const replicationPrefix = 'replication/';
+export const replicatingPrefix = 'replicating/';
 export const resourceCounterKey = 'counter/resource';
 
 export function resourceKey(id: number): string {
@@ -16,6 +22,27 @@ export function resourceKey(id: number): string {
 
 export function rootDueKey(id: number): string {
   return `${rootDuePrefix}${idText(id)}`;
+}
+
+export function moveKey(id: number): string {
+  return `${movePrefix}${idText(id)}`;
+}
+
+/** Of one move: all that go with it. */
+export function carriedOfPrefix(move: number): string {
+  return `${carriedPrefix}${idText(move)}/`;
+}
+
+export function replicationKey(id: number): string {
+  return `${replicationPrefix}${idText(id)}`;
+}
+
+export function replicatingKey(id: number): string {
+  return `${replicatingPrefix}${idText(id)}`;
+}
+
+export function carriedKey(move: number, id: number): string {
+  return `${carriedOfPrefix(move)}${idText(id)}`;
 }
 
 /** Holds the id of the resource of that kind and name (encodeId). */

@@ -129,18 +129,21 @@ export const noLimit: LimitRecord = { iops: 0, bandwidth: 0, burst: 0 };
 
 export const emptyRoot: RootRecord = { id: new Uint8Array(0), levels: 0, pack: 0, offset: 0, storedBytes: 0 };
 
+/** Of every record that has roots. */
+export const rootMessage: protobuf.IType = {
+  fields: {
+    id: { type: 'bytes', id: 1 },
+    levels: { type: 'uint32', id: 2 },
+    pack: { type: 'uint64', id: 3 },
+    offset: { type: 'uint64', id: 4 },
+    storedBytes: { type: 'uint64', id: 5 },
+  },
+};
+
 // The schema is code, not reflection over a file, so that what ships is what was type-checked. Field numbers are for ever.
 const schema = protobuf.Root.fromJSON({
   nested: {
-    Root: {
-      fields: {
-        id: { type: 'bytes', id: 1 },
-        levels: { type: 'uint32', id: 2 },
-        pack: { type: 'uint64', id: 3 },
-        offset: { type: 'uint64', id: 4 },
-        storedBytes: { type: 'uint64', id: 5 },
-      },
-    },
+    Root: rootMessage,
     Resource: {
       fields: {
         version: { type: 'uint32', id: 1 },
@@ -374,12 +377,12 @@ export function decodeCounter(data: Uint8Array): CounterRecord {
   return { next: decode(counterType, data, 'counter').number('next') };
 }
 
-function encode(type: protobuf.Type, fields: Record<string, unknown>): Uint8Array {
+export function encode(type: protobuf.Type, fields: Record<string, unknown>): Uint8Array {
   // protobufjs answers with a Buffer over its pool; a plain copy is what LMDB and comparisons may keep.
   return Uint8Array.from(type.encode(type.fromObject(fields)).finish());
 }
 
-function decode(type: protobuf.Type, data: Uint8Array, what: string, version_max = record_version): Fields {
+export function decode(type: protobuf.Type, data: Uint8Array, what: string, version_max = record_version): Fields {
   let fields: Fields;
   try {
     fields = new Fields(type.toObject(type.decode(data), { longs: Number, defaults: true, objects: true }), what);
@@ -398,7 +401,7 @@ function decode(type: protobuf.Type, data: Uint8Array, what: string, version_max
 }
 
 /** A decoded message, read field by field with the check that its type promises. */
-class Fields {
+export class Fields {
   readonly #values: Readonly<Record<string, unknown>>;
   readonly #what: string;
 
@@ -470,7 +473,7 @@ function number<T extends string>(choices: readonly T[], choice: T): number {
   return index + 1;
 }
 
-function exact(value: number, field: string): number {
+export function exact(value: number, field: string): number {
   if (!Number.isSafeInteger(value) || value < 0)
     throw new RangeError(`${field} of a record must be a safe integer of at least 0, not ${value}`);
   return value;

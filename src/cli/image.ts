@@ -5,6 +5,7 @@ import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import { examples } from './examples.js';
 import { addExport, addImport } from './interchange.js';
+import { addMove } from './move.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
 import { resourceFacts } from './volume.js';
@@ -15,6 +16,7 @@ export function addImage(program: Command, terminal: Terminal): void {
 
   addImport(image, terminal);
   addExport(image, terminal);
+  addMove(image, terminal, 'image');
 
   image
     .command('list')

@@ -5,6 +5,7 @@ import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import { addCollect } from './collect.js';
+import { addPoolMove } from './move.js';
 import { addScrub } from './scrub.js';
 import { compressionOption } from './compression.js';
 import { addChangeKey, addKeyOptions, encryptionOf, type KeyOptions } from './encryption.js';
@@ -106,6 +107,7 @@ export function addPool(program: Command, terminal: Terminal): void {
 
   addChangeKey(pool, terminal);
   addCollect(pool, terminal);
+  addPoolMove(pool, terminal);
   addScrub(pool, terminal);
   addPoolOffline(pool, terminal);
   addEstimate(pool, terminal);

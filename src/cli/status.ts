@@ -38,6 +38,13 @@ export function problemLines({ paint, terminal }: Context, problems: readonly st
   return problems.map((problem) => `${paint(degraded, 'red')}  ${wrapped(problem, terminal.outColumns, indent)}`);
 }
 
+function localCacheText({ bytes, bytesMax, hits, misses, failed }: StatusView['localCache']): string {
+  if (failed) return 'not used until the daemon is started again: its disk failed or was full, as the log says';
+  if (bytesMax === 0) return 'none';
+  const found = hits + misses === 0 ? '' : `, ${percent(hits, hits + misses)} of reads found there`;
+  return `${formatSize(bytes)} of at most ${formatSize(bytesMax)}${found}`;
+}
+
 function statusText(context: Context, status: StatusView): string {
   const { journal, memory, listeners } = status;
   const facts = context.facts([
@@ -54,6 +61,8 @@ function statusText(context: Context, status: StatusView): string {
       'journal',
       `${percent(journal.bytes, journal.bytesMax)} full (${formatSize(journal.bytes)} of ${formatSize(journal.bytesMax)})${journal.failed ? ', read-only' : ''}`,
     ],
+    // Without a pool on a backend there is nothing in it.
+    ['local cache', status.localCache.bytes === 0 && !status.localCache.failed ? null : localCacheText(status.localCache)],
     ['memory', `${formatSize(memory.rssBytes)} resident, ${formatSize(memory.overlayBytes)} of it overlay`],
   ]);
   return [...problemLines(context, status.problems), facts].join('\n');

@@ -8,6 +8,8 @@ import { withDaemon } from './context.js';
 import { examples } from './examples.js';
 import type { Context } from './context.js';
 import { addApply } from './diff.js';
+import { addMove } from './move.js';
+import { addReplicate } from './replicate.js';
 import { checkAgainstSource, checkSource } from './source.js';
 import type { Column, Fact } from './table.js';
 import type { Terminal } from './terminal.js';
@@ -116,6 +118,8 @@ export function addVolume(program: Command, terminal: Terminal): void {
     );
 
   addVolumeChanges(volume, terminal);
+  addMove(volume, terminal, 'volume');
+  addReplicate(volume, terminal);
   addVolumeAccess(volume, terminal);
   addApply(volume, terminal);
 

@@ -23,8 +23,11 @@ import type {
   ExportRequest,
   ImportRequest,
   Parts,
+  MoveView,
   OneSpaceView,
   PoolView,
+  ReplicationRequest,
+  ReplicationView,
   ResizeRequest,
   ResourceView,
   ScrubView,
@@ -180,6 +183,36 @@ export class Client {
   /** Of the run under way or the last one; waits at most so many seconds for its end. */
   async collection(name: string, wait = 0): Promise<CollectionView> {
     return this.#call('poolCollection', { params: { name }, query: { wait } });
+  }
+
+  /** Begins to move a volume with its snapshots, or an image, to another pool; `move` tells how it goes. */
+  async beginMove(source: string, pool: string): Promise<MoveView> {
+    return this.#call('moveBegin', { body: { source, pool } });
+  }
+
+  /** Of the move under way or the last one; waits at most so many seconds for its end. */
+  async move(source: string, wait = 0): Promise<MoveView> {
+    return this.#call('moveGet', { params: { name: source }, query: { wait } });
+  }
+
+  /** Begins to copy a volume to another pool again and again, or changes how; the first copy begins at once. */
+  async replicate(volume: string, body: ReplicationRequest): Promise<ReplicationView> {
+    return this.#call('replicationSet', { params: { name: volume }, body });
+  }
+
+  /** Waits at most so many seconds for the end of the copy under way. */
+  async replication(volume: string, wait = 0): Promise<ReplicationView> {
+    return this.#call('replicationGet', { params: { name: volume }, query: { wait } });
+  }
+
+  /** The replicas stay. */
+  async stopReplication(volume: string): Promise<ReplicationView> {
+    return this.#call('replicationStop', { params: { name: volume } });
+  }
+
+  /** What moves stays where it is. */
+  async cancelMove(source: string): Promise<MoveView> {
+    return this.#call('moveCancel', { params: { name: source } });
   }
 
   /** Begins to read all that a pool holds; `scrubbing` tells how it goes. */

@@ -2,8 +2,9 @@
  * What a daemon is told: options of the command over the configuration file over defaults, checked once and frozen.
  *
  * Memory. The ceiling, memoryBytesMax, is 1 GiB by default, and this is how it is split: the ring 64 MiB (shared memory, counted once it is
- * touched), the overlay 192 MiB, the cache of map nodes 64 MiB, that of blocks of remote pools 64 MiB, NBD buffers 128 MiB, V8's
- * heap 304 MiB (src/core/heap.ts), and the rest, at least 128 MiB, for packs on their way to remote pools, the location index, threads and code.
+ * touched), the overlay 192 MiB, the cache of map nodes 64 MiB, that of blocks of remote pools 64 MiB, finding what the cache on the local disk
+ * has 21 MiB, NBD buffers 128 MiB, V8's heap 304 MiB (src/core/heap.ts), and the rest, at least 128 MiB, for packs on their way to remote
+ * pools, the location index, threads and code.
  * Each part keeps to its own limit; parts that would not fit under the ceiling are refused.
  */
 import { readFileSync } from 'node:fs';
@@ -30,12 +31,15 @@ const blocking_threads_max = 256;
 const metrics_port = 7480;
 /** Of memory that no setting bounds. */
 const rest_bytes_min = 128 * MiB;
+/** Of the cache on disk, for each byte of memory that finding it takes: 80 bytes a record, of 16 KiB at least on average (native/blocks/local_cache.cc). */
+const local_cache_bytes_found = 200;
 const memory_parts = ['ringBytes', 'overlayBytesMax', 'nodeCacheBytesMax', 'blockCacheBytesMax', 'nbdBufferBytesMax'] as const;
 
-/** Bytes as a number or as people write them: 67108864, "64M". */
-function sizeOf({ min, max }: { readonly min: number; readonly max: number }) {
-  const allowed = `write a size from ${formatSize(min)} to ${formatSize(max)}, in whole ${sector_bytes} bytes`;
+/** Bytes as a number or as people write them: 67108864, "64M". `orNone`: 0 too. */
+function sizeOf({ min, max, orNone = false }: { readonly min: number; readonly max: number; readonly orNone?: boolean }) {
+  const allowed = `write a size from ${formatSize(min)} to ${formatSize(max)}, in whole ${sector_bytes} bytes${orNone ? ', or 0' : ''}`;
   return z.unknown().transform((value, context) => {
+    if (orNone && (value === 0 || value === '0')) return 0;
     const bytes = bytesOf(value);
     if (bytes >= min && bytes <= max && bytes % sector_bytes === 0) return bytes;
     context.addIssue(`${JSON.stringify(value)} is not allowed: ${allowed}`);
@@ -99,6 +103,8 @@ const settings = z.strictObject({
   overlayBytesMax: sizeOf({ min: 8 * MiB, max: 1024 * GiB }).default(192 * MiB),
   nodeCacheBytesMax: sizeOf({ min: MiB, max: 1024 * GiB }).default(64 * MiB),
   blockCacheBytesMax: sizeOf({ min: MiB, max: 1024 * GiB }).default(64 * MiB),
+  /** On the local disk: blocks of remote pools, for the next reader and the next start; a quarter of the room there at most. */
+  localCacheBytesMax: sizeOf({ min: 64 * MiB, max: 512 * GiB, orNone: true }).default(4 * GiB),
   /** On the local disk, of each remote pool: packs that wait to be shipped, and copies of those that were. */
   poolStagedBytesMax: sizeOf({ min: 32 * MiB, max: 1024 * GiB }).default(GiB),
   poolKeptBytesMax: sizeOf({ min: MiB, max: 1024 * 1024 * GiB }).default(GiB),
@@ -169,12 +175,17 @@ export function resolveConfig(options: ServeOptions): Config {
 }
 
 function refuseTooMuch(given: Settings): void {
-  const parts = memory_parts.map((name) => given[name]).reduce((sum, bytes) => sum + bytes, heap_bytes_max + rest_bytes_min);
-  if (parts <= given.memoryBytesMax) return;
-  const named = memory_parts.map((name) => `${name} ${formatSize(given[name])}`).join(', ');
+  const parts = memory_parts.map((name) => [name, given[name]] as const);
+  const found = Math.ceil(given.localCacheBytesMax / local_cache_bytes_found);
+  const sum = parts.reduce((before, [, bytes]) => before + bytes, found + heap_bytes_max + rest_bytes_min);
+  if (sum <= given.memoryBytesMax) return;
+  const named = [
+    ...parts.map(([name, bytes]) => `${name} ${formatSize(bytes)}`),
+    `what localCacheBytesMax takes of memory ${formatSize(found)}`,
+  ];
   throw new SkerryError(
     'invalid',
-    `the configuration is wrong: ${named}, and ${formatSize(heap_bytes_max + rest_bytes_min)} for all else, are together ${formatSize(parts)}; ` +
+    `the configuration is wrong: ${named.join(', ')}, and ${formatSize(heap_bytes_max + rest_bytes_min)} for all else, are together ${formatSize(sum)}; ` +
       `lower one of them, or allow as much by memoryBytesMax (${formatSize(given.memoryBytesMax)})`,
   );
 }
@@ -207,6 +218,7 @@ export function engineOptions(config: Config, ringName: string): EngineOptions {
     overlayBytesMax,
     nodeCacheBytesMax,
     blockCacheBytesMax,
+    localCacheBytesMax,
     nbdBufferBytesMax,
     socketThreads,
     blockingThreads,
@@ -222,6 +234,8 @@ export function engineOptions(config: Config, ringName: string): EngineOptions {
     overlayBytesMax,
     nodeCacheBytesMax,
     blockCacheBytesMax,
+    localCacheBytesMax,
+    cacheDirectory: join(config.dataDirectory, 'cache'),
     nbdBufferBytesMax,
     socketThreads,
     blockingThreads,

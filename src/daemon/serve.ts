@@ -14,6 +14,7 @@ import type { DriverRegistry } from '../driver/registry.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
 import { armFailpoint } from '../engine/failpoints.js';
+import { IdAllocator } from '../mapper/id_allocator.js';
 import { Estimates } from '../mapper/estimates.js';
 import { Ledger } from '../mapper/ledger.js';
 import { PrivateExports } from '../mapper/private_exports.js';
@@ -27,6 +28,11 @@ import { NbdHandshakes } from '../northbound/nbd/nbd.js';
 import { TlsFiles } from '../northbound/nbd/tls_files.js';
 import { Pools } from '../pool/pools.js';
 import { Collections } from '../upkeep/collections.js';
+import { EngineCarriage } from '../upkeep/engine_carriage.js';
+import { ReplicationBook } from '../upkeep/replication_book.js';
+import { Replications } from '../upkeep/replications.js';
+import { MoveBook } from '../upkeep/move_book.js';
+import { Moves } from '../upkeep/moves.js';
 import { Scrubs } from '../upkeep/scrubs.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
@@ -138,10 +144,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     placed: (settings) => placedSettings(settings, config.dataDirectory),
   });
   closers.add('pools', () => pools.close());
-  for (const record of [first, ...others]) {
-    await pools.open(record, { mayBeAway: true });
-    await pools.keepIdentity(record.name);
-  }
+  await pools.openAll([first, ...others]);
 
   const { ledger, entries } = await Ledger.open(catalog);
   const locks = new KeyedLocks();
@@ -188,9 +191,13 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     log: logOf(logger, 'upkeep'),
     onRemoved: () => collections.noteRemoval(),
   });
+  const moveBook = await MoveBook.open(catalog);
+  const replicationBook = await ReplicationBook.open(catalog);
+  const underWay = { rootsIn: (pool: string) => [...moveBook.rootsIn(pool), ...replicationBook.rootsIn(pool)] };
   const collections = new Collections({
     engine: running,
     ledger,
+    underWay,
     locks,
     pools,
     roots: pools,
@@ -199,9 +206,34 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     onEnd: (view) => metrics.countCollection(view),
     intervalMilliseconds: config.gcSeconds * 1000,
   });
+  const carriage = new EngineCarriage(running);
+  const moves = new Moves({
+    ledger,
+    locks,
+    book: moveBook,
+    carriage,
+    pools: poolVerbs,
+    forgetRoots: (pool, id) => pools.get(pool).forgetRoots(id),
+    onMoved: () => collections.noteRemoval(),
+    log: logOf(logger, 'move'),
+  });
+  const replications = new Replications({
+    ledger,
+    locks,
+    ids: new IdAllocator(catalog),
+    engine: running,
+    resources: mapper,
+    carriage,
+    book: replicationBook,
+    pools,
+    onUpkeep: () => upkeep.poke(),
+    log: logOf(logger, 'replication'),
+    now: Date.now,
+  });
   const scrubs = new Scrubs({
     engine: running,
     ledger,
+    underWay,
     pools,
     log: logOf(logger, 'scrub'),
     onEnd: (view) => metrics.countScrub(view),
@@ -245,6 +277,10 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   await mapper.removeLeftFiles();
   upkeep.start();
   closers.add('upkeep', () => upkeep.stop());
+  await moves.start();
+  closers.add('moves', () => moves.stop());
+  replications.start();
+  closers.add('replications', () => replications.stop());
   collections.start();
   closers.add('gc', async () => collections.stop());
   scrubs.start();
@@ -290,6 +326,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     activity: () => daemonViews.activity(),
     space: new Space({ ledger, engine: running, pools }),
     collections,
+    moves,
+    replications,
     scrubs,
     estimates: new Estimates({ engine: running }),
     listeners: () => listeners,
@@ -300,6 +338,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     rmSync(config.adminSocket, { force: true });
   });
   closers.add('streams', async () => mapper.cancelStreams());
+  closers.add('patience', async () => pools.giveUp());
   // The lock is ours, so a socket that is there is one that a killed daemon left.
   await listenPrivately(admin, config.adminSocket);
   listeners['admin'] = config.adminSocket;

@@ -75,6 +75,7 @@ export class DaemonViews implements PoolsView {
     const problems = this.problems();
     const { volumes, snapshots, images } = this.#totals();
     const { bytes, bytesMax, ringBytes, segments, failed } = stats.journal;
+    const { records, hits, misses, damaged, ...cache } = stats.localCache;
     return {
       version,
       pid: process.pid,
@@ -96,6 +97,7 @@ export class DaemonViews implements PoolsView {
         blockCacheBytes: stats.blockCache.bytes,
         nbdBufferBytes: stats.nbdBufferBytes,
       },
+      localCache: { bytes: cache.bytes, bytesMax: cache.bytesMax, records, hits, misses, damaged, failed: cache.failed },
       destagedBytes: stats.destagedBytes,
     };
   }

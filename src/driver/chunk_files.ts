@@ -8,12 +8,14 @@ import { constants } from 'node:fs';
 import { mkdir, open, opendir, readdir, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
-import { isSkerryError, SkerryError, toSkerryError } from '../core/errors.js';
+import { SkerryError, toSkerryError } from '../core/errors.js';
+import { CallsUnderWay } from './calls_under_way.js';
 import { DirectorySyncs } from './directory_syncs.js';
+import { walkChunks, type WalkEntry } from './directory_walk.js';
 import { chunkKey, type ChunkKey, type ChunkStat, type Driver, type DriverTraits } from './driver.js';
+import { mustBeSame } from './same_bytes.js';
 
 const chunk_bytes_max = 1 << 30;
-const compare_bytes = 1 << 20;
 /** Beyond these all are looked at anew, which costs some syncs. */
 const directories_known_max = 65_536;
 /** What a put that never ended left behind is removed once it is older. */
@@ -25,11 +27,10 @@ export class ChunkFiles implements Driver {
   readonly traits: DriverTraits;
   readonly #directory: string;
   readonly #readOnly: boolean;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #calls = new CallsUnderWay('the driver');
   /** Directories known to be there, durably, so that a put into one costs no more than its own syncs. */
   readonly #directories = new Set<string>();
   readonly #syncs = new DirectorySyncs();
-  #closing: Promise<unknown> | null = null;
 
   private constructor(directory: string, direct: boolean, readOnly = false) {
     this.#directory = directory;
@@ -110,40 +111,24 @@ export class ChunkFiles implements Driver {
   }
 
   async *list(prefix: string): AsyncGenerator<ChunkStat> {
-    this.#refuseIfClosed();
-    // Only the directories that the prefix names whole can be descended into at once; its last part is the beginning of names.
-    const parts = prefix.split('/');
-    parts.pop();
-    if (parts.some((part) => part === '' || part.startsWith('.'))) return;
-    const begin = parts.map((part) => `${part}/`).join('');
-    yield* this.#walk(begin, prefix);
+    this.#calls.refuseIfClosed();
+    try {
+      yield* walkChunks({ entries: (begin) => this.#entries(begin), stat: (key) => this.stat(key) }, prefix);
+    } catch (error) {
+      throw toSkerryError(error, `chunks under ${prefix} cannot be listed`);
+    }
   }
 
   async close(): Promise<void> {
-    this.#closing ??= Promise.allSettled(this.#underWay);
-    await this.#closing;
+    await this.#calls.close();
   }
 
-  /** Chunks in the directory of the keys that begin with `begin`, which ends with a slash or is empty. */
-  async *#walk(begin: string, prefix: string): AsyncGenerator<ChunkStat> {
-    let entries: AsyncIterable<{ name: string; isDirectory(): boolean; isFile(): boolean }>;
-    try {
-      entries = await opendir(join(this.#directory, begin));
-    } catch (error) {
-      if (nullIfAbsent(error) === null) return;
-      throw toSkerryError(error, `chunks under ${begin} cannot be listed`);
-    }
+  async *#entries(begin: string): AsyncGenerator<WalkEntry> {
+    const entries = await opendir(join(this.#directory, begin)).catch(nullIfAbsent);
+    if (entries === null) return;
     for await (const entry of entries) {
-      this.#refuseIfClosed();
-      if (entry.name.startsWith('.')) continue;
-      const key = begin + entry.name;
-      if (entry.isDirectory()) {
-        const inside = `${key}/`;
-        if (inside.startsWith(prefix) || prefix.startsWith(inside)) yield* this.#walk(inside, prefix);
-      } else if (entry.isFile() && key.startsWith(prefix)) {
-        const found = await this.stat(key as ChunkKey);
-        if (found !== null) yield found;
-      }
+      this.#calls.refuseIfClosed();
+      yield { name: entry.name, kind: entry.isDirectory() ? 'directory' : entry.isFile() ? 'file' : 'other', bytes: null };
     }
   }
 
@@ -152,15 +137,7 @@ export class ChunkFiles implements Driver {
     const file = await openIfThere(path);
     if (file === null) return false;
     try {
-      const { size } = await file.stat();
-      let same = size === data.length;
-      const buffer = Buffer.allocUnsafe(Math.min(compare_bytes, data.length));
-      for (let offset = 0; same && offset < data.length; offset += compare_bytes) {
-        const part = data.subarray(offset, offset + compare_bytes);
-        const read = await readFully(file, offset, buffer.subarray(0, part.length));
-        same = read === part.length && Buffer.compare(buffer.subarray(0, part.length), part) === 0;
-      }
-      if (!same) throw new SkerryError('exists', `chunk ${key} is there with other bytes`);
+      await mustBeSame(key, data, (offset, into) => readFully(file, offset, into));
       // Whoever wrote it may have died before its syncs.
       await file.sync();
     } finally {
@@ -198,26 +175,12 @@ export class ChunkFiles implements Driver {
     return join(this.#directory, chunkKey(key));
   }
 
-  async #run<T>(doing: string, work: () => Promise<T>): Promise<T> {
-    this.#refuseIfClosed();
-    const running = work();
-    this.#underWay.add(running);
-    try {
-      return await running;
-    } catch (error) {
-      if (isSkerryError(error)) throw error;
-      throw toSkerryError(error, doing);
-    } finally {
-      this.#underWay.delete(running);
-    }
+  #run<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    return this.#calls.run(work, (error) => toSkerryError(error, doing));
   }
 
   #refuseIfReadOnly(): void {
     if (this.#readOnly) throw new SkerryError('read-only', 'the pool was opened only to be read');
-  }
-
-  #refuseIfClosed(): void {
-    if (this.#closing !== null) throw new SkerryError('closed', 'the driver is closed');
   }
 }
 

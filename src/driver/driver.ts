@@ -69,8 +69,12 @@ const keyPattern = new RegExp(
 
 /** @throws SkerryError invalid for what is no chunk key. */
 export function chunkKey(text: string): ChunkKey {
-  if (text.length > chunk_key_characters_max || !keyPattern.test(text)) {
-    throw new SkerryError('invalid', `${JSON.stringify(text.slice(0, 80))} is no chunk key`);
-  }
-  return text as ChunkKey;
+  const key = keyIfChunk(text);
+  if (key === null) throw new SkerryError('invalid', `${JSON.stringify(text.slice(0, 80))} is no chunk key`);
+  return key;
+}
+
+/** null for what is no chunk key: it lies where chunks do, and is somebody else's. */
+export function keyIfChunk(text: string): ChunkKey | null {
+  return text.length <= chunk_key_characters_max && keyPattern.test(text) ? (text as ChunkKey) : null;
 }

@@ -14,7 +14,7 @@ export interface NativeBinding {
 
 /** The caller says what it holds. @throws SkerryError unsupported that tells how to have it */
 export function loadNativeBinding(binding: NativeBinding): unknown {
-  const path = join(builtDirectory(), `${binding.driver}_bindings.node`);
+  const path = bindingPath(binding.driver);
   try {
     return createRequire(import.meta.url)(path);
   } catch (error) {
@@ -25,6 +25,11 @@ export function loadNativeBinding(binding: NativeBinding): unknown {
       { cause: error },
     );
   }
+}
+
+/** SKERRY_BINDINGS names another folder of them: those built with a sanitizer, for one. */
+export function bindingPath(driver: string): string {
+  return join(process.env['SKERRY_BINDINGS'] ?? builtDirectory(), `${driver}_bindings.node`);
 }
 
 /** The same from src/ and from dist/src/. */

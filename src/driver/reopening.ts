@@ -2,9 +2,8 @@
  * A driver whose backend could not be reached when it was opened: every call tries again to open it, and goes there once that
  * has succeeded. Until then calls fail as the opening does, so that a pool is served, as one that is away, and comes back by itself.
  */
-import { setTimeout as sleepFor } from 'node:timers/promises';
-
 import { SkerryError, toSkerryError } from '../core/errors.js';
+import { pause } from '../core/pause.js';
 import type { Driver, DriverTraits } from './driver.js';
 
 export interface ReopeningOptions {
@@ -13,6 +12,8 @@ export interface ReopeningOptions {
   readonly open: () => Promise<Driver>;
   /** So long the first opening is waited for; it goes on after that. */
   readonly patienceMilliseconds?: number;
+  /** So long close() waits for an opening that is under way; what that opens later is closed then. */
+  readonly closeMilliseconds?: number;
   /** So long after a failure calls fail with it at once. */
   readonly pauseMilliseconds?: number;
   /** Told once, why the first opening has not succeeded. */
@@ -22,13 +23,14 @@ export interface ReopeningOptions {
 
 const patience_milliseconds = 5000;
 const pause_milliseconds = 1000;
+const close_milliseconds = 2000;
 
 /** Resolves with the opened driver itself where the first opening succeeds in time. Never rejects. */
 export async function openOrReopen(options: ReopeningOptions): Promise<Driver> {
   const { open, patienceMilliseconds = patience_milliseconds, onAway } = options;
   const first = open();
   const patience = new AbortController();
-  const late = sleepFor(patienceMilliseconds, null, { signal: patience.signal }).catch(() => null);
+  const late = pause(patienceMilliseconds, patience.signal).then(() => null);
   let failure = new SkerryError('timeout', `the backend has not answered for ${patienceMilliseconds / 1000} s`);
   try {
     const opened = await Promise.race([first, late]);
@@ -44,7 +46,8 @@ export async function openOrReopen(options: ReopeningOptions): Promise<Driver> {
 
 /** `first`: an opening that is under way, or has failed. */
 function reopening(options: ReopeningOptions, first: Promise<Driver>): Driver {
-  const { traits, open, pauseMilliseconds = pause_milliseconds, now = () => performance.now() } = options;
+  const { traits, open, pauseMilliseconds = pause_milliseconds, closeMilliseconds = close_milliseconds } = options;
+  const now = options.now ?? (() => performance.now());
   let failed: { readonly error: SkerryError; readonly at: number } | null = null;
   let opened: Driver | null = null;
   let opening: Promise<Driver> | null = null;
@@ -87,7 +90,10 @@ function reopening(options: ReopeningOptions, first: Promise<Driver>): Driver {
     },
     async close() {
       closed = true;
-      await opening?.catch(() => undefined);
+      const late = new AbortController();
+      const ended = opening?.then((driver) => driver.close()).catch(() => undefined);
+      await Promise.race([ended, pause(closeMilliseconds, late.signal)]);
+      late.abort();
       await opened?.close();
     },
   };

@@ -1,6 +1,7 @@
 /**
- * Tries again what may pass: only codes that say so in the one table, with full jitter (so that many who failed together do
- * not come back together), within a deadline. All verbs of the contract may be repeated, a put with the same bytes too.
+ * Tries again what may pass: only codes that say so in the one table, until a deadline, with pauses that grow to a cap and have full
+ * jitter (so that many who failed together do not come back together). How often does not count: a backend that refuses
+ * at once is given as long as one that is silent. All verbs of the contract may be repeated, a put with the same bytes too.
  */
 import { setTimeout as sleepFor } from 'node:timers/promises';
 
@@ -9,12 +10,13 @@ import type { ChunkStat, Driver } from './driver.js';
 import { intercept, type Operation } from './filter.js';
 
 export interface RetryOptions {
-  readonly attemptsMax: number;
   /** The first pause is up to this long; each further one up to twice the one before. */
   readonly pauseMillisecondsFirst: number;
   readonly pauseMillisecondsMax: number;
-  /** No attempt begins later than this after the first. */
+  /** No attempt begins later than this after the first; one that has begun takes as long as its driver lets it. */
   readonly deadlineMilliseconds: number;
+  /** From then on nothing is tried again: what is under way fails as its last attempt does. Calls are made as ever. */
+  readonly giveUp?: AbortSignal;
   /** In [0, 1). */
   readonly random?: () => number;
   /** Ends early, by a rejection, when the signal says so. */
@@ -24,12 +26,20 @@ export interface RetryOptions {
 }
 
 export const retryDefaults = {
-  attemptsMax: 6,
   pauseMillisecondsFirst: 50,
-  pauseMillisecondsMax: 5000,
+  pauseMillisecondsMax: 2000,
   deadlineMilliseconds: 30_000,
 } as const satisfies RetryOptions;
 
+/** For who asks again by itself, and can do better meanwhile than wait: what hiccups is not told, what is away is told soon. */
+export const briefRetry = {
+  pauseMillisecondsFirst: 50,
+  pauseMillisecondsMax: 500,
+  deadlineMilliseconds: 2000,
+} as const satisfies RetryOptions;
+
+/** Of the first pause, far past any cap. */
+const doublings_max = 30;
 /** Keys a listing remembers, so that one begun anew yields none twice. A longer listing passes its failure on. */
 const list_keys_max = 262_144;
 
@@ -38,23 +48,31 @@ export function withRetry(driver: Driver, options: RetryOptions = retryDefaults)
   const sleep = options.sleep ?? ((milliseconds: number, signal: AbortSignal) => sleepFor(milliseconds, undefined, { signal }));
   const now = options.now ?? (() => performance.now());
   const closing = new AbortController();
+  const { giveUp } = options;
+  const ended = giveUp === undefined ? closing.signal : AbortSignal.any([closing.signal, giveUp]);
+  const hasGivenUp = (): boolean => giveUp?.aborted === true;
   const underWay = new Set<Promise<unknown>>();
 
   /** Resolves after the pause before attempt + 1, or throws `error` where there is to be none. */
   const pause = async (operation: Operation, error: unknown, attempt: number, began: number): Promise<void> => {
     if (!isSkerryError(error) || !error.retry) throw error;
     if (closing.signal.aborted) throw closedError(error);
-    if (attempt >= options.attemptsMax) throw error;
-    const pauseMax = Math.min(options.pauseMillisecondsMax, options.pauseMillisecondsFirst * 2 ** (attempt - 1));
-    const milliseconds = random() * pauseMax;
-    if (now() - began + milliseconds > options.deadlineMilliseconds) throw error;
+    const pauseMax = Math.min(
+      options.pauseMillisecondsMax,
+      options.pauseMillisecondsFirst * 2 ** Math.min(attempt - 1, doublings_max),
+    );
+    const left = options.deadlineMilliseconds - (now() - began);
+    if (left <= 0 || hasGivenUp()) throw error;
+    // The last attempt is at the deadline, not up to a pause before it.
+    const milliseconds = Math.min(random() * pauseMax, left);
     options.onRetry?.(operation, error, attempt);
     try {
-      await sleep(milliseconds, closing.signal);
+      await sleep(milliseconds, ended);
     } catch {
-      // Only closing ends a pause early.
+      // Only closing and giving up end a pause early.
     }
     if (closing.signal.aborted) throw closedError(error);
+    if (hasGivenUp()) throw error;
   };
 
   const attempts = async <T>(operation: Operation, run: () => Promise<T>): Promise<T> => {
@@ -81,9 +99,11 @@ export function withRetry(driver: Driver, options: RetryOptions = retryDefaults)
     },
     async *list(operation, start): AsyncGenerator<ChunkStat> {
       if (closing.signal.aborted) throw closedError();
-      const began = now();
+      let began = now();
+      let attempt = 0;
       const seen = new Set<string>();
-      for (let attempt = 1; ; attempt += 1) {
+      for (;;) {
+        attempt += 1;
         const listing = start()[Symbol.asyncIterator]();
         try {
           for (;;) {
@@ -100,6 +120,9 @@ export function withRetry(driver: Driver, options: RetryOptions = retryDefaults)
             if (seen.has(next.value.key)) continue;
             if (seen.size < list_keys_max) seen.add(next.value.key);
             yield next.value;
+            // One that gets on has its whole time again: a list of many thousands takes longer than any call.
+            began = now();
+            attempt = 1;
           }
         } finally {
           await listing.return?.();

@@ -2,8 +2,13 @@
  * The seam, as the addon exports it (native/addon.cc). Nothing crosses it per I/O. Ids, sizes and sequences are safe
  * integers; ids of trees are 64 hexadecimal digits, '' for an empty tree.
  */
+import type { CarryOrder, CarryPoint, CarryReport } from './carries.js';
+import type { OperationCounters, ResourceActivity } from './counters.js';
+import type { PoolSwitch } from './pool_switch.js';
 import type { CollectReport, Reached, ScrubReport, SpaceReport } from './space_reports.js';
 
+export type { CarryOrder, CarryPoint, CarryReport } from './carries.js';
+export type { OperationCounters, ResourceActivity } from './counters.js';
 export type { CollectReport, PacksKept, Reached, ScrubReport, SpaceReport } from './space_reports.js';
 
 export interface EngineOptions {
@@ -18,6 +23,9 @@ export interface EngineOptions {
   readonly nodeCacheBytesMax: number;
   /** Of records of remote pools, in memory; shared by all pools. */
   readonly blockCacheBytesMax: number;
+  /** Of the same on the local disk, in this directory, of which it is the only user; 0: none. A quarter of the room there at most. */
+  readonly localCacheBytesMax: number;
+  readonly cacheDirectory: string;
   readonly nbdBufferBytesMax: number;
   readonly socketThreads: number;
   readonly blockingThreads: number;
@@ -43,6 +51,8 @@ export interface PoolSpec {
 }
 
 export interface RemotePackSpec {
+  /** 16 bytes: whose records these are, in a cache that outlives the daemon. */
+  readonly uuid: Uint8Array;
   readonly packBytes: number;
   /** Sealed packs that wait to be shipped: beyond it, writes wait. */
   readonly stagedBytesMax: number;
@@ -207,24 +217,6 @@ export interface ChangedRange {
   readonly zero: boolean;
 }
 
-export interface OperationCounters {
-  readonly operations: number;
-  readonly bytes: number;
-  readonly errors: number;
-  readonly latencySeconds: number;
-  /** Bucket i counts latencies under 2^i microseconds, the last all others. */
-  readonly latencyBuckets: readonly number[];
-}
-
-/** What the connections of one resource did since the first of those that are attached now. */
-export interface ResourceActivity
-  extends Readonly<Record<'read' | 'write' | 'flush' | 'trim', Omit<OperationCounters, 'latencyBuckets'>>> {
-  readonly resource: number;
-  readonly connections: number;
-  /** Of the journal, that this resource's writes take and no root holds yet. */
-  readonly journalBytes: number;
-}
-
 export interface PoolStats {
   readonly name: string;
   readonly remote: boolean;
@@ -303,6 +295,22 @@ export interface EngineStats {
     readonly misses: number;
     readonly evicted: number;
   };
+  readonly localCache: {
+    /** Of its files. */
+    readonly bytes: number;
+    readonly bytesMax: number;
+    readonly records: number;
+    readonly hits: number;
+    readonly misses: number;
+    readonly writtenBytes: number;
+    readonly evicted: number;
+    /** Records that came faster than they could be written, or that fit nowhere. */
+    readonly passedOver: number;
+    /** Records that were not as they were written, and were fetched again. */
+    readonly damaged: number;
+    /** Its disk failed or was full: it is not used until the next start. */
+    readonly failed: boolean;
+  };
   readonly destagedGenerations: number;
   readonly destagedBytes: number;
   /** CPU seconds of destage threads, apart from those that serve. */
@@ -338,14 +346,14 @@ export interface EstimateStep {
  * Rejections and throws carry `code`: one of 'io' | 'no-space' | 'corrupt' | 'not-found' | 'invalid' | 'read-only' |
  * 'try-again' | 'closed'.
  */
-export interface NativeEngine {
+export interface NativeEngine extends PoolSwitch {
   /**
    * Opens the pools, then the journal; replays it over `resources`; starts threads. A snapshot or clone comes after what it
    * is pending on. Errands of remote pools come from here on, and must be answered for it to resolve.
    */
   start(pools: readonly PoolSpec[], resources: readonly ResourceSpec[]): Promise<StartReport>;
   addPool(pool: PoolSpec): Promise<StartReport>;
-  /** Rejects with invalid while a resource is in it. */
+  /** Rejects with invalid while a resource is in it, or something is held that was carried from or to it. */
   removePool(name: string): Promise<void>;
   /** `bytes` is short only at the end of the pack; null with a failure. What comes twice is nobody's. */
   completeFetch(errand: number, bytes: Uint8Array | null, failure: ErrandFailure | null): void;
@@ -455,6 +463,21 @@ export interface NativeEngine {
   /** Reads all that packs hold from the disk, and repairs what it can. Errors as of `collect`, which never runs over the same pool meanwhile. */
   scrub(what: 'scrub', pool: string, roots: readonly TreeRootSpec[]): Promise<ScrubReport>;
   scrub(what: 'scrubbed', pool: string): Promise<ScrubReport>;
+  /**
+   * Copies a tree to another pool, under a number of the caller's choice; resolves once its root is durable there. 'try-again' while a copy
+   * runs under it, 'not-found' where a pool or a root of the source is gone, 'closed' once released. What ended, well or not, stays held until
+   * it is released, or followed by another copy under its number.
+   */
+  carry(what: 'carry', id: number, order: CarryOrder): Promise<CarryReport>;
+  /** How far it is; 'not-found' where there is none. */
+  carry(what: 'carried', id: number): Promise<CarryReport>;
+  /**
+   * The last durable point, which a later life may go on from; null before the first. It is held until two later ones were asked for:
+   * who asks for the next has put this one into the catalog, and gives it to `collect` as a root.
+   */
+  carry(what: 'keep', id: number): Promise<CarryPoint | null>;
+  /** Ends it if it runs, and holds nothing of it any more. */
+  carry(what: 'release', id: number): Promise<void>;
   /** Begins one, of which few may be at a time ('try-again'): its number. */
   estimate(what: 'begin', pool: string): Promise<number>;
   /** Reads on in a raw file, from a block's bound on, for a fifth of a second. */

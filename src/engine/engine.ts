@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url';
 
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import type {
+  CarryOrder,
+  CarryPoint,
+  CarryReport,
   ChangedRange,
   CollectReport,
   ScrubReport,
@@ -33,6 +36,7 @@ import type {
   TreeRootSpec,
 } from './binding.js';
 import { passFailpoint } from './failpoints.js';
+import type { HeldResource } from './pool_switch.js';
 import type { NativeSurveys } from './surveys.js';
 
 type EventOf<Type extends EngineEvent['type']> = Extract<EngineEvent, { type: Type }>;
@@ -153,6 +157,14 @@ export class Engine implements NativeEngine {
   async rollback(volume: number, snapshot: number): Promise<void> {
     await attemptAsync(() => this.#native.rollback(volume, snapshot));
     passFailpoint('rollback-recorded');
+  }
+
+  switchPool(what: 'hold', resource: number, pool: string): Promise<HeldResource>;
+  switchPool(what: 'expect', resource: number, root: TreeRootSpec): Promise<void>;
+  switchPool(what: 'switch' | 'release', resource: number): Promise<void>;
+  switchPool(...asked: readonly unknown[]): Promise<unknown> {
+    const ask = this.#native.switchPool.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
+    return attemptAsync(() => ask(...asked));
   }
 
   sizeBytes(resource: number): number | null {
@@ -277,6 +289,15 @@ export class Engine implements NativeEngine {
   scrub(what: 'scrubbed', pool: string): Promise<ScrubReport>;
   scrub(...asked: readonly unknown[]): Promise<ScrubReport> {
     const ask = this.#native.scrub.bind(this.#native) as (...given: readonly unknown[]) => Promise<ScrubReport>;
+    return attemptAsync(() => ask(...asked));
+  }
+
+  carry(what: 'carry', id: number, order: CarryOrder): Promise<CarryReport>;
+  carry(what: 'carried', id: number): Promise<CarryReport>;
+  carry(what: 'keep', id: number): Promise<CarryPoint | null>;
+  carry(what: 'release', id: number): Promise<void>;
+  carry(...asked: readonly unknown[]): Promise<unknown> {
+    const ask = this.#native.carry.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
     return attemptAsync(() => ask(...asked));
   }
 

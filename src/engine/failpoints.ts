@@ -5,7 +5,15 @@
 import { toSkerryError } from '../core/errors.js';
 import type { NativeModule } from './binding.js';
 
-export type Failpoint = 'root-chunk-put' | 'root-committed' | 'snapshot-barrier-durable' | 'rollback-recorded';
+export type Failpoint =
+  | 'root-chunk-put'
+  | 'root-committed'
+  | 'snapshot-barrier-durable'
+  | 'rollback-recorded'
+  | 'move-step'
+  | 'move-carried'
+  | 'move-roots-put'
+  | 'move-committed';
 
 let armed: { readonly name: string; readonly module: NativeModule } | null = null;
 

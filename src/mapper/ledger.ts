@@ -179,13 +179,13 @@ export class Ledger {
   }
 
   /**
-   * All changes or none, durable when it resolves.
+   * All changes or none, and with them what else is to be written; durable when it resolves.
    * @throws SkerryError exists where a name is taken, try-again where a record changed meanwhile; else of the catalog, and
    * then the changes may have been made or not.
    */
-  async commit(changes: readonly LedgerChange[]): Promise<void> {
+  async commit(changes: readonly LedgerChange[], also: readonly Write[] = []): Promise<void> {
     const compares: Compare[] = [];
-    const writes: Write[] = [];
+    const writes: Write[] = [...also];
     for (const change of changes) {
       const before = change.change === 'insert' ? null : change.from;
       const after = change.change === 'remove' ? null : change.record;

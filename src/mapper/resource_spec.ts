@@ -30,6 +30,11 @@ export function rootIdText(root: RootRecord): string {
   return Buffer.from(root.id).toString('hex');
 }
 
+/** Whether both are the same tree, wherever its top node was last seen. */
+export function sameRoot(a: RootRecord, b: RootRecord): boolean {
+  return a.levels === b.levels && rootIdText(a) === rootIdText(b);
+}
+
 export function rootRecord(root: TreeRootSpec): RootRecord {
   return {
     id: Uint8Array.from(Buffer.from(root.id, 'hex')),

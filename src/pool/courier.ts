@@ -16,16 +16,15 @@ export type Errand = EventOf<'fetch' | 'ship' | 'remove' | 'list'>;
 const packPrefix = 'packs/';
 const packKeyPattern = /^packs\/([0-9a-f]{8})\.pack$/;
 const stall_pause_milliseconds = 500;
-const start_answer_milliseconds = 5000;
 
 export interface CourierOptions {
-  /** The pool's driver under its filters. */
+  /** The pool's driver under its filters, of which none is patient: the engine asks again for what failed, and fetches have the patience below. */
   readonly chunks: Driver;
   readonly engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'>;
   /** How long a fetch goes on trying where the backend is away; 0 gives up with the driver's filters. */
   readonly stallMilliseconds: number;
-  /** Whether the daemon starts, and others wait for it: a backend that does not begin to answer is not waited for then. */
-  readonly starting: () => boolean;
+  /** How long a backend may take to begin its answer to a list: while the daemon starts others wait for that. null: as long as it likes. */
+  readonly listMilliseconds: () => number | null;
   /** Of all pools: each holds a pack in memory. */
   readonly shipTurns: Turns;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -137,12 +136,17 @@ export class Courier {
   }
 
   async #list({ errand }: EventOf<'list'>): Promise<void> {
-    const { engine, chunks, starting } = this.#options;
+    const { engine, chunks, listMilliseconds } = this.#options;
     try {
       const packs: ListedPack[] = [];
       const listing = chunks.list(packPrefix)[Symbol.asyncIterator]();
+      const patience = listMilliseconds();
       const first = listing.next();
-      for (let next = await (starting() ? soon(first) : first); next.done !== true; next = await listing.next()) {
+      for (
+        let next = await (patience === null ? first : within(patience, first));
+        next.done !== true;
+        next = await listing.next()
+      ) {
         const { key, bytes } = next.value;
         const [, number] = packKeyPattern.exec(key) ?? [];
         if (number !== undefined) packs.push({ pack: Number.parseInt(number, 16), bytes });
@@ -191,10 +195,10 @@ function failureOf(error: unknown): { readonly code: string; readonly message: s
 }
 
 /** The same, where it ends in time. */
-async function soon<T>(work: Promise<T>): Promise<T> {
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
   const patience = new AbortController();
-  const late = pause(start_answer_milliseconds, patience.signal).then((): never => {
-    throw new SkerryError('timeout', `no answer for ${start_answer_milliseconds / 1000} s`);
+  const late = pause(milliseconds, patience.signal).then((): never => {
+    throw new SkerryError('timeout', `no answer for ${milliseconds / 1000} s`);
   });
   try {
     return await Promise.race([work, late]);

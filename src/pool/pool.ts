@@ -5,7 +5,7 @@
 import { chunkKey, type ChunkKey, type Driver, type DriverTraits } from '../driver/driver.js';
 import { waiting_calls_max, withLimit } from '../driver/limit.js';
 import { openDriver, openDriverOrAway, type DriverRegistry } from '../driver/registry.js';
-import { retryDefaults, withRetry, type RetryOptions } from '../driver/retry.js';
+import { briefRetry, retryDefaults, withRetry, type RetryOptions } from '../driver/retry.js';
 import { withTrace, type TraceEvent } from '../driver/trace.js';
 import { PoolHealth, type HealthReport } from './health.js';
 import type { ChunkCipher } from './pool_secrets.js';
@@ -44,7 +44,9 @@ export interface PoolOptions {
   readonly onCall?: (event: TraceEvent) => void;
   /** Where given, a backend that cannot be reached is looked for again at each call, and this is told why it cannot be. */
   readonly onAway?: (message: string) => void;
-  /** Told of each failure that is tried again. */
+  /** From then on nothing is tried again. */
+  readonly giveUp?: AbortSignal;
+  /** Told of failures that are tried again, the more seldom the longer they go on. */
   readonly onRetry?: (message: string) => void;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
@@ -73,6 +75,8 @@ export class Pool {
   /** Of its small chunks; null where it is not encrypted. */
   readonly cipher: ChunkCipher | null;
   readonly #driver: Driver;
+  /** The driver under its filters, for those who ask again by themselves: it gives up a backend that is away after two seconds. */
+  readonly hasty: Driver;
   readonly #health = new PoolHealth();
   readonly #now: () => number;
   readonly #rootChains = new Map<number, RootChain>();
@@ -83,20 +87,23 @@ export class Pool {
     this.poolUuid = configuration.poolUuid;
     this.cipher = configuration.cipher ?? null;
     this.#now = options.now ?? Date.now;
-    const retry: RetryOptions = {
-      ...(options.retry ?? retryDefaults),
-      onRetry: (operation, error, attempt) => {
-        options.onRetry?.(
-          `pool ${this.name}: ${operation.verb} of ${operation.key} failed (attempt ${attempt}), trying again: ${error.message}`,
-        );
-      },
+    const { giveUp } = options;
+    const onRetry: RetryOptions['onRetry'] = (operation, error, attempt) => {
+      // The first, second, fourth, eighth: an outage is no reason to fill a log.
+      if ((attempt & (attempt - 1)) !== 0) return;
+      options.onRetry?.(
+        `pool ${this.name}: ${operation.verb} of ${operation.key} failed (attempt ${attempt}), trying again: ${error.message}`,
+      );
     };
     // A pause between two attempts holds no place among those in flight, so retry is around limit.
     const limited = withLimit(driver, { inFlightMax: driver.traits.inFlightMax, waitingMax: waiting_calls_max });
-    this.#driver = withTrace(withRetry(limited, retry), (event) => {
-      this.#health.observe(event, this.#now());
-      options.onCall?.(event);
-    });
+    const filtered = (retry: RetryOptions): Driver =>
+      withTrace(withRetry(limited, { ...retry, ...(giveUp === undefined ? {} : { giveUp }), onRetry }), (event) => {
+        this.#health.observe(event, this.#now());
+        options.onCall?.(event);
+      });
+    this.#driver = filtered(options.retry ?? retryDefaults);
+    this.hasty = filtered(options.retry ?? briefRetry);
   }
 
   get traits(): DriverTraits {
@@ -176,6 +183,15 @@ export class Pool {
     });
   }
 
+  /** Lets all root chunks of a resource go that is another pool's now; it may come back. @throws SkerryError of the driver */
+  async forgetRoots(id: number): Promise<void> {
+    await this.#chainOf(id).run(async (chain) => {
+      for (const root of await this.#rootKeys(id)) await this.#driver.remove(root.key);
+      // A list that is late may show them yet: the next number stays above theirs.
+      chain.keys = [];
+    });
+  }
+
   /** null where the resource has none. @throws SkerryError corrupt where it cannot be read */
   async readTombstone(id: number): Promise<Tombstone | null> {
     const data = await readSmallChunk(this.#driver, tombstoneKey(id));
@@ -193,9 +209,10 @@ export class Pool {
     return this.#health.report();
   }
 
+  /** Gives up what waits to be tried again: the next start does it. Waits for what is under way. */
   async close(): Promise<void> {
+    await Promise.all([this.#driver.close(), this.hasty.close()]);
     await Promise.allSettled([...this.#rootChains.values()].map((chain) => chain.idle()));
-    await this.#driver.close();
   }
 
   /** Oldest first. */

@@ -7,6 +7,8 @@ import { dirname, join } from 'node:path';
 
 import { compressionOf } from '../core/compression.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
+import { inParallel } from '../core/in_parallel.js';
+import { pools_max } from '../core/limits.js';
 import { shownSettings, type DriverRegistry } from '../driver/registry.js';
 import type { NativeEngine, PoolSpec } from '../engine/binding.js';
 import { Courier, type Errand } from './courier.js';
@@ -24,6 +26,9 @@ const ships_in_flight_max = 2;
 /** Of all pools together: each holds a pack in memory. */
 const ships_in_memory_max = 4;
 const fetches_in_flight_max = 16;
+/** While the daemon starts, for one pool after the other: it is not waited twice for a backend that is away. */
+const answer_milliseconds = 5000;
+const away_answer_milliseconds = 100;
 
 /** A PoolRecord of the catalog is one. */
 export interface PoolRecordLike extends PoolConfiguration {
@@ -47,7 +52,7 @@ export interface PoolsOptions {
   readonly log: Log;
   /** Puts the data directory's path in the place of its mark. */
   readonly placed: (settings: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
-  readonly pool?: Omit<PoolOptions, 'registry' | 'onRetry'>;
+  readonly pool?: Omit<PoolOptions, 'registry' | 'onRetry' | 'giveUp'>;
 }
 
 interface Opened {
@@ -56,14 +61,16 @@ interface Opened {
   readonly spec: PoolSpec;
   readonly secrets: PoolSecrets;
   courier: Courier | null;
+  /** Its backend was waited for when it was opened, in vain. */
+  readonly away: boolean;
 }
 
 export class Pools {
   readonly #options: PoolsOptions;
   readonly #pools = new Map<string, Opened>();
   readonly #shipTurns = new Turns(ships_in_memory_max);
+  readonly #ending = new AbortController();
   #engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'> | null = null;
-
   #starting = true;
 
   constructor(options: PoolsOptions) {
@@ -80,24 +87,58 @@ export class Pools {
     this.#starting = false;
   }
 
+  /** The daemon ends: from here on nothing is waited for that has failed once. */
+  giveUp(): void {
+    this.#ending.abort();
+  }
+
   /**
-   * Opens the pool's driver. The engine is told by the caller, with the spec. `mayBeAway`: of one that is there already, and whose
-   * backend is no reason to keep others from being served.
-   * @throws SkerryError naming the pool; denied where its key is missing or another one
+   * Opens those that are there already, at once; one whose backend is away is no reason to keep others from being served. They stand
+   * in the order of the records.
+   * @throws SkerryError naming a pool that cannot be opened, denied where its key is missing or another one; those that could stay
+   * open until close()
    */
-  async open(record: PoolRecordLike, { mayBeAway = false } = {}): Promise<PoolSpec> {
+  async openAll(records: readonly PoolRecordLike[]): Promise<void> {
+    const opened = new Map<string, Opened>();
+    try {
+      await inParallel(records, pools_max, async (record) => {
+        opened.set(record.name, await this.#open(record, true));
+      });
+    } finally {
+      for (const { name } of records) {
+        const one = opened.get(name);
+        if (one !== undefined) this.#pools.set(name, one);
+      }
+    }
+    for (const { name } of records) await this.keepIdentity(name);
+  }
+
+  /** Opens the pool's driver. The engine is told by the caller, with the spec. @throws SkerryError naming the pool */
+  async open(record: PoolRecordLike): Promise<PoolSpec> {
+    const opened = await this.#open(record, false);
+    this.#pools.set(record.name, opened);
+    return opened.spec;
+  }
+
+  async #open(record: PoolRecordLike, mayBeAway: boolean): Promise<Opened> {
     const { registry, log } = this.#options;
     const { driver: settings } = splitSettings(record.settings);
     const secrets = await secretsOf(record);
     let pool: Pool;
+    let away = false;
+    const onAway = (message: string): void => {
+      away = true;
+      log('error', message);
+    };
     try {
       pool = await openPool(
         { ...record, settings: this.#options.placed(settings), cipher: chunkCipherOf(secrets) },
         {
           ...this.#options.pool,
           registry,
+          giveUp: this.#ending.signal,
           onRetry: (message) => log('warn', message),
-          ...(mayBeAway ? { onAway: (message: string) => log('error', message) } : {}),
+          ...(mayBeAway ? { onAway } : {}),
         },
       );
     } catch (error) {
@@ -113,9 +154,7 @@ export class Pools {
         },
       );
     }
-    const spec = this.#specOf(record, pool, secrets);
-    this.#pools.set(record.name, { record, pool, spec, secrets, courier: null });
-    return spec;
+    return { record, pool, spec: this.#specOf(record, pool, secrets), secrets, courier: null, away };
   }
 
   /**
@@ -126,7 +165,8 @@ export class Pools {
     const { record, pool } = this.#opened(name);
     if (pool.traits.directPath === undefined) return;
     try {
-      await keepPoolChunk(pool.chunks, poolChunkOf(record));
+      // Whoever starts waits for it.
+      await keepPoolChunk(pool.hasty, poolChunkOf(record));
     } catch (error) {
       if (isSkerryError(error, 'conflict')) throw error;
       this.#options.log('warn', `pool ${name} cannot be told its own name yet`, { pool: name, error: String(error) });
@@ -199,10 +239,10 @@ export class Pools {
       return;
     }
     opened.courier ??= new Courier({
-      chunks: opened.pool.chunks,
+      chunks: opened.pool.hasty,
       engine: this.#engine,
       stallMilliseconds: splitSettings(opened.record.settings).pool.stallMilliseconds,
-      starting: () => this.#starting,
+      listMilliseconds: () => (this.#starting ? (opened.away ? away_answer_milliseconds : answer_milliseconds) : null),
       shipTurns: this.#shipTurns,
       log: (level, message, fields) => this.#options.log(level, message, { pool: errand.pool, ...fields }),
     });
@@ -248,6 +288,7 @@ export class Pools {
     return {
       ...basis,
       remote: {
+        uuid: record.poolUuid,
         packBytes: Math.min(remote_pack_bytes, chunkBytesMax - (chunkBytesMax % sector_bytes)),
         stagedBytesMax: this.#options.stagedBytesMax,
         keptBytesMax: this.#options.keptBytesMax,

@@ -1,5 +1,5 @@
 /** Everything that may still be asked for in a pool, for runs over all of it. */
-import type { ResourceRecord } from '../catalog/records.js';
+import type { ResourceRecord, RootRecord } from '../catalog/records.js';
 import type { Driver } from '../driver/driver.js';
 import type { TreeRootSpec } from '../engine/binding.js';
 import type { Ledger } from '../mapper/ledger.js';
@@ -14,6 +14,8 @@ type Root = Pick<ResourceRecord, 'root'>;
 
 export interface PoolSource {
   readonly ledger: Pick<Ledger, 'recordsIn'>;
+  /** What is being copied to the pool or from it. */
+  readonly underWay: { rootsIn(pool: string): readonly RootRecord[] };
   readonly pools: {
     names(): readonly string[];
     get(name: string): {
@@ -32,7 +34,10 @@ export interface RenewalSource extends PoolSource {
   readonly log: (level: 'warn', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }
 
-/** Of all records, and of root chunks that no tombstone stands against: what either names is there for who recovers from it. */
+/**
+ * Of all records, of root chunks that no tombstone stands against, and of what is on its way to the pool or from it: what either names is
+ * there for who recovers from it.
+ */
 export async function poolRoots(source: PoolSource, pool: string): Promise<readonly TreeRootSpec[]> {
   return rootsIn(source, pool, await survey(source, pool), new Set());
 }
@@ -86,7 +91,7 @@ async function survey({ pools }: PoolSource, pool: string): Promise<PoolSurvey> 
 }
 
 async function rootsIn(
-  { ledger }: PoolSource,
+  { ledger, underWay }: PoolSource,
   pool: string,
   { resources, tombstones }: PoolSurvey,
   renewed: ReadonlySet<number>,
@@ -99,6 +104,7 @@ async function rootsIn(
   for (const [id, { roots }] of resources) if (!tombstones.has(id) && !renewed.has(id)) roots.forEach(add);
   // Of one that is renewed the catalog has what its newest chunk has.
   for await (const record of ledger.recordsIn(pool)) add(record);
+  for (const root of underWay.rootsIn(pool)) add({ root });
   return [...found.values()];
 }
 

@@ -13,7 +13,6 @@ import { withTrace } from '../../src/driver/trace.js';
 import { lawsOn } from './laws_on.js';
 
 const patient: RetryOptions = {
-  attemptsMax: 50,
   pauseMillisecondsFirst: 0,
   pauseMillisecondsMax: 0,
   deadlineMilliseconds: 60_000,

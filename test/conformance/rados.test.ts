@@ -9,7 +9,9 @@ import { radosDriver, radosTraits } from '../../drivers/rados/driver.js';
 import { isSkerryError, type SkerryError } from '../../src/core/errors.js';
 import { chunkKey, type ChunkKey, type Driver } from '../../src/driver/driver.js';
 import { withLimit } from '../../src/driver/limit.js';
-import { withRetry } from '../../src/driver/retry.js';
+import { bindingPath } from '../../src/driver/native_binding.js';
+import { retryDefaults, withRetry } from '../../src/driver/retry.js';
+import { alongside } from '../harness/alongside.ts';
 import { must, packageRoot } from '../harness/command.ts';
 import { Service, whyMissing } from '../services/service.ts';
 import { pattern } from './laws.js';
@@ -17,7 +19,9 @@ import { lawsOn } from './laws_on.js';
 
 const missing = whyMissing('ceph');
 /** Generous: what is shown is that a call ends at all. */
-const bounded_milliseconds = 20_000;
+const bounded_milliseconds = 60_000;
+/** An OSD that comes back makes its clients wait for a while, and the machine may be busy. */
+const patient = { ...retryDefaults, pauseMillisecondsMax: 500, deadlineMilliseconds: 120_000 };
 const key = chunkKey('packs/0000000000000001.pack');
 
 describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === null ? '' : `: skipped, ${missing}`}`, () => {
@@ -54,15 +58,7 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
       await driver.close();
     }
   };
-  /** The OSD stands still meanwhile. */
-  const whilePaused = async (work: () => Promise<void>): Promise<void> => {
-    await ceph.signal('osd0', 'SIGSTOP');
-    try {
-      await work();
-    } finally {
-      await ceph.signal('osd0', 'SIGCONT');
-    }
-  };
+  const whilePaused = (work: () => Promise<void>): Promise<void> => ceph.whilePaused('osd0', work);
 
   lawsOn('rados', radosTraits, open);
   lawsOn('retry(limit(rados))', radosTraits, async () => withRetry(withLimit(await open())));
@@ -251,16 +247,16 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
           for (const error of await Promise.all(calls.map(failureOf))) expect(error.code).toBe('timeout');
           expect(performance.now() - began).toBeLessThan(bounded_milliseconds);
         });
-        // The OSD finds the put when it goes on: its answer was lost, it was not.
-        await until(() => withRetry(driver).stat(chunkKey('late')));
-        await driver.put(chunkKey('late'), pattern(1000, 2));
-        expect(await failureOf(driver.put(chunkKey('late'), pattern(1000, 3)))).toMatchObject({ code: 'exists' });
-        expect((await keysOf(driver)).toSorted()).toEqual(['late', key]);
+        // The put may have been carried out when the OSD went on, or not.
+        const again = withRetry(driver, patient);
+        await again.put(chunkKey('late'), pattern(1000, 2));
+        expect(await failureOf(again.put(chunkKey('late'), pattern(1000, 3)))).toMatchObject({ code: 'exists' });
+        expect((await keysOf(again)).toSorted()).toEqual(['late', key]);
       });
     });
 
     test('holds up nobody else, however much waits for it', async () => {
-      await using({ 'timeout-seconds': '3' }, async (driver) => {
+      await using({ 'timeout-seconds': '6' }, async (driver) => {
         const data = pattern(4 << 20, 1);
         await whilePaused(async () => {
           const clock = new LongestGap();
@@ -268,16 +264,13 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
           const puts = Array.from({ length: 40 }, (_, index) => failureOf(driver.put(chunkKey(`big/${index}`), data)));
           const lists = Array.from({ length: 8 }, () => failureOf(keysOf(driver)));
           for (const error of await Promise.all([...puts, ...lists])) expect(error.code).toBe('timeout');
-          expect(clock.stop()).toBeLessThan(2000);
+          // Whoever is held up is so for as long as the calls take.
+          expect(clock.stop()).toBeLessThan(4000);
         });
         // Those that librados had not sent when their time was over never come; whoever wants them puts them again.
-        await until(() =>
-          driver.put(chunkKey('big/39'), data).then(
-            () => true,
-            () => null,
-          ),
-        );
-        expect((await driver.stat(chunkKey('big/39')))?.bytes).toBe(data.length);
+        const again = withRetry(driver, patient);
+        await again.put(chunkKey('big/39'), data);
+        expect((await again.stat(chunkKey('big/39')))?.bytes).toBe(data.length);
       });
     });
 
@@ -293,27 +286,38 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
 
   test('a cluster that answers by fits and starts fails no call', async () => {
     await using({}, async (driver) => {
-      const work = writeAndReadBack(driver, 60);
-      for (let pause = 0; pause < 4; pause += 1) {
-        await whilePaused(() => sleepFor(400));
-        await sleepFor(100);
-      }
-      await work;
+      let rounds = 0;
+      await alongside(
+        async (both) => {
+          for (; !both.over || rounds === 0; rounds += 1) await writeAndReadBack(driver, 30, `round-${rounds}`);
+        },
+        async () => {
+          for (let pause = 0; pause < 4; pause += 1) {
+            await whilePaused(() => sleepFor(400));
+            await sleepFor(100);
+          }
+        },
+      );
     });
   });
 
   test('an OSD killed and started again under load fails no call behind retry', async () => {
-    const driver = withRetry(withLimit(await open({ 'timeout-seconds': '5' })));
-    const osd = { restarted: false };
-    const work = (async () => {
-      for (let round = 0; !osd.restarted || round < 2; round += 1) await writeAndReadBack(driver, 30, `round-${round}`);
-    })();
-    await sleepFor(300);
-    await ceph.signal('osd0', 'SIGKILL');
-    await ceph.run('restart-osd');
-    osd.restarted = true;
-    await work;
-    await driver.close();
+    await using({ 'timeout-seconds': '5' }, async (direct) => {
+      const driver = withRetry(withLimit(direct), patient);
+      let rounds = 0;
+      await alongside(
+        async (both) => {
+          for (; !both.over; rounds += 1) await writeAndReadBack(driver, 30, `round-${rounds}`);
+        },
+        async (both) => {
+          await both.reached(() => rounds > 0);
+          await ceph.signal('osd0', 'SIGKILL');
+          await ceph.run('restart-osd');
+          const before = rounds;
+          await both.reached(() => rounds > before);
+        },
+      );
+    });
   });
 
   test('monitors that are gone for a while stop no call, and the driver finds them again', async () => {
@@ -354,10 +358,10 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
   });
 
   test('a worker thread terminated with calls under way leaves the process alive', async () => {
-    const binding = join(packageRoot, 'build', 'Release', 'rados_bindings.node');
     const script = join(packageRoot, 'test', 'harness', 'rados_worker.mjs');
-    const words = [script, binding, ceph.value('CEPH_CONF'), ceph.value('CEPH_POOL'), '12'];
-    expect(await must(process.execPath, words, { timeoutSeconds: 50 })).toBe('alive\n');
+    const words = [script, bindingPath('rados'), ceph.value('CEPH_CONF'), ceph.value('CEPH_POOL'), '12'];
+    const { LD_PRELOAD: preloaded = '' } = process.env;
+    expect(await must(process.execPath, words, { timeoutSeconds: 200, env: { LD_PRELOAD: preloaded } })).toBe('alive\n');
   });
 });
 

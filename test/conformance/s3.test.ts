@@ -23,6 +23,7 @@ import { isSkerryError } from '../../src/core/errors.js';
 import { chunkKey, type ChunkKey, type Driver } from '../../src/driver/driver.js';
 import { withLimit } from '../../src/driver/limit.js';
 import { retryDefaults, withRetry } from '../../src/driver/retry.js';
+import { alongside } from '../harness/alongside.ts';
 import { must } from '../harness/command.ts';
 import { TcpProxy } from '../harness/tcp_proxy.ts';
 import { Service, whyMissing } from '../services/service.ts';
@@ -34,11 +35,11 @@ const dialect = { listing: 'v2', conditionalPut: true, listsLate: false } as con
 const bucket = 'skerry-conformance';
 const missing = whyMissing('radosgw');
 /** Of what has to end, and says itself when: far more than it should take on a machine with much else to do. */
-const bound_milliseconds = 30_000;
+const bound_milliseconds = 60_000;
 const key = chunkKey('packs/00000001.pack');
 const numbered = (index: number): ChunkKey => chunkKey(`packs/${String(index).padStart(8, '0')}.pack`);
 /** For outages of some seconds. */
-const patient = { ...retryDefaults, attemptsMax: 1000, pauseMillisecondsMax: 500, deadlineMilliseconds: 50_000 };
+const patient = { ...retryDefaults, pauseMillisecondsMax: 500, deadlineMilliseconds: 100_000 };
 
 describe.skipIf(missing !== null)(`s3 on radosgw${missing === null ? '' : `: ${missing}`}`, () => {
   let service: Service;
@@ -149,8 +150,10 @@ describe.skipIf(missing !== null)(`s3 on radosgw${missing === null ? '' : `: ${m
       } finally {
         proxy.bytesPerSecond = null;
       }
-      await hasty.put(numbered(2), data);
-      equal(await readAll(hasty, key, data.length), data);
+      // A second may be short for a busy machine.
+      const again = withRetry(hasty, patient);
+      await again.put(numbered(2), data);
+      equal(await readAll(again, key, data.length), data);
     });
 
     test('is no more than a number of connections, whatever is asked at once, and costs no threads', async () => {
@@ -277,8 +280,7 @@ describe.skipIf(missing !== null)(`s3 on radosgw${missing === null ? '' : `: ${m
       const store = await openStore({ timeoutSeconds: 2 });
       const data = pattern(100_000, 1);
       await store.put(key, data);
-      await service.signal('rgw', 'SIGSTOP');
-      try {
+      await service.whilePaused('rgw', async () => {
         const began = performance.now();
         const calls = [
           store.put(numbered(2), data),
@@ -293,20 +295,21 @@ describe.skipIf(missing !== null)(`s3 on radosgw${missing === null ? '' : `: ${m
             reason: { code: 'timeout', message: expect.stringMatching(/within 2 s/) },
           });
         expect(performance.now() - began).toBeLessThan(bound_milliseconds);
-      } finally {
-        await service.signal('rgw', 'SIGCONT');
-      }
-      await store.put(numbered(2), data);
-      equal(await readAll(store, key, data.length), data);
+      });
+      // What was asked meanwhile is carried out now, or not; until then a put of the same key may be told to come again.
+      const again = withRetry(store, patient);
+      await again.put(numbered(2), data);
+      equal(await readAll(again, key, data.length), data);
     });
 
     test('that is slow to answer is waited for', async () => {
       const store = await openStore();
-      await service.signal('rgw', 'SIGSTOP');
-      const putting = store.put(key, pattern(5_000_000, 1));
-      await sleepFor(1500);
-      await service.signal('rgw', 'SIGCONT');
-      await putting;
+      const outcome = await service.whilePaused('rgw', async () => {
+        const putting = Promise.allSettled([store.put(key, pattern(5_000_000, 1))]);
+        await sleepFor(1500);
+        return { putting };
+      });
+      expect(await outcome.putting).toMatchObject([{ status: 'fulfilled' }]);
       equal(await readAll(store, key, 5_000_000), pattern(5_000_000, 1));
     });
 
@@ -315,30 +318,28 @@ describe.skipIf(missing !== null)(`s3 on radosgw${missing === null ? '' : `: ${m
       const onRetry = (): void => void (tries += 1);
       const store = withRetry(withLimit(await openStore()), { ...patient, onRetry });
       const bytesOf = (index: number): number => (index % 20 === 19 ? 20_000_000 : 200_000 + index);
-      let next = 0;
-      let killed = 0;
-      const state = { ended: false };
-      const write = async (): Promise<void> => {
-        while (!state.ended) {
+      let [next, written] = [0, 0];
+      const write = async (over: () => boolean): Promise<void> => {
+        while (!over()) {
           const index = next;
           next += 1;
           await store.put(numbered(index), pattern(bytesOf(index), index));
           await store.stat(numbered(index));
+          written += 1;
         }
       };
-      const writers = Array.from({ length: 6 }, write);
-      try {
-        for (; killed < 2; killed += 1) {
-          await sleepFor(700);
-          await service.signal('rgw', 'SIGKILL');
-          await service.run('restart');
-        }
-      } finally {
-        state.ended = true;
-      }
-      await Promise.all(writers);
+      await alongside(
+        (both) => Promise.all(Array.from({ length: 6 }, () => write(() => both.over))),
+        async (both) => {
+          for (let killed = 0; killed < 2; killed += 1) {
+            const before = written;
+            await both.reached(() => written >= before + 15);
+            await service.signal('rgw', 'SIGKILL');
+            await service.run('restart');
+          }
+        },
+      );
       expect(tries).toBeGreaterThan(0);
-      expect(next).toBeGreaterThan(20);
       for (let index = 0; index < next; index += 1)
         equal(await readAll(store, numbered(index), bytesOf(index)), pattern(bytesOf(index), index));
       expect(await keysOf(store, '')).toHaveLength(next);

@@ -7,33 +7,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import type { PoolView } from '../../src/api/shapes.js';
+import { type Backend, setWords } from './backends.ts';
 import { must } from './command.ts';
 import { DaemonProcess } from './daemon_process.ts';
 import { complaint, FioPasses } from './fio_passes.ts';
 import { Guest, makeGuest } from './guest/guest.ts';
+import { smallSettings } from './small_settings.ts';
 import { Stamper } from './stamper.ts';
 
 const MiB = 1 << 20;
 const outage_milliseconds = 20_000;
-/** Much smaller than the data, so that segments are recycled, packs are shipped and most of what is read comes from the server. */
-const config = {
-  journalBytesMax: '64M',
-  segmentBytes: '4M',
-  ringBytes: '16M',
-  overlayBytesMax: '8M',
-  blockCacheBytesMax: '1M',
-  poolKeptBytesMax: '1M',
-};
-
-export interface Backend {
-  readonly driver: string;
-  /** Of a pool in an empty place of this name. */
-  settings(place: string): Readonly<Record<string, string>>;
-  /** It answers nobody any more, and breaks no connection. */
-  pause(): Promise<void>;
-  goOn(): Promise<void>;
-  stop(): Promise<void>;
-}
 
 /** `missing`: why the server cannot be started here. */
 export function backendSuite(name: string, missing: string | null, start: () => Promise<Backend>): void {
@@ -54,14 +37,11 @@ export function backendSuite(name: string, missing: string | null, start: () => 
     });
     beforeEach(async () => {
       scratch = mkdtempSync(join(tmpdir(), 'skerry-far-'));
-      daemon = new DaemonProcess({ config });
+      daemon = new DaemonProcess({ config: smallSettings });
       await daemon.start();
       places += 1;
       const silence = { 'timeout-seconds': '10' };
-      const settings = Object.entries({ ...server().settings(`place${places}`), ...silence }).flatMap(([key, value]) => [
-        '--set',
-        `${key}=${value}`,
-      ]);
+      const settings = setWords({ ...server().settings(`place${places}`), ...silence });
       await daemon.ok('pool', 'create', 'far', '--driver', server().driver, ...settings);
     });
     afterEach(async () => {

@@ -16,3 +16,6 @@ export const failpoints = {
   'rollback-recorded': 1,
 } as const satisfies Readonly<Record<string, number>>;
 export type FailpointName = keyof typeof failpoints;
+
+/** Those of a move, in the order in which it comes there. */
+export const moveFailpoints = ['move-step', 'move-carried', 'move-roots-put', 'move-committed'] as const;

@@ -9,6 +9,7 @@ import { type Client, connect } from '../../src/control/client.js';
 import { SkerryError } from '../../src/core/errors.js';
 import { DaemonProcess } from './daemon_process.ts';
 import { Fsx } from './fsx.ts';
+import { smallSettings } from './small_settings.ts';
 
 const page = 4096;
 const MiB = 1 << 20;
@@ -17,16 +18,7 @@ const size_bytes_max = 12 * MiB;
 const volumes_max = 4;
 const snapshots_max = 3;
 
-/** Small, so that segments are recycled, packs sealed and roots committed while requests run. */
-const config = {
-  journalBytesMax: '64M',
-  segmentBytes: '4M',
-  ringBytes: '16M',
-  overlayBytesMax: '8M',
-  blockCacheBytesMax: '1M',
-  poolKeptBytesMax: '1M',
-  gcSeconds: 0,
-};
+const config = { ...smallSettings, gcSeconds: 0 };
 
 export class FsxWorld {
   readonly daemon: DaemonProcess;

@@ -40,7 +40,7 @@ afterAll(async () => {
 /** A line, what stands for its last word, and what of that bash counts as the word, for which `@` and `=` end one. */
 const lines: readonly [line: string, whole: readonly string[], bash?: readonly string[]][] = [
   ['skerry vol', ['volume']],
-  ['skerry volume re', ['resize', 'rename']],
+  ['skerry volume re', ['resize', 'rename', 'replicate']],
   ['skerry volume show ', ['vm1', 'vm2']],
   ['skerry volume uri vm1@', ['vm1@monday', 'vm1@tuesday'], ['@monday', '@tuesday']],
   ['skerry volume rollback vm1@m', ['vm1@monday'], ['@monday']],

@@ -19,6 +19,8 @@ beforeEach(async () => {
   const limits = {
     nodeCacheBytesMax: MiB,
     blockCacheBytesMax: MiB,
+    localCacheBytesMax: 0,
+    cacheDirectory: join(directory, 'cache'),
     nbdBufferBytesMax: 64 * MiB,
     socketThreads: 1,
     blockingThreads: 1,

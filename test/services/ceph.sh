@@ -121,7 +121,7 @@ CONF
     monmaptool --create --clobber --fsid "$FSID" --addv a "[v2:127.0.0.1:$MP,v1:127.0.0.1:$MP1]" "$D/monmap" >/dev/null || die monmaptool
     ceph-mon -c "$C" -i a --mkfs --monmap "$D/monmap" --keyring "$D/keyring" >>"$D/log/mkfs.out" 2>&1 || die "ceph-mon --mkfs: $(tail -3 "$D/log/mkfs.out")"
     start_mon
-    wait_for 30 mon ceph_ -s || die "mon: $(tail -3 "$D/log/mon.out")"
+    wait_for 120 mon ceph_ -s || die "mon: $(tail -3 "$D/log/mon.out")"
     # import mgr key with the same caps in one go
     ceph_ auth import -i "$D/mgr/keyring" >>"$D/log/mkfs.out" 2>&1
     [ "${CEPH_MGR:-1}" = 1 ] && { touch "$D/use_mgr"; start_mgr; }
@@ -135,7 +135,7 @@ CONF
       start_osd "$i"
     done
     echo "$OSDS" > "$D/osds"
-    wait_for 40 "osd up" osds_up "$OSDS" || die "osd: $(tail -3 "$D/log/osd0.out")"
+    wait_for 120 "osd up" osds_up "$OSDS" || die "osd: $(tail -3 "$D/log/osd0.out")"
     ceph_ osd pool create "$POOL" 8 8 replicated >>"$D/log/mkfs.out" 2>&1 || die "pool create"
     ceph_ osd pool application enable "$POOL" skerry >>"$D/log/mkfs.out" 2>&1
     cat > "$D/env" <<E
@@ -151,14 +151,14 @@ E
     touch "$D/mkfs.done"
   else                                         # restart on the same data
     alive "$D/mon.pid" || start_mon
-    wait_for 30 mon ceph_ -s || die "mon"
+    wait_for 120 mon ceph_ -s || die "mon"
     [ -e "$D/use_mgr" ] && { alive "$D/mgr.pid" || start_mgr; }
     local n; n=$(cat "$D/osds")
     for ((i=0;i<n;i++)); do alive "$D/osd$i.pid" || start_osd "$i"; done
   fi
   POOL=$(sed -n 's/^CEPH_POOL=//p' "$D/env")
   # "ready" = a real write and delete went through
-  wait_for 40 "rados write" timeout 10 rados -c "$C" -p "$POOL" put .ready "$C" || die "pool not writable"
+  wait_for 120 "rados write" timeout 10 rados -c "$C" -p "$POOL" put .ready "$C" || die "pool not writable"
   rados -c "$C" -p "$POOL" rm .ready
   touch "$D/ready"; print_env; echo "UP_MS=$(( $(now_ms) - t0 ))"
 }
@@ -172,7 +172,7 @@ do_down() {
 case $verb in
   up) do_up;; down) do_down;; env) print_env;;
   status) T=10 ceph_ -s;;
-  restart-osd) i=${3:-0}; stop_pid "$D/osd$i.pid" 3; start_osd "$i"; wait_for 40 osd osds_up "$(cat "$D/osds")";;
-  restart-mon) stop_pid "$D/mon.pid" 3; start_mon; wait_for 30 mon ceph_ -s;;
+  restart-osd) i=${3:-0}; stop_pid "$D/osd$i.pid" 3; start_osd "$i"; wait_for 120 osd osds_up "$(cat "$D/osds")";;
+  restart-mon) stop_pid "$D/mon.pid" 3; start_mon; wait_for 120 mon ceph_ -s;;
   *) die "verb?";;
 esac

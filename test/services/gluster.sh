@@ -64,7 +64,7 @@ V
     done
     printf 'GLUSTER_HOST=%s\nGLUSTER_PORT=24007\nGLUSTER_VOLUME=%s\nGLUSTER_REPLICA=%s\nGLUSTER_SOCK=%s\nGLUSTER_LOGS=%s\n' "$A" "$VOL" "$R" "$RUN/gd.sock" "$D/log" > "$D/env"
     start_gd
-    wait_for 30 glusterd G pool list || die "glusterd: $(tail -3 "$D/log/glusterd.log")"
+    wait_for 120 glusterd G pool list || die "glusterd: $(tail -3 "$D/log/glusterd.log")"
     if [ "$R" -gt 1 ]; then G volume create "$VOL" replica "$R" "${bricks[@]}" force; else G volume create "$VOL" "${bricks[@]}" force; fi >>"$D/log/setup.out" 2>&1 || die "create: $(tail -3 "$D/log/setup.out")"
     G volume set "$VOL" network.ping-timeout "${GLUSTER_PING:-5}" >>"$D/log/setup.out" 2>&1
     G volume set "$VOL" nfs.disable on >>"$D/log/setup.out" 2>&1
@@ -73,10 +73,10 @@ V
   else
     R=$(cfg GLUSTER_REPLICA); mkdir -p "$RUN"; mount_loops "$R"
     alive "$D/glusterd.pid" || start_gd           # glusterd restarts the bricks of started volumes
-    wait_for 30 glusterd G pool list || die "glusterd"
+    wait_for 120 glusterd G pool list || die "glusterd"
     VOL=$(cfg GLUSTER_VOLUME); G volume start "$VOL" force >>"$D/log/setup.out" 2>&1
   fi
-  wait_for 30 bricks bricks_online "$R" || { G volume status >&2; die "bricks: $(tail -2 "$D"/log/bricks/*.log)"; }
+  wait_for 120 bricks bricks_online "$R" || { G volume status >&2; die "bricks: $(tail -2 "$D"/log/bricks/*.log)"; }
   record_children; touch "$D/ready"; print_env; echo "UP_MS=$(( $(now_ms) - t0 ))"
 }
 do_down() {
@@ -98,5 +98,5 @@ case $verb in up) do_up;; down) do_down;; env) record_children; print_env;;
  brick-pid) record_children; [ -s "$D/brickpids/brick$3" ] || die "brick $3 not running"; pid_of "$D/brickpids/brick$3";;
  brick-restart) # glusterd notices a dead brick asynchronously: retry the forced start
   again() { bricks_online "$(cfg GLUSTER_REPLICA)" && return 0; G volume start "$(cfg GLUSTER_VOLUME)" force >>"$D/log/setup.out" 2>&1; bricks_online "$(cfg GLUSTER_REPLICA)"; }
-  wait_for 30 bricks again; record_children;;
+  wait_for 120 bricks again; record_children;;
  *) die "verb?";; esac

@@ -6,12 +6,12 @@ interface Version {
 }
 
 export class LateObjects {
-  readonly #delayMilliseconds: number;
+  delayMilliseconds: number;
   /** The last is what is. */
   readonly #versions = new Map<string, Version[]>();
 
   constructor(delayMilliseconds: number) {
-    this.#delayMilliseconds = delayMilliseconds;
+    this.delayMilliseconds = delayMilliseconds;
   }
 
   put(key: string, body: Buffer): void {
@@ -28,7 +28,7 @@ export class LateObjects {
 
   /** In the order of keys. */
   list(): readonly { readonly key: string; readonly bytes: number }[] {
-    const shown = performance.now() - this.#delayMilliseconds;
+    const shown = performance.now() - this.delayMilliseconds;
     return [...this.#versions]
       .map(([key, versions]) => ({ key, body: versions.findLast(({ from }) => from <= shown)?.body ?? null }))
       .flatMap(({ key, body }) => (body === null ? [] : [{ key, bytes: body.length }]))
@@ -36,6 +36,13 @@ export class LateObjects {
   }
 
   #add(key: string, body: Buffer | null): void {
-    this.#versions.set(key, [...(this.#versions.get(key) ?? []), { from: performance.now(), body }]);
+    const versions = this.#versions.get(key) ?? [];
+    const shown = performance.now() - this.delayMilliseconds;
+    // What no listing shows any more need not be remembered.
+    const first = Math.max(
+      0,
+      versions.findLastIndex(({ from }) => from <= shown),
+    );
+    this.#versions.set(key, [...versions.slice(first), { from: performance.now(), body }]);
   }
 }

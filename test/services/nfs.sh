@@ -75,7 +75,7 @@ NFS_URL_V4=nfs://127.0.0.1/export/?version=4&nfsport=$A
 NFS_LOG=$D/ganesha.log
 X
   fi
-  start; wait_for 30 ganesha ready || die "ganesha: $(tail -4 "$D/ganesha.log")"
+  start; wait_for 120 ganesha ready || die "ganesha: $(tail -4 "$D/ganesha.log")"
   print_env; echo "UP_MS=$(( $(now_ms) - t0 ))"; }
 do_down() { local t0; t0=$(now_ms)
   for n in ganesha rpcbind; do [ -e "$D/$n.pid" ] && stop_pid "$D/$n.pid" "${NFS_TERM:-8}"; done
@@ -83,5 +83,5 @@ do_down() { local t0; t0=$(now_ms)
   if [ "${KEEP:-0}" != 1 ]; then mountpoint -q "$D/export" && die "still mounted"; rm -rf "$D"/{export,recov,img,loopfs,env,ganesha.conf,ganesha.log,ganesha.out,ganesha.gpid,noportmap.so}; rmdir "$D" 2>/dev/null; fi
   echo "DOWN_MS=$(( $(now_ms) - t0 ))"; }
 case $verb in up) do_up;; down) do_down;; env) print_env;;
- restart) stop_pid "$D/ganesha.pid" 5; : > "$D/ganesha.log"; start; wait_for 30 ganesha ready;;
+ restart) stop_pid "$D/ganesha.pid" 5; : > "$D/ganesha.log"; start; wait_for 120 ganesha ready;;
  *) die "verb?";; esac

@@ -50,7 +50,7 @@ CONF
     } > "$C"
     ceph_ auth get-or-create client.rgw.a mon 'allow rw' osd 'allow rwx' mgr 'allow rw' -o "$D/rgw.keyring" >>"$D/rgw.out" 2>&1 || die "auth: $(tail -2 "$D/rgw.out")"
     start_rgw
-    wait_for 60 "radosgw http" http_ok "$P" || die "rgw: $(tail -3 "$D/rgw.out" "$D/rgw.log")"
+    wait_for 120 "radosgw http" http_ok "$P" || die "rgw: $(tail -3 "$D/rgw.out" "$D/rgw.log")"
     local AK=AKSKERRYTEST00000001 SK=secretSkerryTest0000000000000000000000001
     local SW=swiftsecret
     radosgw-admin -c "$C" -n client.rgw.a user create --uid=skerry --display-name=skerry --access-key=$AK --secret-key=$SK --max-buckets=100000 --caps='users=*;buckets=*' >>"$D/rgw.out" 2>&1 || die "user: $(tail -3 "$D/rgw.out")"
@@ -68,7 +68,7 @@ RGW_CEPH_DIR=$CD
 E
   else
     start_rgw
-    wait_for 60 "radosgw http" http_ok "$(sed -n 's/.*=http:\/\/127.0.0.1:\([0-9]*\)$/\1/p' "$D/env" | head -1)" || die rgw
+    wait_for 120 "radosgw http" http_ok "$(sed -n 's/.*=http:\/\/127.0.0.1:\([0-9]*\)$/\1/p' "$D/env" | head -1)" || die rgw
   fi
   print_env; grep UP_MS "$D/ceph.env" | sed 's/^/CEPH_/'; echo "RGW_UP_MS=$(( $(now_ms) - t1 ))"; echo "UP_MS=$(( $(now_ms) - t0 ))"
 }
@@ -80,5 +80,5 @@ do_down() {
   echo "DOWN_MS=$(( $(now_ms) - t0 ))"
 }
 case $verb in up) do_up;; down) do_down;; env) print_env;;
- restart) stop_pid "$D/rgw.pid" 3; start_rgw; wait_for 60 rgw http_ok "$(sed -n 's/.*=http:\/\/127.0.0.1:\([0-9]*\)$/\1/p' "$D/env" | head -1)";;
+ restart) stop_pid "$D/rgw.pid" 3; start_rgw; wait_for 120 rgw http_ok "$(sed -n 's/.*=http:\/\/127.0.0.1:\([0-9]*\)$/\1/p' "$D/env" | head -1)";;
  *) die "verb?";; esac

@@ -52,10 +52,17 @@ interface Answer {
 
 export class RiakCsServer {
   readonly endpoint: string;
+  /** Requests for an object, whole or a part, that were answered. */
+  gets = 0;
+  /** Whether every connection is broken before its request is read. */
+  away = false;
   readonly #server: Server;
   readonly #options: RiakCsOptions;
   readonly #objects: LateObjects;
   readonly #uploads = new Map<string, { readonly key: string; readonly began: Date; readonly parts: Map<number, Buffer> }>();
+
+  /** Resolves once it answers again; null while it does. */
+  #silence: PromiseWithResolvers<void> | null = null;
 
   private constructor(server: Server, options: RiakCsOptions) {
     this.endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -78,7 +85,26 @@ export class RiakCsServer {
     return this.#uploads.size;
   }
 
+  get listDelayMilliseconds(): number {
+    return this.#objects.delayMilliseconds;
+  }
+
+  set listDelayMilliseconds(milliseconds: number) {
+    this.#objects.delayMilliseconds = milliseconds;
+  }
+
+  /** It takes connections and requests, and answers none until goOn(). */
+  pause(): void {
+    this.#silence ??= Promise.withResolvers();
+  }
+
+  goOn(): void {
+    this.#silence?.resolve();
+    this.#silence = null;
+  }
+
   async stop(): Promise<void> {
+    this.goOn();
     this.#server.closeAllConnections();
     await new Promise((resolve) => {
       this.#server.close(resolve);
@@ -86,9 +112,16 @@ export class RiakCsServer {
   }
 
   async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    if (this.away) {
+      incoming.destroy();
+      return;
+    }
     let answer: Answer;
     try {
-      answer = this.#answer(await this.#read(incoming));
+      const request = await this.#read(incoming);
+      // Also what had come before is carried out when it goes on, as by a process that was stopped.
+      await this.#silence?.promise;
+      answer = this.#answer(request);
     } catch (error) {
       const { status, code, message } = error instanceof Refusal ? error : new Refusal(500, 'InternalError', String(error));
       answer = { status, body: `<Error><Code>${code}</Code><Message>${message}</Message><RequestId></RequestId></Error>` };
@@ -139,9 +172,10 @@ export class RiakCsServer {
     return { status: 200, headers: { etag: etagOf(body) } };
   }
 
-  #get({ key, headers }: Request): Answer {
+  #get({ method, key, headers }: Request): Answer {
     const body = this.#objects.get(key);
     if (body === undefined) throw new Refusal(404, 'NoSuchKey', 'The specified key does not exist.');
+    if (method === 'GET') this.gets += 1;
     const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '') ?? [];
     if (first === undefined || last === undefined)
       return { status: 200, headers: { etag: etagOf(body), 'content-length': String(body.length) }, body };

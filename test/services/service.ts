@@ -85,9 +85,19 @@ export class Service {
   async signal(processName: string, signal: NodeJS.Signals): Promise<void> {
     const pid = await this.pid(processName);
     process.kill(pid, signal);
-    if (signal !== 'SIGSTOP') return;
-    // Its threads stop one by one, and the last may still answer.
-    while (threadStates(pid).some((state) => state !== 'T')) await sleepFor(5);
+    // Its threads stop one by one, and the last may still answer; of one that was killed the sockets close a little later.
+    if (signal === 'SIGSTOP') while (threadStates(pid).some((state) => state !== 'T')) await sleepFor(5);
+    if (signal === 'SIGKILL') while (threadStates(pid).some((state) => state !== 'Z' && state !== 'X')) await sleepFor(5);
+  }
+
+  /** It stands still while `work` is under way, whatever becomes of that. */
+  async whilePaused<T>(processName: string, work: () => Promise<T>): Promise<T> {
+    await this.signal(processName, 'SIGSTOP');
+    try {
+      return await work();
+    } finally {
+      await this.signal(processName, 'SIGCONT');
+    }
   }
 
   /** Another verb of its script: `restart-osd`, `brick-restart`, `restart`, `cli`. */
@@ -102,9 +112,25 @@ export class Service {
   }
 }
 
-function threadStates(pid: number): readonly (string | undefined)[] {
-  const tasks = readdirSync(`/proc/${pid}/task`);
-  return tasks.map((task) => /\) (\S) /.exec(readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8'))?.[1]);
+/** Z for one that has ended, T for one that stands still; none where the process is gone. */
+function threadStates(pid: number): readonly string[] {
+  const folder = `/proc/${pid}/task`;
+  const tasks = readOrNothing(() => readdirSync(folder)) ?? [];
+  // A thread may end between the two looks.
+  return tasks.flatMap((task) => {
+    const text = readOrNothing(() => readFileSync(`${folder}/${task}/stat`, 'utf8')) ?? '';
+    return /\) (\S) /.exec(text)?.[1] ?? [];
+  });
+}
+
+/** null where what is looked at is gone. */
+function readOrNothing<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return null;
+    throw error;
+  }
 }
 
 function scriptOf(name: ServiceName): string {
@@ -116,7 +142,7 @@ async function script(
   words: readonly string[],
   environment: Readonly<Record<string, string>>,
 ): Promise<ReadonlyMap<string, string>> {
-  const printed = await must('bash', [scriptOf(name), ...words], { env: environment, timeoutSeconds: 180 });
+  const printed = await must('bash', [scriptOf(name), ...words], { env: environment, timeoutSeconds: 290 });
   const pairs = printed.split('\n').filter((line) => line.includes('='));
   return new Map(pairs.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const));
 }

@@ -21,8 +21,15 @@ import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
 import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
-import type { CollectionSource, EstimateSource, ScrubSource, SpaceSource } from './space.js';
-import { collectionHandlers, estimateHandlers, scrubHandlers, spaceHandlers } from './space.js';
+import type { CollectionSource, MoveSource, EstimateSource, ReplicationSource, ScrubSource, SpaceSource } from './space.js';
+import {
+  collectionHandlers,
+  estimateHandlers,
+  moveHandlers,
+  replicationHandlers,
+  scrubHandlers,
+  spaceHandlers,
+} from './space.js';
 import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
@@ -42,6 +49,8 @@ export interface AdminOptions {
   readonly activity: ActivitySource;
   readonly space: SpaceSource;
   readonly collections: CollectionSource;
+  readonly moves: MoveSource;
+  readonly replications: ReplicationSource;
   readonly scrubs: ScrubSource;
   readonly estimates: EstimateSource;
   /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
@@ -129,6 +138,8 @@ function handlersFor({
   activity,
   space,
   collections,
+  moves,
+  replications,
   scrubs,
   estimates,
   listeners,
@@ -225,6 +236,8 @@ function handlersFor({
     poolGet: ({ params }) => pools.get(params.name),
     ...spaceHandlers(space),
     ...collectionHandlers(collections),
+    ...moveHandlers(moves),
+    ...replicationHandlers(replications),
     ...scrubHandlers(scrubs),
     ...estimateHandlers(estimates, pools),
   };

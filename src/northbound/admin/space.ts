@@ -2,6 +2,8 @@
 import { admin_page_resources_default } from '../../api/routes.js';
 import type {
   CollectionView as CollectionAnswer,
+  MoveView as MoveAnswer,
+  ReplicationView as ReplicationAnswer,
   OneSpaceView,
   ScrubView as ScrubAnswer,
   SpaceView as SpaceAnswer,
@@ -9,17 +11,22 @@ import type {
 import type { Estimates } from '../../mapper/estimates.js';
 import type { Space, SpaceAsk, SpaceView } from '../../mapper/space.js';
 import type { Collections, CollectionView } from '../../upkeep/collections.js';
+import type { Moves, MoveView } from '../../upkeep/moves.js';
+import type { Replications, ReplicationView } from '../../upkeep/replications.js';
 import type { Scrubs, ScrubView } from '../../upkeep/scrubs.js';
 import type { Handlers } from './admin.js';
 import type { PoolsView } from './views.js';
 
 export type SpaceSource = Pick<Space, 'all' | 'one'>;
 export type CollectionSource = Pick<Collections, 'begin' | 'view'>;
+export type MoveSource = Pick<Moves, 'begin' | 'view' | 'cancel'>;
+export type ReplicationSource = Pick<Replications, 'set' | 'view' | 'remove'>;
 export type ScrubSource = Pick<Scrubs, 'begin' | 'view'>;
 export type EstimateSource = Pick<Estimates, 'begin' | 'read' | 'end'>;
 
 /** What nobody said how long to wait for is waited for this long: an answer must come before the client takes the daemon for hung. */
 const wait_seconds_max = 60;
+const replicas_kept_default = 3;
 
 export function spaceHandlers(space: SpaceSource): Pick<Handlers, 'spaceList' | 'spaceGet'> {
   return {
@@ -75,6 +82,39 @@ function collectionAnswer(view: CollectionView): CollectionAnswer {
     halfLive: { ...halfLive },
     journalled: { ...journalled },
     damaged: { ...damaged },
+  };
+}
+
+export function moveHandlers(moves: MoveSource): Pick<Handlers, 'moveBegin' | 'moveGet' | 'moveCancel'> {
+  return {
+    moveBegin: async ({ body }) => moveAnswer(await moves.begin(body.source, body.pool)),
+    moveGet: async ({ params, query: { wait = 0 } }) =>
+      moveAnswer(await moves.view(params.name, Math.min(wait, wait_seconds_max) * 1000)),
+    moveCancel: async ({ params }) => moveAnswer(await moves.cancel(params.name)),
+  };
+}
+
+function moveAnswer({ startedAt, ...rest }: MoveView): MoveAnswer {
+  return { ...rest, startedAt: new Date(startedAt).toISOString() };
+}
+
+export function replicationHandlers(
+  replications: ReplicationSource,
+): Pick<Handlers, 'replicationSet' | 'replicationGet' | 'replicationStop'> {
+  return {
+    replicationSet: async ({ params, body: { pool, everySeconds, keep = replicas_kept_default } }) =>
+      replicationAnswer(await replications.set(params.name, { to: pool, everySeconds, keep })),
+    replicationGet: async ({ params, query: { wait = 0 } }) =>
+      replicationAnswer(await replications.view(params.name, Math.min(wait, wait_seconds_max) * 1000)),
+    replicationStop: async ({ params }) => replicationAnswer(await replications.remove(params.name)),
+  };
+}
+
+function replicationAnswer({ lastAt, nextAt, ...rest }: ReplicationView): ReplicationAnswer {
+  return {
+    ...rest,
+    lastAt: lastAt === null ? null : new Date(lastAt).toISOString(),
+    nextAt: new Date(nextAt).toISOString(),
   };
 }
 

@@ -44,10 +44,7 @@ it('knows of every command what its arguments are', () => {
 describe('offers', () => {
   it.each<[readonly string[], readonly string[]]>([
     [['vol'], ['volume']],
-    [
-      ['volume', 're'],
-      ['resize', 'rename'],
-    ],
+    [['volume', 'res'], ['resize']],
     [
       ['volume', 'show', ''],
       ['vm1', 'web'],

@@ -9,6 +9,8 @@ import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
 import { buildAdmin } from '../../../src/northbound/admin/admin.js';
 import { FakeCollections } from '../northbound/admin/fake_collections.js';
+import { FakeMoves } from '../northbound/admin/fake_moves.js';
+import { FakeReplications } from '../northbound/admin/fake_replications.js';
 import { FakeScrubs } from '../northbound/admin/fake_scrubs.js';
 import {
   fakeActivity,
@@ -129,6 +131,8 @@ export class FakeDaemon {
       space: daemon.space,
       estimates: daemon.estimates,
       collections: new FakeCollections(),
+      moves: new FakeMoves(),
+      replications: new FakeReplications(),
       scrubs: daemon.scrubs,
       listeners: () => listeners,
       log: { error: () => {} },

@@ -52,9 +52,15 @@ test('with a certificate TLS is required unless it is said otherwise, and paths 
 test('parts of memory that do not fit under the ceiling are refused, with both ways out', () => {
   expect(resolveConfig({}).memoryBytesMax).toBe(1 << 30);
   expect(() => resolveConfig({ overlayBytesMax: '300M' })).toThrow(
-    /overlayBytesMax 300M, .* and 432M for all else, are together 1\.03G; lower one of them, or allow as much by memoryBytesMax \(1G\)/,
+    /overlayBytesMax 300M, .* and 432M for all else, are together 1\.05G; lower one of them, or allow as much by memoryBytesMax \(1G\)/,
   );
   expect(resolveConfig({ overlayBytesMax: '300M', memoryBytesMax: '1100M' }).overlayBytesMax).toBe(300 << 20);
+});
+
+test('the cache on the local disk is off with 0, as a number and as text', () => {
+  expect(resolveConfig({}).localCacheBytesMax).toBe(2 ** 32);
+  for (const none of [0, '0']) expect(resolveConfig({ localCacheBytesMax: none }).localCacheBytesMax).toBe(0);
+  expect(engineOptions(resolveConfig({ dataDirectory: '/data' }), 'ring').cacheDirectory).toBe('/data/cache');
 });
 
 test('an IPv6 address stands in brackets', () => {
@@ -72,6 +78,11 @@ test.each([
   [{ ringBytes: '16M', segmentBytes: '16M' }, 'segmentBytes'],
   [{ ringBytes: '65537' }, 'ringBytes: "65537" is not allowed: write a size from 4M to 4G, in whole 4096 bytes'],
   [{ ringBytes: true }, 'ringBytes: true is not allowed'],
+  [
+    { localCacheBytesMax: '1M' },
+    'localCacheBytesMax: "1M" is not allowed: write a size from 64M to 512G, in whole 4096 bytes, or 0',
+  ],
+  [{ localCacheBytesMax: '128G' }, 'what localCacheBytesMax takes of memory'],
   [{ httpPort: '' }, 'httpPort: "" is not allowed: write a whole number from 0 to 65535'],
   [{ httpPort: null }, 'httpPort: null'],
   [{ nbdListen: 5 }, 'nbdListen: 5 is no address'],

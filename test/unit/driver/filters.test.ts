@@ -7,90 +7,10 @@ import { chunkKey, type ChunkStat, type Driver } from '../../../src/driver/drive
 import { withFault } from '../../../src/driver/fault.js';
 import { withLimit } from '../../../src/driver/limit.js';
 import { openDriver } from '../../../src/driver/registry.js';
-import { withRetry } from '../../../src/driver/retry.js';
 import { withTrace, type TraceEvent } from '../../../src/driver/trace.js';
 
 const key = chunkKey('a/b');
 const data = Uint8Array.from([1, 2, 3]);
-
-/** A clock and a sleep that agree, and take no time. */
-function fakeTime() {
-  const state = { milliseconds: 0, pauses: [] as number[] };
-  return {
-    pauses: state.pauses,
-    now: () => state.milliseconds,
-    sleep: async (milliseconds: number) => {
-      state.pauses.push(milliseconds);
-      state.milliseconds += milliseconds;
-    },
-  };
-}
-const patience = { attemptsMax: 4, pauseMillisecondsFirst: 100, pauseMillisecondsMax: 300, deadlineMilliseconds: 10_000 };
-
-test('retry pauses longer each time, up to its maximum, with jitter', async () => {
-  const time = fakeTime();
-  const faulty = withFault(new MemoryDriver(), { seed: 1, rules: [{ fault: 'before' }] });
-  const driver = withRetry(faulty, { ...patience, ...time, random: () => 0.5 });
-  await expect(driver.put(key, data)).rejects.toMatchObject({ code: 'io' });
-  expect(time.pauses).toEqual([50, 100, 150]);
-  expect(faulty.struck).toBe(4);
-});
-
-test('retry tries again only what may pass', async () => {
-  const time = fakeTime();
-  for (const code of ['corrupt', 'no-space', 'invalid', 'denied', 'exists'] as const) {
-    const driver = withRetry(withFault(new MemoryDriver(), { seed: 1, rules: [{ fault: 'before', code }] }), {
-      ...patience,
-      ...time,
-    });
-    await expect(driver.stat(key)).rejects.toMatchObject({ code });
-  }
-  expect(time.pauses).toEqual([]);
-});
-
-test('retry begins no attempt after its deadline', async () => {
-  const time = fakeTime();
-  const faulty = withFault(new MemoryDriver(), { seed: 1, rules: [{ fault: 'before', code: 'timeout' }] });
-  const driver = withRetry(faulty, { ...patience, attemptsMax: 100, deadlineMilliseconds: 450, ...time, random: () => 0.999 });
-  await expect(driver.stat(key)).rejects.toMatchObject({ code: 'timeout' });
-  expect(time.now()).toBeLessThanOrEqual(450);
-  expect(faulty.struck).toBe(3);
-});
-
-test('a put whose answer was lost is put again, and succeeds', async () => {
-  const faulty = withFault(new MemoryDriver(), { seed: 1, rules: [{ verb: 'put', fault: 'after', times: 2 }] });
-  const driver = withRetry(faulty, { ...patience, ...fakeTime() });
-  await driver.put(key, data);
-  expect((await driver.stat(key))?.bytes).toBe(3);
-});
-
-test('a listing that breaks off is begun anew, and yields nothing twice', async () => {
-  const sound = new MemoryDriver();
-  for (const name of ['x/1', 'x/2', 'x/3']) await sound.put(chunkKey(name), data);
-  const driver = withRetry(withFault(sound, { seed: 1, rules: [{ verb: 'list', fault: 'after', times: 2 }] }), {
-    ...patience,
-    ...fakeTime(),
-  });
-  const seen: string[] = [];
-  for await (const stat of driver.list('x/')) seen.push(stat.key);
-  expect(seen).toEqual(['x/1', 'x/2', 'x/3']);
-});
-
-test('closing ends a pause at once', async () => {
-  const driver = withRetry(withFault(new MemoryDriver(), { seed: 1, rules: [{ fault: 'before' }] }), {
-    attemptsMax: 5,
-    pauseMillisecondsFirst: 3_600_000,
-    pauseMillisecondsMax: 3_600_000,
-    deadlineMilliseconds: 36_000_000,
-    random: () => 1,
-  });
-  const waiting = expect(driver.put(key, data)).rejects.toMatchObject({ code: 'closed' });
-  await new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-  await driver.close();
-  await waiting;
-});
 
 test('limit lets no more calls through than it may, and each in its turn', async () => {
   let inFlight = 0;

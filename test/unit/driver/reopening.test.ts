@@ -21,6 +21,7 @@ class Openings {
     open: () => new Promise<Driver>((resolve, reject) => this.ends.push({ resolve, reject })),
     patienceMilliseconds: 20,
     pauseMilliseconds: 1000,
+    closeMilliseconds: 20,
     onAway: (failure: SkerryError) => this.heard.push(failure.message),
     now: () => this.clock,
   };
@@ -67,11 +68,22 @@ test('one that is slow to answer is there once it has', async () => {
 
 test('closing waits for an opening that is under way, and closes what it opened', async () => {
   const openings = new Openings();
-  const driver = await openOrReopen(openings.options);
+  const driver = await openOrReopen({ ...openings.options, closeMilliseconds: 60_000 });
   const memory = new MemoryDriver();
   const closing = driver.close();
   await sleep(1);
   openings.ends[0]?.resolve(memory);
   await closing;
+  await expect(memory.stat(key)).rejects.toMatchObject({ code: 'closed' });
+});
+
+test('closing waits for an opening for a while only, and what it opens then is closed all the same', async () => {
+  const openings = new Openings();
+  const driver = await openOrReopen(openings.options);
+  await driver.close();
+  await expect(driver.stat(key)).rejects.toMatchObject({ code: 'closed' });
+  const memory = new MemoryDriver();
+  openings.ends[0]?.resolve(memory);
+  await sleep(1);
   await expect(memory.stat(key)).rejects.toMatchObject({ code: 'closed' });
 });

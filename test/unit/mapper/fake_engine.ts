@@ -1,5 +1,8 @@
 /** The engine as its callers see it, without bytes: it notes each call in `steps`, and does what the test tells it. */
 import type {
+  CarryOrder,
+  CarryPoint,
+  CarryReport,
   ChangedRange,
   CollectReport,
   ScrubReport,
@@ -25,6 +28,8 @@ import type {
   TransferProgress,
   TreeRootSpec,
 } from '../../../src/engine/binding.js';
+import { SkerryError } from '../../../src/core/errors.js';
+import type { HeldResource } from '../../../src/engine/pool_switch.js';
 
 const nothingReached: Reached = { blocks: 0, nodes: 0, blockBytes: 0, nodeBytes: 0 };
 
@@ -53,6 +58,8 @@ export class FakeEngine implements NativeEngine {
     readonly packs?: readonly ListedPack[] | null;
     readonly failure: ErrandFailure | null;
   }[] = [];
+  /** Resources on their way: to which pool, and the root that they are expected to have there. */
+  readonly #held = new Map<number, { readonly pool: string; readonly root?: TreeRootSpec }>();
   #transfers = 0;
 
   constructor(steps: string[] = [], options?: EngineOptions) {
@@ -142,6 +149,32 @@ export class FakeEngine implements NativeEngine {
     await this.#step('engine.resize', volume, sizeBytes);
     const known = this.known.get(volume);
     if (known !== undefined) this.known.set(volume, { ...known, sizeBytes });
+  }
+
+  switchPool(what: 'hold', resource: number, pool: string): Promise<HeldResource>;
+  switchPool(what: 'expect', resource: number, root: TreeRootSpec): Promise<void>;
+  switchPool(what: 'switch' | 'release', resource: number): Promise<void>;
+  async switchPool(what: string, resource: number, to?: string | TreeRootSpec): Promise<HeldResource | void> {
+    await this.#step(`engine.switchPool ${what}`, resource, typeof to === 'string' ? to : (to?.id ?? ''));
+    const known = this.known.get(resource);
+    if (what === 'release') {
+      this.#held.delete(resource);
+      return;
+    }
+    if (known === undefined) throw new SkerryError('not-found', `no resource ${resource}`);
+    if (typeof to === 'string') {
+      this.#held.set(resource, { pool: to });
+      const { pool, root, appliedSequence, sizeBytes, lineage, fence } = known;
+      return { pool, root, appliedSequence, sizeBytes, lineage, fence };
+    }
+    const held = this.#held.get(resource);
+    if (held === undefined) throw new SkerryError('not-found', `resource ${resource} is not held`);
+    if (to !== undefined) {
+      this.#held.set(resource, { ...held, root: to });
+      return;
+    }
+    this.#held.delete(resource);
+    this.known.set(resource, { ...known, ...held });
   }
 
   async rollback(volume: number, snapshot: number): Promise<void> {
@@ -294,6 +327,18 @@ export class FakeEngine implements NativeEngine {
         removalFailures: 0,
       })),
       blockCache: { bytes: 0, bytesMax: 1, records: 0, hits: 0, misses: 0, evicted: 0 },
+      localCache: {
+        bytes: 0,
+        bytesMax: 1,
+        records: 0,
+        hits: 0,
+        misses: 0,
+        writtenBytes: 0,
+        evicted: 0,
+        passedOver: 0,
+        damaged: 0,
+        failed: false,
+      },
       destagedGenerations: 1,
       destagedBytes: 1,
       destageCpuSeconds: 0.1,
@@ -379,6 +424,40 @@ export class FakeEngine implements NativeEngine {
       journalled: none,
       damaged: none,
     };
+  }
+
+  /** What was carried, by number; everything arrives at once, under its own id. */
+  readonly carries = new Map<number, CarryReport>();
+  carry(what: 'carry', id: number, order: CarryOrder): Promise<CarryReport>;
+  carry(what: 'carried', id: number): Promise<CarryReport>;
+  carry(what: 'keep', id: number): Promise<CarryPoint | null>;
+  carry(what: 'release', id: number): Promise<void>;
+  async carry(what: string, id: number, order?: CarryOrder): Promise<unknown> {
+    await this.#step(
+      `engine.carry ${what}`,
+      id,
+      ...(order === undefined ? [] : [order.source, order.target, order.to.id.slice(0, 8)]),
+    );
+    if (order !== undefined) {
+      const { blocks, to } = order;
+      const none = {
+        carriedBlocks: 0,
+        foundBlocks: 0,
+        putBlocks: 0,
+        putBytes: 0,
+        cutRanges: 0,
+        lostPages: 0,
+        firstLostPage: null,
+      };
+      this.carries.set(id, { blocks, blocksDone: blocks, ...none, nodesCompared: 0, point: { root: to, next: blocks } });
+    }
+    const report = this.carries.get(id);
+    if (what === 'release') {
+      this.carries.delete(id);
+      return undefined;
+    }
+    if (report === undefined) throw codedError('not-found', `nothing is carried under number ${id}`);
+    return what === 'keep' ? report.point : report;
   }
 
   async scrub(): Promise<ScrubReport> {

@@ -17,7 +17,7 @@ function courierOver(chunks: Driver, stallMilliseconds = 0) {
     chunks,
     engine,
     stallMilliseconds,
-    starting: () => false,
+    listMilliseconds: () => null,
     shipTurns: new Turns(1),
     log: (level, message) => void logged.push(`${level} ${message}`),
   });

@@ -9,13 +9,14 @@ import { temporaryDirectory } from '../temporary_directory.js';
 import { poolUuid, sampleRoot } from './samples.js';
 
 const configuration = { name: 'default', driver: 'memory', settings: {}, poolUuid };
-const impatient = { attemptsMax: 3, pauseMillisecondsFirst: 0, pauseMillisecondsMax: 0, deadlineMilliseconds: 1000 };
+/** Tries again at once, for a moment. */
+const impatient = { pauseMillisecondsFirst: 0, pauseMillisecondsMax: 0, deadlineMilliseconds: 50 };
 const root: RootToPut = sampleRoot;
 const at = (appliedSequence: number): RootToPut => ({ ...root, appliedSequence });
 
 /** A pool over `driver`, which stays open when the pool is closed. */
-function poolOver(driver: Driver): Pool {
-  return new Pool(configuration, { ...bound(driver), close: async () => undefined }, { retry: impatient, now: () => 1000 });
+function poolOver(driver: Driver, retry = impatient): Pool {
+  return new Pool(configuration, { ...bound(driver), close: async () => undefined }, { retry, now: () => 1000 });
 }
 
 function bound(driver: Driver): Driver {
@@ -92,8 +93,8 @@ test('puts at once for one resource take effect in order', async () => {
 });
 
 test('a put whose answer was lost for good does not stand in the way of the next', async () => {
-  const faulty = withFault(new MemoryDriver(), { seed: 1, rules: [{ verb: 'put', fault: 'after', times: 3 }] });
-  const pool = poolOver(faulty);
+  const faulty = withFault(new MemoryDriver(), { seed: 1, rules: [{ verb: 'put', fault: 'after', times: 1 }] });
+  const pool = poolOver(faulty, { ...impatient, deadlineMilliseconds: 0 });
   await expect(pool.putRoot(at(1))).rejects.toMatchObject({ code: 'io' });
   await pool.putRoot(at(2));
   expect((await pool.readRoots(root.id)).roots.map(({ appliedSequence }) => appliedSequence)).toEqual([2, 1]);
@@ -149,4 +150,30 @@ test('a pool is opened from its record, with the traits of its driver', async ()
   const again = await openPool({ ...configuration, driver: 'local', settings: { directory } }, { registry: allDrivers });
   expect((await again.readRoots(root.id)).roots).toHaveLength(1);
   await again.close();
+});
+
+test('who asks again by itself hears of an outage in seconds, a root is waited for ten times as long, and closing ends both', async () => {
+  const away = withFault(new MemoryDriver(), { seed: 1, rules: [{ fault: 'before', code: 'unavailable' }] });
+  const pool = new Pool(configuration, away);
+  let ended = false;
+  const putting = expect(pool.putRoot(at(1))).rejects.toMatchObject({ code: 'closed' });
+  void putting.finally(() => {
+    ended = true;
+  });
+  await expect(pool.hasty.stat('packs/x' as ChunkKey)).rejects.toMatchObject({ code: 'unavailable' });
+  expect(ended).toBe(false);
+  await pool.close();
+  await putting;
+});
+
+test('a pool whose daemon ends tries nothing again, and makes each call once all the same', async () => {
+  const giveUp = new AbortController();
+  giveUp.abort();
+  const driver = new MemoryDriver();
+  const faulty = withFault(driver, { seed: 1, rules: [{ verb: 'put', fault: 'before', code: 'unavailable', times: 1 }] });
+  const pool = new Pool(configuration, faulty, { giveUp: giveUp.signal });
+  await expect(pool.putRoot(at(1))).rejects.toMatchObject({ code: 'unavailable' });
+  await pool.putRoot(at(2));
+  expect((await pool.readRoots(root.id)).roots).toHaveLength(1);
+  await pool.close();
 });

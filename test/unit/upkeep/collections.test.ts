@@ -40,6 +40,7 @@ async function collected(told: Partial<Told> = {}) {
   const collections = new Collections({
     engine: { stats, collect: world.fake.collect.bind(world.fake) },
     ledger: world.ledger,
+    underWay: { rootsIn: () => [] },
     locks: world.locks,
     roots: {
       of: () => {

@@ -39,6 +39,7 @@ async function scrubbed() {
   const scrubs = new Scrubs({
     engine: { stats, scrub },
     ledger: world.ledger,
+    underWay: { rootsIn: () => [] },
     pools: { names: () => ['default'], get: () => ({ poolUuid: new Uint8Array(16).fill(7), chunks: driver, cipher: null }) },
     onEnd: ({ state: ended }) => void ends.push(ended),
     log: (level, message) => void logged.push(`${level} ${message}`),

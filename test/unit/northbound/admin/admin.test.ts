@@ -11,6 +11,8 @@ import type { ErrorCode } from '../../../../src/core/errors.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
 import { FakeCollections } from './fake_collections.js';
+import { FakeMoves } from './fake_moves.js';
+import { FakeReplications } from './fake_replications.js';
 import { FakeScrubs } from './fake_scrubs.js';
 import { fakeActivity, fakePools, FakeEstimates, FakePoolVerbs, FakeResources, FakeSpace, fakeStatus } from './fake_resources.js';
 
@@ -34,6 +36,8 @@ beforeEach(() => {
     space: new FakeSpace(resources),
     estimates: new FakeEstimates(),
     collections: new FakeCollections(),
+    moves: new FakeMoves(),
+    replications: new FakeReplications(),
     scrubs: new FakeScrubs(),
     listeners: () => listeners,
     log: { error: (fields, message) => void logged.push({ fields, message }) },
@@ -87,6 +91,12 @@ describe('every route', () => {
       transferCancel: ['/v1/transfers/2'],
       poolList: ['/v1/pools'],
       poolGet: ['/v1/pools/default'],
+      replicationSet: ['/v1/volumes/vm1/replication', { pool: 'far', everySeconds: 300 }],
+      replicationGet: ['/v1/volumes/vm1/replication?wait=1'],
+      replicationStop: ['/v1/volumes/vm1/replication'],
+      moveBegin: ['/v1/moves', { source: 'vm1', pool: 'fast' }],
+      moveGet: ['/v1/moves/volume%2Fvm1?wait=1'],
+      moveCancel: ['/v1/moves/vm1'],
       spaceList: ['/v1/space?age=5&wait=1'],
       estimateBegin: ['/v1/estimates', { pool: 'default' }],
       estimateRead: ['/v1/estimates/1/read', { path: '/srv/a.raw', offset: 0 }],

@@ -352,6 +352,7 @@ export function fakeStatus(listeners: Record<string, string>): StatusView {
     connections: 4,
     journal: { bytes: 2 ** 20, bytesMax: 2 ** 32, ringBytes: 2 ** 26, segments: 4, failed: false },
     memory: { rssBytes: 2 ** 28, overlayBytes: 2 ** 20, nodeCacheBytes: 2 ** 16, blockCacheBytes: 0, nbdBufferBytes: 0 },
+    localCache: { bytes: 0, bytesMax: 2 ** 32, records: 0, hits: 0, misses: 0, damaged: 0, failed: false },
     destagedBytes: 0,
   };
 }
