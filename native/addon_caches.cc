@@ -30,7 +30,7 @@ RecordCaches::RecordCaches(::skerry::Env& env, const Napi::Object& options, Engi
   local_->Start();
 }
 
-void RecordCaches::Equip(PackOptions& packs, const Napi::Object& spec) {
+void RecordCaches::Equip(PackStoreOptions& packs, const Napi::Object& spec) {
   packs.remote->cache = memory_;
   packs.remote->local = local_;
   packs.remote->pool = local_->NumberOf(ToUuid(spec), packs.cipher);

@@ -16,7 +16,7 @@ class RecordCaches {
   RecordCaches(::skerry::Env& env, const Napi::Object& options, EngineListener& listener);
 
   /** Of a pool that rests on a backend; `spec`: its RemotePackSpec. */
-  void Equip(PackOptions& packs, const Napi::Object& spec);
+  void Equip(PackStoreOptions& packs, const Napi::Object& spec);
   /** Nothing is written any more. */
   void Stop() { local_->Stop(); }
   /** EngineStats with `blockCache` and `localCache`. */

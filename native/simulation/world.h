@@ -71,7 +71,7 @@ class World {
   void UpkeepBackends();
   bool Open();
   PackStore& Packs();
-  void EquipCaches(PackOptions& packs);
+  void EquipCaches(PackStoreOptions& packs);
   void PumpCache();
   /** That of the life that ended; it is counted. */
   void CloseCache();

@@ -16,7 +16,7 @@ constexpr const char* kCacheDirectory = "/sim/cache";
 }  // namespace
 
 /** The first of a life finds what the lives before left on the disk. */
-void World::EquipCaches(PackOptions& packs) {
+void World::EquipCaches(PackStoreOptions& packs) {
   RemotePackOptions& remote = *packs.remote;
   remote.cache = std::make_shared<BlockCache>(kBlockCacheBytes);
   if (options_.seed % 8 == 0) return;

@@ -32,7 +32,7 @@ let root: TreeRootSpec;
 function pool(name: string, fill: number): PoolSpec {
   const places = { directory: join(directory, name), checkpoint: join(directory, `${name}.index`), remote: null };
   const domainKey = new Uint8Array(32).fill(fill);
-  return { name, ...places, domain: fill, keyId: 1, domainKey, compression: { codec: 'none', level: 0 } };
+  return { name, ...places, domain: fill, keyId: 1, domainKey, dataKey: null, compression: { codec: 'none', level: 0 } };
 }
 
 beforeEach(async () => {

@@ -41,7 +41,7 @@ class Gate {
 function recordOf(name: string, index: number): PoolRecordLike {
   const poolUuid = new Uint8Array(16).fill(index + 1);
   const identity = { domain: index + 1, keyId: 1, domainKey: new Uint8Array(32), poolUuid, createdAt: 0 };
-  return { ...identity, name, driver: 'gated', settings: { place: name }, compression: 'none' };
+  return { ...identity, name, driver: 'gated', settings: { place: name }, compression: 'none', encryption: null };
 }
 
 function poolsOf(gate: Gate): Pools {
