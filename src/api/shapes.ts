@@ -6,9 +6,10 @@ import { z } from 'zod';
 import { errorTable } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
 import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js';
-import { bytes, compression, count, filePath, nameText, time, volumeCompression } from './fields.js';
-import { admin_file_path_characters_max, admin_page_resources_max, admin_segment_characters_max } from './routes.js';
+import { bytes, count, filePath, nameText, time, volumeCompression } from './fields.js';
+import { admin_file_path_characters_max, admin_page_resources_max } from './routes.js';
 import { moveRequest, moveView, replicationRequest, replicationView } from './move_shapes.js';
+import { changeKeyRequest, createPoolRequest, setPoolRequest } from './pool_shapes.js';
 import type { RouteName } from './routes.js';
 import {
   collectRequest,
@@ -21,6 +22,7 @@ import {
 } from './space_shapes.js';
 
 export * from './move_shapes.js';
+export * from './pool_shapes.js';
 export * from './space_shapes.js';
 
 const durability = z.enum(['local', 'pool']);
@@ -378,31 +380,6 @@ const place = z
   .string()
   .regex(/^\d{1,9}$/, 'must be a whole number')
   .transform(Number);
-
-/** Where the key of an encrypted pool comes from, now and at each start: never the key itself. */
-const keySource = z.strictObject({
-  kind: z.enum(['file', 'command']),
-  from: z
-    .string()
-    .max(admin_file_path_characters_max)
-    .describe("An absolute path on the daemon's host; of a command, a program's and then its arguments, with spaces between."),
-});
-export type KeySourceText = z.infer<typeof keySource>;
-
-/** `settings`: those of the driver, and on-outage and stall-seconds of the pool itself. */
-export const createPoolRequest = z.strictObject({
-  name: nameText,
-  driver: nameText,
-  settings: z.record(z.string().max(admin_segment_characters_max), z.string().max(admin_file_path_characters_max)),
-  compression: compression.exactOptional(),
-  key: keySource.exactOptional().describe('The pool is encrypted, for ever, with secrets that are wrapped under this key.'),
-});
-export type CreatePoolRequest = z.infer<typeof createPoolRequest>;
-/** Of blocks that are written from here on. */
-export const setPoolRequest = z.strictObject({ compression });
-export type SetPoolRequest = z.infer<typeof setPoolRequest>;
-export const changeKeyRequest = z.strictObject({ key: keySource });
-export type ChangeKeyRequest = z.infer<typeof changeKeyRequest>;
 
 const labelText = z.string().max(1024);
 const byName = z.strictObject({ name: nameText });
