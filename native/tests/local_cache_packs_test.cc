@@ -1,5 +1,9 @@
 // Packs on a backend over the local cache: what was fetched once is read in the next life while the backend is away, and what the disk
 // has damaged is fetched again.
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
 #include "../blocks/errand.h"
 #include "../blocks/local_cache.h"
 #include "remote_pack_fixture.h"
@@ -12,7 +16,9 @@ namespace {
 constexpr uint32_t kBlocks = 75;   // five packs
 
 struct Cached : RemotePacksFixture {
-  Cached() : RemotePacksFixture(1 << 20) {
+  explicit Cached(const std::optional<RecordCipher>& cipher = {}) : RemotePacksFixture(1 << 20) {
+    options.cipher = cipher;
+    Open();
     places = PutMany(kBlocks);
     Ship();
     NextLife();
@@ -31,7 +37,7 @@ struct Cached : RemotePacksFixture {
     local = std::make_shared<LocalCache>(*env, cached, options.remote->cache);
     local->Start();
     options.remote->local = local;
-    options.remote->pool = local->NumberOf(pool);
+    options.remote->pool = local->NumberOf(pool, options.cipher);
     report = {};
     auto opened = PackStore::Open(*env, options, report);
     CHECK_OK(opened.status());
@@ -76,6 +82,25 @@ TEST("what was fetched is read from this host's disk, in this life and in the ne
   const Location two[] = {f.places[40], f.places[41]};
   f.store->FetchAhead(two);
   CHECK(!waits.any() && f.Holds(40, f.places[40]) && f.Holds(41, f.places[41]) && !waits.any());
+}
+
+TEST("records of an encrypted pool are on this host's disk as they stand on the backend: read with the key, and not without") {
+  Cached f(RecordCipher(std::vector<uint8_t>(32, 5)));
+  CHECK(f.Held() == kBlocks);
+  f.Written();
+  f.NextLife();
+  f.backend->away = true;
+  CHECK(f.Held() == kBlocks && f.local->usage().passed_over == 0);
+  const std::vector<uint8_t> page = f.Block(7);
+  for (const auto& file : std::filesystem::directory_iterator(f.root + "/cache")) {
+    std::ifstream stream(file.path(), std::ios::binary);
+    const std::vector<char> bytes((std::istreambuf_iterator<char>(stream)), {});
+    CHECK(std::search(bytes.begin(), bytes.end(), page.begin(), page.begin() + 64, [](char a, uint8_t b) { return static_cast<uint8_t>(a) == b; }) ==
+          bytes.end());
+  }
+  f.options.cipher.emplace(std::vector<uint8_t>(32, 6));
+  f.NextLife();
+  CHECK(f.Held() == 0);
 }
 
 TEST("a cache whose files were damaged everywhere costs fetches, and no wrong byte") {

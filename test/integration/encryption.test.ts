@@ -328,9 +328,36 @@ it('of an encrypted pool that only its driver reaches, neither the backend nor t
     expect(tellingIn(at(pool), content)).toEqual([]);
     // Packs before they are shipped, copies, footers, checkpoints. The journal beside them is this host's own and is not encrypted.
     expect(tellingIn(join(daemon.directory, 'engine', 'pools'), content)).toEqual([]);
+    // What was read in the life before, which found no copies.
+    const cached = readdirSync(join(daemon.directory, 'cache'));
+    expect(cached.length).toBeGreaterThan(life === 0 ? -1 : 0);
+    expect(tellingIn(join(daemon.directory, 'cache'), content)).toEqual([]);
     // As on a host that has no copies.
     for (const entry of readdirSync(join(daemon.directory, 'engine', 'pools'), { recursive: true, withFileTypes: true }))
       if (entry.name.endsWith('.kept')) rmSync(join(entry.parentPath, entry.name));
     await daemon.start();
   }
+});
+
+it('a volume moves out of an encrypted pool and back in while it is written, and what comes back in cannot be told there', async () => {
+  const [volume = '', snapshot = ''] = names;
+  await daemon.ok('pool', 'create', 'plain', '--driver', 'local', '--set', `directory=${at('plain')}`);
+  const content = await fill('vault', 'lz4', ['--encrypt', '--key-file', putKey('key', key)]);
+  for (const to of ['plain', 'vault']) {
+    const moving = daemon.json('volume', 'move', volume, '--pool', to);
+    const more = known(MiB);
+    more.copy(content);
+    await write(volume, more);
+    expect(await moving).toMatchObject({ state: 'done', to, lostPages: 0 });
+    expect((await read(volume, content.length)).equals(content)).toBe(true);
+    // Taken before.
+    expect((await read(`${volume}@${snapshot}`, content.length)).equals(content)).toBe(false);
+    await settled();
+    if (to === 'plain') expect(tellingIn(at('plain'), content)).toContain('bytes of page 0');
+  }
+  await daemon.kill();
+  expect(tellingIn(at('vault'), content)).toEqual([]);
+  await daemon.start();
+  expect((await read(volume, content.length)).equals(content)).toBe(true);
+  expect(await daemon.json('pool', 'scrub', 'vault')).toMatchObject({ state: 'done', damaged: 0 });
 });
