@@ -50,12 +50,12 @@ TEST("parts of several volumes become one that reads as they do, and no block is
   world.Write(one, 0, 20, 1);
   world.Write(other, 8, 10, 2);
   world.Settle();
-  const uint64_t records = world.pool()->packs->usage().records;
+  const uint64_t records = world.pool()->packs->usage().put_records;
   const std::unique_ptr<Splicer> splicer = Begin(world, {{world.Root(one), 4, 6, 0}, {world.Root(other), 6, 12, 10}, {world.Root(one), 0, 3, 40}});
   const CarryPoint made = Finish(world, *splicer);
   CHECK(splicer->report().carried_blocks == 19 && splicer->report().next == kBlocks);
   // Its nodes alone: interim roots are of few levels.
-  CHECK(world.pool()->packs->usage().records - records <= 8);
+  CHECK(world.pool()->packs->usage().put_records - records <= 8);
   const auto from_one = SlotsOf(*world.pool(), world.Root(one)), from_other = SlotsOf(*world.pool(), world.Root(other));
   std::map<BlockIndex, BlockId> expected;
   for (BlockIndex i = 0; i < 6; ++i) expected[i] = from_one.at(4 + i);
@@ -80,12 +80,12 @@ TEST("whole leaves are shared, and holes of any length are passed over") {
   // Where it lay: it is the same tree.
   const CarryPoint same = Finish(world, *Begin(world, {{from, 0, kLarge, 0}}, kLarge));
   CHECK(same.root.id == from.id);
-  const uint64_t records = world.pool()->packs->usage().records;
+  const uint64_t records = world.pool()->packs->usage().put_records;
   const CarryPoint moved = Finish(world, *Begin(world, {{from, 256, 256, 0}, {from, 699904, 256, 256}}, 512));
   const auto slots = SlotsOf(*world.pool(), moved.root), before = SlotsOf(*world.pool(), from);
   CHECK(slots.size() == 6 && slots.at(0) == before.at(256) && slots.at(256 + 96) == before.at(700000));
   // The leaves are those of the shelf; above them one node, of each batch.
-  CHECK(world.pool()->packs->usage().records - records <= 2);
+  CHECK(world.pool()->packs->usage().put_records - records <= 2);
   const CarryPoint nothing = Finish(world, *Begin(world, {{from, 1000, 5000, 3}}, kLarge));
   CHECK(nothing.root.id.empty());
   CHECK(Finish(world, *Begin(world, {})).root.id.empty());
@@ -133,3 +133,5 @@ TEST("what cannot be is refused, and roots that nobody has are not found") {
   goes_on = true;
   CHECK(Finish(world, *splicer).root.id == root.id);
 }
+
+int main(int argc, char** argv) { return check::RunAll(argc, argv); }
