@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "../env/mutants.h"
+
 namespace skerry {
 namespace {
 
@@ -33,7 +35,7 @@ Result<std::unique_ptr<Splicer>> Splicer::Begin(Store& store, SpliceOrder order,
     if (std::ranges::find(held, part.from.id) != held.end()) continue;
     Result<std::shared_ptr<const HeldRoot>> hold = store.HoldKnownRoot(splicer->order_.pool, part.from);
     if (!hold.ok()) return hold.status();
-    splicer->sources_.push_back(std::move(*hold));
+    if (!IsMutant(Mutant::kSourceUnheld)) splicer->sources_.push_back(std::move(*hold));
     held.push_back(part.from.id);
   }
   Result<std::shared_ptr<const HeldRoot>> hold = store.HoldRoot(splicer->order_.pool, {});
@@ -73,6 +75,7 @@ Status Splicer::SpliceSome(const Mark::GoOn& go_on) {
     if (!root.ok()) return root.status();
     Result<std::shared_ptr<const HeldRoot>> hold = store_.HoldRoot(order_.pool, *root);
     if (!hold.ok()) return hold.status();
+    if (IsMutant(Mutant::kSplicedUnheld)) hold->reset();
     point_ = {*root, next, std::move(*hold)};
   }
   report_.next = next;
