@@ -51,16 +51,45 @@ Work CarryRuns::Carry(Engine& engine, const Napi::CallbackInfo& info) {
   order.blocks = Whole(told, "blocks");
   order.compression = ToCompression(told.Get("compression"));
   return [this, &engine, id = IdOf(info), order, source = Text(told, "source"), target = Text(told, "target"),
-          hurry = told.Get("hurry").ToBoolean().Value()]() -> Result<Finish> {
-    const Result<std::shared_ptr<Run>> entered = Enter(id);
-    if (!entered.ok()) return entered.status();
-    const std::shared_ptr<Run> run = *entered;
-    const Status status = CarryAll(engine, order, source, target, hurry, *run);
-    std::lock_guard lock(mutex_);
-    run->runs = false;
-    if (!status.ok()) return status;
-    return Finish([report = run->report, point = run->point](Napi::Env env) { return FromReport(env, report, point); });
+          hurry = told.Get("hurry").ToBoolean().Value()]() mutable {
+    return During(id, [&](Run& run) -> Status {
+      order.source = engine.store().FindPool(source);
+      order.target = engine.store().FindPool(target);
+      if (!order.source || !order.target) return {Code::kNotFound, "there is no pool " + (order.source ? target : source)};
+      Result<std::unique_ptr<Carrier>> carrier = Carrier::Begin(engine.store(), order);
+      return carrier.ok() ? Walk(**carrier, hurry, run) : carrier.status();
+    });
   };
+}
+
+Work CarryRuns::Splice(Engine& engine, const Napi::CallbackInfo& info) {
+  const Napi::Object told = info[2].As<Napi::Object>();
+  SpliceOrder order;
+  order.blocks = Whole(told, "blocks");
+  const Napi::Array parts = told.Get("parts").As<Napi::Array>();
+  for (uint32_t i = 0; i < parts.Length(); ++i) {
+    const Napi::Object part = parts.Get(i).As<Napi::Object>();
+    order.parts.push_back({ToRoot(part.Get("from").As<Napi::Object>()), Whole(part, "first"), Whole(part, "blocks"), Whole(part, "at")});
+  }
+  return [this, &engine, id = IdOf(info), order = std::move(order), pool = Text(told, "pool")]() mutable {
+    return During(id, [&](Run& run) -> Status {
+      order.pool = engine.store().FindPool(pool);
+      if (!order.pool) return {Code::kNotFound, "there is no pool " + pool};
+      Result<std::unique_ptr<Splicer>> splicer = Splicer::Begin(engine.store(), std::move(order));
+      return splicer.ok() ? Walk(**splicer, true, run) : splicer.status();
+    });
+  };
+}
+
+Result<Finish> CarryRuns::During(uint64_t id, const std::function<Status(Run&)>& work) {
+  const Result<std::shared_ptr<Run>> entered = Enter(id);
+  if (!entered.ok()) return entered.status();
+  const std::shared_ptr<Run> run = *entered;
+  const Status status = work(*run);
+  std::lock_guard lock(mutex_);
+  run->runs = false;
+  if (!status.ok()) return status;
+  return Finish([report = run->report, point = run->point](Napi::Env env) { return FromReport(env, report, point); });
 }
 
 /** One that has ended under the same number is followed by this one: what it holds is let go only once this holds its own. */
@@ -82,21 +111,17 @@ Result<std::shared_ptr<CarryRuns::Run>> CarryRuns::Enter(uint64_t id) {
   return fresh;
 }
 
-Status CarryRuns::CarryAll(Engine& engine, CarryOrder order, const std::string& source, const std::string& target, bool hurry, Run& run) {
-  order.source = engine.store().FindPool(source);
-  order.target = engine.store().FindPool(target);
-  if (!order.source || !order.target) return {Code::kNotFound, "there is no pool " + (order.source ? target : source)};
-  Result<std::unique_ptr<Carrier>> carrier = Carrier::Begin(engine.store(), order);
-  if (!carrier.ok()) return carrier.status();
+template <typename Walker>
+Status CarryRuns::Walk(Walker& walker, bool hurry, Run& run) {
   Pace pace(run.cancelled, hurry);
   while (true) {
-    const Result<Carrier::Progress> progress = (*carrier)->Next([&pace] { return pace.GoOn(); });
+    const Result<Carrier::Progress> progress = walker.Next([&pace] { return pace.GoOn(); });
     {
       std::lock_guard lock(mutex_);
-      run.report = (*carrier)->report();
-      run.point = (*carrier)->point();
-      run.durable = (*carrier)->durable();
-      run.sources = (*carrier)->sources();
+      run.report = walker.report();
+      run.point = walker.point();
+      run.durable = walker.durable();
+      run.sources = walker.sources();
     }
     if (!progress.ok()) return progress.status();
     if (*progress == Carrier::Progress::kDone) return Status::Ok();

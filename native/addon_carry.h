@@ -1,15 +1,17 @@
 #pragma once
-// Copying trees from pool to pool, for JavaScript: each copy under a number of the caller's choice, several at once, each on a thread of its
+// Copying trees from pool to pool, and making trees of parts of others, for JavaScript: each under a number of the caller's choice, several at once, each on a thread of its
 // own. What it held is held, once it has ended, until it is released: its root shall find its way into the catalog first.
 #include <napi.h>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 
 #include "addon_access.h"
 #include "carry/carrier.h"
+#include "carry/splicer.h"
 
 namespace skerry::addon {
 
@@ -17,6 +19,8 @@ class CarryRuns {
  public:
   /** carry('carry', id, order): src/engine/binding.ts. */
   Work Carry(Engine& engine, const Napi::CallbackInfo& info);
+  /** carry('splice', id, order). */
+  Work Splice(Engine& engine, const Napi::CallbackInfo& info);
   /** carry('carried', id): how far it is. */
   Work Progress(const Napi::CallbackInfo& info);
   /** carry('keep', id): the last durable point, for the catalog. */
@@ -37,7 +41,10 @@ class CarryRuns {
     std::vector<std::shared_ptr<const HeldRoot>> sources;
   };
   Result<std::shared_ptr<Run>> Enter(uint64_t id);
-  Status CarryAll(Engine& engine, CarryOrder order, const std::string& source, const std::string& target, bool hurry, Run& run);
+  /** As a Work: enters, does it, and tells what it came to. */
+  Result<Finish> During(uint64_t id, const std::function<Status(Run&)>& work);
+  template <typename Walker>
+  Status Walk(Walker& walker, bool hurry, Run& run);
   std::shared_ptr<Run> Find(uint64_t id);
 
   std::mutex mutex_;

@@ -58,6 +58,7 @@ Work SpaceMeter::Ask(Engine& engine, const Napi::CallbackInfo& info) {
   if (what == "scrub") return scrubs_.Begin(engine, info);
   if (what == "scrubbed") return scrubs_.Progress(info);
   if (what == "carry") return carries_.Carry(engine, info);
+  if (what == "splice") return carries_.Splice(engine, info);
   if (what == "carried") return carries_.Progress(info);
   if (what == "keep") return carries_.Keep(info);
   if (what == "release") return carries_.Release(info);

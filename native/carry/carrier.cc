@@ -76,7 +76,8 @@ Carrier::Carrier(Store& store, const CarryOrder& order, const CarryLimits& limit
       order_(order),
       limits_(limits),
       levels_(std::max({LevelsFor(order.blocks), LevelsOf(order.have), LevelsOf(order.to)})),
-      end_(std::max({order.blocks, BlocksOf(order.from), BlocksOf(order.to)})) {
+      end_(std::max({order.blocks, BlocksOf(order.from), BlocksOf(order.to)})),
+      settler_(*order_.target) {
   report_.blocks = order.blocks;
   report_.next = std::min(order.next, order.blocks);
 }
@@ -123,7 +124,7 @@ Result<Carrier::Progress> Carrier::Next(const Mark::GoOn& go_on) {
 
 Result<Carrier::Progress> Carrier::CarryBatch(const Mark::GoOn& go_on) {
   Pool& target = *order_.target;
-  if (settling_) {
+  if (settler_.settling()) {
     if (const Result<bool> settled = MakeDurable(false); !settled.ok()) return settled.status();
   }
   if (target.packs->crowded()) return Progress::kWait;
@@ -139,7 +140,7 @@ Result<Carrier::Progress> Carrier::CarryBatch(const Mark::GoOn& go_on) {
   unsettled_bytes_ += batch.changes.size() * kBlockBytes;
   if (point_.next >= end_) {
     state_ = State::kCompare;
-  } else if (unsettled_bytes_ >= limits_.checkpoint_bytes && !settling_) {
+  } else if (unsettled_bytes_ >= limits_.checkpoint_bytes && !settler_.settling()) {
     if (const Result<bool> settled = MakeDurable(false); !settled.ok()) return settled.status();
   }
   return Progress::kMore;
@@ -282,26 +283,9 @@ void Carrier::Count(const Batch& batch) {
   }
 }
 
-/** True once durable_ is what was settled last. `last`: of the point it is at, and soon; else whatever settles as packs fill. */
 Result<bool> Carrier::MakeDurable(bool last) {
-  PackStore& packs = *order_.target->packs;
-  if (last && settling_ && settling_->point.next != point_.next) settling_.reset();
-  if (!settling_) {
-    if (Status status = IsMutant(Mutant::kCarriedUndurable) ? Status::Ok() : packs.Sync(); !status.ok()) return status;
-    settling_ = {point_, packs.Mark()};
-    unsettled_bytes_ = 0;
-  }
-  if (packs.remote() && !IsMutant(Mutant::kCarriedUndurable)) {
-    if (last && packs.OpenUpTo(settling_->mark)) {
-      if (Status status = packs.Seal(); !status.ok()) return status;
-    }
-    const Result<bool> shipped = packs.ShippedUpTo(settling_->mark);
-    if (!shipped.ok()) return shipped.status();
-    if (!*shipped) return false;
-  }
-  durable_ = std::move(settling_->point);
-  settling_.reset();
-  return true;
+  if (last || !settler_.settling()) unsettled_bytes_ = 0;
+  return settler_.Settle(point_, last);
 }
 
 }  // namespace skerry

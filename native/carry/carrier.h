@@ -13,6 +13,7 @@
 
 #include "../gc/mark.h"
 #include "../volume/store.h"
+#include "point_settler.h"
 
 namespace skerry {
 
@@ -42,13 +43,6 @@ struct CarryReport {
   uint64_t nodes_compared = 0;
 };
 
-/** A root of the target that equals the source's up to a block. What it reaches is wanted as long as somebody has `hold`. */
-struct CarryPoint {
-  TreeRoot root;
-  BlockIndex next = 0;
-  std::shared_ptr<const HeldRoot> hold;
-};
-
 /** One copy, in steps. One thread; there may be several at once, of different trees. */
 class Carrier {
  public:
@@ -70,7 +64,7 @@ class Carrier {
   /** How far it is. */
   const CarryPoint& point() const { return point_; }
   /** The last point that a catalog may name: all that it reaches is durable in the target. None yet: no hold. */
-  const CarryPoint& durable() const { return durable_; }
+  const CarryPoint& durable() const { return settler_.durable(); }
   /** Of `from` and `to`: for who goes on from them later. */
   const std::vector<std::shared_ptr<const HeldRoot>>& sources() const { return sources_; }
 
@@ -97,13 +91,8 @@ class Carrier {
   State state_ = State::kCarry;
   std::optional<AlignedBuffer> memory_;   // of a batch
   std::vector<std::shared_ptr<const HeldRoot>> sources_;
-  CarryPoint point_, durable_;
-  /** Becomes durable_ once the backend has all up to the mark. */
-  struct Settling {
-    CarryPoint point;
-    uint32_t mark = 0;
-  };
-  std::optional<Settling> settling_;
+  CarryPoint point_;
+  PointSettler settler_;
   uint64_t unsettled_bytes_ = 0;   // carried since the last point that was to be made durable
   CarryReport report_;
 };

@@ -53,6 +53,7 @@ enum class Mutant : uint8_t {
   kCarriedUnheld,            // nobody holds what was carried so far
   kSourceUnheld,             // nor what is carried
   kCarriedUndurable,         // a carried root is called durable before its packs are
+  kSplicedUnheld,            // nobody holds what was spliced so far
 };
 
 #ifdef SKERRY_MUTANTS

@@ -45,6 +45,7 @@ constexpr SownBug kSownBugs[] = {
     {Mutant::kGoneForgotten, "gone-forgotten", "nothing says which packs are being taken off the backend", 2000},
     {Mutant::kCarriedUnheld, "carried-unheld", "nobody holds what was carried to a pool so far", 2000},
     {Mutant::kSourceUnheld, "source-unheld", "nobody holds what is carried to another pool", 2000},
+    {Mutant::kSplicedUnheld, "spliced-unheld", "nobody holds what was made so far of parts of others", 2000},
     {Mutant::kCarriedUndurable, "carried-undurable", "a carried root is called durable before its packs are", 2000},
 };
 

@@ -7,6 +7,13 @@
 
 namespace skerry::simulation {
 
+bool Losses::Any(ConstBytes content) {
+  for (size_t at = 0; at < content.size(); at += kPageBytes) {
+    if (std::ranges::equal(content.subspan(at, kPageBytes), Marker())) return true;
+  }
+  return false;
+}
+
 ConstBytes Losses::Marker() {
   static const std::vector<uint8_t> marker(kPageBytes, 0xee);
   return marker;

@@ -19,6 +19,8 @@ class Losses {
  public:
   /** What a page that cannot be read is compared as. */
   static ConstBytes Marker();
+  /** Whether a page of it is that. */
+  static bool Any(ConstBytes content);
   void Add(size_t page, const PageBytes& content);
   bool Holds(size_t page, const PageBytes& content) const;
   bool empty() const { return lost_.empty(); }

@@ -85,6 +85,7 @@ void World::Crash(bool host) {
   collector_.reset();
   carrying_.reset();
   carried_.reset();
+  splicing_.reset();
   if (kept_) kept_->hold.reset();
   move_.reset();
   for (auto& [id, named] : catalog_) named.dropped = false;
@@ -189,6 +190,7 @@ void World::Step() {
   if (what < 87) return Rollback();
   if (what < 90) return Compare();
   if (what < 94 && Carries() && Dice(2) == 0) return Carry();
+  if (what < 94 && Splices() && Dice(2) == 0) return Splice();
   if (what < 94) return options_.theme == Theme::kAll ? Collect() : Destage();
   if (what < 97) {
     if (options_.seed % 4 == 0 && Dice(2) == 0) return Rot();

@@ -3,13 +3,15 @@
 // is compared with the oracle; after a crash each volume must be a prefix of its history that keeps what was promised.
 // Every second world keeps its packs on a backend: then a committed root must be there, whatever becomes of the host. Every third
 // compresses, with another setting in each life; every fifth is encrypted. Of three worlds one has a second pool, and resources move
-// between the two while they are written; of five one, and trees are carried from one to the other.
+// between the two while they are written; of five one, and trees are carried from one to the other. Of five one makes volumes of parts
+// of others.
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "../carry/carrier.h"
+#include "../carry/splicer.h"
 #include "../gc/collector.h"
 #include "copy_root.h"
 #include "oracle.h"
@@ -40,7 +42,7 @@ struct WorldOutcome {
   std::string failure;     // empty: all held
   unsigned failed_step = 0;
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, switches = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0, carried = 0, resumed = 0, cached = 0, cache_damaged = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, switches = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0, carried = 0, resumed = 0, spliced = 0, cached = 0, cache_damaged = 0;
   std::vector<std::string> trace;
 };
 
@@ -121,6 +123,7 @@ class World {
   /** Whether a death is the host's. */
   bool HostDies() { return options_.theme == Theme::kShortJournal || Dice(2) == 0; }
   bool Carries() const { return options_.theme == Theme::kAll && options_.seed % 5 == 1; }
+  bool Splices() const { return options_.theme == Theme::kAll && options_.seed % 5 == 2; }
   bool TwoPools() const { return Moves() || Carries(); }
   bool BadWeather() const { return options_.seed % 8 == 6; }
   bool RotsAtRest() const { return options_.seed % 4 == 1 || options_.seed % 8 == 2; }
@@ -135,8 +138,13 @@ class World {
   /** The same in a later life, where the catalog kept a point. */
   bool Resume();
   void CheckCarried();
-  /** What was carried begins a life of its own. */
-  void Adopt();
+  /** Goes on making a tree of parts of others, or begins to. */
+  void Splice();
+  void BeginSplicing();
+  bool CollectMeanwhile(Pool& pool);
+  void CheckSpliced();
+  /** What was carried or spliced begins a life of its own. */
+  void Adopt(ConstBytes content, const std::string& pool, const TreeRoot& root);
   /** Lets it do something, and all else go on. False where this life is over. */
   bool WaitForBackend();
   /** Everything is scrubbed at once; what the scrub says is so must be so. */
@@ -174,6 +182,13 @@ class World {
     std::unique_ptr<Carrier> carrier;
   };
   std::optional<Carrying> carrying_, carried_;   // under way; the last that arrived, whose roots are held yet
+  struct Splicing {
+    std::shared_ptr<Pool> pool;
+    bool wide = false;
+    std::vector<uint8_t> content;   // of the parts, in their places
+    std::unique_ptr<Splicer> splicer;
+  };
+  std::optional<Splicing> splicing_;   // under way, of this life
   /** What the catalog keeps of one, so that a later life goes on with it. */
   struct KeptPoint {
     std::string source, target;

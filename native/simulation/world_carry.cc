@@ -5,18 +5,6 @@
 #include "world.h"
 
 namespace skerry::simulation {
-namespace {
-
-/** A marker stands where a page cannot be read. */
-bool HasMarker(ConstBytes content) {
-  for (size_t at = 0; at < content.size(); at += kPageBytes) {
-    if (std::ranges::equal(content.subspan(at, kPageBytes), Losses::Marker())) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
 void World::Carry() {
   if (!carrying_ && !(kept_ && Resume())) BeginCarrying();
   if (!carrying_) return;
@@ -114,21 +102,20 @@ void World::CheckCarried() {
   if (content != carried_->content && !excused) return Fail("what was carried to " + carried_->order.target->name + " is not what it was carried from");
   ++outcome_.carried;
   Say("carried, " + std::to_string(carried_->carrier->report().found_blocks) + " of " + std::to_string(carried_->carrier->report().carried_blocks) + " blocks found");
-  if (!excused && !HasMarker(content) && Dice(3) != 0) Adopt();
+  if (!excused && !Losses::Any(content) && Dice(3) != 0) Adopt(content, carried_->order.target->name, durable.root);
 }
 
-void World::Adopt() {
+void World::Adopt(ConstBytes content, const std::string& pool, const TreeRoot& root) {
   if (catalog_.size() >= kResourcesMax) return;
   const ResourceId id = next_id_++;
-  const std::vector<uint8_t>& content = carried_->content;
   Named named;
   named.spec.volume = {id, content.size(), false, false, 0, 1, 0};
-  named.spec.pool = carried_->order.target->name;
-  named.spec.root = carried_->carrier->durable().root;
+  named.spec.pool = pool;
+  named.spec.root = root;
   named.history = std::make_unique<History>(content.size());
   named.history->Reset(0, Image::Of(content));
   const Status added = store_->Add(named.spec);
-  if (!added.ok()) return Fail("a volume of what was carried: " + added.detail());
+  if (!added.ok()) return Fail("a volume of what was made: " + added.detail());
   catalog_.emplace(id, std::move(named));
   Say("adopt as " + std::to_string(id));
   // From here on the catalog has it.

@@ -2,12 +2,12 @@
  * The seam, as the addon exports it (native/addon.cc). Nothing crosses it per I/O. Ids, sizes and sequences are safe
  * integers; ids of trees are 64 hexadecimal digits, '' for an empty tree.
  */
-import type { CarryOrder, CarryPoint, CarryReport } from './carries.js';
+import type { TreeCarrier } from './carries.js';
 import type { OperationCounters, ResourceActivity } from './counters.js';
 import type { PoolSwitch } from './pool_switch.js';
 import type { CollectReport, Reached, ScrubReport, SpaceReport } from './space_reports.js';
 
-export type { CarryOrder, CarryPoint, CarryReport } from './carries.js';
+export type { CarryOrder, CarryPoint, CarryReport, SpliceOrder, SplicePart } from './carries.js';
 export type { OperationCounters, ResourceActivity } from './counters.js';
 export type { CollectReport, PacksKept, Reached, ScrubReport, SpaceReport } from './space_reports.js';
 
@@ -346,7 +346,7 @@ export interface EstimateStep {
  * Rejections and throws carry `code`: one of 'io' | 'no-space' | 'corrupt' | 'not-found' | 'invalid' | 'read-only' |
  * 'try-again' | 'closed'.
  */
-export interface NativeEngine extends PoolSwitch {
+export interface NativeEngine extends PoolSwitch, TreeCarrier {
   /**
    * Opens the pools, then the journal; replays it over `resources`; starts threads. A snapshot or clone comes after what it
    * is pending on. Errands of remote pools come from here on, and must be answered for it to resolve.
@@ -463,21 +463,6 @@ export interface NativeEngine extends PoolSwitch {
   /** Reads all that packs hold from the disk, and repairs what it can. Errors as of `collect`, which never runs over the same pool meanwhile. */
   scrub(what: 'scrub', pool: string, roots: readonly TreeRootSpec[]): Promise<ScrubReport>;
   scrub(what: 'scrubbed', pool: string): Promise<ScrubReport>;
-  /**
-   * Copies a tree to another pool, under a number of the caller's choice; resolves once its root is durable there. 'try-again' while a copy
-   * runs under it, 'not-found' where a pool or a root of the source is gone, 'closed' once released. What ended, well or not, stays held until
-   * it is released, or followed by another copy under its number.
-   */
-  carry(what: 'carry', id: number, order: CarryOrder): Promise<CarryReport>;
-  /** How far it is; 'not-found' where there is none. */
-  carry(what: 'carried', id: number): Promise<CarryReport>;
-  /**
-   * The last durable point, which a later life may go on from; null before the first. It is held until two later ones were asked for:
-   * who asks for the next has put this one into the catalog, and gives it to `collect` as a root.
-   */
-  carry(what: 'keep', id: number): Promise<CarryPoint | null>;
-  /** Ends it if it runs, and holds nothing of it any more. */
-  carry(what: 'release', id: number): Promise<void>;
   /** Begins one, of which few may be at a time ('try-again'): its number. */
   estimate(what: 'begin', pool: string): Promise<number>;
   /** Reads on in a raw file, from a block's bound on, for a fifth of a second. */

@@ -30,6 +30,7 @@ import type {
   ResourceActivity,
   ResourceSpec,
   SpaceReport,
+  SpliceOrder,
   StartReport,
   TlsMaterial,
   TransferProgress,
@@ -293,6 +294,7 @@ export class Engine implements NativeEngine {
   }
 
   carry(what: 'carry', id: number, order: CarryOrder): Promise<CarryReport>;
+  carry(what: 'splice', id: number, order: SpliceOrder): Promise<CarryReport>;
   carry(what: 'carried', id: number): Promise<CarryReport>;
   carry(what: 'keep', id: number): Promise<CarryPoint | null>;
   carry(what: 'release', id: number): Promise<void>;

@@ -170,3 +170,31 @@ it('goes on in rounds while the volume is written and both pools are collected, 
   expect(Buffer.from(await engine.read(copy, 0, sizeBytes)).equals(expected)).toBe(true);
   expect(Buffer.from(await engine.read(volume, 0, sizeBytes)).equals(expected)).toBe(true);
 });
+
+it('makes a tree of parts of others in the same pool, and stores no block for it', async () => {
+  const from = await write(MiB, content(5));
+  const blocks = sizeBytes / blockBytes;
+  const stored = (): number | undefined => engine.stats().pools.find(({ name }) => name === 'first')?.blocks;
+  const before = stored();
+  const parts = [
+    { from, first: 24, blocks: 8, at: 0 },
+    { from, first: 16, blocks: 8, at: 8 },
+    // Holes, and beyond them again.
+    { from, first: 0, blocks: 20, at: 20 },
+  ];
+  const made = await engine.carry('splice', 9, { pool: 'first', blocks, parts });
+  expect(made).toMatchObject({ blocks, blocksDone: blocks, carriedBlocks: 20, putBlocks: 0 });
+  expect(await engine.carry('keep', 9)).toEqual(made.point);
+  expect(stored()).toBe(before);
+  engine.add({ id: copy, kind: 'volume', pool: 'first', root: made.point?.root ?? empty, ...facts });
+  await engine.carry('release', 9);
+  const half = MiB / 2;
+  expect(Buffer.from(await engine.read(copy, 0, half)).equals(content(5).subarray(half))).toBe(true);
+  expect(Buffer.from(await engine.read(copy, half, half)).equals(content(5).subarray(0, half))).toBe(true);
+  expect(
+    Buffer.from(await engine.read(copy, 36 * blockBytes, 4 * blockBytes)).equals(content(5).subarray(0, 4 * blockBytes)),
+  ).toBe(true);
+  const invalid = expect.objectContaining({ code: 'invalid' });
+  await expect(engine.carry('splice', 10, { pool: 'first', blocks: 10, parts })).rejects.toThrowError(invalid);
+  await engine.carry('release', 10);
+});

@@ -23,6 +23,7 @@ import type {
   Reached,
   ResourceSpec,
   SpaceReport,
+  SpliceOrder,
   StartReport,
   TlsMaterial,
   TransferProgress,
@@ -429,17 +430,18 @@ export class FakeEngine implements NativeEngine {
   /** What was carried, by number; everything arrives at once, under its own id. */
   readonly carries = new Map<number, CarryReport>();
   carry(what: 'carry', id: number, order: CarryOrder): Promise<CarryReport>;
+  carry(what: 'splice', id: number, order: SpliceOrder): Promise<CarryReport>;
   carry(what: 'carried', id: number): Promise<CarryReport>;
   carry(what: 'keep', id: number): Promise<CarryPoint | null>;
   carry(what: 'release', id: number): Promise<void>;
-  async carry(what: string, id: number, order?: CarryOrder): Promise<unknown> {
-    await this.#step(
-      `engine.carry ${what}`,
-      id,
-      ...(order === undefined ? [] : [order.source, order.target, order.to.id.slice(0, 8)]),
-    );
+  async carry(what: string, id: number, order?: CarryOrder | SpliceOrder): Promise<unknown> {
+    if (order === undefined) await this.#step(`engine.carry ${what}`, id);
+    else if ('parts' in order) await this.#step(`engine.carry ${what}`, id, order.pool, order.parts.length);
+    else await this.#step(`engine.carry ${what}`, id, order.source, order.target, order.to.id.slice(0, 8));
     if (order !== undefined) {
-      const { blocks, to } = order;
+      const { blocks } = order;
+      const to =
+        'parts' in order ? { id: String(id).padStart(64, '5'), levels: 1, pack: 0, offset: 0, storedBytes: 0 } : order.to;
       const none = {
         carriedBlocks: 0,
         foundBlocks: 0,
