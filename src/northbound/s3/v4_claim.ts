@@ -71,9 +71,14 @@ export function claimOfQuery(request: S3Request, { region, now }: ClaimOptions):
     queryMalformed(`Error parsing the X-Amz-Credential parameter; ${message}`, details),
   );
   checkLifetime(time, parameter('X-Amz-Expires'), now);
-  const contentSha256 =
-    request.query.get('X-Amz-Content-Sha256') ?? request.headers.get('x-amz-content-sha256') ?? 'UNSIGNED-PAYLOAD';
-  return { form: 'presigned', credential, timestamp, signedHeaders, signature, contentSha256 };
+  return { form: 'presigned', credential, timestamp, signedHeaders, signature, contentSha256: presignedSha256(request) };
+}
+
+/** Signers that move headers to the query move this one as well, spelled as they had it. */
+function presignedSha256({ query, headers }: S3Request): string {
+  const [moved, ...others] = query.parameters.filter(({ name }) => name.toLowerCase() === 'x-amz-content-sha256');
+  if (others.length > 0) throw queryMalformed('X-Amz-Content-Sha256 may be there once only');
+  return moved?.value ?? headers.get('x-amz-content-sha256') ?? 'UNSIGNED-PAYLOAD';
 }
 
 const fieldNames = ['Credential', 'SignedHeaders', 'Signature'] as const;
