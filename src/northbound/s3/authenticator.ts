@@ -95,13 +95,14 @@ export class Authenticator<Principal> {
   }
 
   /**
-   * Whose signature of version 2 over `text`, a character for each byte, this is.
+   * Whose signature of version 2 over any of `texts`, a character for each byte, this is.
    * @throws S3Failure InvalidAccessKeyId, SignatureDoesNotMatch, InvalidRequest where version 2 is not taken
    */
-  async verifyV2(accessKey: string, text: string, signature: string): Promise<Principal> {
+  async verifyV2(accessKey: string, texts: readonly string[], signature: string): Promise<Principal> {
     this.#requireVersion2();
     const { secretKey, principal } = await this.#find(accessKey);
-    if (!sameSecret(signV2(secretKey, text), signature)) throw mismatch(accessKey, text, signature);
+    if (!texts.some((text) => sameSecret(signV2(secretKey, text), signature)))
+      throw mismatch(accessKey, texts[0] ?? '', signature);
     return principal;
   }
 
@@ -132,7 +133,7 @@ export class Authenticator<Principal> {
     this.#requireVersion2();
     refuseToken(request);
     const claim = claimOf();
-    const principal = await this.verifyV2(claim.accessKey, claim.stringToSign, claim.signature);
+    const principal = await this.verifyV2(claim.accessKey, claim.stringsToSign, claim.signature);
     return {
       caller: { principal, accessKey: claim.accessKey, scheme: `v2-${claim.form}` },
       body: unsignedBody(request),

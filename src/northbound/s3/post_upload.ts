@@ -3,6 +3,7 @@ import type { Authenticator, Caller } from './authenticator.js';
 import { S3Failure } from './errors.js';
 import { FormParser, type FilePart } from './form_parser.js';
 import { checkObjectKey } from './object_key.js';
+import { bytesOfText } from './percent.js';
 import { checkPolicy, parsePolicy, type SizeRange } from './post_policy.js';
 import type { S3Request } from './request.js';
 import { parseBasicTime } from './timestamp.js';
@@ -113,8 +114,8 @@ async function callerV2<Principal>(
   const accessKey = fields.get('awsaccesskeyid') ?? '';
   const signature = fields.get('signature');
   if (signature === undefined) throw missingField('signature');
-  const bytes = Buffer.from(policy, 'utf8').toString('latin1');
-  return { principal: await authenticator.verifyV2(accessKey, bytes, signature), accessKey, scheme: 'v2-post' };
+  const principal = await authenticator.verifyV2(accessKey, [bytesOfText(policy)], signature);
+  return { principal, accessKey, scheme: 'v2-post' };
 }
 
 /** Puts the file's name where a field asks for it; of a whole path its last part. */

@@ -4,6 +4,7 @@ import { createHmac } from 'node:crypto';
 import type { Address } from './address.js';
 import { S3Failure } from './errors.js';
 import { unfolded } from './headers.js';
+import { bytesOfText } from './percent.js';
 import type { S3Request } from './request.js';
 import { isoTime, parseBasicTime, parseHttpDate } from './timestamp.js';
 import { checkSkew } from './v4_claim.js';
@@ -12,7 +13,8 @@ export interface V2Claim {
   readonly form: 'header' | 'presigned';
   readonly accessKey: string;
   readonly signature: string;
-  readonly stringToSign: string;
+  /** The one that the documents give first; any of them is as good. */
+  readonly stringsToSign: readonly string[];
 }
 
 /**
@@ -48,7 +50,7 @@ export function v2ClaimOfHeader(request: S3Request, address: Address, authorizat
     form: 'header',
     accessKey,
     signature,
-    stringToSign: v2StringToSign(request, address, amzDate === undefined ? date : ''),
+    stringsToSign: v2StringsToSign(request, address, amzDate === undefined ? date : ''),
   };
 }
 
@@ -70,7 +72,7 @@ export function v2ClaimOfQuery(request: S3Request, address: Address, now: number
     throw new S3Failure('AccessDenied', 'Request has expired', {
       details: { Expires: isoTime(end), ServerTime: isoTime(now) },
     });
-  return { form: 'presigned', accessKey, signature, stringToSign: v2StringToSign(request, address, expires) };
+  return { form: 'presigned', accessKey, signature, stringsToSign: v2StringsToSign(request, address, expires) };
 }
 
 /** In base64. `text` has one character for each byte. */
@@ -78,9 +80,9 @@ export function signV2(secretKey: string, text: string): string {
   return createHmac('sha1', Buffer.from(secretKey, 'utf8')).update(text, 'latin1').digest('base64');
 }
 
-function v2StringToSign(request: S3Request, address: Address, date: string): string {
+function v2StringsToSign(request: S3Request, address: Address, date: string): string[] {
   const { headers } = request;
-  return [
+  const lines = [
     request.method,
     headers.get('content-md5') ?? '',
     headers.get('content-type') ?? '',
@@ -90,18 +92,22 @@ function v2StringToSign(request: S3Request, address: Address, date: string): str
       .filter((name) => name.startsWith('x-amz-'))
       .sort()
       .map((name) => `${name}:${headers.all(name).map(unfolded).join(',')}`),
-    canonicalResource(request, address),
-  ].join('\n');
+  ];
+  const subResource = canonicalSubResources(request);
+  return signedPaths(request, address).map((path) => [...lines, `${path}${subResource}`].join('\n'));
 }
 
-function canonicalResource({ rawPath, query }: S3Request, { bucket, style }: Address): string {
-  const path = style === 'virtual-host' ? `/${bucket ?? ''}${rawPath}` : rawPath;
-  const signed = query.parameters
+/** The path as it came, with the bucket. Clients sign the bucket itself with a slash, though they may ask for it without. */
+function signedPaths({ rawPath }: S3Request, { bucket, key, style }: Address): string[] {
+  if (style === 'virtual-host') return [`/${bucket ?? ''}${rawPath}`];
+  return bucket !== null && key === null && !rawPath.endsWith('/') ? [rawPath, `${rawPath}/`] : [rawPath];
+}
+
+/** Their values are signed as they read decoded. */
+function canonicalSubResources({ query }: S3Request): string {
+  const words = query.parameters
     .filter(({ name }) => subResources.has(name))
-    .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  // Its value is signed as it reads decoded.
-  const words = signed.map(({ name, value, hasValue }) =>
-    hasValue ? `${name}=${Buffer.from(value, 'utf8').toString('latin1')}` : name,
-  );
-  return words.length === 0 ? path : `${path}?${words.join('&')}`;
+    .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+    .map(({ name, value, hasValue }) => (hasValue ? `${name}=${bytesOfText(value)}` : name));
+  return words.length === 0 ? '' : `?${words.join('&')}`;
 }

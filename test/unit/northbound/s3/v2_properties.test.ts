@@ -180,3 +180,16 @@ test('folded and repeated headers are signed as one line', async () => {
   ];
   expect(await verdict({ ...unsigned(given), headers })).toBe(principal);
 });
+
+test('a bucket is signed with or without the slash that a path may leave out, a key as it is', async () => {
+  const ask = (target: string, path: string) => {
+    const authorization: HeaderLine = ['Authorization', `AWS ${accessKey}:${sign(`GET\n\n\n${date}\n${path}`)}`];
+    return verdict({ method: 'GET', target, host: 's3.amazonaws.com', secure: false, headers: [['Date', date], authorization] });
+  };
+  expect(await ask('/bucket', '/bucket')).toBe(principal);
+  expect(await ask('/bucket?acl&prefix=x', '/bucket/?acl')).toBe(principal);
+  expect(await ask('/bucket/', '/bucket/')).toBe(principal);
+  expect(await ask('/bucket/', '/bucket')).toBe('SignatureDoesNotMatch');
+  expect(await ask('/bucket/key', '/bucket/key/')).toBe('SignatureDoesNotMatch');
+  expect(await ask('/bucket', '/bucket//')).toBe('SignatureDoesNotMatch');
+});

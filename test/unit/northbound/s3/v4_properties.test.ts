@@ -89,7 +89,7 @@ function queryText(query: Readonly<Record<string, string | string[] | null>>): s
 type Signed = Awaited<ReturnType<typeof signer.sign>>;
 
 function wireOf({ method, path, query, headers }: Signed): WireRequest {
-  const target = `${path}${queryText((query ?? {}) as Record<string, string | string[]>)}`;
+  const target = `${path}${queryText(query ?? {})}`;
   return { method, target, host, secure: false, headers: Object.entries(headers) };
 }
 
