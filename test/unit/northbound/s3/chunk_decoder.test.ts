@@ -118,7 +118,7 @@ describe.each(forms)('a body of chunks, %s,', (form) => {
         expect(decoded.body.equals(Buffer.concat(body.chunks))).toBe(true);
         expect([...decoded.trailers]).toEqual(trailers);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -372,7 +372,7 @@ test('no input makes the decoder do anything but decode or refuse', async () => 
       const pieces = await outcome(planOf({ form, chunks: [bytes(5)], announced: ['x-amz-checksum-crc32'] }), cut(input, places));
       expect(pieces).toEqual(whole);
     }),
-    { numRuns: 500 },
+    { numRuns: 150 },
   );
 });
 
@@ -419,7 +419,7 @@ describe('bytes that are held', () => {
           expect(held.take()).toEqual([]);
         },
       ),
-      { numRuns: 50 },
+      { numRuns: 30 },
     );
   });
 

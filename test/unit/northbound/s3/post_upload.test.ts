@@ -310,7 +310,7 @@ describe('a form', () => {
           ).toBe(text);
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 150 },
     );
   });
 

@@ -108,7 +108,7 @@ test('what the SDK signs in the header verifies', async () => {
       const request = wireOf(await signer.sign(unsigned(given), { signingDate }));
       expect(await verdict(request)).toBe(principal);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -122,7 +122,7 @@ test('what the SDK presigns verifies, headers that it moved to the query include
       expect(await verdict(signed, exampleTime + 59_999)).toBe(principal);
       expect(await verdict(signed, exampleTime + 60_000)).toBe('AccessDenied');
     }),
-    { numRuns: 200 },
+    { numRuns: 150 },
   );
 });
 
@@ -168,7 +168,7 @@ test.each(Object.entries(changes))('of a signed request nothing may change: %s',
         `${outcome}`,
       ).toBe(true);
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 });
 
@@ -181,7 +181,7 @@ test('any byte of a signed request that means something else is noticed', async 
       fc.pre(meaningOf(target) !== meaningOf(request.target));
       expect(await verdict({ ...request, target })).not.toBe(principal);
     }),
-    { numRuns: 500 },
+    { numRuns: 150 },
   );
 });
 
@@ -304,6 +304,6 @@ test('a second reading of the rules signs the same, whatever the spelling', asyn
       });
       expect([principal, 'InvalidBucketName']).toContain(outcome);
     }),
-    { numRuns: 500 },
+    { numRuns: 150 },
   );
 });
