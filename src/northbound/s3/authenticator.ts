@@ -1,7 +1,7 @@
 /** Whom a request comes from. It may be signed in a header or in the query, by version 4 or 2, or not at all; never twice. */
 import type { Address } from './address.js';
 import { ChunkSignatures } from './chunk_signatures.js';
-import type { Credentials, CredentialSource } from './credentials.js';
+import { isAccessKey, type Credentials, type CredentialSource } from './credentials.js';
 import { S3Failure } from './errors.js';
 import { payloadOf, type ChunkedPayload, type PlainPayload } from './payload.js';
 import type { S3Request } from './request.js';
@@ -78,18 +78,18 @@ export class Authenticator<Principal> {
   }
 
   /**
-   * Whose signature of version 4 over `text` this is.
+   * Whose signature of version 4 over `text` this is. `more` is told of one that does not match.
    * @throws S3Failure InvalidAccessKeyId, SignatureDoesNotMatch
    */
   async verifyV4(
     credential: Credential,
     text: string,
     signature: string,
-    more: Record<string, string> = {},
+    more: () => Record<string, string> = () => ({}),
   ): Promise<{ readonly principal: Principal; readonly key: Buffer }> {
     const { secretKey, principal } = await this.#find(credential.accessKey);
     const key = this.#keys.keyFor(credential, secretKey);
-    if (!sameSecret(signV4(key, text), signature)) throw mismatch(credential.accessKey, text, signature, more);
+    if (!sameSecret(signV4(key, text), signature)) throw mismatch(credential.accessKey, text, signature, more());
     this.#keys.remember(credential, secretKey, key);
     return { principal, key };
   }
@@ -114,10 +114,10 @@ export class Authenticator<Principal> {
       except: claim.form === 'presigned' ? 'X-Amz-Signature' : undefined,
     });
     const text = stringToSign(canonical, timestamp, credential.scope);
-    const { principal, key } = await this.verifyV4(credential, text, signature, {
+    const { principal, key } = await this.verifyV4(credential, text, signature, () => ({
       CanonicalRequest: shown(canonical),
       CanonicalRequestBytes: byteList(canonical),
-    });
+    }));
     checkSignedHeaders(request, claim.signedHeaders);
     const payload = payloadOf(request, claim.contentSha256);
     if (payload.form === 'chunked' && payload.signed && claim.form === 'presigned')
@@ -141,7 +141,7 @@ export class Authenticator<Principal> {
   }
 
   async #find(accessKey: string): Promise<Credentials<Principal>> {
-    const found = await this.#credentials(accessKey);
+    const found = isAccessKey(accessKey) ? await this.#credentials(accessKey) : null;
     if (found === null) throw new S3Failure('InvalidAccessKeyId', undefined, { details: { AWSAccessKeyId: accessKey } });
     return found;
   }

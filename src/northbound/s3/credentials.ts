@@ -5,8 +5,15 @@ export interface Credentials<Principal> {
   readonly principal: Principal;
 }
 
-/** null where there is no such key, or none that may be used. Asked once for each request. */
+/** null where there is no such key, or none that may be used. Asked once for each request, and for nothing that can be no key. */
 export type CredentialSource<Principal> = (accessKey: string) => Promise<Credentials<Principal> | null>;
+
+const access_key_characters_max = 128;
+
+/** Anybody may send anything for one: it ends here where no catalog could have it. */
+export function isAccessKey(text: string): boolean {
+  return text.length <= access_key_characters_max && /^[\x21-\x7e]+$/.test(text);
+}
 
 /** How far the clock of a client may be from ours, either way. */
 export const clock_skew_milliseconds_max = 15 * 60_000;

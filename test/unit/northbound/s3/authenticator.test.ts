@@ -378,6 +378,25 @@ describe('a request', () => {
   });
 });
 
+test('an access key that can be none is not asked for', async () => {
+  const asked: string[] = [];
+  const asking = new Authenticator({
+    region: 'us-east-1',
+    version2: true,
+    now: () => exampleTime,
+    credentials: async (key) => {
+      asked.push(key);
+      return null;
+    },
+  });
+  for (const key of ['k'.repeat(129), 'a b', 'é', 'k'.repeat(128)]) {
+    const query = `AWSAccessKeyId=${encodeURIComponent(key)}&Signature=A&Expires=9999999999`;
+    const read = readRequest(wire('GET', 's3.amazonaws.com', `/bucket?${query}`));
+    await failureOf('InvalidAccessKeyId', () => asking.authenticate(read, addressOf(read, { domains })));
+  }
+  expect(asked).toEqual(['k'.repeat(128)]);
+});
+
 describe('derived keys', () => {
   const credential = (key: string) => ({
     accessKey: key,
