@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 
 import { addressOf, type Address } from '../../src/northbound/s3/address.js';
-import { Authenticator, type Scheme } from '../../src/northbound/s3/authenticator.js';
+import { Authenticator } from '../../src/northbound/s3/authenticator.js';
 import { bodyDecoder } from '../../src/northbound/s3/body_decoder.js';
 import { errorAnswer } from '../../src/northbound/s3/error_document.js';
 import { S3Failure } from '../../src/northbound/s3/errors.js';
@@ -20,8 +20,8 @@ export const wireKeys = { accessKey: 'AKIAIOSFODNN7EXAMPLE', secretKey: 'wJalrXU
 /** What the server saw of a request. */
 export interface Seen {
   readonly operation: string;
-  /** `anonymous` where nobody signed, or the code of the failure. */
-  readonly scheme: Scheme | 'anonymous' | string;
+  /** How it was signed, `anonymous` where nobody did, or the code of the failure. */
+  readonly scheme: string;
   readonly style: Address['style'] | null;
   /** The form of the body: what `x-amz-content-sha256` said, a hash as `sha256`. */
   readonly body: string;
