@@ -44,7 +44,23 @@ export class Headers {
 
 /** Without the white space around it, and of what folded it onto several lines one space. */
 export function unfolded(value: string): string {
-  return value.replace(/[ \t]*\r?\n[ \t]+/g, ' ').replace(/^[ \t]+|[ \t]+$/g, '');
+  return value.includes('\n') ? value.split(/\r?\n/).map(trimmed).join(' ') : trimmed(value);
+}
+
+/**
+ * Without spaces and tabs around it, and nothing else: what String.trim takes may be half a character here. A pattern for the end would try each
+ * space of a long run within.
+ */
+function trimmed(value: string): string {
+  let start = 0;
+  let end = value.length;
+  while (start < end && isSpace(value.charCodeAt(start))) start += 1;
+  while (end > start && isSpace(value.charCodeAt(end - 1))) end -= 1;
+  return value.slice(start, end);
+}
+
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 function isFieldValue(value: string): boolean {

@@ -31,7 +31,7 @@ export function canonicalRequest(request: S3Request, { signedHeaders, contentSha
 /** A header that is signed and did not come is empty: then it was signed so, or the signature does not match. */
 function canonicalHeader(request: S3Request, name: string): string {
   const value = name === 'host' ? request.host : (request.headers.get(name) ?? '');
-  return value.replace(/[ \t]+/g, ' ').trim();
+  return value.replace(/[ \t]+/g, ' ');
 }
 
 export function stringToSign(canonical: string, timestamp: string, scope: Scope): string {

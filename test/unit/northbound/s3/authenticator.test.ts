@@ -52,6 +52,16 @@ describe('a signature of version 4 in the header', () => {
     expect((await authenticate(signed(request))).caller?.principal).toBe(principal);
   });
 
+  test('of a header that ends with half a character that looks like a space is taken', async () => {
+    // The UTF-8 of an à is C3 A0, and A0 alone is a space that does not break.
+    const request = get({ 'x-amz-meta-a': '\u00a0voil\u00c3\u00a0' });
+    const canonical = await failureOf('SignatureDoesNotMatch', () =>
+      authenticate(withAuthorization(signed(request), (value) => value.replace(/.$/, 'x'))),
+    );
+    expect(canonical.details['CanonicalRequestBytes']).toContain('3a a0 76 6f 69 6c c3 a0 0a');
+    expect((await authenticate(signed(request))).caller?.principal).toBe(principal);
+  });
+
   const malformed: readonly [what: string, request: WireRequest, words: RegExp][] = [
     ['no fields', withAuthorization(signed(get()), () => 'AWS4-HMAC-SHA256 x'), /fields/],
     ['a field missing', withAuthorization(signed(get()), (value) => value.replace(/, Signature=.*/, '')), /fields/],

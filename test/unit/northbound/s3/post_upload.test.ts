@@ -116,6 +116,13 @@ describe('a form that is signed', () => {
     await failureOf(code, () => upload(form(signedFields(conditions, more))));
   });
 
+  test.each(['policy', 'x-amz-signature', 'x-amz-credential', 'x-amz-algorithm', 'signature', 'AWSAccessKeyId'])(
+    'is not anonymous where only %s is left of that',
+    async (name) => {
+      await failureOf('InvalidArgument', () => upload(form({ key: 'k', [name]: base64({ expiration, conditions: [] }) })));
+    },
+  );
+
   const changed: readonly [what: string, code: S3ErrorCode, more: Fields][] = [
     ['another policy', 'SignatureDoesNotMatch', { policy: base64({ expiration, conditions: [] }) }],
     ['another signature', 'SignatureDoesNotMatch', { 'x-amz-signature': '0'.repeat(64) }],
