@@ -300,6 +300,7 @@ describe('trailers', () => {
     ['no value', ['x-a'], 'x-a:\r\n\r\n', 'MalformedTrailerError'],
     ['no colon', ['x-a'], 'x-a\r\n\r\n', 'MalformedTrailerError'],
     ['no end of a line', ['x-a'], `x-a:${'1'.repeat(9000)}`, 'MalformedTrailerError'],
+    ['long lines', ['x-a', 'x-b'], `x-a:${'1'.repeat(5000)}\r\nx-b:${'1'.repeat(5000)}\r\n\r\n`, 'MalformedTrailerError'],
     ['many lines', ['x-a'], 'x-a:1\r\n'.repeat(2000), 'MalformedTrailerError'],
     [
       'a signature where nothing is signed',

@@ -133,6 +133,7 @@ describe('a form that is signed', () => {
     ['another service', 'InvalidArgument', { 'x-amz-credential': credential.replace('/s3/', '/sqs/') }],
     ['another day', 'InvalidArgument', { 'x-amz-date': '20130525T000000Z' }],
     ['a date that is none', 'InvalidArgument', { 'x-amz-date': '20130524' }],
+    ['a time that is none', 'InvalidArgument', { 'x-amz-date': '20130524T250000Z' }],
     ['a session token', 'InvalidToken', { 'x-amz-security-token': 'token' }],
   ];
   test.each(changed)('with %s is refused as %s', async (_, code, more) => {
@@ -412,7 +413,7 @@ describe('a form', () => {
 
   test('that was refused takes nothing more', async () => {
     const parser = new FormParser('multipart/form-data; boundary=b');
-    await failureOf('MalformedPOSTRequest', () => parser.push(Buffer.from('--bc\r\n')));
+    await failureOf('MaxPostPreDataLengthExceededError', () => parser.push(Buffer.alloc(form_head_bytes_max + 1, 'x')));
     await failureOf('MalformedPOSTRequest', () => parser.push(form({ key: 'k' })));
     await failureOf('IncompleteBody', () => parser.end());
   });
