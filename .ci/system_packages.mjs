@@ -25,6 +25,7 @@ const forTests = [
   { package: 'openssl', program: 'openssl' },
   { package: 'libnbd-bin', program: 'nbdinfo' },
   { package: 'python3-libnbd', program: null },
+  { package: 'python3-botocore', program: null },
   { package: 'fio', program: 'fio' },
   { package: 'busybox-static', program: 'busybox' },
   { package: 'cpio', program: 'cpio' },

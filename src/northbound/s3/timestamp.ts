@@ -1,0 +1,29 @@
+/** Points in time as requests have them, in milliseconds since 1970. */
+
+/** `20130524T000000Z`. null where it is none, or no day of the calendar. */
+export function parseBasicTime(text: string): number | null {
+  const parts = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text);
+  if (parts === null) return null;
+  const [, year, month, day, hour, minute, second] = parts;
+  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
+  const time = Date.parse(iso);
+  // Date.parse takes the 31st of any month; it does not come back as it was.
+  return Number.isNaN(time) || new Date(time).toISOString() !== iso ? null : time;
+}
+
+/** `20130524T000000Z`. */
+export function basicTime(milliseconds: number): string {
+  return isoTime(milliseconds).replace(/[-:]/g, '');
+}
+
+/** `2013-05-24T00:00:00Z`. */
+export function isoTime(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().replace(/\.\d{3}Z$/, 'Z');
+}
+
+/** A date as HTTP has them, or with an offset from UTC as mail has them: `Tue, 27 Mar 2007 19:36:42 +0000`. null where it is none. */
+export function parseHttpDate(text: string): number | null {
+  if (!/^(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d (?:GMT|UTC|[+-]\d{4})$/.test(text)) return null;
+  const time = Date.parse(text);
+  return Number.isNaN(time) ? null : time;
+}
