@@ -22,7 +22,7 @@ export interface IdentityOptions {
   /** What is in an account, in words, for the refusal of its deletion; null: nothing. */
   readonly holds: (account: Account) => Promise<string | null>;
   readonly usageDays: number;
-  readonly log: (level: 'error', message: string, fields: object) => void;
+  readonly log: (level: 'error', message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
 interface Parts {

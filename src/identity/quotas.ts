@@ -119,28 +119,36 @@ export class Quotas {
     };
   }
 
-  /** 0: no limit. Below what is there, nothing is taken away, and nothing comes. @throws SkerryError not-found, invalid, conflict */
-  async setLimit(account: string | number, quota: QuotaRecord, bucket?: string): Promise<void> {
+  /**
+   * 0: no limit; what is not named stays. Below what is there, nothing is taken away, and nothing comes.
+   * @throws SkerryError not-found, invalid, conflict
+   */
+  async setLimit(account: string | number, limits: Partial<QuotaRecord>, bucket?: string): Promise<void> {
     const { catalog, accounts } = this.#options;
-    for (const [name, value] of Object.entries(quota))
+    for (const [name, value] of Object.entries(limits))
       if (!Number.isSafeInteger(value) || value < 0)
         throw new SkerryError('invalid', `a limit of ${String(value)} ${name} cannot be`);
     if (bucket !== undefined) checkBucket(bucket);
-    const id = await decided(catalog, async () => {
+    const set = await decided(catalog, async () => {
       const entry = await accounts.livingEntry(account);
       const { record } = entry;
-      if (bucket === undefined)
-        return { compares: [entry], writes: [{ key: entry.key, value: encodeAccount({ ...record, quota }) }], result: record.id };
-      const key = bucketQuotaKey(record.id, bucket);
-      const value = isNothing(quota) ? null : encodeBucketQuota({ account: record.id, bucket, quota });
+      const { id } = record;
+      if (bucket === undefined) {
+        const quota = { ...record.quota, ...limits };
+        return { compares: [entry], writes: [{ key: entry.key, value: encodeAccount({ ...record, quota }) }], result: { id, quota } };
+      }
+      const key = bucketQuotaKey(id, bucket);
       const before = await catalog.get(key);
-      const count = (await catalog.range(bucketQuotasPrefix(record.id), { entriesMax: bucket_limits_max })).length;
-      if (before === null && count === bucket_limits_max)
+      const quota = { ...(before === null ? noQuota : decodeBucketQuota(before.value).quota), ...limits };
+      const value = isNothing(quota) ? null : encodeBucketQuota({ account: id, bucket, quota });
+      const count = before === null ? (await catalog.range(bucketQuotasPrefix(id), { entriesMax: bucket_limits_max })).length : 0;
+      if (count === bucket_limits_max)
         throw new SkerryError('too-large', `at most ${bucket_limits_max} buckets of an account have limits`);
-      return { compares: [entry], writes: [{ key, value }], result: record.id };
+      const compares = [entry, { key, revision: before?.revision ?? 0 }];
+      return { compares, writes: [{ key, value }], result: { id, quota } };
     });
-    if (bucket === undefined) this.#room(id).quota = quota;
-    else this.#bucket(id, bucket).quota = quota;
+    const of = bucket === undefined ? this.#room(set.id) : this.#bucket(set.id, bucket);
+    of.quota = set.quota;
   }
 
   /** Of an account, or of one of its buckets. */

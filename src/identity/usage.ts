@@ -123,20 +123,34 @@ export class Usage {
 
   /**
    * Of an account, the hours that begin from `from` (milliseconds since 1970) on and before `to`, ordered by hour and bucket; as of now.
+   * After the hour in which there are `slicesMax` of them, `next` says where to go on.
    * @throws SkerryError invalid for more hours than there is an answer for
    */
-  async read(account: number, { from, to }: { readonly from: number; readonly to: number }): Promise<UsageSliceRecord[]> {
+  async read(
+    account: number,
+    { from, to, slicesMax = Number.POSITIVE_INFINITY }: { readonly from: number; readonly to: number; readonly slicesMax?: number },
+  ): Promise<{ readonly slices: UsageSliceRecord[]; readonly next: number | null }> {
     const first = Math.ceil(from / hour_milliseconds) * hour_milliseconds;
     if ((to - first) / hour_milliseconds > hours_per_report_max)
       throw new SkerryError('invalid', `at most ${hours_per_report_max / 24} days of usage are told at once`);
+    const slices: UsageSliceRecord[] = [];
+    for (let hour = first; hour < to; hour += hour_milliseconds) {
+      if (slices.length >= slicesMax) return { slices, next: hour };
+      slices.push(...(await this.#readHour(account, hour)));
+    }
+    return { slices, next: null };
+  }
+
+  async #readHour(account: number, hour: number): Promise<UsageSliceRecord[]> {
     const found = new Map<string, UsageSliceRecord>();
-    for (let hour = first; hour < to; hour += hour_milliseconds)
-      for (const { key, value } of await this.#options.catalog.range(usageOfAccountPrefix(hour, account)))
-        found.set(key, decodeUsageSlice(value));
-    for (const slice of [...this.#before, ...this.#slices()])
-      if (slice.account === account && slice.hour >= first && slice.hour < to)
-        found.set(usageKey(slice.hour, account, slice.bucket), recordOf(slice));
-    return [...found.values()].sort((a, b) => a.hour - b.hour || (a.bucket < b.bucket ? -1 : 1));
+    for (const { value } of await this.#options.catalog.range(usageOfAccountPrefix(hour, account))) {
+      const record = decodeUsageSlice(value);
+      found.set(record.bucket, record);
+    }
+    const current = this.#current.get(account)?.values() ?? [];
+    for (const slice of [...this.#before, ...current])
+      if (slice.account === account && slice.hour === hour) found.set(slice.bucket, recordOf(slice));
+    return [...found.values()].sort((a, b) => (a.bucket < b.bucket ? -1 : 1));
   }
 
   /** A new hour begins with nothing. */

@@ -75,7 +75,7 @@ export class Vault {
 /**
  * The vault of a data directory, with a key made at its first start. A key that is gone, damaged or another one is never replaced
  * while an account's secrets are wrapped under it: the vault stays shut and says why, and what needs no secret goes on.
- * @throws SkerryError of the catalog, or where a new key cannot be written
+ * So is one for which there is no room: disks are served without it. @throws SkerryError of reading the catalog
  */
 export async function openVault(catalog: Catalog, dataDirectory: string): Promise<Vault> {
   const file = keyFileOf(dataDirectory);
@@ -95,9 +95,14 @@ export async function openVault(catalog: Catalog, dataDirectory: string): Promis
       problem: `no account's secrets can be used: ${file} ${what}. Put a copy of the right one back and restart`,
     });
   }
-  const vault = new Vault(key ?? makeKeyFile(file));
-  await catalog.transact([], [{ key: identityCheckKey, value: encodeIdentityCheck(vault.wrap(identityCheckKey, known)) }]);
-  return vault;
+  try {
+    const vault = new Vault(key ?? makeKeyFile(file));
+    await catalog.transact([], [{ key: identityCheckKey, value: encodeIdentityCheck(vault.wrap(identityCheckKey, known)) }]);
+    return vault;
+  } catch (error) {
+    if (!isSkerryError(error)) throw error;
+    return new Vault({ problem: `no account can be made: ${error.message}. Restart when that is mended` });
+  }
 }
 
 function opens(key: Uint8Array, wrapped: Uint8Array): boolean {

@@ -22,6 +22,7 @@ async function world(options: Partial<UsageOptions> = {}) {
   return { catalog, clock, stored, open, usage: await open() };
 }
 
+const slicesOf = async (usage: Usage, account: number, window: { from: number; to: number }) => (await usage.read(account, window)).slices;
 const all = { from: start - 48 * hour, to: start + 48 * hour };
 
 it('requests count for their hour, bucket, operation and status, at once and after a flush', async () => {
@@ -47,12 +48,12 @@ it('requests count for their hour, bucket, operation and status, at once and aft
     },
     { hour: start + hour, account: 1, bucket: 'a', cells: [{ ...get, requests: 1 }], stored: null },
   ];
-  expect(await usage.read(1, all)).toEqual(expected);
+  expect(await slicesOf(usage, 1, all)).toEqual(expected);
   await usage.flush();
-  expect(await usage.read(1, all)).toEqual(expected);
-  expect(await (await open()).read(1, all)).toEqual(expected);
-  expect(await usage.read(1, { from: start + 1, to: start + 2 * hour })).toEqual(expected.slice(2));
-  expect(await usage.read(3, all)).toEqual([]);
+  expect(await slicesOf(usage, 1, all)).toEqual(expected);
+  expect(await slicesOf(await open(), 1, all)).toEqual(expected);
+  expect(await slicesOf(usage, 1, { from: start + 1, to: start + 2 * hour })).toEqual(expected.slice(2));
+  expect(await slicesOf(usage, 3, all)).toEqual([]);
 });
 
 it('a restart goes on with the hour that was begun; a kill loses what was not flushed', async () => {
@@ -64,7 +65,7 @@ it('a restart goes on with the hour that was begun; a kill loses what was not fl
   again.record(1, 'a', get);
   await again.flush();
   await again.flush();
-  expect((await again.read(1, all))[0]?.cells).toEqual([{ ...get, requests: 2, bytesIn: 200, bytesOut: 10_000 }]);
+  expect((await slicesOf(again, 1, all))[0]?.cells).toEqual([{ ...get, requests: 2, bytesIn: 200, bytesOut: 10_000 }]);
 });
 
 it('a flush that fails loses nothing, whether or not it was written, and over the end of an hour', async () => {
@@ -79,7 +80,7 @@ it('a flush that fails loses nothing, whether or not it was written, and over th
     catalog.next = () => 'none';
     await usage.flush();
   }
-  const requests = (await (await open()).read(1, all)).map(({ hour: at, bucket, cells }) => [at, bucket, cells[0]?.requests]);
+  const requests = (await slicesOf(await open(), 1, all)).map(({ hour: at, bucket, cells }) => [at, bucket, cells[0]?.requests]);
   expect(requests).toEqual([
     [start, 'a', 1],
     [start + hour, 'a', 1],
@@ -96,15 +97,15 @@ it('what is stored is sampled with each flush: as of the last, and at most', asy
   await usage.flush();
   stored.set('a', 200);
   await usage.flush();
-  expect((await usage.read(1, all))[0]?.stored).toEqual({ bytes: 200, objects: 20, bytesMax: 300, objectsMax: 30 });
+  expect((await slicesOf(usage, 1, all))[0]?.stored).toEqual({ bytes: 200, objects: 20, bytesMax: 300, objectsMax: 30 });
   const again = await open();
   stored.clear();
   await again.flush();
-  expect((await again.read(1, all))[0]?.stored).toEqual({ bytes: 0, objects: 0, bytesMax: 300, objectsMax: 30 });
+  expect((await slicesOf(again, 1, all))[0]?.stored).toEqual({ bytes: 0, objects: 0, bytesMax: 300, objectsMax: 30 });
   stored.set('a', 50);
   clock.now += hour;
   await again.flush();
-  expect((await again.read(1, all)).map((slice) => slice.stored?.bytes)).toEqual([0, 50]);
+  expect((await slicesOf(again, 1, all)).map((slice) => slice.stored?.bytes)).toEqual([0, 50]);
 });
 
 it('slices that are too old go', async () => {
@@ -124,10 +125,25 @@ it('a clock that is set back goes on with the hour that was begun', async () => 
   usage.record(1, 'a', get);
   clock.now -= 3 * hour;
   usage.record(1, 'a', get);
-  expect((await usage.read(1, all)).map((slice) => [slice.hour, slice.cells[0]?.requests])).toEqual([[start, 2]]);
+  expect((await slicesOf(usage, 1, all)).map((slice) => [slice.hour, slice.cells[0]?.requests])).toEqual([[start, 2]]);
 });
 
 it('more than fits in an answer is refused', async () => {
   const { usage } = await world();
   await expect(usage.read(1, { from: 0, to: start })).rejects.toThrow(/at most 92 days/);
+});
+
+it('a long answer comes in parts, each with whole hours', async () => {
+  const { usage, clock } = await world();
+  for (let at = 0; at < 5; at += 1) {
+    clock.now = start + at * hour;
+    for (const bucket of ['a', 'b']) usage.record(1, bucket, get);
+  }
+  const found = [];
+  for (let from: number | null = start; from !== null; ) {
+    const part = await usage.read(1, { from, to: start + 48 * hour, slicesMax: 3 });
+    found.push(part.slices.length);
+    from = part.next;
+  }
+  expect(found).toEqual([4, 4, 2]);
 });
