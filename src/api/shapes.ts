@@ -137,7 +137,7 @@ export const statusView = z.strictObject({
   problems: z
     .array(z.string())
     .describe(
-      'The worst first, a sentence each that says what to do: `READ-ONLY: ...`, `POOL AWAY: ...`, `FULL: ...`, `ROTTEN: ...`, `JOURNAL: ...`; empty when healthy.',
+      'The worst first, a sentence each that says what to do: `READ-ONLY: ...`, `POOL AWAY: ...`, `FULL: ...`, `ROTTEN: ...`, `JOURNAL: ...`, `IDENTITY: ...`; empty when healthy.',
     ),
   listeners: z
     .record(z.string(), z.string())

@@ -31,7 +31,8 @@ export function addQuota(program: Command, terminal: Terminal): void {
       withDaemon(terminal, async (context, { bucket, size, objects }: QuotaOptions, account = '') => {
         const { identity } = context.client;
         const changes = size !== undefined || objects !== undefined;
-        if (bucket !== undefined && !changes) throw new SkerryError('invalid', '--bucket is limited by --size, --objects or both');
+        if (bucket !== undefined && !changes)
+          throw new SkerryError('invalid', '--bucket is limited by --size, --objects or both');
         const view = changes
           ? await identity.setQuota(account, {
               ...(bucket === undefined ? {} : { bucket }),

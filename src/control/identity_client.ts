@@ -100,7 +100,10 @@ export class IdentityClient {
   }
 
   /** Hours that begin from `from` on and before `to`, both ISO 8601 in UTC; of one bucket, or of all. */
-  async usage(account: string, window: { readonly from: string; readonly to: string; readonly bucket?: string }): Promise<UsageView> {
+  async usage(
+    account: string,
+    window: { readonly from: string; readonly to: string; readonly bucket?: string },
+  ): Promise<UsageView> {
     const slices: UsageView['slices'] = [];
     for (let from = window.from; ; ) {
       const { next, ...part } = await this.#call('usageGet', { params: { name: account }, query: { ...window, from } });

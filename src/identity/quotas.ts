@@ -135,7 +135,11 @@ export class Quotas {
       const { id } = record;
       if (bucket === undefined) {
         const quota = { ...record.quota, ...limits };
-        return { compares: [entry], writes: [{ key: entry.key, value: encodeAccount({ ...record, quota }) }], result: { id, quota } };
+        return {
+          compares: [entry],
+          writes: [{ key: entry.key, value: encodeAccount({ ...record, quota }) }],
+          result: { id, quota },
+        };
       }
       const key = bucketQuotaKey(id, bucket);
       const before = await catalog.get(key);

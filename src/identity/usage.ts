@@ -128,7 +128,11 @@ export class Usage {
    */
   async read(
     account: number,
-    { from, to, slicesMax = Number.POSITIVE_INFINITY }: { readonly from: number; readonly to: number; readonly slicesMax?: number },
+    {
+      from,
+      to,
+      slicesMax = Number.POSITIVE_INFINITY,
+    }: { readonly from: number; readonly to: number; readonly slicesMax?: number },
   ): Promise<{ readonly slices: UsageSliceRecord[]; readonly next: number | null }> {
     const first = Math.ceil(from / hour_milliseconds) * hour_milliseconds;
     if ((to - first) / hour_milliseconds > hours_per_report_max)

@@ -98,7 +98,10 @@ function accountAnswer({ createdAt, quota, ...rest }: Account, held: Held): Acco
   return { ...rest, createdAt: time(createdAt), quota: { ...quota }, ...storedOf(held) };
 }
 
-function userAnswer(account: string, user: { readonly name: string; readonly id: string; readonly root: boolean; readonly createdAt: number }): UserView {
+function userAnswer(
+  account: string,
+  user: { readonly name: string; readonly id: string; readonly root: boolean; readonly createdAt: number },
+): UserView {
   return { account, name: user.name, id: user.id, root: user.root, createdAt: time(user.createdAt) };
 }
 

@@ -32,7 +32,12 @@ const kinds: readonly Kind[] = [
   { name: 'user_v1', sample: sampleUser, encode: () => encodeUser(sampleUser), decode: decodeUser },
   { name: 'access_key_v1', sample: sampleAccessKey, encode: () => encodeAccessKey(sampleAccessKey), decode: decodeAccessKey },
   { name: 'key_use_v1', sample: 1_700_000_000_123, encode: () => encodeKeyUse(1_700_000_000_123), decode: decodeKeyUse },
-  { name: 'bucket_quota_v1', sample: sampleBucketQuota, encode: () => encodeBucketQuota(sampleBucketQuota), decode: decodeBucketQuota },
+  {
+    name: 'bucket_quota_v1',
+    sample: sampleBucketQuota,
+    encode: () => encodeBucketQuota(sampleBucketQuota),
+    decode: decodeBucketQuota,
+  },
   { name: 'identity_check_v1', sample: check, encode: () => encodeIdentityCheck(check), decode: decodeIdentityCheck },
   { name: 'counted_v1', sample: sampleCounted, encode: () => encodeCounted(sampleCounted), decode: decodeCounted },
   { name: 'usage_slice_v1', sample: sampleUsage, encode: () => encodeUsageSlice(sampleUsage), decode: decodeUsageSlice },

@@ -46,7 +46,19 @@ test('keys of accounts, buckets and hours', () => {
 });
 
 test('any name of a bucket has a key of its own, which the catalog takes', () => {
-  const names = ['a', 'a/b', 'a b', 'ä', '%61', '=', '~', `=${'0'.repeat(64)}`, 'ä'.repeat(256), `${'ä'.repeat(255)}a`, 'x'.repeat(256)];
+  const names = [
+    'a',
+    'a/b',
+    'a b',
+    'ä',
+    '%61',
+    '=',
+    '~',
+    `=${'0'.repeat(64)}`,
+    'ä'.repeat(256),
+    `${'ä'.repeat(255)}a`,
+    'x'.repeat(256),
+  ];
   const keys = names.map((name) => bucketQuotaKey(1, name));
   expect(new Set(keys).size).toBe(names.length);
   for (const key of keys) expect(key).toMatch(/^[\u0021-\u007e]{1,400}$/);

@@ -61,7 +61,10 @@ it('a look-up that was under way when the key was revoked leaves nothing behind'
   const { keys } = await withAccount();
   for (let round = 0; round < 6; round += 1) {
     const { accessKey } = await keys.create('acme');
-    const [, ...looked] = await Promise.all([keys.revoke(accessKey), ...Array.from({ length: 5 }, () => keys.byAccessKey(accessKey))]);
+    const [, ...looked] = await Promise.all([
+      keys.revoke(accessKey),
+      ...Array.from({ length: 5 }, () => keys.byAccessKey(accessKey)),
+    ]);
     expect(looked).toHaveLength(5);
     expect(await keys.byAccessKey(accessKey)).toBeNull();
   }

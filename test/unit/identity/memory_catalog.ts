@@ -1,5 +1,13 @@
 /** A catalog in memory whose transactions take a while, and fail when they are told to: before anything was written, or after all was. */
-import type { Catalog, CatalogChange, CatalogEntry, Compare, RangeOptions, TransactOutcome, Write } from '../../../src/catalog/catalog.js';
+import type {
+  Catalog,
+  CatalogChange,
+  CatalogEntry,
+  Compare,
+  RangeOptions,
+  TransactOutcome,
+  Write,
+} from '../../../src/catalog/catalog.js';
 import { SkerryError } from '../../../src/core/errors.js';
 
 export type Fault = 'none' | 'before' | 'after';

@@ -22,7 +22,8 @@ async function world(options: Partial<UsageOptions> = {}) {
   return { catalog, clock, stored, open, usage: await open() };
 }
 
-const slicesOf = async (usage: Usage, account: number, window: { from: number; to: number }) => (await usage.read(account, window)).slices;
+const slicesOf = async (usage: Usage, account: number, window: { from: number; to: number }) =>
+  (await usage.read(account, window)).slices;
 const all = { from: start - 48 * hour, to: start + 48 * hour };
 
 it('requests count for their hour, bucket, operation and status, at once and after a flush', async () => {
@@ -35,7 +36,13 @@ it('requests count for their hour, bucket, operation and status, at once and aft
   clock.now = start + hour;
   usage.record(1, 'a', get);
   const expected = [
-    { hour: start, account: 1, bucket: '', cells: [{ operation: 'list', status: '2xx', requests: 1, bytesIn: 1, bytesOut: 2 }], stored: null },
+    {
+      hour: start,
+      account: 1,
+      bucket: '',
+      cells: [{ operation: 'list', status: '2xx', requests: 1, bytesIn: 1, bytesOut: 2 }],
+      stored: null,
+    },
     {
       hour: start,
       account: 1,

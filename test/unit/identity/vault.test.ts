@@ -48,7 +48,12 @@ it('what is wrapped opens at its own place under its own key only, and no bit of
     expect(() => vault.unwrap('access-key/A', changed)).toThrow(code('corrupt'));
   }
   expect(() => vault.unwrap('access-key/A', wrapped.subarray(0, 20))).toThrow(code('corrupt'));
-  expect(() => vault.unwrap('access-key/A', Uint8Array.from(wrapped, (byte, index) => (index === 0 ? 2 : byte)))).toThrow(code('unsupported'));
+  expect(() =>
+    vault.unwrap(
+      'access-key/A',
+      Uint8Array.from(wrapped, (byte, index) => (index === 0 ? 2 : byte)),
+    ),
+  ).toThrow(code('unsupported'));
 });
 
 const file = ({ directory }: World): string => join(directory, 'identity.key');
@@ -61,28 +66,33 @@ it('the file is made at the first start, for its owner only, and stays', async (
   expect(readFileSync(file(world))).toEqual(before);
 });
 
-it.each(['gone', 'another', 'damaged'])('with accounts, a file that is %s is not replaced, and what needs no secret goes on', async (how) => {
-  const world = await openWorld();
-  await world.identity.accounts.create('acme');
-  const { accessKey } = await world.identity.keys.create('acme');
-  const kept = join(temporaryDirectory(), 'kept');
-  copyFileSync(file(world), kept);
-  if (how === 'gone') rmSync(file(world));
-  else writeFileSync(file(world), how === 'another' ? encodeKeyFile(new Uint8Array(32)) : 'nonsense');
-  const shut = await reopen(world);
-  expect(shut.identity.problem).toMatch(/no account's secrets can be used: .*identity\.key is (gone|damaged|not the one).*[Pp]ut a copy/);
-  await expect(shut.identity.keys.byAccessKey(accessKey)).rejects.toEqual(code('unavailable'));
-  await expect(shut.identity.keys.create('acme')).rejects.toEqual(code('unavailable'));
-  await expect(shut.identity.accounts.create('other')).rejects.toEqual(code('unavailable'));
-  expect((await shut.identity.keys.list('acme')).map((one) => one.accessKey)).toEqual([accessKey]);
-  await shut.identity.keys.setActive(accessKey, false);
+it.each(['gone', 'another', 'damaged'])(
+  'with accounts, a file that is %s is not replaced, and what needs no secret goes on',
+  async (how) => {
+    const world = await openWorld();
+    await world.identity.accounts.create('acme');
+    const { accessKey } = await world.identity.keys.create('acme');
+    const kept = join(temporaryDirectory(), 'kept');
+    copyFileSync(file(world), kept);
+    if (how === 'gone') rmSync(file(world));
+    else writeFileSync(file(world), how === 'another' ? encodeKeyFile(new Uint8Array(32)) : 'nonsense');
+    const shut = await reopen(world);
+    expect(shut.identity.problem).toMatch(
+      /no account's secrets can be used: .*identity\.key is (gone|damaged|not the one).*[Pp]ut a copy/,
+    );
+    await expect(shut.identity.keys.byAccessKey(accessKey)).rejects.toEqual(code('unavailable'));
+    await expect(shut.identity.keys.create('acme')).rejects.toEqual(code('unavailable'));
+    await expect(shut.identity.accounts.create('other')).rejects.toEqual(code('unavailable'));
+    expect((await shut.identity.keys.list('acme')).map((one) => one.accessKey)).toEqual([accessKey]);
+    await shut.identity.keys.setActive(accessKey, false);
 
-  copyFileSync(kept, file(world));
-  const open = await reopen(shut);
-  expect(open.identity.problem).toBeNull();
-  await open.identity.keys.setActive(accessKey, true);
-  expect(await open.identity.keys.byAccessKey(accessKey)).not.toBeNull();
-});
+    copyFileSync(kept, file(world));
+    const open = await reopen(shut);
+    expect(open.identity.problem).toBeNull();
+    await open.identity.keys.setActive(accessKey, true);
+    expect(await open.identity.keys.byAccessKey(accessKey)).not.toBeNull();
+  },
+);
 
 it('without accounts a file that is gone is made anew', async () => {
   const world = await openWorld();

@@ -360,7 +360,9 @@ it('cancelling a transfer answers with what became of it', async () => {
 it('the reference names every route, and every code with its status', () => {
   const page = readFileSync(new URL('../../../../docs/reference/admin_api.md', import.meta.url), 'utf8');
   for (const { method, path } of Object.values(routes))
-    expect(page).toContain(`${method} ${path.replace(':name', 'NAME').replace(':id', 'ID').replace(':user', 'USER').replace(':key', 'KEY')}\``);
+    expect(page).toContain(
+      `${method} ${path.replace(':name', 'NAME').replace(':id', 'ID').replace(':user', 'USER').replace(':key', 'KEY')}\``,
+    );
   for (const [code, { httpStatus, retry }] of Object.entries(errorTable)) {
     expect(page).toContain(`| \`${code}\` | ${httpStatus} | ${retry ? 'yes' : 'no'} |`);
   }
