@@ -8,7 +8,8 @@ const code = (what: string) => expect.objectContaining({ code: what });
 async function withAccount() {
   const world = await openWorld();
   await world.identity.accounts.create('acme');
-  return { ...world, world, ...world.identity, keys: world.identity.keys };
+  const { accounts, users, keys } = world.identity;
+  return { ...world, world, accounts, users, keys };
 }
 
 it('a key has 20 and 40 characters, opens what it is of, and its secret is not in the catalog', async () => {
