@@ -206,22 +206,29 @@ export class Accounts {
    * @throws SkerryError conflict where something is in it, not-found
    */
   async remove(name: string): Promise<void> {
-    const { holds } = this.#options;
-    const before = await this.entry(name);
+    const { catalog, holds, onChanged } = this.#options;
+    const { id, state } = await this.get(name);
     // From here on whatever would come to be in it compares a record that is no more, or reads that it is being deleted.
-    const account = await this.change(before.record.id, (record) => ({ ...record, state: 'deleting' }));
-    const held = await holds(account);
+    await this.change(id, (record) => ({ ...record, state: 'deleting' }));
+    // Read before what is in it is: who takes the mark back meanwhile, and perhaps sets it again, changes this.
+    const marked = await this.entry(id);
+    if (marked.record.state !== 'deleting') throw new SkerryError('conflict', `account ${name} is not to be deleted any more`);
+    const held = await holds(viewOf(marked.record)).catch(async (error: unknown) => {
+      await this.#unmark(id, state);
+      throw error;
+    });
     if (held !== null) {
-      const { state } = before.record;
-      await this.change(account.id, (record) => ({ ...record, state: state === 'suspended' ? state : 'active' }));
+      await this.#unmark(id, state);
       throw new SkerryError('conflict', `account ${name} cannot be deleted: it has ${held}`);
     }
-    await this.#changed(async () => {
-      const entry = await this.entry(account.id);
-      if (entry.record.state !== 'deleting') throw new SkerryError('conflict', `account ${name} is not to be deleted any more`);
-      const keys = await this.#keysOf(entry.record);
-      return { compares: [entry], writes: keys.map((key) => ({ key, value: null })), result: undefined };
-    });
+    const keys = await this.#keysOf(marked.record);
+    const { outcome } = await catalog.transact(
+      [marked],
+      keys.map((key) => ({ key, value: null })),
+    );
+    onChanged();
+    if (outcome === 'conflict')
+      throw new SkerryError('conflict', `account ${name} was changed while it was being deleted: look at it`);
   }
 
   /** What its blocks are named and encrypted by. @throws SkerryError not-found, unavailable without an identity key, corrupt */
@@ -260,6 +267,10 @@ export class Accounts {
       const record = change(entry.record);
       return { compares: [entry], writes: [{ key: entry.key, value: encodeAccount(record) }], result: viewOf(record) };
     });
+  }
+
+  async #unmark(id: number, before: AccountState): Promise<void> {
+    await this.change(id, (record) => ({ ...record, state: before === 'suspended' ? before : 'active' }));
   }
 
   async #changed<T>(decide: () => Promise<Decision<T>>): Promise<T> {

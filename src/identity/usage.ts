@@ -19,7 +19,7 @@ import type { Amount } from './counted.js';
 
 export const hour_milliseconds = 3_600_000;
 /** In memory at once: past them requests count for their account, under no bucket. */
-const slices_max = 65_536;
+const slices_max = 16_384;
 const writes_max = 16_384;
 /** Of one answer: 92 days. */
 export const hours_per_report_max = 92 * 24;

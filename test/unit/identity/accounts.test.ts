@@ -134,3 +134,27 @@ it('a deletion that a kill interrupted is finished by asking again, or taken bac
   await identity.removeAccount('acme');
   expect(await catalog.range(accountPrefix)).toEqual([]);
 });
+
+it('a deletion that was taken back and begun anew is not finished by the one before', async () => {
+  const answers: ((held: string | null) => void)[] = [];
+  const { identity } = await openWorld({ holds: () => new Promise((resolve) => answers.push(resolve)) });
+  await identity.accounts.create('acme');
+  const first = identity.removeAccount('acme');
+  await expect.poll(() => answers.length).toBe(1);
+  await identity.accounts.resume('acme');
+  const second = identity.removeAccount('acme');
+  await expect.poll(() => answers.length).toBe(2);
+  answers[0]?.(null);
+  await expect(first).rejects.toEqual(code('conflict'));
+  answers[1]?.('1 bucket');
+  await expect(second).rejects.toThrow(/it has 1 bucket/);
+  expect((await identity.accounts.get('acme')).state).toBe('active');
+});
+
+it('where it cannot be told what is in an account, it stays as it was', async () => {
+  const { identity } = await openWorld({ holds: () => Promise.reject(new Error('the pool is away')) });
+  await identity.accounts.create('acme');
+  await identity.accounts.suspend('acme');
+  await expect(identity.removeAccount('acme')).rejects.toThrow(/the pool is away/);
+  expect((await identity.accounts.get('acme')).state).toBe('suspended');
+});

@@ -300,7 +300,7 @@ describe('whatever is given', () => {
           expect(['invalid', 'too-large']).toContain((error as SkerryError).code);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 300 },
     );
   });
 
@@ -315,7 +315,7 @@ describe('whatever is given', () => {
         const tokens = resolved(parsePattern(pattern, { wildcards: true, variables: true }), () => null) ?? [];
         expect(matches(tokens, text)).toBe(new RegExp(`^${expression}$`).test(text));
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
   });
 
@@ -323,7 +323,7 @@ describe('whatever is given', () => {
     const tokens = resolved(parsePattern(`${'*a'.repeat(1000)}b`, { wildcards: true, variables: false }), () => null) ?? [];
     const began = performance.now();
     expect(matches(tokens, 'a'.repeat(1024))).toBe(false);
-    expect(performance.now() - began).toBeLessThan(1000);
+    expect(performance.now() - began).toBeLessThan(5000);
   });
 
   const parts = fc.record({
@@ -351,7 +351,7 @@ describe('whatever is given', () => {
         const single = statements.map((one) => verdict(one, request));
         expect(before).toBe(single.includes('deny') ? 'deny' : single.includes('allow') ? 'allow' : 'none');
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 });

@@ -197,6 +197,6 @@ it('whatever fails, no limit is passed, and what is counted is what was stored',
       catalog.next = () => 'none';
       expect((await reopen()).held(id).stored).toEqual(truth);
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
