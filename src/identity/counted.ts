@@ -59,6 +59,8 @@ export class Counted {
   /** Those that no transaction has. */
   #free: Shard[] = [];
   #last = 0;
+  /** Transactions that have a shard. */
+  #underWay = 0;
   stored: Amount = nothing;
 
   constructor(options: CountedOptions) {
@@ -86,7 +88,12 @@ export class Counted {
     if (outcome.outcome === 'committed') this.#free = [{ ...first, amount: this.stored, revision: outcome.revision }];
   }
 
+  get underWay(): boolean {
+    return this.#underWay > 0;
+  }
+
   count(actual: Amount): Counting {
+    this.#underWay += 1;
     const shard = this.#free.pop() ?? this.#shard((this.#last += 1));
     const amount = sum(shard.amount, actual);
     return {
@@ -96,6 +103,7 @@ export class Counted {
         // Where that cannot be found out the shard is never used again.
         const revision = await this.#revisionAfter(shard, outcome);
         const committed = revision !== shard.revision;
+        this.#underWay -= 1;
         if (committed) this.stored = sum(this.stored, actual);
         this.#free.push(committed ? { ...shard, amount, revision } : shard);
         return committed;
@@ -103,7 +111,7 @@ export class Counted {
     };
   }
 
-  /** Of a bucket that goes; while that is under way nothing else is counted. */
+  /** Of a bucket that goes, while nothing is counted: neither before that is settled, nor after it committed. */
   removal(): Counting {
     const shards = this.#free;
     const [first] = shards;

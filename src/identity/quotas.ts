@@ -103,7 +103,8 @@ export class Quotas {
   removal(account: number, bucket: string): Counting {
     const room = this.#room(account);
     const one = this.#bucket(account, checkBucket(bucket));
-    if (one.removing || !isNothing(one.counted.stored) || !isNothing(one.reserved))
+    const busy = one.removing || one.counted.underWay;
+    if (busy || !isNothing(one.counted.stored) || !isNothing(one.reserved))
       throw new SkerryError('conflict', `bucket ${bucket} is not empty: objects are in it, or on their way there`);
     const counting = one.counted.removal();
     one.removing = true;
@@ -112,8 +113,9 @@ export class Quotas {
       writes: [...counting.writes, { key: bucketQuotaKey(account, bucket), value: null }],
       settle: async (outcome) => {
         const committed = await counting.settle(outcome);
+        // Who still has a reservation for the bucket that is gone hears of it.
         if (committed) room.buckets.delete(bucket);
-        one.removing = false;
+        else one.removing = false;
         return committed;
       },
     };

@@ -64,7 +64,7 @@ export class Reservation {
   /**
    * What goes into the transaction that stores it. `actual` is the change to what is stored: no more than is reserved, below zero where
    * less is stored than before. Call settle() with the outcome, whatever that is; once it committed the reservation has ended, after a
-   * conflict count() again.
+   * conflict count() again. @throws SkerryError conflict where the bucket is being deleted, or was
    */
   count(actual: Amount): Counting {
     if (!Number.isSafeInteger(actual.bytes) || !Number.isSafeInteger(actual.objects))
@@ -73,6 +73,7 @@ export class Reservation {
       throw new RangeError('more is to be stored than was reserved');
     if (this.#released || this.#counting)
       throw new SkerryError('internal', 'a reservation that ended, or is being committed, is counted');
+    if (this.#bucket.removing) throw new SkerryError('conflict', 'the bucket is being deleted, or was');
     const { compares, writes, settle } = this.#bucket.counted.count(actual);
     this.#counting = true;
     return {

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { accountPrefix } from '../../../src/catalog/keys.js';
+import { MemoryCatalog } from './memory_catalog.js';
 import { openWorld, reopen } from './world.js';
 
 const code = (what: string) => expect.objectContaining({ code: what });
@@ -157,4 +158,20 @@ it('where it cannot be told what is in an account, it stays as it was', async ()
   await identity.accounts.suspend('acme');
   await expect(identity.removeAccount('acme')).rejects.toThrow(/the pool is away/);
   expect((await identity.accounts.get('acme')).state).toBe('suspended');
+});
+
+it('a creation that read before a rename to its name committed does not take the name from it', async () => {
+  const catalog = new MemoryCatalog();
+  const { accounts } = (await openWorld({ catalog })).identity;
+  const { id } = await accounts.create('old');
+  let renamed: Promise<unknown> | null = null;
+  catalog.turns = () => {
+    if (renamed !== null) return 1;
+    // The creation has read all that it reads, and is slow from here on.
+    renamed = accounts.rename('old', 'new');
+    return 10;
+  };
+  await expect(accounts.create('new')).rejects.toEqual(code('exists'));
+  await renamed;
+  expect((await accounts.list()).map((account) => [account.name, account.id])).toEqual([['new', id]]);
 });

@@ -197,6 +197,9 @@ describe('conditions', () => {
     [{ 'ForAllValues:StringNotEquals': { 's3:tags': ['c'] } }, true],
     [{ 'ForAllValues:StringNotEquals': { 's3:tags': ['a'] } }, false],
     [{ 'ForAnyValue:StringNotEquals': { 's3:tags': ['a'] } }, true],
+    [{ StringEquals: { 's3:tags': 'b' } }, true],
+    [{ StringNotEquals: { 's3:tags': 'b' } }, false],
+    [{ StringNotEquals: { 's3:tags': 'c' } }, true],
     // All of several must hold.
     [{ StringEquals: { 's3:prefix': 'photos/', 's3:max-keys': '10' }, Bool: { 'aws:SecureTransport': 'true' } }, true],
     [{ StringEquals: { 's3:prefix': 'photos/', 's3:max-keys': '11' } }, false],

@@ -144,6 +144,26 @@ it('a bucket is forgotten with the transaction that removes it, and only an empt
   expect((await reopen()).held(id).stored).toEqual(amount(7));
 });
 
+it('a bucket whose counters a transaction has is not removed, and one that is removed is not counted any more', async () => {
+  const { catalog, quotas, id, reopen } = await withAccount();
+  // Two shards that add up to nothing.
+  const both = [reserved(quotas, id, 'a', amount(5)), reserved(quotas, id, 'a', amount(0, 0))] as const;
+  const countings = [both[0].count(amount(5)), both[1].count(amount(-5, -1))];
+  for (const { compares, writes, settle } of countings) await settle(await catalog.transact(compares, writes));
+  expect((await catalog.range(countedPrefix)).length).toBe(2);
+  expect(quotas.held(id, 'a').stored).toEqual(amount(0, 0));
+  const late = reserved(quotas, id, 'a', amount(0, 0));
+  const last = reserved(quotas, id, 'a', amount(0, 0));
+  const counting = late.count(amount(0, 0));
+  expect(() => quotas.removal(id, 'a')).toThrow(code('conflict'));
+  await counting.settle({ outcome: 'conflict', key: 'another', revision: 1 });
+  const removal = quotas.removal(id, 'a');
+  expect(() => late.count(amount(0, 0))).toThrow(code('conflict'));
+  await removal.settle(await catalog.transact(removal.compares, removal.writes));
+  expect(() => last.count(amount(0, 0))).toThrow(code('conflict'));
+  expect((await reopen()).held(id).stored).toEqual(amount(0, 0));
+});
+
 const step = fc.record({
   bucket: fc.constantFrom('a', 'b', 'c'),
   reserve: fc.record({ bytes: fc.integer({ min: 0, max: 60 }), objects: fc.integer({ min: 0, max: 2 }) }),
