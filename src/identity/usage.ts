@@ -18,7 +18,7 @@ import { SkerryError } from '../core/errors.js';
 import type { Amount } from './counted.js';
 
 export const hour_milliseconds = 3_600_000;
-/** In memory at once: past them requests count for their account, under no bucket. */
+/** In memory at once, of 600 bytes of numbers each: past them requests count for their account, under no bucket. */
 const slices_max = 16_384;
 const writes_max = 16_384;
 /** Of one answer: 92 days. */
@@ -73,7 +73,7 @@ export class Usage {
     usage.#turn();
     for (const { value } of await options.catalog.range(usageHourPrefix(usage.#hour))) {
       const record = decodeUsageSlice(value);
-      const slice = usage.#slice(record.account, record.bucket);
+      const slice = usage.#add(record.account, record.bucket);
       for (const { operation, status, requests, bytesIn, bytesOut } of record.cells)
         slice.numbers.set([requests, bytesIn, bytesOut], placeOf(operation, status));
       slice.stored = record.stored;
@@ -169,19 +169,23 @@ export class Usage {
   }
 
   #slice(account: number, bucket: string): Slice {
+    const buckets = this.#current.get(account);
+    const found = buckets?.get(bucket);
+    if (found !== undefined) return found;
+    if (this.#size < slices_max) return this.#add(account, bucket);
+    return buckets?.get('') ?? this.#add(account, '');
+  }
+
+  #add(account: number, bucket: string): Slice {
     let buckets = this.#current.get(account);
     if (buckets === undefined) {
       buckets = new Map();
       this.#current.set(account, buckets);
     }
-    const name = this.#size < slices_max || buckets.has(bucket) ? bucket : '';
-    let slice = buckets.get(name);
-    if (slice === undefined) {
-      const numbers = new Float64Array(operationClasses.length * statusClasses.length * numbers_per_cell);
-      slice = { hour: this.#hour, account, bucket: name, numbers, stored: null, changed: false };
-      buckets.set(name, slice);
-      this.#size += 1;
-    }
+    const numbers = new Float64Array(operationClasses.length * statusClasses.length * numbers_per_cell);
+    const slice = { hour: this.#hour, account, bucket, numbers, stored: null, changed: false };
+    buckets.set(bucket, slice);
+    this.#size += 1;
     return slice;
   }
 

@@ -154,3 +154,19 @@ it('a long answer comes in parts, each with whole hours', async () => {
   }
   expect(found).toEqual([4, 4, 2]);
 });
+
+it('of more buckets than there is room for, requests count for their account', async () => {
+  const { usage, open } = await world();
+  const buckets = 16_500;
+  for (let bucket = 0; bucket < buckets; bucket += 1) usage.record(1, `b${bucket}`, get);
+  usage.record(1, 'b0', get);
+  usage.record(2, 'late', get);
+  await usage.flush();
+  for (const one of [usage, await open()]) {
+    const slices = await slicesOf(one, 1, all);
+    expect(slices.length).toBe(16_385);
+    expect(slices[0]).toMatchObject({ bucket: '', cells: [{ requests: buckets - 16_384 }] });
+    expect(slices.reduce((sum, { cells }) => sum + (cells[0]?.requests ?? 0), 0)).toBe(buckets + 1);
+    expect(await slicesOf(one, 2, all)).toMatchObject([{ bucket: '' }]);
+  }
+});
