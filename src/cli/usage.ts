@@ -6,7 +6,6 @@ import { withDaemon } from './context.js';
 import { examples } from './examples.js';
 import type { Column } from './table.js';
 import type { Terminal } from './terminal.js';
-import { when } from './words.js';
 
 const hour_milliseconds = 3_600_000;
 const day_milliseconds = 24 * hour_milliseconds;
@@ -49,7 +48,8 @@ export function addUsage(program: Command, terminal: Terminal): void {
 }
 
 const columns: readonly Column<UsageSliceView>[] = [
-  { title: 'FROM', value: (slice) => when(slice.from) },
+  // In UTC, as hours are cut: elsewhere they may begin at half past.
+  { title: 'FROM (UTC)', value: (slice) => slice.from.slice(0, 16).replace('T', ' ') },
   { title: 'BUCKET', value: (slice) => slice.bucket, cutTo: 12 },
   { title: 'REQUESTS', value: (slice) => String(slice.requests), align: 'right' },
   { title: 'ERRORS', value: (slice) => String(slice.errors), align: 'right', leaveOut: 1 },

@@ -8,7 +8,7 @@ import {
   encodeAccessKey,
   type AccessKeyRecord,
 } from '../catalog/identity_records.js';
-import { accessKeyKey, accountKey, keysOfAccountPrefix, keyUseKey } from '../catalog/keys.js';
+import { accessKeyKey, accountKey, keysOfAccountPrefix, keyUseKey, userKey } from '../catalog/keys.js';
 import { SkerryError } from '../core/errors.js';
 import { rootUserName, type Accounts } from './accounts.js';
 import { decided } from './decided.js';
@@ -218,7 +218,7 @@ export class AccessKeys {
   }
 
   async #authenticating(accessKey: string): Promise<Authenticating | null> {
-    const { catalog, vault, users } = this.#options;
+    const { catalog, vault } = this.#options;
     const entry = await catalog.get(accessKeyKey(accessKey));
     if (entry === null) return null;
     const key = decodeAccessKey(entry.value);
@@ -226,7 +226,10 @@ export class AccessKeys {
     if (owner === null) return null;
     const account = decodeAccount(owner.value);
     if (account.state !== 'active') return null;
-    const user = decodeUser((await users.entry(account.id, key.user)).value);
+    const signer = await catalog.get(userKey(account.id, key.user));
+    // Deleted since the key was read, and the key with it.
+    if (signer === null) return null;
+    const user = decodeUser(signer.value);
     return {
       secretKey: Buffer.from(vault.unwrap(entry.key, key.wrapped)).toString('ascii'),
       principal: {

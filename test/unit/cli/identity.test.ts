@@ -78,7 +78,7 @@ describe('usage', () => {
     daemon.identity.usage.record(id, 'photos', { ...request, status: '4xx' });
     daemon.identity.usage.record(id, 'docs', { ...request, operation: 'write' });
     expect((await daemon.run('usage acme')).output).toMatch(
-      /^FROM +BUCKET +REQUESTS +ERRORS +IN +OUT +STORED +OBJECTS\n.* docs +1 +0 +10 +1K +- +-\n.* photos +2 +1 +20 +2K +- +-\n$/,
+      /^FROM \(UTC\) +BUCKET +REQUESTS +ERRORS +IN +OUT +STORED +OBJECTS\n\d{4}-\d\d-\d\d \d\d:00 +docs +1 +0 +10 +1K +- +-\n.* photos +2 +1 +20 +2K +- +-\n$/,
     );
     const photos = (await daemon.json('usage acme --bucket photos --from 2d --by day')) as UsageView;
     expect(photos.slices).toMatchObject([{ bucket: 'photos', seconds: 3600, requests: 2, errors: 1, bytesOut: 2048 }]);

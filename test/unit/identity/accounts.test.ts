@@ -164,14 +164,14 @@ it('a creation that read before a rename to its name committed does not take the
   const catalog = new MemoryCatalog();
   const { accounts } = (await openWorld({ catalog })).identity;
   const { id } = await accounts.create('old');
-  let renamed: Promise<unknown> | null = null;
+  const renames: Promise<unknown>[] = [];
   catalog.turns = () => {
-    if (renamed !== null) return 1;
+    if (renames.length > 0) return 1;
     // The creation has read all that it reads, and is slow from here on.
-    renamed = accounts.rename('old', 'new');
+    renames.push(accounts.rename('old', 'new'));
     return 10;
   };
   await expect(accounts.create('new')).rejects.toEqual(code('exists'));
-  await renamed;
+  await Promise.all(renames);
   expect((await accounts.list()).map((account) => [account.name, account.id])).toEqual([['new', id]]);
 });
