@@ -82,6 +82,29 @@ export const routes = {
   /** Reads on in a file for a moment; the answer tells all that was read so far. */
   estimateRead: { method: 'POST', path: '/v1/estimates/:id/read', status: 200 },
   estimateEnd: { method: 'DELETE', path: '/v1/estimates/:id', status: 200 },
+  accountList: { method: 'GET', path: '/v1/accounts', status: 200 },
+  accountCreate: { method: 'POST', path: '/v1/accounts', status: 201 },
+  accountGet: { method: 'GET', path: '/v1/accounts/:name', status: 200 },
+  /** Its display name, and whether it is suspended. */
+  accountSet: { method: 'PATCH', path: '/v1/accounts/:name', status: 200 },
+  accountRename: { method: 'POST', path: '/v1/accounts/:name/rename', status: 200 },
+  accountDelete: { method: 'DELETE', path: '/v1/accounts/:name', status: 200 },
+  userList: { method: 'GET', path: '/v1/accounts/:name/users', status: 200 },
+  userCreate: { method: 'POST', path: '/v1/accounts/:name/users', status: 201 },
+  userDelete: { method: 'DELETE', path: '/v1/accounts/:name/users/:user', status: 200 },
+  keyList: { method: 'GET', path: '/v1/accounts/:name/keys', status: 200 },
+  /** The only answer that has the secret. */
+  keyCreate: { method: 'POST', path: '/v1/accounts/:name/keys', status: 201 },
+  /** Whether it is active. */
+  keySet: { method: 'PATCH', path: '/v1/keys/:key', status: 200 },
+  /** A new key for the same user, and the old one revoked; the only answer that has the secret. */
+  keyRotate: { method: 'POST', path: '/v1/keys/:key/rotate', status: 201 },
+  keyRevoke: { method: 'DELETE', path: '/v1/keys/:key', status: 200 },
+  /** What an account and its buckets hold, and may. */
+  quotaGet: { method: 'GET', path: '/v1/accounts/:name/quota', status: 200 },
+  quotaSet: { method: 'PATCH', path: '/v1/accounts/:name/quota', status: 200 },
+  /** `?from=&to=`, times: hours that begin between them. */
+  usageGet: { method: 'GET', path: '/v1/accounts/:name/usage', status: 200 },
 } as const satisfies Readonly<Record<string, Route>>;
 
 /** Bytes one way, not JSON: docs/formats/diff_stream.md. */

@@ -6,8 +6,9 @@ import { z } from 'zod';
 import { errorTable } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
 import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js';
-import { bytes, count, filePath, nameText, time, volumeCompression } from './fields.js';
-import { admin_file_path_characters_max, admin_page_resources_max } from './routes.js';
+import { byName, bytes, count, filePath, nameText, next, page, time, volumeCompression } from './fields.js';
+import { identityShapes } from './identity_shapes.js';
+import { admin_file_path_characters_max } from './routes.js';
 import { moveRequest, moveView, replicationRequest, replicationView } from './move_shapes.js';
 import { changeKeyRequest, createPoolRequest, setPoolRequest } from './pool_shapes.js';
 import type { RouteName } from './routes.js';
@@ -21,6 +22,7 @@ import {
   scrubView,
 } from './space_shapes.js';
 
+export * from './identity_shapes.js';
 export * from './move_shapes.js';
 export * from './pool_shapes.js';
 export * from './space_shapes.js';
@@ -135,7 +137,7 @@ export const statusView = z.strictObject({
   problems: z
     .array(z.string())
     .describe(
-      'The worst first, a sentence each that says what to do: `READ-ONLY: ...`, `POOL AWAY: ...`, `FULL: ...`, `ROTTEN: ...`, `JOURNAL: ...`; empty when healthy.',
+      'The worst first, a sentence each that says what to do: `READ-ONLY: ...`, `POOL AWAY: ...`, `FULL: ...`, `ROTTEN: ...`, `JOURNAL: ...`, `IDENTITY: ...`; empty when healthy.',
     ),
   listeners: z
     .record(z.string(), z.string())
@@ -382,7 +384,6 @@ const place = z
   .transform(Number);
 
 const labelText = z.string().max(1024);
-const byName = z.strictObject({ name: nameText });
 const byId = z.strictObject({
   id: z
     .string()
@@ -392,19 +393,6 @@ const byId = z.strictObject({
 
 /** Of transferContentPath. */
 export const contentParams = byId;
-
-/** Of a list: names after `after`, at most `limit` of them. */
-const page = {
-  after: nameText.exactOptional(),
-  limit: z
-    .string()
-    .regex(/^[1-9]\d{0,3}$/, 'must be a number from 1 on')
-    .transform(Number)
-    .refine((limit) => limit <= admin_page_resources_max, `must be at most ${admin_page_resources_max}`)
-    .exactOptional(),
-};
-/** Where the list goes on: the last name of the page, or null where there is no more. */
-const next = z.string().nullable();
 
 interface Shape {
   readonly params?: z.ZodType;
@@ -480,6 +468,7 @@ export const shapes = {
   estimateBegin: { body: estimateRequest, answer: z.strictObject({ id: count }) },
   estimateRead: { params: byId, body: estimateReadRequest, answer: estimateView },
   estimateEnd: { params: byId, answer: z.strictObject({ id: count }) },
+  ...identityShapes,
 } as const satisfies Readonly<Record<RouteName, Shape>>;
 
 type Shapes = typeof shapes;

@@ -1,4 +1,6 @@
 /** Keys of the catalog: one place that spells them. An id is 16 hexadecimal digits, so that keys sort by id. */
+import { createHash } from 'node:crypto';
+
 import { SkerryError } from '../core/errors.js';
 import type { ResourceKind } from './records.js';
 
@@ -15,6 +17,23 @@ export const carriedPrefix = 'carried/';
 export const replicationPrefix = 'replication/';
 export const replicatingPrefix = 'replicating/';
 export const resourceCounterKey = 'counter/resource';
+export const accountPrefix = 'account/';
+/** Hold the id of an account: by name, by its number of 12 digits, and by its canonical id. */
+export const accountNamePrefix = 'account-name/';
+export const accountNumberPrefix = 'account-number/';
+export const canonicalIdPrefix = 'account-canonical/';
+export const accountCounterKey = 'counter/account';
+export const userPrefix = 'user/';
+export const accessKeyPrefix = 'access-key/';
+/** When a key was used last: beside the key, which that would change every minute. */
+export const keyUsePrefix = 'access-key-used/';
+export const bucketQuotaPrefix = 'bucket-quota/';
+export const countedPrefix = 'counted/';
+export const usagePrefix = 'usage/';
+/** Something known, wrapped under the data directory's identity key: whether that is the right one. */
+export const identityCheckKey = 'identity/check';
+/** Of a bucket in a key; a longer one is spelled by its hash. */
+const bucket_characters_max = 200;
 
 export function resourceKey(id: number): string {
   return `${resourcePrefix}${idText(id)}`;
@@ -86,4 +105,67 @@ export function decodeId(value: Uint8Array): number {
   if (!Number.isSafeInteger(id) || id === 0)
     throw new SkerryError('corrupt', `${JSON.stringify(text.slice(0, 40))} under a name of the catalog is no resource id`);
   return id;
+}
+
+export function accountKey(id: number): string {
+  return `${accountPrefix}${idText(id)}`;
+}
+
+/** Users of one account. */
+export function usersPrefix(account: number): string {
+  return `${userPrefix}${idText(account)}/`;
+}
+
+export function userKey(account: number, name: string): string {
+  return `${usersPrefix(account)}${name}`;
+}
+
+export function accessKeyKey(accessKey: string): string {
+  return `${accessKeyPrefix}${accessKey}`;
+}
+
+export function keyUseKey(accessKey: string): string {
+  return `${keyUsePrefix}${accessKey}`;
+}
+
+/** Which access keys an account has; the values are empty. */
+export function keysOfAccountPrefix(account: number): string {
+  return `account-access-key/${idText(account)}/`;
+}
+
+export function bucketQuotasPrefix(account: number): string {
+  return `${bucketQuotaPrefix}${idText(account)}/`;
+}
+
+export function bucketQuotaKey(account: number, bucket: string): string {
+  return `${bucketQuotasPrefix(account)}${bucketText(bucket)}`;
+}
+
+export function countedOfAccountPrefix(account: number): string {
+  return `${countedPrefix}${idText(account)}/`;
+}
+
+/** What is stored in a bucket is the sum of its shards. */
+export function countedKey(account: number, bucket: string, shard: number): string {
+  return `${countedOfAccountPrefix(account)}${bucketText(bucket)}/${idText(shard)}`;
+}
+
+/** `hour`: milliseconds since 1970, the beginning of it. By hour first, so that those that are too old are a range. */
+export function usageHourPrefix(hour: number): string {
+  return `${usagePrefix}${new Date(hour).toISOString().slice(0, 13)}/`;
+}
+
+export function usageOfAccountPrefix(hour: number, account: number): string {
+  return `${usageHourPrefix(hour)}${idText(account)}/`;
+}
+
+export function usageKey(hour: number, account: number, bucket: string): string {
+  return `${usageOfAccountPrefix(hour, account)}${bucketText(bucket)}`;
+}
+
+/** Any name, in characters that a key may have. A name never begins with = when it is percent-encoded. */
+function bucketText(bucket: string): string {
+  const plain = encodeURIComponent(bucket);
+  if (plain.length <= bucket_characters_max) return plain;
+  return `=${createHash('sha256').update(bucket).digest('hex')}`;
 }

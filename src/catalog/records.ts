@@ -467,7 +467,7 @@ export class Fields {
 }
 
 /** Enumerations count from 1 on the wire, so that an absent field is an error and not the first choice. */
-function number<T extends string>(choices: readonly T[], choice: T): number {
+export function number<T extends string>(choices: readonly T[], choice: T): number {
   const index = choices.indexOf(choice);
   if (index < 0) throw new RangeError(`${choice} is none of ${choices.join(', ')}`);
   return index + 1;

@@ -23,7 +23,7 @@ interface Candidate {
   readonly about: string;
 }
 
-type Kind = 'volume' | 'snapshot' | 'image' | 'source' | 'export' | 'pool' | 'file' | 'shell' | 'none';
+type Kind = 'volume' | 'snapshot' | 'image' | 'source' | 'export' | 'pool' | 'account' | 'file' | 'shell' | 'none';
 
 /** What stands for each argument of each command. */
 export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
@@ -71,6 +71,25 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   'image move': ['image'],
   'image rename': ['image', 'none'],
   'image delete': ['image'],
+  'account create': ['none'],
+  'account list': [],
+  'account show': ['account'],
+  'account set': ['account'],
+  'account rename': ['account', 'none'],
+  'account suspend': ['account'],
+  'account resume': ['account'],
+  'account delete': ['account'],
+  'user create': ['account', 'none'],
+  'user list': ['account'],
+  'user delete': ['account', 'none'],
+  'key create': ['account'],
+  'key list': ['account'],
+  'key activate': ['none'],
+  'key deactivate': ['none'],
+  'key rotate': ['none'],
+  'key revoke': ['none'],
+  quota: ['account'],
+  usage: ['account'],
 };
 
 /** Of options whose value is something that is there; what has choices tells them itself. */
@@ -218,6 +237,7 @@ async function namesOf(kind: Kind, terminal: Terminal, given: GlobalOptions, cur
     export: at === undefined ? [volumes, snapshots] : [snapshots],
     source: at === undefined ? [volumes, images, snapshots] : [snapshots],
     pool: [async () => (await client.pools()).map((one) => ({ word: one.name, about: one.driver }))],
+    account: [async () => (await client.identity.accounts()).map((one) => ({ word: one.name, about: one.displayName }))],
   };
   try {
     return (await Promise.race([late, Promise.all(lists[kind].map((list) => list()))])).flat();

@@ -5,19 +5,26 @@
 import { z } from 'zod';
 import { namedSchemas, schemaOf } from '../api/openapi.js';
 import {
+  accountView,
   deletedView,
   differenceView,
   estimateView,
+  goneView,
+  keyView,
+  newKeyView,
   oneSpaceView,
   collectionView,
   moveView,
   replicationView,
   poolView,
+  quotaView,
   resourceView,
   scrubView,
   spaceView,
   statusView,
   uriView,
+  usageView,
+  userView,
 } from '../api/shapes.js';
 import { exportFormats } from '../core/image_formats.js';
 import { poolCheckResult, poolRecoverResult } from './offline_outputs.js';
@@ -129,6 +136,25 @@ export const outputs = {
   'image move': moveView,
   'image rename': resourceView,
   'image delete': deletedView,
+  'account create': accountView,
+  'account list': z.array(accountView),
+  'account show': accountView,
+  'account set': accountView,
+  'account rename': accountView,
+  'account suspend': accountView,
+  'account resume': accountView,
+  'account delete': goneView,
+  'user create': userView,
+  'user list': z.array(userView),
+  'user delete': goneView,
+  'key create': newKeyView,
+  'key list': z.array(keyView),
+  'key activate': keyView,
+  'key deactivate': keyView,
+  'key rotate': newKeyView,
+  'key revoke': goneView,
+  quota: quotaView,
+  usage: usageView,
 } as const satisfies Readonly<Record<string, z.ZodType>>;
 
 /** JSON Schema 2020-12: a definition for each command, `#/$defs/volume list` say, beside those of the admin API that they use. */

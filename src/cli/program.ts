@@ -3,18 +3,23 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { toSkerryError } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
+import { addAccount } from './account.js';
 import { addCompletion, complete_word, completeWords } from './completion.js';
 import { Ended } from './context.js';
 import { examples } from './examples.js';
 import { addImage } from './image.js';
+import { addKey } from './key.js';
 import { hasColors, painter } from './paint.js';
 import { addPool } from './pool.js';
+import { addQuota } from './quota.js';
 import { addServe } from './serve.js';
 import { addSnapshot } from './snapshot.js';
 import { addSpace } from './space.js';
 import { addStatus } from './status.js';
 import type { Terminal } from './terminal.js';
 import { addTop } from './top.js';
+import { addUsage } from './usage.js';
+import { addUser } from './user.js';
 import { addClone, addVolume } from './volume.js';
 
 export type ExitCode = 0 | 1 | 2 | 3 | 4;
@@ -40,7 +45,7 @@ export async function runCommand(words: readonly string[], terminal: Terminal): 
 
 /** What is not there can be listed. */
 function wayOut(code: ErrorCode, message: string): string {
-  const [, kind] = (code === 'not-found' && /^there is no (volume|snapshot|image|pool)\b/.exec(message)) || [];
+  const [, kind] = (code === 'not-found' && /^there is no (volume|snapshot|image|pool|account)\b/.exec(message)) || [];
   return kind === undefined ? '' : `; see: skerry ${kind} list`;
 }
 
@@ -86,6 +91,11 @@ export function buildProgram(terminal: Terminal, colors = true): Command {
   addClone(program, terminal);
   addImage(program, terminal);
   addSpace(program, terminal);
+  addAccount(program, terminal);
+  addUser(program, terminal);
+  addKey(program, terminal);
+  addQuota(program, terminal);
+  addUsage(program, terminal);
   addCompletion(program, terminal);
   tellUsage(program, 'skerry', paintError('skerry:', 'red'));
   return program;

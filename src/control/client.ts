@@ -39,7 +39,9 @@ import type {
   UriView,
 } from '../api/shapes.js';
 import { isErrorCode, SkerryError } from '../core/errors.js';
+import { allPages } from './pages.js';
 import { defaultDataDirectory, httpEndpoint, socketEndpoint } from './endpoint.js';
+import { IdentityClient } from './identity_client.js';
 import { Transport } from './transport.js';
 
 /** In seconds. */
@@ -60,8 +62,12 @@ export function connect(options: ConnectOptions = { dataDirectory: defaultDataDi
 export class Client {
   readonly #transport: Transport;
 
+  /** Accounts, their users and keys, what they may store and what they did. */
+  readonly identity: IdentityClient;
+
   constructor(transport: Transport) {
     this.#transport = transport;
+    this.identity = new IdentityClient((route, parts) => this.#call(route, parts));
   }
 
   status(): Promise<StatusView> {
@@ -374,23 +380,6 @@ interface CallParts {
   readonly params?: Readonly<Record<string, string | number>>;
   readonly query?: Readonly<Record<string, string | number | readonly string[]>>;
   readonly body?: unknown;
-}
-
-/** Follows `next` to the end; a daemon of before there were pages gives none. */
-async function allPages(
-  ask: (page: {
-    readonly after?: string;
-    readonly limit: number;
-  }) => Promise<{ readonly found: ResourceView[]; readonly next?: string | null }>,
-): Promise<ResourceView[]> {
-  const all: ResourceView[] = [];
-  let after: string | null | undefined;
-  do {
-    const page = await ask({ ...(typeof after === 'string' ? { after } : {}), limit: admin_page_resources_max });
-    for (const one of page.found) all.push(one);
-    after = page.next;
-  } while (typeof after === 'string');
-  return all;
 }
 
 /** A code that this version does not know, from a newer daemon, counts as internal; its words are shown as they came. */

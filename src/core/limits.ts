@@ -15,6 +15,11 @@ export const volume_name_characters_max = 56;
 export const snapshot_name_characters_max = 56;
 export const image_name_characters_max = 128;
 export const pool_name_characters_max = 56;
+export const account_name_characters_max = 64;
+export const user_name_characters_max = 64;
+export const display_name_characters_max = 128;
+/** Of S3 a bucket's has 63, of Swift a container's 256. */
+export const bucket_name_characters_max = 256;
 /** Of one daemon: each has threads and a share of memory. */
 export const pools_max = 16;
 export const description_characters_max = 1024;

@@ -4,6 +4,7 @@
  */
 import { SkerryError } from './errors.js';
 import {
+  account_name_characters_max,
   description_characters_max,
   image_name_characters_max,
   label_key_characters_max,
@@ -11,10 +12,11 @@ import {
   labels_count_max,
   pool_name_characters_max,
   snapshot_name_characters_max,
+  user_name_characters_max,
   volume_name_characters_max,
 } from './limits.js';
 
-export type NameKind = 'volume' | 'snapshot' | 'image' | 'pool';
+export type NameKind = 'volume' | 'snapshot' | 'image' | 'pool' | 'account' | 'user';
 
 export interface SnapshotName {
   readonly volume: string;
@@ -30,11 +32,15 @@ interface NameRule {
 
 const plain = /^[a-z0-9-]$/;
 const dotted = /^[a-z0-9._-]$/;
+/** Of people: often a mail address. */
+const personal = /^[A-Za-z0-9._@+-]$/;
 const rules: Readonly<Record<NameKind, NameRule>> = {
   volume: { charactersMax: volume_name_characters_max, allowed: plain, words: 'a-z, 0-9 and -' },
   snapshot: { charactersMax: snapshot_name_characters_max, allowed: dotted, words: 'a-z, 0-9, -, . and _' },
   image: { charactersMax: image_name_characters_max, allowed: dotted, words: 'a-z, 0-9, -, . and _' },
   pool: { charactersMax: pool_name_characters_max, allowed: plain, words: 'a-z, 0-9 and -' },
+  account: { charactersMax: account_name_characters_max, allowed: dotted, words: 'a-z, 0-9, -, . and _' },
+  user: { charactersMax: user_name_characters_max, allowed: personal, words: 'A-Z, a-z, 0-9 and . _ @ + -' },
 };
 
 /** @throws SkerryError invalid, saying which rule was broken. For a snapshot this is the part after the @. */
@@ -48,13 +54,15 @@ export function checkName(kind: NameKind, name: string): string {
   for (const character of name) {
     if (!rule.allowed.test(character)) refuse(`${JSON.stringify(character)} is not allowed, only ${rule.words}`);
   }
-  if (!/^[a-z0-9]/.test(name) || !/[a-z0-9]$/.test(name)) refuse('it must begin and end with a letter or digit');
+  if (!/^[a-z0-9]/i.test(name) || !/[a-z0-9]$/i.test(name)) refuse('it must begin and end with a letter or digit');
   return name;
 }
 
 export const checkVolumeName = (name: string): string => checkName('volume', name);
 export const checkImageName = (name: string): string => checkName('image', name);
 export const checkPoolName = (name: string): string => checkName('pool', name);
+export const checkAccountName = (name: string): string => checkName('account', name);
+export const checkUserName = (name: string): string => checkName('user', name);
 
 /** @throws SkerryError invalid unless it is VOL@SNAP with a valid name on either side. */
 export function parseSnapshotName(name: string): SnapshotName {

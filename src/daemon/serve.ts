@@ -14,6 +14,7 @@ import type { DriverRegistry } from '../driver/registry.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
 import { armFailpoint } from '../engine/failpoints.js';
+import { Identity } from '../identity/identity.js';
 import { IdAllocator } from '../mapper/id_allocator.js';
 import { Estimates } from '../mapper/estimates.js';
 import { Ledger } from '../mapper/ledger.js';
@@ -286,6 +287,19 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   scrubs.start();
   closers.add('scrub', async () => scrubs.stop());
 
+  const identity = await Identity.open({
+    catalog,
+    dataDirectory: config.dataDirectory,
+    now: Date.now,
+    // Nothing stores objects yet; what was counted as stored is asked for there.
+    holds: async () => null,
+    usageDays: config.usageDays,
+    log: logOf(logger, 'identity'),
+  });
+  if (identity.problem !== null) logOf(logger, 'identity')('error', identity.problem);
+  identity.start();
+  closers.add('identity', () => identity.stop());
+
   const version = readVersion();
   views = new DaemonViews({
     version,
@@ -301,6 +315,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     },
     resources: mapper,
     pools,
+    identityProblem: () => identity.problem,
     listeners: () => listeners,
   });
   const daemonViews = views;
@@ -330,6 +345,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     replications,
     scrubs,
     estimates: new Estimates({ engine: running }),
+    identity,
     listeners: () => listeners,
     log: logger.child({ component: 'admin' }),
   });

@@ -27,6 +27,8 @@ export interface ViewSources {
   readonly named: (id: number) => Promise<Pick<Resource, 'kind' | 'name'> | null>;
   readonly resources: Pick<Resources, 'total'>;
   readonly pools: Pick<Pools, 'names' | 'get' | 'record' | 'settings'>;
+  /** Why no account's secrets can be used; null: they can. */
+  readonly identityProblem: () => string | null;
   readonly listeners: () => Readonly<Record<string, string>>;
 }
 
@@ -54,6 +56,8 @@ export class DaemonViews implements PoolsView {
         `JOURNAL: ${formatSize(journal.bytes)} of ${formatSize(journal.bytesMax)} are taken, and writes wait for what was written to reach the pool. ` +
           'Where that lasts, the disk of the pool is too slow for what is written, or journalBytesMax is too small',
       );
+    const identity = this.#sources.identityProblem();
+    if (identity !== null) problems.push(`IDENTITY: ${identity}`);
     const held = heldBytes();
     const { memoryBytesMax } = this.#sources;
     if (held > memoryBytesMax)

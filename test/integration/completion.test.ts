@@ -17,6 +17,7 @@ beforeAll(async () => {
   await daemon.start();
   await daemon.ok('volume', 'create', 'vm1', '--size', '1G', '--description', 'of the books');
   await daemon.ok('volume', 'create', 'vm2', '--size', '1G');
+  for (const account of ['acme', 'acorn']) await daemon.ok('account', 'create', account);
   await daemon.ok('snapshot', 'create', 'vm1@monday');
   await daemon.ok('snapshot', 'create', 'vm1@tuesday');
   folder = mkdtempSync(join(tmpdir(), 'skerry-completion-'));
@@ -46,6 +47,7 @@ const lines: readonly [line: string, whole: readonly string[], bash?: readonly s
   ['skerry volume rollback vm1@m', ['vm1@monday'], ['@monday']],
   ['skerry --json volume delete vm2', ['vm2']],
   ['skerry image export --format=', ['--format=raw', '--format=qcow2'], ['raw', 'qcow2']],
+  ['skerry key create ac', ['acme', 'acorn']],
   ['skerry image import disk', ['disk one.raw', 'disk-two.raw']],
   ['skerry volume show nothing', []],
 ];

@@ -21,6 +21,7 @@ import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
 import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
+import { accountHandlers, keyHandlers, type IdentitySource } from './identity.js';
 import type { CollectionSource, MoveSource, EstimateSource, ReplicationSource, ScrubSource, SpaceSource } from './space.js';
 import {
   collectionHandlers,
@@ -53,6 +54,7 @@ export interface AdminOptions {
   readonly replications: ReplicationSource;
   readonly scrubs: ScrubSource;
   readonly estimates: EstimateSource;
+  readonly identity: IdentitySource;
   /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
   readonly listeners: () => Readonly<Record<string, string>>;
   readonly log: AdminLog;
@@ -142,6 +144,7 @@ function handlersFor({
   replications,
   scrubs,
   estimates,
+  identity,
   listeners,
   nbdTls = false,
 }: AdminOptions): Handlers {
@@ -240,6 +243,8 @@ function handlersFor({
     ...replicationHandlers(replications),
     ...scrubHandlers(scrubs),
     ...estimateHandlers(estimates, pools),
+    ...accountHandlers(identity),
+    ...keyHandlers(identity),
   };
 }
 

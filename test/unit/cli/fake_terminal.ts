@@ -7,9 +7,11 @@ import type { ActivityView, StatusView } from '../../../src/api/shapes.js';
 import { runCommand } from '../../../src/cli/program.js';
 import type { ExitCode } from '../../../src/cli/program.js';
 import type { Terminal } from '../../../src/cli/terminal.js';
+import type { Identity } from '../../../src/identity/identity.js';
 import { buildAdmin } from '../../../src/northbound/admin/admin.js';
 import { FakeCollections } from '../northbound/admin/fake_collections.js';
 import { FakeMoves } from '../northbound/admin/fake_moves.js';
+import { memoryIdentity } from '../northbound/admin/memory_identity.js';
 import { FakeReplications } from '../northbound/admin/fake_replications.js';
 import { FakeScrubs } from '../northbound/admin/fake_scrubs.js';
 import {
@@ -108,16 +110,18 @@ export class FakeDaemon {
   readonly estimates = new FakeEstimates();
   readonly scrubs = new FakeScrubs();
   readonly poolVerbs = new FakePoolVerbs();
+  readonly identity: Identity;
   readonly directory: string;
   readonly socketPath: string;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, identity: Identity) {
     this.directory = directory;
+    this.identity = identity;
     this.socketPath = join(directory, 'admin.sock');
   }
 
   static async start(): Promise<FakeDaemon> {
-    const daemon = new FakeDaemon(temporaryDirectory());
+    const daemon = new FakeDaemon(temporaryDirectory(), await memoryIdentity());
     const listeners = { nbd: join(daemon.directory, 'nbd.sock'), admin: daemon.socketPath };
     const app = buildAdmin({
       resources: daemon.resources,
@@ -133,6 +137,7 @@ export class FakeDaemon {
       collections: new FakeCollections(),
       moves: new FakeMoves(),
       replications: new FakeReplications(),
+      identity: daemon.identity,
       scrubs: daemon.scrubs,
       listeners: () => listeners,
       log: { error: () => {} },

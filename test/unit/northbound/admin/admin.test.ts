@@ -8,12 +8,14 @@ import type { RouteName } from '../../../../src/api/routes.js';
 import { errorView, shapes } from '../../../../src/api/shapes.js';
 import { errorTable, SkerryError } from '../../../../src/core/errors.js';
 import type { ErrorCode } from '../../../../src/core/errors.js';
+import type { Identity } from '../../../../src/identity/identity.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
 import { FakeCollections } from './fake_collections.js';
 import { FakeMoves } from './fake_moves.js';
 import { FakeReplications } from './fake_replications.js';
 import { FakeScrubs } from './fake_scrubs.js';
+import { memoryIdentity } from './memory_identity.js';
 import { fakeActivity, fakePools, FakeEstimates, FakePoolVerbs, FakeResources, FakeSpace, fakeStatus } from './fake_resources.js';
 
 let resources: FakeResources;
@@ -21,8 +23,10 @@ let logged: { fields: object; message: string }[];
 let listeners: Record<string, string>;
 let app: FastifyInstance;
 let poolVerbs: FakePoolVerbs;
+let identity: Identity;
 
-beforeEach(() => {
+beforeEach(async () => {
+  identity = await memoryIdentity();
   resources = new FakeResources();
   poolVerbs = new FakePoolVerbs();
   logged = [];
@@ -35,6 +39,7 @@ beforeEach(() => {
     activity: async () => fakeActivity(10, 5),
     space: new FakeSpace(resources),
     estimates: new FakeEstimates(),
+    identity,
     collections: new FakeCollections(),
     moves: new FakeMoves(),
     replications: new FakeReplications(),
@@ -71,6 +76,9 @@ describe('every route', () => {
     resources.put({ kind: 'volume', name: 'vm1', createdAt: Date.UTC(2026, 0, 2) });
     resources.put({ kind: 'snapshot', name: 'vm1@monday' });
     resources.put({ kind: 'image', name: 'debian_12.raw' });
+    await identity.accounts.create('acme');
+    await identity.users.create('acme', 'ann');
+    const [{ accessKey: key }, { accessKey: other }] = [await identity.keys.create('acme'), await identity.keys.create('acme')];
     const asked: Record<RouteName, [string, object?]> = {
       status: ['/v1/status'],
       activity: ['/v1/activity'],
@@ -118,6 +126,23 @@ describe('every route', () => {
       snapshotDelete: ['/v1/snapshots/vm1%40monday'],
       volumeDelete: ['/v1/volumes/vm1'],
       imageDelete: ['/v1/images/debian'],
+      accountList: ['/v1/accounts?limit=5'],
+      accountCreate: ['/v1/accounts', { name: 'other', displayName: 'Other Ltd' }],
+      accountGet: ['/v1/accounts/acme'],
+      accountSet: ['/v1/accounts/acme', { displayName: 'Acme Ltd', suspended: false }],
+      accountRename: ['/v1/accounts/other/rename', { name: 'another' }],
+      accountDelete: ['/v1/accounts/another'],
+      userList: ['/v1/accounts/acme/users'],
+      userCreate: ['/v1/accounts/acme/users', { name: 'bob@example.org' }],
+      userDelete: ['/v1/accounts/acme/users/bob%40example.org'],
+      keyList: ['/v1/accounts/acme/keys'],
+      keyCreate: ['/v1/accounts/acme/keys', { user: 'ann' }],
+      keySet: [`/v1/keys/${key}`, { active: false }],
+      keyRotate: [`/v1/keys/${key}/rotate`],
+      keyRevoke: [`/v1/keys/${other}`],
+      quotaSet: ['/v1/accounts/acme/quota', { bucket: 'photos', bytes: 2 ** 40 }],
+      quotaGet: ['/v1/accounts/acme/quota'],
+      usageGet: ['/v1/accounts/acme/usage?from=2026-11-22T10:00:00Z&to=2026-11-23T10:00:00.000Z'],
     };
     expect(Object.keys(asked).sort()).toEqual(Object.keys(routes).sort());
     for (const [route, [url, payload]] of Object.entries(asked)) await good(route as RouteName, url, payload);
@@ -335,7 +360,9 @@ it('cancelling a transfer answers with what became of it', async () => {
 it('the reference names every route, and every code with its status', () => {
   const page = readFileSync(new URL('../../../../docs/reference/admin_api.md', import.meta.url), 'utf8');
   for (const { method, path } of Object.values(routes))
-    expect(page).toContain(`${method} ${path.replace(':name', 'NAME').replace(':id', 'ID')}\``);
+    expect(page).toContain(
+      `${method} ${path.replace(':name', 'NAME').replace(':id', 'ID').replace(':user', 'USER').replace(':key', 'KEY')}\``,
+    );
   for (const [code, { httpStatus, retry }] of Object.entries(errorTable)) {
     expect(page).toContain(`| \`${code}\` | ${httpStatus} | ${retry ? 'yes' : 'no'} |`);
   }
