@@ -33,9 +33,6 @@ export interface StoredBody {
 export interface Bodies {
   /** @throws SkerryError invalid (incomplete-body) for content of another length than told; no-space; else of the engine. */
   write(order: BodyOrder): Promise<StoredBody>;
-  /**
-   * Bytes [offset, offset + length) of the segments one after another. Whoever reads holds the body for as long (BodyHolds).
-   * Ends early without harm.
-   */
-  read(segments: Iterable<Segment> | AsyncIterable<Segment>, offset: number, length: number): AsyncGenerator<Buffer, void>;
+  /** The segments' bytes one after another. Whoever reads holds the body for as long (BodyHolds). Ends early without harm. */
+  read(segments: Iterable<Segment> | AsyncIterable<Segment>): AsyncGenerator<Buffer, void>;
 }

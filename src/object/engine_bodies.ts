@@ -46,14 +46,10 @@ export class EngineBodies implements Bodies {
     };
   }
 
-  async *read(
-    segments: Iterable<Segment> | AsyncIterable<Segment>,
-    offset: number,
-    length: number,
-  ): AsyncGenerator<Buffer, void> {
+  async *read(segments: Iterable<Segment> | AsyncIterable<Segment>): AsyncGenerator<Buffer, void> {
     const ahead: Promise<Uint8Array>[] = [];
     try {
-      for await (const { shelf, extent, start, bytes } of within(segments, offset, length)) {
+      for await (const { shelf, extent, start, bytes } of segments) {
         for (let at = 0; at < bytes; at += read_bytes_max) {
           const piece = this.#options.engine.read(shelf, extent + start + at, Math.min(read_bytes_max, bytes - at));
           // Its failure is told when its turn comes, or to nobody where the reader has left.
@@ -84,23 +80,6 @@ export class EngineBodies implements Bodies {
         });
       }
     }
-  }
-}
-
-/** Parts of segments that hold bytes [offset, offset + length) of all of them. */
-async function* within(
-  segments: Iterable<Segment> | AsyncIterable<Segment>,
-  offset: number,
-  length: number,
-): AsyncGenerator<Segment> {
-  let begin = 0;
-  for await (const segment of segments) {
-    const end = begin + segment.bytes;
-    const from = Math.max(begin, offset);
-    const to = Math.min(end, offset + length);
-    if (from < to) yield { ...segment, start: segment.start + from - begin, bytes: to - from };
-    begin = end;
-    if (begin >= offset + length) return;
   }
 }
 
