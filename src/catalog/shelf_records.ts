@@ -37,7 +37,9 @@ export interface ReleasedRecord {
 const schema = protobuf.Root.fromJSON({
   nested: {
     Shelf: { fields: { version: { type: 'uint32', id: 1 }, id: { type: 'uint64', id: 2 }, next: { type: 'uint64', id: 3 } } },
-    Region: { fields: { version: { type: 'uint32', id: 1 }, bytes: { type: 'uint64', id: 2 }, grain: { type: 'uint64', id: 3 } } },
+    Region: {
+      fields: { version: { type: 'uint32', id: 1 }, bytes: { type: 'uint64', id: 2 }, grain: { type: 'uint64', id: 3 } },
+    },
     Extent: {
       fields: { version: { type: 'uint32', id: 1 }, bytes: { type: 'uint64', id: 2 }, owners: { type: 'uint64', id: 3 } },
     },

@@ -10,7 +10,13 @@ import {
   objectsPrefix,
   uploadsPrefix,
 } from '../catalog/object_keys.js';
-import { decodeBucket, encodeBucket, type BucketRecord, type DefaultRetention, type Versioning } from '../catalog/object_records.js';
+import {
+  decodeBucket,
+  encodeBucket,
+  type BucketRecord,
+  type DefaultRetention,
+  type Versioning,
+} from '../catalog/object_records.js';
 import { SkerryError } from '../core/errors.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
 

@@ -34,12 +34,16 @@ export class Extents {
   }
 
   /**
-   * Runs `commit` with what makes `segments` owners of their extents. null, without running it, where one of these is gone:
-   * whoever named it was removed meanwhile.
+   * Runs `commit` with what makes `segments` owners of their extents. The caller holds a body that owns them (BodyHolds).
+   * @throws SkerryError corrupt where one of these is not there
    */
-  share<T>(segments: readonly Segment[], commit: (compares: readonly Compare[], writes: readonly Write[]) => Promise<T>) {
-    return this.#withAll(segments, async (all): Promise<T | null> => {
-      if (all.some(({ found }) => found === null)) return null;
+  share<T>(
+    segments: readonly Segment[],
+    commit: (compares: readonly Compare[], writes: readonly Write[]) => Promise<T>,
+  ): Promise<T> {
+    return this.#withAll(segments, async (all) => {
+      const absent = all.find(({ found }) => found === null);
+      if (absent !== undefined) throw new SkerryError('corrupt', `${absent.key} is not in the catalog, and a body names it`);
       return commit(all.map(comparison), all.map(counted(1)));
     });
   }

@@ -124,7 +124,8 @@ export class ShelfSpace {
 
   /** @throws SkerryError of the catalog, and not-found where there is no such pool */
   async allocate(pool: string, bytes: number): Promise<Allocation> {
-    if (bytes <= 0 || bytes > extent_bytes_max) throw new RangeError(`an extent has 1 to ${extent_bytes_max} bytes, not ${bytes}`);
+    if (bytes <= 0 || bytes > extent_bytes_max)
+      throw new RangeError(`an extent has 1 to ${extent_bytes_max} bytes, not ${bytes}`);
     const kind = grains.find(({ below }) => bytes < below) ?? grains[2];
     const name = `${kind.grain} ${pool}`;
     for (;;) {

@@ -6,14 +6,7 @@
  * place is after those of all versions that come later, as the order of time wants it.
  */
 import type { Catalog, Compare, Write } from '../catalog/catalog.js';
-import {
-  bucketKey,
-  last_order,
-  nullVersionKey,
-  orderOf,
-  versionKey,
-  versionsPrefix,
-} from '../catalog/object_keys.js';
+import { bucketKey, last_order, nullVersionKey, orderOf, versionKey, versionsPrefix } from '../catalog/object_keys.js';
 import { decodeId, encodeId, idText } from '../catalog/keys.js';
 import { decodeObject, emptyBody, encodeObject, type BucketRecord, type ObjectRecord } from '../catalog/object_records.js';
 import { SkerryError } from '../core/errors.js';
@@ -39,6 +32,8 @@ export interface Coming {
   readonly compares: readonly Compare[];
   readonly writes: readonly Write[];
 }
+
+export type Make = (id: number, newest: ObjectRecord | null) => Coming;
 
 export interface VersionsOptions {
   readonly catalog: Catalog;
@@ -91,13 +86,13 @@ export class Versions {
     bucket: BucketRecord,
     key: string,
     reservation: Reservation,
-    make: (id: number, newest: ObjectRecord | null, bucket: BucketRecord) => Promise<Coming>,
+    make: Make,
     transact: Transact = this.#plainly,
   ): Promise<ObjectRecord> {
     return this.#turn(bucket, key, async (now, compares) => {
       const newest = await this.newest(now, key);
       const id = await this.#options.ids.next();
-      const coming = await make(id, newest?.record ?? null, now);
+      const coming = make(id, newest?.record ?? null);
       const place = await this.#placeFor(now, key, id);
       const record = { ...coming.record, isNull: place.isNull };
       const change = usageOf([record], place.gone);
@@ -135,7 +130,7 @@ export class Versions {
     }
     const reservation = await this.#options.meter.reserve(bucket, nothing);
     try {
-      return await this.install(bucket, key, reservation, async (id, newest) => {
+      return await this.install(bucket, key, reservation, (id, newest) => {
         check(visible(newest));
         return { record: deleteMarker(id, owner, now), compares: [], writes: [] };
       });
