@@ -5,7 +5,7 @@
 import type { Segment } from '../catalog/object_records.js';
 import { SkerryError } from '../core/errors.js';
 import { page_bytes } from '../core/limits.js';
-import { extent_bytes_max, unknown_extent_bytes, type Allocation, type ShelfSpace } from './shelf_space.js';
+import { unknown_extent_bytes, type Allocation, type ShelfSpace } from './shelf_space.js';
 import type { ShelfWriter } from './shelf_writer.js';
 
 export const piece_bytes = 1 << 20;
@@ -129,7 +129,7 @@ export class BodyWriting {
         : last
           ? bytes
           : Math.max(unknown_extent_bytes, 2 ** Math.ceil(Math.log2(Math.max(before, 1))));
-    const allocation = await space.allocate(pool, Math.min(wanted, extent_bytes_max));
+    const allocation = await space.allocate(pool, Math.min(wanted, space.extentBytesMax));
     const run = { allocation, bytes: 0 };
     this.#runs.push(run);
     return run;

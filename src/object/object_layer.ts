@@ -20,7 +20,7 @@ import { Objects } from './objects.js';
 import { PartCopies } from './part_copies.js';
 import { findOldRegions, recoverRegion, type OldRegion } from './region_recovery.js';
 import { Releases } from './releases.js';
-import { ShelfSpace } from './shelf_space.js';
+import { ShelfSpace, type ShelfSpaceOptions } from './shelf_space.js';
 import { ShelfWriter, type ShelfEngine } from './shelf_writer.js';
 import { Uploads } from './uploads.js';
 import { Versions } from './versions.js';
@@ -35,6 +35,7 @@ export interface ObjectLayerOptions {
   readonly now?: () => number;
   /** For tests; else that of S3, in bytes. */
   readonly partBytesMin?: number;
+  readonly space?: Pick<ShelfSpaceOptions, 'shelfBytesMax' | 'regionGrains'>;
 }
 
 export class ObjectLayer {
@@ -57,7 +58,7 @@ export class ObjectLayer {
     this.#oldRegions = oldRegions;
     this.#now = now;
     this.#writer = new ShelfWriter(engine);
-    this.#space = new ShelfSpace({ ...options, engine });
+    this.#space = new ShelfSpace({ ...options, ...options.space });
     const ids = new IdAllocator(catalog, objectCounterKey);
     const holds = new BodyHolds();
     const extents = new Extents({ catalog, writer: this.#writer });

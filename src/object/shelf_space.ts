@@ -40,8 +40,9 @@ export interface ShelfSpaceOptions {
   readonly engine: Pick<NativeEngine, 'flush'>;
   readonly shelves: Pick<Shelves, 'make'>;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
-  /** Largest address of a shelf, for tests. */
+  /** For tests: end of the addresses of a shelf, and how many grains a region has, at least 16. */
   readonly shelfBytesMax?: number;
+  readonly regionGrains?: number;
 }
 
 /** Bytes [offset, offset + bytes) of a shelf, which nobody else has or had. */
@@ -112,6 +113,8 @@ class Region {
 export class ShelfSpace {
   readonly #options: ShelfSpaceOptions;
   readonly #shelfBytesMax: number;
+  /** Of one allocation. */
+  readonly extentBytesMax: number;
   /** The one that takes bodies, for each pool and grain. */
   readonly #open = new Map<string, Region>();
   readonly #leasing = new Map<string, Promise<Region>>();
@@ -120,12 +123,14 @@ export class ShelfSpace {
   constructor(options: ShelfSpaceOptions) {
     this.#options = options;
     this.#shelfBytesMax = options.shelfBytesMax ?? volume_bytes_max;
+    const { regionGrains } = options;
+    this.extentBytesMax = regionGrains === undefined ? extent_bytes_max : regionGrains * block_bytes;
   }
 
   /** @throws SkerryError of the catalog, and not-found where there is no such pool */
   async allocate(pool: string, bytes: number): Promise<Allocation> {
-    if (bytes <= 0 || bytes > extent_bytes_max)
-      throw new RangeError(`an extent has 1 to ${extent_bytes_max} bytes, not ${bytes}`);
+    if (bytes <= 0 || bytes > this.extentBytesMax)
+      throw new RangeError(`an extent has 1 to ${this.extentBytesMax} bytes, not ${bytes}`);
     const kind = grains.find(({ below }) => bytes < below) ?? grains[2];
     const name = `${kind.grain} ${pool}`;
     for (;;) {
@@ -154,8 +159,9 @@ export class ShelfSpace {
     return leasing;
   }
 
-  async #newRegion(pool: string, { grain, regionBytes: bytes }: (typeof grains)[number]): Promise<Region> {
-    const { catalog } = this.#options;
+  async #newRegion(pool: string, { grain, regionBytes }: (typeof grains)[number]): Promise<Region> {
+    const { catalog, regionGrains } = this.#options;
+    const bytes = regionGrains === undefined ? regionBytes : regionGrains * grain;
     for (let attempt = 0; attempt < lease_attempts_max; attempt += 1) {
       const shelf = await this.#shelfWithRoom(pool, bytes);
       const { id, next: start } = decodeShelf(shelf.value);

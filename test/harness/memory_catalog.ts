@@ -11,6 +11,19 @@ export class MemoryCatalog implements Catalog {
   /** Ascending. */
   readonly #keys: string[] = [];
   #revision = 0;
+  #life = 0;
+  #over = false;
+
+  /** Whoever uses it now is dead: nothing of what they ask comes about, or is answered. */
+  freeze(): void {
+    this.#life += 1;
+    this.#over = true;
+  }
+
+  /** For the next life. What the one before waits for never comes. */
+  thaw(): void {
+    this.#over = false;
+  }
 
   async get(key: string): Promise<CatalogEntry | null> {
     return this.#entries.get(check(key)) ?? null;
@@ -31,7 +44,9 @@ export class MemoryCatalog implements Catalog {
 
   async transact(compares: readonly Compare[], writes: readonly Write[]): Promise<TransactOutcome> {
     const fault = this.faults.shift();
+    const life = this.#life;
     await Promise.resolve();
+    if (this.#over || life !== this.#life) return new Promise(() => undefined);
     if (fault === 'before') throw new SkerryError('io', 'the catalog cannot be written');
     for (const { key, revision } of compares) {
       const found = this.#entries.get(check(key))?.revision ?? 0;

@@ -19,6 +19,16 @@ export class MemoryShelves implements ShelfEngine {
   #pages = new Map<string, Uint8Array>();
   #durable = new Map<string, Uint8Array>();
   #unflushed: Change[][] = [];
+  #over = false;
+
+  /** Whoever writes now is dead. */
+  freeze(): void {
+    this.#over = true;
+  }
+
+  thaw(): void {
+    this.#over = false;
+  }
 
   async read(shelf: number, offset: number, length: number): Promise<Uint8Array> {
     this.reads += 1;
@@ -40,6 +50,7 @@ export class MemoryShelves implements ShelfEngine {
       await Promise.resolve();
       throw fault;
     }
+    if (this.#over) return new Promise(() => undefined);
     this.writes += 1;
     const length = typeof data === 'number' ? data : data.length;
     if (offset % page_bytes !== 0 || length % page_bytes !== 0 || length === 0) throw new Error('not whole pages');
@@ -62,6 +73,7 @@ export class MemoryShelves implements ShelfEngine {
   async flush(): Promise<void> {
     const flushed = this.#unflushed.length;
     await Promise.resolve();
+    if (this.#over) return new Promise(() => undefined);
     for (const changes of this.#unflushed.splice(0, flushed)) for (const change of changes) apply(this.#durable, change);
   }
 
@@ -69,6 +81,7 @@ export class MemoryShelves implements ShelfEngine {
   losePower(kept: number): void {
     for (const changes of this.#unflushed.slice(0, kept)) for (const change of changes) apply(this.#durable, change);
     this.#unflushed = [];
+    this.#over = false;
     this.#pages = new Map(this.#durable);
   }
 
