@@ -106,7 +106,8 @@ async function* pages<T>(
   rest: () => Promise<void>,
   stop?: AbortSignal,
 ): AsyncGenerator<T> {
-  for (let token: string | null = null; stop?.aborted !== true; ) {
+  for (let token: string | null = null; ; ) {
+    if (stop?.aborted === true) return;
     const page: Listed<T> = await next(token);
     for (const entry of page.entries) if (entry.entry === 'item') yield entry.item;
     token = page.token;

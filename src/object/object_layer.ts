@@ -88,7 +88,7 @@ export class ObjectLayer {
    * @throws SkerryError of catalog or engine: what is not done is done by the next run
    */
   async takeBack(stop?: AbortSignal): Promise<number> {
-    for (const region of [...this.#oldRegions]) {
+    for (const region of this.#oldRegions) {
       await recoverRegion(this.#options.catalog, this.#writer, region, stop);
       if (stop?.aborted === true) return 0;
       this.#oldRegions = this.#oldRegions.filter((one) => one !== region);
@@ -99,7 +99,8 @@ export class ObjectLayer {
   /** For upkeep, once a day or so. `owner`: of delete markers that come of it. */
   runLifecycle(bucket: string, owner: number, rules: readonly LifecycleRule[], stop?: AbortSignal): Promise<LifecycleReport> {
     const rest = (): Promise<void> => setImmediate();
-    return new LifecycleRun({ ...this, now: this.#now, rest }).run(bucket, owner, rules, stop);
+    const { listing, objects, uploads } = this;
+    return new LifecycleRun({ listing, objects, uploads, now: this.#now, rest }).run(bucket, owner, rules, stop);
   }
 
   /** When nothing is asked of it any more. */

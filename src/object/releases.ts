@@ -39,7 +39,8 @@ export class Releases {
   async run(stop?: AbortSignal): Promise<number> {
     const { catalog, holds } = this.#options;
     let left = 0;
-    for (let after: string | undefined; stop?.aborted !== true; ) {
+    for (let after: string | undefined; ; ) {
+      if (stop?.aborted === true) return left;
       const page = await catalog.range(releasedPrefix, {
         entriesMax: bodies_per_batch_max,
         ...(after === undefined ? {} : { after }),
@@ -69,7 +70,8 @@ export class Releases {
   /** One record of it at a time, and what is left is written down each time. */
   async #takeChainBack({ id, record }: { id: number; record: ReleasedRecord }, stop?: AbortSignal): Promise<void> {
     const { catalog, extents } = this.#options;
-    for (let index = record.chainFirst; index < record.chainCount && stop?.aborted !== true; index += 1) {
+    for (let index = record.chainFirst; index < record.chainCount; index += 1) {
+      if (stop?.aborted === true) return;
       const key = bodyPartsKey(id, index);
       const entry = await catalog.get(key);
       const segments: readonly Segment[] =

@@ -258,7 +258,7 @@ export const objectLaws: readonly ObjectLaw[] = [
       for (const key of all) await put(store, bucket, key, 'x');
       const sorted = all
         .map((key) => Buffer.from(key))
-        .sort(Buffer.compare)
+        .sort((a, b) => Buffer.compare(a, b))
         .map(String);
       same((await keys(store, { bucket })).join('|'), sorted.join('|'));
       same((await keys(store, { bucket, entriesMax: 2 })).join('|'), sorted.join('|'));

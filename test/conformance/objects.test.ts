@@ -4,11 +4,11 @@ import { ObjectWorld } from '../harness/object_world.ts';
 import { objectLaws } from './object_laws.js';
 
 describe('the object layer itself', () => {
-  for (const { title, check } of objectLaws) {
-    test(title, async () => {
+  for (const law of objectLaws) {
+    test(law.title, async () => {
       const world = await ObjectWorld.open();
       await world.layer.buckets.create({ name: 'bucket', account: 7, pool: 'default' });
-      await check(world.layer, 'bucket');
+      await law.check(world.layer, 'bucket');
       await world.layer.takeBack();
       expect(await world.audit()).toEqual([]);
     });

@@ -2,7 +2,7 @@
 import { extentKey, splitKey } from '../../src/catalog/object_keys.ts';
 import { decodeBodyParts, decodeObject, decodePart, type Segment } from '../../src/catalog/object_records.ts';
 import { decodeExtent } from '../../src/catalog/shelf_records.ts';
-import { SkerryError } from '../../src/core/errors.ts';
+import type { SkerryError } from '../../src/core/errors.ts';
 import { page_bytes } from '../../src/core/limits.ts';
 import { ObjectLayer, type ObjectLayerOptions } from '../../src/object/object_layer.ts';
 import type { ShelfEngine } from '../../src/object/shelf_writer.ts';
