@@ -56,7 +56,6 @@ export class Releases {
       await this.#takeBack(free.filter(({ record }) => record.chainCount === 0));
       for (const chained of free.filter(({ record }) => record.chainCount > 0)) await this.#takeChainBack(chained, stop);
     }
-    return left;
   }
 
   async #takeBack(bodies: readonly { readonly id: number; readonly record: ReleasedRecord }[]): Promise<void> {
