@@ -42,7 +42,7 @@ export const fuzzedSources = () =>
   nativeFiles('.cc').filter(
     (path) =>
       /^native\/(?:env|journal)\//.test(path) ||
-      /^native\/blocks\/(?:block_id|cell|codec|footer_copies|frames|gone_packs|index_checkpoint|location_index|pack_footer|pack_handles|pack_scan|sha256_lanes)\.cc$/.test(
+      /^native\/blocks\/(?:block_id|cell|codec|footer_copies|frames|gone_packs|index_checkpoint|location_index|pack_footer|pack_handles|pack_scan|record_cipher|sha256_lanes)\.cc$/.test(
         path,
       ) ||
       /^native\/(?:map\/node|nbd\/request_parser)\.cc$/.test(path) ||
