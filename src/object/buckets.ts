@@ -104,17 +104,18 @@ export class Buckets {
     return found;
   }
 
-  /** Of one account, by name. */
+  /** Of one account, by name; `next` is what the next page comes after, null where this was the last. */
   async list(account: number, options: { readonly after?: string; readonly bucketsMax?: number } = {}) {
     const prefix = accountBucketsPrefix(account);
+    const entriesMax = Math.min(options.bucketsMax ?? buckets_per_page_max, buckets_per_page_max);
     const page = await this.#options.catalog.range(prefix, {
-      entriesMax: Math.min(options.bucketsMax ?? buckets_per_page_max, buckets_per_page_max),
+      entriesMax,
       ...(options.after === undefined ? {} : { after: prefix + options.after }),
     });
     const found = await Promise.all(page.map(({ key }) => this.#find(key.slice(prefix.length))));
     return {
       buckets: found.flatMap((entry) => (entry === null || entry.record.deleting ? [] : [entry.record])),
-      next: page.at(-1)?.key.slice(prefix.length) ?? null,
+      next: page.length < entriesMax ? null : (page.at(-1)?.key.slice(prefix.length) ?? null),
     };
   }
 

@@ -124,10 +124,43 @@ test('whatever ends a life, what was acknowledged is there and nothing else take
           if (doubtful.has(key)) continue;
           expect(await content(world.layer, key)).toEqual(data === null ? null : Buffer.from(data));
         }
+        // Bytes of a pattern are never 0: whatever is there is whole.
+        for (const key of doubtful) expect((await content(world.layer, key))?.includes(0) ?? false).toBe(false);
         expect(await world.audit()).toEqual([]);
       },
     ),
     // A busy machine looks at fewer.
     { numRuns: 150, interruptAfterTimeLimit: 12_000, timeout: 6000 },
   );
+});
+
+const put = (world: ObjectWorld, key: string, bytes: number) =>
+  world.layer.objects.put({ bucket: 'bucket', key, content: once(pattern(bytes, 1)), bytes, attributes });
+
+test('what was taken back stays so when the power goes', async () => {
+  const world = await ObjectWorld.open();
+  await world.layer.buckets.create({ name: 'bucket', account: 1, pool: 'default' });
+  await put(world, 'a', 5000);
+  await world.layer.objects.remove({ bucket: 'bucket', key: 'a', owner: 1 });
+  await world.layer.takeBack();
+  world.shelves.losePower(0);
+  expect(await world.audit()).toEqual([]);
+});
+
+test('a transaction in doubt keeps its body until a start knows, though its region is full long before', async () => {
+  for (const fault of ['before', 'after'] as const) {
+    const options = { space: { regionGrains: 16 } };
+    const world = await ObjectWorld.open(options);
+    await world.layer.buckets.create({ name: 'bucket', account: 1, pool: 'default' });
+    await put(world, 'first', 5000);
+    world.catalog.faults.push(fault);
+    await expect(put(world, 'a', 5000)).rejects.toMatchObject({ code: 'io' });
+    for (let more = 0; more < 20; more += 1) await put(world, `more ${more}`, 5000);
+    await world.start(options);
+    await world.layer.takeBack();
+    const found = await content(world.layer, 'a');
+    expect(found).toEqual(fault === 'after' ? Buffer.from(pattern(5000, 1)) : null);
+    expect(await world.audit()).toEqual([]);
+    expect(world.catalog.keys('region/')).toEqual([]);
+  }
 });
