@@ -5,8 +5,10 @@ import { SkerryError } from '../../src/core/errors.ts';
 export class MemoryCatalog implements Catalog {
   /** Of the next transactions: 'before' fails without making one, 'after' makes it and fails. */
   readonly faults: ('before' | 'after')[] = [];
-  ranges = 0;
+  /** Of transactions from here on: after so many turns each is made, by turns of the list. */
+  delays: readonly number[] = [1];
   entriesRead = 0;
+  #asked = 0;
   readonly #entries = new Map<string, CatalogEntry>();
   /** Ascending. */
   readonly #keys: string[] = [];
@@ -30,7 +32,6 @@ export class MemoryCatalog implements Catalog {
   }
 
   async range(prefix: string, { after = '', entriesMax = Number.POSITIVE_INFINITY }: RangeOptions = {}) {
-    this.ranges += 1;
     const found: CatalogEntry[] = [];
     for (let at = this.#place(after > prefix ? after : prefix); at < this.#keys.length && found.length < entriesMax; at += 1) {
       const key = this.#keys[at] ?? '';
@@ -45,7 +46,8 @@ export class MemoryCatalog implements Catalog {
   async transact(compares: readonly Compare[], writes: readonly Write[]): Promise<TransactOutcome> {
     const fault = this.faults.shift();
     const life = this.#life;
-    await Promise.resolve();
+    this.#asked += 1;
+    for (let turn = this.delays[this.#asked % this.delays.length] ?? 1; turn > 0; turn -= 1) await Promise.resolve();
     if (this.#over || life !== this.#life) return new Promise(() => undefined);
     if (fault === 'before') throw new SkerryError('io', 'the catalog cannot be written');
     for (const { key, revision } of compares) {

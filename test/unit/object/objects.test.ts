@@ -11,6 +11,9 @@ const attributes = { owner: 1 };
 const MiB = 1 << 20;
 const name = { bucket: 'bucket', key: 'a' };
 
+/** Some transactions take long, so that others come between what was looked at and what is made of it. */
+const delays = fc.array(fc.nat(40), { minLength: 1, maxLength: 5 });
+
 async function world(options: Parameters<typeof ObjectWorld.open>[0] = {}): Promise<ObjectWorld> {
   const made = await ObjectWorld.open(options);
   await made.layer.buckets.create({ name: 'bucket', account: 1, pool: 'default' });
@@ -90,9 +93,11 @@ test('parts that come while an upload ends are in it, or refused, and never left
     fc.asyncProperty(
       fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.nat(12)), { minLength: 1, maxLength: 6 }),
       fc.boolean(),
-      fc.nat(20),
-      async (parts, completes, turns) => {
+      fc.nat(60),
+      delays,
+      async (parts, completes, turns, delayed) => {
         const made = await world();
+        made.catalog.delays = delayed;
         const { uploads } = made.layer;
         const uploadId = await uploads.create({ ...name, attributes });
         const first = await uploads.putPart({ ...name, uploadId, number: 9, content: once('x'), bytes: 1 });
@@ -153,10 +158,36 @@ test('whoever counts is asked before, and told once what it came to', async () =
   await clean(made);
 });
 
+test('a copy of what is being removed is whole, or is not', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat(60), fc.nat(60), fc.nat(60), delays, async (copying, removing, takingBack, delayed) => {
+      const made = await world();
+      const { objects, copies } = made.layer;
+      await objects.put({ ...name, content: once(pattern(9000, 1)), bytes: 9000, attributes });
+      made.catalog.delays = delayed;
+      const after = async <T>(turns: number, work: () => Promise<T>): Promise<T> => {
+        for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+        return work();
+      };
+      const [copied] = await Promise.allSettled([
+        after(copying, () => copies.copy({ bucket: 'bucket', key: 'b', from: name, owner: 1 })),
+        after(removing, () => objects.remove({ ...name, owner: 1 })).then(() => after(takingBack, () => made.layer.takeBack())),
+      ]);
+      if (copied.status === 'rejected') expect(copied.reason).toMatchObject({ reason: 'no-such-key' });
+      await clean(made);
+      const found = await objects.open({ bucket: 'bucket', key: 'b' }).catch(() => null);
+      expect(found !== null).toBe(copied.status === 'fulfilled');
+      if (found?.outcome === 'opened') expect(await gather(found.object.read(0, 9000))).toEqual(Buffer.from(pattern(9000, 1)));
+    }),
+    { numRuns: 200, interruptAfterTimeLimit: 10_000 },
+  );
+});
+
 test('a bucket that is being removed takes nothing in, whichever comes first', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.nat(30), fc.nat(30), async (before, after) => {
+    fc.asyncProperty(fc.nat(30), fc.nat(30), delays, async (before, after, delayed) => {
       const made = await world();
+      made.catalog.delays = delayed;
       const turns = async (count: number): Promise<void> => {
         for (let turn = 0; turn < count; turn += 1) await Promise.resolve();
       };
