@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 
 import { SkerryError } from '../core/errors.js';
-import type { ResourceKind } from './records.js';
+import type { ResourceKind, ResourceRecord } from './records.js';
 
 export const resourcePrefix = 'resource/';
 /** The root chunk of a resource that is here is not yet in the pool: upkeep puts it. The value is empty. */
@@ -67,6 +67,12 @@ export function carriedKey(move: number, id: number): string {
 /** Holds the id of the resource of that kind and name (encodeId). */
 export function nameKey(kind: ResourceKind, name: string): string {
   return `${namePrefix(kind)}${name}`;
+}
+
+/** Of a resource's name; a shelf's leads to no volume. null where it has none. */
+export function ownNameKey({ kind, name, shelf }: Pick<ResourceRecord, 'kind' | 'name' | 'shelf'>): string | null {
+  if (name === '') return null;
+  return shelf === true ? `name/shelf/${name}` : nameKey(kind, name);
 }
 
 /** Of all names of a kind; with `begin`, of those that begin so: `vm1@` finds the snapshots of vm1. */

@@ -50,10 +50,13 @@ export type ErrorCode = keyof typeof errorTable;
 export class SkerryError extends Error {
   override readonly name = 'SkerryError';
   readonly code: ErrorCode;
+  /** What exactly it was, in a word of the layer that threw it, where a protocol above has finer errors than the table; else ''. */
+  readonly reason: string;
 
-  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
+  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown; readonly reason?: string }) {
     super(message, options);
     this.code = code;
+    this.reason = options?.reason ?? '';
   }
 
   /** The same call may succeed later. */

@@ -1,4 +1,4 @@
-/** Resource ids: never reused, whatever dies. An id is handed out only once the counter is durably past it. */
+/** Ids that are never reused, whatever dies: of resources, and of what else has a counter. An id is handed out only once the counter is durably past it. */
 import type { Catalog } from '../catalog/catalog.js';
 import { resourceCounterKey } from '../catalog/keys.js';
 import { decodeCounter, encodeCounter } from '../catalog/records.js';
@@ -12,12 +12,14 @@ const reservation_attempts_max = 8;
 
 export class IdAllocator {
   readonly #catalog: Catalog;
+  readonly #counterKey: string;
   /** Reserved and not handed out; each is half open. */
   readonly #ranges: { next: number; readonly end: number }[] = [];
   #reserving: Promise<void> | null = null;
 
-  constructor(catalog: Catalog) {
+  constructor(catalog: Catalog, counterKey: string = resourceCounterKey) {
     this.#catalog = catalog;
+    this.#counterKey = counterKey;
   }
 
   /** @throws SkerryError of the catalog; nothing is handed out then. */
@@ -46,17 +48,17 @@ export class IdAllocator {
 
   async #reserve(): Promise<void> {
     for (let attempt = 0; attempt < reservation_attempts_max; attempt += 1) {
-      const entry = await this.#catalog.get(resourceCounterKey);
+      const entry = await this.#catalog.get(this.#counterKey);
       const first = entry === null ? 1 : decodeCounter(entry.value).next;
       const end = first + ids_per_reservation;
       const outcome = await this.#catalog.transact(
-        [{ key: resourceCounterKey, revision: entry?.revision ?? 0 }],
-        [{ key: resourceCounterKey, value: encodeCounter({ next: end }) }],
+        [{ key: this.#counterKey, revision: entry?.revision ?? 0 }],
+        [{ key: this.#counterKey, value: encodeCounter({ next: end }) }],
       );
       if (outcome.outcome === 'conflict') continue;
       this.#ranges.push({ next: first, end });
       return;
     }
-    throw new SkerryError('try-again', 'the counter of resource ids changes all the time');
+    throw new SkerryError('try-again', `${this.#counterKey} of the catalog changes all the time`);
   }
 }

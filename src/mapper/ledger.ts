@@ -9,6 +9,7 @@ import {
   idOfKey,
   nameKey,
   namePrefix,
+  ownNameKey,
   resourceKey,
   resourcePrefix,
   rootDueKey,
@@ -270,9 +271,9 @@ export class Ledger {
     else this.#clonesDue.delete(parentId);
   }
 
-  #count({ id, kind, name, pool, state, sizeBytes }: ResourceRecord): void {
+  #count({ id, kind, name, pool, state, sizeBytes, shelf }: ResourceRecord): void {
     this.#uncount(id);
-    if (name === '' || state !== 'ready') return;
+    if (name === '' || state !== 'ready' || shelf === true) return;
     this.#counted.set(id, { kind, pool, sizeBytes });
     this.#addTotal(kind, pool, 1, sizeBytes);
   }
@@ -295,7 +296,7 @@ function totalKey(kind: ResourceKind, pool: string): string {
 }
 
 function nameOf(record: ResourceRecord | null): string | null {
-  return record === null || record.name === '' ? null : nameKey(record.kind, record.name);
+  return record === null ? null : ownNameKey(record);
 }
 
 function firstOf<V>(

@@ -21,6 +21,7 @@ const keptFields = [
   'labels',
   'limit',
   'access',
+  'shelf',
 ] as const satisfies readonly (keyof ResourceRecord)[];
 
 export type KeptRoot = Pick<ResourceRecord, (typeof keptFields)[number]>;

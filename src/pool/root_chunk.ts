@@ -43,6 +43,8 @@ export interface RootChunk {
   readonly limit: { readonly iops: number; readonly bandwidth: number; readonly burst: number };
   /** Who may attach it; null: whoever can connect. */
   readonly access: { readonly grants: readonly GrantOfChunk[] } | null;
+  /** A volume that nobody sees: bodies of objects lie in it. */
+  readonly shelf?: boolean;
 }
 
 export interface GrantOfChunk {
@@ -107,6 +109,7 @@ const schema = protobuf.Root.fromJSON({
         labels: { keyType: 'string', type: 'string', id: 19 } as protobuf.IMapField,
         limit: { type: 'Limit', id: 20 },
         access: { type: 'Access', id: 21 },
+        shelf: { type: 'bool', id: 22 },
       },
     },
     Limit: {
@@ -171,20 +174,21 @@ export function parseTombstoneKey(key: string): number | null {
 export function encodeRootChunk(chunk: RootChunk, cipher: ChunkCipher | null = null): Uint8Array {
   if (chunk.poolUuid.length !== 16) throw new RangeError('a pool uuid has 16 bytes');
   if (chunk.root.id.length !== 0 && chunk.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
-  const { lineage, labels, limit, access, ...fields } = chunk;
+  const { lineage, labels, limit, access, shelf, ...fields } = chunk;
   // Later than the first fields: left out where they say nothing.
   const later = {
     ...(lineage === 0 ? {} : { lineage }),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(limit.iops === 0 && limit.bandwidth === 0 ? {} : { limit }),
     ...(access === null ? {} : { access: { grants: access.grants.map(numbered) } }),
+    ...(shelf === true ? { shelf } : {}),
   };
   return seal(rootFrame, { ...fields, ...later, kind: kinds.indexOf(chunk.kind) + 1 }, cipher);
 }
 
 /** @throws SkerryError corrupt, or unsupported for a newer version, or denied without the cipher it takes. */
 export function decodeRootChunk(data: Uint8Array, cipher: ChunkCipher | null = null): RootChunk {
-  const fields = unseal(rootFrame, data, cipher) as unknown as DecodedRoot;
+  const { shelf, ...fields } = unseal(rootFrame, data, cipher) as unknown as DecodedRoot;
   const kind = kinds[fields.kind - 1];
   const rootBytes = fields.root?.id.length ?? -1;
   if (
@@ -203,6 +207,7 @@ export function decodeRootChunk(data: Uint8Array, cipher: ChunkCipher | null = n
     root: { ...fields.root, id: Uint8Array.from(fields.root.id) },
     limit: fields.limit ?? { iops: 0, bandwidth: 0, burst: 0 },
     access: fields.access === null ? null : { grants: fields.access.grants.map(grantOf) },
+    ...(shelf === true ? { shelf } : {}),
   };
 }
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { Catalog } from '../catalog/catalog.js';
-import { decodeId, idOfKey, nameKey, poolPrefix, resourceCounterKey, rootDuePrefix } from '../catalog/keys.js';
+import { decodeId, idOfKey, ownNameKey, poolPrefix, resourceCounterKey, rootDuePrefix } from '../catalog/keys.js';
 import { openLmdbCatalog } from '../catalog/lmdb.js';
 import { decodeCounter, decodePool, type PoolRecord, type ResourceRecord } from '../catalog/records.js';
 import { toSkerryError } from '../core/errors.js';
@@ -88,7 +88,8 @@ async function contentOf(catalog: Catalog): Promise<CatalogContent> {
 }
 
 async function nameProblems(catalog: Catalog, records: readonly ResourceRecord[]): Promise<readonly string[]> {
-  const named = new Map(records.filter(({ name }) => name !== '').map((record) => [nameKey(record.kind, record.name), record]));
+  const named = new Map(records.map((record) => [ownNameKey(record), record]));
+  named.delete(null);
   const problems: string[] = [];
   for (const { key, value } of await catalog.range('name/')) {
     const record = named.get(key);

@@ -302,7 +302,8 @@ class Planner {
 
   #name(draft: Draft, wanted: string, taken: Set<string>): void {
     const { kind, id } = draft;
-    const free = !taken.has(`${kind}/${wanted}`) && isName(kind, wanted);
+    const among = draft.record?.shelf === true ? 'shelf' : kind;
+    const free = !taken.has(`${among}/${wanted}`) && isName(kind, wanted);
     const at = wanted.indexOf('@');
     const made = kind === 'snapshot' && at > 0 ? `${wanted.slice(0, at)}@${madeName('', id)}` : madeName(wanted, id);
     const name = free
@@ -313,7 +314,7 @@ class Planner {
           ? `${madeName('', id)}@${madeName('', id)}`
           : madeName('', id);
     if (!free) draft.notes.push(`its name, ${JSON.stringify(wanted)}, is that of a younger one or none at all`);
-    taken.add(`${kind}/${name}`);
+    taken.add(`${among}/${name}`);
     draft.name = name;
     if (draft.record !== null) draft.record = { ...draft.record, name };
   }

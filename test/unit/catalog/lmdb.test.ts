@@ -215,9 +215,20 @@ test('a closed catalog refuses, and closing waits for what is under way', async 
   expect(text((await (await open(directory)).get('a'))?.value)).toBe('1');
 });
 
+test('the longest keys are kept, and in their order', async () => {
+  const catalog = await open();
+  const long = 'x'.repeat(1535);
+  await catalog.transact(
+    [],
+    [`${long}b`, `${long}a`, long].map((key) => ({ key, value: bytes(key.slice(-1)) })),
+  );
+  expect((await catalog.range('x')).map(({ key }) => key)).toEqual([long, `${long}a`, `${long}b`]);
+  expect(text((await catalog.get(`${long}a`))?.value)).toBe('a');
+});
+
 test('keys and values beyond their limits are refused before anything is written', async () => {
   const catalog = await open();
-  for (const key of ['', 'a b', 'é', 'x'.repeat(513), 'a\n']) {
+  for (const key of ['', 'a b', 'é', 'x'.repeat(1537), 'a\n']) {
     await expect(catalog.transact([], [{ key, value: bytes('1') }])).rejects.toMatchObject({ code: 'invalid' });
   }
   await expect(catalog.transact([], [{ key: 'a', value: new Uint8Array((1 << 20) + 1) }])).rejects.toMatchObject({

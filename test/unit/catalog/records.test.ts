@@ -30,6 +30,7 @@ test.each([
   ['resource_restricted_v1', sampleRestricted],
   ['resource_closed_v1', sampleClosed],
   ['resource_compressed_v1', sampleCompressed],
+  ['resource_shelf_v2', { ...sampleVolume, shelf: true }],
 ])('%s is read, and written as it always was', (name, record) => {
   expect(decodeResource(golden(name))).toEqual(record);
   expect(hexLines(encodeResource(record))).toBe(hexLines(golden(name)));
@@ -72,9 +73,9 @@ test('a record of a newer version is refused, with the way out', () => {
   // Field 1, the version, comes first: 08 01.
   const newer = Uint8Array.from(encodeResource(sampleVolume));
   expect([...newer.subarray(0, 2)]).toEqual([8, 1]);
-  newer[1] = 2;
+  newer[1] = 3;
   expect(() => decodeResource(newer)).toThrow(expect.objectContaining({ code: 'unsupported' }));
-  expect(() => decodeResource(newer)).toThrow(/version 2, and this Skerry reads up to 1: start a newer Skerry/);
+  expect(() => decodeResource(newer)).toThrow(/version 3, and this Skerry reads up to 2: start a newer Skerry/);
 });
 
 test('a field of a later minor change is passed over', () => {

@@ -57,6 +57,17 @@ async function open(directory = temporaryDirectory()): Promise<{ ledger: Ledger;
   return { ledger: (await Ledger.open(failing)).ledger, catalog, torn };
 }
 
+test('a shelf has a name of its own kind: nobody finds it, lists it or counts it as a volume', async () => {
+  const { ledger } = await open();
+  await ledger.commit([{ change: 'insert', record: { ...volume(1, 'a'), shelf: true } }]);
+  await ledger.commit([{ change: 'insert', record: volume(2, 'a') }]);
+  expect((await ledger.find('volume', 'a'))?.record.id).toBe(2);
+  expect((await ledger.list('volume')).map(({ record }) => record.id)).toEqual([2]);
+  expect(ledger.total('volume')).toEqual({ count: 1, sizeBytes: volume(2, 'a').sizeBytes });
+  expect((await ledger.get(1))?.record.shelf).toBe(true);
+  expect(await ledger.anyIn('default')).not.toBeNull();
+});
+
 test('totals follow what is inserted, changed and removed', async () => {
   const { ledger } = await open();
   await ledger.commit([

@@ -31,7 +31,8 @@ test('a root chunk is read, and written as it always was', () => {
   expect(hexLines(encodeRootChunk(sampleRolledBack))).toBe(hexLines(golden('root_chunk_rolled_back_v1')));
   expect(decodeRootChunk(golden('root_chunk_restricted_v1'))).toEqual(sampleRestricted);
   expect(hexLines(encodeRootChunk(sampleRestricted))).toBe(hexLines(golden('root_chunk_restricted_v1')));
-  for (const chunk of [empty, sampleClosed]) expect(decodeRootChunk(encodeRootChunk(chunk))).toEqual(chunk);
+  for (const chunk of [empty, sampleClosed, { ...sampleRoot, shelf: true }])
+    expect(decodeRootChunk(encodeRootChunk(chunk))).toEqual(chunk);
 });
 
 test('a tombstone is read, and written as it always was', () => {

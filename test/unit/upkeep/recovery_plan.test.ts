@@ -98,6 +98,12 @@ describe('from the pool alone', () => {
     expect(the(plan, 4)).toMatchObject({ name: 'renamed@monday', notes: [] });
   });
 
+  test('a shelf stays one, and takes nobody’s name', () => {
+    const plan = planOf(pool([volume(1, { name: 'shelf-1', shelf: true }), volume(2, { name: 'shelf-1' })]));
+    expect(the(plan, 1)).toMatchObject({ name: 'shelf-1', record: { name: 'shelf-1', shelf: true } });
+    expect(the(plan, 2)).toMatchObject({ name: 'shelf-1', record: { name: 'shelf-1' } });
+  });
+
   test('of two with one name the younger has it, and the other a name that says what it was', () => {
     const plan = planOf(pool([volume(3, { name: 'vm' }), volume(9, { name: 'vm' }), snapshot(5, 3, 'vm@a')]));
     expect(the(plan, 9).name).toBe('vm');

@@ -1,0 +1,38 @@
+/**
+ * What objects hold, as the object layer sees it: bytes that are written once, read in ranges, and shared by copies. A body's
+ * bytes are durable before anything names them; what is never named, and what is named no more, is taken back.
+ */
+import type { Write } from '../catalog/catalog.js';
+import type { Segment } from '../catalog/object_records.js';
+
+/** A buffer that a reader of a body is handed has at most so many bytes. */
+export const read_bytes_max = 1 << 20;
+
+export interface BodyOrder {
+  readonly pool: string;
+  /** Where it is known. Content of another length is refused. */
+  readonly bytes: number | null;
+  /** Taken as fast as it can be stored, and no faster. What it throws ends the writing, and nothing of it stays. */
+  readonly content: AsyncIterable<Uint8Array>;
+}
+
+/** Durable, and not yet named. Exactly one of kept, abandon and leave is called. */
+export interface StoredBody {
+  readonly bytes: number;
+  readonly segments: readonly Segment[];
+  /** To be part of the transaction that names the segments. */
+  readonly writes: readonly Write[];
+  /** That transaction was made. */
+  kept(): void;
+  /** It was not, and never will be. Rejects never. */
+  abandon(): Promise<void>;
+  /** Nobody knows: the next start finds out. */
+  leave(): void;
+}
+
+export interface Bodies {
+  /** @throws SkerryError invalid (incomplete-body) for content of another length than told; no-space; else of the engine. */
+  write(order: BodyOrder): Promise<StoredBody>;
+  /** The segments' bytes one after another. Whoever reads holds the body for as long (BodyHolds). Ends early without harm. */
+  read(segments: Iterable<Segment> | AsyncIterable<Segment>): AsyncGenerator<Buffer, void>;
+}

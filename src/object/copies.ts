@@ -1,0 +1,107 @@
+/** Copies of objects: they share the bytes of their source, so that they cost the same whatever its size. */
+import type { Catalog } from '../catalog/catalog.js';
+import type { Attributes, BodyPart, BucketRecord, ObjectRecord } from '../catalog/object_records.js';
+import { partsFrom, segmentCount } from './body_parts.js';
+import type { BodyHolds } from './body_holds.js';
+import type { Buckets } from './buckets.js';
+import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
+import type { Extents } from './extents.js';
+import { comingOf, ending, transactOn } from './making.js';
+import type { Meter } from './meter.js';
+import type { GivenAttributes, Objects } from './objects.js';
+import { versionOf, type ObjectName, type Version, type VersionName } from './object_version.js';
+import { checkKey, versionIdOf, visible, type Make, type Transact, type Versions } from './versions.js';
+
+/** A body of more is read and stored again: its extents would not fit into one transaction. */
+export const shared_segments_max = 10_000;
+
+export interface CopyOrder extends ObjectName {
+  readonly from: VersionName;
+  readonly fromConditions?: Conditions;
+  /** Absent: those of the source, with this owner. */
+  readonly attributes?: GivenAttributes;
+  readonly owner: number;
+  readonly conditions?: Conditions;
+}
+
+export interface CopiesOptions {
+  readonly catalog: Catalog;
+  readonly buckets: Buckets;
+  readonly versions: Versions;
+  readonly objects: Objects;
+  readonly extents: Extents;
+  readonly holds: BodyHolds;
+  readonly meter: Meter;
+  readonly now: () => number;
+}
+
+export class Copies {
+  readonly #options: CopiesOptions;
+
+  constructor(options: CopiesOptions) {
+    this.#options = options;
+  }
+
+  /** @throws SkerryError not-found, conflict (precondition-failed), no-space */
+  async copy(order: CopyOrder): Promise<Version> {
+    const { buckets, objects } = this.#options;
+    checkKey(order.key);
+    const { record: bucket } = await buckets.get(order.bucket);
+    // Held, so that neither its list of parts nor its bytes go while they are taken over.
+    const hold = this.#options.holds.begin();
+    try {
+      const source = await objects.find(order.from);
+      hold.choose(source.id);
+      // A source that is not modified fails a copy as any other condition does.
+      if (judgeRead(order.fromConditions ?? {}, source) !== 'proceed') throw preconditionFailed();
+      const attributes = objects.withDefaults(bucket, order.attributes ?? takenOver(source.attributes, order.owner));
+      const { pool } = (await buckets.get(order.from.bucket)).record;
+      const shares = segmentCount(source.body) <= shared_segments_max && pool === bucket.pool;
+      return await (shares ? this.#share(order, bucket, attributes, source) : this.#copyBytes(order, attributes, source));
+    } finally {
+      hold.end();
+    }
+  }
+
+  async #share(order: CopyOrder, bucket: BucketRecord, attributes: Attributes, source: ObjectRecord): Promise<Version> {
+    const { catalog, meter, versions, extents, now } = this.#options;
+    const { key, conditions = {} } = order;
+    const reservation = await meter.reserve(bucket, { bytes: source.bytes, objects: 1 });
+    return ending(reservation, async () => {
+      const parts: BodyPart[] = [];
+      for await (const { offset: _, ...part } of partsFrom(catalog, source.id, source.body, 0)) parts.push(part);
+      const { etag, checksum, multipart } = source;
+      const make: Make = (id, newest) => {
+        checkWrite(conditions, visible(newest));
+        return comingOf(id, now(), { parts, etag, checksum, multipart, attributes }, []);
+      };
+      const transact: Transact = (compares, writes) =>
+        extents.share(
+          parts.flatMap((part) => [...part.segments]),
+          (others, counts) => transactOn(catalog)([...compares, ...others], [...writes, ...counts]),
+        );
+      return versionOf(key, await versions.install(bucket, key, reservation, make, transact));
+    });
+  }
+
+  async #copyBytes(order: CopyOrder, attributes: Attributes, source: ObjectRecord): Promise<Version> {
+    const { objects } = this.#options;
+    const opened = await objects.open({ ...order.from, versionId: versionIdOf(source) });
+    if (opened.outcome === 'not-modified') throw preconditionFailed();
+    const { object } = opened;
+    try {
+      const { bytes, checksum } = object.version;
+      const expected = checksum === null ? {} : { checksum: { algorithm: checksum.algorithm } };
+      const { bucket, key, conditions = {} } = order;
+      return await objects.put({ bucket, key, conditions, bytes, attributes, expected, content: object.read(0, bytes) });
+    } finally {
+      object.close();
+    }
+  }
+}
+
+/** A copy is its maker's: who may see it, and how long it is kept, is not the source's affair. */
+function takenOver(attributes: Attributes, owner: number): GivenAttributes {
+  const { headers, metadata, tags, storageClass } = attributes;
+  return { headers, metadata, tags, storageClass, owner };
+}

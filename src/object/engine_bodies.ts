@@ -1,0 +1,93 @@
+/** Bodies in shelves: written through the engine's own path, so that what is proven of volumes holds of them. */
+import type { Segment } from '../catalog/object_records.js';
+import { extentKey } from '../catalog/object_keys.js';
+import { encodeExtent } from '../catalog/shelf_records.js';
+import { read_bytes_max, type Bodies, type BodyOrder, type StoredBody } from './bodies.js';
+import { BodyWriting } from './body_writing.js';
+import type { Allocation, ShelfSpace } from './shelf_space.js';
+import type { ShelfEngine, ShelfWriter } from './shelf_writer.js';
+
+/** Of one reader: the next piece is fetched while it takes the one before. */
+const pieces_ahead_max = 2;
+
+export interface EngineBodiesOptions {
+  readonly engine: Pick<ShelfEngine, 'read'>;
+  readonly writer: ShelfWriter;
+  readonly space: ShelfSpace;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+}
+
+export class EngineBodies implements Bodies {
+  readonly #options: EngineBodiesOptions;
+
+  constructor(options: EngineBodiesOptions) {
+    this.#options = options;
+  }
+
+  async write({ pool, bytes, content }: BodyOrder): Promise<StoredBody> {
+    const writing = new BodyWriting({ ...this.#options, pool, bytes });
+    try {
+      await writing.take(content);
+    } catch (error) {
+      await this.#trim(writing.allocations);
+      throw error;
+    }
+    const { segments, allocations } = writing;
+    return {
+      bytes: writing.bytes,
+      segments,
+      writes: segments.map(({ shelf, extent, bytes: length }) => ({
+        key: extentKey(shelf, extent),
+        value: encodeExtent({ bytes: length, owners: 1 }),
+      })),
+      kept: () => settle(allocations, true),
+      abandon: () => this.#trim(allocations),
+      leave: () => settle(allocations, false),
+    };
+  }
+
+  async *read(segments: Iterable<Segment> | AsyncIterable<Segment>): AsyncGenerator<Buffer, void> {
+    const ahead: Promise<Uint8Array>[] = [];
+    try {
+      for await (const { shelf, extent, start, bytes } of segments) {
+        for (let at = 0; at < bytes; at += read_bytes_max) {
+          const piece = this.#options.engine.read(shelf, extent + start + at, Math.min(read_bytes_max, bytes - at));
+          // Its failure is told when its turn comes, or to nobody where the reader has left.
+          piece.catch(() => undefined);
+          ahead.push(piece);
+          if (ahead.length > pieces_ahead_max) yield buffer(await ahead.shift());
+        }
+      }
+      while (ahead.length > 0) yield buffer(await ahead.shift());
+    } finally {
+      // Whoever held the body lets it go when this ends: no read of it may come later.
+      await Promise.allSettled(ahead);
+    }
+  }
+
+  async #trim(allocations: readonly Allocation[]): Promise<void> {
+    for (const allocation of allocations) {
+      const { shelf, offset, bytes } = allocation;
+      try {
+        await this.#options.writer.trim(shelf, offset, bytes);
+        allocation.settle(true);
+      } catch (error) {
+        allocation.settle(false);
+        this.#options.log('warn', 'what was left of a body is taken back at the next start', {
+          shelf,
+          offset,
+          error: String(error),
+        });
+      }
+    }
+  }
+}
+
+function settle(allocations: readonly Allocation[], known: boolean): void {
+  for (const allocation of allocations) allocation.settle(known);
+}
+
+function buffer(bytes: Uint8Array | undefined): Buffer {
+  if (bytes === undefined) return Buffer.alloc(0);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

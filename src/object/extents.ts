@@ -1,0 +1,93 @@
+/**
+ * Who owns which extent. Each segment of a record of the catalog counts once, in the transaction that makes or removes the
+ * record; an extent without owners is trimmed, and its record goes.
+ */
+import type { Catalog, Compare, Write } from '../catalog/catalog.js';
+import { extentKey } from '../catalog/object_keys.js';
+import type { Segment } from '../catalog/object_records.js';
+import { decodeExtent, encodeExtent, type ExtentRecord } from '../catalog/shelf_records.js';
+import { SkerryError } from '../core/errors.js';
+import { KeyedLocks } from '../mapper/locks.js';
+import type { ShelfWriter } from './shelf_writer.js';
+
+export interface ExtentsOptions {
+  readonly catalog: Catalog;
+  readonly writer: ShelfWriter;
+}
+
+interface Known {
+  readonly key: string;
+  readonly shelf: number;
+  readonly offset: number;
+  /** Segments that name it here. */
+  readonly segments: number;
+  readonly found: (ExtentRecord & { readonly revision: number }) | null;
+}
+
+export class Extents {
+  readonly #options: ExtentsOptions;
+  /** Held over what is read of extents and the transaction that is decided on it. No other lock is taken meanwhile. */
+  readonly #locks = new KeyedLocks();
+
+  constructor(options: ExtentsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Runs `commit` with what makes `segments` owners of their extents. The caller holds a body that owns them (BodyHolds).
+   * @throws SkerryError corrupt where one of these is not there
+   */
+  share<T>(
+    segments: readonly Segment[],
+    commit: (compares: readonly Compare[], writes: readonly Write[]) => Promise<T>,
+  ): Promise<T> {
+    return this.#withAll(segments, async (all) => {
+      const absent = all.find(({ found }) => found === null);
+      if (absent !== undefined) throw new SkerryError('corrupt', `${absent.key} is not in the catalog, and a body names it`);
+      return commit(all.map(comparison), all.map(counted(1)));
+    });
+  }
+
+  /**
+   * Takes back what `segments` owned: trims extents that nobody owns any more, and makes that durable together with `also`, what
+   * else says that they are released. A crash in between leaves them released, to be trimmed again.
+   */
+  release(segments: readonly Segment[], also: readonly Write[]): Promise<void> {
+    return this.#withAll(segments, async (all) => {
+      const { writer, catalog } = this.#options;
+      const there = all.filter(({ found }) => found !== null);
+      const last = there.filter(({ found, segments: count }) => found !== null && found.owners <= count);
+      for (const { shelf, offset, found } of last) await writer.trim(shelf, offset, found?.bytes ?? 0);
+      for (const shelf of new Set(last.map((one) => one.shelf))) await writer.flush(shelf);
+      const outcome = await catalog.transact(there.map(comparison), [...there.map(counted(-1)), ...also]);
+      if (outcome.outcome === 'conflict') throw new SkerryError('try-again', `${outcome.key} of the catalog changed meanwhile`);
+    });
+  }
+
+  #withAll<T>(segments: readonly Segment[], work: (all: readonly Known[]) => Promise<T>): Promise<T> {
+    const counts = new Map<string, { readonly shelf: number; readonly offset: number; segments: number }>();
+    for (const { shelf, extent: offset } of segments) {
+      const key = extentKey(shelf, offset);
+      const known = counts.get(key);
+      if (known === undefined) counts.set(key, { shelf, offset, segments: 1 });
+      else known.segments += 1;
+    }
+    return this.#locks.run([...counts.keys()], async () => {
+      const all: Known[] = [];
+      for (const [key, place] of counts) {
+        const entry = await this.#options.catalog.get(key);
+        all.push({ key, ...place, found: entry === null ? null : { ...decodeExtent(entry.value), revision: entry.revision } });
+      }
+      return work(all);
+    });
+  }
+}
+
+const comparison = ({ key, found }: Known): Compare => ({ key, revision: found?.revision ?? 0 });
+
+const counted =
+  (by: 1 | -1) =>
+  ({ key, found, segments }: Known): Write => {
+    const owners = (found?.owners ?? 0) + by * segments;
+    return { key, value: owners <= 0 || found === null ? null : encodeExtent({ bytes: found.bytes, owners }) };
+  };

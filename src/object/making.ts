@@ -1,0 +1,66 @@
+/** How bytes that are stored become a version: the steps that put, copy and complete have in common. */
+import type { Catalog, Write } from '../catalog/catalog.js';
+import type { Attributes, BodyPart, Checksum } from '../catalog/object_records.js';
+import type { StoredBody } from './bodies.js';
+import { bodyOf } from './body_parts.js';
+import type { Reservation } from './meter.js';
+import type { Coming, Transact } from './versions.js';
+
+/** What is to become a version. */
+export interface Content {
+  readonly parts: readonly BodyPart[];
+  readonly etag: string;
+  readonly checksum: Checksum | null;
+  readonly multipart: boolean;
+  readonly attributes: Attributes;
+}
+
+export function comingOf(id: number, now: number, content: Content, also: readonly Write[]): Coming {
+  const { parts, ...facts } = content;
+  const { body, writes } = bodyOf(id, parts);
+  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+  const record = { id, isNull: false, deleteMarker: false, bytes, modifiedAt: now, body, ...facts };
+  return { record, compares: [], writes: [...writes, ...also] };
+}
+
+export function partsOfBody({ bytes, segments }: Pick<StoredBody, 'bytes' | 'segments'>): readonly BodyPart[] {
+  return bytes === 0 ? [] : [{ bytes, checksum: '', segments }];
+}
+
+export const transactOn =
+  (catalog: Catalog): Transact =>
+  async (compares, writes) =>
+    (await catalog.transact(compares, writes)).outcome === 'committed';
+
+/**
+ * Runs `work`, which names a stored body by the transaction that it is given. Where that rejects nobody can say whether it was
+ * made, not even by reading: what is there may not be durable. So the body stays until the next start, which knows.
+ */
+export async function named<T>(catalog: Catalog, stored: StoredBody, work: (transact: Transact) => Promise<T>): Promise<T> {
+  let inDoubt = false;
+  const transact: Transact = async (compares, writes) => {
+    inDoubt = true;
+    const made = await transactOn(catalog)(compares, writes);
+    inDoubt = false;
+    return made;
+  };
+  try {
+    const result = await work(transact);
+    stored.kept();
+    return result;
+  } catch (error) {
+    if (inDoubt) stored.leave();
+    else await stored.abandon();
+    throw error;
+  }
+}
+
+/** Runs `work`, which ends the reservation where it succeeds; here it ends where that does not. */
+export async function ending<T>(reservation: Reservation, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    reservation.end(null);
+    throw error;
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The object layer, put together: buckets, objects, versions, uploads, with no wire protocol. Nothing in the daemon opens it yet.
+ */
+import { setImmediate } from 'node:timers/promises';
+
+import type { Catalog } from '../catalog/catalog.js';
+import { objectCounterKey } from '../catalog/object_keys.js';
+import { IdAllocator } from '../mapper/id_allocator.js';
+import type { Shelves } from '../mapper/shelves.js';
+import { BodyHolds } from './body_holds.js';
+import { Buckets } from './buckets.js';
+import { Copies } from './copies.js';
+import { EngineBodies } from './engine_bodies.js';
+import { Extents } from './extents.js';
+import type { LifecycleRule } from './lifecycle.js';
+import { LifecycleRun, type LifecycleReport } from './lifecycle_run.js';
+import { Listing } from './listing.js';
+import { noMeter, type Meter } from './meter.js';
+import { Objects } from './objects.js';
+import { PartCopies } from './part_copies.js';
+import { findOldRegions, recoverRegion, type OldRegion } from './region_recovery.js';
+import { Releases } from './releases.js';
+import { ShelfSpace, type ShelfSpaceOptions } from './shelf_space.js';
+import { ShelfWriter, type ShelfEngine } from './shelf_writer.js';
+import { Uploads } from './uploads.js';
+import { Versions } from './versions.js';
+
+export interface ObjectLayerOptions {
+  readonly catalog: Catalog;
+  readonly engine: ShelfEngine;
+  readonly shelves: Pick<Shelves, 'make'>;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  readonly meter?: Meter;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** For tests; else that of S3, in bytes. */
+  readonly partBytesMin?: number;
+  readonly space?: Pick<ShelfSpaceOptions, 'shelfBytesMax' | 'regionGrains'>;
+}
+
+export class ObjectLayer {
+  readonly buckets: Buckets;
+  readonly objects: Objects;
+  readonly copies: Copies;
+  readonly listing: Listing;
+  readonly uploads: Uploads;
+  readonly partCopies: PartCopies;
+  readonly #options: ObjectLayerOptions;
+  readonly #space: ShelfSpace;
+  readonly #writer: ShelfWriter;
+  readonly #releases: Releases;
+  readonly #now: () => number;
+  #oldRegions: readonly OldRegion[];
+
+  private constructor(options: ObjectLayerOptions, oldRegions: readonly OldRegion[]) {
+    const { catalog, engine, meter = noMeter, now = Date.now } = options;
+    this.#options = options;
+    this.#oldRegions = oldRegions;
+    this.#now = now;
+    this.#writer = new ShelfWriter(engine);
+    this.#space = new ShelfSpace({ ...options, ...options.space });
+    const ids = new IdAllocator(catalog, objectCounterKey);
+    const holds = new BodyHolds();
+    const extents = new Extents({ catalog, writer: this.#writer });
+    const bodies = new EngineBodies({ engine, writer: this.#writer, space: this.#space, log: options.log });
+    this.buckets = new Buckets({ catalog, ids, now });
+    const versions = new Versions({ catalog, buckets: this.buckets, ids, meter });
+    const shared = { catalog, buckets: this.buckets, versions, bodies, extents, holds, meter, ids, now };
+    this.objects = new Objects(shared);
+    this.copies = new Copies({ ...shared, objects: this.objects });
+    this.listing = new Listing(shared);
+    const { partBytesMin } = options;
+    this.uploads = new Uploads({ ...shared, objects: this.objects, ...(partBytesMin === undefined ? {} : { partBytesMin }) });
+    this.partCopies = new PartCopies({ ...shared, objects: this.objects, uploads: this.uploads });
+    this.#releases = new Releases({ catalog, extents, holds });
+  }
+
+  /** Once for each life of the daemon, when the engine is started. Deletions of buckets that a crash interrupted are decided. */
+  static async open(options: ObjectLayerOptions): Promise<ObjectLayer> {
+    const layer = new ObjectLayer(options, await findOldRegions(options.catalog));
+    await layer.buckets.finishDeletions();
+    return layer;
+  }
+
+  /**
+   * For upkeep, again and again and never twice at a time: takes back what was left by earlier lives, and what was removed
+   * since. @returns how many removed bodies are left because somebody reads them
+   * @throws SkerryError of catalog or engine: what is not done is done by the next run
+   */
+  async takeBack(stop?: AbortSignal): Promise<number> {
+    for (const region of this.#oldRegions) {
+      await recoverRegion(this.#options.catalog, this.#writer, region, stop);
+      if (stop?.aborted === true) return 0;
+      this.#oldRegions = this.#oldRegions.filter((one) => one !== region);
+    }
+    return this.#releases.run(stop);
+  }
+
+  /** For upkeep, once a day or so. `owner`: of delete markers that come of it. */
+  runLifecycle(bucket: string, owner: number, rules: readonly LifecycleRule[], stop?: AbortSignal): Promise<LifecycleReport> {
+    const rest = (): Promise<void> => setImmediate();
+    const { listing, objects, uploads } = this;
+    return new LifecycleRun({ listing, objects, uploads, now: this.#now, rest }).run(bucket, owner, rules, stop);
+  }
+
+  /** When nothing is asked of it any more. */
+  stop(): Promise<void> {
+    return this.#space.stop();
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * Objects, with no protocol's words: put, read, remove, and what is said of them. What each of them did is durable when it
+ * resolves. Nothing above is wired to it yet: tests alone reach it.
+ */
+import type { Catalog } from '../catalog/catalog.js';
+import type { Attributes, BucketRecord, ObjectRecord, Retention } from '../catalog/object_records.js';
+import { SkerryError } from '../core/errors.js';
+import type { Bodies } from './bodies.js';
+import { partRanges, segmentsWithin, type PartRange } from './body_parts.js';
+import type { BodyHolds } from './body_holds.js';
+import type { Buckets } from './buckets.js';
+import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
+import { Digests, type Expected } from './digests.js';
+import { comingOf, ending, named, partsOfBody } from './making.js';
+import type { Meter } from './meter.js';
+import { noObjectLock, notFound, versionOf, type ObjectName, type Version, type VersionName } from './object_version.js';
+import { checkRetentionChange, defaultRetention, keptBy } from './retention.js';
+import { checkKey, versionIdOf, visible, type Make, type Versions } from './versions.js';
+
+export type GivenAttributes = Partial<Attributes> & Pick<Attributes, 'owner'>;
+
+export interface PutOrder extends ObjectName {
+  readonly content: AsyncIterable<Uint8Array>;
+  /** null where nobody knows. */
+  readonly bytes: number | null;
+  readonly attributes: GivenAttributes;
+  readonly expected?: Expected;
+  readonly conditions?: Conditions;
+}
+
+export interface RemoveOrder extends VersionName {
+  readonly owner: number;
+  readonly conditions?: Conditions;
+  /** The caller may remove what is under governance. */
+  readonly bypassGovernance?: boolean;
+}
+
+export type Removed = {
+  /** Of what was removed, or of the delete marker that was made; null where there was nothing to remove. */
+  readonly versionId: string | null;
+  /** One was made, or was what was removed. */
+  readonly deleteMarker: boolean;
+};
+
+export type Opened =
+  | { readonly outcome: 'opened'; readonly object: OpenObject }
+  | { readonly outcome: 'not-modified'; readonly version: Version };
+
+/** One version as it was when it was opened, whatever happens meanwhile. Must be closed. */
+export interface OpenObject {
+  readonly version: Version;
+  read(offset: number, length: number): AsyncGenerator<Buffer, void>;
+  /** After the first `skipped`: where parts lie. */
+  parts(skipped: number, partsMax: number): Promise<readonly PartRange[]>;
+  /** Doing so twice is fine. */
+  close(): void;
+}
+
+export interface ObjectsOptions {
+  readonly catalog: Catalog;
+  readonly buckets: Buckets;
+  readonly versions: Versions;
+  readonly bodies: Bodies;
+  readonly holds: BodyHolds;
+  readonly meter: Meter;
+  readonly now: () => number;
+}
+
+export class Objects {
+  readonly #options: ObjectsOptions;
+
+  constructor(options: ObjectsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws SkerryError invalid (bad-digest, incomplete-body), conflict (precondition-failed), not-found; no-space */
+  async put(order: PutOrder): Promise<Version> {
+    const { catalog, buckets, versions, bodies, meter, now } = this.#options;
+    const { key, conditions = {}, content, bytes } = order;
+    checkKey(key);
+    const { record: bucket } = await buckets.get(order.bucket);
+    const attributes = this.withDefaults(bucket, order.attributes);
+    // Nobody should send a body in vain; what counts is looked at once more when it is there.
+    checkWrite(conditions, visible((await versions.newest(bucket, key))?.record ?? null));
+    const reservation = await meter.reserve(bucket, { bytes: bytes ?? 0, objects: 1 });
+    const digests = new Digests(order.expected ?? {});
+    return ending(reservation, async () => {
+      const stored = await bodies.write({ pool: bucket.pool, bytes, content: digests.through(content) });
+      const record = await named(catalog, stored, async (transact) => {
+        const made = { ...digests.finish(), parts: partsOfBody(stored), multipart: false, attributes };
+        const make: Make = (id, newest) => {
+          checkWrite(conditions, visible(newest));
+          return comingOf(id, now(), made, stored.writes);
+        };
+        return versions.install(bucket, key, reservation, make, transact);
+      });
+      return versionOf(key, record);
+    });
+  }
+
+  /** @throws SkerryError not-found (no-such-key, no-such-version, delete-marker), conflict (precondition-failed) */
+  async open(name: VersionName, conditions: Conditions = {}): Promise<Opened> {
+    const { catalog, bodies, holds } = this.#options;
+    const hold = holds.begin();
+    try {
+      const record = await this.find(name);
+      hold.choose(record.id);
+      const version = versionOf(name.key, record);
+      const verdict = judgeRead(conditions, record);
+      if (verdict === 'failed') throw preconditionFailed();
+      if (verdict === 'not-modified') {
+        hold.end();
+        return { outcome: 'not-modified', version };
+      }
+      const object: OpenObject = {
+        version,
+        read: (offset, length) => bodies.read(segmentsWithin(catalog, record.id, record.body, offset, length)),
+        parts: (skipped, partsMax) => partRanges(catalog, record.id, record.body, skipped, partsMax),
+        close: () => hold.end(),
+      };
+      return { outcome: 'opened', object };
+    } catch (error) {
+      hold.end();
+      throw error;
+    }
+  }
+
+  /** Without a body to read. */
+  async head(name: VersionName): Promise<Version> {
+    return versionOf(name.key, await this.find(name));
+  }
+
+  /** Removing what is not there succeeds. @throws SkerryError denied (object-locked), conflict (precondition-failed) */
+  async remove(order: RemoveOrder): Promise<Removed> {
+    const { buckets, versions, now } = this.#options;
+    const { key, versionId, conditions = {}, owner, bypassGovernance = false } = order;
+    checkKey(key);
+    const { record: bucket } = await buckets.get(order.bucket);
+    if (versionId === undefined) {
+      const marker = await versions.remove(bucket, key, owner, now(), (current) => {
+        if (conditions.ifMatch !== undefined || conditions.ifUnmodifiedSince !== undefined) checkWrite(conditions, current);
+      });
+      if (marker === null) return { versionId: null, deleteMarker: false };
+      return { versionId: versionIdOf(marker), deleteMarker: true };
+    }
+    const gone = await versions.removeVersion(bucket, key, versionId, (version) => {
+      checkWrite(conditions, visible(version));
+      const why = keptBy(version.attributes, now(), bypassGovernance);
+      if (why !== null) throw new SkerryError('denied', `the version cannot be removed: ${why}`, { reason: 'object-locked' });
+    });
+    return { versionId, deleteMarker: gone?.deleteMarker ?? false };
+  }
+
+  /** Of a version that is there: tags, a document of its ACL, or its legal hold. */
+  setAttributes(name: VersionName, changes: Partial<Pick<Attributes, 'tags' | 'acl' | 'legalHold'>>): Promise<Version> {
+    return this.#change(name, (record) => ({ ...record, attributes: { ...record.attributes, ...changes } }), changes.legalHold);
+  }
+
+  /** @throws SkerryError denied (object-locked) where that would shorten one that is there */
+  setRetention(name: VersionName, retention: Retention | null, bypassGovernance: boolean): Promise<Version> {
+    return this.#change(
+      name,
+      (record) => {
+        checkRetentionChange(record.attributes.retention, retention, this.#options.now(), bypassGovernance);
+        return { ...record, attributes: { ...record.attributes, retention } };
+      },
+      true,
+    );
+  }
+
+  /** The record of a version that can be read. @throws SkerryError not-found (no-such-key, no-such-version, delete-marker) */
+  async find({ bucket: bucketName, key, versionId }: VersionName): Promise<ObjectRecord> {
+    checkKey(key);
+    const { record: bucket } = await this.#options.buckets.get(bucketName);
+    const { versions } = this.#options;
+    const entry = versionId === undefined ? await versions.newest(bucket, key) : await versions.get(bucket, key, versionId);
+    if (entry === null) throw notFound(versionId === undefined ? 'no-such-key' : 'no-such-version', key);
+    if (entry.record.deleteMarker) throw notFound('delete-marker', key);
+    return entry.record;
+  }
+
+  withDefaults(bucket: BucketRecord, given: GivenAttributes): Attributes {
+    const locks = given.legalHold === true || (given.retention ?? null) !== null;
+    if (locks && !bucket.objectLock) throw noObjectLock(bucket.name);
+    const kept = defaultRetention(bucket.defaultRetention, this.#options.now());
+    return {
+      headers: {},
+      metadata: {},
+      tags: {},
+      acl: '',
+      storageClass: 'STANDARD',
+      legalHold: false,
+      ...given,
+      retention: given.retention ?? kept,
+    };
+  }
+
+  async #change(name: VersionName, next: (record: ObjectRecord) => ObjectRecord, locks: boolean | undefined): Promise<Version> {
+    const { record: bucket } = await this.#options.buckets.get(name.bucket);
+    if (locks !== undefined && !bucket.objectLock) throw noObjectLock(bucket.name);
+    const { key, versionId = null } = name;
+    const record = await this.#options.versions.change(bucket, key, versionId, (found) => {
+      if (found.deleteMarker) throw notFound('delete-marker', key);
+      return next(found);
+    });
+    if (record === null) throw notFound(versionId === null ? 'no-such-key' : 'no-such-version', key);
+    return versionOf(key, record);
+  }
+}

@@ -1,0 +1,99 @@
+/** Parts of uploads that are copies of objects, or of ranges of them: they share the bytes. */
+import type { Catalog } from '../catalog/catalog.js';
+import type { ObjectRecord, Segment } from '../catalog/object_records.js';
+import { SkerryError } from '../core/errors.js';
+import type { IdAllocator } from '../mapper/id_allocator.js';
+import type { Bodies } from './bodies.js';
+import type { BodyHolds } from './body_holds.js';
+import { segmentsWithin } from './body_parts.js';
+import type { Buckets } from './buckets.js';
+import { judgeRead, preconditionFailed, type Conditions } from './conditions.js';
+import { newSum } from './digests.js';
+import type { Extents } from './extents.js';
+import { transactOn } from './making.js';
+import type { Objects } from './objects.js';
+import type { VersionName } from './object_version.js';
+import { sharedEtag, type OpenUpload, type PartView, type UploadName, type Uploads } from './uploads.js';
+
+/** A range that lies in more is read and stored again: ten thousand such parts would make a body of too many pieces. */
+const shared_segments_max = 64;
+
+export interface PartCopyOrder extends UploadName {
+  readonly number: number;
+  readonly from: VersionName;
+  /** Absent: the whole source. */
+  readonly range?: { readonly offset: number; readonly bytes: number };
+  readonly fromConditions?: Conditions;
+}
+
+export interface PartCopiesOptions {
+  readonly catalog: Catalog;
+  readonly buckets: Buckets;
+  readonly objects: Objects;
+  readonly uploads: Uploads;
+  readonly bodies: Bodies;
+  readonly extents: Extents;
+  readonly holds: BodyHolds;
+  readonly ids: IdAllocator;
+  readonly now: () => number;
+}
+
+export class PartCopies {
+  readonly #options: PartCopiesOptions;
+
+  constructor(options: PartCopiesOptions) {
+    this.#options = options;
+  }
+
+  /** @throws SkerryError invalid (invalid-range), conflict (precondition-failed), not-found */
+  async copyPart(order: PartCopyOrder): Promise<PartView> {
+    const { catalog, objects, uploads, buckets, bodies, holds } = this.#options;
+    const upload = await uploads.find(order);
+    const hold = holds.begin();
+    try {
+      const source = await objects.find(order.from);
+      hold.choose(source.id);
+      if (judgeRead(order.fromConditions ?? {}, source) !== 'proceed') throw preconditionFailed();
+      const { offset, bytes } = order.range ?? { offset: 0, bytes: source.bytes };
+      if (offset < 0 || bytes < 0 || offset + bytes > source.bytes)
+        throw new SkerryError('invalid', `the source has ${source.bytes} bytes`, { reason: 'invalid-range' });
+      const segments: Segment[] = [];
+      for await (const segment of segmentsWithin(catalog, source.id, source.body, offset, bytes)) {
+        segments.push(segment);
+        if (segments.length > shared_segments_max) break;
+      }
+      const { pool } = (await buckets.get(order.from.bucket)).record;
+      if (segments.length <= shared_segments_max && pool === upload.bucket.pool)
+        return await this.#share(order, upload, source, segments, { offset, bytes });
+      const content = bodies.read(segmentsWithin(catalog, source.id, source.body, offset, bytes));
+      return await uploads.putPart({ ...order, content, bytes });
+    } finally {
+      hold.end();
+    }
+  }
+
+  async #share(
+    { number }: PartCopyOrder,
+    upload: OpenUpload,
+    source: ObjectRecord,
+    segments: readonly Segment[],
+    { offset, bytes }: { readonly offset: number; readonly bytes: number },
+  ): Promise<PartView> {
+    const { catalog, uploads, extents, ids, now } = this.#options;
+    const whole = bytes === source.bytes && !source.multipart;
+    const etag = whole ? source.etag : sharedEtag(source.id, offset, bytes);
+    const part = { bytes, checksum: await this.#checksum(upload, segments), segments };
+    const record = { id: await ids.next(), etag, modifiedAt: now(), part };
+    return uploads.commitPart(upload, number, record, (compares, writes) =>
+      extents.share(segments, (others, counts) => transactOn(catalog)([...compares, ...others], [...writes, ...counts])),
+    );
+  }
+
+  /** An upload with checksums wants one of every part, for which it has to be read. */
+  async #checksum({ record }: OpenUpload, segments: readonly Segment[]): Promise<string> {
+    if (record.checksum === null) return '';
+    const sum = newSum(record.checksum.algorithm);
+    for await (const piece of this.#options.bodies.read(segments)) sum.update(piece);
+    return sum.digest().toString('base64');
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Takes back bodies that nothing names any more. Whoever removes or replaces an object only leaves a record that says so, in
+ * the transaction that does it: so a deletion costs the same for one byte as for ten thousand parts.
+ */
+import type { Catalog, Write } from '../catalog/catalog.js';
+import { bodyPartsKey, lastNumber, releasedKey, releasedPrefix } from '../catalog/object_keys.js';
+import { decodeBodyParts, type BodyRecord, type Segment } from '../catalog/object_records.js';
+import { decodeReleased, encodeReleased, type ReleasedRecord } from '../catalog/shelf_records.js';
+import type { BodyHolds } from './body_holds.js';
+import type { Extents } from './extents.js';
+
+/** Taken back in one transaction. */
+const bodies_per_batch_max = 64;
+
+/** What says that the body `id` is named no more; null where it has nothing to take back. */
+export function releaseOf(id: number, body: BodyRecord): Write | null {
+  const segments = body.parts.flatMap((part) => part.segments);
+  if (segments.length === 0 && body.chain.length === 0) return null;
+  return { key: releasedKey(id), value: encodeReleased({ segments, chainFirst: 0, chainCount: body.chain.length }) };
+}
+
+export interface ReleasesOptions {
+  readonly catalog: Catalog;
+  readonly extents: Extents;
+  readonly holds: BodyHolds;
+}
+
+export class Releases {
+  readonly #options: ReleasesOptions;
+
+  constructor(options: ReleasesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes back what is released now and not being read. @returns how many bodies are left because they are
+   * @throws SkerryError of catalog or engine: what is not done is done by the next run
+   */
+  async run(stop?: AbortSignal): Promise<number> {
+    const { catalog, holds } = this.#options;
+    let left = 0;
+    for (let after: string | undefined; ; ) {
+      if (stop?.aborted === true) return left;
+      const page = await catalog.range(releasedPrefix, {
+        entriesMax: bodies_per_batch_max,
+        ...(after === undefined ? {} : { after }),
+      });
+      after = page.at(-1)?.key;
+      if (after === undefined) return left;
+      // Whoever began to look for one of these bodies before it was released has found it by now.
+      await holds.decided();
+      const free = page
+        .map(({ key, value }) => ({ id: lastNumber(key), record: decodeReleased(value) }))
+        .filter(({ id }) => !holds.isHeld(id));
+      left += page.length - free.length;
+      await this.#takeBack(free.filter(({ record }) => record.chainCount === 0));
+      for (const chained of free.filter(({ record }) => record.chainCount > 0)) await this.#takeChainBack(chained, stop);
+    }
+  }
+
+  async #takeBack(bodies: readonly { readonly id: number; readonly record: ReleasedRecord }[]): Promise<void> {
+    if (bodies.length === 0) return;
+    await this.#options.extents.release(
+      bodies.flatMap(({ record }) => record.segments),
+      bodies.map(({ id }) => ({ key: releasedKey(id), value: null })),
+    );
+  }
+
+  /** One record of it at a time, and what is left is written down each time. */
+  async #takeChainBack({ id, record }: { id: number; record: ReleasedRecord }, stop?: AbortSignal): Promise<void> {
+    const { catalog, extents } = this.#options;
+    for (let index = record.chainFirst; index < record.chainCount; index += 1) {
+      if (stop?.aborted === true) return;
+      const key = bodyPartsKey(id, index);
+      const entry = await catalog.get(key);
+      const segments: readonly Segment[] =
+        entry === null ? [] : decodeBodyParts(entry.value).flatMap((part) => [...part.segments]);
+      const done = index + 1 === record.chainCount;
+      const rest = done ? null : encodeReleased({ ...record, chainFirst: index + 1 });
+      await extents.release(segments, [
+        { key, value: null },
+        { key: releasedKey(id), value: rest },
+      ]);
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/** Writes and trims of shelves: what the engine has no room for right now waits. */
+import { isSkerryError } from '../core/errors.js';
+import { page_bytes } from '../core/limits.js';
+import { pause } from '../core/pause.js';
+import type { NativeEngine } from '../engine/binding.js';
+
+const room_pause_milliseconds = 10;
+
+export type ShelfEngine = Pick<NativeEngine, 'read' | 'write' | 'flush'>;
+
+export class ShelfWriter {
+  readonly #engine: ShelfEngine;
+
+  constructor(engine: ShelfEngine) {
+    this.#engine = engine;
+  }
+
+  /** Whole pages. `data` is read until it resolves. */
+  async write(shelf: number, offset: number, data: Uint8Array): Promise<void> {
+    await this.#withRoom(shelf, offset, data);
+  }
+
+  /** Of all pages that these bytes have a part in. */
+  async trim(shelf: number, offset: number, bytes: number): Promise<void> {
+    await this.#withRoom(shelf, offset, Math.ceil(bytes / page_bytes) * page_bytes);
+  }
+
+  flush(shelf: number): Promise<void> {
+    return this.#engine.flush(shelf);
+  }
+
+  async #withRoom(shelf: number, offset: number, what: Uint8Array | number): Promise<void> {
+    for (;;) {
+      try {
+        await this.#engine.write(shelf, offset, what);
+        return;
+      } catch (error) {
+        // The journal makes room as fast as it is destaged; a pool that is full says so with another code.
+        if (!isSkerryError(error, 'try-again')) throw error;
+        await pause(room_pause_milliseconds);
+      }
+    }
+  }
+}

@@ -1,0 +1,293 @@
+/** Objects that come in parts. A part is a body of its own; completing makes one list of them, and touches none of their bytes. */
+import { createHash } from 'node:crypto';
+
+import type { Catalog, CatalogEntry, Write } from '../catalog/catalog.js';
+import { bucketKey, lastNumber, partKey, partsPrefix, uploadKey } from '../catalog/object_keys.js';
+import { idText } from '../catalog/keys.js';
+import {
+  decodePart,
+  decodeUpload,
+  encodePart,
+  encodeUpload,
+  type BodyPart,
+  type BucketRecord,
+  type Checksum,
+  type PartRecord,
+  type UploadRecord,
+} from '../catalog/object_records.js';
+import { SkerryError } from '../core/errors.js';
+import type { IdAllocator } from '../mapper/id_allocator.js';
+import type { Bodies } from './bodies.js';
+import type { Buckets } from './buckets.js';
+import { checkWrite, type Conditions } from './conditions.js';
+import { allowsType, compare, Digests, joinedChecksum, joinedEtag, type Expected } from './digests.js';
+import { comingOf, ending, named, transactOn } from './making.js';
+import type { Meter } from './meter.js';
+import type { GivenAttributes, Objects } from './objects.js';
+import { versionOf, type ObjectName, type Version } from './object_version.js';
+import { releaseOf } from './releases.js';
+import { noSuchUpload, UploadGates } from './upload_gates.js';
+import { checkKey, visible, type Make, type Transact, type Versions } from './versions.js';
+
+export const parts_max = 10_000;
+/** Of every part but the last. */
+const part_bytes_min = 5 * 1024 * 1024;
+/** Of a part, and of a body that is put at once. */
+export const put_bytes_max = 5 * 1024 ** 3;
+const parts_per_read_max = 1000;
+const attempts_max = 16;
+
+export interface UploadName extends ObjectName {
+  readonly uploadId: string;
+}
+
+export interface UploadOrder extends ObjectName {
+  readonly attributes: GivenAttributes;
+  readonly checksum?: Pick<Checksum, 'algorithm' | 'type'>;
+}
+
+export interface PartOrder extends UploadName {
+  readonly number: number;
+  readonly content: AsyncIterable<Uint8Array>;
+  readonly bytes: number | null;
+  readonly expected?: Expected;
+}
+
+export interface PartView {
+  readonly number: number;
+  readonly etag: string;
+  readonly bytes: number;
+  /** In base 64; '' where there is none. */
+  readonly checksum: string;
+  readonly modifiedAt: number;
+}
+
+export interface CompleteOrder extends UploadName {
+  readonly parts: readonly { readonly number: number; readonly etag: string; readonly checksum?: string }[];
+  /** What the checksum of all has to be, in base 64. */
+  readonly checksum?: string;
+  /** What the length of all has to be. */
+  readonly bytes?: number;
+  readonly conditions?: Conditions;
+}
+
+export interface OpenUpload {
+  readonly bucket: BucketRecord;
+  readonly record: UploadRecord;
+  readonly at: string;
+  readonly revision: number;
+}
+
+export interface UploadsOptions {
+  readonly catalog: Catalog;
+  readonly buckets: Buckets;
+  readonly versions: Versions;
+  readonly objects: Objects;
+  readonly bodies: Bodies;
+  readonly ids: IdAllocator;
+  readonly meter: Meter;
+  readonly now: () => number;
+  /** For tests; else that of S3. */
+  readonly partBytesMin?: number;
+}
+
+export class Uploads {
+  readonly #options: UploadsOptions;
+  readonly #gates = new UploadGates();
+
+  constructor(options: UploadsOptions) {
+    this.#options = options;
+  }
+
+  /** @returns the upload's id */
+  async create({ bucket: name, key, attributes, checksum }: UploadOrder): Promise<string> {
+    const { catalog, buckets, objects, ids, now } = this.#options;
+    checkKey(key);
+    if (checksum !== undefined && !allowsType(checksum.algorithm, checksum.type))
+      throw new SkerryError('invalid', `${checksum.algorithm} of a ${checksum.type} cannot be told from parts`);
+    for (let attempt = 1; attempt <= attempts_max; attempt += 1) {
+      const { record: bucket, revision } = await buckets.get(name);
+      const id = await ids.next();
+      const given = objects.withDefaults(bucket, attributes);
+      const value = encodeUpload({ id, startedAt: now(), attributes: given, checksum: checksum ?? null });
+      const compares = [{ key: bucketKey(name), revision }];
+      if (await transactOn(catalog)(compares, [{ key: uploadKey(bucket.id, key, id), value }])) return idText(id);
+    }
+    throw new SkerryError('try-again', `bucket ${name} changes all the time`);
+  }
+
+  /** A part that is there under the number is replaced. */
+  async putPart(order: PartOrder): Promise<PartView> {
+    const { catalog, bodies, ids, now } = this.#options;
+    const { number, bytes, content, expected = {} } = order;
+    checkPart(number, bytes ?? 0);
+    const upload = await this.find(order);
+    const kind = upload.record.checksum;
+    const digests = new Digests(kind === null || expected.checksum !== undefined ? expected : { ...expected, checksum: kind });
+    if (kind !== null && (expected.checksum?.algorithm ?? kind.algorithm) !== kind.algorithm)
+      throw new SkerryError('invalid', `parts of this upload have a checksum of ${kind.algorithm}`, {
+        reason: 'bad-checksum-algorithm',
+      });
+    const stored = await bodies.write({ pool: upload.bucket.pool, bytes, content: digests.through(content) });
+    return named(catalog, stored, async (transact) => {
+      const { etag, checksum } = digests.finish();
+      const part = { bytes: stored.bytes, checksum: kind === null ? '' : (checksum?.value ?? ''), segments: stored.segments };
+      const record = { id: await ids.next(), etag, modifiedAt: now(), part };
+      return this.commitPart(upload, number, record, (compares, writes) => transact(compares, [...writes, ...stored.writes]));
+    });
+  }
+
+  /** Of a part whose bytes are durable. */
+  async commitPart(upload: OpenUpload, number: number, record: PartRecord, transact: Transact): Promise<PartView> {
+    const { catalog } = this.#options;
+    checkPart(number, record.part.bytes);
+    const key = partKey(upload.record.id, number);
+    await this.#gates.enter(upload.record.id, async () => {
+      for (let attempt = 1; attempt <= attempts_max; attempt += 1) {
+        if ((await catalog.get(upload.at)) === null) throw noSuchUpload();
+        const before = await catalog.get(key);
+        const compares = [
+          { key: upload.at, revision: upload.revision },
+          { key, revision: before?.revision ?? 0 },
+        ];
+        const writes = [{ key, value: encodePart(record) }, ...(before === null ? [] : releaseOfPart(before))];
+        if (await transact(compares, writes)) return;
+      }
+      throw new SkerryError('try-again', `part ${number} of the upload changes all the time`);
+    });
+    return viewOf(number, record);
+  }
+
+  /** Ascending by number, after `after`. */
+  async listParts(name: UploadName, { after = 0, partsMax = parts_per_read_max } = {}) {
+    const upload = await this.find(name);
+    const id = upload.record.id;
+    const entriesMax = Math.min(partsMax, parts_per_read_max);
+    const page = await this.#options.catalog.range(partsPrefix(id), { after: partKey(id, after), entriesMax: entriesMax + 1 });
+    const parts = page.slice(0, entriesMax).map(({ key, value }) => viewOf(lastNumber(key), decodePart(value)));
+    return { upload: upload.record, parts, more: page.length > entriesMax };
+  }
+
+  /** @throws SkerryError not-found (no-such-upload), conflict (upload-ending) */
+  async abort(name: UploadName): Promise<void> {
+    const { catalog } = this.#options;
+    const { record, at, revision } = await this.find(name);
+    await this.#gates.close(record.id, async () => {
+      const writes: Write[] = [{ key: at, value: null }];
+      for (const entry of await this.#parts(record.id)) writes.push({ key: entry.key, value: null }, ...releaseOfPart(entry));
+      if (!(await transactOn(catalog)([{ key: at, revision }], writes))) throw noSuchUpload();
+    });
+  }
+
+  /**
+   * One transaction: what was uploaded and is not listed is released with it.
+   * @throws SkerryError invalid (invalid-part, invalid-part-order, entity-too-small, bad-digest), conflict (precondition-failed)
+   */
+  async complete(order: CompleteOrder): Promise<Version> {
+    const { versions, meter, catalog, now } = this.#options;
+    const { key, conditions = {} } = order;
+    const upload = await this.find(order);
+    const { record, bucket, at, revision } = upload;
+    return this.#gates.close(record.id, async () => {
+      const entries = await this.#parts(record.id);
+      const { parts, etags, left } = this.#chosen(entries, order.parts);
+      const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+      if (order.bytes !== undefined && order.bytes !== bytes)
+        throw new SkerryError('invalid', `the parts have ${bytes} bytes, and ${order.bytes} were announced`, {
+          reason: 'bad-digest',
+        });
+      const checksum = record.checksum === null ? null : joinedChecksum(record.checksum, parts);
+      if (order.checksum !== undefined && checksum !== null) compare(checksum.algorithm, order.checksum, checksum.value);
+      const reservation = await meter.reserve(bucket, { bytes, objects: 1 });
+      const also = [
+        { key: at, value: null },
+        ...entries.map((entry) => ({ key: entry.key, value: null })),
+        ...left.flatMap(releaseOfPart),
+      ];
+      const content = { parts, etag: joinedEtag(etags), checksum, multipart: true, attributes: record.attributes };
+      const make: Make = (id, newest) => {
+        checkWrite(conditions, visible(newest));
+        return comingOf(id, now(), content, also);
+      };
+      const transact: Transact = async (compares, writes) => {
+        if ((await catalog.get(at)) === null) throw noSuchUpload();
+        return transactOn(catalog)([...compares, { key: at, revision }], writes);
+      };
+      return ending(reservation, async () => versionOf(key, await versions.install(bucket, key, reservation, make, transact)));
+    });
+  }
+
+  /** @throws SkerryError not-found (no-such-upload, no-such-bucket) */
+  async find({ bucket: name, key, uploadId }: UploadName): Promise<OpenUpload> {
+    checkKey(key);
+    const { record: bucket } = await this.#options.buckets.get(name);
+    const id = /^[0-9a-f]{16}$/.test(uploadId) ? Number.parseInt(uploadId, 16) : 0;
+    if (!Number.isSafeInteger(id) || id === 0) throw noSuchUpload();
+    const at = uploadKey(bucket.id, key, id);
+    const entry = await this.#options.catalog.get(at);
+    if (entry === null) throw noSuchUpload();
+    return { bucket, record: decodeUpload(entry.value), at, revision: entry.revision };
+  }
+
+  async #parts(upload: number): Promise<readonly CatalogEntry[]> {
+    const all: CatalogEntry[] = [];
+    for (let after: string | undefined; ; ) {
+      const page = await this.#options.catalog.range(partsPrefix(upload), {
+        entriesMax: parts_per_read_max,
+        ...(after === undefined ? {} : { after }),
+      });
+      all.push(...page);
+      after = page.at(-1)?.key;
+      if (page.length < parts_per_read_max) return all;
+    }
+  }
+
+  #chosen(entries: readonly CatalogEntry[], listed: CompleteOrder['parts']) {
+    const there = new Map(entries.map((entry) => [lastNumber(entry.key), entry]));
+    if (listed.length === 0)
+      throw new SkerryError('invalid', 'an upload is completed with one part at least', { reason: 'malformed' });
+    const parts: BodyPart[] = [];
+    const etags: string[] = [];
+    let before = 0;
+    for (const { number, etag, checksum } of listed) {
+      if (number <= before)
+        throw new SkerryError('invalid', 'the parts are not listed in ascending order', { reason: 'invalid-part-order' });
+      before = number;
+      const entry = there.get(number);
+      const record = entry === undefined ? null : decodePart(entry.value);
+      const same = record !== null && record.etag === etag && (checksum === undefined || checksum === record.part.checksum);
+      if (!same)
+        throw new SkerryError('invalid', `part ${number} was not uploaded, or is another one`, { reason: 'invalid-part' });
+      const { partBytesMin = part_bytes_min } = this.#options;
+      if (parts.length > 0 && (parts.at(-1)?.bytes ?? 0) < partBytesMin)
+        throw new SkerryError('invalid', `each part but the last has at least ${partBytesMin} bytes`, {
+          reason: 'entity-too-small',
+        });
+      parts.push(record.part);
+      etags.push(etag);
+      there.delete(number);
+    }
+    return { parts, etags, left: [...there.values()] };
+  }
+}
+
+/** That of bytes that are copied without being read: of S3's callers none may suppose more of it than that it is one. */
+export function sharedEtag(source: number, offset: number, bytes: number): string {
+  return createHash('md5').update(`${source} ${offset} ${bytes}`).digest('hex');
+}
+
+function checkPart(number: number, bytes: number): void {
+  if (!Number.isSafeInteger(number) || number < 1 || number > parts_max)
+    throw new SkerryError('invalid', `parts are numbered 1 to ${parts_max}`, { reason: 'invalid-part-number' });
+  if (bytes > put_bytes_max) throw new SkerryError('too-large', `a part has at most ${put_bytes_max} bytes`);
+}
+
+function releaseOfPart(entry: CatalogEntry): readonly Write[] {
+  const { id, part } = decodePart(entry.value);
+  const released = releaseOf(id, { parts: [part], chain: [] });
+  return released === null ? [] : [released];
+}
+
+function viewOf(number: number, { etag, modifiedAt, part }: PartRecord): PartView {
+  return { number, etag, bytes: part.bytes, checksum: part.checksum, modifiedAt };
+}

@@ -1,0 +1,314 @@
+/**
+ * Versions of one key: which is current, how one comes, and how one goes. Changes of a key take turns, each is one transaction
+ * of the catalog, and each compares the bucket, so that nothing comes into a bucket that is being removed.
+ *
+ * In a bucket that was never versioned a key has one version, at a place that is known: it is found without looking. That
+ * place is after those of all versions that come later, as the order of time wants it.
+ */
+import type { Catalog, Compare, Write } from '../catalog/catalog.js';
+import { bucketKey, last_order, nullVersionKey, orderOf, versionKey, versionsPrefix } from '../catalog/object_keys.js';
+import { decodeId, encodeId, idText } from '../catalog/keys.js';
+import { decodeObject, emptyBody, encodeObject, type BucketRecord, type ObjectRecord } from '../catalog/object_records.js';
+import { SkerryError } from '../core/errors.js';
+import type { IdAllocator } from '../mapper/id_allocator.js';
+import { KeyedLocks } from '../mapper/locks.js';
+import { noSuchBucket, type Buckets } from './buckets.js';
+import type { Meter, Reservation, UsageChange } from './meter.js';
+import { releaseOf } from './releases.js';
+
+const attempts_max = 16;
+export const key_bytes_max = 1024;
+
+export interface VersionEntry {
+  /** Of the catalog. */
+  readonly at: string;
+  readonly record: ObjectRecord;
+  readonly revision: number;
+}
+
+/** What a change of a key decides under the key's turn. `id` is that of what comes. */
+export interface Coming {
+  readonly record: ObjectRecord;
+  readonly compares: readonly Compare[];
+  readonly writes: readonly Write[];
+}
+
+export type Make = (id: number, newest: ObjectRecord | null) => Coming;
+
+export interface VersionsOptions {
+  readonly catalog: Catalog;
+  readonly buckets: Buckets;
+  readonly ids: IdAllocator;
+  readonly meter: Meter;
+}
+
+interface Place {
+  readonly at: string;
+  readonly isNull: boolean;
+  /** What has to go for it. */
+  readonly gone: readonly VersionEntry[];
+  readonly compares: readonly Compare[];
+  readonly writes: readonly Write[];
+}
+
+const nothing: UsageChange = { bytes: 0, objects: 0 };
+
+export class Versions {
+  readonly #options: VersionsOptions;
+  /** By bucket and key. Locks of extents are taken within, never the other way round. */
+  readonly #turns = new KeyedLocks();
+
+  constructor(options: VersionsOptions) {
+    this.#options = options;
+  }
+
+  /** The newest, be it a delete marker; null where there is none. */
+  async newest({ id, versioning }: BucketRecord, key: string): Promise<VersionEntry | null> {
+    if (versioning === 'never') return this.#at(versionKey(id, key, last_order));
+    const [found] = await this.#options.catalog.range(versionsPrefix(id, key), { entriesMax: 1 });
+    return found === undefined ? null : { at: found.key, record: decodeObject(found.value), revision: found.revision };
+  }
+
+  /** `versionId`: as versionIdOf gives it. */
+  async get(bucket: BucketRecord, key: string, versionId: string): Promise<VersionEntry | null> {
+    if (versionId === 'null') return (await this.#nullVersion(bucket, key)).entry;
+    const id = /^[0-9a-f]{16}$/.test(versionId) ? Number.parseInt(versionId, 16) : 0;
+    if (!Number.isSafeInteger(id) || id === 0) return null;
+    const found = await this.#at(versionKey(bucket.id, key, orderOf(id)));
+    return found === null || found.record.isNull ? null : found;
+  }
+
+  /**
+   * Makes a new version of `key`. `make` decides on what is there: it is called again where something changed meanwhile.
+   * @throws SkerryError of `make`; not-found (no-such-bucket); of the catalog, and then it may have been made or not (`inDoubt`)
+   */
+  install(
+    bucket: BucketRecord,
+    key: string,
+    reservation: Reservation,
+    make: Make,
+    transact: Transact = this.#plainly,
+  ): Promise<ObjectRecord> {
+    return this.#turn(bucket, key, async (now, compares) => {
+      const newest = await this.newest(now, key);
+      const id = await this.#options.ids.next();
+      const coming = make(id, newest?.record ?? null);
+      const place = await this.#placeFor(now, key, id);
+      const record = { ...coming.record, isNull: place.isNull };
+      const change = usageOf([record], place.gone);
+      const outcome = await transact(
+        [...compares, ...place.compares, ...coming.compares],
+        [
+          { key: place.at, value: encodeObject(record) },
+          ...place.writes,
+          ...coming.writes,
+          ...releases(place.gone),
+          ...reservation.writes(change),
+        ],
+      );
+      if (!outcome) return null;
+      reservation.end(change);
+      return record;
+    });
+  }
+
+  /**
+   * What deleting a key without naming a version does: the version goes where versions are not kept, and a delete marker comes
+   * where they are. `check` sees what is current, and throws where it may not be.
+   */
+  async remove(
+    bucket: BucketRecord,
+    key: string,
+    owner: number,
+    now: number,
+    check: (current: ObjectRecord | null) => void,
+  ): Promise<ObjectRecord | null> {
+    if (bucket.versioning === 'never') {
+      const gone = await this.removeVersion(bucket, key, 'null', check);
+      if (gone === null) check(null);
+      return null;
+    }
+    const reservation = await this.#options.meter.reserve(bucket, nothing);
+    try {
+      return await this.install(bucket, key, reservation, (id, newest) => {
+        check(visible(newest));
+        return { record: deleteMarker(id, owner, now), compares: [], writes: [] };
+      });
+    } catch (error) {
+      reservation.end(null);
+      throw error;
+    }
+  }
+
+  /** Removes that version for ever; null where there is none. */
+  async removeVersion(
+    bucket: BucketRecord,
+    key: string,
+    versionId: string,
+    check: (version: ObjectRecord) => void,
+  ): Promise<ObjectRecord | null> {
+    const reservation = await this.#options.meter.reserve(bucket, nothing);
+    let change: UsageChange | null = null;
+    try {
+      const gone = await this.#turn(bucket, key, async (now, compares) => {
+        const pointer = versionId === 'null' ? (await this.#nullVersion(now, key)).pointer : null;
+        const entry = await this.get(now, key, versionId);
+        if (entry === null) return { record: null };
+        check(entry.record);
+        const less = usageOf([], [entry]);
+        const writes: Write[] = [
+          { key: entry.at, value: null },
+          ...releases([entry]),
+          ...(pointer === null ? [] : [{ key: pointer.key, value: null }]),
+          ...reservation.writes(less),
+        ];
+        if (!(await this.#plainly([...compares, { key: entry.at, revision: entry.revision }], writes))) return null;
+        change = less;
+        return { record: entry.record };
+      });
+      return gone.record;
+    } finally {
+      reservation.end(change);
+    }
+  }
+
+  /** Changes what is said of a version. @returns null where there is none */
+  async change(
+    bucket: BucketRecord,
+    key: string,
+    versionId: string | null,
+    next: (record: ObjectRecord) => ObjectRecord,
+  ): Promise<ObjectRecord | null> {
+    const changed = await this.#turn(bucket, key, async (now, compares) => {
+      const entry = versionId === null ? await this.newest(now, key) : await this.get(now, key, versionId);
+      if (entry === null) return { record: null };
+      const record = next(entry.record);
+      const made = await this.#plainly(
+        [...compares, { key: entry.at, revision: entry.revision }],
+        [{ key: entry.at, value: encodeObject(record) }],
+      );
+      return made ? { record } : null;
+    });
+    return changed.record;
+  }
+
+  /** `work` answers null where its transaction met a change of somebody else, and is done again. */
+  #turn<T>(
+    bucket: BucketRecord,
+    key: string,
+    work: (bucket: BucketRecord, compares: readonly Compare[]) => Promise<T | null>,
+  ): Promise<T> {
+    return this.#turns.run([`${bucket.id} ${key}`], async () => {
+      for (let attempt = 1; attempt <= attempts_max; attempt += 1) {
+        const { record, revision } = await this.#options.buckets.get(bucket.name);
+        // Another one of that name was made meanwhile.
+        if (record.id !== bucket.id) throw noSuchBucket(bucket.name);
+        const done = await work(record, [{ key: bucketKey(bucket.name), revision }]);
+        if (done !== null) return done;
+      }
+      throw new SkerryError('try-again', `bucket ${bucket.name} changes all the time`);
+    });
+  }
+
+  readonly #plainly: Transact = async (compares, writes) =>
+    (await this.#options.catalog.transact(compares, writes)).outcome === 'committed';
+
+  async #placeFor({ id: bucket, versioning }: BucketRecord, key: string, id: number): Promise<Place> {
+    if (versioning === 'enabled') {
+      const at = versionKey(bucket, key, orderOf(id));
+      return { at, isNull: false, gone: [], compares: [{ key: at, revision: 0 }], writes: [] };
+    }
+    const { entry, pointer } = await this.#nullVersion({ id: bucket }, key);
+    const gone = entry === null ? [] : [entry];
+    if (versioning === 'never') {
+      const at = versionKey(bucket, key, last_order);
+      return { at, isNull: true, gone, compares: [{ key: at, revision: entry?.revision ?? 0 }], writes: [] };
+    }
+    const at = versionKey(bucket, key, orderOf(id));
+    const pointerKey = nullVersionKey(bucket, key);
+    return {
+      at,
+      isNull: true,
+      gone,
+      compares: [
+        { key: pointerKey, revision: pointer?.revision ?? 0 },
+        ...gone.map((one) => ({ key: one.at, revision: one.revision })),
+      ],
+      writes: [{ key: pointerKey, value: encodeId(id) }, ...gone.map((one) => ({ key: one.at, value: null }))],
+    };
+  }
+
+  /** Where it has a pointer, it was written while versioning was suspended; else it is as old as the bucket was unversioned. */
+  async #nullVersion({ id: bucket }: Pick<BucketRecord, 'id'>, key: string) {
+    const pointer = await this.#options.catalog.get(nullVersionKey(bucket, key));
+    const order = pointer === null ? last_order : orderOf(decodeId(pointer.value));
+    return { pointer, entry: await this.#at(versionKey(bucket, key, order)) };
+  }
+
+  async #at(at: string): Promise<VersionEntry | null> {
+    const found = await this.#options.catalog.get(at);
+    return found === null ? null : { at, record: decodeObject(found.value), revision: found.revision };
+  }
+}
+
+/** @returns whether it was made; false where a compare did not hold */
+export type Transact = (compares: readonly Compare[], writes: readonly Write[]) => Promise<boolean>;
+
+export function versionIdOf({ id, isNull }: Pick<ObjectRecord, 'id' | 'isNull'>): string {
+  return isNull ? 'null' : idText(id);
+}
+
+/** A delete marker hides what is under it. */
+export function visible(record: ObjectRecord | null): ObjectRecord | null {
+  return record === null || record.deleteMarker ? null : record;
+}
+
+function usageOf(coming: readonly ObjectRecord[], going: readonly VersionEntry[]): UsageChange {
+  const sum = (records: readonly ObjectRecord[]): UsageChange => ({
+    bytes: records.reduce((total, { bytes }) => total + bytes, 0),
+    objects: records.filter(({ deleteMarker: marker }) => !marker).length,
+  });
+  const more = sum(coming);
+  const less = sum(going.map(({ record }) => record));
+  return { bytes: more.bytes - less.bytes, objects: more.objects - less.objects };
+}
+
+function releases(gone: readonly VersionEntry[]): readonly Write[] {
+  return gone.flatMap(({ record }) => releaseOf(record.id, record.body) ?? []);
+}
+
+function deleteMarker(id: number, owner: number, now: number): ObjectRecord {
+  const attributes = {
+    owner,
+    headers: {},
+    metadata: {},
+    tags: {},
+    acl: '',
+    storageClass: '',
+    retention: null,
+    legalHold: false,
+  };
+  return {
+    id,
+    isNull: false,
+    deleteMarker: true,
+    bytes: 0,
+    etag: '',
+    modifiedAt: now,
+    attributes,
+    checksum: null,
+    multipart: false,
+    body: emptyBody,
+  };
+}
+
+/** @throws SkerryError invalid (invalid-key, key-too-long) */
+export function checkKey(key: string): string {
+  if (key === '' || !key.isWellFormed())
+    throw new SkerryError('invalid', 'a key has at least one character, and can be written as UTF-8', { reason: 'invalid-key' });
+  if (Buffer.byteLength(key) > key_bytes_max)
+    throw new SkerryError('invalid', `a key has at most ${key_bytes_max} bytes of UTF-8, not ${Buffer.byteLength(key)}`, {
+      reason: 'key-too-long',
+    });
+  return key;
+}

@@ -1,0 +1,93 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+
+import {
+  decodeBodyParts,
+  decodeBucket,
+  decodeObject,
+  decodePart,
+  decodeUpload,
+  encodeBodyParts,
+  encodeBucket,
+  encodeObject,
+  encodePart,
+  encodeUpload,
+} from '../../../src/catalog/object_records.js';
+import {
+  decodeExtent,
+  decodeRegion,
+  decodeReleased,
+  decodeShelf,
+  encodeExtent,
+  encodeRegion,
+  encodeReleased,
+  encodeShelf,
+} from '../../../src/catalog/shelf_records.js';
+import { isSkerryError } from '../../../src/core/errors.js';
+import { hexLines, readGolden } from '../golden.js';
+import * as samples from './object_samples.ts';
+
+interface Kind {
+  readonly name: string;
+  encode(): Uint8Array;
+  decode(data: Uint8Array): unknown;
+  readonly sample: unknown;
+}
+
+const kind = <T>(name: string, sample: T, encode: (record: T) => Uint8Array, decode: (data: Uint8Array) => T): Kind => ({
+  name,
+  encode: () => encode(sample),
+  decode,
+  sample,
+});
+
+const kinds: readonly Kind[] = [
+  kind('bucket', samples.bucketSample, encodeBucket, decodeBucket),
+  kind('object', samples.objectSample, encodeObject, decodeObject),
+  kind('object_chained', samples.chainedSample, encodeObject, decodeObject),
+  kind('body_parts', samples.bodyPartsSample, encodeBodyParts, (data) => [...decodeBodyParts(data)]),
+  kind('upload', samples.uploadSample, encodeUpload, decodeUpload),
+  kind('upload_part', samples.partSample, encodePart, decodePart),
+  kind('shelf', samples.shelfSample, encodeShelf, decodeShelf),
+  kind('region', samples.regionSample, encodeRegion, decodeRegion),
+  kind('extent', samples.extentSample, encodeExtent, decodeExtent),
+  kind('released', samples.releasedSample, encodeReleased, decodeReleased),
+];
+
+describe.each(kinds)('$name', (one) => {
+  const { name, sample } = one;
+  const golden = readGolden(new URL(`golden/${name}_v1.hex`, import.meta.url));
+
+  test('is read, and written as it always was', () => {
+    expect(one.decode(golden)).toEqual(sample);
+    expect(hexLines(one.encode())).toBe(hexLines(golden));
+  });
+
+  test('of a newer version is refused', () => {
+    const newer = Uint8Array.from(golden);
+    newer[1] = 2;
+    expect(() => one.decode(newer)).toThrow(/version 2/);
+  });
+
+  test('that is damaged is refused as what it is, or read as something that can be', () => {
+    fc.assert(
+      fc.property(fc.nat(golden.length - 1), fc.nat(255), (at, value) => {
+        const damaged = Uint8Array.from(golden);
+        damaged[at] = value;
+        try {
+          one.decode(damaged);
+        } catch (error) {
+          if (!isSkerryError(error, 'corrupt', 'unsupported')) throw error;
+        }
+      }),
+    );
+  });
+});
+
+test('an object whose parts are not as long as it is, is none', () => {
+  const { body } = samples.objectSample;
+  expect(() => decodeObject(encodeObject({ ...samples.objectSample, bytes: 1 }))).toThrow(/has 1 bytes/);
+  const [part] = body.parts;
+  if (part === undefined) throw new Error('the sample has parts');
+  expect(() => decodeBodyParts(encodeBodyParts([{ ...part, bytes: part.bytes + 1 }]))).toThrow(/not as long/);
+});
