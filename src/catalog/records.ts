@@ -5,12 +5,15 @@
 import protobuf from 'protobufjs';
 
 import { SkerryError } from '../core/errors.js';
+import { logFields, logMessage, logOf, olderLogMessage, type LogRecord } from './log_record.js';
 
 export const record_version = 1;
 /** Of a pool whose packs may hold compressed records: a Skerry that cannot read those must not open it. */
 export const framed_pool_version = 2;
 /** Of a pool that is encrypted: likewise. */
 export const encrypted_pool_version = 3;
+/** Of a volume that flushes to its pool: a Skerry that does not must not serve it. */
+export const logged_resource_version = 2;
 
 export const resourceKinds = ['volume', 'snapshot', 'image'] as const;
 export type ResourceKind = (typeof resourceKinds)[number];
@@ -66,6 +69,8 @@ export interface ResourceRecord {
   readonly access: AccessRecord | null;
   /** Of blocks that are written from now on: `inherit` is the pool's (src/core/compression.ts). */
   readonly compression: string;
+  /** Of a volume with durability `pool`; else null. */
+  readonly log: LogRecord | null;
 }
 
 /** certificate: a name (common name or DNS name) in a certificate that a client of TLS shows. user: an id, on a Unix socket. */
@@ -168,8 +173,11 @@ const schema = protobuf.Root.fromJSON({
         limit: { type: 'Limit', id: 20 },
         access: { type: 'Access', id: 21 },
         compression: { type: 'string', id: 22 },
+        log: { type: 'Log', id: 23 },
       },
     },
+    Log: logMessage,
+    OlderLog: olderLogMessage,
     Access: { fields: { grants: { rule: 'repeated', type: 'Grant', id: 1 } } },
     Grant: {
       fields: {
@@ -226,7 +234,7 @@ export function encodeResource(record: ResourceRecord): Uint8Array {
     exact(record[field], field);
   if (record.id <= 0) throw new RangeError(`${record.id} is no resource id`);
   if (record.root.id.length !== 0 && record.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
-  const { lineage, labels, limit, access, compression, ...fields } = record;
+  const { lineage, labels, limit, access, compression, log, ...fields } = record;
   return encode(resourceType, {
     ...fields,
     // Later than the first fields: left out where they say nothing, so that such a record reads as it always did.
@@ -235,7 +243,8 @@ export function encodeResource(record: ResourceRecord): Uint8Array {
     ...(limit.iops === 0 && limit.bandwidth === 0 ? {} : { limit: exactLimit(limit) }),
     ...(access === null ? {} : { access: numberedAccess(access) }),
     ...(compression === 'inherit' ? {} : { compression }),
-    version: record_version,
+    ...(log === null ? {} : { log: logFields(log) }),
+    version: log === null ? record_version : logged_resource_version,
     id: exact(record.id, 'id'),
     kind: number(resourceKinds, record.kind),
     state: number(resourceStates, record.state),
@@ -247,7 +256,7 @@ export function encodeResource(record: ResourceRecord): Uint8Array {
 
 /** @throws SkerryError corrupt, or unsupported for a newer version. */
 export function decodeResource(data: Uint8Array): ResourceRecord {
-  const fields = decode(resourceType, data, 'resource');
+  const fields = decode(resourceType, data, 'resource', logged_resource_version);
   const root = fields.message('root');
   const record: ResourceRecord = {
     id: fields.number('id'),
@@ -277,6 +286,7 @@ export function decodeResource(data: Uint8Array): ResourceRecord {
     limit: limitOf(fields.optional('limit')),
     access: accessOf(fields.optional('access')),
     compression: fields.text('compression') || 'inherit',
+    log: logOf(fields.optional('log')),
   };
   if (record.id === 0) throw new SkerryError('corrupt', 'a resource record of the catalog has no id');
   if (record.root.id.length !== 0 && record.root.id.length !== 32) {

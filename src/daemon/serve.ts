@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { allDrivers } from '../../drivers/all.js';
 import { openLmdbCatalog } from '../catalog/lmdb.js';
 import { Composer } from '../composer/composer.js';
+import { VolumeLogs } from '../composer/volume_logs.js';
 import type { PoolRecord } from '../catalog/records.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import type { DriverRegistry } from '../driver/registry.js';
@@ -158,6 +159,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   running.on('ship', (errand) => pools.take(errand));
   running.on('remove', (errand) => pools.take(errand));
   running.on('list', (errand) => pools.take(errand));
+  running.on('log-chunk', (chunk) => pools.takeLog(chunk));
 
   const mapperLog = logOf(logger, 'mapper');
   const privateExports = new PrivateExports(config.nbdSocket);
@@ -244,6 +246,13 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     locks,
     engine: running,
     roots: pools,
+    logs: new VolumeLogs({
+      ledger,
+      engine: running,
+      keeper: (pool) => pools.get(pool).logs,
+      listsLate: (pool) => pools.get(pool).traits.listsLate === true,
+      log: logOf(logger, 'log'),
+    }),
     log: logOf(logger, 'composer'),
     onCommitted: () => upkeep.poke(),
   });

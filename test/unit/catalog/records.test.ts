@@ -15,6 +15,7 @@ import {
   sampleEncryptedPool,
   sampleFramedPool,
   sampleImport,
+  sampleLogged,
   samplePool,
   sampleRestricted,
   sampleRolledBack,
@@ -30,9 +31,16 @@ test.each([
   ['resource_restricted_v1', sampleRestricted],
   ['resource_closed_v1', sampleClosed],
   ['resource_compressed_v1', sampleCompressed],
+  ['resource_logged_v2', sampleLogged],
 ])('%s is read, and written as it always was', (name, record) => {
   expect(decodeResource(golden(name))).toEqual(record);
   expect(hexLines(encodeResource(record))).toBe(hexLines(golden(name)));
+});
+
+test('a volume that flushes to its pool is kept as version 2, which an older Skerry refuses', () => {
+  expect([...encodeResource(sampleLogged).subarray(0, 2)]).toEqual([8, 2]);
+  const log = { ...sampleLogged.log, journal: new Uint8Array(0), older: null } as typeof sampleLogged.log;
+  expect(decodeResource(encodeResource({ ...sampleLogged, log }))).toEqual({ ...sampleLogged, log });
 });
 
 test('a pool record is read, and written as it always was', () => {
@@ -72,9 +80,9 @@ test('a record of a newer version is refused, with the way out', () => {
   // Field 1, the version, comes first: 08 01.
   const newer = Uint8Array.from(encodeResource(sampleVolume));
   expect([...newer.subarray(0, 2)]).toEqual([8, 1]);
-  newer[1] = 2;
+  newer[1] = 3;
   expect(() => decodeResource(newer)).toThrow(expect.objectContaining({ code: 'unsupported' }));
-  expect(() => decodeResource(newer)).toThrow(/version 2, and this Skerry reads up to 1: start a newer Skerry/);
+  expect(() => decodeResource(newer)).toThrow(/version 3, and this Skerry reads up to 2: start a newer Skerry/);
 });
 
 test('a field of a later minor change is passed over', () => {

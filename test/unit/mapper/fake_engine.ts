@@ -48,8 +48,9 @@ export class FakeEngine implements NativeEngine {
   snapshotBytes = 1 << 20;
   /** What start() says the journal lost. */
   lost: readonly number[] = [];
-  /** What failure() says. */
+  /** What failure() says, and volumeLog('sequence'). */
   failed = '';
+  lastSequence = 0;
   readonly poolNames: string[] = [];
   /** What errands were answered with. */
   readonly completed: {
@@ -180,6 +181,13 @@ export class FakeEngine implements NativeEngine {
   async rollback(volume: number, snapshot: number): Promise<void> {
     await this.#step('engine.rollback', volume, snapshot);
   }
+
+  readonly volumeLog = (async (what: string, ...asked: readonly unknown[]): Promise<unknown> => {
+    await this.#step(`engine.volumeLog ${what}`, ...asked.map((one) => (one instanceof Uint8Array ? one.length : one)));
+    if (what === 'journal') return new Uint8Array(16).fill(7);
+    if (what === 'restore') return (asked[1] as Uint8Array).length;
+    return what === 'sequence' ? this.lastSequence : undefined;
+  }) as NativeEngine['volumeLog'];
 
   sizeBytes(resource: number): number | null {
     return this.known.get(resource)?.sizeBytes ?? null;
