@@ -82,7 +82,7 @@ export class Moves {
     if (log !== null)
       throw new SkerryError(
         'unsupported',
-        `volume ${name} has durability pool, and its log cannot follow it to another pool: replicate or clone it there`,
+        `volume ${name} has durability pool, and its log cannot follow it to another pool: replicate it there`,
       );
     pools.of(to);
     const known = book.get(id);

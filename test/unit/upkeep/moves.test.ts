@@ -78,6 +78,14 @@ it('snapshots first, each by its difference from the one before; then one transa
   expect((await MoveBook.open(world.catalog)).rootsIn('far')).toEqual([]);
 });
 
+it('a volume whose log is in its pool is refused', async () => {
+  const world = await openWorld();
+  await world.mapper.create({ name: 'ledger', sizeBytes: 1 << 20, durability: 'pool' });
+  const { moves, book } = await moving(world);
+  await expect(moves.begin('ledger', 'far')).rejects.toMatchObject({ code: 'unsupported' });
+  expect(book.all()).toEqual([]);
+});
+
 it('what is written meanwhile goes by its difference, and what was begun is ended first after a restart', async () => {
   const world = await openWorld();
   const { volume } = await volumeWithSnapshot(world);
