@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "check.h"
+#include "golden.h"
 #include "log_shelf.h"
 
 using namespace skerry;
@@ -164,6 +165,31 @@ TEST("a flush that waits as the daemon ends is not answered: its client asks the
   one.Add();
   one.Flush();
   CHECK(one.answered == 0 && one.failed == 0 && one.shelf->under_way.size() == 1);
+}
+
+TEST("entries of each kind have the form they always had") {
+  std::vector<uint8_t> data(4097), place(sizeof(RollbackPlace));
+  for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<uint8_t>(i * 7 + 1);
+  for (size_t i = 0; i < place.size(); ++i) place[i] = static_cast<uint8_t>(200 - i);
+  const std::vector<LogEntry> entries = {
+      {RecordType::kWrite, 1, 8192, data.size(), data},
+      {RecordType::kZero, 2, 65536, 4096},
+      {RecordType::kTrim, 3, 0, 1 << 20},
+      {RecordType::kBarrier, 4, 99, 0},
+      {RecordType::kResize, 5, 0, 1ull << 40},
+      {RecordType::kRollback, 6, 99, 0, place},
+  };
+  std::vector<uint8_t> bytes;
+  for (const LogEntry& entry : entries) EncodeLogEntry(kVolume, entry, bytes);
+  golden::Compare("log_entries_v1", {{"entries", bytes}});
+  const golden::Parts parts = golden::Read("log_entries_v1");
+  ConstBytes rest = golden::BytesOf(parts, "entries");
+  for (const LogEntry& entry : entries) {
+    const Result<LogEntry> read = DecodeLogEntry(kVolume, rest);
+    CHECK(read.ok() && read->type == entry.type && read->sequence == entry.sequence && read->offset == entry.offset);
+    CHECK(read->length == entry.length && std::ranges::equal(read->payload, entry.payload));
+  }
+  CHECK(rest.empty());
 }
 
 TEST("an entry that was changed, cut or is another volume's is refused") {
