@@ -10,12 +10,16 @@ import { pause } from '../core/pause.js';
 import type { NativeEngine } from '../engine/binding.js';
 import { passFailpoint } from '../engine/failpoints.js';
 import type { Ledger } from '../mapper/ledger.js';
+import { idLock, type KeyedLocks } from '../mapper/locks.js';
+import { keptRoot, type RootStores } from '../mapper/root_store.js';
 import { nextLog, readableLog } from '../mapper/volume_log.js';
 import type { LogKeeper } from '../pool/log_keeper.js';
 
 /** While the engine has no room for what is restored. */
 const room_pause_milliseconds = 20;
 const begun_at_once_max = 4;
+/** While a pool does not take a root chunk. */
+const tell_pause_milliseconds = 1000;
 /** Of a journal's id; zeroes are nobody's. */
 const journal_bytes = 16;
 
@@ -23,7 +27,9 @@ export interface VolumeLogsOptions {
   readonly ledger: Ledger;
   readonly engine: Pick<NativeEngine, 'volumeLog'>;
   /** Of a pool. @throws SkerryError not-found */
-  readonly keeper: (pool: string) => Pick<LogKeeper, 'chunks' | 'fenceMax' | 'trim' | 'sweep'>;
+  readonly keeper: (pool: string) => Pick<LogKeeper, 'chunks' | 'fenceMax' | 'trim' | 'sweep' | 'hold'>;
+  readonly roots: RootStores;
+  readonly locks: KeyedLocks;
   /** A list of the pool may show what was put only later. */
   readonly listsLate: (pool: string) => boolean;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -33,7 +39,8 @@ export interface VolumeLogsOptions {
 
 export class VolumeLogs {
   readonly #options: VolumeLogsOptions;
-  readonly #trims = new Set<Promise<void>>();
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
 
   constructor(options: VolumeLogsOptions) {
     this.#options = options;
@@ -61,9 +68,10 @@ export class VolumeLogs {
     });
   }
 
-  /** Waits for what is being removed. What cannot be is found by the next start. */
+  /** Waits for what is under way. What is left the next start does. */
   async stop(): Promise<void> {
-    await Promise.all(this.#trims);
+    this.#stopping.abort();
+    await Promise.all(this.#underWay);
   }
 
   async #begin(id: number, journal: Uint8Array): Promise<void> {
@@ -99,12 +107,35 @@ export class VolumeLogs {
     );
     if (begun?.log === null || begun?.log === undefined) return;
     passFailpoint('log-begun');
+    const release = keeper(pool).hold(id);
     await engine.volumeLog('begin', id, fence, sequence);
+    this.#background(id, () => this.#tellPool(id).then(release));
     const { older } = begun.log;
     // What a life before left behind: chunks that came late, or that it did not come to remove.
     this.#background(id, () =>
       keeper(pool).sweep(id, (of, number) => of === fence || (older !== null && of === older.fence && number >= older.first)),
     );
+  }
+
+  /** The pool alone must be enough to find the log: its root chunk says where that is. Where it is away, it is told when it is back. */
+  async #tellPool(id: number): Promise<void> {
+    const { ledger, locks, roots, log } = this.#options;
+    for (let attempt = 1; !this.#stopping.signal.aborted; attempt += 1) {
+      try {
+        const told = await locks.run([idLock(id)], async () => {
+          const record = (await ledger.get(id))?.record;
+          // A root that is still to come says it by itself.
+          if (record === undefined || record.pendingOf !== 0) return record === undefined;
+          await roots.of(record.pool).putRoot(keptRoot(record));
+          return true;
+        });
+        if (told) return;
+      } catch (error) {
+        if (attempt === 1)
+          log('warn', 'a pool cannot be told where a log goes on: flushes wait for that', { resource: id, error: String(error) });
+      }
+      await pause(tell_pause_milliseconds, this.#stopping.signal);
+    }
   }
 
   /**
@@ -148,7 +179,7 @@ export class VolumeLogs {
           error: String(error),
         });
       })
-      .finally(() => this.#trims.delete(running));
-    this.#trims.add(running);
+      .finally(() => this.#underWay.delete(running));
+    this.#underWay.add(running);
   }
 }

@@ -250,6 +250,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
       ledger,
       engine: running,
       keeper: (pool) => pools.get(pool).logs,
+      roots: pools,
+      locks,
       listsLate: (pool) => pools.get(pool).traits.listsLate === true,
       log: logOf(logger, 'log'),
     }),

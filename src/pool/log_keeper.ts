@@ -37,6 +37,8 @@ export class LogKeeper {
   readonly #puts = new Map<number, Set<Promise<void>>>();
   /** Volumes that were deleted in this life. */
   readonly #gone = new Set<number>();
+  /** Volumes of which nothing is put yet, and how each is let go. */
+  readonly #holds = new Map<number, { readonly ended: Promise<void>; readonly end: () => void }>();
   /** When puts began to fail, in a row; null while they do not. In milliseconds of performance.now(). */
   #awaySince: number | null = null;
 
@@ -50,6 +52,16 @@ export class LogKeeper {
     this.#puts.set(event.volume, puts);
     const putting = this.#put(event, engine).finally(() => puts.delete(putting));
     puts.add(putting);
+  }
+
+  /** Until the answer is called no chunk of the volume is put: the pool has to know first where its log is. */
+  hold(volume: number): () => void {
+    let end = (): void => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    this.#holds.set(volume, { ended, end });
+    return () => this.#release(volume);
   }
 
   /** null where there is no such chunk. @throws SkerryError of the driver; corrupt for what is no such chunk, denied without the cipher */
@@ -110,6 +122,7 @@ export class LogKeeper {
   /** The volume is gone: so is its log, and what is on its way there is given up. @throws SkerryError of the driver */
   async forget(volume: number): Promise<void> {
     this.#gone.add(volume);
+    this.#release(volume);
     await this.sweep(volume, () => false);
   }
 
@@ -127,7 +140,29 @@ export class LogKeeper {
   /** Gives up what is not there yet: the journal has it, and the engine hears nothing more. */
   async close(): Promise<void> {
     this.#closing.abort();
+    for (const volume of this.#holds.keys()) this.#release(volume);
     await Promise.allSettled([...this.#puts.values()].flatMap((puts) => [...puts]));
+  }
+
+  #release(volume: number): void {
+    this.#holds.get(volume)?.end();
+    this.#holds.delete(volume);
+  }
+
+  /** Resolves once chunks of the volume may be put; those who wait for it are told when that takes too long. */
+  async #released(volume: number, engine: Answers): Promise<void> {
+    const milliseconds = Math.max(this.#options.stallMilliseconds, retry_pause_milliseconds);
+    for (let hold = this.#holds.get(volume); hold !== undefined; hold = this.#holds.get(volume)) {
+      const waited = new AbortController();
+      await Promise.race([hold.ended, pause(milliseconds, waited.signal)]);
+      waited.abort();
+      if (this.#holds.has(volume)) this.#tellLate(volume, 'its pool does not take the root that its log goes on from', engine);
+    }
+  }
+
+  #tellLate(volume: number, why: string, engine: Answers): void {
+    const told = `the log of the volume cannot be put into its pool: ${why}`;
+    this.#answer(() => void engine.volumeLog('late', volume, told).catch(() => undefined));
   }
 
   async #settled(volume: number): Promise<void> {
@@ -140,6 +175,7 @@ export class LogKeeper {
     const { volume, fence, number, firstSequence, lastSequence, entries } = event;
     const key = logChunkKey(event);
     const sealed = encodeLogChunk({ poolUuid, volume, fence, number, firstSequence, lastSequence, entries }, cipher);
+    await this.#released(volume, engine);
     for (const began = performance.now(); ; ) {
       try {
         await hasty.put(key, sealed);
@@ -159,10 +195,7 @@ export class LogKeeper {
           });
         this.#awaySince ??= now;
         const waited = now - Math.min(began, this.#awaySince);
-        if (!error.retry || waited >= this.#options.stallMilliseconds) {
-          const why = `the log of the volume cannot be put into its pool: ${error.message}`;
-          this.#answer(() => void engine.volumeLog('late', volume, why).catch(() => undefined));
-        }
+        if (!error.retry || waited >= this.#options.stallMilliseconds) this.#tellLate(volume, error.message, engine);
         await pause(retry_pause_milliseconds, this.#closing.signal);
         if (!this.#closing.signal.aborted && !this.#gone.has(volume)) continue;
         this.#answer(() => engine.completeChange(event.errand, { code: 'closed', message: 'nobody waits for it any more' }));

@@ -104,6 +104,9 @@ describe('a volume with durability pool', () => {
 
   it('is recovered from the pool alone with all that was flushed', async () => {
     const client = await stamped();
+    // Another life than the one that made the volume, of which the pool must know too.
+    await daemon.kill();
+    await daemon.start();
     const flushed = await run(client, 1500);
     expect(flushed).toBeGreaterThan(0);
     daemon.loseHost();

@@ -114,6 +114,16 @@ test('a volume that is gone waits for no backend', async () => {
   expect(answers).toEqual([`late ${volume}`, '1 closed']);
 });
 
+test('nothing is put of a volume that is held, and flushes are told when that takes too long', async () => {
+  const { put, keeper, shelf, answers } = open();
+  const release = keeper.hold(volume);
+  put(1, 0);
+  await expect.poll(() => answers, { timeout: 5000 }).toContain(`late ${volume}`);
+  expect(shelf.attempts).toEqual([]);
+  release();
+  await expect.poll(() => answers, { timeout: 5000 }).toContain('1 put');
+});
+
 test('a chunk under the key of another is refused', async () => {
   const { put, keeper, shelf, settled } = open();
   put(1, 0);
