@@ -45,7 +45,7 @@ export const fuzzedSources = () =>
       /^native\/blocks\/(?:block_id|cell|codec|footer_copies|frames|gone_packs|index_checkpoint|location_index|pack_footer|pack_handles|pack_scan|record_cipher|sha256_lanes)\.cc$/.test(
         path,
       ) ||
-      /^native\/(?:map\/node|nbd\/request_parser)\.cc$/.test(path) ||
+      /^native\/(?:map\/node|nbd\/request_parser|volume\/log_entry)\.cc$/.test(path) ||
       /^native\/simulation\/sim_(?!backend)/.test(path),
   );
 export const testSources = () => nativeFiles('_test.cc').filter(isTest);

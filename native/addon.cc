@@ -151,7 +151,7 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Space>("space"),
                       InstanceMethod<&NativeEngine::Space>("collect"), InstanceMethod<&NativeEngine::Space>("scrub"), InstanceMethod<&NativeEngine::Space>("carry"), InstanceMethod<&NativeEngine::EstimateFiles>("estimate"),
                       InstanceMethod<&NativeEngine::Stop>("stop"),
-                      InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"), InstanceMethod<&NativeEngine::SwitchPool>("switchPool"),
+                      InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"), InstanceMethod<&NativeEngine::SwitchPool>("switchPool"), InstanceMethod<&NativeEngine::SwitchPool>("volumeLog"),
                       InstanceMethod<&NativeEngine::CompleteFetch>("completeFetch"), InstanceMethod<&NativeEngine::CompleteChange>("completeChange"),
                       InstanceMethod<&NativeEngine::CompleteList>("completeList")});
 }
@@ -233,6 +233,7 @@ Napi::Value NativeEngine::OnThread(Napi::Env env, Work work) {
 
 PoolOptions NativeEngine::ToPool(const Napi::Object& object) {
   PoolOptions pool = ToPoolOptions(object);
+  pool.logs = std::make_shared<JsBackend>(errands_, pool.name);
   if (pool.packs.remote) {
     pool.packs.remote->backend = std::make_shared<JsBackend>(errands_, pool.name);
     caches_->Equip(pool.packs, object.Get("remote").As<Napi::Object>());
@@ -394,8 +395,7 @@ Napi::Value NativeEngine::Write(const Napi::CallbackInfo& info) {
 Napi::Value NativeEngine::Flush(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
   Deferred deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
-  const std::shared_ptr<LiveVolume> volume = engine_->store().Find(IdOf(info[0]));
-  engine_->WhenDurable(volume ? volume->FlushTarget() : 0, [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
+  engine_->Flush(IdOf(info[0]), [this, deferred](Status status) { Settle(deferred, std::move(status), {}); });
   return deferred->Promise();
 }
 

@@ -52,6 +52,8 @@ void BackendErrands::Ship(OnChanged done, std::function<void(Napi::Object&)> eve
 void BackendErrands::Remove(OnChanged done, std::function<void(Napi::Object&)> event) { Post(changes_, std::move(done), "remove", std::move(event)); }
 void BackendErrands::List(OnListed done, std::function<void(Napi::Object&)> event) { Post(lists_, std::move(done), "list", std::move(event)); }
 
+void BackendErrands::Log(OnChanged done, std::function<void(Napi::Object&)> event) { Post(changes_, std::move(done), "log-chunk", std::move(event)); }
+
 void BackendErrands::Fetched(uint64_t errand, Result<std::vector<uint8_t>> bytes) {
   if (const OnFetched done = Take(fetches_, errand)) done(std::move(bytes));
 }
@@ -105,6 +107,18 @@ void JsBackend::Remove(uint32_t pack, std::function<void(Status)> done) {
 
 void JsBackend::List(std::function<void(Result<std::vector<Chunk>>)> done) {
   errands_->List(std::move(done), [pool = pool_](Napi::Object& event) { event.Set("pool", pool); });
+}
+
+void JsBackend::PutLog(const LogChunk& chunk, std::function<void(Status)> done) {
+  errands_->Log(std::move(done), [pool = pool_, chunk](Napi::Object& event) {
+    event.Set("pool", pool);
+    Set(event, "volume", chunk.volume);
+    Set(event, "fence", chunk.fence);
+    Set(event, "number", chunk.number);
+    Set(event, "firstSequence", chunk.first_sequence);
+    Set(event, "lastSequence", chunk.last_sequence);
+    event.Set("entries", Napi::Buffer<uint8_t>::Copy(event.Env(), chunk.entries->data(), chunk.entries->size()));
+  });
 }
 
 void AnswerFetch(BackendErrands& errands, const Napi::CallbackInfo& info) {

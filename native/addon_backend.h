@@ -5,6 +5,7 @@
 
 #include "addon_mailbox.h"
 #include "blocks/pack_backend.h"
+#include "volume/log_tail.h"
 
 namespace skerry::addon {
 
@@ -22,6 +23,7 @@ class BackendErrands {
   void Ship(OnChanged done, std::function<void(Napi::Object&)> event);
   void Remove(OnChanged done, std::function<void(Napi::Object&)> event);
   void List(OnListed done, std::function<void(Napi::Object&)> event);
+  void Log(OnChanged done, std::function<void(Napi::Object&)> event);
 
   // An answer that comes twice, or after Close, is nobody's.
   void Fetched(uint64_t errand, Result<std::vector<uint8_t>> bytes);
@@ -48,13 +50,14 @@ class BackendErrands {
   Open<OnListed> lists_;
 };
 
-class JsBackend : public PackBackend {
+class JsBackend : public PackBackend, public LogBackend {
  public:
   JsBackend(std::shared_ptr<BackendErrands> errands, std::string pool) : errands_(std::move(errands)), pool_(std::move(pool)) {}
   void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) override;
   void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override;
   void Remove(uint32_t pack, std::function<void(Status)> done) override;
   void List(std::function<void(Result<std::vector<Chunk>>)> done) override;
+  void PutLog(const LogChunk& chunk, std::function<void(Status)> done) override;
 
  private:
   const std::shared_ptr<BackendErrands> errands_;

@@ -3,6 +3,7 @@
 #include <future>
 #include <string>
 
+#include "addon_log.h"
 #include "addon_values.h"
 
 namespace skerry::addon {
@@ -43,6 +44,7 @@ Work SwitchWork(Engine& engine, const Napi::CallbackInfo& info) {
   if (what == "hold") return [&engine, id, pool = info[2].ToString().Utf8Value()] { return Hold(engine, id, pool); };
   if (what == "expect") return [&engine, id, root = ToRoot(info[2].As<Napi::Object>())] { return Nothing(engine.Expect(id, root)); };
   if (what == "switch") return [&engine, id] { return Nothing(engine.Switch(id)); };
+  if (what != "release") return LogWork(engine, info);
   return [&engine, id] {
     engine.Release(id);
     return Nothing(Status::Ok());

@@ -6,7 +6,7 @@
 
 namespace skerry::addon {
 
-/** switchPool('hold', resource, pool), ('expect', resource, root), ('switch', resource), ('release', resource): src/engine/binding.ts. */
+/** switchPool('hold', resource, pool), ('expect', resource, root), ('switch', resource), ('release', resource), and what LogWork does: src/engine/binding.ts. */
 Work SwitchWork(Engine& engine, const Napi::CallbackInfo& info);
 
 }  // namespace skerry::addon

@@ -95,6 +95,7 @@ ResourceSpec ToResource(const Napi::Object& object) {
   spec.volume.size_bytes = Whole(object, "sizeBytes");
   spec.volume.read_only = spec.kind == ResourceKind::kSnapshot;
   spec.volume.writethrough = object.Get("writethrough").ToBoolean().Value();
+  spec.volume.flushes_to_pool = object.Get("flushesToPool").ToBoolean().Value();
   spec.volume.applied_sequence = Whole(object, "appliedSequence");
   spec.volume.fence = Whole(object, "fence");
   spec.volume.lineage = Whole(object, "lineage");
@@ -175,6 +176,18 @@ Napi::Object FromReport(Napi::Env env, const StoreReport& report) {
   return object;
 }
 
+namespace {
+
+Napi::Value FromMark(Napi::Env env, const std::optional<LogMark>& mark) {
+  if (!mark) return env.Null();
+  Napi::Object object = Napi::Object::New(env);
+  Set(object, "fence", mark->fence);
+  Set(object, "first", mark->number);
+  return object;
+}
+
+}  // namespace
+
 Napi::Object FromCommit(Napi::Env env, const RootCommit& commit) {
   Napi::Object object = Napi::Object::New(env);
   Set(object, "token", commit.token);
@@ -187,6 +200,7 @@ Napi::Object FromCommit(Napi::Env env, const RootCommit& commit) {
     Set(one, "fence", taker.fence);
     Set(one, "sizeBytes", taker.size_bytes);
     Set(one, "lineage", taker.lineage);
+    one.Set("log", FromMark(env, taker.log));
     takers.Set(takers.Length(), one);
   }
   object.Set("takers", takers);

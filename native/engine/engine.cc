@@ -374,18 +374,6 @@ void Engine::Drop(ResourceId id, std::function<void(Status)> done) {
   });
 }
 
-void Engine::Resize(ResourceId volume, uint64_t size_bytes, std::function<void(Status)> done) {
-  Result<WriteOutcome> outcome = store_->Resize(volume, size_bytes);
-  if (!outcome.ok()) return done(outcome.status());
-  WhenDurable(outcome->end, std::move(done));
-}
-
-void Engine::Rollback(ResourceId volume, ResourceId snapshot, std::function<void(Status)> done) {
-  Result<WriteOutcome> outcome = store_->Rollback(volume, snapshot);
-  if (!outcome.ok()) return done(outcome.status());
-  WhenDurable(outcome->end, std::move(done));
-}
-
 void Engine::DestageAll(ResourceId id, std::function<void(Status)> done) {
   if (id != 0) {
     if (Status status = store_->Freeze(id); !status.ok()) return done(status);

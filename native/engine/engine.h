@@ -52,6 +52,10 @@ class Engine : public NbdBackend {
   void Drop(ResourceId id, std::function<void(Status)> done);
   /** `done` once the new size is durable; it holds for new requests at once. */
   void Resize(ResourceId volume, uint64_t size_bytes, std::function<void(Status)> done);
+  /** `done` once all that was written to the volume so far is where a flush of it has to be. */
+  void Flush(ResourceId volume, std::function<void(Status)> done);
+  /** Store::BeginLog. */
+  Status BeginLog(ResourceId volume, uint64_t fence, uint64_t sequence);
   /** Makes the volume what `snapshot` is; `done` once that is durable. Store::Rollback says when it is kTryAgain. */
   void Rollback(ResourceId volume, ResourceId snapshot, std::function<void(Status)> done);
   // How a resource changes its pool while it is read and written: Store says what each of these asks and promises.
@@ -80,6 +84,7 @@ class Engine : public NbdBackend {
   void FlusherLoop();
   void PreparerLoop();
   bool MoveRecords(Code& told);
+  void WhenReshaped(ResourceId volume, Lsn end, std::function<void(Status)> done);
   struct Destager;
   void StartDestager(std::shared_ptr<Pool> pool);
   void DestagerLoop(Destager& destager);

@@ -26,6 +26,9 @@ enum class Failpoint : uint8_t {
   kGcRemovedOne,             // one of them is gone
   kSnapshotBarrierDurable,   // the journal has a snapshot's barrier, and the snapshot no name
   kRollbackRecorded,         // the journal has a rollback, and the catalog the root from before it
+  kLogChunkPut,              // a log chunk is in the pool, and no flush was answered for it
+  kLogRestored,              // a volume's log is in the new journal, and the catalog says another one
+  kLogBegun,                 // the catalog has a volume's next log, and the engine has not begun it
   kMoveStep,                 // a part of what moves is in the new pool, and the catalog says so
   kMoveCarried,              // all of it is, and its destage is held
   kMoveRootsPut,             // the new pool has its root chunks, too
@@ -51,6 +54,9 @@ inline constexpr std::array kFailpointNames = {
     FailpointName{Failpoint::kGcRemovedOne, "gc-removed-one"},
     FailpointName{Failpoint::kSnapshotBarrierDurable, "snapshot-barrier-durable"},
     FailpointName{Failpoint::kRollbackRecorded, "rollback-recorded"},
+    FailpointName{Failpoint::kLogChunkPut, "log-chunk-put"},
+    FailpointName{Failpoint::kLogRestored, "log-restored"},
+    FailpointName{Failpoint::kLogBegun, "log-begun"},
     FailpointName{Failpoint::kMoveStep, "move-step"},
     FailpointName{Failpoint::kMoveCarried, "move-carried"},
     FailpointName{Failpoint::kMoveRootsPut, "move-roots-put"},

@@ -33,6 +33,7 @@ Result<Appended> Journal::Append(const RecordDraft& draft) { return impl_->Appen
 Result<bool> Journal::Write() { return impl_->Write(); }
 Status Journal::Sync() { return impl_->Sync(); }
 Result<bool> Journal::PrepareSegment() { return impl_->PrepareSegment(); }
+std::array<uint8_t, 16> Journal::id() const { return impl_->id(); }
 Lsn Journal::appended() const { return impl_->appended(); }
 Lsn Journal::written() const { return impl_->written(); }
 Lsn Journal::durable() const { return impl_->durable(); }

@@ -116,6 +116,7 @@ class Journal {
   /** Prepares (prewrites or recycles) one segment ahead of need; false where enough are ready. Any thread. */
   Result<bool> PrepareSegment();
 
+  std::array<uint8_t, 16> id() const;   // made with the journal; no other has it
   Lsn appended() const;  // end of the last record
   Lsn written() const;   // all records that end at or before this are in segments
   Lsn durable() const;

@@ -40,6 +40,7 @@ class Journal::Impl {
   Result<bool> PrepareSegment() { return segments_->Prepare(kReadyWant, false); }
   Usage usage() const;
 
+  std::array<uint8_t, 16> id() const { return std::to_array(id_.bytes); }
   Lsn appended() const { return appended_.load(std::memory_order_acquire); }
   Lsn written() const { return written_.load(std::memory_order_acquire); }
   Lsn durable() const { return durable_.load(std::memory_order_acquire); }

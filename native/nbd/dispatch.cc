@@ -358,7 +358,7 @@ void Connection::EndBatch() {
     const uint64_t group = next_group_++;
     const Lsn target = group_.target;
     groups_.emplace(group, std::exchange(group_, {}));
-    backend.WhenDurable(target, [mailbox = mailbox_, id = id_, group](const Status& status) { mailbox->Post(Durable{id, group, status.code()}); });
+    backend.WhenFlushed(*volume_, target, [mailbox = mailbox_, id = id_, group](const Status& status) { mailbox->Post(Durable{id, group, status.code()}); });
     appended_ = true;
   }
   if (std::exchange(appended_, false)) backend.Kick();

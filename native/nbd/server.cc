@@ -1,8 +1,35 @@
 #include "server.h"
 
+#include <atomic>
+
 #include "reactor.h"
 
 namespace skerry {
+namespace {
+
+/** Two that are waited for at once; the first failure is told, and whatever comes then is not. */
+class Both {
+ public:
+  explicit Both(std::function<void(Status)> done) : done_(std::move(done)) {}
+  void Tell(const Status& status) {
+    if (status.ok() && left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (!told_.exchange(true)) done_(status);
+  }
+
+ private:
+  const std::function<void(Status)> done_;
+  std::atomic<int> left_{2};
+  std::atomic<bool> told_{false};
+};
+
+}  // namespace
+
+void NbdBackend::WhenFlushed(Volume& volume, Lsn target, std::function<void(Status)> done) {
+  if (!volume.flushes_to_pool()) return WhenDurable(target, std::move(done));
+  const auto both = std::make_shared<Both>(std::move(done));
+  volume.WhenInPool(target, [both](const Status& status) { both->Tell(status); });
+  WhenDurable(target, [both](const Status& status) { both->Tell(status); });
+}
 
 namespace nbd {
 

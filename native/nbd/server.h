@@ -86,6 +86,8 @@ class NbdBackend {
    * Calls `done` (from any thread, or at once) when the journal is durable up to `target` (Status ok), or can no longer be.
    */
   virtual void WhenDurable(Lsn target, std::function<void(Status)> done) = 0;
+  /** The same where a flush of `volume` has to be: in its pool, too, where it flushes to that. */
+  void WhenFlushed(Volume& volume, Lsn target, std::function<void(Status)> done);
   /** Tells the flusher that something was appended. Cheap; call once a batch of requests. */
   virtual void Kick() = 0;
   /** Calls `retry` once, from any thread, when a kTryAgain of a write may have passed. */

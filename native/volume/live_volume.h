@@ -9,6 +9,7 @@
 #include "base.h"
 #include "layered_read.h"
 #include "load_book.h"
+#include "log_tail.h"
 #include "volume.h"
 
 namespace skerry {
@@ -23,6 +24,7 @@ struct VolumeSpec {
   uint64_t lineage = 0;         // grows with each rollback
   RateLimitSpec limit{};
   std::optional<Compression> compression{};   // absent: the pool's
+  bool flushes_to_pool = false; // durability `pool`: see LogTail
 };
 
 inline constexpr size_t kPendingSnapshotsMax = 1024;  // of one volume: each holds a list of the generations before it
@@ -79,12 +81,26 @@ class LiveVolume : public Volume {
   Status Read(uint64_t offset, Bytes into, bool may_block) override;
   Result<std::vector<Extent>> BlockStatus(uint64_t offset, uint64_t length, size_t extents_max, bool may_block) override;
   Lsn FlushTarget() const override { return last_end_.load(std::memory_order_acquire); }
+  bool flushes_to_pool() const override { return tail_ != nullptr; }
+  void WhenInPool(Lsn target, std::function<void(Status)> done) override;
 
   /** Puts a replayed record in the overlay. Records that the root holds already are skipped. `gaps`: missing ones are bearable. */
   Status Replay(const ReplayedRecord& record, bool gaps);
   /** Journals that earlier records past what was replayed are void: the log of this volume ends here and goes on anew. */
   RecordDraft RewindDraft() const;
   void Rewound(const Appended& appended);
+
+  // Of a volume that flushes to its pool; what each life of the daemon does first, before anybody writes to it.
+
+  /**
+   * Journals again what a log chunk holds past the last sequence that is here and up to `until`, where the journal of the life before is
+   * gone. How many bytes of `entries` are done with: fewer than there are where there is no room for more right now. kCorrupt where one
+   * is missing.
+   */
+  Result<size_t> Restore(ConstBytes entries, uint64_t until);
+  /** Begins the log of this life after the record `sequence`. kTryAgain where that is not the last one any more. */
+  Status BeginLog(uint64_t fence, uint64_t sequence);
+  const std::shared_ptr<LogTail>& tail() const { return tail_; }
 
   /**
    * Journals a barrier and freezes what is active as `snapshot`; returns the base that reads as of now, and in
@@ -134,10 +150,10 @@ class LiveVolume : public Volume {
   /** The oldest frozen generations up to the first with a snapshot; empty when there are none, or the base is pending. */
   std::optional<DestageGroup> OldestGroup() const;
   /**
-   * The catalog has taken the group's root: the volume now rests on it, unless it was rolled back meanwhile, and so do the bases of the snapshots that
+   * The catalog has taken the group's root, and `mark` with it: the volume now rests on it, unless it was rolled back meanwhile, and so do the bases of the snapshots that
    * it resolves, which are returned. No base refers to the group's generations any more; whoever flattened one before has to Restack.
    */
-  std::vector<ResourceId> Commit(const DestageGroup& group, const TreeRoot& root);
+  std::vector<ResourceId> Commit(const DestageGroup& group, const TreeRoot& root, const std::optional<LogMark>& mark);
   /** The catalog has a root for what began on a snapshot that had none. One of its own may have come there first. */
   void Took(const TreeRoot& root);
   /** Rebuilds the flattened stack after the base changed elsewhere. */
@@ -181,6 +197,11 @@ class LiveVolume : public Volume {
   void RollbackLocked(const RollbackPlace& place);
   Result<Lsn> AppendLocked(RecordType type, uint64_t offset, uint64_t length, ConstBytes payload);
   Result<Lsn> WriteJournalled(uint64_t offset, ConstBytes data);
+  /** To the log of a volume that flushes to its pool: the record that was appended last. */
+  void LogLocked(RecordType type, uint64_t offset, uint64_t length, ConstBytes payload, Lsn end);
+  Status RestoreEntry(const LogEntry& entry);
+  /** The write's bytes go through the journal, however many they are. */
+  bool JournalsAllLocked() const { return held_.has_value() || tail_ != nullptr; }
   struct Blocks;
   /** Publishes some of a large write from `at` on, which becomes where to go on. */
   Result<Lsn> PublishPart(uint64_t offset, ConstBytes data, const Blocks& staged, uint64_t& at);
@@ -203,6 +224,7 @@ class LiveVolume : public Volume {
   Admission& admission_;
   ChangedVolumes& changed_;
   AdmissionShare share_;
+  const std::shared_ptr<LogTail> tail_;     // null: a flush promises what this host's journal does
 
   mutable std::mutex mutex_;
   std::shared_ptr<Generation> active_;

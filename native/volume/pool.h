@@ -8,6 +8,7 @@
 
 #include "../map/tree.h"
 #include "admission.h"
+#include "log_tail.h"
 #include "parallel.h"
 #include "ref_names.h"
 #include "rot_book.h"
@@ -19,6 +20,7 @@ struct PoolOptions {
   PackStoreOptions packs;
   std::vector<uint8_t> domain_key;           // 32 bytes
   Compression compression{};                 // of new blocks of volumes that have no wish of their own
+  std::shared_ptr<LogBackend> logs{};        // of volumes whose flushes reach the pool
 };
 
 struct Pool {
@@ -31,6 +33,7 @@ struct Pool {
   RotBook rot;
   uint64_t file_system = 0;   // that its packs are written to; other pools may share its room
   CompressionSetting compression;
+  std::shared_ptr<LogBackend> logs;
   std::atomic<bool> destage_stuck{false};   // the last one failed, or its root was refused: waiting for it is no use
   std::optional<int64_t> stuck_spare_bytes; // that there were when Pace first looked after it failed; under the store's lock
   uint64_t last_destaged = 0;               // the volume; round robin over them, under the store's lock

@@ -255,6 +255,19 @@ Result<WriteOutcome> Store::Rollback(ResourceId volume, ResourceId snapshot) {
   return outcome;
 }
 
+Result<size_t> Store::RestoreLog(ResourceId id, ConstBytes entries, uint64_t until) {
+  const std::shared_ptr<LiveVolume> volume = Find(id);
+  if (!volume) return Status(Code::kNotFound, "no volume " + std::to_string(id));
+  return volume->Restore(entries, until);
+}
+
+Status Store::BeginLog(ResourceId id, uint64_t fence, uint64_t sequence) {
+  const std::shared_ptr<LiveVolume> volume = Find(id);
+  if (!volume) return {Code::kNotFound, "no volume " + std::to_string(id)};
+  if (Status status = volume->BeginLog(fence, sequence); !status.ok()) return status;
+  return Freeze(id);
+}
+
 void Store::ForgoLocked(const LiveVolume::Content& before, Lsn end) {
   std::erase_if(forgone_, [durable = journal_->durable()](const Forgone& forgone) { return forgone.end <= durable; });
   forgone_.push_back({end, before.stack->pool, before.stack->root, before.committed});

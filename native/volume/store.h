@@ -43,6 +43,7 @@ struct RootTaker {
   uint64_t fence;
   uint64_t size_bytes;   // of the taker with this root
   uint64_t lineage;
+  std::optional<LogMark> log{};   // of one that flushes to its pool: what of its log the root does not hold
 };
 
 /** A root whose packs are durable, waiting for its catalog transaction. */
@@ -116,6 +117,10 @@ class Store {
 
   const StoreOptions& options() const { return options_; }
   Journal& journal() { return *journal_; }
+
+  /** LiveVolume::Restore and BeginLog; with the latter all that was replayed is closed, for flushes wait for a root that has it. kNotFound. */
+  Result<size_t> RestoreLog(ResourceId volume, ConstBytes entries, uint64_t until);
+  Status BeginLog(ResourceId volume, uint64_t fence, uint64_t sequence);
 
   /** Writes what was appended; then, if `target` is not yet durable, makes everything written durable (packs first). */
   Result<bool> WriteStep() { return journal_->Write(); }

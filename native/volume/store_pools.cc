@@ -31,6 +31,7 @@ Result<std::shared_ptr<Pool>> Store::AddPool(const PoolOptions& options, PackRep
   pool->file_system = *file_system;
   pool->name = options.name;
   pool->compression.Set(options.compression);
+  pool->logs = options.logs;
   pool->packs = std::move(*packs);
   pool->key = std::make_unique<DomainKey>(ConstBytes(options.domain_key));
   pool->tree = std::make_unique<Tree>(*pool->packs, *pool->key, node_cache_, options_.node_cache_bytes_max / (first ? 1 : kFurtherPoolsShare));

@@ -65,6 +65,9 @@ bool Store::Pace() {
     const VolumeLoad load = found->second.volume->TakeLoad();
     book_.Set(id, load, now, found->second.volume->pool().get());
     if (load.ranges >= kOverlayRangesMax / 2) FreezeLocked(id);
+    // A start without this host's journal reads its log chunks one after the other.
+    const std::shared_ptr<LogTail>& tail = found->second.volume->tail();
+    if (tail && tail->long_since_frozen() && DestageAwaitsLocked(id)) FreezeLocked(id);
   }
   const bool frozen_waits = FrozenWaitsLocked();
   const auto awaited = [this](ResourceId id) { return DestageAwaitsLocked(id); };
@@ -250,7 +253,12 @@ Result<std::optional<Store::UnderWay>> Store::DestageGroupOf(ResourceId id, cons
 std::vector<RootTaker> Store::TakersLocked(ResourceId volume, const DestageGroup& group) const {
   std::vector<RootTaker> takers;
   const auto self = entries_.find(volume);
-  if (self != entries_.end()) takers.push_back({volume, group.applied_sequence, self->second.volume->fence(), group.size_bytes, group.lineage});
+  if (self != entries_.end()) {
+    takers.push_back({volume, group.applied_sequence, self->second.volume->fence(), group.size_bytes, group.lineage});
+    if (const std::shared_ptr<LogTail>& tail = self->second.volume->tail()) {
+      takers.back().log = tail->MarkAfter(group.applied_sequence);
+    }
+  }
   const ResourceId snapshot = group.generations.back().snapshot;
   if (snapshot == 0) return takers;
   if (entries_.contains(snapshot)) takers.push_back({snapshot, group.applied_sequence, 0, group.size_bytes, 0});
@@ -286,7 +294,9 @@ void Store::Committed(uint64_t token, bool ok) {
   if (self == entries_.end() || !ok) return;
   // Taken before their links go: whoever waited must not go on reading what was just destaged, its journal is about to be recycled.
   const std::vector<ResourceId> stale = links_.AllDependents(done.volume);
-  for (ResourceId snapshot : self->second.volume->Commit(done.group, done.commit.root)) ResolveLocked(snapshot, done.commit);
+  // The volume itself is the first of them.
+  const std::optional<LogMark>& mark = done.commit.takers.front().log;
+  for (ResourceId snapshot : self->second.volume->Commit(done.group, done.commit.root, mark)) ResolveLocked(snapshot, done.commit);
   for (ResourceId id : stale) {
     if (const auto entry = entries_.find(id); entry != entries_.end()) entry->second.volume->Restack();
   }

@@ -2,6 +2,7 @@
 // A volume as users see it: bytes that are read, written, zeroed and flushed. What is behind it (live_volume.h) is no
 // concern of the NBD server.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -67,6 +68,10 @@ class Volume {
   virtual Result<std::vector<Extent>> BlockStatus(uint64_t offset, uint64_t length, size_t extents_max, bool may_block) = 0;
   /** The Lsn whose durability makes every write completed so far durable; 0 when there is nothing to wait for. */
   virtual Lsn FlushTarget() const = 0;
+  /** A flush promises that the pool has what was written, too: WhenInPool. */
+  virtual bool flushes_to_pool() const { return false; }
+  /** Calls `done` once the pool has what was written up to `target`; kIo where that takes too long, and then a later call may do better. */
+  virtual void WhenInPool(Lsn, std::function<void(Status)> done) { done(Status::Ok()); }
 
   RateLimit rate;
 

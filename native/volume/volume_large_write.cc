@@ -1,6 +1,7 @@
 // Large writes: their whole blocks go to packs at once and only references are journalled, so that nothing is written
 // twice, and a flush covers both. Staging takes long and nothing waits for it; publishing is short. A volume that is held, on its
-// way to another pool, journals the bytes all the same: nothing may name packs of the pool that it is about to leave.
+// way to another pool, journals the bytes all the same: nothing may name packs of the pool that it is about to leave. So does one that
+// flushes to its pool: its log has to hold the bytes, for packs that are open on this host are nothing to another.
 #include <algorithm>
 #include <cstring>
 
@@ -67,13 +68,16 @@ bool LiveVolume::Stages(uint64_t offset, uint64_t length) const {
   if (!HoldsBlocks(offset, length) || journal_.failed()) return false;
   Lock lock(mutex_);
   const Pool& pool = *base_->pool;
-  // One that is held puts nothing; but what is staged goes on where it had to wait, and it is long.
-  return held_ || (pool.room.room() == Room::kThere && !pool.packs->crowded());
+  // What is journalled whole puts nothing; but what is staged goes on where it had to wait, and it is long.
+  return JournalsAllLocked() || (pool.room.room() == Room::kThere && !pool.packs->crowded());
 }
 
 Result<std::unique_ptr<StagedWrite>> LiveVolume::Stage(uint64_t offset, ConstBytes data) {
   auto staged = std::make_unique<Blocks>();
-  if (held() && !IsMutant(Mutant::kHeldNamesPacks)) return std::unique_ptr<StagedWrite>(std::move(staged));
+  {
+    Lock lock(mutex_);
+    if (JournalsAllLocked() && !IsMutant(Mutant::kHeldNamesPacks)) return std::unique_ptr<StagedWrite>(std::move(staged));
+  }
   const std::shared_ptr<Pool> in = staged->pool = pool();
   const WholeBlocks whole = WholeBlocksOf(offset, data.size());
   const ConstBytes bytes = data.subspan(whole.from - offset, whole.to - whole.from);
@@ -148,7 +152,7 @@ Result<Lsn> LiveVolume::PublishPart(uint64_t offset, ConstBytes data, const Bloc
 Result<std::optional<Lsn>> LiveVolume::PublishRefs(uint64_t offset, std::span<const RefPlace> places, const std::shared_ptr<Pool>& pool) {
   const ConstBytes payload(reinterpret_cast<const uint8_t*>(places.data()), places.size_bytes());
   Lock lock(mutex_);
-  if ((held_ && !IsMutant(Mutant::kHeldNamesPacks)) || pool != base_->pool) return std::optional<Lsn>();
+  if ((JournalsAllLocked() && !IsMutant(Mutant::kHeldNamesPacks)) || pool != base_->pool) return std::optional<Lsn>();
   if (Status status = CheckEndLocked(offset + places.size() * kBlockBytes); !status.ok()) return status;
   Result<Lsn> end = AppendLocked(RecordType::kRef, offset, places.size() * kBlockBytes, payload);
   if (!end.ok()) return end.status();

@@ -23,6 +23,7 @@ void LiveVolume::Freeze() {
   Lock lock(mutex_);
   if (held_ && !IsMutant(Mutant::kHeldDestaged)) return;
   if (active_->first_lsn != 0) CloseActiveLocked(0, sequence_);
+  if (tail_) tail_->Froze();
 }
 
 /** What a snapshot that closed frozen_[index] reads: the generations since the snapshot before it, over that one's base. */
@@ -85,6 +86,7 @@ Result<WriteOutcome> LiveVolume::Drop(Lsn& first) {
   Result<Lsn> end = AppendLocked(RecordType::kDrop, 0, 0, {});
   if (!end.ok()) return end.status();
   dropped_ = true;
+  if (tail_) tail_->Close();
   return WriteOutcome{*end};
 }
 
@@ -109,13 +111,14 @@ std::optional<DestageGroup> LiveVolume::OldestGroup() const {
   return group;
 }
 
-std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const TreeRoot& root) {
+std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const TreeRoot& root, const std::optional<LogMark>& mark) {
   Lock lock(mutex_);
   AnnounceLocked();
   std::vector<ResourceId> resolved;
   // The catalog has it all the same, for a rollback tells it nothing: it is what a start would begin with.
   committed_ = root;
   if (group.lineage != lineage_ && !IsMutant(Mutant::kOldLineageCommits)) return resolved;
+  if (tail_) tail_->Rooted(group.applied_sequence, mark);
   for (size_t i = 0; i < group.generations.size() && !frozen_.empty(); ++i) {
     const FrozenGeneration& done = frozen_.front();
     frozen_journal_bytes_ -= done.generation->journal_bytes;

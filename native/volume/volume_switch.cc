@@ -15,6 +15,7 @@ constexpr uint64_t kHeldParts = 4;
 Status LiveVolume::Hold() {
   Lock lock(mutex_);
   if (dropped_) return {Code::kNotFound, "the resource was deleted"};
+  if (tail_) return {Code::kInvalid, "the log of a volume with durability pool is in the pool that it would leave"};
   if (held_) return HeldStatus();
   if (active_->first_lsn != 0) CloseActiveLocked(0, sequence_);
   held_ = HeldAt{{}, sequence_, size(), lineage_};

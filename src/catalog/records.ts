@@ -5,10 +5,11 @@
 import protobuf from 'protobufjs';
 
 import { SkerryError } from '../core/errors.js';
+import { logFields, logMessage, logOf, olderLogMessage, type LogRecord } from './log_record.js';
 
 export const record_version = 1;
-/** Of a resource that is a shelf. */
-export const shelf_version = 2;
+/** Of a shelf, and of a volume that flushes to its pool: a Skerry that knows neither must not serve them. */
+export const special_resource_version = 2;
 /** Of a pool whose packs may hold compressed records: a Skerry that cannot read those must not open it. */
 export const framed_pool_version = 2;
 /** Of a pool that is encrypted: likewise. */
@@ -68,6 +69,8 @@ export interface ResourceRecord {
   readonly access: AccessRecord | null;
   /** Of blocks that are written from now on: `inherit` is the pool's (src/core/compression.ts). */
   readonly compression: string;
+  /** Of a volume with durability `pool`; else null. */
+  readonly log: LogRecord | null;
   /** A volume that nobody sees: bodies of objects lie in it. Its name is of names of its own. */
   readonly shelf?: boolean;
 }
@@ -172,9 +175,12 @@ const schema = protobuf.Root.fromJSON({
         limit: { type: 'Limit', id: 20 },
         access: { type: 'Access', id: 21 },
         compression: { type: 'string', id: 22 },
-        shelf: { type: 'bool', id: 23 },
+        log: { type: 'Log', id: 23 },
+        shelf: { type: 'bool', id: 24 },
       },
     },
+    Log: logMessage,
+    OlderLog: olderLogMessage,
     Access: { fields: { grants: { rule: 'repeated', type: 'Grant', id: 1 } } },
     Grant: {
       fields: {
@@ -231,7 +237,7 @@ export function encodeResource(record: ResourceRecord): Uint8Array {
     exact(record[field], field);
   if (record.id <= 0) throw new RangeError(`${record.id} is no resource id`);
   if (record.root.id.length !== 0 && record.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
-  const { lineage, labels, limit, access, compression, shelf, ...fields } = record;
+  const { lineage, labels, limit, access, compression, shelf, log, ...fields } = record;
   return encode(resourceType, {
     ...fields,
     // Later than the first fields: left out where they say nothing, so that such a record reads as it always did.
@@ -241,8 +247,8 @@ export function encodeResource(record: ResourceRecord): Uint8Array {
     ...(access === null ? {} : { access: numberedAccess(access) }),
     ...(compression === 'inherit' ? {} : { compression }),
     ...(shelf === true ? { shelf } : {}),
-    // One that does not know of shelves would show it as a volume.
-    version: shelf === true ? shelf_version : record_version,
+    ...(log === null ? {} : { log: logFields(log) }),
+    version: shelf === true || log !== null ? special_resource_version : record_version,
     id: exact(record.id, 'id'),
     kind: number(resourceKinds, record.kind),
     state: number(resourceStates, record.state),
@@ -254,7 +260,7 @@ export function encodeResource(record: ResourceRecord): Uint8Array {
 
 /** @throws SkerryError corrupt, or unsupported for a newer version. */
 export function decodeResource(data: Uint8Array): ResourceRecord {
-  const fields = decode(resourceType, data, 'resource', shelf_version);
+  const fields = decode(resourceType, data, 'resource', special_resource_version);
   const root = fields.message('root');
   const record: ResourceRecord = {
     id: fields.number('id'),
@@ -284,6 +290,7 @@ export function decodeResource(data: Uint8Array): ResourceRecord {
     limit: limitOf(fields.optional('limit')),
     access: accessOf(fields.optional('access')),
     compression: fields.text('compression') || 'inherit',
+    log: logOf(fields.optional('log')),
     ...(fields.flag('shelf') ? { shelf: true } : {}),
   };
   if (record.id === 0) throw new SkerryError('corrupt', 'a resource record of the catalog has no id');

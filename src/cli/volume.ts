@@ -30,7 +30,7 @@ interface CreateOptions {
 }
 
 const durability = () =>
-  new Option('--durability <where>', 'where a flushed write must be: local (this host; pool is not available yet)').choices([
+  new Option('--durability <where>', 'where a flushed write must be: local (this host) or pool (its pool, too)').choices([
     'local',
     'pool',
   ]);
@@ -57,7 +57,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     .addOption(volumeCompressionOption('of what is written to it'))
     .addHelpText(
       'after',
-      '\nExamples:\n  $ skerry volume create data --size 20G\n  $ skerry volume create vm1 --from debian-12\n  $ skerry volume create db --size 1T --cache writethrough\n  $ skerry volume create logs --size 100G --compression zstd',
+      '\nExamples:\n  $ skerry volume create data --size 20G\n  $ skerry volume create vm1 --from debian-12\n  $ skerry volume create db --size 1T --cache writethrough\n  $ skerry volume create ledger --size 10G --pool far --durability pool\n  $ skerry volume create logs --size 100G --compression zstd',
     )
     .action(withDaemon(terminal, createVolume));
 

@@ -12,6 +12,8 @@ import { idLock, type KeyedLocks } from '../mapper/locks.js';
 import { withoutName } from '../mapper/removal.js';
 import { resourceSpec, rootRecord } from '../mapper/resource_spec.js';
 import { keptRoot, type RootStores } from '../mapper/root_store.js';
+import { logOverRoot } from '../mapper/volume_log.js';
+import type { VolumeLogs } from './volume_logs.js';
 
 /** After these the engine is told that it failed, and offers the root again, perhaps with more in it. */
 const commit_attempts_max = 6;
@@ -29,6 +31,8 @@ export interface ComposerOptions {
   readonly locks: KeyedLocks;
   readonly engine: Pick<NativeEngine, 'start' | 'committed'>;
   readonly roots: RootStores;
+  /** Of volumes that flush to their pools. */
+  readonly logs: Pick<VolumeLogs, 'start' | 'shorten' | 'stop'>;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
   /** A root was taken: what waited for it may be ready to go. */
   readonly onCommitted?: () => void;
@@ -70,6 +74,7 @@ export class Composer {
         },
       );
     }
+    await this.#options.logs.start(records);
     return report;
   }
 
@@ -89,6 +94,7 @@ export class Composer {
     this.#stopping.abort();
     for (const { waiting } of this.#lanes.values()) waiting.length = 0;
     await Promise.all([...this.#lanes.values()].flatMap(({ underWay }) => [...underWay]));
+    await this.#options.logs.stop();
   }
 
   #begin(lane: Lane): void {
@@ -147,7 +153,7 @@ export class Composer {
           if (entry === null || entry.record.kind === 'snapshot') continue;
           told.add(waiting);
           const { appliedSequence, fence, sizeBytes, lineage } = entry.record;
-          takers.push({ id: waiting, appliedSequence, fence, sizeBytes, lineage });
+          takers.push({ id: waiting, appliedSequence, fence, sizeBytes, lineage, log: null });
         }
       }
       // The volume and the snapshots that its root resolves stand first, so they are in one transaction.
@@ -171,6 +177,7 @@ export class Composer {
     passFailpoint('root-chunk-put');
     await this.#options.ledger.commit(changes);
     passFailpoint('root-committed');
+    for (const { from, record } of changes) this.#options.logs.shorten(record, from.record.log, record.log);
   }
 
   /** The record with the root in it; null where it holds as much or more already. @throws SkerryError conflict for a fence of the past */
@@ -185,9 +192,11 @@ export class Composer {
     // Nor does one of a lineage that a rollback ended.
     const older = taker.lineage < record.lineage || taker.appliedSequence < record.appliedSequence;
     const same = record.pendingOf === 0 && taker.appliedSequence === record.appliedSequence && taker.fence === record.fence;
-    if (older || (same && Buffer.from(record.root.id).toString('hex') === root.id)) return null;
     const { appliedSequence, fence, sizeBytes, lineage } = taker;
-    return { ...record, root: rootRecord(root), appliedSequence, fence, sizeBytes, lineage, pendingOf: 0 };
+    const log = logOverRoot(record.log, appliedSequence, taker.log);
+    // The engine goes by what it was told that the catalog says of the log, so that is taken down even where nothing else is new.
+    if (older || (same && Buffer.from(record.root.id).toString('hex') === root.id && log === record.log)) return null;
+    return { ...record, root: rootRecord(root), appliedSequence, fence, sizeBytes, lineage, pendingOf: 0, log };
   }
 
   #answer(commit: RootCommit, ok: boolean): void {

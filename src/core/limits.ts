@@ -32,4 +32,6 @@ export const client_name_characters_max = 253;
 
 /** A root chunk, tombstone or any other chunk that JavaScript reads whole: a volume's labels and clients at their longest fit. */
 export const small_chunk_bytes_max = 262_144;
+/** A log chunk: two MiB of records, the last of which may be longer than what is left of that. */
+export const log_chunk_bytes_max = 4 << 20;
 export const chunk_key_characters_max = 512;

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { allDrivers } from '../../drivers/all.js';
 import { openLmdbCatalog } from '../catalog/lmdb.js';
 import { Composer } from '../composer/composer.js';
+import { VolumeLogs } from '../composer/volume_logs.js';
 import type { PoolRecord } from '../catalog/records.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import type { DriverRegistry } from '../driver/registry.js';
@@ -159,6 +160,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   running.on('ship', (errand) => pools.take(errand));
   running.on('remove', (errand) => pools.take(errand));
   running.on('list', (errand) => pools.take(errand));
+  running.on('log-chunk', (chunk) => pools.takeLog(chunk));
 
   const mapperLog = logOf(logger, 'mapper');
   const privateExports = new PrivateExports(config.nbdSocket);
@@ -245,6 +247,15 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     locks,
     engine: running,
     roots: pools,
+    logs: new VolumeLogs({
+      ledger,
+      engine: running,
+      keeper: (pool) => pools.get(pool).logs,
+      roots: pools,
+      locks,
+      listsLate: (pool) => pools.get(pool).traits.listsLate === true,
+      log: logOf(logger, 'log'),
+    }),
     log: logOf(logger, 'composer'),
     onCommitted: () => upkeep.poke(),
   });

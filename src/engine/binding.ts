@@ -6,10 +6,13 @@ import type { TreeCarrier } from './carries.js';
 import type { OperationCounters, ResourceActivity } from './counters.js';
 import type { PoolSwitch } from './pool_switch.js';
 import type { CollectReport, Reached, ScrubReport, SpaceReport } from './space_reports.js';
+import type { EstimateStep, TransferProgress } from './transfers.js';
+import type { LogChunkEvent, LogMark, VolumeLogs } from './volume_log.js';
 
 export type { CarryOrder, CarryPoint, CarryReport, SpliceOrder, SplicePart } from './carries.js';
 export type { OperationCounters, ResourceActivity } from './counters.js';
 export type { CollectReport, PacksKept, Reached, ScrubReport, SpaceReport } from './space_reports.js';
+export type { EstimateStep, TransferProgress } from './transfers.js';
 
 export interface EngineOptions {
   /** Journal segments and the index checkpoint live under it. */
@@ -89,6 +92,8 @@ export interface ResourceSpec {
   /** Of the root: the journal may hold a resize that is newer. */
   readonly sizeBytes: number;
   readonly writethrough: boolean;
+  /** Durability `pool`: flushes wait for its log to be in the pool, and for volumeLog('begin'). */
+  readonly flushesToPool: boolean;
   /** Last committed root, and the write sequence it holds. */
   readonly root: TreeRootSpec;
   readonly appliedSequence: number;
@@ -139,6 +144,8 @@ export interface RootCommit {
     /** Of the taker with this root. */
     readonly sizeBytes: number;
     readonly lineage: number;
+    /** Of a volume that flushes to its pool: what of its log this root does not hold. Else null. */
+    readonly log: LogMark | null;
   }[];
   readonly root: TreeRootSpec;
 }
@@ -170,6 +177,7 @@ export type EngineEvent =
     }
   | { readonly type: 'remove'; readonly errand: number; readonly pool: string; readonly pack: number }
   | { readonly type: 'list'; readonly errand: number; readonly pool: string }
+  | LogChunkEvent
   | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };
 
 /** Names are what the client's certificate says, which an authority of ours signed. */
@@ -317,36 +325,11 @@ export interface EngineStats {
   readonly destageCpuSeconds: number;
 }
 
-export interface TransferProgress {
-  readonly doneBytes: number;
-  readonly totalBytes: number;
-  readonly dataBytes: number;
-  readonly finished: boolean;
-}
-
-/** What files would take, as far as they were read: native/engine/estimate.h. */
-export interface EstimateStep {
-  /** In the file: where to go on, and the end. */
-  readonly next: number;
-  readonly fileBytes: number;
-  /** From here on of all that was read, in whole blocks. */
-  readonly zeroBytes: number;
-  readonly dataBytes: number;
-  readonly distinctBytes: number;
-  readonly knownBytes: number;
-  /** Records of what is new: as the pool compresses now, if nothing were, with LZ4, with Zstandard at its default level. */
-  readonly storedBytes: number;
-  readonly rawBytes: number;
-  readonly lz4Bytes: number;
-  readonly zstdBytes: number;
-  readonly exact: boolean;
-}
-
 /**
  * Rejections and throws carry `code`: one of 'io' | 'no-space' | 'corrupt' | 'not-found' | 'invalid' | 'read-only' |
  * 'try-again' | 'closed'.
  */
-export interface NativeEngine extends PoolSwitch, TreeCarrier {
+export interface NativeEngine extends PoolSwitch, TreeCarrier, VolumeLogs {
   /**
    * Opens the pools, then the journal; replays it over `resources`; starts threads. A snapshot or clone comes after what it
    * is pending on. Errands of remote pools come from here on, and must be answered for it to resolve.

@@ -168,6 +168,16 @@ export class Engine implements NativeEngine {
     return attemptAsync(() => ask(...asked));
   }
 
+  volumeLog(what: 'journal'): Promise<Uint8Array>;
+  volumeLog(what: 'restore', volume: number, entries: Uint8Array, until: number): Promise<number>;
+  volumeLog(what: 'sequence', volume: number): Promise<number>;
+  volumeLog(what: 'begin', volume: number, fence: number, sequence: number): Promise<void>;
+  volumeLog(what: 'late', volume: number, why: string): Promise<void>;
+  volumeLog(...asked: readonly unknown[]): Promise<unknown> {
+    const ask = this.#native.volumeLog.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
+    return attemptAsync(() => ask(...asked));
+  }
+
   sizeBytes(resource: number): number | null {
     return attempt(() => this.#native.sizeBytes(resource));
   }

@@ -111,6 +111,7 @@ export class GrowingVolume {
       limit: noLimit,
       access: null,
       compression: 'inherit',
+      log: null,
     };
     try {
       await ledger.commit([{ change: 'insert', record }]);

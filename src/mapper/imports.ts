@@ -129,6 +129,7 @@ export class Imports {
         limit: noLimit,
         access: null,
         compression: 'inherit',
+        log: null,
       };
       try {
         await ledger.commit([{ change: 'insert', record }]);

@@ -24,7 +24,9 @@ import { idLock, nameLock, type KeyedLocks } from './locks.js';
 import { Naming } from './naming.js';
 import { Removal } from './removal.js';
 import { Reshape } from './reshape.js';
-import { resourceSpec, rootIdText } from './resource_spec.js';
+import { resourceSpec } from './resource_spec.js';
+import { viewOf } from './resource_view.js';
+import { LoggedVolumes } from './volume_log.js';
 import type { PoolUsers } from './pool_verbs.js';
 import type { Difference, Page, Resource, Resources, TransferState } from './resources.js';
 import { findReady, findSource, refuseTaken } from './sources.js';
@@ -67,6 +69,7 @@ export interface MapperOptions {
     | 'transferProgress'
     | 'transferCancel'
     | 'failure'
+    | 'volumeLog'
   >;
   readonly pools: PoolUsers;
   /** For programs that the daemon starts: it answers under their names too. */
@@ -91,6 +94,7 @@ export class Mapper implements Resources {
   readonly #reshape: Reshape;
   readonly #naming: Naming;
   readonly #differences: Differences;
+  readonly #logged: LoggedVolumes;
   readonly #verbs: Verbs;
   readonly #now: () => number;
 
@@ -121,6 +125,7 @@ export class Mapper implements Resources {
       engine: options.engine,
       resize: (name, sizeBytes) => this.#reshape.resize(name, sizeBytes, true),
     });
+    this.#logged = new LoggedVolumes({ ...options, roots: options.pools });
     this.#naming = new Naming({ ledger: options.ledger, locks: options.locks, pools: options.pools, engine: options.engine });
   }
 
@@ -132,19 +137,26 @@ export class Mapper implements Resources {
       const labels = checkLabels(request.labels ?? {});
       const compression = volumeCompressionText(request.compression ?? 'inherit');
       const pool = request.pool ?? this.#options.pools.defaultName;
-      if (request.durability === 'pool') {
-        throw new SkerryError(
-          'unsupported',
-          'durability pool is not available yet: log chunks do not exist in this version; take local',
-        );
-      }
       return this.#options.pools.using(pool, () =>
         this.#locks.run([nameLock(name)], async () => {
           await refuseTaken(this.#ledger, 'volume', name);
           if (compresses(compression)) await this.#options.pools.allowFrames(pool);
           const id = await this.#ids.next();
-          const cache = request.cache ?? 'writeback';
-          const basis = { id, kind: 'volume' as const, name, pool, sizeBytes, description, labels, cache, compression };
+          const { cache = 'writeback', durability = 'local' } = request;
+          const log = await this.#logged.logOf(durability);
+          const basis = {
+            id,
+            kind: 'volume' as const,
+            name,
+            pool,
+            sizeBytes,
+            description,
+            labels,
+            cache,
+            compression,
+            durability,
+            log,
+          };
           return this.#makeWithRoot(this.#newRecord(basis));
         }),
       );
@@ -161,8 +173,8 @@ export class Mapper implements Resources {
       return this.#locks.run([nameLock(name), nameLock(sourceName)], async () => {
         const from = await findReady(this.#ledger, kind, sourceName);
         await refuseTaken(this.#ledger, 'volume', name);
-        const { pool, sizeBytes, durability, id: parentId } = from.record;
-        const cache = options.cache ?? from.record.cache;
+        const { pool, sizeBytes, id: parentId } = from.record;
+        const { cache = from.record.cache, durability = from.record.durability } = options;
         if (compresses(compression)) await this.#options.pools.allowFrames(pool);
         const basis = {
           compression,
@@ -175,19 +187,21 @@ export class Mapper implements Resources {
           labels,
           cache,
           durability,
+          log: await this.#logged.logOf(durability),
           parentId,
           parentName: sourceName,
         };
         if (kind === 'volume') return this.#cloneVolume(from, basis);
         // Whether a snapshot is pending is decided under its lock, for a commit may be resolving it just now.
         const id = await this.#ids.next();
-        const pending = await this.#guarded([id], pool, () =>
-          this.#locks.run([idLock(parentId)], async () => {
+        const pending = await this.#guarded([id], pool, async () => {
+          const made = await this.#locks.run([idLock(parentId)], async () => {
             const now = await this.#ledger.get(parentId);
             if (now === null || now.record.pendingOf === 0) return null;
             return this.#makePending(this.#newRecord({ ...basis, id, pendingOf: parentId }));
-          }),
-        );
+          });
+          return made === null ? null : this.#view(await this.#logged.begin(made));
+        });
         if (pending !== null) return pending;
         const resolved = await findReady(this.#ledger, kind, sourceName);
         return this.#makeWithRoot(this.#newRecord({ ...basis, id, root: resolved.record.root }));
@@ -203,9 +217,9 @@ export class Mapper implements Resources {
         const from = await findReady(this.#ledger, 'volume', volume);
         await refuseTaken(this.#ledger, 'snapshot', name);
         const id = await this.#ids.next();
-        return this.#guarded([id], from.record.pool, () =>
+        return this.#guarded([id], from.record.pool, async () => {
           // A commit that resolves the snapshot may come before it has its name: the composer waits for this lock.
-          this.#locks.run([idLock(id)], async () => {
+          const made = await this.#locks.run([idLock(id)], async () => {
             const { sizeBytes } = await this.#options.engine.snapshot(from.record.id, id);
             const { pool, cache, durability, id: parentId } = from.record;
             const basis = {
@@ -222,9 +236,11 @@ export class Mapper implements Resources {
             };
             const record = this.#newRecord({ ...basis, fence: 0, pendingOf: parentId });
             await this.#ledger.commit([{ change: 'insert', record }]);
-            return this.#view(record);
-          }),
-        );
+            return record;
+          });
+          // What it is made of may be in this host's journal alone, which is not what its volume promises.
+          return this.#view(from.record.log === null ? made : await this.#logged.rooted(made));
+        });
       });
     });
   }
@@ -380,25 +396,26 @@ export class Mapper implements Resources {
     return this.#guarded([record.id], record.pool, async () => {
       await this.#ledger.commit([{ change: 'insert', record, rootDue: true }]);
       this.#options.engine.add(resourceSpec(record));
+      await this.#logged.begin(record);
       this.#options.onUpkeep?.();
       return this.#view(record);
     });
   }
 
   /** A volume whose content is still to come: its root chunk comes with its root, for an earlier one would tell a lie. */
-  async #makePending(record: ResourceRecord, anchor?: ResourceRecord): Promise<Resource> {
+  async #makePending(record: ResourceRecord, anchor?: ResourceRecord): Promise<ResourceRecord> {
     const records = anchor === undefined ? [record] : [anchor, record];
     await this.#ledger.commit(records.map((inserted) => ({ change: 'insert', record: inserted })));
     this.#options.engine.add(resourceSpec(record));
-    return this.#view(record);
+    return record;
   }
 
   /** The volume goes on changing, so the clone is of a snapshot without a name, its anchor, which goes when the root is there. */
   async #cloneVolume(from: LedgerEntry, basis: Omit<NewRecord, 'id'>): Promise<Resource> {
     const anchorId = await this.#ids.next();
     const id = await this.#ids.next();
-    return this.#guarded([id, anchorId], from.record.pool, () =>
-      this.#locks.run([idLock(anchorId)], async () => {
+    return this.#guarded([id, anchorId], from.record.pool, async () => {
+      const made = await this.#locks.run([idLock(anchorId)], async () => {
         const { sizeBytes } = await this.#options.engine.snapshot(from.record.id, anchorId);
         const anchor = this.#newRecord({
           ...basis,
@@ -408,10 +425,12 @@ export class Mapper implements Resources {
           sizeBytes,
           fence: 0,
           pendingOf: from.record.id,
+          log: null,
         });
         return this.#makePending(this.#newRecord({ ...basis, id, sizeBytes, pendingOf: anchorId }), anchor);
-      }),
-    );
+      });
+      return this.#view(await this.#logged.begin(made));
+    });
   }
 
   /** Runs a creation; where it fails, what it left of `ids` is undone. Holds no id lock itself. */
@@ -466,32 +485,13 @@ export class Mapper implements Resources {
       limit: noLimit,
       access: null,
       compression: 'inherit',
+      log: null,
       ...basis,
     };
   }
 
   #view(record: ResourceRecord): Resource {
-    return {
-      id: record.id,
-      kind: record.kind,
-      name: record.name,
-      pool: record.pool,
-      // A volume may have been resized since its last root was committed.
-      sizeBytes: this.#options.engine.sizeBytes(record.id) ?? record.sizeBytes,
-      pending: record.pendingOf !== 0,
-      durability: record.durability,
-      cache: record.cache,
-      description: record.description,
-      createdAt: record.createdAt,
-      parent: record.parentName === '' ? null : record.parentName,
-      rootId: rootIdText(record.root),
-      appliedSequence: record.appliedSequence,
-      attachedConnections: this.#options.engine.attached(record.id),
-      labels: record.labels,
-      limit: record.limit,
-      access: record.access,
-      compression: record.compression,
-    };
+    return viewOf(record, this.#options.engine);
   }
 }
 

@@ -56,9 +56,10 @@ export class Removal {
       const entries = await Promise.all(ids.map((id) => this.#dropped(id, onFailure)));
       await inParallel(entries, tombstones_in_flight_max, async (entry) => {
         if (entry === null) return;
-        const { id, kind, pool } = entry.record;
+        const { id, kind, pool, log } = entry.record;
         try {
           await roots.of(pool).putTombstone({ id, kind, name: '' });
+          if (log !== null) await roots.of(pool).forgetLog(id);
           ended.push(entry);
         } catch (error) {
           onFailure(id, error);

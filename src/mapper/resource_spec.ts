@@ -11,6 +11,7 @@ export function resourceSpec(record: ResourceRecord): ResourceSpec {
     pool,
     sizeBytes,
     writethrough: record.cache === 'writethrough',
+    flushesToPool: record.log !== null,
     root: rootSpec(record.root),
     appliedSequence,
     fence,

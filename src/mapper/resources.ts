@@ -124,6 +124,7 @@ export interface Resources {
     name: string,
     options?: {
       readonly cache?: 'writeback' | 'writethrough';
+      readonly durability?: 'local' | 'pool';
       readonly description?: string;
       readonly labels?: Readonly<Record<string, string>>;
       readonly compression?: string;

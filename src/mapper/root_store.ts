@@ -21,6 +21,7 @@ const keptFields = [
   'labels',
   'limit',
   'access',
+  'log',
   'shelf',
 ] as const satisfies readonly (keyof ResourceRecord)[];
 
@@ -33,6 +34,8 @@ export interface RootStore {
   rootsSettled(id: number): Promise<void>;
   /** Resolves once it is durable. Idempotent. */
   putTombstone(tombstone: { readonly id: number; readonly kind: ResourceKind; readonly name: string }): Promise<unknown>;
+  /** Removes what there is of the volume's log. Idempotent. */
+  forgetLog(id: number): Promise<void>;
 }
 
 /** The stores of all pools. */

@@ -73,5 +73,6 @@ function shelfRecord(id: number, pool: string, createdAt: number): ResourceRecor
     access: null,
     compression: 'inherit',
     shelf: true,
+    log: null,
   };
 }

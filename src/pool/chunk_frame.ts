@@ -24,6 +24,8 @@ export interface ChunkFrame {
   readonly type: protobuf.Type;
   /** Its version where it is not encrypted as a whole; absent: chunk_version. */
   readonly version?: number;
+  /** Absent: small_chunk_bytes_max. */
+  readonly bytesMax?: number;
 }
 
 export function seal(frame: ChunkFrame, fields: Record<string, unknown>, cipher: ChunkCipher | null = null): Uint8Array {
@@ -34,7 +36,8 @@ export function seal(frame: ChunkFrame, fields: Record<string, unknown>, cipher:
 
 function framed(frame: ChunkFrame, payload: Uint8Array, version: number): Uint8Array {
   const bytes = header_bytes + payload.length + sum_bytes;
-  if (bytes > small_chunk_bytes_max) throw new RangeError(`a ${frame.what} of ${bytes} bytes is over ${small_chunk_bytes_max}`);
+  const bytesMax = frame.bytesMax ?? small_chunk_bytes_max;
+  if (bytes > bytesMax) throw new RangeError(`a ${frame.what} of ${bytes} bytes is over ${bytesMax}`);
   const sealed = Buffer.alloc(bytes);
   sealed.write(frame.magic, 0, 'latin1');
   sealed.writeUInt32LE(version, 4);

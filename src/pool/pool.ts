@@ -8,6 +8,7 @@ import { openDriver, openDriverOrAway, type DriverRegistry } from '../driver/reg
 import { briefRetry, retryDefaults, withRetry, type RetryOptions } from '../driver/retry.js';
 import { withTrace, type TraceEvent } from '../driver/trace.js';
 import { PoolHealth, type HealthReport } from './health.js';
+import { LogKeeper, type LogKeeperOptions } from './log_keeper.js';
 import type { ChunkCipher } from './pool_secrets.js';
 import {
   decodeRootChunk,
@@ -46,6 +47,9 @@ export interface PoolOptions {
   readonly onAway?: (message: string) => void;
   /** From then on nothing is tried again. */
   readonly giveUp?: AbortSignal;
+  /** How long flushes that reach the pool wait for a backend that is away before they fail; absent: not at all. */
+  readonly stallMilliseconds?: number;
+  readonly log?: LogKeeperOptions['log'];
   /** Told of failures that are tried again, the more seldom the longer they go on. */
   readonly onRetry?: (message: string) => void;
   /** Milliseconds since 1970. */
@@ -77,6 +81,8 @@ export class Pool {
   readonly #driver: Driver;
   /** The driver under its filters, for those who ask again by themselves: it gives up a backend that is away after two seconds. */
   readonly hasty: Driver;
+  /** The logs of volumes whose flushes reach the pool. */
+  readonly logs: LogKeeper;
   readonly #health = new PoolHealth();
   readonly #now: () => number;
   readonly #rootChains = new Map<number, RootChain>();
@@ -104,6 +110,14 @@ export class Pool {
       });
     this.#driver = filtered(options.retry ?? retryDefaults);
     this.hasty = filtered(options.retry ?? briefRetry);
+    this.logs = new LogKeeper({
+      poolUuid: this.poolUuid,
+      cipher: this.cipher,
+      hasty: this.hasty,
+      chunks: this.#driver,
+      stallMilliseconds: options.stallMilliseconds ?? 0,
+      log: options.log ?? (() => {}),
+    });
   }
 
   get traits(): DriverTraits {
@@ -192,6 +206,11 @@ export class Pool {
     });
   }
 
+  /** Removes what there is of the volume's log. Idempotent. @throws SkerryError of the driver */
+  async forgetLog(id: number): Promise<void> {
+    await this.logs.forget(id);
+  }
+
   /** null where the resource has none. @throws SkerryError corrupt where it cannot be read */
   async readTombstone(id: number): Promise<Tombstone | null> {
     const data = await readSmallChunk(this.#driver, tombstoneKey(id));
@@ -211,6 +230,7 @@ export class Pool {
 
   /** Gives up what waits to be tried again: the next start does it. Waits for what is under way. */
   async close(): Promise<void> {
+    await this.logs.close();
     await Promise.all([this.#driver.close(), this.hasty.close()]);
     await Promise.allSettled([...this.#rootChains.values()].map((chain) => chain.idle()));
   }

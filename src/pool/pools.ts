@@ -11,6 +11,7 @@ import { inParallel } from '../core/in_parallel.js';
 import { pools_max } from '../core/limits.js';
 import { shownSettings, type DriverRegistry } from '../driver/registry.js';
 import type { NativeEngine, PoolSpec } from '../engine/binding.js';
+import type { LogChunkEvent } from '../engine/volume_log.js';
 import { Courier, type Errand } from './courier.js';
 import { readKey, toldSource, type KeySource } from './key_source.js';
 import { openPool, type Pool, type PoolConfiguration, type PoolOptions } from './pool.js';
@@ -52,8 +53,10 @@ export interface PoolsOptions {
   readonly log: Log;
   /** Puts the data directory's path in the place of its mark. */
   readonly placed: (settings: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
-  readonly pool?: Omit<PoolOptions, 'registry' | 'onRetry' | 'giveUp'>;
+  readonly pool?: Omit<PoolOptions, 'registry' | 'onRetry' | 'giveUp' | 'stallMilliseconds' | 'log'>;
 }
+
+type Answers = Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList' | 'volumeLog'>;
 
 interface Opened {
   record: PoolRecordLike;
@@ -70,7 +73,7 @@ export class Pools {
   readonly #pools = new Map<string, Opened>();
   readonly #shipTurns = new Turns(ships_in_memory_max);
   readonly #ending = new AbortController();
-  #engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'> | null = null;
+  #engine: Answers | null = null;
   #starting = true;
 
   constructor(options: PoolsOptions) {
@@ -78,7 +81,7 @@ export class Pools {
   }
 
   /** Of errands from here on. Before the engine starts. */
-  serve(engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'>): void {
+  serve(engine: Answers): void {
     this.#engine = engine;
   }
 
@@ -122,7 +125,7 @@ export class Pools {
 
   async #open(record: PoolRecordLike, mayBeAway: boolean): Promise<Opened> {
     const { registry, log } = this.#options;
-    const { driver: settings } = splitSettings(record.settings);
+    const { driver: settings, pool: own } = splitSettings(record.settings);
     const secrets = await secretsOf(record);
     let pool: Pool;
     let away = false;
@@ -138,6 +141,8 @@ export class Pools {
           registry,
           giveUp: this.#ending.signal,
           onRetry: (message) => log('warn', message),
+          stallMilliseconds: own.stallMilliseconds,
+          log: (level, message, fields) => log(level, message, { pool: record.name, ...fields }),
           ...(mayBeAway ? { onAway } : {}),
         },
       );
@@ -247,6 +252,13 @@ export class Pools {
       log: (level, message, fields) => this.#options.log(level, message, { pool: errand.pool, ...fields }),
     });
     opened.courier.take(errand);
+  }
+
+  /** What an engine asks to be put into a pool for one of its volumes. */
+  takeLog(chunk: LogChunkEvent): void {
+    const failure = { code: 'closed', message: `pool ${chunk.pool} is not open` };
+    if (this.#engine === null || !this.#pools.has(chunk.pool)) this.#engine?.completeChange(chunk.errand, failure);
+    else this.get(chunk.pool).logs.take(chunk, this.#engine);
   }
 
   /** Closes it and removes what this host kept for it; the backend keeps its chunks. The engine has let it go before. */

@@ -45,6 +45,16 @@ export interface RootChunk {
   readonly access: { readonly grants: readonly GrantOfChunk[] } | null;
   /** A volume that nobody sees: bodies of objects lie in it. */
   readonly shelf?: boolean;
+  /** Where its log is, for one whose flushes reach the pool; else null. */
+  readonly log: LogOfChunk | null;
+}
+
+/** As the catalog has it (src/catalog/log_record.ts), but for the journal, of which a pool knows nothing. */
+export interface LogOfChunk {
+  readonly fence: number;
+  readonly from: number;
+  readonly first: number;
+  readonly older: { readonly fence: number; readonly from: number; readonly first: number; readonly until: number } | null;
 }
 
 export interface GrantOfChunk {
@@ -109,7 +119,24 @@ const schema = protobuf.Root.fromJSON({
         labels: { keyType: 'string', type: 'string', id: 19 } as protobuf.IMapField,
         limit: { type: 'Limit', id: 20 },
         access: { type: 'Access', id: 21 },
-        shelf: { type: 'bool', id: 22 },
+        shelf: { type: 'bool', id: 23 },
+        log: { type: 'Log', id: 22 },
+      },
+    },
+    Log: {
+      fields: {
+        fence: { type: 'uint64', id: 1 },
+        from: { type: 'uint64', id: 2 },
+        first: { type: 'uint64', id: 3 },
+        older: { type: 'OlderLog', id: 4 },
+      },
+    },
+    OlderLog: {
+      fields: {
+        fence: { type: 'uint64', id: 1 },
+        from: { type: 'uint64', id: 2 },
+        first: { type: 'uint64', id: 3 },
+        until: { type: 'uint64', id: 4 },
       },
     },
     Limit: {
@@ -174,7 +201,7 @@ export function parseTombstoneKey(key: string): number | null {
 export function encodeRootChunk(chunk: RootChunk, cipher: ChunkCipher | null = null): Uint8Array {
   if (chunk.poolUuid.length !== 16) throw new RangeError('a pool uuid has 16 bytes');
   if (chunk.root.id.length !== 0 && chunk.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
-  const { lineage, labels, limit, access, shelf, ...fields } = chunk;
+  const { lineage, labels, limit, access, shelf, log, ...fields } = chunk;
   // Later than the first fields: left out where they say nothing.
   const later = {
     ...(lineage === 0 ? {} : { lineage }),
@@ -182,6 +209,9 @@ export function encodeRootChunk(chunk: RootChunk, cipher: ChunkCipher | null = n
     ...(limit.iops === 0 && limit.bandwidth === 0 ? {} : { limit }),
     ...(access === null ? {} : { access: { grants: access.grants.map(numbered) } }),
     ...(shelf === true ? { shelf } : {}),
+    ...(log === null
+      ? {}
+      : { log: { fence: log.fence, from: log.from, first: log.first, ...(log.older === null ? {} : { older: log.older }) } }),
   };
   return seal(rootFrame, { ...fields, ...later, kind: kinds.indexOf(chunk.kind) + 1 }, cipher);
 }

@@ -77,8 +77,13 @@ export class Moves {
   async begin(source: string, to: string): Promise<MoveView> {
     const { ledger, book, pools } = this.#options;
     if (this.#stopped) throw new SkerryError('unavailable', 'the daemon is stopping');
-    const { id, kind, name, pool } = (await findSource(ledger, source)).record;
+    const { id, kind, name, pool, log } = (await findSource(ledger, source)).record;
     if (kind === 'snapshot') throw new SkerryError('invalid', `${name} is a snapshot: it goes with its volume`);
+    if (log !== null)
+      throw new SkerryError(
+        'unsupported',
+        `volume ${name} has durability pool, and its log cannot follow it to another pool: replicate it there`,
+      );
     pools.of(to);
     const known = book.get(id);
     if (known === null && pool === to) throw new SkerryError('invalid', `${kind} ${name} is in pool ${to} already`);

@@ -272,6 +272,7 @@ class Planner {
       limit: noLimit,
       access: null,
       compression: 'inherit',
+      log: null,
     };
   }
 
@@ -284,6 +285,8 @@ class Planner {
       durability: durabilities.find((one) => one === chunk.durability) ?? 'local',
       cache: cacheModes.find((one) => one === chunk.cache) ?? 'writeback',
       compression: 'inherit',
+      // Which journal goes on from it nobody knows: what was flushed is read again.
+      log: chunk.log === null ? null : { ...chunk.log, journal: new Uint8Array(0) },
     };
   }
 

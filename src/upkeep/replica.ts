@@ -150,6 +150,7 @@ export class Replica {
         limit: noLimit,
         access: volume.access,
         compression: 'inherit',
+        log: null,
       };
       await ledger.commit([{ change: 'insert', record: image, rootDue: true }]);
       engine.add(resourceSpec(image));

@@ -113,6 +113,24 @@ export function backendSuite(name: string, missing: string | null, start: () => 
       expect(acked).toBeGreaterThan(200);
     });
 
+    it('with durability pool loses nothing flushed where the host is lost with its disk', async () => {
+      await daemon.ok('volume', 'create', 'stamped', '--size', '24M', '--pool', 'far', '--durability', 'pool');
+      stamper = new Stamper(await daemon.uri('stamped'), 24 * MiB, 20_261_123);
+      let flushed = 0;
+      for (let round = 0; round < 3; round += 1) {
+        const running = stamper.ask('run');
+        await sleep(800);
+        await daemon.kill();
+        const [word, , count] = (await running).split(' ');
+        expect(word).toBe('broken');
+        flushed += Number(count);
+        daemon.loseHost();
+        await daemon.start();
+        expect(await stamper.ask('check-flushed')).toBe('ok');
+      }
+      expect(flushed).toBeGreaterThan(2);
+    });
+
     it('is served before its server answers, beside others, and goes on when it does', async () => {
       await daemon.ok('volume', 'create', 'far', '--size', '16M', '--pool', 'far');
       await daemon.ok('volume', 'create', 'here', '--size', '16M');

@@ -127,6 +127,12 @@ export class DaemonProcess {
     for (const name of this.#rings) rmSync(join('/dev/shm', name), { force: true });
   }
 
+  /** The host burns, and another one has nothing but the catalog: no journal, no pack that waits to be shipped. Call between kill and start. */
+  loseHost(): void {
+    this.wipeRing();
+    for (const name of ['engine', 'cache']) rmSync(join(this.directory, name), { recursive: true, force: true });
+  }
+
   /** Starts the command against this daemon, with pipes for its streams. */
   spawn(...words: readonly string[]): ChildProcessWithoutNullStreams {
     return spawn(process.execPath, [cliPath, '--data', this.directory, ...words]);

@@ -17,5 +17,8 @@ export const failpoints = {
 } as const satisfies Readonly<Record<string, number>>;
 export type FailpointName = keyof typeof failpoints;
 
+/** Those of a volume's log in its pool, in the order in which a life comes there. */
+export const logFailpoints = ['log-chunk-put', 'log-restored', 'log-begun'] as const;
+
 /** Those of a move, in the order in which it comes there. */
 export const moveFailpoints = ['move-step', 'move-carried', 'move-roots-put', 'move-committed'] as const;

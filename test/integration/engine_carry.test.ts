@@ -17,6 +17,7 @@ const limit = { iops: 0, bandwidth: 0, burst: 0 };
 const facts = {
   sizeBytes,
   writethrough: false,
+  flushesToPool: false,
   appliedSequence: 0,
   fence: 1,
   pendingOf: 0,

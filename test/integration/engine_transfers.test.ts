@@ -38,7 +38,15 @@ beforeEach(async () => {
   const pool = { name: 'default', ...places, domain: 1, keyId: 1, domainKey: new Uint8Array(32), dataKey: null, compression };
   const root = { id: '', levels: 0, pack: 0, offset: 0, storedBytes: 0 };
   const limit = { iops: 0, bandwidth: 0, burst: 0 };
-  const facts = { sizeBytes: MiB, writethrough: false, appliedSequence: 0, fence: 1, pendingOf: 0, lineage: 0 };
+  const facts = {
+    sizeBytes: MiB,
+    writethrough: false,
+    flushesToPool: false,
+    appliedSequence: 0,
+    fence: 1,
+    pendingOf: 0,
+    lineage: 0,
+  };
   await engine.start([pool], [{ id: image, kind: 'volume', pool: 'default', root, limit, compression: null, ...facts }]);
   writeFileSync(join(directory, 'disk.raw'), Buffer.alloc(MiB, 7));
 });

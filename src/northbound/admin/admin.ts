@@ -168,10 +168,8 @@ function handlersFor({
       const { shown, next } = await list('volume', wanted.length === 0 ? query : { ...query, matching });
       return { volumes: shown, next };
     },
-    volumeCreate: async ({ body }) => {
-      refusePoolDurability(body.durability);
-      return viewResource(await resources.create({ ...body, sizeBytes: checkVolumeBytes(body.sizeBytes) }));
-    },
+    volumeCreate: async ({ body }) =>
+      viewResource(await resources.create({ ...body, sizeBytes: checkVolumeBytes(body.sizeBytes) })),
     volumeGet: ({ params }) => get('volume', params.name),
     volumeSet: async ({ params, body }) => viewResource(await resources.set(params.name, body)),
     volumeResize: async ({ params, body: { sizeBytes, ...options } }) =>
@@ -192,10 +190,7 @@ function handlersFor({
     snapshotGet: ({ params }) => get('snapshot', params.name),
     snapshotRollback: async ({ params }) => viewResource(await resources.rollback(params.name)),
     snapshotDelete: ({ params }) => remove('snapshot', params.name),
-    clone: async ({ body: { source, name, durability, ...options } }) => {
-      refusePoolDurability(durability);
-      return viewResource(await resources.clone(source, name, options));
-    },
+    clone: async ({ body: { source, name, ...options } }) => viewResource(await resources.clone(source, name, options)),
     diff: async ({ query: { from, to, offset } }) => {
       const { ranges, ...rest } = await resources.changes(from, to, offset);
       const kinds = ranges.map(({ offset: at, length, zero }) => ({
@@ -252,14 +247,4 @@ function handlersFor({
 function hasLabel(labels: Resource['labels'], wanted: string): boolean {
   const [, key = wanted, value] = /^([^=]*)=(.*)$/s.exec(wanted) ?? [];
   return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value);
-}
-
-/** Log chunks, which would carry a flush to the pool, do not exist yet; a promise that is not kept is worse than none. */
-function refusePoolDurability(durability: 'local' | 'pool' | undefined): void {
-  if (durability !== 'pool') return;
-  throw new SkerryError(
-    'invalid',
-    'durability `pool` is not available yet: a flush cannot be shipped to the pool before log chunks exist. Only `local` is accepted: ' +
-      'what was flushed survives as long as this host’s disk',
-  );
 }

@@ -15,6 +15,7 @@ import {
   sampleEncryptedPool,
   sampleFramedPool,
   sampleImport,
+  sampleLogged,
   samplePool,
   sampleRestricted,
   sampleRolledBack,
@@ -31,9 +32,16 @@ test.each([
   ['resource_closed_v1', sampleClosed],
   ['resource_compressed_v1', sampleCompressed],
   ['resource_shelf_v2', { ...sampleVolume, shelf: true }],
+  ['resource_logged_v2', sampleLogged],
 ])('%s is read, and written as it always was', (name, record) => {
   expect(decodeResource(golden(name))).toEqual(record);
   expect(hexLines(encodeResource(record))).toBe(hexLines(golden(name)));
+});
+
+test('a volume that flushes to its pool is kept as version 2, which an older Skerry refuses', () => {
+  expect([...encodeResource(sampleLogged).subarray(0, 2)]).toEqual([8, 2]);
+  const log = { ...sampleLogged.log, journal: new Uint8Array(0), older: null } as typeof sampleLogged.log;
+  expect(decodeResource(encodeResource({ ...sampleLogged, log }))).toEqual({ ...sampleLogged, log });
 });
 
 test('a pool record is read, and written as it always was', () => {

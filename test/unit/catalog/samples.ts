@@ -29,6 +29,7 @@ export const sampleVolume: ResourceRecord = {
   limit: noLimit,
   access: null,
   compression: 'inherit',
+  log: null,
 };
 
 /** With all that came after the first records. */
@@ -53,6 +54,19 @@ export const sampleRestricted: ResourceRecord = {
 
 /** With a list that nobody is on, which is another thing than none. */
 export const sampleClosed: ResourceRecord = { ...sampleVolume, access: { grants: [] } };
+
+/** Of which flushes reach its pool, in a life that no root is of yet. */
+export const sampleLogged: ResourceRecord = {
+  ...sampleVolume,
+  durability: 'pool',
+  log: {
+    journal: Uint8Array.from({ length: 16 }, (_, index) => 16 * index + 1),
+    fence: 4,
+    from: 2 ** 52 + 30,
+    first: 17,
+    older: { fence: 2, from: 2 ** 40, first: 300, until: 2 ** 52 + 29 },
+  },
+};
 
 export const sampleImport: ResourceRecord = {
   ...sampleVolume,

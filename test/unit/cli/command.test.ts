@@ -234,7 +234,7 @@ describe('wrong usage exits with 2 and words', () => {
     ['volume create a --size 9E', /over 8 EiB/],
     ['volume create a --size 4097', /multiple of 4096/],
     ['volume create Big --size 1G', /is no volume name/],
-    ['volume create a --size 1G --durability pool', /not available yet/],
+    ['volume create a --size 1G --durability host', /Allowed choices are local, pool/],
     ['volume create a --size 1G --cache none', /Allowed choices are writeback, writethrough/],
     ['volume create a --from s3://images/debian.raw', /cannot be made from an object yet/],
     ['clone s3://images/debian.raw a', /cannot be made from an object yet/],

@@ -84,8 +84,8 @@ describe('a commit', () => {
         token: 9,
         pool: 'default',
         takers: [
-          { id: vm1, appliedSequence: 5, fence: 1, sizeBytes: 4096, lineage: 0 },
-          { id: frozen, appliedSequence: 5, fence: 0, sizeBytes: 4096, lineage: 0 },
+          { id: vm1, appliedSequence: 5, fence: 1, sizeBytes: 4096, lineage: 0, log: null },
+          { id: frozen, appliedSequence: 5, fence: 0, sizeBytes: 4096, lineage: 0, log: null },
         ],
         root: root('a'),
       });
@@ -154,7 +154,7 @@ describe('a commit', () => {
     world.composer.handle({
       token: 1,
       pool: 'default',
-      takers: [{ id: vm1, appliedSequence: 5, fence: 1, sizeBytes: 4096, lineage: 0 }],
+      takers: [{ id: vm1, appliedSequence: 5, fence: 1, sizeBytes: 4096, lineage: 0, log: null }],
       root: root('a'),
     });
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -174,7 +174,7 @@ describe('a commit', () => {
       world.composer.handle({
         token: id,
         pool,
-        takers: [{ id, appliedSequence: 5, fence: 1, sizeBytes: 4096, lineage: 0 }],
+        takers: [{ id, appliedSequence: 5, fence: 1, sizeBytes: 4096, lineage: 0, log: null }],
         root: root('a'),
       });
     for (const id of made) offer(id, 'far');

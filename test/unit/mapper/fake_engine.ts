@@ -49,8 +49,9 @@ export class FakeEngine implements NativeEngine {
   snapshotBytes = 1 << 20;
   /** What start() says the journal lost. */
   lost: readonly number[] = [];
-  /** What failure() says. */
+  /** What failure() says, and volumeLog('sequence'). */
   failed = '';
+  lastSequence = 0;
   readonly poolNames: string[] = [];
   /** What errands were answered with. */
   readonly completed: {
@@ -181,6 +182,13 @@ export class FakeEngine implements NativeEngine {
   async rollback(volume: number, snapshot: number): Promise<void> {
     await this.#step('engine.rollback', volume, snapshot);
   }
+
+  readonly volumeLog = (async (what: string, ...asked: readonly unknown[]): Promise<unknown> => {
+    await this.#step(`engine.volumeLog ${what}`, ...asked.map((one) => (one instanceof Uint8Array ? one.length : one)));
+    if (what === 'journal') return new Uint8Array(16).fill(7);
+    if (what === 'restore') return (asked[1] as Uint8Array).length;
+    return what === 'sequence' ? this.lastSequence : undefined;
+  }) as NativeEngine['volumeLog'];
 
   sizeBytes(resource: number): number | null {
     return this.known.get(resource)?.sizeBytes ?? null;
@@ -442,15 +450,8 @@ export class FakeEngine implements NativeEngine {
       const { blocks } = order;
       const to =
         'parts' in order ? { id: String(id).padStart(64, '5'), levels: 1, pack: 0, offset: 0, storedBytes: 0 } : order.to;
-      const none = {
-        carriedBlocks: 0,
-        foundBlocks: 0,
-        putBlocks: 0,
-        putBytes: 0,
-        cutRanges: 0,
-        lostPages: 0,
-        firstLostPage: null,
-      };
+      const put = { carriedBlocks: 0, foundBlocks: 0, putBlocks: 0, putBytes: 0 };
+      const none = { ...put, cutRanges: 0, lostPages: 0, firstLostPage: null };
       this.carries.set(id, { blocks, blocksDone: blocks, ...none, nodesCompared: 0, point: { root: to, next: blocks } });
     }
     const report = this.carries.get(id);

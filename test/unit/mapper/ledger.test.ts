@@ -33,6 +33,7 @@ function volume(id: number, name: string, sizeBytes = GiB): ResourceRecord {
     limit: noLimit,
     compression: 'inherit',
     access: null,
+    log: null,
   };
 }
 

@@ -56,7 +56,6 @@ describe('create', () => {
     ['a size that is no whole number of pages', { name: 'a', sizeBytes: 5000 }, 'invalid'],
     ['a size over the limit', { name: 'a', sizeBytes: 2 ** 60 }, 'invalid'],
     ['an unknown pool', { name: 'a', sizeBytes: MiB, pool: 'other' }, 'not-found'],
-    ['durability pool', { name: 'a', sizeBytes: MiB, durability: 'pool' as const }, 'unsupported'],
     ['a description of two lines', { name: 'a', sizeBytes: MiB, description: 'a\nb' }, 'invalid'],
   ])('refuses %s and leaves nothing', async (_what, request, code) => {
     const { world, from } = await withVolume();

@@ -70,6 +70,10 @@ export class NotedPool implements RootStore {
 
   async rootsSettled(): Promise<void> {}
 
+  async forgetLog(id: number): Promise<void> {
+    this.#steps.push(`pool.forgetLog ${id}`);
+  }
+
   async putTombstone({ id }: { readonly id: number }): Promise<void> {
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
@@ -127,7 +131,8 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
     log,
     gatherMilliseconds: 0,
   });
-  const composer = new Composer({ ledger, locks, engine, roots: pools, log });
+  const logs = { start: async () => {}, shorten: () => {}, stop: async () => {} };
+  const composer = new Composer({ ledger, locks, engine, roots: pools, logs, log });
   const domainKey = new Uint8Array(32);
   await composer.start(
     [
@@ -174,7 +179,7 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
       const takers = await Promise.all(
         commit.takers.map(async (taker) => {
           const record = (await ledger.get(taker.id))?.record;
-          return { sizeBytes: record?.sizeBytes ?? 0, lineage: record?.lineage ?? 0, ...taker };
+          return { sizeBytes: record?.sizeBytes ?? 0, lineage: record?.lineage ?? 0, log: null, ...taker };
         }),
       );
       composer.handle({ pool: 'default', ...commit, takers, token: own });

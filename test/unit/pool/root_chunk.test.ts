@@ -19,7 +19,7 @@ import {
   tombstoneKey,
 } from '../../../src/pool/root_chunk.js';
 import { hexLines, readGolden } from '../golden.js';
-import { sampleClosed, sampleRestricted, sampleRolledBack, sampleRoot, sampleTombstone } from './samples.js';
+import { sampleClosed, sampleLogged, sampleRestricted, sampleRolledBack, sampleRoot, sampleTombstone } from './samples.js';
 
 const golden = (name: string): Uint8Array => readGolden(new URL(`golden/${name}.hex`, import.meta.url));
 const empty = { ...sampleRoot, root: { id: new Uint8Array(0), levels: 0, pack: 0, offset: 0, storedBytes: 0 } };
@@ -31,6 +31,8 @@ test('a root chunk is read, and written as it always was', () => {
   expect(hexLines(encodeRootChunk(sampleRolledBack))).toBe(hexLines(golden('root_chunk_rolled_back_v1')));
   expect(decodeRootChunk(golden('root_chunk_restricted_v1'))).toEqual(sampleRestricted);
   expect(hexLines(encodeRootChunk(sampleRestricted))).toBe(hexLines(golden('root_chunk_restricted_v1')));
+  expect(decodeRootChunk(golden('root_chunk_logged_v1'))).toEqual(sampleLogged);
+  expect(hexLines(encodeRootChunk(sampleLogged))).toBe(hexLines(golden('root_chunk_logged_v1')));
   for (const chunk of [empty, sampleClosed, { ...sampleRoot, shelf: true }])
     expect(decodeRootChunk(encodeRootChunk(chunk))).toEqual(chunk);
 });

@@ -1,3 +1,4 @@
+import type { LogChunk } from '../../../src/pool/log_chunk.js';
 import type { RootChunk, Tombstone } from '../../../src/pool/root_chunk.js';
 
 export const poolUuid = Uint8Array.from({ length: 16 }, (_, index) => index * 16);
@@ -30,6 +31,7 @@ export const sampleRoot: RootChunk = {
   labels: {},
   limit: { iops: 0, bandwidth: 0, burst: 0 },
   access: null,
+  log: null,
 };
 
 /** With all that came after the first root chunks. */
@@ -57,4 +59,23 @@ export const sampleTombstone: Tombstone = {
   kind: 'snapshot',
   name: 'vm1@before-upgrade',
   deletedAt: 1_700_000_100_000,
+};
+
+/** Of a volume that flushes to its pool. */
+export const sampleLogged: RootChunk = {
+  ...sampleRestricted,
+  kind: 'volume',
+  name: 'ledger',
+  durability: 'pool',
+  log: { fence: 4, from: 2 ** 52 + 2, first: 17, older: { fence: 2, from: 2 ** 40, first: 300, until: 2 ** 52 + 1 } },
+};
+
+export const sampleLogChunk: LogChunk = {
+  poolUuid,
+  volume: 0x1234,
+  fence: 4,
+  number: 2 ** 33,
+  firstSequence: 2 ** 52 + 2,
+  lastSequence: 2 ** 52 + 9,
+  entries: Uint8Array.from({ length: 96 }, (_, index) => index * 5),
 };

@@ -26,6 +26,7 @@ async function moving(world: World, carriage = new FakeCarriage()) {
           putRoot: async ({ id }) => void kept.push(`${pool} ${id}`),
           rootsSettled: async () => {},
           putTombstone: async () => {},
+          forgetLog: async () => {},
         };
       },
       allowFrames: async () => {},
@@ -75,6 +76,14 @@ it('snapshots first, each by its difference from the one before; then one transa
   for (const id of [volume, snapshot]) expect((await world.ledger.get(id))?.record).toMatchObject({ pool: 'far' });
   expect(book.all()).toEqual([]);
   expect((await MoveBook.open(world.catalog)).rootsIn('far')).toEqual([]);
+});
+
+it('a volume whose log is in its pool is refused', async () => {
+  const world = await openWorld();
+  await world.mapper.create({ name: 'ledger', sizeBytes: 1 << 20, durability: 'pool' });
+  const { moves, book } = await moving(world);
+  await expect(moves.begin('ledger', 'far')).rejects.toMatchObject({ code: 'unsupported' });
+  expect(book.all()).toEqual([]);
 });
 
 it('what is written meanwhile goes by its difference, and what was begun is ended first after a restart', async () => {

@@ -153,13 +153,13 @@ describe('every route', () => {
       name: 'db',
       sizeBytes: 2 ** 40,
       cache: 'writethrough',
-      durability: 'local',
+      durability: 'pool',
       pool: 'default',
     });
-    await good('clone', '/v1/clones', { source: 'db', name: 'db2', description: 'copy' });
+    await good('clone', '/v1/clones', { source: 'db', name: 'db2', description: 'copy', durability: 'local' });
     expect(resources.calls).toEqual([
-      ['create', { name: 'db', sizeBytes: 2 ** 40, cache: 'writethrough', durability: 'local', pool: 'default' }],
-      ['clone', 'db', 'db2', { description: 'copy' }],
+      ['create', { name: 'db', sizeBytes: 2 ** 40, cache: 'writethrough', durability: 'pool', pool: 'default' }],
+      ['clone', 'db', 'db2', { description: 'copy', durability: 'local' }],
     ]);
   });
 });
@@ -281,11 +281,11 @@ describe('a request that is not as it should be', () => {
     expect(resources.calls).toEqual([]);
   });
 
-  it('is refused for durability pool, with words', async () => {
-    const create = await refused('POST', '/v1/volumes', { name: 'a', sizeBytes: 4096, durability: 'pool' });
-    expect(create).toMatchObject({ code: 'invalid', message: expect.stringContaining('not available yet') as string });
-    const clone = await refused('POST', '/v1/clones', { source: 'a', name: 'b', durability: 'pool' });
-    expect(clone.message).toContain('log chunks');
+  it('is refused for a durability that there is not', async () => {
+    expect(await refused('POST', '/v1/volumes', { name: 'a', sizeBytes: 4096, durability: 'host' })).toMatchObject({
+      code: 'invalid',
+    });
+    expect(resources.calls).toEqual([]);
   });
 
   it('that is not JSON is told so', async () => {

@@ -1,0 +1,221 @@
+// The tail of a volume's journal on its way to the pool: when a flush is answered, what is put, and what a start may go by.
+#include <algorithm>
+
+#include "check.h"
+#include "golden.h"
+#include "log_shelf.h"
+
+using namespace skerry;
+using check::LogShelf;
+
+namespace {
+
+constexpr ResourceId kVolume = 7;
+
+/** A tail, what it has put, and an entry for each page that is added. */
+struct Tail {
+  std::shared_ptr<LogShelf> shelf = std::make_shared<LogShelf>();
+  std::shared_ptr<LogTail> tail = std::make_shared<LogTail>(kVolume, 0);
+  uint64_t sequence = 0;
+  Lsn end = 0;
+  int answered = 0, failed = 0;
+
+  void Add(size_t bytes = kPageBytes) {
+    const std::vector<uint8_t> data(bytes, 5);
+    tail->Add({RecordType::kWrite, ++sequence, 0, bytes, data}, end += bytes);
+  }
+  void Flush() {
+    tail->WhenLogged(end, [this](const Status& status) { ++(status.ok() ? answered : failed); });
+  }
+  void Finish(size_t which) {
+    const LogShelf::Put put = shelf->under_way.at(which);
+    shelf->under_way.erase(shelf->under_way.begin() + static_cast<ptrdiff_t>(which));
+    put.done({});
+  }
+};
+
+}  // namespace
+
+TEST("a flush is answered once its chunk and all before it are in the pool") {
+  Tail one;
+  one.tail->Begin(one.shelf, 1, 0, 0);
+  one.Add();
+  one.Flush();
+  one.Add();
+  one.Flush();
+  CHECK(one.shelf->under_way.size() == 2);
+  one.Finish(1);
+  CHECK(one.answered == 0);
+  one.Finish(0);
+  CHECK(one.answered == 2);
+}
+
+TEST("flushes that come while as many puts are under way as may be share the next chunk") {
+  Tail one;
+  one.tail->Begin(one.shelf, 1, 0, 0);
+  for (unsigned i = 0; i < LogTail::kPutsInFlightMax + 10; ++i) {
+    one.Add();
+    one.Flush();
+  }
+  CHECK(one.shelf->under_way.size() == LogTail::kPutsInFlightMax);
+  one.Finish(0);
+  CHECK(one.shelf->under_way.size() == LogTail::kPutsInFlightMax);
+  const LogChunk& shared = one.shelf->under_way.back().chunk;
+  CHECK(shared.last_sequence - shared.first_sequence == 9);
+  CHECK(shared.number == LogTail::kPutsInFlightMax);
+}
+
+TEST("no flush is answered before a root holds what was there before the log, and what the volume was cloned from is one") {
+  Tail one;
+  one.sequence = 10;
+  one.end = 1000;
+  one.tail->SetBased(false);
+  one.Flush();
+  one.tail->Begin(one.shelf, 3, 10, 1000);
+  one.Add();
+  one.Flush();
+  one.Finish(0);
+  CHECK(one.answered == 0);
+  one.tail->Rooted(9, {});
+  CHECK(one.answered == 0);
+  one.tail->Rooted(10, {});
+  CHECK(one.answered == 0);
+  one.tail->SetBased(true);
+  CHECK(one.answered == 2);
+}
+
+TEST("a root stands in for what it holds of the log, and its mark is the first chunk that it does not hold whole") {
+  Tail one;
+  one.tail->Begin(one.shelf, 2, 0, 0);
+  CHECK(one.tail->MarkAfter(0)->number == 0);
+  one.Add();
+  one.Flush();   // chunk 0: 1
+  one.Add();
+  one.Add();
+  one.Flush();   // chunk 1: 2 and 3
+  one.Finish(0);
+  CHECK(one.answered == 1);
+  CHECK(one.tail->MarkAfter(0)->number == 0);
+  CHECK(one.tail->MarkAfter(1)->number == 1);
+  CHECK(one.tail->MarkAfter(2)->number == 1);
+  CHECK(one.tail->MarkAfter(3)->number == 2);
+  one.tail->Rooted(3, LogMark{2, 2});
+  CHECK(one.answered == 2);
+  one.Add();
+  one.tail->Rooted(4, LogMark{2, 2});
+  one.Add();
+  one.Flush();
+  CHECK(one.shelf->under_way.back().chunk.number == 2);
+  CHECK(one.shelf->under_way.back().chunk.first_sequence == 5);
+  CHECK(one.tail->MarkAfter(4)->number == 2 && one.tail->MarkAfter(4)->fence == 2);
+}
+
+TEST("a chunk that the catalog still asks for is put, though the root holds all of it: without it the log would seem to end there") {
+  Tail one;
+  one.tail->Begin(one.shelf, 1, 0, 0);
+  one.Add();
+  const std::optional<LogMark> mark = one.tail->MarkAfter(1);
+  CHECK(mark->number == 0);
+  one.Flush();   // seals what the root holds as chunk 0
+  one.tail->Rooted(1, mark);
+  CHECK(one.answered == 0);
+  one.Add();
+  one.Flush();
+  CHECK(one.shelf->under_way.size() == 2);
+  one.Finish(1);
+  CHECK(one.answered == 0);
+  one.Finish(0);
+  CHECK(one.answered == 2);
+}
+
+TEST("chunks are sealed early, and too much that is not in the pool makes writes wait") {
+  Tail one;
+  one.tail->Begin(one.shelf, 1, 0, 0);
+  while (one.shelf->under_way.empty()) one.Add(1 << 20);
+  CHECK(one.shelf->under_way[0].chunk.entries->size() >= LogTail::kSealBytes);
+  while (!one.tail->full()) one.Add(1 << 20);
+  CHECK(one.sequence <= LogTail::kTailBytesMax >> 20);
+  while (!one.shelf->under_way.empty()) one.Finish(0);
+  CHECK(!one.tail->full());
+}
+
+TEST("flushes that took too long fail, and a later one is answered by the same chunk") {
+  Tail one;
+  one.tail->Begin(one.shelf, 1, 0, 0);
+  one.Add();
+  one.Flush();
+  one.tail->GiveUpWaiting({Code::kIo, "away"});
+  CHECK(one.failed == 1);
+  one.Flush();
+  CHECK(one.shelf->under_way.size() == 1);
+  one.Finish(0);
+  CHECK(one.answered == 1);
+  one.tail->Close();
+  one.Flush();
+  CHECK(one.failed == 2);
+}
+
+TEST("a flush that waits as the daemon ends is not answered: its client asks the next daemon") {
+  Tail one;
+  one.tail->Begin(one.shelf, 1, 0, 0);
+  one.Add();
+  one.Flush();
+  const LogShelf::Put put = one.shelf->under_way.at(0);
+  put.done({Code::kClosed, "the engine stops"});
+  one.Add();
+  one.Flush();
+  CHECK(one.answered == 0 && one.failed == 0 && one.shelf->under_way.size() == 1);
+}
+
+TEST("entries of each kind have the form they always had") {
+  std::vector<uint8_t> data(4097), place(sizeof(RollbackPlace));
+  for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<uint8_t>(i * 7 + 1);
+  for (size_t i = 0; i < place.size(); ++i) place[i] = static_cast<uint8_t>(200 - i);
+  const std::vector<LogEntry> entries = {
+      {RecordType::kWrite, 1, 8192, data.size(), data},
+      {RecordType::kZero, 2, 65536, 4096},
+      {RecordType::kTrim, 3, 0, 1 << 20},
+      {RecordType::kBarrier, 4, 99, 0},
+      {RecordType::kResize, 5, 0, 1ull << 40},
+      {RecordType::kRollback, 6, 99, 0, place},
+  };
+  std::vector<uint8_t> bytes;
+  for (const LogEntry& entry : entries) EncodeLogEntry(kVolume, entry, bytes);
+  golden::Compare("log_entries_v1", {{"entries", bytes}});
+  const golden::Parts parts = golden::Read("log_entries_v1");
+  ConstBytes rest = golden::BytesOf(parts, "entries");
+  for (const LogEntry& entry : entries) {
+    const Result<LogEntry> read = DecodeLogEntry(kVolume, rest);
+    CHECK(read.ok() && read->type == entry.type && read->sequence == entry.sequence && read->offset == entry.offset);
+    CHECK(read->length == entry.length && std::ranges::equal(read->payload, entry.payload));
+  }
+  CHECK(rest.empty());
+}
+
+TEST("an entry that was changed, cut or is another volume's is refused") {
+  std::vector<uint8_t> bytes;
+  const std::vector<uint8_t> data(5000, 3);
+  EncodeLogEntry(kVolume, {RecordType::kWrite, 4, 8192, 5000, data}, bytes);
+  EncodeLogEntry(kVolume, {RecordType::kTrim, 5, 0, 65536}, bytes);
+  ConstBytes rest = bytes;
+  const Result<LogEntry> first = DecodeLogEntry(kVolume, rest);
+  CHECK(first.ok() && first->sequence == 4 && first->payload.size() == 5000 && std::ranges::equal(first->payload, data));
+  const Result<LogEntry> second = DecodeLogEntry(kVolume, rest);
+  CHECK(second.ok() && second->type == RecordType::kTrim && second->length == 65536 && rest.empty());
+  for (size_t at = 0; at < bytes.size(); at += 7) {
+    std::vector<uint8_t> damaged = bytes;
+    damaged[at] ^= 4;
+    ConstBytes left = damaged;
+    const bool whole = DecodeLogEntry(kVolume, left).ok() && DecodeLogEntry(kVolume, left).ok();
+    // Nothing is written to the padding, and nobody reads it.
+    CHECK(!whole || (at >= 5048 && at < 5048 + 8));
+  }
+  for (size_t cut = 0; cut < bytes.size(); cut += 9) {
+    ConstBytes left = ConstBytes(bytes).first(cut);
+    CHECK(!DecodeLogEntry(kVolume, left).ok() || !DecodeLogEntry(kVolume, left).ok());
+  }
+  ConstBytes another = bytes;
+  CHECK(DecodeLogEntry(kVolume + 1, another).code() == Code::kCorrupt);
+}
+
+int main(int argc, char** argv) { return check::RunAll(argc, argv); }

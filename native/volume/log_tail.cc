@@ -1,0 +1,198 @@
+#include "log_tail.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace skerry {
+namespace {
+
+constexpr size_t kEntryBytes = sizeof(LogEntryHeader);
+
+}  // namespace
+
+void LogTail::Begin(std::shared_ptr<LogBackend> backend, uint64_t fence, uint64_t last_sequence, Lsn end) {
+  Ready ready;
+  {
+    std::lock_guard lock(mutex_);
+    backend_ = std::move(backend);
+    fence_ = fence;
+    before_ = last_sequence;
+    open_end_ = sealed_end_ = logged_end_ = end;
+    begun_.store(true, std::memory_order_release);
+    ready = CollectLocked();
+  }
+  Send(std::move(ready));
+}
+
+void LogTail::Add(const LogEntry& entry, Lsn end) {
+  Ready ready;
+  {
+    std::lock_guard lock(mutex_);
+    if (!begun() || closed_ || ended_) return;
+    const size_t before = open_.size();
+    if (before == 0) {
+      open_.reserve(std::max<size_t>(kSealBytes / 16, kEntryBytes + entry.payload.size()));
+      open_first_ = entry.sequence;
+    }
+    EncodeLogEntry(volume_, entry, open_);
+    open_last_ = entry.sequence;
+    open_end_ = end;
+    bytes_.fetch_add(open_.size() - before, std::memory_order_relaxed);
+    if (open_.size() < kSealBytes) return;
+    SealLocked();
+    ready = CollectLocked();
+  }
+  Send(std::move(ready));
+}
+
+void LogTail::WhenLogged(Lsn target, std::function<void(Status)> done) {
+  Ready ready;
+  {
+    std::lock_guard lock(mutex_);
+    if (ended_) return;
+    if (closed_) {
+      ready.waiters.push_back([done = std::move(done)](const Status&) { done(Status(Code::kClosed, "the volume takes no flushes any more")); });
+    } else {
+      waiters_.emplace(target, std::move(done));
+      ready = CollectLocked();
+    }
+  }
+  Send(std::move(ready));
+}
+
+void LogTail::Rooted(uint64_t sequence, const std::optional<LogMark>& mark) {
+  Ready ready;
+  {
+    std::lock_guard lock(mutex_);
+    rooted_ = std::max(rooted_, sequence);
+    if (mark && mark->fence == fence_) first_number_ = std::max(first_number_, mark->number);
+    ready = CollectLocked();
+  }
+  Send(std::move(ready));
+}
+
+void LogTail::SetBased(bool based) {
+  Ready ready;
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(based_, based) == based) return;
+    ready = CollectLocked();
+  }
+  Send(std::move(ready));
+}
+
+void LogTail::GiveUpWaiting(const Status& why) {
+  std::multimap<Lsn, std::function<void(Status)>> waiters;
+  {
+    std::lock_guard lock(mutex_);
+    waiters.swap(waiters_);
+  }
+  for (const auto& [target, done] : waiters) done(why);
+}
+
+void LogTail::Close() {
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    open_.clear();
+    sealed_.clear();
+    bytes_.store(0, std::memory_order_relaxed);
+  }
+  GiveUpWaiting(Status(Code::kClosed, "the volume is gone"));
+}
+
+std::optional<LogMark> LogTail::MarkAfter(uint64_t sequence) const {
+  std::lock_guard lock(mutex_);
+  if (!begun()) return std::nullopt;
+  const auto past = std::ranges::upper_bound(marks_, sequence, {}, &Mark::last_sequence);
+  return LogMark{fence_, past == marks_.end() ? next_number_ : past->number};
+}
+
+bool LogTail::long_since_frozen() const {
+  std::lock_guard lock(mutex_);
+  return next_number_ - frozen_number_ >= kChunksMax;
+}
+
+void LogTail::Froze() {
+  std::lock_guard lock(mutex_);
+  frozen_number_ = next_number_;
+}
+
+/** What the log of this life holds is worth something only over a root with all that came before it. */
+bool LogTail::VouchedLocked(Lsn target) const {
+  if (!begun() || !based_) return false;
+  return rooted_ >= before_ && target <= logged_end_;
+}
+
+void LogTail::SealLocked() {
+  LogChunk chunk{volume_, fence_, next_number_++, open_first_, open_last_, std::make_shared<const std::vector<uint8_t>>(std::exchange(open_, {}))};
+  marks_.push_back({chunk.number, chunk.last_sequence});
+  sealed_.push_back({std::move(chunk), open_end_});
+  sealed_end_ = open_end_;
+}
+
+/** Takes off what the pool has, in log chunks or in the root. */
+void LogTail::SettleLocked() {
+  while (!marks_.empty() && marks_.front().last_sequence <= rooted_) marks_.pop_front();
+  while (!sealed_.empty() && (sealed_.front().state == State::kPut || sealed_.front().chunk.number < first_number_)) {
+    logged_end_ = sealed_.front().end;
+    bytes_.fetch_sub(sealed_.front().chunk.entries->size(), std::memory_order_relaxed);
+    sealed_.pop_front();
+  }
+  if (sealed_.empty() && !open_.empty() && open_last_ <= rooted_) {
+    logged_end_ = sealed_end_ = open_end_;
+    bytes_.fetch_sub(open_.size(), std::memory_order_relaxed);
+    open_.clear();
+  }
+}
+
+LogTail::Ready LogTail::CollectLocked() {
+  Ready ready;
+  if (!begun() || closed_ || ended_) return ready;
+  SettleLocked();
+  while (!waiters_.empty() && VouchedLocked(waiters_.begin()->first)) {
+    ready.waiters.push_back(std::move(waiters_.begin()->second));
+    waiters_.erase(waiters_.begin());
+  }
+  while (in_flight_ < kPutsInFlightMax) {
+    const auto waiting = std::ranges::find(sealed_, State::kWaiting, &Sealed::state);
+    if (waiting != sealed_.end()) {
+      waiting->state = State::kInFlight;
+      ++in_flight_;
+      ready.puts.push_back(waiting->chunk);
+      continue;
+    }
+    // Whoever comes while all puts are under way shares the next chunk with those that come after him.
+    const bool wanted = !waiters_.empty() && waiters_.rbegin()->first > sealed_end_;
+    if (open_.empty() || !wanted) break;
+    SealLocked();
+  }
+  return ready;
+}
+
+void LogTail::Send(Ready ready) {
+  for (const LogChunk& chunk : ready.puts) {
+    backend_->PutLog(chunk, [self = shared_from_this(), number = chunk.number](const Status& status) { self->Done(number, status); });
+  }
+  for (const auto& done : ready.waiters) done(Status::Ok());
+}
+
+void LogTail::Done(uint64_t number, const Status& status) {
+  Ready ready;
+  {
+    std::lock_guard lock(mutex_);
+    --in_flight_;
+    const auto found = std::ranges::find(sealed_, number, [](const Sealed& sealed) { return sealed.chunk.number; });
+    if (found != sealed_.end()) found->state = status.ok() ? State::kPut : State::kWaiting;
+    // The daemon ends. A client whose flush is not answered asks the next one; one that is told of a failure may give its disk up.
+    if (!status.ok()) {
+      ended_ = true;
+      waiters_.clear();
+    }
+    ready = CollectLocked();
+  }
+  Send(std::move(ready));
+}
+
+}  // namespace skerry

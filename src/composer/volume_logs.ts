@@ -1,0 +1,185 @@
+/**
+ * The logs of volumes with durability `pool` over the lives of the daemon: at each start they are read where the journal is not the one
+ * that goes on from them, and begun under the next fence before anybody writes; and with each root they get shorter.
+ */
+import type { LogRecord } from '../catalog/log_record.js';
+import type { ResourceRecord } from '../catalog/records.js';
+import { SkerryError, toSkerryError } from '../core/errors.js';
+import { inParallel } from '../core/in_parallel.js';
+import { pause } from '../core/pause.js';
+import type { NativeEngine } from '../engine/binding.js';
+import { passFailpoint } from '../engine/failpoints.js';
+import type { Ledger } from '../mapper/ledger.js';
+import { idLock, type KeyedLocks } from '../mapper/locks.js';
+import { keptRoot, type RootStores } from '../mapper/root_store.js';
+import { nextLog, readableLog } from '../mapper/volume_log.js';
+import type { LogKeeper } from '../pool/log_keeper.js';
+
+/** While the engine has no room for what is restored. */
+const room_pause_milliseconds = 20;
+const begun_at_once_max = 4;
+/** While a pool does not take a root chunk. */
+const tell_pause_milliseconds = 1000;
+/** Of a journal's id; zeroes are nobody's. */
+const journal_bytes = 16;
+
+export interface VolumeLogsOptions {
+  readonly ledger: Ledger;
+  readonly engine: Pick<NativeEngine, 'volumeLog'>;
+  /** Of a pool. @throws SkerryError not-found */
+  readonly keeper: (pool: string) => Pick<LogKeeper, 'chunks' | 'fenceMax' | 'trim' | 'sweep' | 'hold'>;
+  readonly roots: RootStores;
+  readonly locks: KeyedLocks;
+  /** A list of the pool may show what was put only later. */
+  readonly listsLate: (pool: string) => boolean;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+export class VolumeLogs {
+  readonly #options: VolumeLogsOptions;
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
+
+  constructor(options: VolumeLogsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Once the engine has replayed its journal, and before it serves. @throws SkerryError where a log that has to be read cannot be: what
+   * was flushed must not be missing from what is served
+   */
+  async start(records: readonly ResourceRecord[]): Promise<void> {
+    const logged = records.filter(({ log, state }) => log !== null && state !== 'deleting');
+    if (logged.length === 0) return;
+    const journal = await this.#options.engine.volumeLog('journal');
+    // A few at once, for their transactions share a sync.
+    await inParallel(logged, begun_at_once_max, ({ id }) => this.#begin(id, journal));
+  }
+
+  /** The catalog has a root of the volume: what of its log that holds is nobody's any more. */
+  shorten({ id, pool }: ResourceRecord, before: LogRecord | null, now: LogRecord | null): void {
+    if (before === null || now === null || before === now) return;
+    const keeper = this.#options.keeper(pool);
+    this.#background(id, async () => {
+      if (before.older !== null && now.older === null) await keeper.sweep(id, (fence) => fence >= now.fence);
+      await keeper.trim(id, now.fence, before.first, now.first);
+    });
+  }
+
+  /** Waits for what is under way. What is left the next start does. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#underWay);
+  }
+
+  async #begin(id: number, journal: Uint8Array): Promise<void> {
+    const { engine, ledger, log, keeper, listsLate, now = Date.now } = this.#options;
+    const record = (await ledger.get(id))?.record;
+    if (record?.log === null || record?.log === undefined) return;
+    const { name, pool } = record;
+    let fence = record.log.fence + 1;
+    if (Buffer.compare(record.log.journal, journal) !== 0) {
+      try {
+        const records = (await this.#goesOn(record, record.log)) ? 0 : await this.#restore(record, record.log);
+        // Another catalog may have begun logs that this one knows nothing of.
+        fence = Math.max(fence, (await keeper(pool).fenceMax(id)) + 1, listsLate(pool) ? now() : 0);
+        log('warn', `volume ${name} flushes to pool ${pool}, and the journal is not the one that its log was made of`, {
+          resource: id,
+          restoredRecords: records,
+        });
+      } catch (thrown) {
+        const { code, message } = toSkerryError(thrown);
+        throw new SkerryError(
+          code,
+          `volume ${name} flushes to pool ${pool}, this host has no journal of it, and its log there cannot be read: ${message}`,
+          { cause: thrown },
+        );
+      }
+      passFailpoint('log-restored');
+    }
+    const sequence = await engine.volumeLog('sequence', id);
+    const begun = await ledger.update(id, (current) =>
+      current.log === null
+        ? null
+        : { ...current, log: nextLog(current.log, current.appliedSequence, { journal, sequence, fence }) },
+    );
+    if (begun?.log === null || begun?.log === undefined) return;
+    passFailpoint('log-begun');
+    const release = keeper(pool).hold(id);
+    await engine.volumeLog('begin', id, fence, sequence);
+    this.#background(id, () => this.#tellPool(id).then(release));
+    const { older } = begun.log;
+    // What a life before left behind: chunks that came late, or that it did not come to remove.
+    this.#background(id, () =>
+      keeper(pool).sweep(id, (of, number) => of === fence || (older !== null && of === older.fence && number >= older.first)),
+    );
+  }
+
+  /** The pool alone must be enough to find the log: its root chunk says where that is. Where it is away, it is told when it is back. */
+  async #tellPool(id: number): Promise<void> {
+    const { ledger, locks, roots, log } = this.#options;
+    for (let attempt = 1; !this.#stopping.signal.aborted; attempt += 1) {
+      try {
+        const told = await locks.run([idLock(id)], async () => {
+          const record = (await ledger.get(id))?.record;
+          // A root that is still to come says it by itself.
+          if (record === undefined || record.pendingOf !== 0) return record === undefined;
+          await roots.of(record.pool).putRoot(keptRoot(record));
+          return true;
+        });
+        if (told) return;
+      } catch (error) {
+        if (attempt === 1)
+          log('warn', 'a pool cannot be told where a log goes on: flushes wait for that', { resource: id, error: String(error) });
+      }
+      await pause(tell_pause_milliseconds, this.#stopping.signal);
+    }
+  }
+
+  /**
+   * Where a catalog was made anew nobody knows which journal goes on from the log. One that goes on from the root does: it has all that was
+   * flushed, and what the log may have besides was lost before. One that does not is taken down as another one before anything is restored
+   * to it, for a crash must not make it look as if it did.
+   */
+  async #goesOn({ id, appliedSequence }: ResourceRecord, { journal }: LogRecord): Promise<boolean> {
+    const { engine, ledger } = this.#options;
+    if (journal.length > 0) return false;
+    if ((await engine.volumeLog('sequence', id)) > appliedSequence) return true;
+    await ledger.update(id, (record) =>
+      record.log === null ? null : { ...record, log: { ...record.log, journal: new Uint8Array(journal_bytes) } },
+    );
+    return false;
+  }
+
+  /** How many sequences were brought back. */
+  async #restore(record: ResourceRecord, log: LogRecord): Promise<number> {
+    const { engine, keeper } = this.#options;
+    const { id, pool, appliedSequence } = record;
+    const span = readableLog(log, appliedSequence);
+    let last = appliedSequence;
+    for await (const chunk of keeper(pool).chunks(id, span.fence, span.first)) {
+      if (chunk.firstSequence > span.until) break;
+      for (let left = chunk.entries; left.length > 0; ) {
+        const done = await engine.volumeLog('restore', id, left, span.until);
+        left = left.subarray(done);
+        if (left.length > 0) await pause(room_pause_milliseconds);
+      }
+      last = Math.max(last, Math.min(chunk.lastSequence, span.until));
+    }
+    return last - appliedSequence;
+  }
+
+  #background(id: number, work: () => Promise<void>): void {
+    const running = work()
+      .catch((error: unknown) => {
+        this.#options.log('warn', 'log chunks that are not wanted any more could not be removed: the next start does', {
+          resource: id,
+          error: String(error),
+        });
+      })
+      .finally(() => this.#underWay.delete(running));
+    this.#underWay.add(running);
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * What the catalog says of the log of a volume with durability `pool`, from life to life and root to root
+ * (docs/decisions/0056-durability-pool.md). Flushes are answered out of a log only over a root with all that came before it, so there
+ * is always one span of chunks that goes on from the root, and it holds every flushed write.
+ */
+import type { LogRecord, LogSpan } from '../catalog/log_record.js';
+import type { Durability, ResourceRecord } from '../catalog/records.js';
+import type { NativeEngine } from '../engine/binding.js';
+import type { LogMark } from '../engine/volume_log.js';
+import type { Ledger } from './ledger.js';
+import { idLock, type KeyedLocks } from './locks.js';
+import { keptRoot, type RootStores } from './root_store.js';
+
+/** Of a volume that nothing was written to. */
+export function firstLog(journal: Uint8Array): LogRecord {
+  return { journal, fence: 1, from: 1, first: 0, older: null };
+}
+
+/** The chunks that go on from the volume's root, and the last sequence of them that counts. */
+export function readableLog(log: LogRecord, appliedSequence: number): LogSpan & { readonly until: number } {
+  if (log.older !== null && appliedSequence < log.from - 1) return log.older;
+  return { fence: log.fence, from: log.from, first: log.first, until: Number.MAX_SAFE_INTEGER };
+}
+
+export interface NextLife {
+  readonly journal: Uint8Array;
+  /** Of the volume's last record in that journal. */
+  readonly sequence: number;
+  /** Above all that were ever used for the volume. */
+  readonly fence: number;
+}
+
+/** In the next life of the daemon, which goes on where the journal ends; what was in the log past that was never flushed. */
+export function nextLog(log: LogRecord, appliedSequence: number, { journal, sequence, fence }: NextLife): LogRecord {
+  const before = readableLog(log, appliedSequence);
+  const older = appliedSequence >= sequence ? null : { ...before, until: Math.min(before.until, sequence) };
+  return { journal, fence, from: sequence + 1, first: 0, older };
+}
+
+/** Over a root with all up to `appliedSequence`; `mark`: the first chunk that it does not hold whole, as the engine says. */
+export function logOverRoot(log: LogRecord | null, appliedSequence: number, mark: LogMark | null): LogRecord | null {
+  if (log === null || mark?.fence !== log.fence) return log;
+  const older = appliedSequence >= log.from - 1 ? null : log.older;
+  const first = Math.max(log.first, mark.first);
+  return first === log.first && older === log.older ? log : { ...log, first, older };
+}
+
+export interface LoggedVolumesOptions {
+  readonly ledger: Ledger;
+  readonly locks: KeyedLocks;
+  readonly engine: Pick<NativeEngine, 'volumeLog' | 'destage'>;
+  readonly roots: RootStores;
+}
+
+/** What durability `pool` asks of a resource that is being made, before it is answered: the pool has what it begins with. */
+export class LoggedVolumes {
+  readonly #options: LoggedVolumesOptions;
+
+  constructor(options: LoggedVolumesOptions) {
+    this.#options = options;
+  }
+
+  /** Of a new volume's record. */
+  async logOf(durability: Durability): Promise<LogRecord | null> {
+    return durability === 'pool' ? firstLog(await this.#options.engine.volumeLog('journal')) : null;
+  }
+
+  /** Once the engine knows it. The record as it is then; the same where it has no log. @throws SkerryError of engine and pool */
+  async begin(record: ResourceRecord): Promise<ResourceRecord> {
+    const { id, log, pendingOf } = record;
+    if (log === null) return record;
+    await this.#options.engine.volumeLog('begin', id, log.fence, log.from - 1);
+    return pendingOf === 0 ? this.#keepRoot(record) : this.rooted(record);
+  }
+
+  /** Resolves once what it waits for is a root. */
+  async rooted(record: ResourceRecord): Promise<ResourceRecord> {
+    await this.#options.engine.destage(record.id);
+    return (await this.#options.ledger.get(record.id))?.record ?? record;
+  }
+
+  /** Puts the root chunk that is due: a pool that is to be enough alone must know of the volume. Under its lock, for a newer one may come. */
+  async #keepRoot(made: ResourceRecord): Promise<ResourceRecord> {
+    const { ledger, locks, roots } = this.#options;
+    return locks.run([idLock(made.id)], async () => {
+      const record = (await ledger.get(made.id))?.record ?? made;
+      await roots.of(record.pool).putRoot(keptRoot(record));
+      await ledger.rootsKept([record.id]);
+      return record;
+    });
+  }
+}

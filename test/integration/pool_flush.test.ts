@@ -1,0 +1,72 @@
+/** Flushes of volumes with durability `pool` while their pool takes nothing. */
+import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+import { must, run } from '../harness/command.ts';
+import { DaemonProcess } from '../harness/daemon_process.ts';
+
+let daemon: DaemonProcess;
+const logs = (): string => `${daemon.directory}-far/logs`;
+
+beforeEach(async () => {
+  daemon = new DaemonProcess({ config: { segmentBytes: '4M', ringBytes: '16M' } });
+  await daemon.start();
+});
+
+afterEach(async () => {
+  await daemon.destroy();
+  rmSync(`${daemon.directory}-far`, { recursive: true, force: true });
+});
+
+async function farPool(...settings: readonly string[]): Promise<void> {
+  const place = [`directory=${daemon.directory}-far`, 'direct-path=off', ...settings].flatMap((one) => ['--set', one]);
+  await daemon.ok('pool', 'create', 'far', '--driver', 'local', ...place);
+}
+
+/** From here on no log chunk can be put, as if the disk failed there; packs and root chunks can. */
+function blockLogs(): () => void {
+  renameSync(logs(), `${logs()}-away`);
+  // It leads to itself.
+  symlinkSync('logs', logs());
+  return () => {
+    rmSync(logs());
+    renameSync(`${logs()}-away`, logs());
+  };
+}
+
+it('fail after the time that the pool says, and nothing is given up: the next one has it all', async () => {
+  await farPool('stall-seconds=2');
+  await daemon.ok('volume', 'create', 'ledger', '--size', '16M', '--pool', 'far', '--durability', 'pool');
+  await daemon.ok('volume', 'create', 'plain', '--size', '16M', '--pool', 'far');
+  const ledger = await daemon.uri('ledger');
+  await must('qemu-io', ['-f', 'raw', '-c', 'write -P 1 0 1M', '-c', 'flush', ledger]);
+  const unblock = blockLogs();
+  const began = performance.now();
+  const late = await run('qemu-io', ['-f', 'raw', '-c', 'write -P 2 1M 1M', '-c', 'flush', ledger]);
+  expect(late.stdout + late.stderr).toMatch(/Input\/output error/);
+  expect(performance.now() - began).toBeGreaterThan(1900);
+  // Nobody else waits for it.
+  await must('qemu-io', ['-f', 'raw', '-c', 'write -P 3 0 1M', '-c', 'flush', await daemon.uri('plain')]);
+  unblock();
+  await must('qemu-io', ['-f', 'raw', '-c', 'flush', ledger]);
+  await daemon.kill();
+  daemon.loseHost();
+  await daemon.start();
+  await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read -P 1 0 1M', '-c', 'read -P 2 1M 1M', await daemon.uri('ledger')]);
+});
+
+it('where the log is away at the start that has to read it, the daemon says so and does not serve', async () => {
+  await farPool();
+  await daemon.ok('volume', 'create', 'ledger', '--size', '16M', '--pool', 'far', '--durability', 'pool');
+  await must('qemu-io', ['-f', 'raw', '-c', 'write -P 7 0 64k', '-c', 'flush', await daemon.uri('ledger')]);
+  await daemon.kill();
+  daemon.loseHost();
+  const kept = `${daemon.directory}-kept`;
+  renameSync(`${daemon.directory}-far`, kept);
+  writeFileSync(`${daemon.directory}-far`, '');
+  await expect(daemon.start()).rejects.toThrow(/volume ledger flushes to pool far, .*cannot be read|pool far/);
+  rmSync(`${daemon.directory}-far`);
+  renameSync(kept, `${daemon.directory}-far`);
+  await daemon.start();
+  await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read -P 7 0 64k', await daemon.uri('ledger')]);
+});

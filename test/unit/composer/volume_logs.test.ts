@@ -1,0 +1,142 @@
+import { expect, test } from 'vitest';
+
+import { VolumeLogs } from '../../../src/composer/volume_logs.js';
+import type { LogRecord } from '../../../src/catalog/log_record.js';
+import { SkerryError } from '../../../src/core/errors.js';
+import type { LogChunk } from '../../../src/pool/log_chunk.js';
+import { openWorld, type World } from '../mapper/world.js';
+
+const mine = new Uint8Array(16).fill(7);
+const another = new Uint8Array(16).fill(8);
+
+interface Lives {
+  readonly world: World;
+  readonly logs: VolumeLogs;
+  readonly kept: string[];
+  readonly id: number;
+  readonly log: () => Promise<LogRecord | null>;
+  /** As the catalog says it before a start. */
+  readonly say: (log: Partial<LogRecord>, appliedSequence?: number) => Promise<void>;
+  readonly start: () => Promise<void>;
+}
+
+async function open(chunks: readonly Pick<LogChunk, 'firstSequence' | 'lastSequence'>[] = [], failure?: Error): Promise<Lives> {
+  const world = await openWorld();
+  const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: 1 << 20, durability: 'pool' });
+  const kept: string[] = [];
+  const keeper = {
+    async *chunks(_volume: number, fence: number, first: number) {
+      kept.push(`read ${fence} from ${first}`);
+      if (failure !== undefined) throw failure;
+      for (const chunk of chunks) yield { ...chunk, entries: new Uint8Array(10) } as LogChunk;
+    },
+    fenceMax: async () => 11,
+    trim: async (_volume: number, fence: number, from: number, to: number) => void kept.push(`trim ${fence} ${from}-${to}`),
+    sweep: async () => void kept.push('sweep'),
+    hold: () => {
+      kept.push('hold');
+      return () => void kept.push('released');
+    },
+  };
+  const logs = new VolumeLogs({
+    ledger: world.ledger,
+    engine: world.fake,
+    keeper: () => keeper,
+    roots: { of: () => world.pool },
+    locks: world.locks,
+    listsLate: () => false,
+    log: () => {},
+  });
+  const record = async () => {
+    const found = (await world.ledger.get(id))?.record;
+    if (found === undefined) throw new Error('the volume is gone');
+    return found;
+  };
+  return {
+    world,
+    logs,
+    kept,
+    id,
+    log: async () => (await record()).log,
+    async say(log, appliedSequence = 0) {
+      await world.ledger.update(id, (now) => ({ ...now, appliedSequence, log: { ...(now.log as LogRecord), ...log } }));
+    },
+    start: async () => logs.start([await record()]),
+  };
+}
+
+test('on the same host the next life begins where the journal ends, and nothing is read', async () => {
+  const { world, kept, id, log, start, logs } = await open();
+  world.fake.lastSequence = 90;
+  await start();
+  await expect.poll(() => kept, { timeout: 5000 }).toContain('released');
+  await logs.stop();
+  expect(kept.toSorted()).toEqual(['hold', 'released', 'sweep']);
+  // Before any chunk of the new life, the pool alone tells where it is.
+  expect(world.pool.roots.get(id)?.log).toMatchObject({ fence: 2, from: 91 });
+  expect(await log()).toEqual({ journal: mine, fence: 2, from: 91, first: 0, older: { fence: 1, from: 1, first: 0, until: 90 } });
+  expect(world.steps).toContain(`engine.volumeLog begin ${id} 2 90`);
+});
+
+test('where the journal is another one, the log is read on from the root before the next life begins', async () => {
+  const { world, kept, id, log, say, start } = await open([
+    { firstSequence: 41, lastSequence: 60 },
+    { firstSequence: 61, lastSequence: 80 },
+  ]);
+  await say({ journal: another, fence: 5, from: 31, first: 3 }, 40);
+  world.fake.lastSequence = 80;
+  await start();
+  expect(kept[0]).toBe('read 5 from 3');
+  expect(kept.indexOf('hold')).toBeGreaterThan(0);
+  expect(world.steps.filter((step) => step.includes('restore'))).toHaveLength(2);
+  expect(await log()).toMatchObject({ journal: mine, fence: 12, from: 81, older: { fence: 5, first: 3, until: 80 } });
+  expect(world.steps).toContain(`engine.volumeLog begin ${id} 12 80`);
+});
+
+test('a life that answered no flush is passed over for the one before, as far as that counts', async () => {
+  const { world, kept, say, start } = await open([
+    { firstSequence: 10, lastSequence: 50 },
+    { firstSequence: 51, lastSequence: 70 },
+  ]);
+  await say({ journal: another, fence: 5, from: 51, first: 0, older: { fence: 4, from: 10, first: 2, until: 50 } }, 20);
+  world.fake.lastSequence = 50;
+  await start();
+  expect(kept[0]).toBe('read 4 from 2');
+  expect(world.steps.filter((step) => step.includes('restore'))).toEqual([expect.stringMatching(/ 10 50$/)]);
+});
+
+test('of a catalog that was made anew the journal is believed where it goes on from the root, and no other', async () => {
+  const goesOn = await open([{ firstSequence: 41, lastSequence: 60 }]);
+  await goesOn.say({ journal: new Uint8Array(0) }, 40);
+  goesOn.world.fake.lastSequence = 55;
+  await goesOn.start();
+  expect(goesOn.kept).not.toContain('read 1 from 0');
+  const stranger = await open([{ firstSequence: 41, lastSequence: 60 }]);
+  await stranger.say({ journal: new Uint8Array(0) }, 40);
+  stranger.world.fake.lastSequence = 40;
+  await stranger.start();
+  expect(stranger.kept).toContain('read 1 from 0');
+});
+
+test('a log that cannot be read keeps the daemon from starting, with words', async () => {
+  const { say, start, log } = await open([], new SkerryError('unavailable', 'it is away'));
+  await say({ journal: another });
+  await expect(start()).rejects.toMatchObject({
+    code: 'unavailable',
+    message: expect.stringMatching(/volume vm1 flushes to pool default, .*it is away/) as string,
+  });
+  expect((await log())?.journal).toEqual(another);
+});
+
+test('a root takes chunks off the log, and a life before with all of its own', async () => {
+  const { logs, kept, world, id } = await open();
+  const record = (await world.ledger.get(id))?.record;
+  if (record === undefined) throw new Error('the volume is gone');
+  const before = { journal: mine, fence: 2, from: 91, first: 3, older: { fence: 1, from: 1, first: 0, until: 90 } };
+  logs.shorten(record, before, { ...before, first: 9, older: null });
+  await logs.stop();
+  expect(kept).toEqual(['sweep', 'trim 2 3-9']);
+  logs.shorten(record, before, before);
+  await logs.stop();
+  expect(kept).toHaveLength(2);
+});

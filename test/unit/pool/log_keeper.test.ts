@@ -1,0 +1,148 @@
+import { expect, test } from 'vitest';
+
+import { SkerryError } from '../../../src/core/errors.js';
+import type { ChunkKey, ChunkStat, Driver } from '../../../src/driver/driver.js';
+import { logChunkKey } from '../../../src/pool/log_chunk.js';
+import { LogKeeper } from '../../../src/pool/log_keeper.js';
+import { ChunkCipher } from '../../../src/pool/pool_secrets.js';
+import { poolUuid, sampleLogChunk } from './samples.js';
+
+/** Chunks in memory; `away` makes puts fail so. */
+class Shelf implements Pick<Driver, 'put' | 'get' | 'stat' | 'remove' | 'list'> {
+  readonly chunks = new Map<string, Uint8Array>();
+  readonly attempts: Uint8Array[] = [];
+  away: Error | null = null;
+
+  async put(key: ChunkKey, data: Uint8Array): Promise<void> {
+    this.attempts.push(Uint8Array.from(data));
+    if (this.away !== null) throw this.away;
+    this.chunks.set(key, Uint8Array.from(data));
+  }
+  async get(key: ChunkKey, _offset: number, into: Uint8Array): Promise<number | null> {
+    const found = this.chunks.get(key);
+    if (found === undefined) return null;
+    into.set(found);
+    return found.length;
+  }
+  async stat(key: ChunkKey): Promise<ChunkStat | null> {
+    const found = this.chunks.get(key);
+    return found === undefined ? null : { key, bytes: found.length };
+  }
+  async remove(key: ChunkKey): Promise<void> {
+    this.chunks.delete(key);
+  }
+  async *list(prefix: string): AsyncIterable<ChunkStat> {
+    for (const [key, { length }] of this.chunks) if (key.startsWith(prefix)) yield { key: key as ChunkKey, bytes: length };
+  }
+}
+
+interface World {
+  readonly shelf: Shelf;
+  readonly keeper: LogKeeper;
+  readonly answers: string[];
+  readonly put: (fence: number, number: number) => void;
+  readonly settled: () => Promise<void>;
+}
+
+function open(cipher: ChunkCipher | null = null, stallMilliseconds = 0): World {
+  const shelf = new Shelf();
+  const driver = shelf as unknown as Driver;
+  const answers: string[] = [];
+  const keeper = new LogKeeper({ poolUuid, cipher, hasty: driver, chunks: driver, stallMilliseconds, log: () => {} });
+  const engine = {
+    completeChange: (errand: number, failure: { readonly code: string } | null) =>
+      void answers.push(`${errand} ${failure?.code ?? 'put'}`),
+    volumeLog: async (what: string, volume: number) => void answers.push(`${what} ${volume}`),
+  } as never;
+  let errand = 0;
+  return {
+    shelf,
+    keeper,
+    answers,
+    put(fence, number) {
+      errand += 1;
+      const { volume, firstSequence, lastSequence, entries } = sampleLogChunk;
+      keeper.take({ type: 'log-chunk', errand, pool: 'p', volume, fence, number, firstSequence, lastSequence, entries }, engine);
+    },
+    async settled() {
+      await expect.poll(() => answers.length, { timeout: 5000 }).toBe(errand);
+    },
+  };
+}
+
+const { volume } = sampleLogChunk;
+
+test('what is put is read again in its order, up to the first that is not there', async () => {
+  const { put, keeper, settled, answers } = open();
+  for (const number of [0, 1, 2, 4]) put(3, number);
+  await settled();
+  expect(answers.toSorted()).toEqual(['1 put', '2 put', '3 put', '4 put']);
+  const numbers: number[] = [];
+  for await (const chunk of keeper.chunks(volume, 3, 1)) {
+    expect(chunk.entries).toEqual(sampleLogChunk.entries);
+    numbers.push(chunk.number);
+  }
+  expect(numbers).toEqual([1, 2]);
+  expect(await keeper.fenceMax(volume)).toBe(3);
+  expect(await keeper.fenceMax(9)).toBe(0);
+});
+
+test('an attempt that failed is repeated with the same bytes, and flushes that waited too long are told', async () => {
+  const { put, shelf, answers } = open(new ChunkCipher(new Uint8Array(32).fill(1)));
+  shelf.away = new SkerryError('unavailable', 'away');
+  put(1, 0);
+  await expect.poll(() => shelf.attempts.length, { timeout: 5000 }).toBeGreaterThan(1);
+  shelf.away = null;
+  await expect.poll(() => answers.includes('1 put'), { timeout: 5000 }).toBe(true);
+  for (const attempt of shelf.attempts) expect(attempt).toEqual(shelf.attempts[0]);
+  expect(answers.filter((answer) => answer === `late ${volume}`).length).toBeGreaterThan(0);
+});
+
+test('a daemon that ends gives up what is not there yet', async () => {
+  const { put, keeper, shelf, answers } = open(null, 60_000);
+  shelf.away = new SkerryError('unavailable', 'away');
+  put(1, 0);
+  await keeper.close();
+  expect(answers).toEqual(['1 closed']);
+});
+
+test('a volume that is gone waits for no backend', async () => {
+  const { put, keeper, shelf, answers } = open(null, 60_000);
+  shelf.away = new SkerryError('exists', 'another chunk is there');
+  put(1, 0);
+  await keeper.forget(volume);
+  expect(answers).toEqual([`late ${volume}`, '1 closed']);
+});
+
+test('nothing is put of a volume that is held, and flushes are told when that takes too long', async () => {
+  const { put, keeper, shelf, answers } = open();
+  const release = keeper.hold(volume);
+  put(1, 0);
+  await expect.poll(() => answers, { timeout: 5000 }).toContain(`late ${volume}`);
+  expect(shelf.attempts).toEqual([]);
+  release();
+  await expect.poll(() => answers, { timeout: 5000 }).toContain('1 put');
+});
+
+test('a chunk under the key of another is refused', async () => {
+  const { put, keeper, shelf, settled } = open();
+  put(1, 0);
+  await settled();
+  const [chunk = new Uint8Array(0)] = shelf.chunks.values();
+  shelf.chunks.set(logChunkKey({ volume, fence: 1, number: 1 }), chunk);
+  await expect(keeper.read(volume, 1, 1)).rejects.toMatchObject({ code: 'corrupt' });
+  expect(await keeper.read(volume, 1, 2)).toBeNull();
+});
+
+test('what a root holds is removed, and what a life before left behind', async () => {
+  const { put, keeper, shelf, settled } = open();
+  for (const number of [0, 1, 2, 3]) put(2, number);
+  put(1, 7);
+  await settled();
+  await keeper.trim(volume, 2, 0, 2);
+  expect(shelf.chunks.size).toBe(3);
+  await keeper.sweep(volume, (fence) => fence >= 2);
+  expect([...shelf.chunks.keys()]).toEqual([2, 3].map((number) => logChunkKey({ volume, fence: 2, number })));
+  await keeper.forget(volume);
+  expect(shelf.chunks.size).toBe(0);
+});
