@@ -15,6 +15,8 @@ export const carriedPrefix = 'carried/';
 export const replicationPrefix = 'replication/';
 export const replicatingPrefix = 'replicating/';
 export const resourceCounterKey = 'counter/resource';
+/** The uuid that the data directory was given when its catalog was made, as text. */
+export const ownUuidKey = 'daemon/uuid';
 
 export function resourceKey(id: number): string {
   return `${resourcePrefix}${idText(id)}`;
