@@ -8,19 +8,28 @@ const settings = Object.fromEntries(
   pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]),
 );
 const driver = await openDriver(allDrivers, name, settings);
-const ranges = [];
+const all = [];
 let wanted = Number(bytes);
 for await (const { key, bytes: size } of driver.list('packs/')) {
-  for (let at = 0; at < size && wanted > 0; at += Number(getBytes), wanted -= Number(getBytes)) ranges.push({ key, at });
+  for (let at = 0; at < size && wanted > 0; at += Number(getBytes), wanted -= Number(getBytes)) all.push({ key, at });
 }
-let read = 0;
-async function one() {
-  const into = new Uint8Array(Number(getBytes));
-  for (let range = ranges.shift(); range !== undefined; range = ranges.shift())
-    read += (await driver.get(range.key, range.at, into)) ?? 0;
+
+/** Bytes and seconds of one pass over all ranges. */
+async function pass() {
+  const ranges = [...all];
+  let read = 0;
+  const one = async () => {
+    const into = new Uint8Array(Number(getBytes));
+    for (let range = ranges.shift(); range !== undefined; range = ranges.shift())
+      read += (await driver.get(range.key, range.at, into)) ?? 0;
+  };
+  const began = performance.now();
+  await Promise.all(Array.from({ length: Number(inFlight) }, one));
+  return { bytes: read, seconds: (performance.now() - began) / 1000 };
 }
-const began = performance.now();
-await Promise.all(Array.from({ length: Number(inFlight) }, one));
-const seconds = (performance.now() - began) / 1000;
+
+// The first is for the backend, which has it in memory then, and for the connections.
+await pass();
+const measured = await pass();
 await driver.close();
-process.stdout.write(`${JSON.stringify({ bytes: read, seconds })}\n`);
+process.stdout.write(`${JSON.stringify(measured)}\n`);
