@@ -19,6 +19,10 @@ class OnBackend:
         self.stop()
         self.process = self.spawn(self.argv(self.path("sock"), self.path("disk")), self.path("sock"))
 
+    def fetched(self):
+        """Bytes that it got from the backend since it began; None where it does not tell."""
+        return None
+
     def settled(self):
         """Returns once all that was written has been handed to the backend, as far as the server can be asked."""
 
@@ -56,6 +60,9 @@ class SkerryOnPool(OnBackend, Skerry):
         for kept in glob.glob(os.path.join(data, "engine", "pools", "*", "packs", "*.kept")):
             os.unlink(kept)
         self.serve()
+
+    def fetched(self):
+        return self.metric("skerry_pool_fetched_bytes_total")
 
     def settled(self):
         self.cli("snapshot", "create", "bench@settled")

@@ -118,6 +118,9 @@ class Bench:
             server.cold()
             job = fio(["--name=cold", "--uri=" + server.uri, "--rw=read", "--bs=1m", "--iodepth=8", "--offset=%d" % self.a.working_set,
                        "--size=%d" % self.a.working_set], self.directory, 600)
+        fetched = server.fetched()
+        if fetched is not None and fetched < 0.9 * job["read"]["io_bytes"]:
+            raise RuntimeError("not cold: %d bytes were read, and %d fetched" % (job["read"]["io_bytes"], fetched))
         seconds = max(job["read"]["runtime"], 1) / 1000
         return dict(rate=job["read"]["io_bytes"] / 1e6 / seconds, seconds=seconds)
 
