@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -129,14 +130,18 @@ class Skerry(Server):
         return must(os.path.join(ROOT, "node_modules/.bin/node"), os.path.join(ROOT, "dist/src/cli/main.js"), "--data", self.path("data"), *words)
 
     def start(self):
+        self.serve()
+        self.cli("volume", "create", "bench", "--size", str(self.size))
+        self.uri = self.cli("volume", "uri", "bench").strip()
+
+    def serve(self):
+        self.__dict__.pop("_pid", None)
         with open(self.path("log"), "ab") as log:
             self.process = subprocess.Popen(
                 [os.path.join(ROOT, "node_modules/.bin/node"), os.path.join(ROOT, "dist/src/cli/main.js"), "serve", "--data", self.path("data"), "--http-port", "0"],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         ready = json.loads(self.process.stdout.readline())
         self.http = ready["listeners"]["http"]
-        self.cli("volume", "create", "bench", "--size", str(self.size))
-        self.uri = self.cli("volume", "uri", "bench").strip()
 
     @property
     def pid(self):
@@ -148,14 +153,15 @@ class Skerry(Server):
             s.close()
         return self._pid
 
-    def destage_seconds(self):
-        import urllib.request
+    def metric(self, name):
+        """Of all its labels together; 0 where there is none of that name."""
         base = self.http if "://" in self.http else "http://" + self.http
         with urllib.request.urlopen(base.rstrip("/") + "/metrics") as answer:
-            for line in answer.read().decode().splitlines():
-                if line.startswith("skerry_destage_cpu_seconds"):
-                    return float(line.split()[-1])
-        return 0.0
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+    def destage_seconds(self):
+        return self.metric("skerry_destage_cpu_seconds_total")
 
     def precondition_done(self):
         self.cli("snapshot", "create", "bench@base")

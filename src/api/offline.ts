@@ -74,6 +74,7 @@ export interface RecoveredView {
 
 export interface PoolRecoverView {
   readonly pool: string;
+  /** Where the pool is: a directory, or the settings of its driver. */
   readonly directory: string;
   /** false: nothing was changed, this is what would be. */
   readonly done: boolean;
@@ -83,6 +84,8 @@ export interface PoolRecoverView {
   readonly deleted: number;
   /** The catalog that was there. */
   readonly movedTo: string | null;
+  /** Of a pool that is recovered from its backend alone: whose it was, in words; null where it does not say. */
+  readonly owner: string | null;
   readonly journal: 'replayed at the next start' | 'absent' | 'unreadable';
   /** What else there is to know, a sentence each. */
   readonly notes: readonly string[];

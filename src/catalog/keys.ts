@@ -17,6 +17,8 @@ export const carriedPrefix = 'carried/';
 export const replicationPrefix = 'replication/';
 export const replicatingPrefix = 'replicating/';
 export const resourceCounterKey = 'counter/resource';
+/** The uuid that the data directory was given when its catalog was made, as text. */
+export const ownUuidKey = 'daemon/uuid';
 export const accountPrefix = 'account/';
 /** Hold the id of an account: by name, by its number of 12 digits, and by its canonical id. */
 export const accountNamePrefix = 'account-name/';

@@ -63,12 +63,16 @@ const recovered = z.strictObject({
 
 export const poolRecoverResult = z.strictObject({
   pool: z.string(),
-  directory: z.string(),
+  directory: z.string().describe('Where the pool is: a directory, or the settings of its driver.'),
   done: z.boolean().describe('false: nothing was changed, this is what would be.'),
   asOf: z.string().nullable().describe('When the pool was last told anything.'),
   resources: z.array(recovered),
   deleted: count,
   movedTo: z.string().nullable().describe('The catalog that was there.'),
+  owner: z
+    .string()
+    .nullable()
+    .describe('Of a pool that is recovered from its backend alone: whose it was; null where it does not say.'),
   journal: z.enum(['replayed at the next start', 'absent', 'unreadable']),
   notes,
 }) satisfies z.ZodType<PoolRecoverView>;

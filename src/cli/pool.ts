@@ -1,7 +1,6 @@
 /** skerry pool ... */
 import type { Command } from 'commander';
 import type { PoolView } from '../api/shapes.js';
-import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import { addCollect } from './collect.js';
@@ -9,6 +8,7 @@ import { addPoolMove } from './move.js';
 import { addScrub } from './scrub.js';
 import { compressionOption } from './compression.js';
 import { addChangeKey, addKeyOptions, encryptionOf, type KeyOptions } from './encryption.js';
+import { collectSettings, parseSettings } from './driver_settings.js';
 import { addEstimate } from './estimate.js';
 import { examples } from './examples.js';
 import { addPoolOffline } from './pool_offline.js';
@@ -34,7 +34,7 @@ export function addPool(program: Command, terminal: Terminal): void {
       ),
   )
     .requiredOption('--driver <driver>', 'the kind of backend: local, rados, gluster, nfs, s3, riak-cs, memory')
-    .option('--set <key=value>', 'a setting of the driver, or of the pool: on-outage, stall-seconds', collect, [])
+    .option('--set <key=value>', 'a setting of the driver, or of the pool: on-outage, stall-seconds', collectSettings, [])
     .addOption(compressionOption('of what its volumes write'))
     .addHelpText(
       'after',
@@ -118,22 +118,6 @@ interface CreateOptions extends KeyOptions {
   readonly driver: string;
   readonly set: readonly string[];
   readonly compression?: string;
-}
-
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
-
-/** @throws SkerryError invalid for what is no key=value, or a key given twice */
-function parseSettings(pairs: readonly string[]): Record<string, string> {
-  const settings = new Map<string, string>();
-  for (const pair of pairs) {
-    const [, key, value] = /^([a-z0-9-]+)=(.*)$/s.exec(pair) ?? [];
-    // What stands behind the = may be a secret, and is not said again.
-    if (key === undefined || value === undefined)
-      throw new SkerryError('invalid', '--set takes key=value, with a key of a-z 0-9 and -');
-    if (settings.has(key)) throw new SkerryError('invalid', `--set ${key}=... is given twice`);
-    settings.set(key, value);
-  }
-  return Object.fromEntries(settings);
 }
 
 const poolColumns: readonly Column<PoolView>[] = [

@@ -6,6 +6,7 @@ import type { CheckedContent, PoolCheckView, PoolFindingView, PoolRecoverView, R
 import { SkerryError } from '../core/errors.js';
 import { formatSize } from '../core/sizes.js';
 import { dataDirectory } from './context.js';
+import { collectSettings, parseSettings } from './driver_settings.js';
 import type { GlobalOptions } from './context.js';
 import { addKeyOptions, keySourceOf, type KeyOptions } from './encryption.js';
 import { formatFacts, formatTable } from './table.js';
@@ -36,18 +37,26 @@ export function addPoolOffline(pool: Command, terminal: Terminal): void {
     });
 
   addKeyOptions(pool.command('recover'))
-    .description('make a catalog that is gone anew from what the pool and the journal tell, while no daemon runs')
-    .argument('[name]', 'the pool; the one in the data directory by default')
+    .description(
+      'make a catalog that is gone anew from what the pool and the journal tell, or from a pool on a backend alone, while no daemon runs',
+    )
+    .argument('[name]', 'the pool; the one in the data directory, or at the backend, by default')
     .option('--dry-run', 'only tell what would be recovered')
     .option('--replace', 'set a catalog aside that can be read, too')
+    .addOption(
+      new Option(
+        '--driver <driver>',
+        'from a backend alone, into a data directory that was never served: the kind of backend',
+      ).conflicts('replace'),
+    )
+    .option('--set <key=value>', 'a setting of the driver, as for skerry pool create', collectSettings, [])
+    .option('--take-over', 'the daemon that had the pool has ended for good')
     .addHelpText(
       'after',
-      '\nA catalog that is there is moved aside, never deleted. Exits with 1 where something is damaged or lost, which is told.\n\nExamples:\n  $ skerry pool recover --dry-run\n  $ skerry pool recover',
+      '\nA catalog that is there is moved aside, never deleted. With --driver the data directory is a new one, into which several pools of one lost host are recovered one after the other, and each is taken from whoever had it.\nExits with 1 where something is damaged or lost, which is told.\n\nExamples:\n  $ skerry pool recover --dry-run\n  $ skerry pool recover\n  $ skerry --data /srv/skerry pool recover ceph --driver rados --set pool=skerry --set user=client.skerry --dry-run\n  $ skerry --data /srv/skerry pool recover ceph --driver rados --set pool=skerry --set user=client.skerry --take-over',
     )
     .action(async (name: string | undefined, _options: object, command: Command) => {
-      const { dryRun = false, replace = false } = command.opts<{ readonly dryRun?: boolean; readonly replace?: boolean }>();
-      const { recoverPool } = await import('../daemon/offline.js');
-      const view = await recoverPool({ ...placeOf(terminal, command, name), dryRun, replace });
+      const view = await recovered(placeOf(terminal, command, name), command.opts<RecoverOptions>());
       tell(terminal, command, view, () => recoverText(view, terminal.outColumns));
       const hurt = view.resources.filter(({ state }) => state !== 'whole');
       if (hurt.length === 0) return;
@@ -56,11 +65,33 @@ export function addPoolOffline(pool: Command, terminal: Terminal): void {
     });
 }
 
-function placeOf(
-  terminal: Terminal,
-  command: Command,
-  pool: string | undefined,
-): { dataDirectory: string; pool?: string; key?: KeySourceText } {
+interface RecoverOptions {
+  readonly dryRun?: boolean;
+  readonly replace?: boolean;
+  readonly driver?: string;
+  readonly set: readonly string[];
+  readonly takeOver?: boolean;
+}
+
+async function recovered(place: Place, options: RecoverOptions): Promise<PoolRecoverView> {
+  const { dryRun = false, replace = false, driver, set, takeOver = false } = options;
+  if (driver !== undefined) {
+    const { recoverFromBackend } = await import('../daemon/recover_backend.js');
+    return recoverFromBackend({ ...place, driver, settings: parseSettings(set), takeOver, dryRun });
+  }
+  if (takeOver || set.length > 0)
+    throw new SkerryError('invalid', '--set and --take-over are for a pool that is recovered from its backend: say --driver too');
+  const { recoverPool } = await import('../daemon/offline.js');
+  return recoverPool({ ...place, dryRun, replace });
+}
+
+interface Place {
+  readonly dataDirectory: string;
+  readonly pool?: string;
+  readonly key?: KeySourceText;
+}
+
+function placeOf(terminal: Terminal, command: Command, pool: string | undefined): Place {
   const options = command.optsWithGlobals<GlobalOptions & KeyOptions>();
   const key = keySourceOf(options);
   if (options.url !== undefined)
@@ -155,10 +186,11 @@ function recoverText(view: PoolRecoverView, width: number | null): string {
   const facts = formatFacts(
     [
       ['pool', view.pool],
-      ['directory', view.directory],
+      ['place', view.directory],
       ['as of', view.asOf === null ? 'the pool tells of nothing' : when(view.asOf)],
       ['journal', view.journal],
       ['deleted', `${counted(view.deleted, 'resource')}, which stay so`],
+      ['was', view.owner],
       ['old catalog', view.movedTo],
       ['result', view.done ? 'the catalog is made anew: start the daemon' : 'nothing was changed (--dry-run)'],
     ],

@@ -4,12 +4,11 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Catalog, CatalogEntry, Write } from '../catalog/catalog.js';
-import { poolKey } from '../catalog/keys.js';
+import { ownUuidKey, poolKey } from '../catalog/keys.js';
 import { decodePool, encodePool, type PoolRecord } from '../catalog/records.js';
 import { SkerryError } from '../core/errors.js';
 
 export const defaultPoolName = 'default';
-const uuidKey = 'daemon/uuid';
 /** Stands for the data directory in a pool's settings, so that the directory may be moved. */
 const dataDirectoryMark = '{data}';
 
@@ -35,14 +34,14 @@ export function refuseLostCatalog(dataDirectory: string): void {
 
 /** What a new catalog is given so that the daemon finds the ring it had; null: it has none. */
 export function ownUuidWrite(uuid: string | null): Write {
-  return { key: uuidKey, value: new TextEncoder().encode(uuid ?? randomUUID()) };
+  return { key: ownUuidKey, value: new TextEncoder().encode(uuid ?? randomUUID()) };
 }
 
 /** Names the ring at first: it must be found again after the process died. */
 export async function dataDirectoryUuid(catalog: Catalog): Promise<string> {
-  const value = await getOrInsert(catalog, uuidKey, () => new TextEncoder().encode(randomUUID()));
+  const value = await getOrInsert(catalog, ownUuidKey, () => new TextEncoder().encode(randomUUID()));
   const text = new TextDecoder().decode(value);
-  if (!/^[0-9a-f-]{36}$/.test(text)) throw new SkerryError('corrupt', `${uuidKey} of the catalog is no uuid`);
+  if (!/^[0-9a-f-]{36}$/.test(text)) throw new SkerryError('corrupt', `${ownUuidKey} of the catalog is no uuid`);
   return text;
 }
 

@@ -110,7 +110,15 @@ export async function recoverPool(
           },
           new Date(now),
         );
-    return recoverView({ ...offline, plan, report, movedTo, done: !options.dryRun, otherPools: countOtherPools(dataDirectory) });
+    return recoverView({
+      ...offline,
+      plan,
+      report,
+      movedTo,
+      done: !options.dryRun,
+      otherPools: countOtherPools(dataDirectory),
+      owner: null,
+    });
   });
 }
 
@@ -186,9 +194,9 @@ function poolOf(catalog: CatalogReading, name: string): PoolRecord | null {
   return catalog.content.pools.find((pool) => pool.name === name) ?? null;
 }
 
-/** The default pool is where the first start puts it, whatever a damaged catalog says; another is where the catalog says. */
+/** Where the catalog says; without one, where the first start puts the default pool. */
 function settingsOf(catalog: CatalogReading, name: string): Pick<PoolRecord, 'driver' | 'settings'> {
-  return (name === defaultPoolName ? null : poolOf(catalog, name)) ?? defaultPoolSettings;
+  return poolOf(catalog, name) ?? defaultPoolSettings;
 }
 
 async function surveyJournal(

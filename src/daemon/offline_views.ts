@@ -72,11 +72,13 @@ export function checkView(
 }
 
 export function recoverView(
-  looked: Looked & {
+  looked: Omit<Looked, 'report'> & {
+    readonly report: Pick<PoolCheckReport, 'damagedRoots' | 'findings'>;
     readonly plan: RecoveryPlan;
     readonly movedTo: string | null;
     readonly done: boolean;
     readonly otherPools: number;
+    readonly owner: string | null;
   },
 ): PoolRecoverView {
   const { plan, report, journal, survey } = looked;
@@ -89,6 +91,7 @@ export function recoverView(
     resources: plan.resources.map((one) => recoveredView(one, damaged, report)),
     deleted: survey.tombstones.size + plan.deleting.length,
     movedTo: looked.movedTo,
+    owner: looked.owner,
     journal: looked.journalFailure !== '' ? 'unreadable' : journal === null ? 'absent' : 'replayed at the next start',
     notes: [
       ...journalNotes(looked),
@@ -104,7 +107,7 @@ export function recoverView(
 const otherPoolsNote =
   'there were other pools: this catalog knows nothing of them, and what the journal holds of their volumes is kept in this pool, as recovered-ID';
 
-function journalNotes({ journal, journalFailure }: Looked): readonly string[] {
+function journalNotes({ journal, journalFailure }: Pick<Looked, 'journal' | 'journalFailure'>): readonly string[] {
   if (journalFailure !== '')
     return [
       `the journal cannot be read, and is left as it is: ${journalFailure}`,
@@ -115,7 +118,7 @@ function journalNotes({ journal, journalFailure }: Looked): readonly string[] {
   return [...journal.notes, 'the ring of the journal is gone, as after a power cut: what was flushed is there'];
 }
 
-function recoveredView(one: Recovered, damaged: ReadonlySet<number>, report: PoolCheckReport): RecoveredView {
+function recoveredView(one: Recovered, damaged: ReadonlySet<number>, report: Pick<PoolCheckReport, 'findings'>): RecoveredView {
   const { id, kind, name, record, rootFrom, journalRecords } = one;
   const isDamaged = one.damaged || damaged.has(id);
   const findings = report.findings.filter(({ resource }) => resource === id);

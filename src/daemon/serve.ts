@@ -2,6 +2,7 @@
  * The composition root: opens each part of the daemon over those it stands on, and closes them in the other order. It
  * decides nothing else. Starting is recovering; there is no other way to start.
  */
+import { hostname } from 'node:os';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -144,6 +145,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     keptBytesMax: config.poolKeptBytesMax,
     log: logOf(logger, 'pool'),
     placed: (settings) => placedSettings(settings, config.dataDirectory),
+    owner: { id: home.ring, host: hostname(), directory: config.dataDirectory },
   });
   closers.add('pools', () => pools.close());
   await pools.openAll([first, ...others]);

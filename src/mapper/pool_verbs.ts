@@ -128,8 +128,11 @@ export class PoolVerbs implements PoolUsers {
     const { catalog, engine, pools, log } = this.#options;
     const { name } = record;
     const spec = await pools.open(record);
+    let claimed = false;
     try {
-      await this.#claimPlace(record);
+      await this.#refuseTaken(name);
+      claimed = true;
+      await this.#markPlace(record);
       await engine.addPool(spec);
       const outcome = await catalog.transact(
         [{ key: poolKey(name), revision: 0 }],
@@ -138,11 +141,12 @@ export class PoolVerbs implements PoolUsers {
       if (outcome.outcome === 'conflict') throw new SkerryError('exists', `there is a pool ${name} already`);
     } catch (error) {
       await engine.removePool(name).catch(() => undefined);
-      // Where it cannot be removed it only makes the place look taken, and its name says by whom.
-      await pools
-        .get(name)
-        .chunks.remove(markKey(record))
-        .catch(() => undefined);
+      // Where these cannot be removed they only make the place look taken, and say by whom.
+      if (claimed) {
+        const { chunks } = pools.get(name);
+        await chunks.remove(markKey(record)).catch(() => undefined);
+        await pools.forsake(name).catch(() => undefined);
+      }
       await pools.remove(name);
       throw error;
     }
@@ -238,8 +242,7 @@ export class PoolVerbs implements PoolUsers {
   }
 
   /** Packs and roots of two pools under one roof would be taken for each other's: what is not empty is somebody's. */
-  async #claimPlace(record: PoolRecord): Promise<void> {
-    const { name } = record;
+  async #refuseTaken(name: string): Promise<void> {
     const { chunks } = this.#options.pools.get(name);
     for await (const { key } of chunks.list('')) {
       throw new SkerryError(
@@ -247,6 +250,11 @@ export class PoolVerbs implements PoolUsers {
         `the place of pool ${name} is not empty, it holds ${key} for one: take another directory, bucket or prefix`,
       );
     }
+  }
+
+  async #markPlace(record: PoolRecord): Promise<void> {
+    const { name } = record;
+    const { chunks } = this.#options.pools.get(name);
     // Nothing where an encrypted pool rests tells its name.
     await chunks.put(markKey(record), new TextEncoder().encode(record.encryption === null ? `${name}\n` : 'an encrypted pool\n'));
   }

@@ -7,6 +7,7 @@ import { waiting_calls_max, withLimit } from '../driver/limit.js';
 import { openDriver, openDriverOrAway, type DriverRegistry } from '../driver/registry.js';
 import { briefRetry, retryDefaults, withRetry, type RetryOptions } from '../driver/retry.js';
 import { withTrace, type TraceEvent } from '../driver/trace.js';
+import { withGuard } from './guarded.js';
 import { PoolHealth, type HealthReport } from './health.js';
 import { LogKeeper, type LogKeeperOptions } from './log_keeper.js';
 import type { ChunkCipher } from './pool_secrets.js';
@@ -52,6 +53,11 @@ export interface PoolOptions {
   readonly log?: LogKeeperOptions['log'];
   /** Told of failures that are tried again, the more seldom the longer they go on. */
   readonly onRetry?: (message: string) => void;
+  /**
+   * Of a pool that other hosts can reach: looks, through the driver it is given, whose the pool is, before anything is put there and from
+   * time to time. @throws SkerryError conflict where it is another's
+   */
+  readonly guard?: (driver: Driver) => Promise<void>;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -102,7 +108,10 @@ export class Pool {
       );
     };
     // A pause between two attempts holds no place among those in flight, so retry is around limit.
-    const limited = withLimit(driver, { inFlightMax: driver.traits.inFlightMax, waitingMax: waiting_calls_max });
+    const unguarded = withLimit(driver, { inFlightMax: driver.traits.inFlightMax, waitingMax: waiting_calls_max });
+    const { guard } = options;
+    // Each attempt by itself: one that was made in vain may be made again by a daemon that was cut off meanwhile.
+    const limited = guard === undefined ? unguarded : withGuard(unguarded, { check: () => guard(unguarded) });
     const filtered = (retry: RetryOptions): Driver =>
       withTrace(withRetry(limited, { ...retry, ...(giveUp === undefined ? {} : { giveUp }), onRetry }), (event) => {
         this.#health.observe(event, this.#now());

@@ -5,7 +5,7 @@
  */
 import protobuf from 'protobufjs';
 
-import { SkerryError } from '../core/errors.js';
+import { isSkerryError, SkerryError } from '../core/errors.js';
 import { chunkKey, type ChunkKey, type Driver } from '../driver/driver.js';
 import { encrypted_chunk_version, seal, unseal } from './chunk_frame.js';
 import { readSmallChunk } from './small_chunk.js';
@@ -101,22 +101,39 @@ export async function readPoolChunk(driver: Pick<Driver, 'get'>): Promise<{
 
 /**
  * Both copies durable and as they should be: one that is missing or damaged is made anew.
- * @throws SkerryError conflict where the pool says that it is another one; else of the driver
+ * @throws SkerryError conflict where the pool says that it is another one; unsupported where a newer version wrote that; else of the driver
  */
 export async function keepPoolChunk(driver: Pick<Driver, 'get' | 'put' | 'remove'>, chunk: PoolChunk): Promise<void> {
   const wanted = encodePoolChunk(chunk);
-  const { chunk: found } = await readPoolChunk(driver);
-  if (found !== null && Buffer.compare(found.poolUuid, chunk.poolUuid) !== 0) {
-    throw new SkerryError(
-      'conflict',
-      `what rests in pool ${chunk.name} belongs to another catalog than the one in this data directory: put that one back, or make one with skerry pool recover --replace`,
-    );
-  }
+  const copies: { readonly key: ChunkKey; readonly data: Uint8Array | null }[] = [];
+  let isOwn = false;
+  let failure: unknown = null;
   for (const key of poolChunkKeys) {
-    const data = await readSmallChunk(driver, key).catch(() => new Uint8Array(0));
+    try {
+      const data = await readSmallChunk(driver, key);
+      if (data !== null && isOf(chunk, data)) isOwn = true;
+      copies.push({ key, data });
+    } catch (error) {
+      if (isSkerryError(error, 'conflict') || isSkerryError(error, 'unsupported')) throw error;
+      if (!isSkerryError(error, 'corrupt')) failure = error;
+      copies.push({ key, data: new Uint8Array(0) });
+    }
+  }
+  // A copy that nobody could read now may be sound, and another pool's.
+  if (failure !== null && !isOwn) throw failure;
+  for (const { key, data } of copies) {
     if (data !== null && Buffer.compare(data, wanted) === 0) continue;
     // Other bytes never go under a key that is taken; the other copy is there meanwhile.
     if (data !== null) await driver.remove(key);
     await driver.put(key, wanted);
   }
+}
+
+/** @throws SkerryError conflict where it is of another pool, corrupt, or unsupported */
+function isOf({ poolUuid, name }: PoolChunk, data: Uint8Array): boolean {
+  if (Buffer.compare(decodePoolChunk(data).poolUuid, poolUuid) === 0) return true;
+  throw new SkerryError(
+    'conflict',
+    `what rests in pool ${name} belongs to another catalog than the one in this data directory: put that one back, or make one with skerry pool recover --replace`,
+  );
 }

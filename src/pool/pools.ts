@@ -9,14 +9,17 @@ import { compressionOf } from '../core/compression.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { inParallel } from '../core/in_parallel.js';
 import { pools_max } from '../core/limits.js';
+import { pause } from '../core/pause.js';
+import type { Driver } from '../driver/driver.js';
 import { shownSettings, type DriverRegistry } from '../driver/registry.js';
 import type { NativeEngine, PoolSpec } from '../engine/binding.js';
 import type { LogChunkEvent } from '../engine/volume_log.js';
 import { Courier, type Errand } from './courier.js';
 import { readKey, toldSource, type KeySource } from './key_source.js';
 import { openPool, type Pool, type PoolConfiguration, type PoolOptions } from './pool.js';
-import { keepPoolChunk, type PoolChunk } from './pool_chunk.js';
-import { chunkCipherOf, unwrapSecrets, type PoolSecrets } from './pool_secrets.js';
+import { claimPool, readOwnership, type Owner } from './owner_chunk.js';
+import { keepPoolChunk, poolChunkKeys, readPoolChunk, type PoolChunk } from './pool_chunk.js';
+import { chunkCipherOf, unwrapSecrets, type ChunkCipher, type PoolSecrets } from './pool_secrets.js';
 import { splitSettings } from './pool_settings.js';
 import { Turns } from './turns.js';
 
@@ -53,7 +56,9 @@ export interface PoolsOptions {
   readonly log: Log;
   /** Puts the data directory's path in the place of its mark. */
   readonly placed: (settings: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
-  readonly pool?: Omit<PoolOptions, 'registry' | 'onRetry' | 'giveUp' | 'stallMilliseconds' | 'log'>;
+  /** Whose the pools are that others can reach, too: this data directory. Absent: nobody looks. */
+  readonly owner?: Owner;
+  readonly pool?: Omit<PoolOptions, 'registry' | 'onRetry' | 'giveUp' | 'guard' | 'stallMilliseconds' | 'log'>;
 }
 
 type Answers = Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList' | 'volumeLog'>;
@@ -65,7 +70,7 @@ interface Opened {
   readonly secrets: PoolSecrets;
   courier: Courier | null;
   /** Its backend was waited for when it was opened, in vain. */
-  readonly away: boolean;
+  away: boolean;
 }
 
 export class Pools {
@@ -113,7 +118,22 @@ export class Pools {
         if (one !== undefined) this.#pools.set(name, one);
       }
     }
-    for (const { name } of records) await this.keepIdentity(name);
+    await inParallel(records, pools_max, async ({ name }) => this.#keepIdentityInTime(name));
+  }
+
+  /** A backend that does not answer keeps no daemon from serving: it is told, or refused, before anything is put there. */
+  async #keepIdentityInTime(name: string): Promise<void> {
+    const opened = this.#opened(name);
+    if (opened.away) return;
+    const keeping = this.keepIdentity(name);
+    if (opened.pool.traits.directPath !== undefined) return keeping;
+    const answered = new AbortController();
+    const late = pause(answer_milliseconds, answered.signal).then(() => {
+      opened.away ||= !answered.signal.aborted;
+    });
+    // What it says later the next put hears, too.
+    keeping.catch(() => undefined);
+    await Promise.race([keeping, late]).finally(() => answered.abort());
   }
 
   /** Opens the pool's driver. The engine is told by the caller, with the spec. @throws SkerryError naming the pool */
@@ -127,6 +147,7 @@ export class Pools {
     const { registry, log } = this.#options;
     const { driver: settings, pool: own } = splitSettings(record.settings);
     const secrets = await secretsOf(record);
+    const cipher = chunkCipherOf(secrets);
     let pool: Pool;
     let away = false;
     const onAway = (message: string): void => {
@@ -135,7 +156,7 @@ export class Pools {
     };
     try {
       pool = await openPool(
-        { ...record, settings: this.#options.placed(settings), cipher: chunkCipherOf(secrets) },
+        { ...record, settings: this.#options.placed(settings), cipher },
         {
           ...this.#options.pool,
           registry,
@@ -144,6 +165,7 @@ export class Pools {
           stallMilliseconds: own.stallMilliseconds,
           log: (level, message, fields) => log(level, message, { pool: record.name, ...fields }),
           ...(mayBeAway ? { onAway } : {}),
+          ...(this.#isShared(record) ? { guard: this.#guardOf(record, cipher) } : {}),
         },
       );
     } catch (error) {
@@ -163,19 +185,61 @@ export class Pools {
   }
 
   /**
-   * A pool whose directory is on this host says of itself whose it is: its key may lie there, as the catalog does, and nowhere else. What
-   * cannot be written now is written by the next start. @throws SkerryError conflict where it says that it is another catalog's
+   * The pool says of itself whose it is and what its key is, so that it can be recovered from what is there alone. What cannot be written
+   * now is written before anything else is put there, or by the next start.
+   * @throws SkerryError conflict where it says that it is another's
    */
   async keepIdentity(name: string): Promise<void> {
     const { record, pool } = this.#opened(name);
-    if (pool.traits.directPath === undefined) return;
+    if (pool.traits.forgets === true) return;
     try {
       // Whoever starts waits for it.
-      await keepPoolChunk(pool.hasty, poolChunkOf(record));
+      await this.#tellIdentity(pool.hasty, record, pool.cipher);
     } catch (error) {
       if (isSkerryError(error, 'conflict')) throw error;
       this.#options.log('warn', `pool ${name} cannot be told its own name yet`, { pool: name, error: String(error) });
     }
+  }
+
+  async #tellIdentity(driver: Driver, record: PoolRecordLike, cipher: ChunkCipher | null): Promise<void> {
+    await keepPoolChunk(driver, poolChunkOf(record));
+    await this.#claim(driver, record, cipher, false);
+  }
+
+  /** Before anything is put: the pool says whose it is, and still says so. */
+  #guardOf(opened: PoolRecordLike, cipher: ChunkCipher | null): (driver: Driver) => Promise<void> {
+    let told = false;
+    return async (driver) => {
+      if (told) return this.#claim(driver, opened, cipher, true);
+      // A change of its key gives it another record.
+      await this.#tellIdentity(driver, this.#pools.get(opened.name)?.record ?? opened, cipher);
+      told = true;
+    };
+  }
+
+  async #claim(driver: Driver, record: PoolRecordLike, cipher: ChunkCipher | null, held: boolean): Promise<void> {
+    const { owner } = this.#options;
+    if (owner === undefined || !this.#isShared(record)) return;
+    const claim = { own: owner, identity: { poolUuid: record.poolUuid, cipher }, now: Date.now(), held };
+    await claimPool(driver, claim).catch((error: unknown) => {
+      if (!isSkerryError(error, 'conflict')) throw error;
+      throw new SkerryError('conflict', `pool ${record.name} is not served here: ${error.message}`, { cause: error });
+    });
+  }
+
+  /** What other hosts or data directories can reach, too: all but what lies in this one. */
+  #isShared({ settings }: PoolRecordLike): boolean {
+    const placed = this.#options.placed(settings);
+    return this.#options.owner !== undefined && Object.entries(settings).every(([key, value]) => placed[key] === value);
+  }
+
+  /** A pool that was not made after all leaves nothing at its place that says it was. */
+  async forsake(name: string): Promise<void> {
+    const { record, pool } = this.#opened(name);
+    const { chunk } = await readPoolChunk(pool.hasty);
+    if (chunk === null || Buffer.compare(chunk.poolUuid, record.poolUuid) !== 0) return;
+    const { keys } = await readOwnership(pool.hasty, { poolUuid: record.poolUuid, cipher: pool.cipher });
+    for (const key of [...poolChunkKeys, ...keys]) await pool.hasty.remove(key);
   }
 
   /** @throws SkerryError not-found */
@@ -343,6 +407,6 @@ export function checkpointPath(engineDirectory: string, record: Placed): string 
   return join(record.domain === 1 ? engineDirectory : placePath(engineDirectory, record), 'index.checkpoint');
 }
 
-function placePath(engineDirectory: string, { poolUuid }: Placed): string {
+export function placePath(engineDirectory: string, { poolUuid }: Placed): string {
   return join(engineDirectory, 'pools', Buffer.from(poolUuid).toString('hex'));
 }

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { Catalog } from '../catalog/catalog.js';
-import { decodeId, idOfKey, ownNameKey, poolPrefix, resourceCounterKey, rootDuePrefix } from '../catalog/keys.js';
+import { decodeId, idOfKey, ownNameKey, ownUuidKey, poolPrefix, resourceCounterKey, rootDuePrefix } from '../catalog/keys.js';
 import { openLmdbCatalog } from '../catalog/lmdb.js';
 import { decodeCounter, decodePool, type PoolRecord, type ResourceRecord } from '../catalog/records.js';
 import { toSkerryError } from '../core/errors.js';
@@ -22,6 +22,8 @@ export interface CatalogContent {
   readonly rootsDue: ReadonlySet<number>;
   /** The next id; 0 where none was ever given. */
   readonly nextId: number;
+  /** Of the data directory; '' where none was ever given. */
+  readonly uuid: string;
   /** Names that lead nowhere, or that their resource does not know: a sentence each. */
   readonly problems: readonly string[];
 }
@@ -83,6 +85,7 @@ async function contentOf(catalog: Catalog): Promise<CatalogContent> {
     records,
     rootsDue: new Set((await catalog.range(rootDuePrefix)).map(({ key }) => idOfKey(key))),
     nextId: counter === null ? 0 : decodeCounter(counter.value).next,
+    uuid: new TextDecoder().decode((await catalog.get(ownUuidKey))?.value),
     problems: await nameProblems(catalog, records),
   };
 }

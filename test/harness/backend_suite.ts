@@ -2,16 +2,19 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import type { PoolView } from '../../src/api/shapes.js';
+import { packs_skipped } from '../../src/daemon/recover_backend.ts';
 import { type Backend, setWords } from './backends.ts';
 import { must } from './command.ts';
 import { DaemonProcess } from './daemon_process.ts';
+import { filesBelow } from './damage.ts';
 import { complaint, FioPasses } from './fio_passes.ts';
 import { Guest, makeGuest } from './guest/guest.ts';
+import { contentsOf, populate, recoverOnEmptyHost } from './lost_host.ts';
 import { smallSettings } from './small_settings.ts';
 import { Stamper } from './stamper.ts';
 
@@ -24,6 +27,7 @@ export function backendSuite(name: string, missing: string | null, start: () => 
     let started: Backend | null = null;
     let places = 0;
     let daemon: DaemonProcess;
+    let settings: readonly string[];
     let scratch: string;
     let stamper: Stamper | null = null;
     let guest: Guest | null = null;
@@ -41,8 +45,8 @@ export function backendSuite(name: string, missing: string | null, start: () => 
       await daemon.start();
       places += 1;
       const silence = { 'timeout-seconds': '10' };
-      const settings = setWords({ ...server().settings(`place${places}`), ...silence });
-      await daemon.ok('pool', 'create', 'far', '--driver', server().driver, ...settings);
+      settings = ['--driver', server().driver, ...setWords({ ...server().settings(`place${places}`), ...silence })];
+      await daemon.ok('pool', 'create', 'far', ...settings);
     });
     afterEach(async () => {
       stamper?.close();
@@ -151,6 +155,26 @@ export function backendSuite(name: string, missing: string | null, start: () => 
         await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read -P 1 0 8M', '-c', 'read -P 2 8M 8M', await daemon.uri(volume)]);
       }
       await expect.poll(() => daemon.json('status'), { timeout: 120_000, interval: 200 }).toMatchObject({ healthy: true });
+    });
+
+    it('is there on another host that has nothing but the way to its server', async () => {
+      await populate(daemon);
+      const before = await contentsOf(daemon);
+      await daemon.destroy();
+      const directory = join(scratch, 'fresh');
+      await recoverOnEmptyHost(directory, settings);
+      daemon = new DaemonProcess({ config: smallSettings, directory });
+      await daemon.start();
+      for (const [volume, bytes] of await contentsOf(daemon))
+        expect(bytes.equals(before.get(volume) ?? Buffer.alloc(0)), volume).toBe(true);
+      // What it writes gets numbers that nothing which is still on its way to the server has.
+      await must('qemu-io', ['-f', 'raw', '-c', 'write -P 7 8M 4M', '-c', 'flush', await daemon.uri('v')]);
+      await daemon.ok('snapshot', 'create', 'v@later');
+      await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read -P 7 8M 4M', await daemon.uri('v@later')]);
+      const pending = async () => (await daemon.json<{ pending: boolean }[]>('snapshot', 'list', 'v')).some((one) => one.pending);
+      await expect.poll(pending, { timeout: 120_000, interval: 200 }).toBe(false);
+      const packs = filesBelow(join(directory, 'engine', 'pools'), '').map((path) => Number.parseInt(basename(path), 16));
+      expect(packs.some((number) => number > packs_skipped + 1)).toBe(true);
     });
 
     it('carries a guest through twenty seconds without an answer and a kill of the daemon, as a pause', async () => {

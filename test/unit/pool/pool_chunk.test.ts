@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { MemoryDriver } from '../../../drivers/memory/driver.js';
+import { SkerryError } from '../../../src/core/errors.js';
 import { decodePoolChunk, encodePoolChunk, keepPoolChunk, poolChunkKeys, readPoolChunk } from '../../../src/pool/pool_chunk.js';
 import { hexLines, readGolden } from '../golden.js';
 import { poolUuid } from './samples.js';
@@ -60,4 +61,24 @@ test('a pool of another catalog is refused, and stays as it is', async () => {
   const other = { ...chunk, poolUuid: Uint8Array.from({ length: 16 }, () => 9) };
   await expect(keepPoolChunk(driver, other)).rejects.toMatchObject({ code: 'conflict' });
   expect((await readPoolChunk(driver)).chunk).toEqual(chunk);
+});
+
+test('copies that cannot be read now may be another pool’s, and stay; where one says whose it is, the other is made anew', async () => {
+  const driver = new MemoryDriver();
+  const away = new Set(poolChunkKeys);
+  const failing = {
+    get: async (...call: Parameters<typeof driver.get>) => {
+      if (away.has(call[0])) throw new SkerryError('timeout', 'no answer');
+      return driver.get(...call);
+    },
+    put: driver.put.bind(driver),
+    remove: driver.remove.bind(driver),
+  };
+  const other = { ...chunk, poolUuid: Uint8Array.from({ length: 16 }, () => 9) };
+  await keepPoolChunk(driver, other);
+  await expect(keepPoolChunk(failing, chunk)).rejects.toMatchObject({ code: 'timeout' });
+  away.delete(first);
+  await expect(keepPoolChunk(failing, chunk)).rejects.toMatchObject({ code: 'conflict' });
+  expect(await readPoolChunk(driver)).toEqual({ chunk: other, wrapped: [], damaged: [] });
+  await keepPoolChunk(failing, other);
 });

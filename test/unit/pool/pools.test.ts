@@ -5,8 +5,10 @@ import { z } from 'zod';
 import { MemoryDriver } from '../../../drivers/memory/driver.js';
 import { SkerryError } from '../../../src/core/errors.js';
 import { pools_max } from '../../../src/core/limits.js';
-import type { Driver } from '../../../src/driver/driver.js';
+import { chunkKey, type Driver } from '../../../src/driver/driver.js';
 import { registerDriver } from '../../../src/driver/registry.js';
+import { claimPool, ownerKey, type Owner } from '../../../src/pool/owner_chunk.js';
+import { poolChunkKeys } from '../../../src/pool/pool_chunk.js';
 import { Pools, type PoolRecordLike } from '../../../src/pool/pools.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 
@@ -44,7 +46,7 @@ function recordOf(name: string, index: number): PoolRecordLike {
   return { ...identity, name, driver: 'gated', settings: { place: name }, compression: 'none', encryption: null };
 }
 
-function poolsOf(gate: Gate): Pools {
+function poolsOf(gate: Gate, owner?: Owner): Pools {
   return new Pools({
     registry: [gate.driver],
     engineDirectory: temporaryDirectory(),
@@ -52,6 +54,7 @@ function poolsOf(gate: Gate): Pools {
     keptBytesMax: 1 << 20,
     log: () => undefined,
     placed: (settings) => settings,
+    ...(owner === undefined ? {} : { owner }),
   });
 }
 
@@ -85,4 +88,50 @@ test('one that cannot be opened is named, and those that were opened beside it a
   expect(pools.names()).toEqual(['good']);
   await pools.close();
   await expect(gate.opened.get('good')?.stat('x' as never)).rejects.toMatchObject({ code: 'closed' });
+});
+
+const here = { id: '0d3f4a52-7f1e-4a51-9a55-3f6f3f1c2b10', host: 'alpha', directory: '/var/lib/skerry' };
+
+async function keysOf(driver: Driver): Promise<readonly string[]> {
+  const keys: string[] = [];
+  for await (const { key } of driver.list('')) keys.push(key);
+  return keys.toSorted();
+}
+
+async function openedBeside(gate: Gate, owner: Owner): Promise<Pools> {
+  const pools = poolsOf(gate, owner);
+  gate.of('far').resolve();
+  await pools.open(recordOf('far', 1));
+  return pools;
+}
+
+test('before anything is put into a pool that others can reach it says whose it is, and what its key is', async () => {
+  const gate = new Gate();
+  const pools = await openedBeside(gate, here);
+  const place = gate.opened.get('far');
+  if (place === undefined) throw new Error('the pool is not open');
+  expect(await keysOf(place)).toEqual([]);
+  const put = chunkKey('root/0000000000000001/0000000000000001-0000000000000001');
+  await pools.get('far').chunks.put(put, Uint8Array.of(1));
+  expect(await keysOf(place)).toEqual([...poolChunkKeys, ownerKey(1), put].toSorted());
+  // One that was not made after all is not anybody's.
+  await pools.forsake('far');
+  expect(await keysOf(place)).toEqual([put]);
+  await pools.close();
+});
+
+test('a pool that is in other hands is not written to, and may be read', async () => {
+  const gate = new Gate();
+  const pools = await openedBeside(gate, here);
+  const place = gate.opened.get('far');
+  if (place === undefined) throw new Error('the pool is not open');
+  const key = chunkKey('packs/00000001.pack');
+  const identity = { poolUuid: recordOf('far', 1).poolUuid, cipher: null };
+  await claimPool(place, { own: { ...here, id: 'another', host: 'beta' }, identity, now: 0 });
+  await expect(pools.get('far').chunks.put(key, Uint8Array.of(1))).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('pool far is not served here'),
+  });
+  expect(await pools.get('far').chunks.stat(key)).toBeNull();
+  await pools.close();
 });

@@ -31,6 +31,7 @@ test('a new catalog holds what it was given, and nothing else is left', async ()
     records: content.records.map(({ record }) => record),
     rootsDue: new Set([3]),
     nextId: 77,
+    uuid: '',
     problems: [],
   });
 });
