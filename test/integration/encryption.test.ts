@@ -116,19 +116,13 @@ async function settled(): Promise<void> {
   }
 }
 
+/** Words of the command that makes a local pool. */
+function creationOf(pool: string, ...more: readonly string[]): readonly string[] {
+  return `pool create ${pool} --driver local --set directory=${at(pool)}`.split(' ').concat(more);
+}
+
 async function fill(pool: string, compression: string, source: readonly string[]): Promise<Buffer> {
-  await daemon.ok(
-    'pool',
-    'create',
-    pool,
-    '--driver',
-    'local',
-    '--set',
-    `directory=${at(pool)}`,
-    '--compression',
-    compression,
-    ...source,
-  );
+  await daemon.ok(...creationOf(pool, '--compression', compression, ...source));
   const content = known(8 * MiB);
   const [volume = '', snapshot = '', label = '', description = ''] = names;
   await daemon.ok(
@@ -208,30 +202,10 @@ it('what the search looks for is found in a pool that is not encrypted', async (
 
 it('a missing or wrong key refuses the start with words, and with the right one everything is there again', async () => {
   const keyFile = putKey('key', key);
-  const refused = await daemon.cli(
-    'pool',
-    'create',
-    'vault',
-    '--driver',
-    'local',
-    '--set',
-    `directory=${at('vault')}`,
-    '--encrypt',
-  );
+  const refused = await daemon.cli(...creationOf('vault', '--encrypt'));
   expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/--encrypt needs --key-file or --key-command/)]);
   chmodSync(keyFile, 0o644);
-  const open = [
-    'pool',
-    'create',
-    'vault',
-    '--driver',
-    'local',
-    '--set',
-    `directory=${at('vault')}`,
-    '--encrypt',
-    '--key-file',
-    keyFile,
-  ];
+  const open = creationOf('vault', '--encrypt', '--key-file', keyFile);
   expect((await daemon.cli(...open)).stderr).toMatch(/everybody on this host may read/);
   chmodSync(keyFile, 0o600);
   await daemon.ok(...open);
@@ -255,18 +229,7 @@ it('a missing or wrong key refuses the start with words, and with the right one 
 
 it('a change of the key rewrites no data, and killed at any moment it leaves a pool that one of the two opens', async () => {
   const keys = [putKey('a', key), putKey('b', 'cd'.repeat(32))];
-  await daemon.ok(
-    'pool',
-    'create',
-    'vault',
-    '--driver',
-    'local',
-    '--set',
-    `directory=${at('vault')}`,
-    '--encrypt',
-    '--key-file',
-    keys[0] ?? '',
-  );
+  await daemon.ok(...creationOf('vault', '--encrypt', '--key-file', keys[0] ?? ''));
   await daemon.ok('volume', 'create', 'vm', '--size', '4M', '--pool', 'vault');
   const content = known(2 * MiB);
   await write('vm', content);
@@ -341,7 +304,7 @@ it('of an encrypted pool that only its driver reaches, neither the backend nor t
 
 it('a volume moves out of an encrypted pool and back in while it is written, and what comes back in cannot be told there', async () => {
   const [volume = '', snapshot = ''] = names;
-  await daemon.ok('pool', 'create', 'plain', '--driver', 'local', '--set', `directory=${at('plain')}`);
+  await daemon.ok(...creationOf('plain'));
   const content = await fill('vault', 'lz4', ['--encrypt', '--key-file', putKey('key', key)]);
   for (const to of ['plain', 'vault']) {
     const moving = daemon.json('volume', 'move', volume, '--pool', to);
