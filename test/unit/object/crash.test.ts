@@ -147,6 +147,17 @@ test('what was taken back stays so when the power goes', async () => {
   expect(await world.audit()).toEqual([]);
 });
 
+test('two runs at once take back each body once: what a copy owns too stays', async () => {
+  const world = await ObjectWorld.open();
+  await world.layer.buckets.create({ name: 'bucket', account: 1, pool: 'default' });
+  await put(world, 'a', 5000);
+  await world.layer.copies.copy({ bucket: 'bucket', key: 'b', from: { bucket: 'bucket', key: 'a' }, owner: 1 });
+  await world.layer.objects.remove({ bucket: 'bucket', key: 'a', owner: 1 });
+  await Promise.all([world.layer.takeBack(), world.layer.takeBack(), world.layer.takeBack()]);
+  expect(await content(world.layer, 'b')).toEqual(Buffer.from(pattern(5000, 1)));
+  expect(await world.audit()).toEqual([]);
+});
+
 test('a transaction in doubt keeps its body until a start knows, though its region is full long before', async () => {
   for (const fault of ['before', 'after'] as const) {
     const options = { space: { regionGrains: 16 } };
