@@ -6,8 +6,8 @@ import type { BodyHolds } from './body_holds.js';
 import type { Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import type { Extents } from './extents.js';
-import { comingOf, ending, transactOn } from './making.js';
-import type { Meter } from './meter.js';
+import { comingOf, transactOn } from './making.js';
+import { ending, type Meter } from './meter.js';
 import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version, type VersionName } from './object_version.js';
 import { checkKey, versionIdOf, visible, type Make, type Transact, type Versions } from './versions.js';
@@ -66,7 +66,7 @@ export class Copies {
   async #share(order: CopyOrder, bucket: BucketRecord, attributes: Attributes, source: ObjectRecord): Promise<Version> {
     const { catalog, meter, versions, extents, now } = this.#options;
     const { key, conditions = {} } = order;
-    const reservation = await meter.reserve(bucket, { bytes: source.bytes, objects: 1 });
+    const reservation = meter.reserve(bucket, { bytes: source.bytes, objects: 1 });
     return ending(reservation, async () => {
       const parts: BodyPart[] = [];
       for await (const { offset: _, ...part } of partsFrom(catalog, source.id, source.body, 0)) parts.push(part);

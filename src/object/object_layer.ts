@@ -1,5 +1,5 @@
 /**
- * The object layer, put together: buckets, objects, versions, uploads, with no wire protocol. Nothing in the daemon opens it yet.
+ * The object layer, put together: buckets, objects, versions, uploads, with no wire protocol.
  */
 import { setImmediate } from 'node:timers/promises';
 
@@ -63,7 +63,7 @@ export class ObjectLayer {
     const holds = new BodyHolds();
     const extents = new Extents({ catalog, writer: this.#writer });
     const bodies = new EngineBodies({ engine, writer: this.#writer, space: this.#space, log: options.log });
-    this.buckets = new Buckets({ catalog, ids, now });
+    this.buckets = new Buckets({ catalog, ids, meter, now });
     const versions = new Versions({ catalog, buckets: this.buckets, ids, meter });
     const shared = { catalog, buckets: this.buckets, versions, bodies, extents, holds, meter, ids, now };
     this.objects = new Objects(shared);

@@ -1,18 +1,18 @@
 /**
  * Objects, with no protocol's words: put, read, remove, and what is said of them. What each of them did is durable when it
- * resolves. Nothing above is wired to it yet: tests alone reach it.
+ * resolves.
  */
 import type { Catalog } from '../catalog/catalog.js';
 import type { Attributes, BucketRecord, ObjectRecord, Retention } from '../catalog/object_records.js';
 import { SkerryError } from '../core/errors.js';
-import type { Bodies } from './bodies.js';
+import type { Bodies, StoredBody } from './bodies.js';
 import { partRanges, segmentsWithin, type PartRange } from './body_parts.js';
 import type { BodyHolds } from './body_holds.js';
 import type { Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import { Digests, type Expected } from './digests.js';
-import { comingOf, ending, named, partsOfBody } from './making.js';
-import type { Meter } from './meter.js';
+import { comingOf, named, partsOfBody } from './making.js';
+import { ending, type Meter, type Reservation } from './meter.js';
 import { noObjectLock, notFound, versionOf, type ObjectName, type Version, type VersionName } from './object_version.js';
 import { checkRetentionChange, defaultRetention, keptBy } from './retention.js';
 import { checkKey, versionIdOf, visible, type Make, type Versions } from './versions.js';
@@ -82,10 +82,11 @@ export class Objects {
     const attributes = this.withDefaults(bucket, order.attributes);
     // Nobody should send a body in vain; what counts is looked at once more when it is there.
     checkWrite(conditions, visible((await versions.newest(bucket, key))?.record ?? null));
-    const reservation = await meter.reserve(bucket, { bytes: bytes ?? 0, objects: 1 });
+    const reservation = meter.reserve(bucket, { bytes: bytes ?? 0, objects: 1 });
     const digests = new Digests(order.expected ?? {});
     return ending(reservation, async () => {
       const stored = await bodies.write({ pool: bucket.pool, bytes, content: digests.through(content) });
+      if (bytes === null) await extended(reservation, stored);
       const record = await named(catalog, stored, async (transact) => {
         const made = { ...digests.finish(), parts: partsOfBody(stored), multipart: false, attributes };
         const make: Make = (id, newest) => {
@@ -205,5 +206,15 @@ export class Objects {
     });
     if (record === null) throw notFound(versionId === null ? 'no-such-key' : 'no-such-version', key);
     return versionOf(key, record);
+  }
+}
+
+/** Of a body whose length nobody told. Where there is no room for it nothing of it stays. */
+async function extended(reservation: Reservation, stored: StoredBody): Promise<void> {
+  try {
+    reservation.extend({ bytes: stored.bytes, objects: 0 });
+  } catch (error) {
+    await stored.abandon();
+    throw error;
   }
 }

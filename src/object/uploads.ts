@@ -21,8 +21,8 @@ import type { Bodies } from './bodies.js';
 import type { Buckets } from './buckets.js';
 import { checkWrite, type Conditions } from './conditions.js';
 import { allowsType, compare, Digests, joinedChecksum, joinedEtag, type Expected } from './digests.js';
-import { comingOf, ending, named, transactOn } from './making.js';
-import type { Meter } from './meter.js';
+import { comingOf, named, transactOn } from './making.js';
+import { ending, type Meter } from './meter.js';
 import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version } from './object_version.js';
 import { releaseOf } from './releases.js';
@@ -198,7 +198,7 @@ export class Uploads {
         });
       const checksum = record.checksum === null ? null : joinedChecksum(record.checksum, parts);
       if (order.checksum !== undefined && checksum !== null) compare(checksum.algorithm, order.checksum, checksum.value);
-      const reservation = await meter.reserve(bucket, { bytes, objects: 1 });
+      const reservation = meter.reserve(bucket, { bytes, objects: 1 });
       const also = [
         { key: at, value: null },
         ...entries.map((entry) => ({ key: entry.key, value: null })),

@@ -13,7 +13,7 @@ import { SkerryError } from '../core/errors.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import { noSuchBucket, type Buckets } from './buckets.js';
-import type { Meter, Reservation, UsageChange } from './meter.js';
+import { counted, ending, type Meter, type Reservation, type UsageChange } from './meter.js';
 import { releaseOf } from './releases.js';
 
 const attempts_max = 16;
@@ -96,19 +96,20 @@ export class Versions {
       const place = await this.#placeFor(now, key, id);
       const record = { ...coming.record, isNull: place.isNull };
       const change = usageOf([record], place.gone);
-      const outcome = await transact(
-        [...compares, ...place.compares, ...coming.compares],
-        [
-          { key: place.at, value: encodeObject(record) },
-          ...place.writes,
-          ...coming.writes,
-          ...releases(place.gone),
-          ...reservation.writes(change),
-        ],
+      const counting = reservation.count(change);
+      const made = await counted(counting, () =>
+        transact(
+          [...compares, ...place.compares, ...coming.compares, ...counting.compares],
+          [
+            { key: place.at, value: encodeObject(record) },
+            ...place.writes,
+            ...coming.writes,
+            ...releases(place.gone),
+            ...counting.writes,
+          ],
+        ),
       );
-      if (!outcome) return null;
-      reservation.end(change);
-      return record;
+      return made ? record : null;
     });
   }
 
@@ -128,16 +129,12 @@ export class Versions {
       if (gone === null) check(null);
       return null;
     }
-    const reservation = await this.#options.meter.reserve(bucket, nothing);
-    try {
-      return await this.install(bucket, key, reservation, (id, newest) => {
+    return ending(this.#options.meter.reserve(bucket, nothing), (reservation) =>
+      this.install(bucket, key, reservation, (id, newest) => {
         check(visible(newest));
         return { record: deleteMarker(id, owner, now), compares: [], writes: [] };
-      });
-    } catch (error) {
-      reservation.end(null);
-      throw error;
-    }
+      }),
+    );
   }
 
   /** Removes that version for ever; null where there is none. */
@@ -147,29 +144,24 @@ export class Versions {
     versionId: string,
     check: (version: ObjectRecord) => void,
   ): Promise<ObjectRecord | null> {
-    const reservation = await this.#options.meter.reserve(bucket, nothing);
-    let change: UsageChange | null = null;
-    try {
+    return ending(this.#options.meter.reserve(bucket, nothing), async (reservation) => {
       const gone = await this.#turn(bucket, key, async (now, compares) => {
         const pointer = versionId === 'null' ? (await this.#nullVersion(now, key)).pointer : null;
         const entry = await this.get(now, key, versionId);
         if (entry === null) return { record: null };
         check(entry.record);
-        const less = usageOf([], [entry]);
+        const counting = reservation.count(usageOf([], [entry]));
         const writes: Write[] = [
           { key: entry.at, value: null },
           ...releases([entry]),
           ...(pointer === null ? [] : [{ key: pointer.key, value: null }]),
-          ...reservation.writes(less),
+          ...counting.writes,
         ];
-        if (!(await this.#plainly([...compares, { key: entry.at, revision: entry.revision }], writes))) return null;
-        change = less;
-        return { record: entry.record };
+        const all = [...compares, { key: entry.at, revision: entry.revision }, ...counting.compares];
+        return (await counted(counting, () => this.#plainly(all, writes))) ? { record: entry.record } : null;
       });
       return gone.record;
-    } finally {
-      reservation.end(change);
-    }
+    });
   }
 
   /** Changes what is said of a version. @returns null where there is none */
