@@ -56,4 +56,3 @@ export async function named<T>(catalog: Catalog, stored: StoredBody, work: (tran
     throw error;
   }
 }
-

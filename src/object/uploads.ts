@@ -108,7 +108,8 @@ export class Uploads {
     for (let attempt = 1; attempt <= attempts_max; attempt += 1) {
       const { record: bucket, revision } = await buckets.get(name);
       const id = await ids.next();
-      const given = objects.withDefaults(bucket, attributes);
+      // What the bucket keeps by default begins with the object, not with the upload.
+      const given = { ...objects.withDefaults(bucket, attributes), retention: attributes.retention ?? null };
       const value = encodeUpload({ id, startedAt: now(), attributes: given, checksum: checksum ?? null });
       const compares = [{ key: bucketKey(name), revision }];
       if (await transactOn(catalog)(compares, [{ key: uploadKey(bucket.id, key, id), value }])) return idText(id);
@@ -184,7 +185,7 @@ export class Uploads {
    * @throws SkerryError invalid (invalid-part, invalid-part-order, entity-too-small, bad-digest), conflict (precondition-failed)
    */
   async complete(order: CompleteOrder): Promise<Version> {
-    const { versions, meter, catalog, now } = this.#options;
+    const { versions, objects, meter, catalog, now } = this.#options;
     const { key, conditions = {} } = order;
     const upload = await this.find(order);
     const { record, bucket, at, revision } = upload;
@@ -204,10 +205,10 @@ export class Uploads {
         ...entries.map((entry) => ({ key: entry.key, value: null })),
         ...left.flatMap(releaseOfPart),
       ];
-      const content = { parts, etag: joinedEtag(etags), checksum, multipart: true, attributes: record.attributes };
-      const make: Make = (id, newest) => {
+      const content = { parts, etag: joinedEtag(etags), checksum, multipart: true };
+      const make: Make = (id, newest, bucketNow) => {
         checkWrite(conditions, visible(newest));
-        return comingOf(id, now(), content, also);
+        return comingOf(id, now(), { ...content, attributes: objects.withDefaults(bucketNow, record.attributes) }, also);
       };
       const transact: Transact = async (compares, writes) => {
         if ((await catalog.get(at)) === null) throw noSuchUpload();
