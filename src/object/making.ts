@@ -11,6 +11,7 @@ export interface Content {
   readonly etag: string;
   readonly checksum: Checksum | null;
   readonly multipart: boolean;
+  readonly upload?: number;
   readonly attributes: Attributes;
 }
 

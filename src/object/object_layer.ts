@@ -18,6 +18,7 @@ import { Listing } from './listing.js';
 import { noMeter, type Meter } from './meter.js';
 import { Objects } from './objects.js';
 import { PartCopies } from './part_copies.js';
+import { FirstFailure } from './first_failure.js';
 import { findOldRegions, recoverRegion, type OldRegion } from './region_recovery.js';
 import { Releases } from './releases.js';
 import { ShelfSpace, type ShelfSpaceOptions } from './shelf_space.js';
@@ -85,15 +86,18 @@ export class ObjectLayer {
   /**
    * For upkeep, again and again and never twice at a time: takes back what was left by earlier lives, and what was removed
    * since. @returns how many removed bodies are left because somebody reads them
-   * @throws SkerryError of catalog or engine: what is not done is done by the next run
+   * @throws SkerryError of catalog or engine, when all else is done: what is not done is done by the next run
    */
   async takeBack(stop?: AbortSignal): Promise<number> {
+    const failures = new FirstFailure();
     for (const region of this.#oldRegions) {
-      await recoverRegion(this.#options.catalog, this.#writer, region, stop);
+      const recovered = await failures.of(() => recoverRegion(this.#options.catalog, this.#writer, region, stop));
       if (stop?.aborted === true) return 0;
-      this.#oldRegions = this.#oldRegions.filter((one) => one !== region);
+      if (recovered) this.#oldRegions = this.#oldRegions.filter((one) => one !== region);
     }
-    return this.#releases.run(stop);
+    const left = await this.#releases.run(failures, stop);
+    failures.throwIfAny();
+    return left;
   }
 
   /** For upkeep, once a day or so. `owner`: of delete markers that come of it. */

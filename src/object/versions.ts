@@ -17,6 +17,8 @@ import { counted, ending, type Meter, type Reservation, type UsageChange } from 
 import { releaseOf } from './releases.js';
 
 const attempts_max = 16;
+/** Versions of a key, for one that was made a moment ago. */
+const looked_at_max = 100;
 export const key_bytes_max = 1024;
 
 export interface VersionEntry {
@@ -85,6 +87,12 @@ export class Versions {
     if (!Number.isSafeInteger(id) || id === 0) return null;
     const found = await this.#at(versionKey(bucket.id, key, orderOf(id)));
     return found === null || found.record.isNull ? null : found;
+  }
+
+  /** Of the newest versions of a key the first that is; null where none is. */
+  async among({ id }: BucketRecord, key: string, is: (record: ObjectRecord) => boolean): Promise<ObjectRecord | null> {
+    const entries = await this.#options.catalog.range(versionsPrefix(id, key), { entriesMax: looked_at_max });
+    return entries.map(({ value }) => decodeObject(value)).find(is) ?? null;
   }
 
   /**

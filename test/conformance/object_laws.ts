@@ -309,6 +309,10 @@ export const objectLaws: readonly ObjectLaw[] = [
       equal(await read(store, bucket, 'a'), Buffer.concat(parts));
       same((await store.objects.head({ bucket, key: 'a' })).attributes.metadata['m'], '1');
       await fails('no-such-upload', () => store.uploads.listParts(name));
+      // An answer that was lost is asked for again.
+      same((await store.uploads.complete({ ...name, parts: listed })).modifiedAt, made.modifiedAt);
+      await fails('no-such-upload', () => store.uploads.complete({ ...name, parts: listed.slice(1) }));
+      await store.objects.remove({ bucket, key: 'a', owner: account });
       await fails('no-such-upload', () => store.uploads.complete({ ...name, parts: listed }));
     },
   },
