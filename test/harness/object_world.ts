@@ -1,5 +1,6 @@
 /** An object layer over a catalog and shelves in memory, that can lose power and be started again, and be audited. */
-import { extentKey, splitKey } from '../../src/catalog/object_keys.ts';
+import { decodeId } from '../../src/catalog/keys.ts';
+import { extentKey, orderOf, splitKey } from '../../src/catalog/object_keys.ts';
 import { decodeBodyParts, decodeObject, decodePart, type Segment } from '../../src/catalog/object_records.ts';
 import { decodeExtent } from '../../src/catalog/shelf_records.ts';
 import type { SkerryError } from '../../src/core/errors.ts';
@@ -160,6 +161,11 @@ export class ObjectWorld {
     for (const key of owners.keys()) wrong.push(`${key} is named, and not there`);
     for (const [shelf, page] of this.shelves.pages)
       if (!pages.has(`${shelf} ${page}`)) wrong.push(`page ${page} of shelf ${shelf} is nobody's`);
+    for (const { key, value } of await this.catalog.range('object-null/')) {
+      const [, bucket, encoded] = key.split('/');
+      const at = `object/${bucket}/${encoded}!${orderOf(decodeId(value))}`;
+      if ((await this.catalog.get(at)) === null) wrong.push(`${key} leads to no version`);
+    }
     for (const key of this.catalog.keys('released/')) wrong.push(`${key} is not taken back`);
     return wrong;
   }

@@ -158,6 +158,24 @@ test('two runs at once take back each body once: what a copy owns too stays', as
   expect(await world.audit()).toEqual([]);
 });
 
+test('what was trimmed of a region is trimmed for good before nobody looks through it any more', async () => {
+  const options = { space: { regionGrains: 16 } };
+  const world = await ObjectWorld.open(options);
+  await world.layer.buckets.create({ name: 'bucket', account: 1, pool: 'default' });
+  await put(world, 'a', 15 * 4096);
+  const refused = { bucket: 'bucket', key: 'b', content: once(pattern(4096, 2)), bytes: 4096, attributes };
+  await expect(world.layer.objects.put({ ...refused, expected: { md5: 'of something else' } })).rejects.toMatchObject({
+    reason: 'bad-digest',
+  });
+  // The next one finds no room in it, and is not written before the power goes.
+  world.shelves.write = () => new Promise(() => undefined);
+  void put(world, 'c', 4096);
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  expect(world.catalog.keys('region/').length).toBe(1);
+  world.shelves.losePower(0);
+  expect(await world.audit()).toEqual([]);
+});
+
 test('a transaction in doubt keeps its body until a start knows, though its region is full long before', async () => {
   for (const fault of ['before', 'after'] as const) {
     const options = { space: { regionGrains: 16 } };

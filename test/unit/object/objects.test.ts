@@ -194,6 +194,58 @@ test('a copy of what is being removed is whole, or is not', async () => {
   );
 });
 
+test('of many who put what must not be there yet one does, in whatever kind of bucket', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom('never' as const, 'enabled' as const, 'suspended' as const),
+      fc.array(fc.nat(40), { minLength: 2, maxLength: 4 }),
+      delays,
+      async (versioning, waits, delayed) => {
+        const made = await world();
+        const { buckets, objects, listing } = made.layer;
+        if (versioning !== 'never') await buckets.set('bucket', { versioning });
+        made.catalog.delays = delayed;
+        const conditions = { ifNoneMatch: ['*'] };
+        const outcomes = await Promise.allSettled(
+          waits.map(async (wait, index) => {
+            for (let turn = 0; turn < wait; turn += 1) await Promise.resolve();
+            const content = once(pattern(5000, index));
+            return objects.put({ ...name, content, bytes: 5000, attributes, conditions });
+          }),
+        );
+        expect(outcomes.filter(({ status }) => status === 'fulfilled').length).toBe(1);
+        for (const outcome of outcomes)
+          if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ reason: 'precondition-failed' });
+        expect((await listing.versions({ bucket: 'bucket' })).entries.length).toBe(1);
+        await clean(made);
+      },
+    ),
+    { numRuns: 60, interruptAfterTimeLimit: 10_000 },
+  );
+});
+
+test('a part that is copied of what is removed meanwhile is whole', async () => {
+  const made = await world();
+  const { objects, uploads, partCopies } = made.layer;
+  await objects.put({ ...name, content: once(pattern(9000, 1)), bytes: 9000, attributes });
+  const target = { bucket: 'bucket', key: 'b' };
+  const uploadId = await uploads.create({ ...target, attributes });
+  const get = made.catalog.get.bind(made.catalog);
+  made.catalog.get = async (key) => {
+    if (!key.startsWith('upload-part/')) return get(key);
+    made.catalog.get = get;
+    await objects.remove({ ...name, owner: 1 });
+    expect(await made.layer.takeBack()).toBe(1);
+    return get(key);
+  };
+  const part = await partCopies.copyPart({ ...target, uploadId, number: 1, from: name });
+  await uploads.complete({ ...target, uploadId, parts: [part] });
+  await clean(made);
+  const found = await objects.open(target);
+  if (found.outcome !== 'opened') throw new Error('not modified');
+  expect(await gather(found.object.read(0, 9000))).toEqual(Buffer.from(pattern(9000, 1)));
+});
+
 test('a bucket that is being removed takes nothing in, whichever comes first', async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(30), fc.nat(30), delays, async (before, after, delayed) => {
