@@ -8,6 +8,7 @@ import { decodeBodyParts, type BodyRecord, type Segment } from '../catalog/objec
 import { decodeReleased, encodeReleased, type ReleasedRecord } from '../catalog/shelf_records.js';
 import type { BodyHolds } from './body_holds.js';
 import type { Extents } from './extents.js';
+import type { FirstFailure } from './first_failure.js';
 
 /** Taken back in one transaction. */
 const bodies_per_batch_max = 64;
@@ -41,9 +42,9 @@ export class Releases {
 
   /**
    * Takes back what is released now and not being read. @returns how many bodies are left because they are
-   * @throws SkerryError of catalog or engine: what is not done is done by the next run
+   * What fails is told to `failures`, and done by the next run. @throws SkerryError of reading the catalog
    */
-  async run(stop?: AbortSignal): Promise<number> {
+  async run(failures: FirstFailure, stop?: AbortSignal): Promise<number> {
     const { catalog, holds } = this.#options;
     let left = 0;
     for (let after: string | undefined; ; ) {
@@ -60,8 +61,11 @@ export class Releases {
         .map(({ key, value, revision }) => ({ id: lastNumber(key), record: decodeReleased(value), reason: { key, revision } }))
         .filter(({ id }) => !holds.isHeld(id));
       left += page.length - free.length;
-      await this.#takeBack(free.filter(({ record }) => record.chainCount === 0));
-      for (const chained of free.filter(({ record }) => record.chainCount > 0)) await this.#takeChainBack(chained.id, stop);
+      const plain = free.filter(({ record }) => record.chainCount === 0);
+      // One by one where they cannot go together: a pool that is away keeps nothing of others.
+      const together = plain.length > 1 && (await failures.of(() => this.#takeBack(plain), false));
+      if (!together) for (const body of plain) await failures.of(() => this.#takeBack([body]));
+      for (const { id, record } of free) if (record.chainCount > 0) await failures.of(() => this.#takeChainBack(id, stop));
     }
   }
 
