@@ -117,6 +117,7 @@ void JsBackend::PutLog(const LogChunk& chunk, std::function<void(Status)> done) 
     Set(event, "number", chunk.number);
     Set(event, "firstSequence", chunk.first_sequence);
     Set(event, "lastSequence", chunk.last_sequence);
+    Set(event, "settled", chunk.settled);
     event.Set("entries", Napi::Buffer<uint8_t>::Copy(event.Env(), chunk.entries->data(), chunk.entries->size()));
   });
 }

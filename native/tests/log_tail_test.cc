@@ -50,6 +50,24 @@ TEST("a flush is answered once its chunk and all before it are in the pool") {
   CHECK(one.answered == 2);
 }
 
+TEST("a chunk says which before it were in the pool") {
+  Tail one;
+  one.tail->Begin(one.shelf, 1, 0, 0);
+  const auto next = [&one] {
+    one.Add();
+    one.Flush();
+    return one.shelf->under_way.back().chunk.settled;
+  };
+  CHECK(next() == 0);
+  CHECK(next() == 0);
+  one.Finish(1);
+  CHECK(next() == 0);
+  one.Finish(0);
+  CHECK(next() == 2);
+  one.Finish(0);
+  CHECK(next() == 3);
+}
+
 TEST("flushes that come while as many puts are under way as may be share the next chunk") {
   Tail one;
   one.tail->Begin(one.shelf, 1, 0, 0);

@@ -53,6 +53,35 @@ struct Catalog {
   }
 };
 
+StoreOptions OptionsOf(const std::shared_ptr<LogShelf>& shelf, const std::shared_ptr<check::PlainBackend>& backend) {
+  StoreOptions options;
+  options.journal.directory = "/logs/journal";
+  options.journal.ring_name = "logs";
+  options.journal.ring_bytes = 2 << 20;
+  options.journal.segment_bytes = 1 << 20;
+  options.journal.journal_bytes_max = 16 << 20;
+  PoolOptions& pool = options.pools.emplace_back();
+  pool.packs.directory = "/logs/pool";
+  pool.packs.checkpoint = "/logs/index";
+  pool.packs.pack_bytes = 1 << 20;
+  pool.packs.reserve_bytes = 0;
+  pool.domain_key.assign(32, 9);
+  pool.logs = shelf;
+  RemotePackOptions& remote = pool.packs.remote.emplace();
+  remote.backend = backend;
+  remote.cache = std::make_shared<BlockCache>(1 << 20);
+  return options;
+}
+
+ResourceSpec SpecOf() {
+  ResourceSpec spec;
+  spec.volume.id = kVolume;
+  spec.volume.size_bytes = kPages * kPageBytes;
+  spec.volume.fence = 1;
+  spec.volume.flushes_to_pool = true;
+  return spec;
+}
+
 using Version = std::vector<uint64_t>;   // a stamp for each page; 0: zeroes
 
 class World {
@@ -73,29 +102,10 @@ class World {
  private:
   void Begin() {
     ++life_;
-    StoreOptions options;
-    options.journal.directory = "/logs/journal";
-    options.journal.ring_name = "logs";
-    options.journal.ring_bytes = 2 << 20;
-    options.journal.segment_bytes = 1 << 20;
-    options.journal.journal_bytes_max = 16 << 20;
-    PoolOptions& pool = options.pools.emplace_back();
-    pool.packs.directory = "/logs/pool";
-    pool.packs.checkpoint = "/logs/index";
-    pool.packs.pack_bytes = 1 << 20;
-    pool.packs.reserve_bytes = 0;
-    pool.domain_key.assign(32, 9);
-    pool.logs = shelf_;
-    RemotePackOptions& remote = pool.packs.remote.emplace();
-    remote.backend = backend_;
-    remote.cache = std::make_shared<BlockCache>(1 << 20);
-    ResourceSpec spec;
-    spec.volume.id = kVolume;
-    spec.volume.size_bytes = kPages * kPageBytes;
+    const StoreOptions options = OptionsOf(shelf_, backend_);
+    ResourceSpec spec = SpecOf();
     spec.volume.applied_sequence = catalog_.applied;
     spec.volume.lineage = catalog_.lineage;
-    spec.volume.fence = 1;
-    spec.volume.flushes_to_pool = true;
     spec.root = catalog_.root;
     StoreReport report;
     Result<std::unique_ptr<Store>> store = Store::Open(*env_, options, {spec}, report);
@@ -292,6 +302,43 @@ class World {
 
 TEST("over many lives, of which some end with the host, no flushed write is lost") {
   for (uint64_t seed = 1; seed <= 100; ++seed) World(seed).Run(600);
+}
+
+TEST("a root that a rollback overtook on its way to the catalog vouches for what came before the log all the same") {
+  SimEnv env(1);
+  const auto shelf = std::make_shared<LogShelf>();
+  const auto backend = std::make_shared<check::PlainBackend>(env);
+  SimRandom random(1);
+  const std::vector<uint8_t> data(kPageBytes, 5);
+  std::unique_ptr<Store> store;
+  const auto open = [&] {
+    StoreReport report;
+    Result<std::unique_ptr<Store>> opened = Store::Open(env, OptionsOf(shelf, backend), {SpecOf()}, report);
+    CHECK_OK(opened.status());
+    store = std::move(*opened);
+  };
+  open();
+  CHECK_OK(store->Find(kVolume)->Write(0, data).status());
+  store.reset();
+  env.ProcessCrash();
+  open();
+  CHECK_OK(store->BeginLog(kVolume, 2, 1));
+  std::optional<RootCommit> offered;
+  for (int attempt = 0; attempt < 4 && !offered; ++attempt) {
+    Result<std::optional<RootCommit>> commit = store->DestageStep(*store->pools().front());
+    CHECK_OK(commit.status());
+    offered = std::move(*commit);
+  }
+  CHECK(offered.has_value());
+  const std::shared_ptr<LiveVolume> volume = store->Find(kVolume);
+  CHECK_OK(volume->Rollback(99, TreeRoot{}, kPages * kPageBytes).status());
+  int answered = 0;
+  volume->WhenInPool(volume->FlushTarget(), [&](const Status& status) { answered += status.ok(); });
+  while (!shelf->under_way.empty()) shelf->Step(random);
+  CHECK(answered == 0);
+  // The catalog has it, and what is in the log goes on from it, the rollback first.
+  store->Committed(offered->token, true);
+  CHECK(answered == 1);
 }
 
 int main(int argc, char** argv) { return check::RunAll(argc, argv); }

@@ -126,7 +126,8 @@ bool LogTail::VouchedLocked(Lsn target) const {
 }
 
 void LogTail::SealLocked() {
-  LogChunk chunk{volume_, fence_, next_number_++, open_first_, open_last_, std::make_shared<const std::vector<uint8_t>>(std::exchange(open_, {}))};
+  const uint64_t number = next_number_++, settled = sealed_.empty() ? number : sealed_.front().chunk.number;
+  LogChunk chunk{volume_, fence_, number, open_first_, open_last_, settled, std::make_shared<const std::vector<uint8_t>>(std::exchange(open_, {}))};
   marks_.push_back({chunk.number, chunk.last_sequence});
   sealed_.push_back({std::move(chunk), open_end_});
   sealed_end_ = open_end_;

@@ -19,6 +19,7 @@ struct LogChunk {
   ResourceId volume = 0;
   uint64_t fence = 0, number = 0;
   uint64_t first_sequence = 0, last_sequence = 0;
+  uint64_t settled = 0;   // chunks below this number were in the pool, or in a root, when this one was sealed: whoever misses one has lost it
   std::shared_ptr<const std::vector<uint8_t>> entries{};
 };
 

@@ -117,8 +117,8 @@ std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const Tree
   std::vector<ResourceId> resolved;
   // The catalog has it all the same, for a rollback tells it nothing: it is what a start would begin with.
   committed_ = root;
-  if (group.lineage != lineage_ && !IsMutant(Mutant::kOldLineageCommits)) return resolved;
   if (tail_) tail_->Rooted(group.applied_sequence, mark);
+  if (group.lineage != lineage_ && !IsMutant(Mutant::kOldLineageCommits)) return resolved;
   for (size_t i = 0; i < group.generations.size() && !frozen_.empty(); ++i) {
     const FrozenGeneration& done = frozen_.front();
     frozen_journal_bytes_ -= done.generation->journal_bytes;

@@ -14,6 +14,8 @@ export interface LogChunkEvent {
   readonly number: number;
   readonly firstSequence: number;
   readonly lastSequence: number;
+  /** Chunks below this number were in the pool, or in a root, when this one was sealed. */
+  readonly settled: number;
   readonly entries: Uint8Array;
 }
 

@@ -69,8 +69,15 @@ export class LoggedVolumes {
   async begin(record: ResourceRecord): Promise<ResourceRecord> {
     const { id, log, pendingOf } = record;
     if (log === null) return record;
-    await this.#options.engine.volumeLog('begin', id, log.fence, log.from - 1);
-    return pendingOf === 0 ? this.#keepRoot(record) : this.rooted(record);
+    const { engine, roots } = this.#options;
+    // Its name is known already, and who writes to it now may have a flush answered.
+    const release = roots.of(record.pool).holdLog(id);
+    try {
+      await engine.volumeLog('begin', id, log.fence, log.from - 1);
+      return await (pendingOf === 0 ? this.#keepRoot(record) : this.rooted(record));
+    } finally {
+      release();
+    }
   }
 
   /** Resolves once what it waits for is a root. */

@@ -84,7 +84,8 @@ export class Releases {
   /** One record of its parts at a time, and what is left is written down each time: read again, for another run may go on with it. */
   async #takeChainBack(id: number, stop?: AbortSignal): Promise<void> {
     const { catalog, extents } = this.#options;
-    while (stop?.aborted !== true) {
+    for (;;) {
+      if (stop?.aborted === true) return;
       const released = await catalog.get(releasedKey(id));
       if (released === null) return;
       const record = decodeReleased(released.value);

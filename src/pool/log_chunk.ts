@@ -19,6 +19,8 @@ export interface LogChunk {
   readonly number: number;
   readonly firstSequence: number;
   readonly lastSequence: number;
+  /** Chunks below this number were in the pool, or in a root, when this one was sealed: whoever misses one of them has lost it. */
+  readonly settled: number;
   /** Records of the volume's journal, as native/volume/log_entry.h has them. */
   readonly entries: Uint8Array;
 }
@@ -34,6 +36,7 @@ const schema = protobuf.Root.fromJSON({
         firstSequence: { type: 'uint64', id: 5 },
         lastSequence: { type: 'uint64', id: 6 },
         entries: { type: 'bytes', id: 7 },
+        settled: { type: 'uint64', id: 8 },
       },
     },
   },
@@ -67,7 +70,7 @@ export function encodeLogChunk(chunk: LogChunk, cipher: ChunkCipher | null = nul
 /** @throws SkerryError corrupt, or unsupported for a newer version, or denied without the cipher it takes. */
 export function decodeLogChunk(data: Uint8Array, cipher: ChunkCipher | null = null): LogChunk {
   const chunk = unseal(frame, data, cipher) as unknown as LogChunk;
-  if (chunk.poolUuid.length !== 16 || chunk.volume === 0 || chunk.firstSequence > chunk.lastSequence)
+  if (chunk.poolUuid.length !== 16 || chunk.volume === 0 || chunk.firstSequence > chunk.lastSequence || chunk.settled > chunk.number)
     throw new SkerryError('corrupt', 'a log chunk has a sound sum, and fields that cannot be');
   const { buffer, byteOffset, length } = chunk.entries;
   return { ...chunk, poolUuid: Uint8Array.from(chunk.poolUuid), entries: new Uint8Array(buffer, byteOffset, length) };

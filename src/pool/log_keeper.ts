@@ -68,9 +68,10 @@ export class LogKeeper {
   async read(volume: number, fence: number, number: number): Promise<LogChunk | null> {
     const { chunks, cipher, poolUuid } = this.#options;
     const key = logChunkKey({ volume, fence, number });
-    const buffer = new Uint8Array((await chunks.stat(key))?.bytes ?? 0);
-    if (buffer.length === 0) return null;
-    if (buffer.length > log_chunk_bytes_max) throw new SkerryError('corrupt', `chunk ${key} is larger than it can be`);
+    const stat = await chunks.stat(key);
+    if (stat === null) return null;
+    if (stat.bytes > log_chunk_bytes_max) throw new SkerryError('corrupt', `chunk ${key} is larger than it can be`);
+    const buffer = new Uint8Array(stat.bytes);
     const bytes = await chunks.get(key, 0, buffer);
     if (bytes === null) return null;
     const chunk = decodeLogChunk(buffer.subarray(0, bytes), cipher);
@@ -80,7 +81,10 @@ export class LogKeeper {
     return chunk;
   }
 
-  /** The chunks from `first` on, in their order, up to the first that is not there; several are asked for at once. @throws as read */
+  /**
+   * The chunks from `first` on, in their order, up to the first that is not there; several are asked for at once.
+   * @throws as read; corrupt where one is not there that was, as a later one knows
+   */
   async *chunks(volume: number, fence: number, first: number): AsyncGenerator<LogChunk> {
     const reading: Promise<LogChunk | null>[] = [];
     let next = first;
@@ -94,12 +98,31 @@ export class LogKeeper {
           next += 1;
         }
         const chunk = await reading.shift();
-        if (chunk === null || chunk === undefined) return;
-        yield chunk;
+        if (chunk !== null && chunk !== undefined) {
+          yield chunk;
+          continue;
+        }
+        return await this.#refuseHole(volume, fence, next - 1 - reading.length);
       }
     } finally {
       await Promise.allSettled(reading);
     }
+  }
+
+  /** Of puts that were under way together a later one may have arrived alone; what it says was there before must be there. */
+  async #refuseHole(volume: number, fence: number, missing: number): Promise<void> {
+    let last = missing;
+    for await (const { key } of this.#options.chunks.list(logPrefix(volume))) {
+      const parsed = parseLogChunkKey(key);
+      if (parsed?.fence === fence) last = Math.max(last, parsed.number);
+    }
+    // Each knows of all that the ones before it did.
+    const chunk = last === missing ? null : await this.read(volume, fence, last);
+    if (chunk !== null && chunk.settled > missing)
+      throw new SkerryError(
+        'corrupt',
+        `chunk ${logChunkKey({ volume, fence, number: missing })} is gone from the pool, and ${logChunkKey(chunk)} says that it was there: flushed writes are lost with it`,
+      );
   }
 
   /** The highest fence that chunks of the volume have; 0 where there is none. @throws SkerryError of the driver */
@@ -172,9 +195,9 @@ export class LogKeeper {
 
   async #put(event: LogChunkEvent, engine: Answers): Promise<void> {
     const { poolUuid, cipher, hasty, log } = this.#options;
-    const { volume, fence, number, firstSequence, lastSequence, entries } = event;
+    const { volume, fence, number, firstSequence, lastSequence, settled, entries } = event;
     const key = logChunkKey(event);
-    const sealed = encodeLogChunk({ poolUuid, volume, fence, number, firstSequence, lastSequence, entries }, cipher);
+    const sealed = encodeLogChunk({ poolUuid, volume, fence, number, firstSequence, lastSequence, settled, entries }, cipher);
     await this.#released(volume, engine);
     for (const began = performance.now(); ; ) {
       try {

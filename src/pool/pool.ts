@@ -147,8 +147,8 @@ export class Pool {
     return this.#chainOf(root.id).run(async (chain) => {
       chain.keys ??= await this.#rootKeys(root.id);
       const known = Math.max(chain.numberMax, ...chain.keys.map((one) => one.number));
-      // A list that is late may not show the newest, whose number must not be given again.
-      const number = this.traits.listsLate === true ? Math.max(known + 1, this.#now()) : known + 1;
+      // A list may not show the newest, late as it is, or because the life before still has it on its way: no chunk goes over another.
+      const number = Math.max(known + 1, this.#now());
       const key = rootChunkKey(root.id, root.fence, number);
       const data = encodeRootChunk({ ...root, poolUuid: this.poolUuid, number, writtenAt: this.#now() }, this.cipher);
       // Taken even where the put fails: it may have arrived, and other bytes must not go under its key.
@@ -213,6 +213,11 @@ export class Pool {
       // A list that is late may show them yet: the next number stays above theirs.
       chain.keys = [];
     });
+  }
+
+  /** Nothing of the volume's log is put until the answer is called. */
+  holdLog(id: number): () => void {
+    return this.logs.hold(id);
   }
 
   /** Removes what there is of the volume's log. Idempotent. @throws SkerryError of the driver */

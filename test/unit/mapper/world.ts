@@ -70,6 +70,10 @@ export class NotedPool implements RootStore {
 
   async rootsSettled(): Promise<void> {}
 
+  holdLog(id: number): () => void {
+    this.#steps.push(`pool.holdLog ${id}`);
+    return () => this.#steps.push(`pool.letLogGo ${id}`);
+  }
   async forgetLog(id: number): Promise<void> {
     this.#steps.push(`pool.forgetLog ${id}`);
   }

@@ -96,8 +96,9 @@ test('whatever ends a life, what was acknowledged is there and nothing else take
             const made = await take(world.layer, one, seed);
             if (one.do !== 'take-back' && made !== 'same') model.set(one.key, made);
             if (one.do === 'copy') model.set(one.key, model.get(one.from) ?? null);
+            const isOfDoubt = one.do === 'copy' && doubtful.has(one.from);
             if (one.do !== 'take-back' && (made !== 'same' || one.do === 'copy')) doubtful.delete(one.key);
-            if (one.do === 'copy' && doubtful.has(one.from)) doubtful.add(one.key);
+            if (isOfDoubt) doubtful.add(one.key);
           } catch (error) {
             if (one.do !== 'take-back' && fault !== 'none' && fault !== 'room') doubtful.add(one.key);
             else if (!expectedFailure(error) && fault === 'none') throw error;

@@ -40,7 +40,7 @@ interface World {
   readonly shelf: Shelf;
   readonly keeper: LogKeeper;
   readonly answers: string[];
-  readonly put: (fence: number, number: number) => void;
+  readonly put: (fence: number, number: number, settled?: number) => void;
   readonly settled: () => Promise<void>;
 }
 
@@ -59,10 +59,11 @@ function open(cipher: ChunkCipher | null = null, stallMilliseconds = 0): World {
     shelf,
     keeper,
     answers,
-    put(fence, number) {
+    put(fence, number, settled = 0) {
       errand += 1;
       const { volume, firstSequence, lastSequence, entries } = sampleLogChunk;
-      keeper.take({ type: 'log-chunk', errand, pool: 'p', volume, fence, number, firstSequence, lastSequence, entries }, engine);
+      const chunk = { volume, fence, number, firstSequence, lastSequence, settled, entries };
+      keeper.take({ type: 'log-chunk', errand, pool: 'p', ...chunk }, engine);
     },
     async settled() {
       await expect.poll(() => answers.length, { timeout: 5000 }).toBe(errand);
@@ -85,6 +86,37 @@ test('what is put is read again in its order, up to the first that is not there'
   expect(numbers).toEqual([1, 2]);
   expect(await keeper.fenceMax(volume)).toBe(3);
   expect(await keeper.fenceMax(9)).toBe(0);
+});
+
+async function read({ keeper }: World, first: number): Promise<readonly number[]> {
+  const numbers: number[] = [];
+  for await (const chunk of keeper.chunks(volume, 3, first)) numbers.push(chunk.number);
+  return numbers;
+}
+
+test('a chunk that is gone is told from one that never came', async () => {
+  const world = open();
+  for (const number of [0, 1, 2, 3, 4, 20]) world.put(3, number, Math.min(number, 4));
+  await world.settled();
+  expect(await read(world, 0)).toEqual([0, 1, 2, 3, 4]);
+  for (const gone of [0, 2, 3]) {
+    const key = logChunkKey({ volume, fence: 3, number: gone });
+    const chunk = world.shelf.chunks.get(key);
+    world.shelf.chunks.delete(key);
+    await expect(read(world, 0), `${gone}`).rejects.toMatchObject({ code: 'corrupt', message: expect.stringContaining(key) });
+    world.shelf.chunks.set(key, chunk ?? new Uint8Array(0));
+  }
+  world.shelf.chunks.delete(logChunkKey({ volume, fence: 3, number: 20 }));
+  world.shelf.chunks.delete(logChunkKey({ volume, fence: 3, number: 4 }));
+  expect(await read(world, 0)).toEqual([0, 1, 2, 3]);
+});
+
+test('a chunk of which nothing is left but its key is damaged, and not the end of the log', async () => {
+  const world = open();
+  world.put(3, 0);
+  await world.settled();
+  world.shelf.chunks.set(logChunkKey({ volume, fence: 3, number: 0 }), new Uint8Array(0));
+  await expect(read(world, 0)).rejects.toMatchObject({ code: 'corrupt' });
 });
 
 test('an attempt that failed is repeated with the same bytes, and flushes that waited too long are told', async () => {

@@ -77,5 +77,6 @@ export const sampleLogChunk: LogChunk = {
   number: 2 ** 33,
   firstSequence: 2 ** 52 + 2,
   lastSequence: 2 ** 52 + 9,
+  settled: 2 ** 33 - 3,
   entries: Uint8Array.from({ length: 96 }, (_, index) => index * 5),
 };

@@ -170,12 +170,14 @@ it('what only the past of a volume that rests wants is wanted by nobody, once it
   await collect(true);
   expect(told()).toContain('cccccccc');
   expect(told()).not.toMatch(/aaaaaaaa|bbbbbbbb/);
-  expect((await pool.readRoots(id)).roots.map(({ number }) => number)).toEqual([3, 2, 1]);
+  const before = (await pool.readRoots(id)).roots;
+  expect(before).toHaveLength(3);
   await collect(false);
   expect(told()).toContain('cccccccc');
   expect(told()).not.toMatch(/aaaaaaaa|bbbbbbbb/);
   const { roots } = await pool.readRoots(id);
-  expect(roots.map(({ number }) => number)).toEqual([5, 4, 3]);
+  expect(roots).toHaveLength(3);
+  expect(roots[2]).toEqual(before[0]);
   expect(new Set(roots.map(({ root }) => Buffer.from(root.id).toString('hex')))).toEqual(new Set([rootId('c')]));
   // What its chunks tell of and the catalog does not have yet is let alone.
   await world.commit({ takers: [{ id, appliedSequence: 200, fence: 1 }], root: rootOf('d') });
