@@ -29,7 +29,7 @@ export class Connection {
 
   private constructor(key: string, address: VolumeAddress) {
     this.#key = key;
-    this.connecting = loadGlusterBinding().connect(address.hosts, address.port, address.volume);
+    this.connecting = loadGlusterBinding().connect(address.port, address.volume, ...address.hosts);
     const made = (): void => {
       this.#made = true;
     };

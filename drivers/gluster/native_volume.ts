@@ -35,7 +35,7 @@ export interface NativeVolume {
 }
 
 interface GlusterBinding {
-  connect(hosts: readonly string[], port: number, volume: string): Promise<NativeVolume>;
+  connect(port: number, volume: string, ...hosts: readonly string[]): Promise<NativeVolume>;
 }
 
 /** @throws SkerryError unsupported where it was not built */

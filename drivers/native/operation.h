@@ -61,18 +61,49 @@ class Completions {
   size_t under_way_ = 0;
 };
 
+// A promise and the way to settle it; neither, where the environment is ending. A worker thread that is told to end still comes
+// to the end of the native call that it is in, and whatever could run JavaScript fails there. Napi::Promise::Deferred then holds
+// what was in memory before, and gives that out as the promise.
+class Deferred {
+ public:
+  explicit Deferred(Napi::Env env) : env_(env) {
+    if (napi_create_promise(env, &deferred_, &promise_) == napi_ok) return;
+    deferred_ = nullptr;
+    promise_ = nullptr;
+  }
+
+  // Empty where there is none.
+  Napi::Promise promise() const { return Napi::Promise(env_, promise_); }
+
+  // Either fails only where nobody is left to be told.
+  void Resolve(const Napi::Value& value) const {
+    if (deferred_ != nullptr) static_cast<void>(napi_resolve_deferred(env_, deferred_, value));
+  }
+  void Reject(const Napi::Value& error) const {
+    if (deferred_ != nullptr) static_cast<void>(napi_reject_deferred(env_, deferred_, error));
+  }
+
+ private:
+  Napi::Env env_;
+  napi_deferred deferred_ = nullptr;
+  napi_value promise_ = nullptr;
+};
+
 // Made on the JavaScript thread, ended once on any. Derived classes hold what the library needs until then.
+//
+// What they get from JavaScript may be empty while its environment is ending: such a value can be handed on, but to ask it for
+// anything ends the process.
 class Operation {
  public:
-  Operation(Napi::Env env, std::shared_ptr<Completions> completions)
-      : deferred_(Napi::Promise::Deferred::New(env)), completions_(std::move(completions)) {
+  Operation(Napi::Env env, std::shared_ptr<Completions> completions) : deferred_(env), completions_(std::move(completions)) {
     completions_->Began(env);
   }
   virtual ~Operation() = default;
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
 
-  Napi::Promise promise() const { return deferred_.Promise(); }
+  // Of the call that makes it: not to be kept.
+  Napi::Promise promise() const { return deferred_.promise(); }
 
   // The buffer stays where it is until the promise has settled.
   void Pin(const Napi::Object& buffer) { pinned_.push_back(Napi::Persistent(buffer)); }
@@ -110,7 +141,7 @@ class Operation {
     return made.Value();
   }
 
-  Napi::Promise::Deferred deferred_;
+  const Deferred deferred_;
   std::shared_ptr<Completions> completions_;
   std::vector<Napi::ObjectReference> pinned_;
   int error_ = 0;

@@ -2,8 +2,8 @@
 import { loadNativeBinding } from '../../src/driver/native_binding.js';
 
 export interface Cluster {
-  /** Reads a configuration file, then sets options, which win. Before connect. */
-  configure(path: string, options: readonly (readonly [name: string, value: string])[]): Promise<void>;
+  /** Reads a configuration file, then sets options, each a name and then its value, which win. Before connect. */
+  configure(path: string, ...options: readonly string[]): Promise<void>;
   connect(): Promise<void>;
   /** In a namespace, '' for that without a name. Before any of the calls below. */
   openPool(pool: string, namespace: string): Promise<void>;

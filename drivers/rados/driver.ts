@@ -55,7 +55,7 @@ export class RadosDriver implements Driver {
     if (keyring !== undefined) await mustBeReadable('keyring', keyring);
     const cluster = newCluster(user, settings['timeout-seconds']);
     try {
-      await cluster.configure(conf, clientOptions(settings)).catch((error: unknown) => {
+      await cluster.configure(conf, ...clientOptions(settings).flat()).catch((error: unknown) => {
         throw new SkerryError('invalid', `settings: conf: ${conf} is no configuration of Ceph`, { cause: error });
       });
       await cluster.connect().catch((error: unknown) => {

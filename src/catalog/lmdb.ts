@@ -164,7 +164,8 @@ class LmdbCatalog implements Catalog {
     this.#refuseIfClosed();
     if (prefix !== '') checkKey(prefix);
     const after = options.after ?? '';
-    const start = after > prefix ? after : prefix;
+    // LMDB takes nothing longer to begin at; no key is as long as what is left, so the same ones come after it.
+    const start = (after > prefix ? after : prefix).slice(0, key_characters_max + 1);
     const found: CatalogEntry[] = [];
     const entriesMax = options.entriesMax ?? Number.POSITIVE_INFINITY;
     if (entriesMax <= 0) return found;

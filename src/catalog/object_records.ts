@@ -115,6 +115,8 @@ export interface ObjectRecord {
   readonly checksum: Checksum | null;
   /** Made of uploaded parts, however few. */
   readonly multipart: boolean;
+  /** The upload that it was completed from: who asks for that again is told of this version. Absent: none, or a copy. */
+  readonly upload?: number;
   readonly body: BodyRecord;
 }
 
@@ -206,6 +208,7 @@ const schema = protobuf.Root.fromJSON({
         checksum: { type: 'Checksum', id: 9 },
         multipart: { type: 'bool', id: 10 },
         body: { type: 'Body', id: 11 },
+        upload: { type: 'uint64', id: 12 },
       },
     },
     Upload: {
@@ -266,6 +269,7 @@ export function decodeBucket(data: Uint8Array): BucketRecord {
 
 export function encodeObject(record: ObjectRecord): Uint8Array {
   for (const field of ['id', 'bytes', 'modifiedAt'] as const) exact(record[field], field);
+  if (record.upload !== undefined) exact(record.upload, 'upload');
   const { checksum, attributes, body, ...fields } = record;
   return encode(objectType, {
     ...fields,
@@ -280,6 +284,7 @@ export function decodeObject(data: Uint8Array): ObjectRecord {
   const fields = decode(objectType, data, 'object');
   const checksum = fields.optional('checksum');
   const body = fields.optional('body');
+  const upload = fields.number('upload');
   const record: ObjectRecord = {
     id: fields.number('id'),
     isNull: fields.flag('isNull'),
@@ -290,6 +295,7 @@ export function decodeObject(data: Uint8Array): ObjectRecord {
     attributes: attributesOf(fields.message('attributes')),
     checksum: checksum === null ? null : checksumOf(checksum),
     multipart: fields.flag('multipart'),
+    ...(upload === 0 ? {} : { upload }),
     body: body === null ? emptyBody : { parts: body.messages('parts').map(partOf), chain: body.messages('chain').map(linkOf) },
   };
   const inBody = [...record.body.parts, ...record.body.chain].reduce((sum, { bytes }) => sum + bytes, 0);

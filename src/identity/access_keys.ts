@@ -113,14 +113,13 @@ export class AccessKeys {
     return this.#view(decodeAccessKey((await this.#entry(accessKey)).value));
   }
 
-  /** One that is not active opens nothing, at once. @throws SkerryError not-found */
+  /** One that is not active opens nothing, at once; where that failed, it is as the catalog has it. @throws SkerryError not-found */
   async setActive(accessKey: string, active: boolean): Promise<AccessKey> {
     const record = await decided(this.#options.catalog, async () => {
       const entry = await this.#entry(accessKey);
       const changed = { ...decodeAccessKey(entry.value), active };
       return { compares: [entry], writes: [{ key: entry.key, value: encodeAccessKey(changed) }], result: changed };
-    });
-    this.#cache.forget(accessKey);
+    }).finally(() => this.#cache.forget(accessKey));
     return this.#view(record);
   }
 
@@ -129,8 +128,7 @@ export class AccessKeys {
     await decided(this.#options.catalog, async () => {
       const entry = await this.#entry(accessKey);
       return { compares: [entry], writes: this.#removal(decodeAccessKey(entry.value)), result: undefined };
-    });
-    this.#cache.forget(accessKey);
+    }).finally(() => this.#cache.forget(accessKey));
   }
 
   /** A new key for the same user, and the old one revoked, in one step. @throws SkerryError not-found, conflict, unavailable */
@@ -147,8 +145,7 @@ export class AccessKeys {
         writes: [...made.writes, ...this.#removal(old)],
         result: made.result,
       };
-    });
-    this.#cache.forget(accessKey);
+    }).finally(() => this.#cache.forget(accessKey));
     return result;
   }
 

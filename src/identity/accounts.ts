@@ -222,11 +222,8 @@ export class Accounts {
       throw new SkerryError('conflict', `account ${name} cannot be deleted: it has ${held}`);
     }
     const keys = await this.#keysOf(marked.record);
-    const { outcome } = await catalog.transact(
-      [marked],
-      keys.map((key) => ({ key, value: null })),
-    );
-    onChanged();
+    const writes = keys.map((key) => ({ key, value: null }));
+    const { outcome } = await catalog.transact([marked], writes).finally(onChanged);
     if (outcome === 'conflict')
       throw new SkerryError('conflict', `account ${name} was changed while it was being deleted: look at it`);
   }
@@ -274,9 +271,8 @@ export class Accounts {
   }
 
   async #changed<T>(decide: () => Promise<Decision<T>>): Promise<T> {
-    const result = await decided(this.#options.catalog, decide);
-    this.#options.onChanged();
-    return result;
+    // Also where it failed: it may have been made all the same.
+    return decided(this.#options.catalog, decide).finally(this.#options.onChanged);
   }
 
   async #byIndex(prefix: string, name: string | null): Promise<Account | null> {

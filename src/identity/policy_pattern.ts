@@ -12,7 +12,9 @@ interface Variable {
   readonly otherwise: string | null;
 }
 
-type Token = string | typeof any | typeof one;
+/** Stands for one character. */
+type Exact = string | typeof one;
+type Token = Exact | typeof any;
 /** Text is taken apart into characters when its variables are known. */
 type Part = Token | Variable;
 
@@ -76,28 +78,64 @@ export function resolved({ parts }: Pattern, resolve: Resolve): readonly Token[]
   return tokens;
 }
 
-/** The whole of `text`. Takes at most as many steps as the product of the lengths. */
+/**
+ * The whole of `text`. Both are others' to choose, and may be long: what lies between two * is looked for with a bit for each of its tokens,
+ * 32 at a time, so that no pair of them keeps the daemon from all else.
+ */
 export function matches(tokens: readonly Token[], text: string): boolean {
-  let [at, token] = [0, 0];
-  // Where the last * was, and where what it stands for ends for now.
-  let [star, begin] = [-1, 0];
-  while (at < text.length) {
-    const wanted = tokens[token];
-    if (wanted === any) {
-      star = token;
-      begin = at;
-      token += 1;
-    } else if (wanted !== undefined && (wanted === one || wanted === text[at])) {
-      token += 1;
-      at += 1;
-    } else if (star >= 0) {
-      begin += 1;
-      at = begin;
-      token = star + 1;
-    } else return false;
+  const pieces = piecesOf(tokens);
+  const [first = [], ...between] = pieces;
+  const last = between.pop();
+  if (last === undefined) return first.length === text.length && fits(first, text, 0);
+  const end = text.length - last.length;
+  if (first.length > end || !fits(first, text, 0) || !fits(last, text, end)) return false;
+  let at = first.length;
+  for (const piece of between) {
+    at = endOfNext(piece, text, at, end);
+    if (at < 0) return false;
   }
-  while (tokens[token] === any) token += 1;
-  return token === tokens.length;
+  return true;
+}
+
+/** What stands before, between and behind the *. */
+function piecesOf(tokens: readonly Token[]): Exact[][] {
+  const pieces: Exact[][] = [[]];
+  for (const token of tokens) {
+    if (token === any) pieces.push([]);
+    else pieces.at(-1)?.push(token);
+  }
+  return pieces;
+}
+
+function fits(piece: readonly Exact[], text: string, at: number): boolean {
+  return piece.every((token, index) => token === one || token === text[at + index]);
+}
+
+/** Where the first place of `piece` in text[from, to) ends; -1 where it has none. */
+function endOfNext(piece: readonly Exact[], text: string, from: number, to: number): number {
+  if (piece.length === 0) return from;
+  const words = Math.ceil(piece.length / 32);
+  // Bit n: whether token n may be this character; `others`: one that the piece does not name.
+  const others = new Int32Array(words);
+  const masks = new Map<string, Int32Array>();
+  for (const token of piece) if (token !== one && !masks.has(token)) masks.set(token, new Int32Array(words));
+  for (const [index, token] of piece.entries())
+    for (const mask of token === one ? [others, ...masks.values()] : [masks.get(token) ?? others])
+      mask[index >>> 5] = (mask[index >>> 5] ?? 0) | (1 << (index % 32));
+  // Bit n: whether tokens 0 to n are what was read last.
+  const state = new Int32Array(words);
+  const lastBit = 1 << ((piece.length - 1) % 32);
+  for (let at = from; at < to; at += 1) {
+    const mask = masks.get(text[at] ?? '') ?? others;
+    let carry = 1;
+    for (let word = 0; word < words; word += 1) {
+      const before = state[word] ?? 0;
+      state[word] = ((before << 1) | carry) & (mask[word] ?? 0);
+      carry = before >>> 31;
+    }
+    if (((state[words - 1] ?? 0) & lastBit) !== 0) return at + 1;
+  }
+  return -1;
 }
 
 /**

@@ -62,8 +62,7 @@ export class Users {
       const keys = await this.#keysOf(record.id, name);
       const writes = [entry.key, ...keys].map((key) => ({ key, value: null }));
       return { compares: [entry], writes, result: undefined };
-    });
-    this.#options.onChanged();
+    }).finally(this.#options.onChanged);
   }
 
   /** @throws SkerryError not-found */

@@ -1,5 +1,5 @@
 /** Buckets: whose they are, where their bodies lie, and documents about them that the object layer keeps and does not read. */
-import type { Catalog } from '../catalog/catalog.js';
+import type { Catalog, Compare } from '../catalog/catalog.js';
 import {
   accountBucketKey,
   accountBucketsPrefix,
@@ -17,8 +17,9 @@ import {
   type DefaultRetention,
   type Versioning,
 } from '../catalog/object_records.js';
-import { SkerryError } from '../core/errors.js';
+import { isSkerryError, SkerryError } from '../core/errors.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
+import { counted, type Counting, type Meter } from './meter.js';
 
 const update_attempts_max = 16;
 const buckets_per_page_max = 1000;
@@ -39,6 +40,8 @@ export interface NewBucket {
   readonly pool: string;
   readonly location?: string;
   readonly objectLock?: boolean;
+  /** Of the account, which must stay as it was read. */
+  readonly compares?: readonly Compare[];
 }
 
 export interface BucketSettings {
@@ -51,6 +54,7 @@ export interface BucketSettings {
 export interface BucketsOptions {
   readonly catalog: Catalog;
   readonly ids: IdAllocator;
+  readonly meter: Meter;
   readonly now: () => number;
 }
 
@@ -63,7 +67,7 @@ export class Buckets {
 
   /** @throws SkerryError exists (bucket-already-exists, or bucket-already-owned-by-you), invalid (invalid-bucket-name) */
   async create(order: NewBucket): Promise<BucketRecord> {
-    const { name, account, pool, location = '', objectLock = false } = order;
+    const { name, account, pool, location = '', objectLock = false, compares = [] } = order;
     if (!bucket_name.test(name))
       throw new SkerryError('invalid', `${JSON.stringify(name.slice(0, 80))} is no name of a bucket`, {
         reason: 'invalid-bucket-name',
@@ -84,7 +88,7 @@ export class Buckets {
       deleting: false,
     };
     const outcome = await catalog.transact(
-      [{ key: bucketKey(name), revision: 0 }],
+      [{ key: bucketKey(name), revision: 0 }, ...compares],
       [
         { key: bucketKey(name), value: encodeBucket(record) },
         { key: accountBucketKey(account, name), value: new Uint8Array(0) },
@@ -92,8 +96,9 @@ export class Buckets {
     );
     if (outcome.outcome === 'committed') return record;
     const taken = await this.#find(name);
+    if (taken === null) throw new SkerryError('try-again', `the account of bucket ${name} changed meanwhile`);
     throw new SkerryError('exists', `there is a bucket ${name} already`, {
-      reason: taken?.record.account === account ? 'bucket-already-owned-by-you' : 'bucket-already-exists',
+      reason: taken.record.account === account ? 'bucket-already-owned-by-you' : 'bucket-already-exists',
     });
   }
 
@@ -215,17 +220,32 @@ export class Buckets {
     if (found === null || !found.record.deleting) return found === null;
     const { id, account } = found.record;
     const compares = [{ key: bucketKey(name), revision: found.revision }];
-    if (await this.#holdsSomething(id)) {
+    const counting = (await this.#holdsSomething(id)) ? null : this.#removal(found.record);
+    if (counting === null) {
       await catalog.transact(compares, [{ key: bucketKey(name), value: encodeBucket({ ...found.record, deleting: false }) }]);
       return false;
     }
     const documents = await catalog.range(bucketDocumentsPrefix(id));
-    await catalog.transact(compares, [
+    const writes = [
       { key: bucketKey(name), value: null },
       { key: accountBucketKey(account, name), value: null },
       ...documents.map(({ key }) => ({ key, value: null })),
-    ]);
-    return true;
+      ...counting.writes,
+    ];
+    return counted(
+      counting,
+      async () => (await catalog.transact([...compares, ...counting.compares], writes)).outcome === 'committed',
+    );
+  }
+
+  /** null while something is on its way into it. */
+  #removal(record: BucketRecord): Counting | null {
+    try {
+      return this.#options.meter.removal(record);
+    } catch (error) {
+      if (isSkerryError(error, 'conflict')) return null;
+      throw error;
+    }
   }
 
   async #holdsSomething(id: number): Promise<boolean> {

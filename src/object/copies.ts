@@ -1,16 +1,17 @@
 /** Copies of objects: they share the bytes of their source, so that they cost the same whatever its size. */
 import type { Catalog } from '../catalog/catalog.js';
 import type { Attributes, BodyPart, BucketRecord, ObjectRecord } from '../catalog/object_records.js';
-import { partsFrom, segmentCount } from './body_parts.js';
+import { partsFrom, segmentCount, segmentsWithin } from './body_parts.js';
+import type { Bodies } from './bodies.js';
 import type { BodyHolds } from './body_holds.js';
 import type { Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import type { Extents } from './extents.js';
-import { comingOf, ending, transactOn } from './making.js';
-import type { Meter } from './meter.js';
+import { comingOf, transactOn } from './making.js';
+import { ending, type Meter } from './meter.js';
 import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version, type VersionName } from './object_version.js';
-import { checkKey, versionIdOf, visible, type Make, type Transact, type Versions } from './versions.js';
+import { checkKey, visible, type Make, type Transact, type Versions } from './versions.js';
 
 /** A body of more is read and stored again: its extents would not fit into one transaction. */
 export const shared_segments_max = 10_000;
@@ -29,6 +30,7 @@ export interface CopiesOptions {
   readonly buckets: Buckets;
   readonly versions: Versions;
   readonly objects: Objects;
+  readonly bodies: Bodies;
   readonly extents: Extents;
   readonly holds: BodyHolds;
   readonly meter: Meter;
@@ -54,7 +56,8 @@ export class Copies {
       hold.choose(source.id);
       // A source that is not modified fails a copy as any other condition does.
       if (judgeRead(order.fromConditions ?? {}, source) !== 'proceed') throw preconditionFailed();
-      const attributes = objects.withDefaults(bucket, order.attributes ?? takenOver(source.attributes, order.owner));
+      const attributes = order.attributes ?? takenOver(source.attributes, order.owner);
+      objects.withDefaults(bucket, attributes);
       const { pool } = (await buckets.get(order.from.bucket)).record;
       const shares = segmentCount(source.body) <= shared_segments_max && pool === bucket.pool;
       return await (shares ? this.#share(order, bucket, attributes, source) : this.#copyBytes(order, attributes, source));
@@ -63,16 +66,17 @@ export class Copies {
     }
   }
 
-  async #share(order: CopyOrder, bucket: BucketRecord, attributes: Attributes, source: ObjectRecord): Promise<Version> {
-    const { catalog, meter, versions, extents, now } = this.#options;
+  async #share(order: CopyOrder, bucket: BucketRecord, given: GivenAttributes, source: ObjectRecord): Promise<Version> {
+    const { catalog, meter, versions, extents, objects, now } = this.#options;
     const { key, conditions = {} } = order;
-    const reservation = await meter.reserve(bucket, { bytes: source.bytes, objects: 1 });
+    const reservation = meter.reserve(bucket, { bytes: source.bytes, objects: 1 });
     return ending(reservation, async () => {
       const parts: BodyPart[] = [];
       for await (const { offset: _, ...part } of partsFrom(catalog, source.id, source.body, 0)) parts.push(part);
       const { etag, checksum, multipart } = source;
-      const make: Make = (id, newest) => {
+      const make: Make = (id, newest, bucketNow) => {
         checkWrite(conditions, visible(newest));
+        const attributes = objects.withDefaults(bucketNow, given);
         return comingOf(id, now(), { parts, etag, checksum, multipart, attributes }, []);
       };
       const transact: Transact = (compares, writes) =>
@@ -84,19 +88,14 @@ export class Copies {
     });
   }
 
-  async #copyBytes(order: CopyOrder, attributes: Attributes, source: ObjectRecord): Promise<Version> {
-    const { objects } = this.#options;
-    const opened = await objects.open({ ...order.from, versionId: versionIdOf(source) });
-    if (opened.outcome === 'not-modified') throw preconditionFailed();
-    const { object } = opened;
-    try {
-      const { bytes, checksum } = object.version;
-      const expected = checksum === null ? {} : { checksum: { algorithm: checksum.algorithm } };
-      const { bucket, key, conditions = {} } = order;
-      return await objects.put({ bucket, key, conditions, bytes, attributes, expected, content: object.read(0, bytes) });
-    } finally {
-      object.close();
-    }
+  async #copyBytes(order: CopyOrder, attributes: GivenAttributes, source: ObjectRecord): Promise<Version> {
+    const { catalog, objects, bodies } = this.#options;
+    const { id, body, bytes, checksum } = source;
+    const expected = checksum === null ? {} : { checksum: { algorithm: checksum.algorithm } };
+    const { bucket, key, conditions = {} } = order;
+    // Of the very body that is held: a null version may be another by now.
+    const content = bodies.read(segmentsWithin(catalog, id, body, 0, bytes));
+    return objects.put({ bucket, key, conditions, bytes, attributes, expected, content });
   }
 }
 

@@ -51,16 +51,22 @@ export class Extents {
   /**
    * Takes back what `segments` owned: trims extents that nobody owns any more, and makes that durable together with `also`, what
    * else says that they are released. A crash in between leaves them released, to be trimmed again.
+   * `reasons`: the records that say so, as they were read. What they gave back once is not taken from its other owners as well.
+   * @returns false where one of the reasons is not as it was read: nothing is done then
    */
-  release(segments: readonly Segment[], also: readonly Write[]): Promise<void> {
+  release(segments: readonly Segment[], reasons: readonly Compare[], also: readonly Write[]): Promise<boolean> {
     return this.#withAll(segments, async (all) => {
       const { writer, catalog } = this.#options;
+      // Before the trim, which no transaction takes back; only a release changes them, and that holds the same locks.
+      for (const { key, revision } of reasons) if (((await catalog.get(key))?.revision ?? 0) !== revision) return false;
       const there = all.filter(({ found }) => found !== null);
       const last = there.filter(({ found, segments: count }) => found !== null && found.owners <= count);
       for (const { shelf, offset, found } of last) await writer.trim(shelf, offset, found?.bytes ?? 0);
       for (const shelf of new Set(last.map((one) => one.shelf))) await writer.flush(shelf);
-      const outcome = await catalog.transact(there.map(comparison), [...there.map(counted(-1)), ...also]);
+      const compares = [...reasons, ...there.map(comparison)];
+      const outcome = await catalog.transact(compares, [...there.map(counted(-1)), ...also]);
       if (outcome.outcome === 'conflict') throw new SkerryError('try-again', `${outcome.key} of the catalog changed meanwhile`);
+      return true;
     });
   }
 

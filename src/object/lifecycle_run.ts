@@ -68,22 +68,19 @@ export class LifecycleRun {
     noncurrent: LifecycleSubject['noncurrent'],
     only: boolean,
   ): Promise<void> {
-    const { key, versionId, bytes, etag, deleteMarker, modifiedAt, attributes } = version;
+    const { key, versionId } = version;
     this.#counts.looked += 1;
-    const subject = { key, bytes, tags: attributes.tags, deleteMarker, modifiedAt, noncurrent, only };
-    const verdict = judgeVersion(rules, subject, this.#options.now());
-    if (verdict === null) return;
+    const judged = (found: Version): 'expire' | 'remove' | null =>
+      judgeVersion(rules, subjectOf(found, noncurrent, only), this.#options.now())?.action ?? null;
+    const action = judged(version);
+    if (action === null) return;
+    // The list is older than the removal: what was replaced since, tagged anew, or has become the current one again, stays.
+    const still = (found: Version, newest: boolean): boolean =>
+      newest === (noncurrent === null) && found.modifiedAt === version.modifiedAt && judged(found) === action;
     try {
-      // What was replaced since it was looked at is another one, and stays.
-      if (verdict.action === 'expire')
-        await this.#options.objects.remove({
-          bucket,
-          key,
-          owner,
-          conditions: { ifMatch: [etag], ifUnmodifiedSince: modifiedAt },
-        });
-      else await this.#options.objects.remove({ bucket, key, versionId, owner });
-      this.#counts[verdict.action === 'expire' ? 'expired' : 'removed'] += 1;
+      const place = action === 'expire' ? { bucket, key } : { bucket, key, versionId };
+      await this.#options.objects.remove({ ...place, owner, still });
+      this.#counts[action === 'expire' ? 'expired' : 'removed'] += 1;
     } catch (error) {
       if (isSkerryError(error, 'denied')) this.#counts.kept += 1;
       else if (!isSkerryError(error, 'conflict', 'not-found')) throw error;
@@ -99,6 +96,14 @@ export class LifecycleRun {
       if (!isSkerryError(error, 'conflict', 'not-found')) throw error;
     }
   }
+}
+
+function subjectOf(
+  { key, bytes, deleteMarker, modifiedAt, attributes }: Version,
+  noncurrent: LifecycleSubject['noncurrent'],
+  only: boolean,
+): LifecycleSubject {
+  return { key, bytes, tags: attributes.tags, deleteMarker, modifiedAt, noncurrent, only };
 }
 
 async function* pages<T>(

@@ -118,6 +118,7 @@ export class Listing {
     const { record } = await this.#options.buckets.get(order.bucket);
     const under = uploadsPrefix(record.id);
     const { after, afterUpload } = order;
+    if (afterUpload !== undefined && !/^[0-9a-f]{16}$/.test(afterUpload)) throw badToken();
     const place = after === undefined || afterUpload === undefined ? null : placeOf(under, byteString(after), afterUpload);
     return this.#page(under, order, place, ({ key, value }) => {
       const upload = decodeUpload(value);

@@ -3,7 +3,6 @@ import type { Catalog, Write } from '../catalog/catalog.js';
 import type { Attributes, BodyPart, Checksum } from '../catalog/object_records.js';
 import type { StoredBody } from './bodies.js';
 import { bodyOf } from './body_parts.js';
-import type { Reservation } from './meter.js';
 import type { Coming, Transact } from './versions.js';
 
 /** What is to become a version. */
@@ -12,6 +11,7 @@ export interface Content {
   readonly etag: string;
   readonly checksum: Checksum | null;
   readonly multipart: boolean;
+  readonly upload?: number;
   readonly attributes: Attributes;
 }
 
@@ -37,30 +37,23 @@ export const transactOn =
  * made, not even by reading: what is there may not be durable. So the body stays until the next start, which knows.
  */
 export async function named<T>(catalog: Catalog, stored: StoredBody, work: (transact: Transact) => Promise<T>): Promise<T> {
-  let inDoubt = false;
+  let state: 'unnamed' | 'in doubt' | 'named' = 'unnamed';
   const transact: Transact = async (compares, writes) => {
-    inDoubt = true;
+    state = 'in doubt';
     const made = await transactOn(catalog)(compares, writes);
-    inDoubt = false;
+    state = made ? 'named' : 'unnamed';
     return made;
   };
+  // A function, for what it says changes while work() is under way.
+  const isNow = (one: typeof state): boolean => state === one;
   try {
     const result = await work(transact);
     stored.kept();
     return result;
   } catch (error) {
-    if (inDoubt) stored.leave();
+    if (isNow('in doubt')) stored.leave();
+    else if (isNow('named')) stored.kept();
     else await stored.abandon();
-    throw error;
-  }
-}
-
-/** Runs `work`, which ends the reservation where it succeeds; here it ends where that does not. */
-export async function ending<T>(reservation: Reservation, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    reservation.end(null);
     throw error;
   }
 }

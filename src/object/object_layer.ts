@@ -1,5 +1,5 @@
 /**
- * The object layer, put together: buckets, objects, versions, uploads, with no wire protocol. Nothing in the daemon opens it yet.
+ * The object layer, put together: buckets, objects, versions, uploads, with no wire protocol.
  */
 import { setImmediate } from 'node:timers/promises';
 
@@ -18,6 +18,7 @@ import { Listing } from './listing.js';
 import { noMeter, type Meter } from './meter.js';
 import { Objects } from './objects.js';
 import { PartCopies } from './part_copies.js';
+import { FirstFailure } from './first_failure.js';
 import { findOldRegions, recoverRegion, type OldRegion } from './region_recovery.js';
 import { Releases } from './releases.js';
 import { ShelfSpace, type ShelfSpaceOptions } from './shelf_space.js';
@@ -63,7 +64,7 @@ export class ObjectLayer {
     const holds = new BodyHolds();
     const extents = new Extents({ catalog, writer: this.#writer });
     const bodies = new EngineBodies({ engine, writer: this.#writer, space: this.#space, log: options.log });
-    this.buckets = new Buckets({ catalog, ids, now });
+    this.buckets = new Buckets({ catalog, ids, meter, now });
     const versions = new Versions({ catalog, buckets: this.buckets, ids, meter });
     const shared = { catalog, buckets: this.buckets, versions, bodies, extents, holds, meter, ids, now };
     this.objects = new Objects(shared);
@@ -85,15 +86,18 @@ export class ObjectLayer {
   /**
    * For upkeep, again and again and never twice at a time: takes back what was left by earlier lives, and what was removed
    * since. @returns how many removed bodies are left because somebody reads them
-   * @throws SkerryError of catalog or engine: what is not done is done by the next run
+   * @throws SkerryError of catalog or engine, when all else is done: what is not done is done by the next run
    */
   async takeBack(stop?: AbortSignal): Promise<number> {
+    const failures = new FirstFailure();
     for (const region of this.#oldRegions) {
-      await recoverRegion(this.#options.catalog, this.#writer, region, stop);
+      const recovered = await failures.of(() => recoverRegion(this.#options.catalog, this.#writer, region, stop));
       if (stop?.aborted === true) return 0;
-      this.#oldRegions = this.#oldRegions.filter((one) => one !== region);
+      if (recovered) this.#oldRegions = this.#oldRegions.filter((one) => one !== region);
     }
-    return this.#releases.run(stop);
+    const left = await this.#releases.run(failures, stop);
+    failures.throwIfAny();
+    return left;
   }
 
   /** For upkeep, once a day or so. `owner`: of delete markers that come of it. */

@@ -1,18 +1,18 @@
 /**
  * Objects, with no protocol's words: put, read, remove, and what is said of them. What each of them did is durable when it
- * resolves. Nothing above is wired to it yet: tests alone reach it.
+ * resolves.
  */
 import type { Catalog } from '../catalog/catalog.js';
 import type { Attributes, BucketRecord, ObjectRecord, Retention } from '../catalog/object_records.js';
 import { SkerryError } from '../core/errors.js';
-import type { Bodies } from './bodies.js';
+import type { Bodies, StoredBody } from './bodies.js';
 import { partRanges, segmentsWithin, type PartRange } from './body_parts.js';
 import type { BodyHolds } from './body_holds.js';
 import type { Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import { Digests, type Expected } from './digests.js';
-import { comingOf, ending, named, partsOfBody } from './making.js';
-import type { Meter } from './meter.js';
+import { comingOf, named, partsOfBody } from './making.js';
+import { ending, type Meter, type Reservation } from './meter.js';
 import { noObjectLock, notFound, versionOf, type ObjectName, type Version, type VersionName } from './object_version.js';
 import { checkRetentionChange, defaultRetention, keptBy } from './retention.js';
 import { checkKey, versionIdOf, visible, type Make, type Versions } from './versions.js';
@@ -33,6 +33,8 @@ export interface RemoveOrder extends VersionName {
   readonly conditions?: Conditions;
   /** The caller may remove what is under governance. */
   readonly bypassGovernance?: boolean;
+  /** Asked in the turn that removes: whether what is there now is still to go. What is not stays (precondition-failed). */
+  readonly still?: (found: Version, newest: boolean) => boolean;
 }
 
 export type Removed = {
@@ -79,18 +81,19 @@ export class Objects {
     const { key, conditions = {}, content, bytes } = order;
     checkKey(key);
     const { record: bucket } = await buckets.get(order.bucket);
-    const attributes = this.withDefaults(bucket, order.attributes);
+    this.withDefaults(bucket, order.attributes);
     // Nobody should send a body in vain; what counts is looked at once more when it is there.
     checkWrite(conditions, visible((await versions.newest(bucket, key))?.record ?? null));
-    const reservation = await meter.reserve(bucket, { bytes: bytes ?? 0, objects: 1 });
+    const reservation = meter.reserve(bucket, { bytes: bytes ?? 0, objects: 1 });
     const digests = new Digests(order.expected ?? {});
     return ending(reservation, async () => {
       const stored = await bodies.write({ pool: bucket.pool, bytes, content: digests.through(content) });
+      if (bytes === null) await extended(reservation, stored);
       const record = await named(catalog, stored, async (transact) => {
-        const made = { ...digests.finish(), parts: partsOfBody(stored), multipart: false, attributes };
-        const make: Make = (id, newest) => {
+        const made = { ...digests.finish(), parts: partsOfBody(stored), multipart: false };
+        const make: Make = (id, newest, bucketNow) => {
           checkWrite(conditions, visible(newest));
-          return comingOf(id, now(), made, stored.writes);
+          return comingOf(id, now(), { ...made, attributes: this.withDefaults(bucketNow, order.attributes) }, stored.writes);
         };
         return versions.install(bucket, key, reservation, make, transact);
       });
@@ -133,18 +136,20 @@ export class Objects {
   /** Removing what is not there succeeds. @throws SkerryError denied (object-locked), conflict (precondition-failed) */
   async remove(order: RemoveOrder): Promise<Removed> {
     const { buckets, versions, now } = this.#options;
-    const { key, versionId, conditions = {}, owner, bypassGovernance = false } = order;
+    const { key, versionId, conditions = {}, owner, bypassGovernance = false, still = () => true } = order;
     checkKey(key);
     const { record: bucket } = await buckets.get(order.bucket);
     if (versionId === undefined) {
       const marker = await versions.remove(bucket, key, owner, now(), (current) => {
         if (conditions.ifMatch !== undefined || conditions.ifUnmodifiedSince !== undefined) checkWrite(conditions, current);
+        if (order.still !== undefined && (current === null || !still(versionOf(key, current), true))) throw preconditionFailed();
       });
       if (marker === null) return { versionId: null, deleteMarker: false };
       return { versionId: versionIdOf(marker), deleteMarker: true };
     }
-    const gone = await versions.removeVersion(bucket, key, versionId, (version) => {
+    const gone = await versions.removeVersion(bucket, key, versionId, (version, newest) => {
       checkWrite(conditions, visible(version));
+      if (!still(versionOf(key, version), newest)) throw preconditionFailed();
       const why = keptBy(version.attributes, now(), bypassGovernance);
       if (why !== null) throw new SkerryError('denied', `the version cannot be removed: ${why}`, { reason: 'object-locked' });
     });
@@ -179,6 +184,7 @@ export class Objects {
     return entry.record;
   }
 
+  /** Asked in the turn that makes the version: what a bucket keeps by default is kept from then on, however long the body took. */
   withDefaults(bucket: BucketRecord, given: GivenAttributes): Attributes {
     const locks = given.legalHold === true || (given.retention ?? null) !== null;
     if (locks && !bucket.objectLock) throw noObjectLock(bucket.name);
@@ -205,5 +211,15 @@ export class Objects {
     });
     if (record === null) throw notFound(versionId === null ? 'no-such-key' : 'no-such-version', key);
     return versionOf(key, record);
+  }
+}
+
+/** Of a body whose length nobody told. Where there is no room for it nothing of it stays. */
+async function extended(reservation: Reservation, stored: StoredBody): Promise<void> {
+  try {
+    reservation.extend({ bytes: stored.bytes, objects: 0 });
+  } catch (error) {
+    await stored.abandon();
+    throw error;
   }
 }

@@ -12,6 +12,7 @@ import {
   type BodyPart,
   type BucketRecord,
   type Checksum,
+  type ObjectRecord,
   type PartRecord,
   type UploadRecord,
 } from '../catalog/object_records.js';
@@ -21,13 +22,13 @@ import type { Bodies } from './bodies.js';
 import type { Buckets } from './buckets.js';
 import { checkWrite, type Conditions } from './conditions.js';
 import { allowsType, compare, Digests, joinedChecksum, joinedEtag, type Expected } from './digests.js';
-import { comingOf, ending, named, transactOn } from './making.js';
-import type { Meter } from './meter.js';
+import { comingOf, named, transactOn } from './making.js';
+import { ending, type Meter } from './meter.js';
 import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version } from './object_version.js';
 import { releaseOf } from './releases.js';
 import { noSuchUpload, UploadGates } from './upload_gates.js';
-import { checkKey, visible, type Make, type Transact, type Versions } from './versions.js';
+import { checkKey, versionIdOf, visible, type Make, type Transact, type Versions } from './versions.js';
 
 export const parts_max = 10_000;
 /** Of every part but the last. */
@@ -108,7 +109,8 @@ export class Uploads {
     for (let attempt = 1; attempt <= attempts_max; attempt += 1) {
       const { record: bucket, revision } = await buckets.get(name);
       const id = await ids.next();
-      const given = objects.withDefaults(bucket, attributes);
+      // What the bucket keeps by default begins with the object, not with the upload.
+      const given = { ...objects.withDefaults(bucket, attributes), retention: attributes.retention ?? null };
       const value = encodeUpload({ id, startedAt: now(), attributes: given, checksum: checksum ?? null });
       const compares = [{ key: bucketKey(name), revision }];
       if (await transactOn(catalog)(compares, [{ key: uploadKey(bucket.id, key, id), value }])) return idText(id);
@@ -168,7 +170,7 @@ export class Uploads {
     return { upload: upload.record, parts, more: page.length > entriesMax };
   }
 
-  /** @throws SkerryError not-found (no-such-upload), conflict (upload-ending) */
+  /** @throws SkerryError not-found (no-such-upload) */
   async abort(name: UploadName): Promise<void> {
     const { catalog } = this.#options;
     const { record, at, revision } = await this.find(name);
@@ -180,15 +182,17 @@ export class Uploads {
   }
 
   /**
-   * One transaction: what was uploaded and is not listed is released with it.
+   * One transaction: what was uploaded and is not listed is released with it. Who did not hear of its end and asks again hears of
+   * the version that it made, as long as that is there.
    * @throws SkerryError invalid (invalid-part, invalid-part-order, entity-too-small, bad-digest), conflict (precondition-failed)
    */
   async complete(order: CompleteOrder): Promise<Version> {
-    const { versions, meter, catalog, now } = this.#options;
+    const { versions, objects, meter, catalog, now } = this.#options;
     const { key, conditions = {} } = order;
-    const upload = await this.find(order);
-    const { record, bucket, at, revision } = upload;
-    return this.#gates.close(record.id, async () => {
+    return this.#gates.close(uploadNumber(order.uploadId), async () => {
+      const upload = await this.#open(order);
+      if (upload === null) return this.#completed(order);
+      const { record, bucket, at, revision } = upload;
       const entries = await this.#parts(record.id);
       const { parts, etags, left } = this.#chosen(entries, order.parts);
       const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
@@ -198,16 +202,16 @@ export class Uploads {
         });
       const checksum = record.checksum === null ? null : joinedChecksum(record.checksum, parts);
       if (order.checksum !== undefined && checksum !== null) compare(checksum.algorithm, order.checksum, checksum.value);
-      const reservation = await meter.reserve(bucket, { bytes, objects: 1 });
+      const reservation = meter.reserve(bucket, { bytes, objects: 1 });
       const also = [
         { key: at, value: null },
         ...entries.map((entry) => ({ key: entry.key, value: null })),
         ...left.flatMap(releaseOfPart),
       ];
-      const content = { parts, etag: joinedEtag(etags), checksum, multipart: true, attributes: record.attributes };
-      const make: Make = (id, newest) => {
+      const content = { parts, etag: joinedEtag(etags), checksum, multipart: true, upload: record.id };
+      const make: Make = (id, newest, bucketNow) => {
         checkWrite(conditions, visible(newest));
-        return comingOf(id, now(), content, also);
+        return comingOf(id, now(), { ...content, attributes: objects.withDefaults(bucketNow, record.attributes) }, also);
       };
       const transact: Transact = async (compares, writes) => {
         if ((await catalog.get(at)) === null) throw noSuchUpload();
@@ -218,15 +222,31 @@ export class Uploads {
   }
 
   /** @throws SkerryError not-found (no-such-upload, no-such-bucket) */
-  async find({ bucket: name, key, uploadId }: UploadName): Promise<OpenUpload> {
+  async find(name: UploadName): Promise<OpenUpload> {
+    const upload = await this.#open(name);
+    if (upload === null) throw noSuchUpload();
+    return upload;
+  }
+
+  async #open({ bucket: name, key, uploadId }: UploadName): Promise<OpenUpload | null> {
     checkKey(key);
     const { record: bucket } = await this.#options.buckets.get(name);
-    const id = /^[0-9a-f]{16}$/.test(uploadId) ? Number.parseInt(uploadId, 16) : 0;
-    if (!Number.isSafeInteger(id) || id === 0) throw noSuchUpload();
-    const at = uploadKey(bucket.id, key, id);
+    const at = uploadKey(bucket.id, key, uploadNumber(uploadId));
     const entry = await this.#options.catalog.get(at);
-    if (entry === null) throw noSuchUpload();
-    return { bucket, record: decodeUpload(entry.value), at, revision: entry.revision };
+    return entry === null ? null : { bucket, record: decodeUpload(entry.value), at, revision: entry.revision };
+  }
+
+  /** The version that these parts of the upload became. @throws SkerryError not-found (no-such-upload) */
+  async #completed({ bucket: name, key, uploadId, parts }: CompleteOrder): Promise<Version> {
+    const { buckets, versions } = this.#options;
+    const { record: bucket } = await buckets.get(name);
+    const upload = uploadNumber(uploadId);
+    const etag = joinedEtag(parts.map((part) => part.etag));
+    const isIt = (found: ObjectRecord): boolean => found.upload === upload && found.etag === etag;
+    const made = await versions.among(bucket, key, isIt);
+    // Written once more as it is: where the first answer was a failure, this is how it is known to be durable.
+    const sure = made && (await versions.change(bucket, key, versionIdOf(made), (found) => (isIt(found) ? found : gone())));
+    return sure === null ? gone() : versionOf(key, sure);
   }
 
   async #parts(upload: number): Promise<readonly CatalogEntry[]> {
@@ -274,6 +294,17 @@ export class Uploads {
 /** That of bytes that are copied without being read: of S3's callers none may suppose more of it than that it is one. */
 export function sharedEtag(source: number, offset: number, bytes: number): string {
   return createHash('md5').update(`${source} ${offset} ${bytes}`).digest('hex');
+}
+
+/** @throws SkerryError not-found (no-such-upload) for what is none */
+function uploadNumber(uploadId: string): number {
+  const id = /^[0-9a-f]{16}$/.test(uploadId) ? Number.parseInt(uploadId, 16) : 0;
+  if (!Number.isSafeInteger(id) || id === 0) throw noSuchUpload();
+  return id;
+}
+
+function gone(): never {
+  throw noSuchUpload();
 }
 
 function checkPart(number: number, bytes: number): void {

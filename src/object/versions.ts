@@ -13,10 +13,12 @@ import { SkerryError } from '../core/errors.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import { noSuchBucket, type Buckets } from './buckets.js';
-import type { Meter, Reservation, UsageChange } from './meter.js';
+import { counted, ending, type Meter, type Reservation, type UsageChange } from './meter.js';
 import { releaseOf } from './releases.js';
 
 const attempts_max = 16;
+/** Versions of a key, for one that was made a moment ago. */
+const looked_at_max = 100;
 export const key_bytes_max = 1024;
 
 export interface VersionEntry {
@@ -33,7 +35,8 @@ export interface Coming {
   readonly writes: readonly Write[];
 }
 
-export type Make = (id: number, newest: ObjectRecord | null) => Coming;
+/** `bucket`: as it is in this turn, which the transaction compares. */
+export type Make = (id: number, newest: ObjectRecord | null, bucket: BucketRecord) => Coming;
 
 export interface VersionsOptions {
   readonly catalog: Catalog;
@@ -51,6 +54,12 @@ interface Place {
   readonly writes: readonly Write[];
 }
 
+/** The bucket as it is while a change of a key has its turn, and what says that it still is. */
+interface Turn {
+  readonly bucket: BucketRecord;
+  readonly compares: readonly Compare[];
+}
+
 const nothing: UsageChange = { bytes: 0, objects: 0 };
 
 export class Versions {
@@ -64,7 +73,9 @@ export class Versions {
 
   /** The newest, be it a delete marker; null where there is none. */
   async newest({ id, versioning }: BucketRecord, key: string): Promise<VersionEntry | null> {
-    if (versioning === 'never') return this.#at(versionKey(id, key, last_order));
+    const only = versioning === 'never' ? await this.#at(versionKey(id, key, last_order)) : null;
+    // Where there is none, versioning may have begun since the bucket was read, and moved it.
+    if (only !== null) return only;
     const [found] = await this.#options.catalog.range(versionsPrefix(id, key), { entriesMax: 1 });
     return found === undefined ? null : { at: found.key, record: decodeObject(found.value), revision: found.revision };
   }
@@ -78,6 +89,12 @@ export class Versions {
     return found === null || found.record.isNull ? null : found;
   }
 
+  /** Of the newest versions of a key the first that is; null where none is. */
+  async among({ id }: BucketRecord, key: string, is: (record: ObjectRecord) => boolean): Promise<ObjectRecord | null> {
+    const entries = await this.#options.catalog.range(versionsPrefix(id, key), { entriesMax: looked_at_max });
+    return entries.map(({ value }) => decodeObject(value)).find(is) ?? null;
+  }
+
   /**
    * Makes a new version of `key`. `make` decides on what is there: it is called again where something changed meanwhile.
    * @throws SkerryError of `make`; not-found (no-such-bucket); of the catalog, and then it may have been made or not (`inDoubt`)
@@ -89,27 +106,9 @@ export class Versions {
     make: Make,
     transact: Transact = this.#plainly,
   ): Promise<ObjectRecord> {
-    return this.#turn(bucket, key, async (now, compares) => {
-      const newest = await this.newest(now, key);
-      const id = await this.#options.ids.next();
-      const coming = make(id, newest?.record ?? null);
-      const place = await this.#placeFor(now, key, id);
-      const record = { ...coming.record, isNull: place.isNull };
-      const change = usageOf([record], place.gone);
-      const outcome = await transact(
-        [...compares, ...place.compares, ...coming.compares],
-        [
-          { key: place.at, value: encodeObject(record) },
-          ...place.writes,
-          ...coming.writes,
-          ...releases(place.gone),
-          ...reservation.writes(change),
-        ],
-      );
-      if (!outcome) return null;
-      reservation.end(change);
-      return record;
-    });
+    return this.#turn(bucket, key, (now, compares) =>
+      this.#installOnce({ bucket: now, compares }, key, reservation, make, transact),
+    );
   }
 
   /**
@@ -120,56 +119,43 @@ export class Versions {
     bucket: BucketRecord,
     key: string,
     owner: number,
-    now: number,
+    at: number,
     check: (current: ObjectRecord | null) => void,
   ): Promise<ObjectRecord | null> {
-    if (bucket.versioning === 'never') {
-      const gone = await this.removeVersion(bucket, key, 'null', check);
-      if (gone === null) check(null);
-      return null;
-    }
-    const reservation = await this.#options.meter.reserve(bucket, nothing);
-    try {
-      return await this.install(bucket, key, reservation, (id, newest) => {
-        check(visible(newest));
-        return { record: deleteMarker(id, owner, now), compares: [], writes: [] };
+    return ending(this.#options.meter.reserve(bucket, nothing), async (reservation) => {
+      const { record } = await this.#turn(bucket, key, async (now, compares) => {
+        // As versioning is in this turn: what was put under it since the bucket was looked at may be kept, or locked.
+        if (now.versioning === 'never') {
+          const gone = await this.#removeOnce({ bucket: now, compares }, key, 'null', reservation, check);
+          if (gone?.record === null) check(null);
+          return gone === null ? null : { record: null };
+        }
+        const marker = await this.#installOnce({ bucket: now, compares }, key, reservation, (id, newest) => {
+          check(visible(newest));
+          return { record: deleteMarker(id, owner, at), compares: [], writes: [] };
+        });
+        return marker === null ? null : { record: marker };
       });
-    } catch (error) {
-      reservation.end(null);
-      throw error;
-    }
+      return record;
+    });
   }
 
-  /** Removes that version for ever; null where there is none. */
+  /**
+   * Removes that version for ever; null where there is none. `check` throws where it must stay, and sees whether it is the
+   * newest: a rule that was read of a list may not hold of what has become of it.
+   */
   async removeVersion(
     bucket: BucketRecord,
     key: string,
     versionId: string,
-    check: (version: ObjectRecord) => void,
+    check: (version: ObjectRecord, newest: boolean) => void,
   ): Promise<ObjectRecord | null> {
-    const reservation = await this.#options.meter.reserve(bucket, nothing);
-    let change: UsageChange | null = null;
-    try {
-      const gone = await this.#turn(bucket, key, async (now, compares) => {
-        const pointer = versionId === 'null' ? (await this.#nullVersion(now, key)).pointer : null;
-        const entry = await this.get(now, key, versionId);
-        if (entry === null) return { record: null };
-        check(entry.record);
-        const less = usageOf([], [entry]);
-        const writes: Write[] = [
-          { key: entry.at, value: null },
-          ...releases([entry]),
-          ...(pointer === null ? [] : [{ key: pointer.key, value: null }]),
-          ...reservation.writes(less),
-        ];
-        if (!(await this.#plainly([...compares, { key: entry.at, revision: entry.revision }], writes))) return null;
-        change = less;
-        return { record: entry.record };
-      });
+    return ending(this.#options.meter.reserve(bucket, nothing), async (reservation) => {
+      const gone = await this.#turn(bucket, key, (now, compares) =>
+        this.#removeOnce({ bucket: now, compares }, key, versionId, reservation, check),
+      );
       return gone.record;
-    } finally {
-      reservation.end(change);
-    }
+    });
   }
 
   /** Changes what is said of a version. @returns null where there is none */
@@ -190,6 +176,58 @@ export class Versions {
       return made ? { record } : null;
     });
     return changed.record;
+  }
+
+  /** null where something changed meanwhile. */
+  async #installOnce(
+    { bucket, compares }: Turn,
+    key: string,
+    reservation: Reservation,
+    make: Make,
+    transact: Transact = this.#plainly,
+  ): Promise<ObjectRecord | null> {
+    const newest = await this.newest(bucket, key);
+    const id = await this.#options.ids.next();
+    const coming = make(id, newest?.record ?? null, bucket);
+    const place = await this.#placeFor(bucket, key, id);
+    const record = { ...coming.record, isNull: place.isNull };
+    const counting = reservation.count(usageOf([record], place.gone));
+    const made = await counted(counting, () =>
+      transact(
+        [...compares, ...place.compares, ...coming.compares, ...counting.compares],
+        [
+          { key: place.at, value: encodeObject(record) },
+          ...place.writes,
+          ...coming.writes,
+          ...releases(place.gone),
+          ...counting.writes,
+        ],
+      ),
+    );
+    return made ? record : null;
+  }
+
+  /** null where something changed meanwhile. */
+  async #removeOnce(
+    { bucket, compares }: Turn,
+    key: string,
+    versionId: string,
+    reservation: Reservation,
+    check: (version: ObjectRecord, newest: boolean) => void,
+  ): Promise<{ readonly record: ObjectRecord | null } | null> {
+    const pointer = versionId === 'null' ? (await this.#nullVersion(bucket, key)).pointer : null;
+    const entry = await this.get(bucket, key, versionId);
+    if (entry === null) return { record: null };
+    check(entry.record, (await this.newest(bucket, key))?.at === entry.at);
+    const counting = reservation.count(usageOf([], [entry]));
+    const writes: Write[] = [
+      { key: entry.at, value: null },
+      ...releases([entry]),
+      ...(pointer === null ? [] : [{ key: pointer.key, value: null }]),
+      ...counting.writes,
+    ];
+    const all = [...compares, { key: entry.at, revision: entry.revision }, ...counting.compares];
+    return (await counted(counting, () => this.#plainly(all, writes))) ? { record: entry.record } : null;
   }
 
   /** `work` answers null where its transaction met a change of somebody else, and is done again. */

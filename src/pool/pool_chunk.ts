@@ -107,7 +107,7 @@ export async function keepPoolChunk(driver: Pick<Driver, 'get' | 'put' | 'remove
   const wanted = encodePoolChunk(chunk);
   const copies: { readonly key: ChunkKey; readonly data: Uint8Array | null }[] = [];
   let isOwn = false;
-  let failure: unknown = null;
+  let failure: Error | null = null;
   for (const key of poolChunkKeys) {
     try {
       const data = await readSmallChunk(driver, key);
@@ -115,6 +115,7 @@ export async function keepPoolChunk(driver: Pick<Driver, 'get' | 'put' | 'remove
       copies.push({ key, data });
     } catch (error) {
       if (isSkerryError(error, 'conflict') || isSkerryError(error, 'unsupported')) throw error;
+      if (!(error instanceof Error)) throw error;
       if (!isSkerryError(error, 'corrupt')) failure = error;
       copies.push({ key, data: new Uint8Array(0) });
     }

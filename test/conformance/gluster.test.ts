@@ -12,6 +12,7 @@ import { withFault } from '../../src/driver/fault.js';
 import { withLimit } from '../../src/driver/limit.js';
 import { retryDefaults, withRetry, type RetryOptions } from '../../src/driver/retry.js';
 import { alongside } from '../harness/alongside.ts';
+import { terminateWorkers } from '../harness/binding_worker.ts';
 import { must } from '../harness/command.ts';
 import { TcpProxy } from '../harness/tcp_proxy.ts';
 import { Service, whyMissing } from '../services/service.ts';
@@ -93,6 +94,10 @@ describe.skipIf(missing !== null)(titled('gluster', missing), () => {
 
   lawsOn('gluster', traits, () => openOn(server));
   lawsOn('retry(limit(gluster))', traits, async () => withRetry(withLimit(await openOn(server))));
+
+  test('a worker thread terminated with calls under way leaves the process alive', async () => {
+    await terminateWorkers('gluster', [server.value('GLUSTER_HOST'), server.value('GLUSTER_VOLUME')]);
+  });
 
   describe.skipIf(mountMissing !== null)(titled('mounted', mountMissing), () => {
     const mount = mkdtempSync(join(tmpdir(), 'sk-mount-'));

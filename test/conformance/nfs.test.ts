@@ -15,6 +15,7 @@ import { chunkKey, type ChunkKey, type Driver } from '../../src/driver/driver.js
 import { withLimit } from '../../src/driver/limit.js';
 import { retryDefaults, withRetry, type RetryOptions } from '../../src/driver/retry.js';
 import { alongside } from '../harness/alongside.ts';
+import { terminateWorkers } from '../harness/binding_worker.ts';
 import { TcpProxy } from '../harness/tcp_proxy.ts';
 import { Service, whyMissing } from '../services/service.ts';
 import { lawsOn } from './laws_on.js';
@@ -58,6 +59,11 @@ describe.skipIf(missing !== null)(`the nfs driver on a real server${missing === 
   };
 
   lawsOn('nfs', exportTraits, open);
+
+  test('a worker thread terminated with calls under way leaves the process alive', async () => {
+    const [host, port] = [service.value('NFS_HOST'), service.value('NFS_PORT')];
+    await terminateWorkers('nfs', [host, service.value('NFS_MOUNT_PORT'), port, service.value('NFS_PATH')]);
+  });
   lawsOn('retry(limit(nfs))', exportTraits, async () => withRetry(withLimit(await open())));
 
   describe('a server that fails', () => {

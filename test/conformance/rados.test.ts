@@ -9,10 +9,10 @@ import { radosDriver, radosTraits } from '../../drivers/rados/driver.js';
 import { isSkerryError, type SkerryError } from '../../src/core/errors.js';
 import { chunkKey, type ChunkKey, type Driver } from '../../src/driver/driver.js';
 import { withLimit } from '../../src/driver/limit.js';
-import { bindingPath } from '../../src/driver/native_binding.js';
 import { retryDefaults, withRetry } from '../../src/driver/retry.js';
 import { alongside } from '../harness/alongside.ts';
-import { must, packageRoot } from '../harness/command.ts';
+import { terminateWorkers } from '../harness/binding_worker.ts';
+import { must } from '../harness/command.ts';
 import { Service, whyMissing } from '../services/service.ts';
 import { pattern } from './laws.js';
 import { lawsOn } from './laws_on.js';
@@ -358,10 +358,7 @@ describe.skipIf(missing !== null)(`rados, on a cluster of its own${missing === n
   });
 
   test('a worker thread terminated with calls under way leaves the process alive', async () => {
-    const script = join(packageRoot, 'test', 'harness', 'rados_worker.mjs');
-    const words = [script, bindingPath('rados'), ceph.value('CEPH_CONF'), ceph.value('CEPH_POOL'), '12'];
-    const { LD_PRELOAD: preloaded = '' } = process.env;
-    expect(await must(process.execPath, words, { timeoutSeconds: 200, env: { LD_PRELOAD: preloaded } })).toBe('alive\n');
+    await terminateWorkers('rados', [ceph.value('CEPH_CONF'), ceph.value('CEPH_POOL')]);
   });
 });
 

@@ -7,6 +7,10 @@ export const packageRoot = resolve(dirname(fileURLToPath(import.meta.url)), '..'
 
 export interface Outcome {
   readonly code: number;
+  /** What ended it: of a crash SIGSEGV or SIGABRT, of what was stopped from here SIGKILL. */
+  readonly signal: NodeJS.Signals | null;
+  /** It was stopped at its time limit. */
+  readonly late: boolean;
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -43,7 +47,10 @@ export async function run(command: string, words: readonly string[], options: Ru
     child.stdin.end(options.input ?? '');
     options.signal?.addEventListener('abort', () => child.kill('SIGKILL'));
     child.once('error', reject);
-    child.once('close', (code) => resolveOutcome({ code: code ?? 128, stdout, stderr }));
+    child.once('close', (code, signal) => {
+      const late = child.killed && options.signal?.aborted !== true;
+      resolveOutcome({ code: code ?? 128, signal, late, stdout, stderr });
+    });
   });
 }
 
@@ -51,8 +58,9 @@ export async function run(command: string, words: readonly string[], options: Ru
 export async function must(command: string, words: readonly string[], options: RunOptions = {}): Promise<string> {
   const outcome = await run(command, words, options);
   if (outcome.code !== 0) {
+    const how = outcome.late ? `its limit of ${options.timeoutSeconds} s` : (outcome.signal ?? outcome.code);
     throw new Error(
-      `${command} ${words.join(' ')} ended with ${outcome.code}\n${outcome.stdout.slice(-4000)}\n${outcome.stderr.slice(-4000)}`,
+      `${command} ${words.join(' ')} ended with ${how}\n${outcome.stdout.slice(-4000)}\n${outcome.stderr.slice(-4000)}`,
     );
   }
   return outcome.stdout;

@@ -8,6 +8,8 @@ export class MemoryCatalog implements Catalog {
   /** Of transactions from here on: after so many turns each is made, by turns of the list. */
   delays: readonly number[] = [1];
   entriesRead = 0;
+  /** That were committed. */
+  transactions = 0;
   #asked = 0;
   readonly #entries = new Map<string, CatalogEntry>();
   /** Ascending. */
@@ -56,6 +58,7 @@ export class MemoryCatalog implements Catalog {
     }
     if (new Set(writes.map(({ key }) => key)).size !== writes.length) throw new SkerryError('invalid', 'a key is written twice');
     this.#revision += 1;
+    this.transactions += 1;
     for (const { key, value } of writes) this.#write(check(key), value);
     if (fault === 'after') throw new SkerryError('io', 'the catalog cannot be synced');
     return { outcome: 'committed', revision: this.#revision };

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "connection.h"
+#include "transfers.h"
 
 namespace skerry_gluster {
 namespace {
@@ -51,11 +52,21 @@ Napi::Value ToUndefined(Napi::Env env, Nothing&) { return env.Undefined(); }
 // `status` as the library's calls give it.
 int ErrnoOf(int status) { return status == 0 ? 0 : errno; }
 
+// Of one environment.
+struct Module {
+  Napi::FunctionReference volume;
+  Napi::FunctionReference file;
+  Napi::FunctionReference directory;
+  std::shared_ptr<Transfers> transfers = std::make_shared<Transfers>();
+};
+
 // A read, write or sync: it needs its thread only to begin. Holds the descriptor and the buffer until the library is done.
 class Transfer final : public Operation {
  public:
   Transfer(Napi::Env env, std::shared_ptr<OpenFile> file)
-      : Operation(env, file->connection().completions()), file_(std::move(file)) {}
+      : Operation(env, file->connection().completions()),
+        file_(std::move(file)),
+        transfers_(env.GetInstanceData<Module>()->transfers) {}
 
   // `begin` hands itself to the library, with OnEnd as the callback.
   template <typename Begin>
@@ -63,10 +74,14 @@ class Transfer final : public Operation {
     const Napi::Promise promise = transfer->promise();
     Workers& workers = transfer->file_->connection().workers();
     workers.Do([transfer = std::move(transfer), begin = std::move(begin)]() mutable {
+      if (!transfer->transfers_->Begin()) {
+        End(std::move(transfer), ECANCELED);
+        return;
+      }
       glfs_fd_t* descriptor = transfer->file_->descriptor();
       Transfer* raw = transfer.release();
       // Once it has begun it may have ended.
-      if (begin(descriptor, static_cast<void*>(raw)) != 0) End(std::unique_ptr<Transfer>(raw), errno);
+      if (begin(descriptor, static_cast<void*>(raw)) != 0) Finish(std::unique_ptr<Transfer>(raw), errno);
     });
     return promise;
   }
@@ -75,13 +90,20 @@ class Transfer final : public Operation {
     std::unique_ptr<Transfer> transfer(static_cast<Transfer*>(data));
     const int error = result < 0 ? errno : 0;
     transfer->bytes_ = result;
-    End(std::move(transfer), error);
+    Finish(std::move(transfer), error);
   }
 
  private:
+  static void Finish(std::unique_ptr<Transfer> transfer, int error) {
+    const std::shared_ptr<Transfers> transfers = transfer->transfers_;
+    End(std::move(transfer), error);
+    transfers->End();
+  }
+
   Napi::Value Result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(bytes_)); }
 
   std::shared_ptr<OpenFile> file_;
+  const std::shared_ptr<Transfers> transfers_;
   ssize_t bytes_ = 0;
 };
 
@@ -168,24 +190,19 @@ class Directory final : public Napi::ObjectWrap<Directory> {
   std::shared_ptr<OpenDirectory> directory_;
 };
 
-// Of one environment.
-struct Classes {
-  Napi::FunctionReference volume;
-  Napi::FunctionReference file;
-  Napi::FunctionReference directory;
-};
-
+// Empty where the environment is ending.
 template <typename Wrap, typename Held>
 Napi::Value Wrapped(const Napi::FunctionReference& constructor, Held held) {
-  Napi::Object made = constructor.New({});
-  Wrap::Unwrap(made)->Hold(std::move(held));
+  const Napi::Object made = constructor.New({});
+  Wrap* wrap = made.IsEmpty() ? nullptr : Wrap::Unwrap(made);
+  if (wrap != nullptr) wrap->Hold(std::move(held));
   return made;
 }
 Napi::Value ToFile(Napi::Env env, std::shared_ptr<OpenFile>& file) {
-  return Wrapped<File>(env.GetInstanceData<Classes>()->file, std::move(file));
+  return Wrapped<File>(env.GetInstanceData<Module>()->file, std::move(file));
 }
 Napi::Value ToDirectory(Napi::Env env, std::shared_ptr<OpenDirectory>& directory) {
-  return Wrapped<Directory>(env.GetInstanceData<Classes>()->directory, std::move(directory));
+  return Wrapped<Directory>(env.GetInstanceData<Module>()->directory, std::move(directory));
 }
 
 std::string TextOf(const Napi::Value& value) { return value.As<Napi::String>().Utf8Value(); }
@@ -214,7 +231,7 @@ class Volume final : public Napi::ObjectWrap<Volume> {
 
   // open(path, toSync): a sync needs a descriptor that the server has open, which one that only reads may not be
   Napi::Value Open(const Napi::CallbackInfo& info) {
-    const int flags = info[1].ToBoolean().Value() ? O_RDWR : O_RDONLY;
+    const int flags = info[1].As<Napi::Boolean>().Value() ? O_RDWR : O_RDONLY;
     return Blocking<Descriptor>(
         info.Env(), *connection_,
         [connection = connection_, path = TextOf(info[0]), flags](Descriptor& file) {
@@ -303,14 +320,13 @@ class Volume final : public Napi::ObjectWrap<Volume> {
 };
 
 Napi::Value ToVolume(Napi::Env env, std::shared_ptr<Connection>& connection) {
-  return Wrapped<Volume>(env.GetInstanceData<Classes>()->volume, std::move(connection));
+  return Wrapped<Volume>(env.GetInstanceData<Module>()->volume, std::move(connection));
 }
 
-// connect(hosts, port, volume): a Volume
+// connect(port, volume, ...hosts): a Volume
 Napi::Value Connect(const Napi::CallbackInfo& info) {
-  const auto hosts = info[0].As<Napi::Array>();
-  Address address{{}, info[1].As<Napi::Number>().Int32Value(), TextOf(info[2])};
-  for (uint32_t index = 0; index < hosts.Length(); ++index) address.hosts.push_back(TextOf(hosts.Get(index)));
+  Address address{{}, info[0].As<Napi::Number>().Int32Value(), TextOf(info[1])};
+  for (size_t index = 2; index < info.Length(); ++index) address.hosts.push_back(TextOf(info[index]));
   auto connection = std::make_shared<Connection>(std::make_shared<Completions>(info.Env(), "skerry gluster"));
   return Blocking<std::shared_ptr<Connection>>(
       info.Env(), *connection,
@@ -322,11 +338,14 @@ Napi::Value Connect(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  auto classes = std::make_unique<Classes>();
-  classes->volume = Napi::Persistent(Volume::Define(env));
-  classes->file = Napi::Persistent(File::Define(env));
-  classes->directory = Napi::Persistent(Directory::Define(env));
-  env.SetInstanceData(classes.release());
+  auto module = std::make_unique<Module>();
+  module->volume = Napi::Persistent(Volume::Define(env));
+  module->file = Napi::Persistent(File::Define(env));
+  module->directory = Napi::Persistent(Directory::Define(env));
+  // Hooks run last first: the environment's own, which lets go of the instance data, was there before this one.
+  napi_add_env_cleanup_hook(env, [](void* transfers) { static_cast<Transfers*>(transfers)->EndEnvironment(); },
+                            module->transfers.get());
+  env.SetInstanceData(module.release());
   exports.Set("connect", Napi::Function::New(env, Connect));
   return exports;
 }

@@ -59,6 +59,9 @@ int Cluster::OpenPool(const std::string& pool, const std::string& name_space) {
 }
 
 void Cluster::Shutdown() {
+  // Once: an environment may end after a call to close was made, and before its promise was told.
+  if (shut_down_) return;
+  shut_down_ = true;
   WaitForCalls();
   {
     std::lock_guard lock(mutex_);

@@ -54,6 +54,7 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
 
   // On that thread.
   int OpenPool(const std::string& pool, const std::string& name_space);
+  // Or once it has ended.
   void Shutdown();
   // On the JavaScript thread, after Shutdown.
   void Close();
@@ -86,6 +87,7 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   const rados_t handle_;
   const std::chrono::seconds waiting_max_;
   rados_ioctx_t io_ = nullptr;
+  bool shut_down_ = false;
   std::shared_ptr<Completions> completions_;
   // Keeps it alive whoever lets go of it.
   std::shared_ptr<Cluster> self_;

@@ -31,11 +31,7 @@ class ClusterObject : public Napi::ObjectWrap<ClusterObject> {
  private:
   Napi::Value Configure(const Napi::CallbackInfo& info) {
     skerry_rados::Configure::Options options;
-    const Napi::Array pairs = info[1].As<Napi::Array>();
-    for (uint32_t i = 0; i < pairs.Length(); ++i) {
-      const Napi::Array pair = pairs.Get(i).As<Napi::Array>();
-      options.emplace_back(Text(pair.Get(0u)), Text(pair.Get(1u)));
-    }
+    for (size_t i = 1; i + 1 < info.Length(); i += 2) options.emplace_back(Text(info[i]), Text(info[i + 1]));
     return Enqueue(std::make_unique<skerry_rados::Configure>(info.Env(), *cluster_, Text(info[0]), std::move(options)));
   }
   Napi::Value Connect(const Napi::CallbackInfo& info) {

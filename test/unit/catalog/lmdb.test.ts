@@ -54,6 +54,22 @@ test('of many who compare with the same revision, one commits', async () => {
   expect(outcomes.filter(({ outcome }) => outcome === 'committed')).toHaveLength(1);
 });
 
+test('a range may begin after what is longer than any key', async () => {
+  const catalog = await open();
+  const longest = `object/${'a'.repeat(1529)}`;
+  const keys = ['object/a', longest, 'object/b'];
+  await catalog.transact(
+    [],
+    keys.map((key) => ({ key, value: bytes('1') })),
+  );
+  for (const length of [1530, 1800, 2000, 5000, 100_000]) {
+    const found = await catalog.range('object/', { after: `object/${'a'.repeat(length)}` });
+    expect(found.map(({ key }) => key)).toEqual(['object/b']);
+  }
+  const before = await catalog.range('object/', { after: `object/${'a'.repeat(1528)}-${'z'.repeat(9000)}` });
+  expect(before.map(({ key }) => key)).toEqual([longest, 'object/b']);
+});
+
 test('a revision never comes again, not even after a removal', async () => {
   const catalog = await open();
   await catalog.transact([], [{ key: 'a', value: bytes('1') }]);

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { keyUsePrefix } from '../../../src/catalog/keys.js';
+import { SkerryError } from '../../../src/core/errors.js';
 import { openWorld, reopen } from './world.js';
 
 const code = (what: string) => expect.objectContaining({ code: what });
@@ -24,6 +25,28 @@ it('a key has 20 and 40 characters, opens what it is of, and its secret is not i
   expect(JSON.stringify(await keys.list('acme'))).not.toContain(made.secretKey);
   // As the next start reads it.
   expect(await (await reopen(world)).identity.keys.byAccessKey(made.accessKey)).toEqual(found);
+});
+
+it('what closes a key closes it also where nobody heard that it was made', async () => {
+  const { keys, users, accounts, catalog } = await withAccount();
+  await users.create('acme', 'ann');
+  const { accessKey } = await keys.create('acme', 'ann');
+  const transact = catalog.transact.bind(catalog);
+  const unheard = async (change: () => Promise<unknown>): Promise<boolean> => {
+    expect(await keys.byAccessKey(accessKey)).not.toBeNull();
+    catalog.transact = async (...args) => {
+      await transact(...args);
+      throw new SkerryError('io', 'the disk failed after');
+    };
+    await expect(change()).rejects.toEqual(code('io'));
+    catalog.transact = transact;
+    return (await keys.byAccessKey(accessKey)) !== null;
+  };
+  expect(await unheard(() => keys.setActive(accessKey, false))).toBe(false);
+  await keys.setActive(accessKey, true);
+  expect(await unheard(() => accounts.suspend('acme'))).toBe(false);
+  await accounts.resume('acme');
+  expect(await unheard(() => users.remove('acme', 'ann'))).toBe(false);
 });
 
 it('what is no key opens nothing', async () => {

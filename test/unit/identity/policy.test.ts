@@ -326,7 +326,30 @@ describe('whatever is given', () => {
     const tokens = resolved(parsePattern(`${'*a'.repeat(1000)}b`, { wildcards: true, variables: false }), () => null) ?? [];
     const began = performance.now();
     expect(matches(tokens, 'a'.repeat(1024))).toBe(false);
+    // As much as a policy and a header hold: one that compared each place with the whole pattern took a second.
+    const long = resolved(parsePattern(`*?${'a'.repeat(2040)}b*`, { wildcards: true, variables: false }), () => null) ?? [];
+    for (let pattern = 0; pattern < 10; pattern += 1) expect(matches(long, 'a'.repeat(16_384))).toBe(false);
     expect(performance.now() - began).toBeLessThan(5000);
+  });
+
+  it('a long piece between two stars is found wherever it is', () => {
+    const pieces = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', '?'), minLength: 25, maxLength: 70 }), {
+      minLength: 1,
+      maxLength: 3,
+    });
+    const filling = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 40 });
+    fc.assert(
+      fc.property(pieces, fc.array(filling, { minLength: 4, maxLength: 4 }), fc.nat(200), (wanted, fillings, spoiled) => {
+        const whole = wanted.reduce((text, piece, at) => text + piece.replaceAll('?', 'a') + fillings[at + 1], fillings[0] ?? '');
+        const text = `${whole.slice(0, spoiled)}c${whole.slice(spoiled + 1)}`;
+        const pattern = `*${wanted.join('*')}*`;
+        const expression = new RegExp(`^${pattern.replaceAll('*', '[^]*').replaceAll('?', '[^]')}$`);
+        const tokens = resolved(parsePattern(pattern, { wildcards: true, variables: false }), () => null) ?? [];
+        expect(matches(tokens, whole)).toBe(true);
+        expect(matches(tokens, text)).toBe(expression.test(text));
+      }),
+      { numRuns: 300 },
+    );
   });
 
   const parts = fc.record({

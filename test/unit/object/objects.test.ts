@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 
 import type { BucketRecord } from '../../../src/catalog/object_records.js';
 import { SkerryError } from '../../../src/core/errors.js';
-import type { Meter, UsageChange } from '../../../src/object/meter.js';
+import { noMeter, type Meter, type UsageChange } from '../../../src/object/meter.js';
 import { gather, ObjectWorld, once, pattern } from '../../harness/object_world.ts';
 
 const attributes = { owner: 1 };
@@ -122,19 +122,26 @@ test('parts that come while an upload ends are in it, or refused, and never left
 test('whoever counts is asked before, and told once what it came to', async () => {
   const changes: (UsageChange | null)[] = [];
   let room = 100;
+  const refuse = (bytes: number, bucket: string): void => {
+    if (bytes > room) throw new SkerryError('no-space', `bucket ${bucket} is full`, { reason: 'quota-exceeded' });
+  };
   const meter: Meter = {
-    async reserve({ name: bucket }: BucketRecord, { bytes }: UsageChange) {
-      if (bytes > room) throw new SkerryError('no-space', `bucket ${bucket} is full`, { reason: 'quota-exceeded' });
-      let ended = false;
+    reserve({ name: bucket }: BucketRecord, { bytes }: UsageChange) {
+      refuse(bytes, bucket);
+      let counted: UsageChange | null = null;
       return {
-        writes: (change) => [{ key: 'counted', value: new TextEncoder().encode(JSON.stringify(change)) }],
-        end(change) {
-          expect(ended).toBe(false);
-          ended = true;
-          changes.push(change);
-        },
+        count: (change) => ({
+          compares: [],
+          writes: [{ key: 'counted', value: new TextEncoder().encode(JSON.stringify(change)) }],
+          settled: async (outcome) => {
+            if (outcome === true) counted = change;
+          },
+        }),
+        extend: (more) => refuse(bytes + more.bytes, bucket),
+        end: () => changes.push(counted),
       };
     },
+    removal: () => noMeter.removal({} as BucketRecord),
   };
   const made = await world({ meter });
   const { objects, copies } = made.layer;
@@ -146,12 +153,16 @@ test('whoever counts is asked before, and told once what it came to', async () =
   await objects.remove({ ...name, owner: 1 });
   room = 10;
   await expect(put(11)).rejects.toMatchObject({ reason: 'quota-exceeded' });
+  await expect(objects.put({ ...name, content: once(pattern(11, 1)), bytes: null, attributes })).rejects.toMatchObject({
+    reason: 'quota-exceeded',
+  });
   await expect(objects.put({ ...name, content: once('ab'), bytes: 1, attributes })).rejects.toMatchObject({ code: 'invalid' });
   expect(changes).toEqual([
     { bytes: 60, objects: 1 },
     { bytes: -10, objects: 0 },
     { bytes: 50, objects: 1 },
     { bytes: -50, objects: -1 },
+    null,
     null,
     null,
   ]);

@@ -55,7 +55,7 @@ function partsOf({ form, chunks, trailers = [] }: Body): Buffer[] {
   const end = [Buffer.from(`${header(Buffer.alloc(0))}\r\n`)];
   for (const [name, value] of form === 'signed' ? [] : trailers) end.push(Buffer.from(`${name}:${value}\r\n`));
   if (form === 'signed with trailers') {
-    const lines = trailers.map(([name, value]) => `${name}:${value}\n`).toSorted();
+    const lines = trailers.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => `${name}:${value}\n`);
     const signature = sign(
       'AWS4-HMAC-SHA256-TRAILER',
       timestamp,
@@ -346,6 +346,15 @@ describe('chunks that are not signed', () => {
     expect(decoder.push(Buffer.from('y\r\nffffd\r\n'))).toEqual([Buffer.from('y')]);
     expect(decoder.push(bytes(1000))).toEqual([bytes(1000)]);
   });
+});
+
+test('trailers are signed by the order of their names, though one begins with another', async () => {
+  const trailers: Trailers = [
+    ['x-amz-checksum-a-b', '2'],
+    ['x-amz-checksum-a', '1'],
+  ];
+  const body: Body = { form: 'signed with trailers', chunks: [bytes(10)], trailers };
+  expect([...(await decode(planOf(body), [framed(body)])).trailers]).toEqual(trailers);
 });
 
 test('no input makes the decoder do anything but decode or refuse', async () => {
