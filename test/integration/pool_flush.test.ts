@@ -82,12 +82,28 @@ it('of an encrypted pool leave nothing there that can be read, and a chunk that 
   await daemon.ok('volume', 'create', 'ledger', '--size', '16M', '--pool', 'far', '--durability', 'pool');
   const ledger = await daemon.uri('ledger');
   // Small, large, and many: each flush is a chunk of its own.
-  await must('qemu-io', ['-f', 'raw', '-c', 'write -P 0x5a 512 512', '-c', 'flush', '-c', 'write -P 0x5a 1M 1M', '-c', 'flush', ledger]);
-  for (const at of ['4M', '5M', '6M']) await must('qemu-io', ['-f', 'raw', '-c', `write -P 0x5a ${at} 4k`, '-c', 'flush', ledger]);
+  await must('qemu-io', [
+    '-f',
+    'raw',
+    '-c',
+    'write -P 0x5a 512 512',
+    '-c',
+    'flush',
+    '-c',
+    'write -P 0x5a 1M 1M',
+    '-c',
+    'flush',
+    ledger,
+  ]);
+  for (const at of ['4M', '5M', '6M'])
+    await must('qemu-io', ['-f', 'raw', '-c', `write -P 0x5a ${at} 4k`, '-c', 'flush', ledger]);
   await daemon.kill();
   const chunks = readdirSync(logs(), { recursive: true, encoding: 'utf8' })
     .map((name) => join(logs(), name))
-    .filter((path) => /[0-9a-f]{16}$/.test(path) && !readdirSync(join(path, '..'), { withFileTypes: true }).some((one) => one.isDirectory()))
+    .filter(
+      (path) =>
+        /[0-9a-f]{16}$/.test(path) && !readdirSync(join(path, '..'), { withFileTypes: true }).some((one) => one.isDirectory()),
+    )
     .toSorted();
   expect(chunks.length).toBeGreaterThan(3);
   for (const path of chunks) {
@@ -104,6 +120,11 @@ it('of an encrypted pool leave nothing there that can be read, and a chunk that 
   renameSync(`${daemon.directory}-missing`, missing);
   await daemon.start();
   const again = await daemon.uri('ledger');
-  for (const [at, bytes] of [['512', '512'], ['1M', '1M'], ['4M', '4k'], ['6M', '4k']] as const)
+  for (const [at, bytes] of [
+    ['512', '512'],
+    ['1M', '1M'],
+    ['4M', '4k'],
+    ['6M', '4k'],
+  ] as const)
     await must('qemu-io', ['-r', '-f', 'raw', '-c', `read -P 0x5a ${at} ${bytes}`, again]);
 });
