@@ -70,7 +70,12 @@ export function encodeLogChunk(chunk: LogChunk, cipher: ChunkCipher | null = nul
 /** @throws SkerryError corrupt, or unsupported for a newer version, or denied without the cipher it takes. */
 export function decodeLogChunk(data: Uint8Array, cipher: ChunkCipher | null = null): LogChunk {
   const chunk = unseal(frame, data, cipher) as unknown as LogChunk;
-  if (chunk.poolUuid.length !== 16 || chunk.volume === 0 || chunk.firstSequence > chunk.lastSequence || chunk.settled > chunk.number)
+  if (
+    chunk.poolUuid.length !== 16 ||
+    chunk.volume === 0 ||
+    chunk.firstSequence > chunk.lastSequence ||
+    chunk.settled > chunk.number
+  )
     throw new SkerryError('corrupt', 'a log chunk has a sound sum, and fields that cannot be');
   const { buffer, byteOffset, length } = chunk.entries;
   return { ...chunk, poolUuid: Uint8Array.from(chunk.poolUuid), entries: new Uint8Array(buffer, byteOffset, length) };
