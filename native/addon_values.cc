@@ -237,7 +237,7 @@ Napi::Object FromPool(Napi::Env env, const Pool& pool) {
       {"shippedPacks", usage.shipped_packs}, {"shippedBytes", usage.shipped_bytes}, {"shipFailures", usage.ship_failures},
       {"fetches", usage.fetches}, {"fetchedBytes", usage.fetched_bytes}, {"fetchFailures", usage.fetch_failures},
       {"fetchesWaiting", usage.fetches_waiting}, {"removals", usage.removals}, {"removalsWaiting", usage.removals_waiting},
-      {"removalFailures", usage.removal_failures}};
+      {"removalFailures", usage.removal_failures}, {"waitingLogBytes", pool.log_budget->bytes.load(std::memory_order_relaxed)}};
   for (const auto& [name, value] : numbers) Set(object, name, value);
   return object;
 }

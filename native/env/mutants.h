@@ -54,6 +54,8 @@ enum class Mutant : uint8_t {
   kSourceUnheld,             // nor what is carried
   kCarriedUndurable,         // a carried root is called durable before its packs are
   kSplicedUnheld,            // nobody holds what was spliced so far
+  kFlushBeforePool,          // a flush is answered before the pool has what it covers
+  kLogUnrooted,              // nor does it wait for a root with what came before the log
 };
 
 #ifdef SKERRY_MUTANTS

@@ -24,7 +24,7 @@ constexpr const char* kUsage =
     "       simulate --mutants                         every sown bug must be caught (build/simulate_mutants)\n"
     "       simulate --mutant NAME [--seed S]          one of them, with the smallest world that shows it\n"
     "       simulate --exhaustive [--depth N] [--images N] [--part I/N] [--mutant NAME]   every short sequence of operations, every crash\n"
-    "       --steps N: of each world (250); --theme failing-syncs | short-journal: what they turn to again and again\n";
+    "       --steps N: of each world (250); --theme failing-syncs | short-journal | lost-hosts: what they turn to again and again\n";
 
 struct Command {
   CampaignOptions campaign;
@@ -50,6 +50,7 @@ bool TakeFlag(const char* name, Command& command) {
 bool TakeTheme(const char* value, CampaignOptions& campaign) {
   if (std::strcmp(value, "failing-syncs") == 0) campaign.theme = Theme::kFailingSyncs;
   else if (std::strcmp(value, "short-journal") == 0) campaign.theme = Theme::kShortJournal;
+  else if (std::strcmp(value, "lost-hosts") == 0) campaign.theme = Theme::kLostHosts;
   else return false;
   return true;
 }

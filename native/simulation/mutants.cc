@@ -47,6 +47,8 @@ constexpr SownBug kSownBugs[] = {
     {Mutant::kSourceUnheld, "source-unheld", "nobody holds what is carried to another pool", 2000},
     {Mutant::kSplicedUnheld, "spliced-unheld", "nobody holds what was made so far of parts of others", 2000},
     {Mutant::kCarriedUndurable, "carried-undurable", "a carried root is called durable before its packs are", 2000},
+    {Mutant::kFlushBeforePool, "flush-before-pool", "a flush is answered before the pool has what it covers", 200, 0, Theme::kLostHosts},
+    {Mutant::kLogUnrooted, "log-unrooted", "a flush is answered out of a log over a root that does not hold what came before it", 2000, 0, Theme::kLostHosts},
 };
 
 }  // namespace

@@ -92,6 +92,13 @@ void History::Reset(uint64_t sequence, Image image) {
   flushed_ = recovered_ = sequence;
 }
 
+void History::GoBack(uint64_t sequence, Image image) {
+  while (!states_.empty() && states_.back().sequence >= sequence) states_.pop_back();
+  states_.push_back({sequence, std::move(image)});
+  in_flight_.reset();
+  flushed_ = sequence;
+}
+
 void History::Lose(size_t page, Losses& losses) const {
   for (const State& state : states_) {
     if (page < state.image.pages.size()) losses.Add(page, state.image.pages[page]);
@@ -139,6 +146,10 @@ std::string History::Recover(uint64_t sequence, uint64_t lowest, uint64_t taken,
     const Image& lost = page < held->pages.size() && held->PageEquals(page, bytes, losses) ? *held : *next;
     image.pages[page] = lost.pages[page];
     if (next != nullptr && (page >= held->pages.size() || page >= next->pages.size() || held->pages[page] != next->pages[page])) losses.Blur(page);
+  }
+  if (keeps_all_) {
+    GoBack(sequence, std::move(image));
+    return {};
   }
   Reset(sequence, std::move(image));
   recovered_ = taken;

@@ -83,6 +83,8 @@ class History {
   std::string CheckAt(uint64_t sequence, ConstBytes content, const Losses& losses) const;
   /** Whatever `page` held in any state may be lost. */
   void Lose(size_t page, Losses& losses) const;
+  /** From here on a recovery forgets nothing before it: where the host is lost, an older state may come back. */
+  void KeepAll() { keeps_all_ = true; }
   /** States below are no longer needed: nothing can come back older than this. */
   void Reset(uint64_t sequence, Image image);
 
@@ -93,10 +95,12 @@ class History {
     const Image* next;
   };
   Around At(uint64_t sequence) const;
+  void GoBack(uint64_t sequence, Image image);
 
   std::vector<State> states_;
   std::optional<Image> in_flight_;
   bool in_flight_whole_ = false;
+  bool keeps_all_ = false;
   uint64_t flushed_ = 0;
   uint64_t recovered_ = 0;   // sequences up to here are the first state's: a rewind, which is no change, may have taken one
 };

@@ -11,7 +11,7 @@ constexpr int kRetriesMax = 6000;   // of 50 ms: a pack whose shipping fails twe
 constexpr uint64_t kDiskBytes = 1ull << 40;
 constexpr int kPatienceMax = 30;   // more than a backend throttles in a row
 constexpr int kRetriesFaultyMax = 40;
-constexpr uint64_t kBackendSalt = 0x6261636b656e64, kSecondBackendSalt = 0x7365636f6e64;
+constexpr uint64_t kBackendSalt = 0x6261636b656e64, kSecondBackendSalt = 0x7365636f6e64, kShelfSalt = 0x7368656c66;
 
 uint64_t Mix(uint64_t value) {
   value += 0x9e3779b97f4a7c15ull;
@@ -23,7 +23,8 @@ uint64_t Mix(uint64_t value) {
 }  // namespace
 
 World::World(WorldOptions options) : options_(options), env_(options.seed), dice_(Mix(options.seed)) {
-  if (options.seed % 2 == 0) backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kBackendSalt));
+  if (options.seed % 2 == 0 || Logs()) backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kBackendSalt));
+  if (Logs()) shelf_ = std::make_shared<SimLogShelf>(Mix(options.seed ^ kShelfSalt));
   if (TwoPools() && options.seed / 5 % 3 == 0) second_backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kSecondBackendSalt));
 }
 
@@ -58,8 +59,8 @@ void World::Blame(const std::string& doing, const Status& status) {
 bool World::Crashed() const { return env_.crashed(); }
 
 bool World::Open() {
-  // Not at the very first: who knows nothing yet must hear what there is.
-  if (backend_) backend_->SetListFaults(lives_ > 0);
+  // Not on a host that is new: who knows nothing yet must hear what there is.
+  if (backend_) backend_->SetListFaults(lives_ > 0 && !host_lost_);
   if (backend_) backend_->SetWeather(false);
   CloseCache();
   std::vector<ResourceSpec> resources;
@@ -76,7 +77,13 @@ bool World::Open() {
   rewound_ = report.rewound;
   Say("open epoch " + std::to_string(report.journal.epoch) + " records " + std::to_string(report.journal.records) + " ring " +
       std::to_string(report.journal.ring_records));
-  return true;
+  return BeginLogs();
+}
+
+void World::Die(bool host) {
+  if (!host) return env_.ProcessCrash();
+  env_.HostCrash(Dice(4) == 0);
+  if (Logs() && Dice(2) == 0) LoseHost();
 }
 
 void World::Crash(bool host) {
@@ -94,13 +101,8 @@ void World::Crash(bool host) {
   fault_asked_ = fault_met_ = sync_failed_ = false;
   store_.reset();
   ForgetBackends();
-  if (host) {
-    ++outcome_.host_crashes;
-    env_.HostCrash(Dice(4) == 0);
-  } else {
-    ++outcome_.process_crashes;
-    env_.ProcessCrash();
-  }
+  ++(host ? outcome_.host_crashes : outcome_.process_crashes);
+  Die(host);
   Say(host ? "host crash" : "process crash");
   for (int attempt = 0; outcome_.failure.empty(); ++attempt) {
     // Recovery itself is crashed now and then: recovering twice is recovering once.
@@ -111,11 +113,7 @@ void World::Crash(bool host) {
     host = again_host;
     store_.reset();
     ForgetBackends();
-    if (again_host) {
-      env_.HostCrash(Dice(4) == 0);
-    } else {
-      env_.ProcessCrash();
-    }
+    Die(again_host);
     Say(again_host ? "host crash in recovery" : "process crash in recovery");
   }
   if (!outcome_.failure.empty()) return;
@@ -138,7 +136,7 @@ void World::CheckRecovered(bool host) {
       for (const auto& [rewound, kept] : rewound_) {
         if (rewound == id) sequence = kept;
       }
-      const uint64_t lowest = host ? named.history->flushed() : named.history->last().sequence;
+      const uint64_t lowest = host_lost_ ? named.log.promised : host ? named.history->flushed() : named.history->last().sequence;
       const std::string wrong = named.history->Recover(sequence, lowest, taken, *content, losses_);
       if (!wrong.empty()) return Fail("volume " + std::to_string(id) + (host ? " after a host crash: " : " after a process crash: ") + wrong);
       // What was recovered is durable: a later host crash must keep it.
@@ -146,6 +144,7 @@ void World::CheckRecovered(bool host) {
       return Fail("snapshot " + std::to_string(id) + " changed at page " + std::to_string(*page));
     }
   }
+  host_lost_ = false;
 }
 
 WorldOutcome World::Run() {
@@ -375,6 +374,7 @@ void World::Flush() {
   for (auto& [id, named] : catalog_) {
     if (named.history && !named.deleting) named.history->Flushed(named.history->last().sequence);
   }
+  FlushToPool();
   if (store_->journal().durable() > durable_) vouched_ = std::exchange(durable_, store_->journal().durable());
   ++outcome_.flushes;
   Say("flush");

@@ -4,7 +4,8 @@
 // Every second world keeps its packs on a backend: then a committed root must be there, whatever becomes of the host. Every third
 // compresses, with another setting in each life; every fifth is encrypted. Of three worlds one has a second pool, and resources move
 // between the two while they are written; of five one, and trees are carried from one to the other. Of five one makes volumes of parts
-// of others.
+// of others. In one of sixteen volumes flush to their pool, and hosts are lost with all that is on them: then each volume must be what
+// pool and catalog promised.
 #include <map>
 #include <memory>
 #include <string>
@@ -14,9 +15,11 @@
 #include "../carry/splicer.h"
 #include "../gc/collector.h"
 #include "copy_root.h"
+#include "log_book.h"
 #include "oracle.h"
 #include "sim_backend.h"
 #include "sim_env.h"
+#include "sim_log_shelf.h"
 
 namespace skerry::simulation {
 
@@ -28,6 +31,7 @@ enum class Theme : uint8_t {
   kAll,            // everything in turn
   kFailingSyncs,   // the journal's device refuses to sync
   kShortJournal,   // its few segments change hands all the time, and the host dies soon
+  kLostHosts,      // volumes flush to their pool, and nothing is left of the host but that
 };
 
 struct WorldOptions {
@@ -42,7 +46,7 @@ struct WorldOutcome {
   std::string failure;     // empty: all held
   unsigned failed_step = 0;
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, switches = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0, carried = 0, resumed = 0, spliced = 0, cached = 0, cache_damaged = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, switches = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0, carried = 0, resumed = 0, spliced = 0, hosts_lost = 0, pool_flushes = 0, cached = 0, cache_damaged = 0;
   std::vector<std::string> trace;
 };
 
@@ -57,6 +61,7 @@ class World {
     bool deleting = false, dropped = false;   // the store was told, in this life; the name goes once that is durable
     std::unique_ptr<History> history;   // volumes
     Image content;                      // snapshots
+    LogBook log{};                      // volumes that flush to their pool
   };
 
   uint64_t Dice(uint64_t sides);
@@ -105,7 +110,7 @@ class World {
   bool HasMoved();
   void CollectBetween();
   void TakeMoved();
-  bool Moves() const { return options_.seed % 3 == 2; }
+  bool Moves() const { return options_.seed % 3 == 2 && !Logs(); }
   void Rot();
   /** A bit of a pack flips, or some of its bytes stand elsewhere too; all is read, and the disk heals. */
   void RotAtRest();
@@ -122,8 +127,21 @@ class World {
   bool FaultyDisk() const { return options_.theme == Theme::kFailingSyncs || options_.seed % 5 == 3; }
   /** Whether a death is the host's. */
   bool HostDies() { return options_.theme == Theme::kShortJournal || Dice(2) == 0; }
-  bool Carries() const { return options_.theme == Theme::kAll && options_.seed % 5 == 1; }
-  bool Splices() const { return options_.theme == Theme::kAll && options_.seed % 5 == 2; }
+  bool Carries() const { return options_.theme == Theme::kAll && options_.seed % 5 == 1 && !Logs(); }
+  bool Splices() const { return options_.theme == Theme::kAll && options_.seed % 5 == 2 && !Logs(); }
+  bool Logs() const { return options_.theme == Theme::kLostHosts || (options_.theme == Theme::kAll && options_.seed % 16 == 10); }
+  // Of worlds whose volumes flush to their pool.
+  void LoseHost();
+  /** What each life does first: reads logs where the host is another one, and begins the next. False where this life is over. */
+  bool BeginLogs();
+  bool BeginLog(Named& named);
+  bool RestoreLog(Named& named);
+  bool MakeRoom();
+  void ShortenLog(Named& named, const RootTaker& taker);
+  void FirstLog(Named& named);
+  void FlushToPool();
+  /** The machine dies, or the process alone; with the machine its disk may go. */
+  void Die(bool host);
   bool TwoPools() const { return Moves() || Carries(); }
   bool BadWeather() const { return options_.seed % 8 == 6; }
   bool RotsAtRest() const { return options_.seed % 4 == 1 || options_.seed % 8 == 2; }
@@ -152,6 +170,7 @@ class World {
   void CheckScrub();
   void Destage();
   void Take(const RootCommit& commit);
+  void TakeRoot(const RootCommit& commit);
   void CheckRoot(const RootCommit& commit);
   bool ReadRoot(PackStore& packs, Tree& tree, const TreeRoot& root, Bytes content);
   bool ReadRoot(Pool& pool, const TreeRoot& root, Bytes content) { return ReadRoot(*pool.packs, *pool.tree, root, content); }
@@ -171,6 +190,10 @@ class World {
   uint64_t dice_;
   unsigned step_ = 0;
   std::shared_ptr<SimBackend> backend_, second_backend_;   // of a remote world; of a remote second pool
+  std::shared_ptr<SimLogShelf> shelf_;    // of a world with logs
+  std::string home_ = "/sim";             // of the host that there is
+  uint64_t hosts_lost_ = 0;
+  bool host_lost_ = false;                // since the last recovery that was looked at
   uint64_t elsewhere_ = 0;                // other hosts that a root was read on
   std::shared_ptr<LocalCache> local_;   // of this life, where there is one
   std::unique_ptr<Store> store_;

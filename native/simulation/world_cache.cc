@@ -11,7 +11,6 @@ constexpr size_t kBlockCacheBytes = 512 << 10;
 /** Smaller than what is read, so that its ring turns. */
 constexpr uint64_t kLocalCacheBytes = 2 << 20;
 constexpr uint32_t kCacheSegmentBytes = 512 << 10;
-constexpr const char* kCacheDirectory = "/sim/cache";
 
 }  // namespace
 
@@ -21,7 +20,7 @@ void World::EquipCaches(PackStoreOptions& packs) {
   remote.cache = std::make_shared<BlockCache>(kBlockCacheBytes);
   if (options_.seed % 8 == 0) return;
   if (!local_) {
-    local_ = std::make_shared<LocalCache>(env_, LocalCacheOptions{kCacheDirectory, kLocalCacheBytes, kCacheSegmentBytes}, remote.cache);
+    local_ = std::make_shared<LocalCache>(env_, LocalCacheOptions{home_ + "/cache", kLocalCacheBytes, kCacheSegmentBytes}, remote.cache);
     local_->Load();
   }
   remote.local = local_;
@@ -36,10 +35,10 @@ void World::PumpCache() {
     if (Dice(2) == 0) env_.FailReads(".cache");
     else env_.FailWrites(".cache");
   }
-  const Result<std::vector<DirectoryEntry>> files = env_.List(kCacheDirectory);
+  const Result<std::vector<DirectoryEntry>> files = env_.List(home_ + "/cache");
   if (Dice(kRots) != 0 || !files.ok() || files->empty()) return;
   const DirectoryEntry& file = (*files)[Dice(files->size())];
-  if (file.bytes > 0) (void)env_.FlipBit(std::string(kCacheDirectory) + "/" + file.name, Dice(file.bytes), static_cast<unsigned>(Dice(8))).ok();
+  if (file.bytes > 0) (void)env_.FlipBit(home_ + "/cache/" + file.name, Dice(file.bytes), static_cast<unsigned>(Dice(8))).ok();
 }
 
 void World::CloseCache() {

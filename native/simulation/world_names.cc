@@ -16,9 +16,11 @@ void World::Create() {
   const ResourceId id = next_id_++;
   Named named;
   named.spec.volume = {id, kVolumeBytes, false, false, 0, 1, 0};
+  named.spec.volume.flushes_to_pool = shelf_ != nullptr;
   named.history = std::make_unique<History>(kVolumeBytes);
   const Status added = store_->Add(named.spec);
   if (!added.ok()) return Fail("create: " + added.detail());
+  FirstLog(named);
   catalog_.emplace(id, std::move(named));
   Say("create " + std::to_string(id));
 }
@@ -57,15 +59,17 @@ void World::Clone() {
   const ResourceId id = next_id_++;
   Named clone;
   clone.spec.volume = {id, source.content.bytes(), false, false, 0, 1, 0};
+  clone.spec.volume.flushes_to_pool = shelf_ != nullptr;
   clone.spec.root = source.spec.root;
   clone.spec.pool = source.spec.pool;
   clone.spec.pending_of = source.spec.pending_of != 0 ? source.spec.volume.id : 0;
   clone.history = std::make_unique<History>(source.content.bytes());
   clone.history->Reset(0, source.content);
   const ResourceSpec spec = clone.spec;
-  catalog_.emplace(id, std::move(clone));
+  Named& made = catalog_.emplace(id, std::move(clone)).first->second;
   const Status added = store_->Add(spec);
   if (!added.ok()) return Fail("clone: " + added.detail());
+  FirstLog(made);
   ++outcome_.clones;
   Say("clone " + std::to_string(source.spec.volume.id) + " as " + std::to_string(id));
 }

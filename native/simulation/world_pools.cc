@@ -5,7 +5,6 @@
 namespace skerry::simulation {
 namespace {
 
-constexpr const char* kDirectory = "/sim";
 /** Room for a few blocks: most reads of what was shipped go to the backend. */
 constexpr size_t kBlockCacheBytes = 512 << 10;
 
@@ -13,17 +12,18 @@ constexpr size_t kBlockCacheBytes = 512 << 10;
 
 StoreOptions World::Options() {
   StoreOptions options;
-  options.journal.directory = std::string(kDirectory) + "/journal";
-  options.journal.ring_name = "sim-ring";
+  options.journal.directory = home_ + "/journal";
+  options.journal.ring_name = "sim-ring" + (hosts_lost_ == 0 ? std::string() : std::to_string(hosts_lost_));
   options.journal.ring_bytes = options_.seed % 7 == 0 ? 256 << 10 : 512 << 10;   // small: operations wait for room
   options.journal.segment_bytes = 128 << 10;
   options.journal.journal_bytes_max = options_.theme == Theme::kShortJournal ? 640 << 10 : 2 << 20;
   PoolOptions& pool = options.pools.emplace_back();
-  pool.packs.directory = std::string(kDirectory) + "/pool";
-  pool.packs.checkpoint = std::string(kDirectory) + "/index.checkpoint";
+  pool.packs.directory = home_ + "/pool";
+  pool.packs.checkpoint = home_ + "/index.checkpoint";
   pool.packs.pack_bytes = 1 << 20;
   pool.packs.reserve_bytes = 0;
   pool.domain_key.assign(32, 7);
+  pool.logs = shelf_;
   if (Encrypts()) pool.packs.cipher.emplace(std::vector<uint8_t>(32, 8));
   if (Compresses()) {
     // Another setting in each life: what an earlier one wrote is read all the same.
@@ -52,8 +52,8 @@ PackStore& World::Packs() { return *store_->pools().front()->packs; }
 /** Of another key, so that no id means there what it means in the first one. */
 PoolOptions World::SecondPool(PoolOptions like) const {
   like.name = kSecondPool;
-  like.packs.directory = std::string(kDirectory) + "/second";
-  like.packs.checkpoint = std::string(kDirectory) + "/second.checkpoint";
+  like.packs.directory = home_ + "/second";
+  like.packs.checkpoint = home_ + "/second.checkpoint";
   like.domain_key.assign(32, 8);
   like.packs.cipher.reset();
   if (options_.seed % 4 == 1) like.packs.cipher.emplace(std::vector<uint8_t>(32, 9));
@@ -85,9 +85,14 @@ std::vector<TreeRoot> World::RootsIn(const Pool& pool) const {
 void World::ForgetBackends() {
   if (backend_) backend_->Forget();
   if (second_backend_) second_backend_->Forget();
+  if (shelf_) shelf_->Forget();
 }
 
 void World::UpkeepBackends() {
+  if (shelf_) {
+    shelf_->Deliver();
+    if (!shelf_->wrong().empty()) Fail(shelf_->wrong());
+  }
   for (const auto& pool : store_->pools()) {
     const std::shared_ptr<SimBackend>& backend = pool->name == kSecondPool ? second_backend_ : backend_;
     if (!backend) continue;

@@ -47,7 +47,7 @@ void World::Destage() {
 }
 
 // What the catalog does with a root: it compares lineage and sequence, as the composer does.
-void World::Take(const RootCommit& root) {
+void World::TakeRoot(const RootCommit& root) {
   for (const RootTaker& taker : root.takers) {
     const auto found = catalog_.find(taker.id);
     if (found == catalog_.end()) continue;
@@ -59,8 +59,14 @@ void World::Take(const RootCommit& root) {
     spec.volume.size_bytes = taker.size_bytes;
     spec.volume.lineage = taker.lineage;
     spec.pending_of = 0;
+    ShortenLog(found->second, taker);
   }
   ++outcome_.roots;
+}
+
+void World::Take(const RootCommit& root) {
+  TakeRoot(root);
+  if (!outcome_.failure.empty()) return;
   if (Dice(8) == 0) return Crash(Dice(2) == 0);  // committed in the catalog, and the store never heard of it
   store_->Committed(root.token, true);
   if (const Status audit = store_->Audit(); !audit.ok()) return Fail("audit after a commit: " + audit.detail());

@@ -15,7 +15,8 @@ constexpr ResourceId kVolume = 7;
 /** A tail, what it has put, and an entry for each page that is added. */
 struct Tail {
   std::shared_ptr<LogShelf> shelf = std::make_shared<LogShelf>();
-  std::shared_ptr<LogTail> tail = std::make_shared<LogTail>(kVolume, 0);
+  std::shared_ptr<LogBudget> budget = std::make_shared<LogBudget>();
+  std::shared_ptr<LogTail> tail = std::make_shared<LogTail>(kVolume, 0, budget);
   uint64_t sequence = 0;
   Lsn end = 0;
   int answered = 0, failed = 0;
@@ -151,10 +152,29 @@ TEST("chunks are sealed early, and too much that is not in the pool makes writes
   one.tail->Begin(one.shelf, 1, 0, 0);
   while (one.shelf->under_way.empty()) one.Add(1 << 20);
   CHECK(one.shelf->under_way[0].chunk.entries->size() >= LogTail::kSealBytes);
-  while (!one.tail->full()) one.Add(1 << 20);
-  CHECK(one.sequence <= LogTail::kTailBytesMax >> 20);
+  while (!one.tail->IsFull()) one.Add(1 << 20);
+  CHECK(one.sequence <= LogTail::kTailsBytesMax >> 20);
   while (!one.shelf->under_way.empty()) one.Finish(0);
-  CHECK(!one.tail->full());
+  CHECK(!one.tail->IsFull());
+  CHECK(one.budget->bytes == 0);
+}
+
+TEST("volumes of a pool share what waits for it, and each has a little whatever the others hold") {
+  Tail one;
+  one.tail->Begin(one.shelf, 1, 0, 0);
+  while (!one.tail->IsFull()) one.Add(1 << 20);
+  Tail other;
+  other.tail = std::make_shared<LogTail>(kVolume, 0, one.budget);
+  other.tail->Begin(other.shelf, 1, 0, 0);
+  CHECK(!other.tail->IsFull());
+  while (!other.tail->IsFull()) other.Add();
+  CHECK(other.sequence <= LogTail::kShareBytesMin / kPageBytes);
+  // Nobody waits for it by a flush, and it is on its way all the same: else it would be full for ever.
+  CHECK(other.shelf->under_way.size() == 1);
+  other.Finish(0);
+  CHECK(!other.tail->IsFull());
+  one.tail->Close();
+  CHECK(one.budget->bytes == 0);
 }
 
 TEST("flushes that took too long fail, and a later one is answered by the same chunk") {

@@ -15,7 +15,7 @@ constexpr uint64_t kJournalledBytesMax = 1 << 20;
 
 LiveVolume::LiveVolume(VolumeSpec spec, std::shared_ptr<Base> base, Journal& journal, Admission& admission, ChangedVolumes& changed)
     : spec_(spec), journal_(journal), admission_(admission), changed_(changed),
-      tail_(spec.flushes_to_pool ? std::make_shared<LogTail>(spec.id, spec.applied_sequence) : nullptr), active_(std::make_shared<Generation>()), base_(std::move(base)),
+      tail_(spec.flushes_to_pool ? std::make_shared<LogTail>(spec.id, spec.applied_sequence, base->pool->log_budget) : nullptr), active_(std::make_shared<Generation>()), base_(std::move(base)),
       sequence_(spec.applied_sequence), lineage_(spec.lineage), size_(spec.size_bytes) {
   if (!base_->pending) committed_ = base_->root;
   active_->resource = spec_.id;
@@ -32,7 +32,7 @@ Status LiveVolume::TakesChangesLocked() const {
 
 Status LiveVolume::AdmitLocked(uint64_t bytes) {
   if (Status status = TakesChangesLocked(); !status.ok()) return status;
-  if (tail_ && tail_->full()) return Status(Code::kTryAgain, "log chunks wait to be put into the pool");
+  if (tail_ && tail_->IsFull()) return Status(Code::kTryAgain, "log chunks wait to be put into the pool");
   return admission_.Admit(share_, base_->pool->room, bytes, active_->journal_bytes + frozen_journal_bytes_, active_->bytes() + frozen_overlay_bytes_);
 }
 
@@ -140,7 +140,7 @@ Result<WriteOutcome> LiveVolume::Zero(uint64_t offset, uint64_t length, bool pun
   Lock lock(mutex_);
   if (Status status = TakesChangesLocked(); !status.ok()) return status;
   if (Status status = CheckEndLocked(offset + length); !status.ok()) return status;
-  if (tail_ && tail_->full()) return Status(Code::kTryAgain, "log chunks wait to be put into the pool");
+  if (tail_ && tail_->IsFull()) return Status(Code::kTryAgain, "log chunks wait to be put into the pool");
   if (active_->range_count() >= kOverlayRangesMax) return Status(Code::kTryAgain, "too many ranges of zeroes wait for destage");
   if (IsMutant(Mutant::kPublishedUnappended)) active_->PutZero(offset, length, punch_hole);
   Result<Lsn> end = AppendLocked(punch_hole ? RecordType::kTrim : RecordType::kZero, offset, length, {});

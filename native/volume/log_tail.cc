@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "../env/mutants.h"
+
 namespace skerry {
 namespace {
 
@@ -38,12 +40,35 @@ void LogTail::Add(const LogEntry& entry, Lsn end) {
     EncodeLogEntry(volume_, entry, open_);
     open_last_ = entry.sequence;
     open_end_ = end;
-    bytes_.fetch_add(open_.size() - before, std::memory_order_relaxed);
+    Count(open_.size() - before);
     if (open_.size() < kSealBytes) return;
     SealLocked();
     ready = CollectLocked();
   }
   Send(std::move(ready));
+}
+
+bool LogTail::IsFull() {
+  if (bytes_.load(std::memory_order_relaxed) < kShareBytesMin || budget_->bytes.load(std::memory_order_relaxed) < kTailsBytesMax) return false;
+  Ready ready;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_ || ended_) return true;
+    if (!open_.empty()) SealLocked();
+    ready = CollectLocked();
+  }
+  Send(std::move(ready));
+  return true;
+}
+
+void LogTail::Count(size_t bytes) {
+  bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  budget_->bytes.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+void LogTail::Uncount(size_t bytes) {
+  bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  budget_->bytes.fetch_sub(bytes, std::memory_order_relaxed);
 }
 
 void LogTail::WhenLogged(Lsn target, std::function<void(Status)> done) {
@@ -97,7 +122,7 @@ void LogTail::Close() {
     closed_ = true;
     open_.clear();
     sealed_.clear();
-    bytes_.store(0, std::memory_order_relaxed);
+    Uncount(bytes_);
   }
   GiveUpWaiting(Status(Code::kClosed, "the volume is gone"));
 }
@@ -122,7 +147,8 @@ void LogTail::Froze() {
 /** What the log of this life holds is worth something only over a root with all that came before it. */
 bool LogTail::VouchedLocked(Lsn target) const {
   if (!begun() || !based_) return false;
-  return rooted_ >= before_ && target <= logged_end_;
+  if (rooted_ < before_ && !IsMutant(Mutant::kLogUnrooted)) return false;
+  return target <= logged_end_ || IsMutant(Mutant::kFlushBeforePool);
 }
 
 void LogTail::SealLocked() {
@@ -138,12 +164,12 @@ void LogTail::SettleLocked() {
   while (!marks_.empty() && marks_.front().last_sequence <= rooted_) marks_.pop_front();
   while (!sealed_.empty() && (sealed_.front().state == State::kPut || sealed_.front().chunk.number < first_number_)) {
     logged_end_ = sealed_.front().end;
-    bytes_.fetch_sub(sealed_.front().chunk.entries->size(), std::memory_order_relaxed);
+    Uncount(sealed_.front().chunk.entries->size());
     sealed_.pop_front();
   }
   if (sealed_.empty() && !open_.empty() && open_last_ <= rooted_) {
     logged_end_ = sealed_end_ = open_end_;
-    bytes_.fetch_sub(open_.size(), std::memory_order_relaxed);
+    Uncount(open_.size());
     open_.clear();
   }
 }

@@ -39,24 +39,31 @@ struct LogMark {
   uint64_t fence = 0, number = 0;
 };
 
+/** What the tails of one pool's volumes hold in memory together: where its backend is away, they all grow. */
+struct LogBudget {
+  std::atomic<size_t> bytes{0};
+};
+
 /** Thread-safe. Held by its volume and by the puts under way. */
 class LogTail : public std::enable_shared_from_this<LogTail> {
  public:
   static constexpr size_t kSealBytes = 2 << 20;          // a chunk is sealed at this size, whoever waits
-  static constexpr size_t kTailBytesMax = 32 << 20;      // of what is not in the pool: beyond it, writes wait
+  static constexpr size_t kTailsBytesMax = 32 << 20;     // of a pool, of what it does not have yet: beyond it, writes wait
+  static constexpr size_t kShareBytesMin = 128 << 10;    // that each volume may have all the same
   static constexpr unsigned kPutsInFlightMax = 4;
   static constexpr uint64_t kChunksMax = 1024;           // between two freezes: a start without a journal reads them one after the other
 
   /** `rooted`: the sequence that the catalog's root holds. Nothing is taken, and every flush waits, until Begin. */
-  LogTail(ResourceId volume, uint64_t rooted) : volume_(volume), rooted_(rooted) {}
+  LogTail(ResourceId volume, uint64_t rooted, std::shared_ptr<LogBudget> budget) : volume_(volume), budget_(std::move(budget)), rooted_(rooted) {}
+  ~LogTail() { Uncount(bytes_); }
 
   /** What is added from here on follows `last_sequence`, which ends at `end` in the journal. What came before is vouched for by a root alone. */
   void Begin(std::shared_ptr<LogBackend> backend, uint64_t fence, uint64_t last_sequence, Lsn end);
   bool begun() const { return begun_.load(std::memory_order_acquire); }
   /** In the order of sequences. */
   void Add(const LogEntry& entry, Lsn end);
-  /** Too much waits for the pool. */
-  bool full() const { return bytes_.load(std::memory_order_relaxed) >= kTailBytesMax; }
+  /** Too much waits for the pool. What this volume has of that is on its way from now on, whoever waits for it. */
+  bool IsFull();
   /** `done` once whatever ends at or before `target` is in the pool: in log chunks, or in the root. At once, or on another thread. */
   void WhenLogged(Lsn target, std::function<void(Status)> done);
   /** The catalog has a root with all up to `sequence`, and says that the log goes on from `mark`: chunks before that need not come about. */
@@ -86,6 +93,8 @@ class LogTail : public std::enable_shared_from_this<LogTail> {
     std::vector<LogChunk> puts;
   };
   bool VouchedLocked(Lsn target) const;
+  void Count(size_t bytes);
+  void Uncount(size_t bytes);
   void SealLocked();
   void SettleLocked();
   Ready CollectLocked();
@@ -94,6 +103,7 @@ class LogTail : public std::enable_shared_from_this<LogTail> {
   void Done(uint64_t number, const Status& status);
 
   const ResourceId volume_;
+  const std::shared_ptr<LogBudget> budget_;
   std::atomic<bool> begun_{false};
   std::atomic<size_t> bytes_{0};     // of open_ and of what is sealed
 

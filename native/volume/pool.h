@@ -39,6 +39,7 @@ struct Pool {
   uint64_t last_destaged = 0;               // the volume; round robin over them, under the store's lock
   Parallel* parallel = nullptr;     // for the parts of a large request; null: they are done one after the other
   Parallel* background = nullptr;   // the same for destage, which must not keep requests from their processor
+  const std::shared_ptr<LogBudget> log_budget = std::make_shared<LogBudget>();
 };
 
 }  // namespace skerry

@@ -151,6 +151,11 @@ const definitions: readonly Definition[] = [
   ),
   poolCounter('skerry_corrupt_cells_total', 'Pages in the pool that did not match their sum', ({ corruptCells }) => corruptCells),
   poolGauge('skerry_pool_staged_bytes', 'Packs that wait to be shipped to the backend', ({ stagedBytes }) => stagedBytes),
+  poolGauge(
+    'skerry_pool_waiting_log_bytes',
+    'Logs of volumes with durability pool that are not in the pool yet',
+    ({ waitingLogBytes }) => waitingLogBytes,
+  ),
   poolGauge('skerry_pool_kept_bytes', 'Copies on this host of packs that the backend has', ({ keptBytes }) => keptBytes),
   poolCounter('skerry_pool_shipped_bytes_total', 'Bytes of packs shipped to the backend', ({ shippedBytes }) => shippedBytes),
   poolCounter(

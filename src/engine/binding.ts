@@ -255,6 +255,8 @@ export interface PoolStats {
   /** Of a remote pool: sealed packs that wait to be shipped, and copies of shipped ones. */
   readonly stagedPacks: number;
   readonly stagedBytes: number;
+  /** Of logs of volumes that flush to the pool, on their way there: they are in memory until then. */
+  readonly waitingLogBytes: number;
   readonly keptPacks: number;
   readonly keptBytes: number;
   readonly shippedPacks: number;

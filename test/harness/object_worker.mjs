@@ -61,7 +61,7 @@ async function open() {
   const { ledger, entries } = await Ledger.open(catalog);
   const locks = new KeyedLocks();
   const store = { putRoot: async () => undefined, rootsSettled: async () => undefined, putTombstone: async () => undefined };
-  // Shelves have none: they are as durable as this host's journal.
+  // No volume here flushes to its pool.
   const logs = { start: async () => undefined, shorten: () => undefined, stop: async () => undefined };
   const composer = new Composer({ ledger, locks, engine, roots: { of: () => store }, logs, log });
   engine.on('commit', ({ commit }) => composer.handle(commit));

@@ -1,5 +1,6 @@
 /** Flushes of volumes with durability `pool` while their pool takes nothing. */
-import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { must, run } from '../harness/command.ts';
@@ -16,6 +17,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await daemon.destroy();
   rmSync(`${daemon.directory}-far`, { recursive: true, force: true });
+  rmSync(`${daemon.directory}-key`, { force: true });
 });
 
 async function farPool(...settings: readonly string[]): Promise<void> {
@@ -69,4 +71,60 @@ it('where the log is away at the start that has to read it, the daemon says so a
   renameSync(kept, `${daemon.directory}-far`);
   await daemon.start();
   await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read -P 7 0 64k', await daemon.uri('ledger')]);
+});
+
+it('of an encrypted pool leave nothing there that can be read, and a chunk that is gone from it is told', async () => {
+  const key = `${daemon.directory}-key`;
+  writeFileSync(key, `${'6b'.repeat(32)}\n`);
+  chmodSync(key, 0o600);
+  const place = [`directory=${daemon.directory}-far`, 'direct-path=off'].flatMap((one) => ['--set', one]);
+  await daemon.ok('pool', 'create', 'far', '--driver', 'local', ...place, '--encrypt', '--key-file', key);
+  await daemon.ok('volume', 'create', 'ledger', '--size', '16M', '--pool', 'far', '--durability', 'pool');
+  const ledger = await daemon.uri('ledger');
+  // Small, large, and many: each flush is a chunk of its own.
+  await must('qemu-io', [
+    '-f',
+    'raw',
+    '-c',
+    'write -P 0x5a 512 512',
+    '-c',
+    'flush',
+    '-c',
+    'write -P 0x5a 1M 1M',
+    '-c',
+    'flush',
+    ledger,
+  ]);
+  for (const at of ['4M', '5M', '6M'])
+    await must('qemu-io', ['-f', 'raw', '-c', `write -P 0x5a ${at} 4k`, '-c', 'flush', ledger]);
+  await daemon.kill();
+  const chunks = readdirSync(logs(), { recursive: true, encoding: 'utf8' })
+    .map((name) => join(logs(), name))
+    .filter(
+      (path) =>
+        /[0-9a-f]{16}$/.test(path) && !readdirSync(join(path, '..'), { withFileTypes: true }).some((one) => one.isDirectory()),
+    )
+    .toSorted();
+  expect(chunks.length).toBeGreaterThan(3);
+  for (const path of chunks) {
+    const bytes = readFileSync(path);
+    expect(bytes.includes(Buffer.alloc(16, 0x5a)), path).toBe(false);
+    // Of an entry, and of the volume's numbers.
+    expect(bytes.includes('SKLE'), path).toBe(false);
+    expect(bytes.subarray(0, 4).toString('latin1')).toBe('SKLC');
+  }
+  daemon.loseHost();
+  const [, missing = ''] = chunks;
+  renameSync(missing, `${daemon.directory}-missing`);
+  await expect(daemon.start()).rejects.toThrow(/volume ledger flushes to pool far.*is gone from the pool/);
+  renameSync(`${daemon.directory}-missing`, missing);
+  await daemon.start();
+  const again = await daemon.uri('ledger');
+  for (const [at, bytes] of [
+    ['512', '512'],
+    ['1M', '1M'],
+    ['4M', '4k'],
+    ['6M', '4k'],
+  ] as const)
+    await must('qemu-io', ['-r', '-f', 'raw', '-c', `read -P 0x5a ${at} ${bytes}`, again]);
 });

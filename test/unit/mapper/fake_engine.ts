@@ -322,6 +322,7 @@ export class FakeEngine implements NativeEngine {
         backendFull: false,
         stagedPacks: 0,
         stagedBytes: 0,
+        waitingLogBytes: 0,
         keptPacks: 0,
         keptBytes: 0,
         shippedPacks: 0,
