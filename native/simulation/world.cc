@@ -58,9 +58,13 @@ void World::Blame(const std::string& doing, const Status& status) {
 
 bool World::Crashed() const { return env_.crashed(); }
 
+// Not on a host that is new: who knows nothing yet must hear what there is, and what it heard is durable there only some lives later.
+void World::ListFaults(bool wanted) {
+  if (backend_) backend_->SetListFaults(wanted && hosts_lost_ == 0);
+}
+
 bool World::Open() {
-  // Not on a host that is new: who knows nothing yet must hear what there is.
-  if (backend_) backend_->SetListFaults(lives_ > 0 && !host_lost_);
+  ListFaults(lives_ > 0);
   if (backend_) backend_->SetWeather(false);
   CloseCache();
   std::vector<ResourceSpec> resources;

@@ -76,6 +76,7 @@ class World {
   std::vector<TreeRoot> RootsIn(const Pool& pool) const;
   void ForgetBackends();
   void UpkeepBackends();
+  void ListFaults(bool wanted);
   bool Open();
   PackStore& Packs();
   void EquipCaches(PackStoreOptions& packs);

@@ -130,9 +130,9 @@ void World::CheckElsewhere(const TreeRoot& root, ConstBytes content) {
   options.key = DomainKey(ConstBytes(here.pools.front().domain_key));
   options.remote->local = nullptr;
   PackReport report;
-  backend_->SetListFaults(false);
+  ListFaults(false);
   Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env_, options, report);
-  backend_->SetListFaults(true);
+  ListFaults(true);
   if (!packs.ok()) {
     return Blame("the pool cannot be opened elsewhere", packs.status());
   }
