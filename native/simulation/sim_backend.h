@@ -24,6 +24,8 @@ class SimBackend : public PackBackend {
   void Deliver();
   /** The host has died: what was under way may have arrived, and nobody waits for it. */
   void Forget();
+  /** Nothing that the host has sent arrives any more. */
+  void ForgetRemovals() { removals_.clear(); }
   bool Has(uint32_t pack) const { return chunks_.contains(pack); }
   /** A bit of a chunk flips, drawn by `draw`; which is told, and flipping it again heals it. 0: there is no chunk. */
   struct Bit {
