@@ -1,4 +1,14 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Files are begun by their size, and those that only name a backend would be waited for at the end, minutes long each. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification) => /\/integration\/(backend|moves_between)_/.test(moduleId);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
 
 /** One project for each folder of test/, so that each can be run, and timed, by its name. */
 const project = (name: string, minutesPerTest: number) => ({
@@ -16,6 +26,7 @@ const project = (name: string, minutesPerTest: number) => ({
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [project('unit', 0.5), project('conformance', 5), project('integration', 5), project('crash', 15)],
   },
 });
