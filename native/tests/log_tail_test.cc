@@ -21,6 +21,9 @@ struct Tail {
   Lsn end = 0;
   int answered = 0, failed = 0;
 
+  /** Puts under way hold the tail, and that the shelf that they are on. */
+  ~Tail() { shelf->under_way.clear(); }
+
   void Add(size_t bytes = kPageBytes) {
     const std::vector<uint8_t> data(bytes, 5);
     tail->Add({RecordType::kWrite, ++sequence, 0, bytes, data}, end += bytes);
