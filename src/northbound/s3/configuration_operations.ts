@@ -1,0 +1,3 @@
+import type { Route } from './operations.js';
+
+export const configurationOperations: readonly Route[] = [];

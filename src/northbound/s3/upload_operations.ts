@@ -1,0 +1,3 @@
+import type { Route } from './operations.js';
+
+export const uploadOperations: readonly Route[] = [];
