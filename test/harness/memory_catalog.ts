@@ -68,8 +68,10 @@ export class MemoryCatalog implements Catalog {
     return this.#keys.filter((key) => key.startsWith(prefix));
   }
 
-  watch(): AsyncIterable<never> {
-    throw new Error('nobody watches here');
+  /** Tells of nothing: whoever changes something here is the one that would be told. */
+  async *watch(_prefix: string, signal?: AbortSignal): AsyncGenerator<never> {
+    if (signal?.aborted === true) return;
+    await new Promise((resolve) => signal?.addEventListener('abort', resolve, { once: true }));
   }
 
   async lease(): Promise<never> {
