@@ -56,6 +56,7 @@ Status PackStore::Impl::Recover(PackReport& report) {
       found.sealed[name->number] = {options_.directory + "/" + entry.name, entry.bytes, name->kind == PackFileKind::kKept};
     }
   }
+  const bool nothing_here = found.newest == 0;
   Listed listed;
   if (remote_) {
     if (Status status = LoadGone(); !status.ok()) return status;
@@ -82,7 +83,8 @@ Status PackStore::Impl::Recover(PackReport& report) {
   } else if (checkpoint.code() != Code::kNotFound) {
     report.notes.push_back("the index is rebuilt from the packs' footers: " + checkpoint.status().detail());
   }
-  if (remote_ && !listed && !checkpoint.ok() && found.newest == 0) {
+  // What is gone tells of no pack that is there: its numbers could be given out again.
+  if (remote_ && !listed && !checkpoint.ok() && nothing_here) {
     return {Code::kIo, "the backend does not answer, and nothing on this host says what the pool holds: start again when it does"};
   }
   for (const auto& [number, local] : found.sealed) {
