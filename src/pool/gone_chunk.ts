@@ -103,7 +103,10 @@ export async function readLastGone(
     const shown = listed.get(owner) ?? 0;
     let last = shown === 0 ? null : await readGone(driver, identity, { owner, number: shown });
     if (shown > 0 && last === null)
-      throw new SkerryError('unavailable', `the backend lists ${goneKey({ owner, number: shown })}, which is not there: its list is late`);
+      throw new SkerryError(
+        'unavailable',
+        `the backend lists ${goneKey({ owner, number: shown })}, which is not there: its list is late`,
+      );
     // A list that is late may not show the newest.
     for (let number = shown + 1; ; number += 1) {
       const next = await readGone(driver, identity, { owner, number });

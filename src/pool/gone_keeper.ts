@@ -5,6 +5,7 @@
  */
 import { SkerryError } from '../core/errors.js';
 import type { Driver } from '../driver/driver.js';
+import { passFailpoint } from '../engine/failpoints.js';
 import { encodeGoneChunk, goneKey, listGone, readGone, readLastGone, type GonePlace } from './gone_chunk.js';
 import type { PoolIdentity } from './owner_chunk.js';
 
@@ -46,6 +47,7 @@ export class GoneKeeper {
     } else if (Buffer.compare(there, list) !== 0) {
       throw new SkerryError('corrupt', `chunk ${goneKey(place)} is another list than this host keeps under that number`);
     }
+    passFailpoint('gone-kept');
     if ((await look(false)) !== place.owner) throw new SkerryError('try-again', 'the pool changed hands while a list was put');
     await this.#removeSuperseded(place);
   }

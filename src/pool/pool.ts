@@ -115,7 +115,8 @@ export class Pool {
     const unguarded = withLimit(driver, { inFlightMax: driver.traits.inFlightMax, waitingMax: waiting_calls_max });
     const { guard } = options;
     // Each attempt by itself: one that was made in vain may be made again by a daemon that was cut off meanwhile.
-    const limited = guard === undefined ? unguarded : withGuard(unguarded, { check: async () => void (await guard(unguarded, false)) });
+    const limited =
+      guard === undefined ? unguarded : withGuard(unguarded, { check: async () => void (await guard(unguarded, false)) });
     const filtered = (retry: RetryOptions): Driver =>
       withTrace(withRetry(limited, { ...retry, ...(giveUp === undefined ? {} : { giveUp }), onRetry }), (event) => {
         this.#health.observe(event, this.#now());
