@@ -336,7 +336,9 @@ Result<uint64_t> PackStore::Impl::SealOpen(File& file, uint32_t number, const Pa
   // Behind all that is not zero, not behind the last whole record: what was skipped may be wanted for a look.
   const uint64_t tail = (std::max<uint64_t>(scan.data_end, 1) + kPackAlignBytes - 1) / kPackAlignBytes * kPackAlignBytes;
   const std::vector<uint8_t> footer = EncodeFooter(number, options_.domain, scan.entries);
-  Status sealed = file.Write(footer, tail);
+  // A crash took all of it, or it was made to take a number.
+  Status sealed = scan.data_end > 0 ? Status::Ok() : file.Write(EncodeFileHeader(number, options_.domain, options_.key_id, env_.WallMillis()), 0);
+  if (sealed.ok()) sealed = file.Write(footer, tail);
   if (sealed.ok()) sealed = file.Truncate(tail + footer.size());
   if (sealed.ok()) sealed = file.DataSync();
   return sealed.ok() ? Result<uint64_t>(tail + footer.size()) : sealed;

@@ -117,8 +117,10 @@ export class Pool {
     // Each attempt by itself: one that was made in vain may be made again by a daemon that was cut off meanwhile.
     const limited =
       guard === undefined ? unguarded : withGuard(unguarded, { check: async () => void (await guard(unguarded, false)) });
+    const retried = (inner: Driver, retry: RetryOptions): Driver =>
+      withRetry(inner, { ...retry, ...(giveUp === undefined ? {} : { giveUp }), onRetry });
     const filtered = (retry: RetryOptions): Driver =>
-      withTrace(withRetry(limited, { ...retry, ...(giveUp === undefined ? {} : { giveUp }), onRetry }), (event) => {
+      withTrace(retried(limited, retry), (event) => {
         this.#health.observe(event, this.#now());
         options.onCall?.(event);
       });
@@ -132,10 +134,11 @@ export class Pool {
       stallMilliseconds: options.stallMilliseconds ?? 0,
       log: options.log ?? (() => {}),
     });
+    const looked = retried(unguarded, options.retry ?? briefRetry);
     this.gone = new GoneKeeper({
       identity: { poolUuid: this.poolUuid, cipher: this.cipher },
       chunks: this.hasty,
-      look: async (fresh) => (guard === undefined ? 0 : guard(unguarded, fresh)),
+      look: async (fresh) => (guard === undefined ? 0 : guard(looked, fresh)),
     });
   }
 
