@@ -12,7 +12,7 @@ const reports = join(build, 'reports');
 const simulatedSeeds = 10_000;
 /** And of each theme so many: up to the highest of which a defect was found. */
 const themedSeeds = 1_500;
-const themes = ['failing-syncs', 'short-journal'];
+const themes = ['failing-syncs', 'short-journal', 'lost-hosts'];
 /** And for so long, on every processor, worlds that nobody has seen before. */
 const freshSeconds = 120;
 /** Operations in the longest of the sequences that are all tried. */

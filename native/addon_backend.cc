@@ -1,5 +1,8 @@
 #include "addon_backend.h"
 
+#include <algorithm>
+#include <string_view>
+
 #include "addon_values.h"
 
 namespace skerry::addon {
@@ -14,8 +17,10 @@ Status FailureOf(const Napi::Value& failure) {
   if (!failure.IsObject()) return {Code::kIo, "an errand was answered without an outcome"};
   const Napi::Object object = failure.As<Napi::Object>();
   const std::string code = object.Get("code").ToString().Utf8Value();
-  const Code known = code == "not-found" ? Code::kNotFound : code == "no-space" ? Code::kNoSpace : code == "closed" ? Code::kClosed : Code::kIo;
-  return {known, object.Get("message").ToString().Utf8Value()};
+  constexpr std::pair<std::string_view, Code> kCodes[] = {
+      {"not-found", Code::kNotFound}, {"no-space", Code::kNoSpace}, {"closed", Code::kClosed}, {"corrupt", Code::kCorrupt}};
+  const auto known = std::ranges::find(kCodes, code, &std::pair<std::string_view, Code>::first);
+  return {known == std::end(kCodes) ? Code::kIo : known->second, object.Get("message").ToString().Utf8Value()};
 }
 
 }  // namespace
@@ -54,6 +59,9 @@ void BackendErrands::List(OnListed done, std::function<void(Napi::Object&)> even
 
 void BackendErrands::Log(OnChanged done, std::function<void(Napi::Object&)> event) { Post(changes_, std::move(done), "log-chunk", std::move(event)); }
 
+void BackendErrands::OpenGone(OnFetched done, std::function<void(Napi::Object&)> event) { Post(fetches_, std::move(done), "open-gone", std::move(event)); }
+void BackendErrands::KeepGone(OnChanged done, std::function<void(Napi::Object&)> event) { Post(changes_, std::move(done), "keep-gone", std::move(event)); }
+
 void BackendErrands::Fetched(uint64_t errand, Result<std::vector<uint8_t>> bytes) {
   if (const OnFetched done = Take(fetches_, errand)) done(std::move(bytes));
 }
@@ -90,7 +98,12 @@ void JsBackend::Ship(uint32_t pack, const std::string& path, uint64_t bytes, std
 }
 
 void JsBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) {
-  errands_->Fetch(std::move(done), [pool = pool_, pack, offset, bytes](Napi::Object& event) {
+  // What a backend says of its bodies is not what their sums say.
+  auto fetched = [done = std::move(done)](Result<std::vector<uint8_t>> body) {
+    if (body.code() == Code::kCorrupt) body = Status(Code::kIo, body.status().detail());
+    done(std::move(body));
+  };
+  errands_->Fetch(std::move(fetched), [pool = pool_, pack, offset, bytes](Napi::Object& event) {
     event.Set("pool", pool);
     event.Set("pack", static_cast<double>(pack));
     event.Set("offset", static_cast<double>(offset));
@@ -107,6 +120,18 @@ void JsBackend::Remove(uint32_t pack, std::function<void(Status)> done) {
 
 void JsBackend::List(std::function<void(Result<std::vector<Chunk>>)> done) {
   errands_->List(std::move(done), [pool = pool_](Napi::Object& event) { event.Set("pool", pool); });
+}
+
+void JsBackend::OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) {
+  errands_->OpenGone(std::move(done), [pool = pool_](Napi::Object& event) { event.Set("pool", pool); });
+}
+
+void JsBackend::KeepGone(uint64_t number, std::vector<uint8_t> list, std::function<void(Status)> done) {
+  errands_->KeepGone(std::move(done), [pool = pool_, number, list = std::move(list)](Napi::Object& event) {
+    event.Set("pool", pool);
+    Set(event, "number", number);
+    event.Set("list", Napi::Buffer<uint8_t>::Copy(event.Env(), list.data(), list.size()));
+  });
 }
 
 void JsBackend::PutLog(const LogChunk& chunk, std::function<void(Status)> done) {

@@ -24,6 +24,8 @@ class BackendErrands {
   void Remove(OnChanged done, std::function<void(Napi::Object&)> event);
   void List(OnListed done, std::function<void(Napi::Object&)> event);
   void Log(OnChanged done, std::function<void(Napi::Object&)> event);
+  void OpenGone(OnFetched done, std::function<void(Napi::Object&)> event);
+  void KeepGone(OnChanged done, std::function<void(Napi::Object&)> event);
 
   // An answer that comes twice, or after Close, is nobody's.
   void Fetched(uint64_t errand, Result<std::vector<uint8_t>> bytes);
@@ -57,6 +59,8 @@ class JsBackend : public PackBackend, public LogBackend {
   void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override;
   void Remove(uint32_t pack, std::function<void(Status)> done) override;
   void List(std::function<void(Result<std::vector<Chunk>>)> done) override;
+  void OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) override;
+  void KeepGone(uint64_t number, std::vector<uint8_t> list, std::function<void(Status)> done) override;
   void PutLog(const LogChunk& chunk, std::function<void(Status)> done) override;
 
  private:

@@ -31,47 +31,83 @@ void Insert(GoneRanges& ranges, uint32_t pack) {
   ranges.emplace(pack, last);
 }
 
+bool Holds(const GoneRanges& ranges, uint32_t pack) {
+  const auto next = ranges.upper_bound(pack);
+  return next != ranges.begin() && std::prev(next)->second >= pack;
+}
+
 uint64_t SumOfList(const GonePacksHeader& header, ConstBytes ranges) {
   return SumOf(ranges.data(), ranges.size(), SumOf(&header, offsetof(GonePacksHeader, sum), 0));
 }
 
+/** As lists were before they had numbers, and before they were in the pool. */
+struct HeaderV1 {
+  uint32_t magic;
+  uint32_t version;
+  uint64_t domain;
+  uint64_t range_count;
+  uint64_t sum;
+};
+static_assert(sizeof(HeaderV1) == 32);
+
+struct Heading {
+  GonePacksHeader header;
+  size_t bytes = 0;
+  bool holds = false;   // its sum
+};
+
+/** `bytes` are no fewer than a HeaderV1. */
+Heading HeadingOf(ConstBytes bytes) {
+  HeaderV1 before;
+  std::memcpy(&before, bytes.data(), sizeof(before));
+  if (before.version == 1) {
+    const ConstBytes body = bytes.subspan(sizeof(before));
+    const bool holds = before.sum == SumOf(body.data(), body.size(), SumOf(&before, offsetof(HeaderV1, sum), 0));
+    return {{before.magic, before.version, before.domain, 1, before.range_count, before.sum}, sizeof(before), holds};
+  }
+  GonePacksHeader header{before.magic, before.version, 0, 0, 0, 0};
+  if (bytes.size() < sizeof(header)) return {header, 0, false};
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  return {header, sizeof(header), header.sum == SumOfList(header, bytes.subspan(sizeof(header)))};
+}
+
 }  // namespace
 
-std::vector<uint8_t> EncodeGonePacks(uint64_t domain, const GoneRanges& ranges) {
-  std::vector<uint8_t> bytes(sizeof(GonePacksHeader) + ranges.size() * sizeof(GoneRange));
+std::vector<uint8_t> EncodeGonePacks(uint64_t domain, const GoneList& list) {
+  std::vector<uint8_t> bytes(sizeof(GonePacksHeader) + list.ranges.size() * sizeof(GoneRange));
   uint8_t* at = bytes.data() + sizeof(GonePacksHeader);
-  for (const auto& [first, last] : ranges) {
+  for (const auto& [first, last] : list.ranges) {
     const GoneRange range{first, last};
     std::memcpy(at, &range, sizeof(range));
     at += sizeof(range);
   }
-  GonePacksHeader header{kGonePacksMagic, kGonePacksVersion, domain, ranges.size(), 0};
+  GonePacksHeader header{kGonePacksMagic, kGonePacksVersion, domain, list.number, list.ranges.size(), 0};
   header.sum = SumOfList(header, ConstBytes(bytes).subspan(sizeof(header)));
   std::memcpy(bytes.data(), &header, sizeof(header));
   return bytes;
 }
 
-Result<GoneRanges> DecodeGonePacks(ConstBytes bytes, uint64_t domain) {
+Result<GoneList> DecodeGonePacks(ConstBytes bytes, uint64_t domain) {
   const auto damaged = [](const char* why) { return Status(Code::kCorrupt, std::string("the list of packs that are gone ") + why); };
-  GonePacksHeader header;
-  if (bytes.size() < sizeof(header)) return damaged("is short");
-  std::memcpy(&header, bytes.data(), sizeof(header));
-  const ConstBytes body = bytes.subspan(sizeof(header));
+  if (bytes.size() < sizeof(HeaderV1)) return damaged("is short");
+  const auto [header, header_bytes, holds] = HeadingOf(bytes);
   if (header.magic != kGonePacksMagic) return damaged("has no valid header");
-  if (header.version != kGonePacksVersion) return damaged("is of another version");
+  if (header.version == 0 || header.version > kGonePacksVersion) return damaged("is of another version");
+  if (!holds) return damaged("fails its sum");
+  const ConstBytes body = bytes.subspan(header_bytes);
   if (header.range_count != body.size() / sizeof(GoneRange) || body.size() % sizeof(GoneRange) != 0) return damaged("is not as long as it says");
-  if (header.sum != SumOfList(header, body)) return damaged("fails its sum");
   if (header.domain != domain) return damaged("is of another pool");
-  GoneRanges ranges;
+  if (header.number == 0) return damaged("has no number");
+  GoneList list{header.number, {}};
   uint64_t free_from = 1;
   for (size_t i = 0; i < header.range_count; ++i) {
     GoneRange range;
     std::memcpy(&range, body.data() + i * sizeof(range), sizeof(range));
     if (range.first < free_from || range.last < range.first) return damaged("is not in order");
-    ranges.emplace_hint(ranges.end(), range.first, range.last);
+    list.ranges.emplace_hint(list.ranges.end(), range.first, range.last);
     free_from = uint64_t{range.last} + 2;
   }
-  return ranges;
+  return list;
 }
 
 Status GonePacks::Load() {
@@ -82,41 +118,82 @@ Status GonePacks::Load() {
   std::vector<uint8_t> bytes(*size);
   const Result<size_t> got = (*file)->Read(bytes, 0);
   if (!got.ok()) return got.status();
-  Result<GoneRanges> ranges = DecodeGonePacks(ConstBytes(bytes).first(*got), domain_);
-  if (!ranges.ok()) return ranges.status();
+  Result<GoneList> list = DecodeGonePacks(ConstBytes(bytes).first(*got), domain_);
+  if (!list.ok()) return list.status();
+  // A crash may have left it without a durable name, under which another could come to stand.
+  if (Status status = env_.SyncDirectory(directory_); !status.ok()) return status;
   std::lock_guard lock(mutex_);
-  ranges_ = std::move(*ranges);
+  list_ = std::move(*list);
+  standing_ = list_;
   return {};
 }
 
 bool GonePacks::Contains(uint32_t pack) const {
   std::lock_guard lock(mutex_);
-  const auto next = ranges_.upper_bound(pack);
-  return next != ranges_.begin() && std::prev(next)->second >= pack;
+  return Holds(list_.ranges, pack);
+}
+
+bool GonePacks::Stands(uint32_t pack) const {
+  std::lock_guard lock(mutex_);
+  return Holds(standing_.ranges, pack);
 }
 
 uint32_t GonePacks::newest() const {
   std::lock_guard lock(mutex_);
-  return ranges_.empty() ? 0 : ranges_.rbegin()->second;
+  return list_.ranges.empty() ? 0 : list_.ranges.rbegin()->second;
+}
+
+Status GonePacks::Begin(ConstBytes before) {
+  GoneList list;
+  if (!before.empty()) {
+    Result<GoneList> given = DecodeGonePacks(before, domain_);
+    if (!given.ok()) return given.status();
+    list = std::move(*given);
+  }
+  list.number = 1;
+  std::lock_guard lock(mutex_);
+  if (Status status = Write(list); !status.ok()) return status;
+  if (Status status = env_.Rename(path_ + ".new", path_); !status.ok()) return status;
+  if (Status status = env_.SyncDirectory(directory_); !status.ok()) return status;
+  list_ = std::move(list);
+  standing_ = list_;
+  return {};
 }
 
 Status GonePacks::Add(const std::set<uint32_t>& packs) {
   if (IsMutant(Mutant::kGoneForgotten)) return {};
   std::lock_guard lock(mutex_);
-  GoneRanges ranges = ranges_;
-  for (const uint32_t pack : packs) Insert(ranges, pack);
-  const std::string fresh = path_ + ".new";
-  if (Status status = Write(ranges, fresh); !status.ok()) {
-    (void)env_.Remove(fresh);
+  GoneList list = list_;
+  list.number = standing_.number + 1;   // one that failed was not put anywhere, and never will be
+  for (const uint32_t pack : packs) Insert(list.ranges, pack);
+  if (Status status = Write(list); !status.ok()) {
+    (void)env_.Remove(path_ + ".new");
     return status;
   }
-  ranges_ = std::move(ranges);
-  return env_.Rename(fresh, path_);
+  list_ = std::move(list);
+  return env_.Rename(path_ + ".new", path_);
 }
 
-Status GonePacks::Write(const GoneRanges& ranges, const std::string& path) {
-  const std::vector<uint8_t> bytes = EncodeGonePacks(domain_, ranges);
-  const Result<std::unique_ptr<File>> file = env_.Open(path, {.write = true, .create = true});
+void GonePacks::Stand() {
+  std::lock_guard lock(mutex_);
+  standing_ = list_;
+}
+
+GonePacks::Standing GonePacks::standing() const {
+  std::lock_guard lock(mutex_);
+  if (standing_.number == 0) return {};
+  return {standing_.number, EncodeGonePacks(domain_, standing_)};
+}
+
+uint64_t GonePacks::number() const {
+  std::lock_guard lock(mutex_);
+  return standing_.number;
+}
+
+/** Under another name. */
+Status GonePacks::Write(const GoneList& list) {
+  const std::vector<uint8_t> bytes = EncodeGonePacks(domain_, list);
+  const Result<std::unique_ptr<File>> file = env_.Open(path_ + ".new", {.write = true, .create = true});
   if (!file.ok()) return file.status();
   if (Status status = (*file)->Write(bytes, 0); !status.ok()) return status;
   if (Status status = (*file)->Truncate(bytes.size()); !status.ok()) return status;  // it may be left over from a crash

@@ -275,6 +275,8 @@ class PackStore {
    * there once Sweep says so.
    */
   Status Remove(std::span<const uint32_t> packs);
+  /** Of a remote pool: it has the list of what was removed so far. Before that nothing goes from there, and no other is removed. */
+  bool GoneListed() const;
   /** Goes on taking removed packs off the backend. True while there is more to do, and the backend does it. */
   bool Sweep();
 

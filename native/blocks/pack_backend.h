@@ -25,6 +25,18 @@ class PackBackend {
   virtual void Remove(uint32_t pack, std::function<void(Status)> done) = 0;
   /** All packs that the backend holds, in no order. */
   virtual void List(std::function<void(Result<std::vector<Chunk>>)> done) = 0;
+
+  // The list of packs that are gone (gone_keeper.h).
+  /**
+   * Of a host that has none: from here on the pool is its own, and what it keeps there goes over no list of a host before it. The last list of
+   * the last of these that kept one; kNotFound: none did. kCorrupt: it cannot be read.
+   */
+  virtual void OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) = 0;
+  /**
+   * Ok: the host's list of this number is durable there, and the pool was this host's own after that. May be repeated; the bytes under a number
+   * never change.
+   */
+  virtual void KeepGone(uint64_t number, std::vector<uint8_t> list, std::function<void(Status)> done) = 0;
 };
 
 }  // namespace skerry

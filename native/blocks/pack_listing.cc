@@ -27,7 +27,13 @@ std::shared_ptr<Errand> PackListing::Refresh() {
   return mine;
 }
 
+// What is listed may be on its way to be removed, as only the hosts before this one knew.
 void PackListing::Begin() {
+  const std::shared_ptr<Errand> known = gone_->Known();
+  known->Then([self = shared_from_this(), known] { known->status().ok() ? self->List() : self->End(known->status()); });
+}
+
+void PackListing::List() {
   backend_->List([self = shared_from_this()](Result<std::vector<PackBackend::Chunk>> listed) {
     if (!listed.ok()) return self->End(listed.status());
     {

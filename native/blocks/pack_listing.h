@@ -5,6 +5,7 @@
 #include <map>
 
 #include "errand.h"
+#include "gone_keeper.h"
 #include "pack_backend.h"
 #include "pack_footer.h"
 
@@ -18,7 +19,8 @@ class PackListing : public std::enable_shared_from_this<PackListing> {
     std::function<bool(uint32_t pack)> known;
     std::function<void(uint32_t pack, uint64_t bytes, const std::vector<PackFooterEntry>& entries)> learn;
   };
-  PackListing(std::shared_ptr<PackBackend> backend, Owner owner) : backend_(std::move(backend)), owner_(std::move(owner)) {}
+  PackListing(std::shared_ptr<PackBackend> backend, std::shared_ptr<GoneKeeper> gone, Owner owner)
+      : backend_(std::move(backend)), gone_(std::move(gone)), owner_(std::move(owner)) {}
 
   /** Lists, then learns what is not known. Done once both are; what began before this call is not what it waits for. */
   std::shared_ptr<Errand> Refresh();
@@ -39,12 +41,14 @@ class PackListing : public std::enable_shared_from_this<PackListing> {
     std::shared_ptr<Errand> done = std::make_shared<Errand>();
   };
   void Begin();
+  void List();
   void End(const Status& status);
   void Next(const std::shared_ptr<Lesson>& lesson);
   void ReadTail(const std::shared_ptr<Lesson>& lesson, PackBackend::Chunk pack, uint64_t bytes);
   void Took(const std::shared_ptr<Lesson>& lesson, const Status& status);
 
   const std::shared_ptr<PackBackend> backend_;
+  const std::shared_ptr<GoneKeeper> gone_;
   std::mutex owner_mutex_;
   Owner owner_;
   std::atomic<bool> complete_{false};

@@ -56,12 +56,16 @@ Status PackStore::Impl::Recover(PackReport& report) {
       found.sealed[name->number] = {options_.directory + "/" + entry.name, entry.bytes, name->kind == PackFileKind::kKept};
     }
   }
-  Listed listed = remote_ ? ListRemote(report) : Listed();
-  if (listed && !listed->empty()) found.newest = std::max(found.newest, listed->rbegin()->first);
+  const bool nothing_here = found.newest == 0;
+  Listed listed;
   if (remote_) {
-    if (Status status = LeaveGone(found, listed); !status.ok()) return status;
+    if (Status status = LoadGone(); !status.ok()) return status;
+    Result<Listed> answer = ListRemote(report);
+    if (!answer.ok()) return answer.status();
+    listed = std::move(*answer);
   }
-
+  if (listed && !listed->empty()) found.newest = std::max(found.newest, listed->rbegin()->first);
+  if (remote_) LeaveGone(found, listed);
   next_pack_ = uint64_t{found.newest} + 1;
   const PackIsThere there = [&](uint32_t pack, uint64_t bytes) {
     if (remote_ && remote_->gone->Contains(pack)) return false;
@@ -79,7 +83,8 @@ Status PackStore::Impl::Recover(PackReport& report) {
   } else if (checkpoint.code() != Code::kNotFound) {
     report.notes.push_back("the index is rebuilt from the packs' footers: " + checkpoint.status().detail());
   }
-  if (remote_ && !listed && !checkpoint.ok() && found.newest == 0) {
+  // What is gone tells of no pack that is there: its numbers could be given out again.
+  if (remote_ && !listed && !checkpoint.ok() && nothing_here) {
     return {Code::kIo, "the backend does not answer, and nothing on this host says what the pool holds: start again when it does"};
   }
   for (const auto& [number, local] : found.sealed) {
@@ -106,7 +111,19 @@ Status PackStore::Impl::Recover(PackReport& report) {
   return {};
 }
 
-PackStore::Impl::Listed PackStore::Impl::ListRemote(PackReport& report) {
+Result<PackStore::Impl::Listed> PackStore::Impl::ListRemote(PackReport& report) {
+  const std::shared_ptr<Errand> known = remote_->gone_keeper->Known();
+  known->Wait();
+  if (known->status().code() == Code::kCorrupt) {
+    return Status(Code::kCorrupt, known->status().detail() +
+                                      ". It names the packs that the host before this one told the backend to remove: without it, a removal that is still on its "
+                                      "way could take what is written from now on. Wait until the backend can have none under way any more, remove that chunk, and "
+                                      "start again");
+  }
+  if (!known->status().ok()) {
+    report.notes.push_back("the backend does not say which packs it was told to remove, so that nothing it lists is believed yet: " + known->status().detail());
+    return Listed();
+  }
   struct Answer : Errand {
     std::vector<PackBackend::Chunk> chunks;
   };
@@ -118,20 +135,23 @@ PackStore::Impl::Listed PackStore::Impl::ListRemote(PackReport& report) {
   answer->Wait();
   if (!answer->status().ok()) {
     report.notes.push_back("the backend does not say which packs it holds; what this host knows of them is believed: " + answer->status().detail());
-    return std::nullopt;
+    return Listed();
   }
   std::map<uint32_t, uint64_t> listed;
   for (const PackBackend::Chunk& chunk : answer->chunks) listed.emplace(chunk.pack, chunk.bytes);
-  return listed;
+  return Listed(std::move(listed));
 }
 
-Status PackStore::Impl::LeaveGone(Found& found, Listed& listed) {
-  GonePacks& gone = *remote_->gone;
-  if (Status status = gone.Load(); !status.ok()) {
-    return {status.code(), options_.directory + "/gone: " + status.detail() +
-                               ". It names the packs that the backend was told to remove: without it, a removal that is still on its way could take what is "
-                               "written from now on. Wait until the backend can have none under way any more, remove that file, and start again"};
-  }
+Status PackStore::Impl::LoadGone() {
+  const Status status = remote_->gone->Load();
+  if (status.ok()) return status;
+  return {status.code(), options_.directory + "/gone: " + status.detail() +
+                             ". It names the packs that the backend was told to remove: without it, a removal that is still on its way could take what is "
+                             "written from now on. Wait until the backend can have none under way any more, remove that file, and start again"};
+}
+
+void PackStore::Impl::LeaveGone(Found& found, Listed& listed) {
+  const GonePacks& gone = *remote_->gone;
   found.newest = std::max(found.newest, gone.newest());
   std::set<uint32_t> here;
   for (const auto& [pack, local] : found.sealed) here.insert(pack);
@@ -143,13 +163,12 @@ Status PackStore::Impl::LeaveGone(Found& found, Listed& listed) {
     // What stays is found again at the next start.
     (void)RemoveFiles(pack);
   }
-  if (!listed) return {};
+  if (!listed) return;
   std::erase_if(*listed, [&](const auto& chunk) {
     if (!gone.Contains(chunk.first)) return false;
     remote_->sweeper->Add(chunk.first);
     return true;
   });
-  return {};
 }
 
 /** Packs without a file here, and which of those with one are copies. */
@@ -317,7 +336,9 @@ Result<uint64_t> PackStore::Impl::SealOpen(File& file, uint32_t number, const Pa
   // Behind all that is not zero, not behind the last whole record: what was skipped may be wanted for a look.
   const uint64_t tail = (std::max<uint64_t>(scan.data_end, 1) + kPackAlignBytes - 1) / kPackAlignBytes * kPackAlignBytes;
   const std::vector<uint8_t> footer = EncodeFooter(number, options_.domain, scan.entries);
-  Status sealed = file.Write(footer, tail);
+  // A crash took all of it, or it was made to take a number.
+  Status sealed = scan.data_end > 0 ? Status::Ok() : file.Write(EncodeFileHeader(number, options_.domain, options_.key_id, env_.WallMillis()), 0);
+  if (sealed.ok()) sealed = file.Write(footer, tail);
   if (sealed.ok()) sealed = file.Truncate(tail + footer.size());
   if (sealed.ok()) sealed = file.DataSync();
   return sealed.ok() ? Result<uint64_t>(tail + footer.size()) : sealed;

@@ -38,24 +38,26 @@ void PackStore::Impl::OpenRemote() {
   remote_->shipper = std::make_shared<PackShipper>(env_, remote.backend, options_.directory,
                                                    ShipLimits{remote.ships_in_flight_max, remote.staged_bytes_max, remote.kept_bytes_max});
   remote_->footers = std::make_unique<FooterCopies>(env_, options_.directory, options_.domain);
-  remote_->sweeper = std::make_shared<PackSweeper>(env_, remote.backend);
-  remote_->gone = std::make_unique<GonePacks>(env_, options_.directory, options_.domain);
+  remote_->gone = std::make_shared<GonePacks>(env_, options_.directory, options_.domain);
+  remote_->gone_keeper = std::make_shared<GoneKeeper>(remote_->gone, remote.backend);
+  remote_->sweeper = std::make_shared<PackSweeper>(env_, remote.backend, remote_->gone_keeper);
   PackListing::Owner owner;
   owner.known = [this](uint32_t pack) {
     std::lock_guard lock(mutex_);
     // Whoever gave it out: this number is taken.
     next_pack_ = std::max(next_pack_, uint64_t{pack} + 1);
     if (!remote_->gone->Contains(pack)) return sealed_.contains(pack);
-    remote_->sweeper->Add(pack);
+    if (remote_->gone->Stands(pack)) remote_->sweeper->Add(pack);
     return true;
   };
   owner.learn = [this](uint32_t pack, uint64_t bytes, const std::vector<PackFooterEntry>& entries) { Learn(pack, bytes, entries); };
-  remote_->listing = std::make_shared<PackListing>(remote.backend, std::move(owner));
+  remote_->listing = std::make_shared<PackListing>(remote.backend, remote_->gone_keeper, std::move(owner));
 }
 
 PackStore::Impl::~Impl() {
   if (!remote_) return;
   remote_->listing->Close();
+  remote_->gone_keeper->Close();
   remote_->shipper->OnChange({});
 }
 

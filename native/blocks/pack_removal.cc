@@ -80,6 +80,7 @@ Status PackStore::Impl::Remove(std::span<const uint32_t> packs) {
     Status noted = remote_->gone->Add(gone);
     if (noted.ok()) noted = SyncNames();
     if (!noted.ok()) return noted;
+    remote_->gone->Stand();
     Pass(Failpoint::kGcListed);
   }
   {

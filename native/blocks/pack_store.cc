@@ -73,6 +73,7 @@ Result<std::vector<PackFooterEntry>> PackStore::EntriesOf(uint32_t pack) { retur
 void PackStore::Condemn(std::span<const uint32_t> packs) { impl_->Condemn(packs); }
 void PackStore::Pardon(uint32_t pack) { impl_->Pardon(pack); }
 Status PackStore::Remove(std::span<const uint32_t> packs) { return impl_->Remove(packs); }
+bool PackStore::GoneListed() const { return impl_->GoneListed(); }
 bool PackStore::Sweep() { return impl_->Sweep(); }
 std::vector<PackStore::Sealed> PackStore::SealedHere() const { return impl_->SealedHere(); }
 Status PackStore::HeaderAtRest(uint32_t pack) { return impl_->HeaderAtRest(pack); }

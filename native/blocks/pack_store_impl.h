@@ -102,6 +102,7 @@ class PackStore::Impl {
   void Condemn(std::span<const uint32_t> packs);
   void Pardon(uint32_t pack);
   Status Remove(std::span<const uint32_t> packs);
+  bool GoneListed() const { return !remote_ || remote_->sweeper->Listed(); }
   bool Sweep();
   std::vector<Sealed> SealedHere() const;
   Status HeaderAtRest(uint32_t pack);
@@ -230,10 +231,13 @@ class PackStore::Impl {
     uint32_t newest = 0;
   };
   using Listed = std::optional<std::map<uint32_t, uint64_t>>;  // number to bytes; absent where the backend did not answer
-  Listed ListRemote(PackReport& report);
+  /** kCorrupt: what the pool has of what is gone cannot be read. */
+  Result<Listed> ListRemote(PackReport& report);
   void RecoverRemote(const Found& found, const Listed& listed, PackReport& report);
+  /** The list of what is gone, as this host has it. */
+  Status LoadGone();
   /** Nothing of what is gone is believed, here or there, and all of it is removed. */
-  Status LeaveGone(Found& found, Listed& listed);
+  void LeaveGone(Found& found, Listed& listed);
 
   // pack_recovery.cc
   Status RecoverSealed(uint32_t number, const std::string& path, uint64_t file_bytes, PackReport& report);

@@ -15,11 +15,35 @@ void PackSweeper::Add(uint32_t pack) {
   packs_.emplace(pack, false);
 }
 
+bool PackSweeper::Listed() {
+  if (gone_->kept()) return true;
+  {
+    std::lock_guard lock(mutex_);
+    if (listing_ || env_.NowNanos() < retry_nanos_) return false;
+    listing_ = true;
+  }
+  const std::shared_ptr<Errand> keep = gone_->Keep();
+  keep->Then([self = shared_from_this(), keep] {
+    std::lock_guard lock(self->mutex_);
+    self->listing_ = false;
+    if (keep->status().ok()) self->failures_in_a_row_ = 0;
+    else self->Failed();
+  });
+  return gone_->kept();
+}
+
 void PackSweeper::Begin() {
+  {
+    std::lock_guard lock(mutex_);
+    if (packs_.empty()) return;
+  }
+  if (!Listed()) return;
   while (true) {
     uint32_t pack = 0;
     {
       std::lock_guard lock(mutex_);
+      // One that came since the list was looked at may be on a later one.
+      if (!gone_->kept()) return;
       if (in_flight_ >= (failures_in_a_row_ == 0 ? kInFlightMax : 1) || env_.NowNanos() < retry_nanos_) return;
       // Behind the last one, so that one which cannot be removed stands in no other's way.
       const auto free = [](const auto& each) { return !each.second; };
@@ -44,6 +68,10 @@ void PackSweeper::Removed(uint32_t pack, const Status& status) {
     return;
   }
   packs_[pack] = false;
+  Failed();
+}
+
+void PackSweeper::Failed() {
   ++usage_.failures;
   const uint64_t pause = kRetryNanosMin << std::min(failures_in_a_row_++, 10u);
   retry_nanos_ = env_.NowNanos() + std::min(pause, kRetryNanosMax);

@@ -2,7 +2,7 @@
 // What a store of packs has besides files where its packs rest on a backend: who ships, who fetches, who looks which packs
 // there are, who takes packs away, and the footers of those that are not on this host.
 #include "footer_copies.h"
-#include "gone_packs.h"
+#include "gone_keeper.h"
 #include "pack_listing.h"
 #include "pack_shipper.h"
 #include "pack_sweeper.h"
@@ -27,7 +27,8 @@ struct RemotePacks {
   std::shared_ptr<PackListing> listing;
   std::shared_ptr<PackSweeper> sweeper;
   std::unique_ptr<FooterCopies> footers;
-  std::unique_ptr<GonePacks> gone;
+  std::shared_ptr<GonePacks> gone;
+  std::shared_ptr<GoneKeeper> gone_keeper;
   std::mutex resting_mutex;
   RestingWindow resting;    // under resting_mutex
   std::mutex files_mutex;   // held by whoever renames or removes files of packs that the backend has

@@ -22,6 +22,7 @@ enum class Failpoint : uint8_t {
   kRootChunkPut,             // a root is in the pool and not in the catalog
   kRootCommitted,            // a root is in the catalog, and the journal is not trimmed
   kGcListed,                 // condemned packs are on the list of what is gone, and still on the backend
+  kGoneKept,                 // that list is in the pool, and nothing on it was asked to be removed
   kGcRemoving,               // what condemned packs held is elsewhere, and they are still there
   kGcRemovedOne,             // one of them is gone
   kSnapshotBarrierDurable,   // the journal has a snapshot's barrier, and the snapshot no name
@@ -50,6 +51,7 @@ inline constexpr std::array kFailpointNames = {
     FailpointName{Failpoint::kRootChunkPut, "root-chunk-put"},
     FailpointName{Failpoint::kRootCommitted, "root-committed"},
     FailpointName{Failpoint::kGcListed, "gc-listed"},
+    FailpointName{Failpoint::kGoneKept, "gone-kept"},
     FailpointName{Failpoint::kGcRemoving, "gc-removing"},
     FailpointName{Failpoint::kGcRemovedOne, "gc-removed-one"},
     FailpointName{Failpoint::kSnapshotBarrierDurable, "snapshot-barrier-durable"},

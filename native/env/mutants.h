@@ -49,6 +49,8 @@ enum class Mutant : uint8_t {
   kCopiesUnshipped,          // a pack goes from the backend before it has the copies of its records
   kSealedUncounted,          // the map nodes of a sealed pack are not counted
   kGoneForgotten,            // nothing says which packs are being taken off the backend
+  kGoneUnpooled,             // nothing in the pool does
+  kGoneUnread,               // a new host takes nothing over of what the pool has of that
   // Carrying from pool to pool.
   kCarriedUnheld,            // nobody holds what was carried so far
   kSourceUnheld,             // nor what is carried

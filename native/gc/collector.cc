@@ -272,8 +272,10 @@ Result<bool> Collector::Settle() {
   }
   const Result<bool> shipped = packs_.ShippedUpTo(*shipping_);
   if (!shipped.ok()) return shipped.status();
-  if (*shipped) shipping_.reset();
-  return *shipped;
+  // The lists that the pool has leave no number out, so that who looks for the last one finds it.
+  if (!*shipped || !packs_.GoneListed()) return false;
+  shipping_.reset();
+  return true;
 }
 
 Status Collector::RemoveAll() {

@@ -43,6 +43,8 @@ constexpr SownBug kSownBugs[] = {
     {Mutant::kCopiesUnshipped, "copies-unshipped", "a pack goes from the backend before it has the copies of its records", 6000},
     {Mutant::kSealedUncounted, "sealed-uncounted", "the map nodes of a sealed pack are not counted", 500},
     {Mutant::kGoneForgotten, "gone-forgotten", "nothing says which packs are being taken off the backend", 2000},
+    {Mutant::kGoneUnpooled, "gone-unpooled", "nothing in the pool says which packs are being taken off it", 2000, 0, Theme::kLostHosts},
+    {Mutant::kGoneUnread, "gone-unread", "a new host does not hear which packs were being taken off the backend", 2000, 0, Theme::kLostHosts},
     {Mutant::kCarriedUnheld, "carried-unheld", "nobody holds what was carried to a pool so far", 2000},
     {Mutant::kSourceUnheld, "source-unheld", "nobody holds what is carried to another pool", 2000},
     {Mutant::kSplicedUnheld, "spliced-unheld", "nobody holds what was made so far of parts of others", 2000},

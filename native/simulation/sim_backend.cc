@@ -52,9 +52,50 @@ void SimBackend::RemoveSome(uint64_t one_of) {
   }
 }
 
+void SimBackend::OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) {
+  if (list_faults_ && dice_.Chance(1, 4)) return done(Status(Code::kIo, "away"));
+  ++host_;
+  done(LastGone());
+}
+
+Result<std::vector<uint8_t>> SimBackend::LastGone() const {
+  if (gone_.empty()) return Status(Code::kNotFound, "there is no list");
+  return gone_.rbegin()->second;
+}
+
+void SimBackend::ArriveGone(const GoneKey& key, const std::vector<uint8_t>& list) {
+  const auto [at, fresh] = gone_.emplace(key, list);
+  if (!fresh && at->second != list && wrong_.empty()) wrong_ = "the list of what is gone was put again with other bytes, as number " + std::to_string(key.second);
+}
+
+void SimBackend::ArriveSomeGone(uint64_t one_of) {
+  std::erase_if(late_gone_, [&](const auto& late) {
+    if (!dice_.Chance(1, one_of)) return false;
+    ArriveGone(late.first, late.second);
+    return true;
+  });
+}
+
+void SimBackend::KeepGone(uint64_t number, std::vector<uint8_t> list, std::function<void(Status)> done) {
+  if (Throttles()) return done({Code::kIo, "slow down"});
+  const GoneKey key{host_, number};
+  const uint64_t fate = dice_.Below(8);
+  if (fate < 2) late_gone_[key] = list;
+  if (fate != 0) ArriveGone(key, list);
+  // A new host's start waits for its first.
+  if (fate < 3 && (number > 1 || list_faults_)) return done({Code::kIo, "the answer got lost"});
+  ArriveGone(key, list);
+  std::erase_if(gone_, [&](const auto& other) {
+    const bool superseded = other.first.first < host_ || other.first.second + 1 < number;
+    return superseded && dice_.Chance(7, 8);
+  });
+  done(Status::Ok());
+}
+
 void SimBackend::Deliver() {
-  constexpr uint64_t kRemovedOneOf = 12;
+  constexpr uint64_t kRemovedOneOf = 12, kListedOneOf = 12;
   RemoveSome(kRemovedOneOf);
+  ArriveSomeGone(kListedOneOf);
   std::vector<Underway> ships;
   for (const Underway& ship : std::exchange(again_, {})) Arrive(ship);
   ships.swap(underway_);
@@ -80,6 +121,7 @@ void SimBackend::Forget() {
   }
   underway_.clear();
   RemoveSome(4);
+  ArriveSomeGone(4);
 }
 
 void SimBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) {

@@ -194,7 +194,7 @@ void World::Step() {
   if (what < 90) return Compare();
   if (what < 94 && Carries() && Dice(2) == 0) return Carry();
   if (what < 94 && Splices() && Dice(2) == 0) return Splice();
-  if (what < 94) return options_.theme == Theme::kAll ? Collect() : Destage();
+  if (what < 94) return options_.theme == Theme::kAll || options_.theme == Theme::kLostHosts ? Collect() : Destage();
   if (what < 97) {
     if (options_.seed % 4 == 0 && Dice(2) == 0) return Rot();
     if (RotsAtRest() && Dice(2) == 0) return RotAtRest();

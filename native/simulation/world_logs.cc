@@ -11,13 +11,8 @@ constexpr int kRoomTriesMax = 4000;
 
 }  // namespace
 
-// Nothing is left but the pool and the catalog; what waited for a root was never answered. The list of packs that the pool was told to
-// remove is lost, too: a removal that comes even later takes what the next host believes in. That is a known
-// loss (decision 57, seed 106 without the loop below), kept out of these worlds until the list is in the pool.
+// Nothing is left but the pool and the catalog; what waited for a root was never answered.
 void World::LoseHost() {
-  for (const auto& backend : {backend_, second_backend_}) {
-    if (backend) backend->ForgetRemovals();
-  }
   home_ = "/sim" + std::to_string(++hosts_lost_);
   std::erase_if(catalog_, [](const auto& entry) { return entry.second.spec.pending_of != 0; });
   host_lost_ = true;

@@ -129,6 +129,7 @@ void World::CheckElsewhere(const TreeRoot& root, ConstBytes content) {
   options.checkpoint = options.directory + "/index.checkpoint";
   options.key = DomainKey(ConstBytes(here.pools.front().domain_key));
   options.remote->local = nullptr;
+  options.remote->backend = std::make_shared<SimVisitor>(backend_);
   PackReport report;
   ListFaults(false);
   Result<std::unique_ptr<PackStore>> packs = PackStore::Open(env_, options, report);

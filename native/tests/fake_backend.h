@@ -96,6 +96,29 @@ class FakeBackend : public PackBackend {
       done(std::move(listed));
     });
   }
+  void OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) override {
+    Later([this, done = std::move(done)] {
+      if (away || !lists) return done(Status(Code::kIo, "away"));
+      std::vector<uint8_t> last;
+      {
+        std::lock_guard lock(chunks_mutex_);
+        ++host_;
+        if (!gone_.empty()) last = gone_.rbegin()->second;
+      }
+      last.empty() ? done(Status(Code::kNotFound, "there is no list")) : done(std::move(last));
+    });
+  }
+  void KeepGone(uint64_t number, std::vector<uint8_t> list, std::function<void(Status)> done) override {
+    Later([this, number, list = std::move(list), done = std::move(done)] {
+      if (away) return done({Code::kIo, "away"});
+      {
+        std::lock_guard lock(chunks_mutex_);
+        const auto [at, fresh] = gone_.try_emplace({host_, number}, list);
+        if (!fresh && at->second != list) return done({Code::kInvalid, "other bytes"});
+      }
+      done({});
+    });
+  }
 
   size_t packs() {
     std::lock_guard lock(chunks_mutex_);
@@ -136,6 +159,8 @@ class FakeBackend : public PackBackend {
 
   std::mutex chunks_mutex_;
   std::map<uint32_t, std::vector<uint8_t>> chunks_;
+  uint64_t host_ = 0;   // that has the pool
+  std::map<std::pair<uint64_t, uint64_t>, std::vector<uint8_t>> gone_;   // by host and number
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> work_;

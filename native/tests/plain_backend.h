@@ -19,6 +19,10 @@ class PlainBackend : public PackBackend {
   bool ships = true;
   bool removes = true;   // else nothing goes, and the answer is that nobody knows
   uint64_t removals = 0;
+  bool keeps = true;     // lists of what is gone; else they are on their way, and nobody hears of them
+  uint64_t host = 1;     // that has the pool
+  std::map<std::pair<uint64_t, uint64_t>, std::vector<uint8_t>> gone;   // by host and number
+  std::map<std::pair<uint64_t, uint64_t>, std::vector<uint8_t>> gone_late;
 
   void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) override {
     if (!state.ok()) return done(state);
@@ -48,6 +52,22 @@ class PlainBackend : public PackBackend {
     std::vector<Chunk> listed;
     for (const auto& [pack, bytes] : chunks) listed.push_back({pack, bytes.size()});
     done(std::move(listed));
+  }
+  void OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) override {
+    if (!state.ok()) return done(state);
+    ++host;
+    if (gone.empty()) return done(Status(Code::kNotFound, "there is no list"));
+    done(gone.rbegin()->second);
+  }
+  void KeepGone(uint64_t number, std::vector<uint8_t> list, std::function<void(Status)> done) override {
+    if (!state.ok()) return done(state);
+    if (!keeps) {
+      gone_late.try_emplace({host, number}, list);
+      return done({Code::kIo, "the answer got lost"});
+    }
+    const auto [at, fresh] = gone.try_emplace({host, number}, list);
+    CHECK(fresh || at->second == list);
+    done({});
   }
 
  private:

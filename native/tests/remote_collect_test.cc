@@ -113,4 +113,79 @@ TEST("without a list that can be read of what is gone nothing is believed: a sta
   CHECK(world.Holds() && world.backend().chunks.size() == world.packs().usage().packs);
 }
 
+TEST("a removal that outlives its host takes nothing that the next one believes in") {
+  Thinned world;
+  world.backend().removes = false;
+  const std::map<uint32_t, std::vector<uint8_t>> before = world.backend().chunks;
+  const CollectReport report = world.Collect();
+  CHECK(report.packs_removed > 3 && world.backend().removals > 0);
+  world.LoseHost();
+  CHECK(world.Holds() && world.Stores(20, 2));
+  CHECK(world.packs().usage().removals_waiting == report.packs_removed);
+  for (const auto& [pack, bytes] : before) {
+    if (world.packs().EntriesOf(pack).code() == Code::kNotFound) world.backend().chunks.erase(pack);   // the late removals
+  }
+  CHECK(world.backend().chunks.size() + report.packs_removed >= before.size() && world.Holds(world.volume, 0, 20, 2));
+  // And the host after that one, of which nobody removed anything.
+  world.Settle();
+  world.backend().chunks.insert(before.begin(), before.end());
+  world.LoseHost();
+  CHECK(world.packs().usage().removals_waiting == report.packs_removed && world.Holds(world.volume, 0, 20, 2));
+}
+
+TEST("nothing goes while the pool does not take the list of what is gone, and the list goes on where it stopped") {
+  Thinned world;
+  const size_t before = world.backend().chunks.size();
+  world.backend().keeps = false;
+  const CollectReport report = world.Collect();
+  CHECK(report.packs_removed > 3 && world.backend().removals == 0 && world.packs().usage().removals_waiting == report.packs_removed);
+  CHECK(world.packs().usage().removal_failures > 0 && world.Holds());
+  // The next list is not begun before this one is there.
+  world.Drop(world.volume);
+  world.Settle();
+  Collector collector(world.store(), world.pool(), world.Roots(), {});
+  Result<Progress> progress(Progress::kMore);
+  for (int step = 0; step < 200; ++step) {
+    progress = collector.Next(kAlways);
+    CHECK_OK(progress.status());
+    world.Upkeep();
+  }
+  CHECK(*progress == Progress::kWait && world.backend().removals == 0);
+  world.backend().keeps = true;
+  CHECK(world.Finish(collector).packs_removed > 0 && world.packs().usage().removals_waiting == 0);
+  CHECK(world.backend().removals > report.packs_removed && world.backend().chunks.size() < before);
+  const auto lists = world.backend().gone;
+  CHECK(lists.begin()->first.second == 1 && lists.rbegin()->first.second == lists.size());
+}
+
+TEST("a list that comes after the next host has begun is not that host's, nor of those after it") {
+  Thinned world;
+  world.backend().keeps = false;
+  const size_t removable = world.Collect().packs_removed;
+  CHECK(removable > 3 && world.backend().gone_late.size() == 1);
+  world.backend().keeps = true;
+  world.LoseHost();
+  // It was asked to remove nothing by that list: what is in these packs is found.
+  CHECK(world.packs().usage().removals_waiting == 0 && world.Holds() && !world.Stores(20, 2));
+  world.Settle();
+  world.backend().gone.merge(world.backend().gone_late);
+  world.LoseHost();
+  CHECK(world.packs().usage().removals_waiting == 0 && world.Holds(world.volume, 0, 20, 2));
+}
+
+TEST("a host that knows nothing believes no listing before it has the list of what is gone") {
+  Thinned world;
+  CHECK(world.Collect().packs_removed > 3);
+  for (const auto& [key, list] : world.backend().gone) CHECK(!list.empty());
+  world.backend().gone.rbegin()->second[45] ^= 1;
+  const Status refused = world.MoveToAnotherHost();
+  CHECK(refused.code() == Code::kCorrupt && refused.detail().find("remove that chunk") != std::string::npos);
+  world.backend().gone.rbegin()->second[45] ^= 1;
+  world.backend().keeps = false;
+  CHECK(world.Reopen().code() == Code::kIo);
+  world.backend().keeps = true;
+  CHECK_OK(world.Reopen());
+  CHECK(world.Holds());
+}
+
 int main(int argc, char** argv) { return check::RunAll(argc, argv); }

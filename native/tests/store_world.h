@@ -32,13 +32,13 @@ class World {
   Status Reopen() {
     StoreOptions options;
     options.pools.resize(1);
-    options.journal.directory = "/collect/journal";
-    options.journal.ring_name = "collect";
+    options.journal.directory = home_ + "/journal";
+    options.journal.ring_name = "collect" + std::to_string(hosts_lost_);
     options.journal.ring_bytes = 2 << 20;
     options.journal.segment_bytes = 1 << 20;
     options.journal.journal_bytes_max = 32 << 20;
-    options.pools[0].packs.directory = "/collect/pool";
-    options.pools[0].packs.checkpoint = "/collect/index";
+    options.pools[0].packs.directory = home_ + "/pool";
+    options.pools[0].packs.checkpoint = home_ + "/index";
     options.pools[0].packs.pack_bytes = 1 << 20;
     options.pools[0].packs.reserve_bytes = 0;
     options.pools[0].domain_key.assign(32, 9);
@@ -66,6 +66,15 @@ class World {
     store_.reset();
     env_.HostCrash();
     Open();
+  }
+
+  /** Another host opens what its backend and the catalog have. */
+  void LoseHost() { CHECK_OK(MoveToAnotherHost()); }
+  Status MoveToAnotherHost() {
+    store_.reset();
+    env_.HostCrash();
+    home_ = "/collect" + std::to_string(++hosts_lost_);
+    return Reopen();
   }
 
   SimEnv& env() { return env_; }
@@ -191,8 +200,8 @@ class World {
  private:
   PoolOptions SecondPool(PoolOptions like) {
     like.name = kSecond;
-    like.packs.directory = "/collect/second";
-    like.packs.checkpoint = "/collect/second_index";
+    like.packs.directory = home_ + "/second";
+    like.packs.checkpoint = home_ + "/second_index";
     like.domain_key.assign(32, 10);
     like.packs.remote.reset();
     if (second_backend_) {
@@ -205,6 +214,8 @@ class World {
   }
 
   SimEnv env_;
+  std::string home_ = "/collect";
+  unsigned hosts_lost_ = 0;
   const uint64_t kept_bytes_max_;
   const Second second_;
   std::shared_ptr<check::PlainBackend> backend_, second_backend_;

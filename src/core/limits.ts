@@ -34,4 +34,6 @@ export const client_name_characters_max = 253;
 export const small_chunk_bytes_max = 262_144;
 /** A log chunk: two MiB of records, the last of which may be longer than what is left of that. */
 export const log_chunk_bytes_max = 4 << 20;
+/** The list of packs that are gone from a pool: half a million ranges of them. */
+export const gone_chunk_bytes_max = 4 << 20;
 export const chunk_key_characters_max = 512;

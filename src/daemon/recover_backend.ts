@@ -12,7 +12,7 @@ import type { PoolRecoverView } from '../api/offline.js';
 import { lockDirectory } from '../catalog/directory_lock.js';
 import { poolKey } from '../catalog/keys.js';
 import { encodePool, type PoolRecord, type ResourceRecord } from '../catalog/records.js';
-import { SkerryError, toSkerryError } from '../core/errors.js';
+import { isSkerryError, SkerryError, toSkerryError } from '../core/errors.js';
 import type { Driver } from '../driver/driver.js';
 import { findDriver, shownSettings, type DriverRegistry } from '../driver/registry.js';
 import { withRetry } from '../driver/retry.js';
@@ -20,7 +20,8 @@ import type { NativeSurveys, PoolCheckReport } from '../engine/surveys.js';
 import { loadNativeModule } from '../engine/engine.js';
 import { rootSpec } from '../mapper/resource_spec.js';
 import type { KeySource } from '../pool/key_source.js';
-import { claimPool, readOwnership, toldOwner, type OwnerChunk } from '../pool/owner_chunk.js';
+import { readLastGone } from '../pool/gone_chunk.js';
+import { claimPool, readOwnership, toldOwner, type OwnerChunk, type PoolIdentity } from '../pool/owner_chunk.js';
 import { readPoolChunk, type PoolChunk } from '../pool/pool_chunk.js';
 import { chunkCipherOf } from '../pool/pool_secrets.js';
 import { splitSettings } from '../pool/pool_settings.js';
@@ -182,9 +183,22 @@ async function look(driver: Driver, options: BackendRecovery, place: string): Pr
   if (chunk.domain === first_domain && name !== defaultPoolName)
     throw new SkerryError('unsupported', `pool ${name} has the domain that belongs to the pool ${defaultPoolName}`);
   const cipher = chunkCipherOf(unlocked.secrets);
-  const { owner, damaged: ownerDamage } = await readOwnership(driver, { poolUuid: chunk.poolUuid, cipher });
+  const identity = { poolUuid: chunk.poolUuid, cipher };
+  const { owner, damaged, numberMax } = await readOwnership(driver, identity);
+  const ownerDamage = [...damaged, ...(await damagedGone(driver, identity, numberMax))];
   const survey = await surveyPool(driver, chunk.poolUuid, cipher);
   return { name, chunk, chunkDamage, unlocked, survey, owner, ownerDamage, packMax: await highestPack(driver) };
+}
+
+/** The first start reads the list of what is gone, and refuses to go on without it. */
+async function damagedGone(driver: Driver, identity: PoolIdentity, ownerMax: number): Promise<readonly string[]> {
+  try {
+    await readLastGone(driver, identity, ownerMax);
+    return [];
+  } catch (error) {
+    if (isSkerryError(error, 'corrupt')) return [error.message];
+    throw error;
+  }
 }
 
 /** Why there is no pool to recover. */

@@ -162,6 +162,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   running.on('ship', (errand) => pools.take(errand));
   running.on('remove', (errand) => pools.take(errand));
   running.on('list', (errand) => pools.take(errand));
+  running.on('open-gone', (errand) => pools.take(errand));
+  running.on('keep-gone', (errand) => pools.take(errand));
   running.on('log-chunk', (chunk) => pools.takeLog(chunk));
 
   const mapperLog = logOf(logger, 'mapper');

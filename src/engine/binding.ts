@@ -177,6 +177,16 @@ export type EngineEvent =
     }
   | { readonly type: 'remove'; readonly errand: number; readonly pool: string; readonly pack: number }
   | { readonly type: 'list'; readonly errand: number; readonly pool: string }
+  /** For a host that has no list of the packs that are gone: the last list of those before it. not-found: there is none. */
+  | { readonly type: 'open-gone'; readonly errand: number; readonly pool: string }
+  /** The host's list of this number, which has the same bytes for ever, is to be put into the pool before anything goes from there. */
+  | {
+      readonly type: 'keep-gone';
+      readonly errand: number;
+      readonly pool: string;
+      readonly number: number;
+      readonly list: Uint8Array;
+    }
   | LogChunkEvent
   | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };
 
@@ -340,9 +350,9 @@ export interface NativeEngine extends PoolSwitch, TreeCarrier, VolumeLogs {
   addPool(pool: PoolSpec): Promise<StartReport>;
   /** Rejects with invalid while a resource is in it, or something is held that was carried from or to it. */
   removePool(name: string): Promise<void>;
-  /** `bytes` is short only at the end of the pack; null with a failure. What comes twice is nobody's. */
+  /** `bytes` is short only at the end of the pack, or the list of what is gone; null with a failure. What comes twice is nobody's. */
   completeFetch(errand: number, bytes: Uint8Array | null, failure: ErrandFailure | null): void;
-  /** Of a ship or a removal. Without a failure: the pack is durable on the backend, or gone from there. */
+  /** Of a ship, a removal or a list of what is gone. Without a failure: it is durable on the backend, or gone from there. */
   completeChange(errand: number, failure: ErrandFailure | null): void;
   completeList(errand: number, packs: readonly ListedPack[] | null, failure: ErrandFailure | null): void;
   listenUnix(path: string): Promise<string>;

@@ -10,6 +10,7 @@ export type Failpoint =
   | 'root-committed'
   | 'snapshot-barrier-durable'
   | 'rollback-recorded'
+  | 'gone-kept'
   | 'log-chunk-put'
   | 'log-restored'
   | 'log-begun'

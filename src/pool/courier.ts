@@ -1,6 +1,6 @@
 /**
  * Carries packs between the engine and the backend of a remote pool: what the engine asks for is fetched, what it has sealed
- * is put, what it has collected is removed. Every errand is answered, in bounded time, once. Nothing here knows what a pack holds.
+ * is put, what it has collected is removed, and the list of that is kept. Every errand is answered, in bounded time, once. Nothing here knows what a pack holds.
  */
 import { readFile } from 'node:fs/promises';
 
@@ -8,10 +8,11 @@ import { SkerryError, toSkerryError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
 import { chunkKey, type ChunkKey, type Driver } from '../driver/driver.js';
 import type { EngineEvent, ListedPack, NativeEngine } from '../engine/binding.js';
+import type { GoneKeeper } from './gone_keeper.js';
 import type { Turns } from './turns.js';
 
 type EventOf<Type extends EngineEvent['type']> = Extract<EngineEvent, { type: Type }>;
-export type Errand = EventOf<'fetch' | 'ship' | 'remove' | 'list'>;
+export type Errand = EventOf<'fetch' | 'ship' | 'remove' | 'list' | 'open-gone' | 'keep-gone'>;
 
 const packPrefix = 'packs/';
 const packKeyPattern = /^packs\/([0-9a-f]{8})\.pack$/;
@@ -20,10 +21,12 @@ const stall_pause_milliseconds = 500;
 export interface CourierOptions {
   /** The pool's driver under its filters, of which none is patient: the engine asks again for what failed, and fetches have the patience below. */
   readonly chunks: Driver;
+  /** The same for lists of what is gone. */
+  readonly gone: Pick<GoneKeeper, 'open' | 'keep'>;
   readonly engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'>;
   /** How long a fetch goes on trying where the backend is away; 0 gives up with the driver's filters. */
   readonly stallMilliseconds: number;
-  /** How long a backend may take to begin its answer to a list: while the daemon starts others wait for that. null: as long as it likes. */
+  /** How long a backend may take to begin its answer to a list, and for lists of what is gone: while the daemon starts others wait for that. null: as long as it likes. */
   readonly listMilliseconds: () => number | null;
   /** Of all pools: each holds a pack in memory. */
   readonly shipTurns: Turns;
@@ -56,6 +59,11 @@ export class Courier {
     failed: 'a pack cannot be removed from the backend, and is tried again until it can',
     again: 'packs are removed from the backend again',
   };
+  readonly #keeping: Change = {
+    failing: false,
+    failed: 'the list of what is gone cannot be put into the pool, and is tried again until it can: no pack is removed before',
+    again: 'the list of what is gone reaches the pool again',
+  };
   /** When fetches began to fail, in a row; null while they do not. In milliseconds of performance.now(). */
   #awaySince: number | null = null;
 
@@ -85,6 +93,10 @@ export class Courier {
         return this.#remove(errand);
       case 'list':
         return this.#list(errand);
+      case 'open-gone':
+        return this.#openGone(errand);
+      case 'keep-gone':
+        return this.#keepGone(errand);
     }
   }
 
@@ -119,8 +131,30 @@ export class Courier {
     await this.#change(this.#removing, { errand, pack }, () => this.#options.chunks.remove(packKey(pack)));
   }
 
-  /** What the engine asks for again until it has succeeded. */
-  async #change(kind: Change, { errand, pack }: { errand: number; pack: number }, call: () => Promise<void>): Promise<void> {
+  async #openGone({ errand }: EventOf<'open-gone'>): Promise<void> {
+    const { engine, gone } = this.#options;
+    try {
+      const list = await this.#inTime(gone.open());
+      this.#answer(() =>
+        list === null
+          ? engine.completeFetch(errand, null, { code: 'not-found', message: 'no host before this one kept a list' })
+          : engine.completeFetch(errand, list, null),
+      );
+    } catch (error) {
+      this.#answer(() => engine.completeFetch(errand, null, failureOf(error)));
+    }
+  }
+
+  async #keepGone({ errand, number, list }: EventOf<'keep-gone'>): Promise<void> {
+    await this.#change(this.#keeping, { errand, number }, () => this.#inTime(this.#options.gone.keep(number, list)));
+  }
+
+  /** What the engine asks for again until it has succeeded; `what`: of the errand, for the log. */
+  async #change(
+    kind: Change,
+    { errand, ...what }: { readonly errand: number; readonly pack?: number; readonly number?: number },
+    call: () => Promise<void>,
+  ): Promise<void> {
     const { engine, log } = this.#options;
     try {
       await call();
@@ -129,24 +163,18 @@ export class Courier {
       this.#answer(() => engine.completeChange(errand, null));
     } catch (error) {
       const failure = failureOf(error);
-      if (!kind.failing && failure.code !== 'closed') log('warn', kind.failed, { pack, ...failure });
+      if (!kind.failing && failure.code !== 'closed') log('warn', kind.failed, { ...what, ...failure });
       kind.failing = true;
       this.#answer(() => engine.completeChange(errand, failure));
     }
   }
 
   async #list({ errand }: EventOf<'list'>): Promise<void> {
-    const { engine, chunks, listMilliseconds } = this.#options;
+    const { engine, chunks } = this.#options;
     try {
       const packs: ListedPack[] = [];
       const listing = chunks.list(packPrefix)[Symbol.asyncIterator]();
-      const patience = listMilliseconds();
-      const first = listing.next();
-      for (
-        let next = await (patience === null ? first : within(patience, first));
-        next.done !== true;
-        next = await listing.next()
-      ) {
+      for (let next = await this.#inTime(listing.next()); next.done !== true; next = await listing.next()) {
         const { key, bytes } = next.value;
         const [, number] = packKeyPattern.exec(key) ?? [];
         if (number !== undefined) packs.push({ pack: Number.parseInt(number, 16), bytes });
@@ -155,6 +183,12 @@ export class Courier {
     } catch (error) {
       this.#answer(() => engine.completeList(errand, null, failureOf(error)));
     }
+  }
+
+  /** What a start waits for before it serves. */
+  async #inTime<T>(work: Promise<T>): Promise<T> {
+    const patience = this.#options.listMilliseconds();
+    return patience === null ? work : within(patience, work);
   }
 
   /**

@@ -128,18 +128,28 @@ export interface Claim {
   readonly takeOver?: boolean;
   /** This daemon has found it its own before: where it has moved since, somebody serves a copy of this data directory. */
   readonly held?: boolean;
+  /** A new chunk says so, though the last one does already. */
+  readonly renew?: boolean;
+}
+
+export interface Claimed {
+  /** Of the owner chunk. */
+  readonly number: number;
+  /** It was put by this call. */
+  readonly fresh: boolean;
 }
 
 /**
  * The pool is this data directory's, durably; so it was, or nobody's, unless it is taken over. Idempotent.
  * @throws SkerryError conflict where it is another's; else of the driver
  */
-export async function claimPool(driver: Pick<Driver, 'get' | 'list' | 'put' | 'remove'>, claim: Claim): Promise<void> {
-  const { own, identity, now, takeOver = false, held = false } = claim;
+export async function claimPool(driver: Pick<Driver, 'get' | 'list' | 'put' | 'remove'>, claim: Claim): Promise<Claimed> {
+  const { own, identity, now, takeOver = false, held = false, renew = false } = claim;
   const before = await readOwnership(driver, identity);
   const isOwn = before.owner?.id === own.id;
-  if (before.owner !== null && isOwn && !hasMoved(before.owner, own)) return;
-  if (before.owner !== null && (!isOwn || held) && !takeOver) throw ownedByAnother(before.owner);
+  const moved = before.owner !== null && hasMoved(before.owner, own);
+  if (before.owner !== null && isOwn && !moved && !renew) return { number: before.owner.number, fresh: false };
+  if (before.owner !== null && (!isOwn || (held && moved)) && !takeOver) throw ownedByAnother(before.owner);
   const number = before.numberMax + 1;
   const key = ownerKey(number);
   const data = encodeOwnerChunk({ ...own, poolUuid: identity.poolUuid, number, since: now }, identity.cipher);
@@ -149,6 +159,7 @@ export async function claimPool(driver: Pick<Driver, 'get' | 'list' | 'put' | 'r
   if (after.owner !== null && after.owner.id !== own.id) throw ownedByAnother(after.owner);
   // The one before stays: a list that is late shows at least that.
   for (const older of before.keys.slice(1)) await driver.remove(older);
+  return { number, fresh: true };
 }
 
 export function ownedByAnother(owner: OwnerChunk): SkerryError {

@@ -7,6 +7,7 @@ import { waiting_calls_max, withLimit } from '../driver/limit.js';
 import { openDriver, openDriverOrAway, type DriverRegistry } from '../driver/registry.js';
 import { briefRetry, retryDefaults, withRetry, type RetryOptions } from '../driver/retry.js';
 import { withTrace, type TraceEvent } from '../driver/trace.js';
+import { GoneKeeper } from './gone_keeper.js';
 import { withGuard } from './guarded.js';
 import { PoolHealth, type HealthReport } from './health.js';
 import { LogKeeper, type LogKeeperOptions } from './log_keeper.js';
@@ -55,9 +56,10 @@ export interface PoolOptions {
   readonly onRetry?: (message: string) => void;
   /**
    * Of a pool that other hosts can reach: looks, through the driver it is given, whose the pool is, before anything is put there and from
-   * time to time. @throws SkerryError conflict where it is another's
+   * time to time. The number of the owner chunk that says that it is ours: `fresh`, one that was put in this life.
+   * @throws SkerryError conflict where it is another's
    */
-  readonly guard?: (driver: Driver) => Promise<void>;
+  readonly guard?: (driver: Driver, fresh: boolean) => Promise<number>;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -89,6 +91,8 @@ export class Pool {
   readonly hasty: Driver;
   /** The logs of volumes whose flushes reach the pool. */
   readonly logs: LogKeeper;
+  /** The list of packs that are gone from it. */
+  readonly gone: GoneKeeper;
   readonly #health = new PoolHealth();
   readonly #now: () => number;
   readonly #rootChains = new Map<number, RootChain>();
@@ -111,9 +115,12 @@ export class Pool {
     const unguarded = withLimit(driver, { inFlightMax: driver.traits.inFlightMax, waitingMax: waiting_calls_max });
     const { guard } = options;
     // Each attempt by itself: one that was made in vain may be made again by a daemon that was cut off meanwhile.
-    const limited = guard === undefined ? unguarded : withGuard(unguarded, { check: () => guard(unguarded) });
+    const limited =
+      guard === undefined ? unguarded : withGuard(unguarded, { check: async () => void (await guard(unguarded, false)) });
+    const retried = (inner: Driver, retry: RetryOptions): Driver =>
+      withRetry(inner, { ...retry, ...(giveUp === undefined ? {} : { giveUp }), onRetry });
     const filtered = (retry: RetryOptions): Driver =>
-      withTrace(withRetry(limited, { ...retry, ...(giveUp === undefined ? {} : { giveUp }), onRetry }), (event) => {
+      withTrace(retried(limited, retry), (event) => {
         this.#health.observe(event, this.#now());
         options.onCall?.(event);
       });
@@ -126,6 +133,12 @@ export class Pool {
       chunks: this.#driver,
       stallMilliseconds: options.stallMilliseconds ?? 0,
       log: options.log ?? (() => {}),
+    });
+    const looked = retried(unguarded, options.retry ?? briefRetry);
+    this.gone = new GoneKeeper({
+      identity: { poolUuid: this.poolUuid, cipher: this.cipher },
+      chunks: this.hasty,
+      look: async (fresh) => (guard === undefined ? 0 : guard(looked, fresh)),
     });
   }
 

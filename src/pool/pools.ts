@@ -16,6 +16,7 @@ import type { NativeEngine, PoolSpec } from '../engine/binding.js';
 import type { LogChunkEvent } from '../engine/volume_log.js';
 import { Courier, type Errand } from './courier.js';
 import { readKey, toldSource, type KeySource } from './key_source.js';
+import { goneKey, listGone } from './gone_chunk.js';
 import { openPool, type Pool, type PoolConfiguration, type PoolOptions } from './pool.js';
 import { claimPool, readOwnership, type Owner } from './owner_chunk.js';
 import { keepPoolChunk, poolChunkKeys, readPoolChunk, type PoolChunk } from './pool_chunk.js';
@@ -78,6 +79,8 @@ export class Pools {
   readonly #pools = new Map<string, Opened>();
   readonly #shipTurns = new Turns(ships_in_memory_max);
   readonly #ending = new AbortController();
+  /** Uuids of the pools of which this life has put an owner chunk. */
+  readonly #claimed = new Set<string>();
   #engine: Answers | null = null;
   #starting = true;
 
@@ -203,28 +206,40 @@ export class Pools {
 
   async #tellIdentity(driver: Driver, record: PoolRecordLike, cipher: ChunkCipher | null): Promise<void> {
     await keepPoolChunk(driver, poolChunkOf(record));
-    await this.#claim(driver, record, cipher, false);
+    await this.#claim(driver, record, cipher, {});
   }
 
   /** Before anything is put: the pool says whose it is, and still says so. */
-  #guardOf(opened: PoolRecordLike, cipher: ChunkCipher | null): (driver: Driver) => Promise<void> {
+  #guardOf(opened: PoolRecordLike, cipher: ChunkCipher | null): NonNullable<PoolOptions['guard']> {
     let told = false;
-    return async (driver) => {
-      if (told) return this.#claim(driver, opened, cipher, true);
+    return async (driver, fresh) => {
       // A change of its key gives it another record.
-      await this.#tellIdentity(driver, this.#pools.get(opened.name)?.record ?? opened, cipher);
+      if (!told) await this.#tellIdentity(driver, this.#pools.get(opened.name)?.record ?? opened, cipher);
       told = true;
+      return this.#claim(driver, opened, cipher, { held: true, fresh });
     };
   }
 
-  async #claim(driver: Driver, record: PoolRecordLike, cipher: ChunkCipher | null, held: boolean): Promise<void> {
+  /** The number of the owner chunk that says so; 0 where none has to. `fresh`: it is one that this life has put. */
+  async #claim(
+    driver: Driver,
+    record: PoolRecordLike,
+    cipher: ChunkCipher | null,
+    { held = false, fresh = false },
+  ): Promise<number> {
     const { owner } = this.#options;
-    if (owner === undefined || !this.#isShared(record)) return;
-    const claim = { own: owner, identity: { poolUuid: record.poolUuid, cipher }, now: Date.now(), held };
-    await claimPool(driver, claim).catch((error: unknown) => {
+    if (owner === undefined || !this.#isShared(record)) return 0;
+    const uuid = Buffer.from(record.poolUuid).toString('hex');
+    const renew = fresh && !this.#claimed.has(uuid);
+    const claim = { own: owner, identity: { poolUuid: record.poolUuid, cipher }, now: Date.now(), held, renew };
+    try {
+      const claimed = await claimPool(driver, claim);
+      if (claimed.fresh) this.#claimed.add(uuid);
+      return claimed.number;
+    } catch (error) {
       if (!isSkerryError(error, 'conflict')) throw error;
       throw new SkerryError('conflict', `pool ${record.name} is not served here: ${error.message}`, { cause: error });
-    });
+    }
   }
 
   /** What other hosts or data directories can reach, too: all but what lies in this one. */
@@ -239,7 +254,8 @@ export class Pools {
     const { chunk } = await readPoolChunk(pool.hasty);
     if (chunk === null || Buffer.compare(chunk.poolUuid, record.poolUuid) !== 0) return;
     const { keys } = await readOwnership(pool.hasty, { poolUuid: record.poolUuid, cipher: pool.cipher });
-    for (const key of [...poolChunkKeys, ...keys]) await pool.hasty.remove(key);
+    const lists = (await listGone(pool.hasty)).map(goneKey);
+    for (const key of [...lists, ...poolChunkKeys, ...keys]) await pool.hasty.remove(key);
   }
 
   /** @throws SkerryError not-found */
@@ -302,13 +318,14 @@ export class Pools {
     const opened = this.#pools.get(errand.pool);
     if (opened === undefined || this.#engine === null) {
       const failure = { code: 'closed', message: `pool ${errand.pool} is not open` };
-      if (errand.type === 'fetch') this.#engine?.completeFetch(errand.errand, null, failure);
+      if (errand.type === 'fetch' || errand.type === 'open-gone') this.#engine?.completeFetch(errand.errand, null, failure);
       else if (errand.type === 'list') this.#engine?.completeList(errand.errand, null, failure);
       else this.#engine?.completeChange(errand.errand, failure);
       return;
     }
     opened.courier ??= new Courier({
       chunks: opened.pool.hasty,
+      gone: opened.pool.gone,
       engine: this.#engine,
       stallMilliseconds: splitSettings(opened.record.settings).pool.stallMilliseconds,
       listMilliseconds: () => (this.#starting ? (opened.away ? away_answer_milliseconds : answer_milliseconds) : null),

@@ -1,5 +1,5 @@
 /**
- * Root chunks, tombstones, pool chunks and owner chunks out of bytes that nobody wrote, and of sound ones that were changed: what a sum does
+ * Root chunks, tombstones, pool chunks, owner chunks and lists of what is gone out of bytes that nobody wrote, and of sound ones that were changed: what a sum does
  * not cover any more is refused, and what a sum covers though no writer made it is refused, or is a chunk.
  */
 import fc from 'fast-check';
@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import xxhash from 'xxhash-addon';
 
 import { SkerryError } from '../../../src/core/errors.js';
+import { decodeGoneChunk, encodeGoneChunk } from '../../../src/pool/gone_chunk.js';
 import { decodeOwnerChunk, encodeOwnerChunk } from '../../../src/pool/owner_chunk.js';
 import { decodePoolChunk, encodePoolChunk } from '../../../src/pool/pool_chunk.js';
 import { decodeRootChunk, decodeTombstone, encodeRootChunk, encodeTombstone } from '../../../src/pool/root_chunk.js';
@@ -57,6 +58,11 @@ describe.each([
   ['tombstone', ['tombstone_v1'], (data: Uint8Array) => judge(decodeTombstone, encodeTombstone, data)],
   ['pool chunk', ['pool_chunk_v1'], (data: Uint8Array) => judge(decodePoolChunk, encodePoolChunk, data)],
   ['owner chunk', ['owner_chunk_v1'], (data: Uint8Array) => judge(decodeOwnerChunk, (chunk) => encodeOwnerChunk(chunk), data)],
+  [
+    'list of what is gone',
+    ['gone_chunk_v1'],
+    (data: Uint8Array) => judge(decodeGoneChunk, (chunk) => encodeGoneChunk(chunk), data),
+  ],
 ] as const)('a %s', (_, names, accepts) => {
   const seeds = names.map(golden);
 

@@ -5,16 +5,21 @@ import { expect, onTestFinished, test } from 'vitest';
 import { MemoryDriver } from '../../../drivers/memory/driver.js';
 import { chunkKey, type Driver } from '../../../src/driver/driver.js';
 import { withFault } from '../../../src/driver/fault.js';
+import { encodeGoneChunk, goneKey } from '../../../src/pool/gone_chunk.js';
+import { GoneKeeper } from '../../../src/pool/gone_keeper.js';
 import { Courier, packKey } from '../../../src/pool/courier.js';
 import { Turns } from '../../../src/pool/turns.js';
 import { FakeEngine } from '../mapper/fake_engine.js';
 import { temporaryDirectory } from '../temporary_directory.js';
+
+const poolUuid = new Uint8Array(16).fill(7);
 
 function courierOver(chunks: Driver, stallMilliseconds = 0) {
   const engine = new FakeEngine();
   const logged: string[] = [];
   const courier = new Courier({
     chunks,
+    gone: new GoneKeeper({ identity: { poolUuid, cipher: null }, chunks, look: async () => 1 }),
     engine,
     stallMilliseconds,
     listMilliseconds: () => null,
@@ -109,6 +114,30 @@ test('packs are listed, and nothing else', async () => {
     { pack: 1, bytes: 2 },
     { pack: 0xabc, bytes: 1 },
   ]);
+});
+
+test('the list of what is gone is put, and read by who has none; a damaged one is told as that', async () => {
+  const driver = new MemoryDriver();
+  const faulty = withFault(driver, { seed: 1, rules: [{ verb: 'put', fault: 'before', code: 'unavailable', times: 1 }] });
+  const { courier, answered, logged } = courierOver(faulty);
+  courier.take({ type: 'open-gone', errand: 1, pool: 'far' });
+  await answered(1);
+  for (const errand of [2, 3]) {
+    courier.take({ type: 'keep-gone', errand, pool: 'far', number: 1, list: bytes(1, 2) });
+    await answered(errand);
+  }
+  courier.take({ type: 'open-gone', errand: 4, pool: 'far' });
+  await answered(4);
+  await driver.put(goneKey({ owner: 1, number: 2 }), encodeGoneChunk({ poolUuid, owner: 1, number: 3, list: bytes(1) }));
+  courier.take({ type: 'open-gone', errand: 5, pool: 'far' });
+  expect(await answered(5)).toMatchObject([
+    { errand: 1, bytes: null, failure: { code: 'not-found' } },
+    { errand: 2, failure: { code: 'unavailable' } },
+    { errand: 3, failure: null },
+    { errand: 4, bytes: bytes(1, 2), failure: null },
+    { errand: 5, bytes: null, failure: { code: 'corrupt' } },
+  ]);
+  expect(logged.map((line) => line.split(' ')[0])).toEqual(['warn', 'info']);
 });
 
 test('an outage is waited out where the pool may stall, and told at once where it may not', async () => {

@@ -51,6 +51,14 @@ test('who was moved says where it is now', async () => {
   await expect(claimPool(driver, { own: one, identity, now, held: true })).rejects.toMatchObject({ code: 'conflict' });
 });
 
+test('who needs a chunk of this life puts one, and is no other for it', async () => {
+  const driver = new MemoryDriver();
+  expect(await claimPool(driver, { own: one, identity, now })).toEqual({ number: 1, fresh: true });
+  expect(await claimPool(driver, { own: one, identity, now, held: true })).toEqual({ number: 1, fresh: false });
+  expect(await claimPool(driver, { own: one, identity, now, held: true, renew: true })).toEqual({ number: 2, fresh: true });
+  await expect(claimPool(driver, { own: other, identity, now, renew: true })).rejects.toMatchObject({ code: 'conflict' });
+});
+
 test('of two who come at the same time at most one believes that it has the pool', async () => {
   const driver = new MemoryDriver();
   // The second one's chunk takes the place of the first one's between its put and its look, as on a backend that lets a key be written again.

@@ -7,6 +7,7 @@ import { SkerryError } from '../../../src/core/errors.js';
 import { pools_max } from '../../../src/core/limits.js';
 import { chunkKey, type Driver } from '../../../src/driver/driver.js';
 import { registerDriver } from '../../../src/driver/registry.js';
+import { goneKey } from '../../../src/pool/gone_chunk.js';
 import { claimPool, ownerKey, type Owner } from '../../../src/pool/owner_chunk.js';
 import { poolChunkKeys } from '../../../src/pool/pool_chunk.js';
 import { Pools, type PoolRecordLike } from '../../../src/pool/pools.js';
@@ -114,9 +115,26 @@ test('before anything is put into a pool that others can reach it says whose it 
   const put = chunkKey('root/0000000000000001/0000000000000001-0000000000000001');
   await pools.get('far').chunks.put(put, Uint8Array.of(1));
   expect(await keysOf(place)).toEqual([...poolChunkKeys, ownerKey(1), put].toSorted());
+  await pools.get('far').gone.keep(1, Uint8Array.of(1));
+  expect(await keysOf(place)).toEqual([...poolChunkKeys, goneKey({ owner: 1, number: 1 }), ownerKey(1), put].toSorted());
   // One that was not made after all is not anybody's.
   await pools.forsake('far');
   expect(await keysOf(place)).toEqual([put]);
+  await pools.close();
+});
+
+test('a life that has lost its list of what is gone puts an owner chunk first, once, and one that has made the pool need not', async () => {
+  const gate = new Gate();
+  const pools = await openedBeside(gate, here);
+  const place = gate.opened.get('far');
+  if (place === undefined) throw new Error('the pool is not open');
+  const identity = { poolUuid: recordOf('far', 1).poolUuid, cipher: null };
+  await claimPool(place, { own: here, identity, now: 0 });
+  const { gone } = pools.get('far');
+  expect(await gone.open()).toBeNull();
+  expect(await gone.open()).toBeNull();
+  await gone.keep(1, Uint8Array.of(1));
+  expect(await keysOf(place)).toEqual([...poolChunkKeys, goneKey({ owner: 2, number: 1 }), ownerKey(1), ownerKey(2)].toSorted());
   await pools.close();
 });
 
@@ -133,5 +151,7 @@ test('a pool that is in other hands is not written to, and may be read', async (
     message: expect.stringContaining('pool far is not served here'),
   });
   expect(await pools.get('far').chunks.stat(key)).toBeNull();
+  await expect(pools.get('far').gone.open()).rejects.toMatchObject({ code: 'conflict' });
+  await expect(pools.get('far').gone.keep(1, Uint8Array.of(1))).rejects.toMatchObject({ code: 'conflict' });
   await pools.close();
 });
