@@ -12,10 +12,15 @@ class Shelf implements Pick<Driver, 'put' | 'get' | 'stat' | 'remove' | 'list'> 
   readonly chunks = new Map<string, Uint8Array>();
   readonly attempts: Uint8Array[] = [];
   away: Error | null = null;
+  /** Puts wait for it. */
+  gate: Promise<void> = Promise.resolve();
+  removing = 0;
+  removingMax = 0;
 
   async put(key: ChunkKey, data: Uint8Array): Promise<void> {
     this.attempts.push(Uint8Array.from(data));
     if (this.away !== null) throw this.away;
+    await this.gate;
     this.chunks.set(key, Uint8Array.from(data));
   }
   async get(key: ChunkKey, _offset: number, into: Uint8Array): Promise<number | null> {
@@ -29,7 +34,11 @@ class Shelf implements Pick<Driver, 'put' | 'get' | 'stat' | 'remove' | 'list'> 
     return found === undefined ? null : { key, bytes: found.length };
   }
   async remove(key: ChunkKey): Promise<void> {
+    this.removing += 1;
+    this.removingMax = Math.max(this.removingMax, this.removing);
+    await Promise.resolve();
     this.chunks.delete(key);
+    this.removing -= 1;
   }
   async *list(prefix: string): AsyncIterable<ChunkStat> {
     for (const [key, { length }] of this.chunks) if (key.startsWith(prefix)) yield { key: key as ChunkKey, bytes: length };
@@ -40,7 +49,7 @@ interface World {
   readonly shelf: Shelf;
   readonly keeper: LogKeeper;
   readonly answers: string[];
-  readonly put: (fence: number, number: number, settled?: number) => void;
+  readonly put: (fence: number, number: number, settled?: number, of?: number) => void;
   readonly settled: () => Promise<void>;
 }
 
@@ -59,10 +68,10 @@ function open(cipher: ChunkCipher | null = null, stallMilliseconds = 0): World {
     shelf,
     keeper,
     answers,
-    put(fence, number, settled = 0) {
+    put(fence, number, settled = 0, of = sampleLogChunk.volume) {
       errand += 1;
-      const { volume, firstSequence, lastSequence, entries } = sampleLogChunk;
-      const chunk = { volume, fence, number, firstSequence, lastSequence, settled, entries };
+      const { firstSequence, lastSequence, entries } = sampleLogChunk;
+      const chunk = { volume: of, fence, number, firstSequence, lastSequence, settled, entries };
       keeper.take({ type: 'log-chunk', errand, pool: 'p', ...chunk }, engine);
     },
     async settled() {
@@ -177,4 +186,20 @@ test('what a root holds is removed, and what a life before left behind', async (
   expect([...shelf.chunks.keys()]).toEqual([2, 3].map((number) => logChunkKey({ volume, fence: 2, number })));
   await keeper.forget(volume);
   expect(shelf.chunks.size).toBe(0);
+});
+
+test('while flushes of a volume of the pool wait for puts, chunks are removed one after the other', async () => {
+  const { put, keeper, shelf, settled } = open();
+  let openGate = (): void => {};
+  shelf.gate = new Promise((resolve) => {
+    openGate = resolve;
+  });
+  put(1, 0, 0, volume + 1);
+  await keeper.trim(volume, 1, 0, 40);
+  expect(shelf.removingMax).toBe(1);
+  openGate();
+  await settled();
+  const quiet = open();
+  await quiet.keeper.trim(volume, 1, 0, 40);
+  expect(quiet.shelf.removingMax).toBeGreaterThan(1);
 });
