@@ -18,7 +18,7 @@ import type { LogKeeper } from '../pool/log_keeper.js';
 /** While the engine has no room for what is restored. */
 const room_pause_milliseconds = 20;
 const begun_at_once_max = 4;
-/** While a pool does not take a root chunk. */
+/** While a pool does not take a root chunk, and while flushes wait for a root. */
 const tell_pause_milliseconds = 1000;
 /** Of a journal's id; zeroes are nobody's. */
 const journal_bytes = 16;
@@ -27,7 +27,7 @@ export interface VolumeLogsOptions {
   readonly ledger: Ledger;
   readonly engine: Pick<NativeEngine, 'volumeLog'>;
   /** Of a pool. @throws SkerryError not-found */
-  readonly keeper: (pool: string) => Pick<LogKeeper, 'chunks' | 'fenceMax' | 'trim' | 'sweep' | 'hold'>;
+  readonly keeper: (pool: string) => Pick<LogKeeper, 'chunks' | 'fenceMax' | 'trim' | 'sweep' | 'hold' | 'tellIfAway'>;
   readonly roots: RootStores;
   readonly locks: KeyedLocks;
   /** A list of the pool may show what was put only later. */
@@ -110,6 +110,7 @@ export class VolumeLogs {
     const release = keeper(pool).hold(id);
     await engine.volumeLog('begin', id, fence, sequence);
     this.#background(id, () => this.#tellPool(id).then(release));
+    this.#background(id, () => this.#untilRooted(id, sequence));
     const { older } = begun.log;
     // What a life before left behind: chunks that came late, or that it did not come to remove.
     this.#background(id, () =>
@@ -135,6 +136,18 @@ export class VolumeLogs {
           log('warn', 'a pool cannot be told where a log goes on: flushes wait for that', { resource: id, error: String(error) });
       }
       await pause(tell_pause_milliseconds, this.#stopping.signal);
+    }
+  }
+
+  /** Flushes wait until a root holds all up to `sequence`, and no put of theirs tells them that the pool is away. */
+  async #untilRooted(id: number, sequence: number): Promise<void> {
+    const { ledger, keeper, engine } = this.#options;
+    for (;;) {
+      const record = (await ledger.get(id))?.record;
+      if (record === undefined || (record.pendingOf === 0 && record.appliedSequence >= sequence)) return;
+      keeper(record.pool).tellIfAway(id, engine);
+      await pause(tell_pause_milliseconds, this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
     }
   }
 

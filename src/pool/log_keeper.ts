@@ -19,6 +19,12 @@ const calls_in_flight_max = 16;
 /** So long after a put flushes are taken to go on. */
 const quiet_milliseconds = 100;
 
+/** For how long every call to the backend has failed, and why the last one did. */
+export interface Outage {
+  readonly milliseconds: number;
+  readonly why: string;
+}
+
 export interface LogKeeperOptions {
   readonly poolUuid: Uint8Array;
   readonly cipher: ChunkCipher | null;
@@ -27,6 +33,8 @@ export interface LogKeeperOptions {
   readonly chunks: Driver;
   /** How long flushes wait for a backend that is away before they fail. */
   readonly stallMilliseconds: number;
+  /** null while the backend answers. */
+  readonly outage: () => Outage | null;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -67,6 +75,12 @@ export class LogKeeper {
     });
     this.#holds.set(volume, { ended, end });
     return () => this.#release(volume);
+  }
+
+  /** Of a volume whose flushes wait for something else than a put: where the backend is away for too long, those that wait now fail. */
+  tellIfAway(volume: number, engine: Pick<Answers, 'volumeLog'>): void {
+    const outage = this.#options.outage();
+    if (outage !== null && outage.milliseconds >= this.#options.stallMilliseconds) this.#tellLate(volume, outage.why, engine);
   }
 
   /** null where there is no such chunk. @throws SkerryError of the driver; corrupt for what is no such chunk, denied without the cipher */
@@ -196,7 +210,7 @@ export class LogKeeper {
     }
   }
 
-  #tellLate(volume: number, why: string, engine: Answers): void {
+  #tellLate(volume: number, why: string, engine: Pick<Answers, 'volumeLog'>): void {
     const told = `the log of the volume cannot be put into its pool: ${why}`;
     this.#answer(() => void engine.volumeLog('late', volume, told).catch(() => undefined));
   }

@@ -9,7 +9,7 @@ import { briefRetry, retryDefaults, withRetry, type RetryOptions } from '../driv
 import { withTrace, type TraceEvent } from '../driver/trace.js';
 import { withGuard } from './guarded.js';
 import { PoolHealth, type HealthReport } from './health.js';
-import { LogKeeper, type LogKeeperOptions } from './log_keeper.js';
+import { LogKeeper, type LogKeeperOptions, type Outage } from './log_keeper.js';
 import type { ChunkCipher } from './pool_secrets.js';
 import {
   decodeRootChunk,
@@ -125,6 +125,7 @@ export class Pool {
       hasty: this.hasty,
       chunks: this.#driver,
       stallMilliseconds: options.stallMilliseconds ?? 0,
+      outage: () => this.#outage(),
       log: options.log ?? (() => {}),
     });
   }
@@ -247,6 +248,11 @@ export class Pool {
     await this.logs.close();
     await Promise.all([this.#driver.close(), this.hasty.close()]);
     await Promise.allSettled([...this.#rootChains.values()].map((chain) => chain.idle()));
+  }
+
+  #outage(): Outage | null {
+    const { failingSince, lastFailure } = this.#health.report();
+    return failingSince === null ? null : { milliseconds: this.#now() - failingSince, why: lastFailure?.message ?? '' };
   }
 
   /** Oldest first. */

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { SkerryError } from '../../../src/core/errors.js';
 import type { ChunkKey, ChunkStat, Driver } from '../../../src/driver/driver.js';
 import { logChunkKey } from '../../../src/pool/log_chunk.js';
-import { LogKeeper } from '../../../src/pool/log_keeper.js';
+import { LogKeeper, type Outage } from '../../../src/pool/log_keeper.js';
 import { ChunkCipher } from '../../../src/pool/pool_secrets.js';
 import { poolUuid, sampleLogChunk } from './samples.js';
 
@@ -51,13 +51,22 @@ interface World {
   readonly answers: string[];
   readonly put: (fence: number, number: number, settled?: number, of?: number) => void;
   readonly settled: () => Promise<void>;
+  readonly tellIfAway: () => void;
 }
 
-function open(cipher: ChunkCipher | null = null, stallMilliseconds = 0): World {
+function open(cipher: ChunkCipher | null = null, stallMilliseconds = 0, outage: Outage | null = null): World {
   const shelf = new Shelf();
   const driver = shelf as unknown as Driver;
   const answers: string[] = [];
-  const keeper = new LogKeeper({ poolUuid, cipher, hasty: driver, chunks: driver, stallMilliseconds, log: () => {} });
+  const keeper = new LogKeeper({
+    poolUuid,
+    cipher,
+    hasty: driver,
+    chunks: driver,
+    stallMilliseconds,
+    outage: () => outage,
+    log: () => {},
+  });
   const engine = {
     completeChange: (errand: number, failure: { readonly code: string } | null) =>
       void answers.push(`${errand} ${failure?.code ?? 'put'}`),
@@ -74,6 +83,7 @@ function open(cipher: ChunkCipher | null = null, stallMilliseconds = 0): World {
       const chunk = { volume: of, fence, number, firstSequence, lastSequence, settled, entries };
       keeper.take({ type: 'log-chunk', errand, pool: 'p', ...chunk }, engine);
     },
+    tellIfAway: () => keeper.tellIfAway(sampleLogChunk.volume, engine),
     async settled() {
       await expect.poll(() => answers.length, { timeout: 5000 }).toBe(errand);
     },
@@ -202,4 +212,18 @@ test('while flushes of a volume of the pool wait for puts, chunks are removed on
   const quiet = open();
   await quiet.keeper.trim(volume, 1, 0, 40);
   expect(quiet.shelf.removingMax).toBeGreaterThan(1);
+});
+
+test('flushes that wait for no put are told where the backend is away for longer than the pool says', () => {
+  for (const [milliseconds, answers] of [
+    [999, []],
+    [1000, [`late ${volume}`]],
+  ] as const) {
+    const world = open(null, 1000, { milliseconds, why: 'away' });
+    world.tellIfAway();
+    expect(world.answers).toEqual(answers);
+  }
+  const answering = open();
+  answering.tellIfAway();
+  expect(answering.answers).toEqual([]);
 });
