@@ -2,6 +2,8 @@
  * A configured, named place for chunks: its driver under its filters, the roots that it keeps of every resource, and how it
  * fares. Nothing above it knows which driver it talks to.
  */
+import { SkerryError } from '../core/errors.js';
+import { log_chunk_bytes_max } from '../core/limits.js';
 import { chunkKey, type ChunkKey, type Driver, type DriverTraits } from '../driver/driver.js';
 import { waiting_calls_max, withLimit } from '../driver/limit.js';
 import { openDriver, openDriverOrAway, type DriverRegistry } from '../driver/registry.js';
@@ -214,6 +216,16 @@ export class Pool {
       // A list that is late may show them yet: the next number stays above theirs.
       chain.keys = [];
     });
+  }
+
+  /** @throws SkerryError unsupported where the backend does not take chunks as large as those of a log */
+  mustTakeLogs(): void {
+    const { chunkBytesMax } = this.traits;
+    if (chunkBytesMax >= log_chunk_bytes_max) return;
+    throw new SkerryError(
+      'unsupported',
+      `pool ${this.name} can hold no volume with durability pool: its backend takes ${chunkBytesMax} bytes at once, and a log needs ${log_chunk_bytes_max}. Make the volume with --durability local, or let the backend take more`,
+    );
   }
 
   /** Nothing of the volume's log is put until the answer is called. */
