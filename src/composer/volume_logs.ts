@@ -47,6 +47,14 @@ export class VolumeLogs {
   }
 
   /**
+   * Before a journal is opened of which something may be given up: from here on it is not the one that any log goes on from, and what was
+   * flushed is read from the pools. Before, for a crash must not make it look as if it had everything.
+   */
+  async distrustJournal(records: readonly ResourceRecord[]): Promise<void> {
+    for (const { id, log, state } of records) if (log !== null && state !== 'deleting') await this.#distrust(id);
+  }
+
+  /**
    * Once the engine has replayed its journal, and before it serves. @throws SkerryError where a log that has to be read cannot be: what
    * was flushed must not be missing from what is served
    */
@@ -85,7 +93,7 @@ export class VolumeLogs {
         const records = (await this.#goesOn(record, record.log)) ? 0 : await this.#restore(record, record.log);
         // Another catalog may have begun logs that this one knows nothing of.
         fence = Math.max(fence, (await keeper(pool).fenceMax(id)) + 1, listsLate(pool) ? now() : 0);
-        log('warn', `volume ${name} flushes to pool ${pool}, and the journal is not the one that its log was made of`, {
+        log('warn', `volume ${name} flushes to pool ${pool}, and the journal here may lack what its log has`, {
           resource: id,
           restoredRecords: records,
         });
@@ -93,7 +101,7 @@ export class VolumeLogs {
         const { code, message } = toSkerryError(thrown);
         throw new SkerryError(
           code,
-          `volume ${name} flushes to pool ${pool}, this host has no journal of it, and its log there cannot be read: ${message}`,
+          `volume ${name} flushes to pool ${pool}, the journal here does not have all of it, and its log there cannot be read: ${message}`,
           { cause: thrown },
         );
       }
@@ -157,13 +165,16 @@ export class VolumeLogs {
    * to it, for a crash must not make it look as if it did.
    */
   async #goesOn({ id, appliedSequence }: ResourceRecord, { journal }: LogRecord): Promise<boolean> {
-    const { engine, ledger } = this.#options;
     if (journal.length > 0) return false;
-    if ((await engine.volumeLog('sequence', id)) > appliedSequence) return true;
-    await ledger.update(id, (record) =>
+    if ((await this.#options.engine.volumeLog('sequence', id)) > appliedSequence) return true;
+    await this.#distrust(id);
+    return false;
+  }
+
+  async #distrust(id: number): Promise<void> {
+    await this.#options.ledger.update(id, (record) =>
       record.log === null ? null : { ...record, log: { ...record.log, journal: new Uint8Array(journal_bytes) } },
     );
-    return false;
   }
 
   /** How many sequences were brought back. */

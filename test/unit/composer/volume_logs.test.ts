@@ -120,6 +120,19 @@ test('of a catalog that was made anew the journal is believed where it goes on f
   expect(stranger.kept).toContain('read 1 from 0');
 });
 
+test('a journal of which something may be given up is not believed, though it is the same one', async () => {
+  const { world, logs, kept, say, start, log } = await open([{ firstSequence: 41, lastSequence: 60 }]);
+  await say({ journal: mine, fence: 5, from: 31, first: 3 }, 40);
+  world.fake.lastSequence = 60;
+  const records = (await world.ledger.list('volume')).map(({ record }) => record);
+  await logs.distrustJournal(records);
+  // From here on, whenever the daemon dies.
+  expect((await log())?.journal).toEqual(new Uint8Array(16));
+  await start();
+  expect(kept[0]).toBe('read 5 from 3');
+  expect((await log())?.journal).toEqual(mine);
+});
+
 test('a log that cannot be read keeps the daemon from starting, with words', async () => {
   const { say, start, log } = await open([], new SkerryError('unavailable', 'it is away'));
   await say({ journal: another });
