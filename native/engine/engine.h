@@ -71,6 +71,7 @@ class Engine : public NbdBackend {
   void Committed(uint64_t token, bool ok);
 
   void WhenDurable(Lsn target, std::function<void(Status)> done) override;
+  void WhenDurableToo(Lsn target, std::function<void(Status)> done) override;
   void Kick() override;
   void WhenAdmitted(ResourceId volume, std::function<void()> retry) override;
 
@@ -97,6 +98,8 @@ class Engine : public NbdBackend {
   void WakePreparer();
   /** Paces the store; where room has come back, destage that failed for want of it is tried again at once. */
   void Pace();
+  /** `eager`: the next such flush shall find its data on the way. */
+  void AwaitDurable(Lsn target, std::function<void(Status)> done, bool eager);
   void AnswerDurable(const Status& failure);
   /** Whether nothing is written any more. Logs that, once. */
   bool Failed();
@@ -116,7 +119,7 @@ class Engine : public NbdBackend {
   std::vector<std::function<void()>> admitted_;
   std::atomic<bool> flusher_sleeps_{false};
   std::atomic<Lsn> wake_at_{0};               // a sleeping flusher is not woken before this much is appended
-  std::atomic<uint64_t> flushed_nanos_{0};    // when durability was last asked for
+  std::atomic<uint64_t> flushed_nanos_{0};    // when somebody last asked for durability who shall find his data on the way next time
   std::atomic<bool> failed_{false};
   bool flusher_stops_ = false;
 

@@ -28,7 +28,8 @@ void NbdBackend::WhenFlushed(Volume& volume, Lsn target, std::function<void(Stat
   if (!volume.flushes_to_pool()) return WhenDurable(target, std::move(done));
   const auto both = std::make_shared<Both>(std::move(done));
   volume.WhenInPool(target, [both](const Status& status) { both->Tell(status); });
-  WhenDurable(target, [both](const Status& status) { both->Tell(status); });
+  // A backend on this host needs the processor and the disk that an eager flusher would take just then.
+  WhenDurableToo(target, [both](const Status& status) { both->Tell(status); });
 }
 
 namespace nbd {

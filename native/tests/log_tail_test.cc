@@ -87,6 +87,41 @@ TEST("flushes that come while as many puts are under way as may be share the nex
   CHECK(shared.number == LogTail::kPutsInFlightMax);
 }
 
+TEST("a client that flushes after so many records again and again finds its chunk on the way, and one that does not costs one chunk") {
+  Tail one;
+  one.tail->Begin(one.shelf, 1, 0, 0);
+  const auto settle = [&one] {
+    while (!one.shelf->under_way.empty()) one.Finish(0);
+  };
+  one.Add();
+  one.Add();
+  CHECK(one.shelf->under_way.empty());
+  one.Flush();
+  settle();
+  // As before: with the second record it goes.
+  one.Add();
+  CHECK(one.shelf->under_way.empty());
+  one.Add();
+  CHECK(one.shelf->under_way.size() == 1);
+  one.Flush();
+  CHECK(one.shelf->under_way.size() == 1 && one.answered == 1);
+  settle();
+  CHECK(one.answered == 2);
+  // Not as before: a guess, and the rest with the flush.
+  for (int i = 0; i < 10; ++i) one.Add();
+  CHECK(one.shelf->under_way.size() == 1);
+  one.Flush();
+  CHECK(one.shelf->under_way.size() == 2);
+  CHECK(one.shelf->under_way[1].chunk.last_sequence - one.shelf->under_way[1].chunk.first_sequence == 7);
+  one.Finish(0);
+  CHECK(one.answered == 2);
+  settle();
+  CHECK(one.answered == 3);
+  // Nobody flushes any more.
+  for (int i = 0; i < 100; ++i) one.Add();
+  CHECK(one.shelf->under_way.size() == 1);
+}
+
 TEST("no flush is answered before a root holds what was there before the log, and what the volume was cloned from is one") {
   Tail one;
   one.sequence = 10;

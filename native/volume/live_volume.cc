@@ -165,7 +165,8 @@ Status LiveVolume::Replay(const ReplayedRecord& record, bool gaps) {
   AnnounceLocked();
   // The record that made the volume larger is among what is missing. What came after it need not be lost too.
   if (past_end) ResizeLocked((header.offset + header.length + kPageBytes - 1) / kPageBytes * kPageBytes);
-  sequence_ = header.sequence;
+  // See Rewound.
+  if (header.type != RecordType::kRewind || !tail_) sequence_ = header.sequence;
   NoteLocked(record.record, record.payload + header.payload_bytes);
   switch (header.type) {
     case RecordType::kWrite:

@@ -51,7 +51,7 @@ class LogTail : public std::enable_shared_from_this<LogTail> {
   static constexpr size_t kTailsBytesMax = 32 << 20;     // of a pool, of what it does not have yet: beyond it, writes wait
   static constexpr size_t kShareBytesMin = 128 << 10;    // that each volume may have all the same
   static constexpr unsigned kPutsInFlightMax = 4;
-  static constexpr uint64_t kChunksMax = 1024;           // between two freezes: a start without a journal reads them one after the other
+  static constexpr uint64_t kChunksMax = 16384;          // between two freezes: a start without a journal reads them all
 
   /** `rooted`: the sequence that the catalog's root holds. Nothing is taken, and every flush waits, until Begin. */
   LogTail(ResourceId volume, uint64_t rooted, std::shared_ptr<LogBudget> budget) : volume_(volume), budget_(std::move(budget)), rooted_(rooted) {}
@@ -96,6 +96,7 @@ class LogTail : public std::enable_shared_from_this<LogTail> {
   void Count(size_t bytes);
   void Uncount(size_t bytes);
   void SealLocked();
+  void ForeseeLocked();
   void SettleLocked();
   Ready CollectLocked();
   /** Without the lock. */
@@ -118,6 +119,8 @@ class LogTail : public std::enable_shared_from_this<LogTail> {
   std::vector<uint8_t> open_;
   uint64_t open_first_ = 0, open_last_ = 0;
   Lsn open_end_ = 0;
+  uint64_t since_flush_ = 0;         // records that came after the last flush
+  uint64_t foreseen_ = 0;            // that came before it: a client that flushes after so many mostly does so again
   std::deque<Sealed> sealed_;        // that are not in the pool, nor all those before them; oldest first
   struct Mark {
     uint64_t number, last_sequence;

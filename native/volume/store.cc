@@ -112,7 +112,16 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
       trailing.try_emplace(record.header.resource, volume.sequence());
     }
     const bool gaps = options_.journal.salvage || record.record < report.journal.gaps_below;
-    if (record.header.sequence > volume.sequence() + 1 && gaps) gap = true;
+    if (record.header.sequence > volume.sequence() + 1 && gaps) {
+      gap = true;
+      // Its pool has all that was flushed, and goes on from where the journal has everything: what comes behind the gap would not do.
+      if (volume.flushes_to_pool() && record.header.type != RecordType::kDrop) {
+        ended.insert(record.header.resource);
+        report.notes.push_back("salvage: the journal of volume " + std::to_string(record.header.resource) + " ends before write " +
+                               std::to_string(volume.sequence() + 1) + "; what was flushed after that is read from its pool");
+        return Status::Ok();
+      }
+    }
     if (Status applied = volume.Replay(record, gaps); !applied.ok()) return applied;
     const auto snapshot = waiting.find(record.header.offset);
     if (record.header.type != RecordType::kBarrier || before || snapshot == waiting.end()) return Status::Ok();

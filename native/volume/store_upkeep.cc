@@ -65,7 +65,7 @@ bool Store::Pace() {
     const VolumeLoad load = found->second.volume->TakeLoad();
     book_.Set(id, load, now, found->second.volume->pool().get());
     if (load.ranges >= kOverlayRangesMax / 2) FreezeLocked(id);
-    // A start without this host's journal reads its log chunks one after the other.
+    // A start without this host's journal reads all of its log chunks.
     const std::shared_ptr<LogTail>& tail = found->second.volume->tail();
     if (tail && tail->long_since_frozen() && DestageAwaitsLocked(id)) FreezeLocked(id);
   }

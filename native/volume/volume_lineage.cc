@@ -75,7 +75,8 @@ RecordDraft LiveVolume::RewindDraft() const { return {RecordType::kRewind, 0, sp
 void LiveVolume::Rewound(const Appended& appended) {
   Lock lock(mutex_);
   AnnounceLocked();
-  ++sequence_;
+  // The log in the pool goes on with the very sequence that the rewind names.
+  if (!tail_) ++sequence_;
   NoteLocked(appended.record, appended.end);
 }
 

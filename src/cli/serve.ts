@@ -36,7 +36,10 @@ export function addServe(program: Command, terminal: Terminal): void {
       ).choices(['off', 'optional', 'required']),
     )
     .option('--http-port <port>', 'of health and metrics on 127.0.0.1, 7480 by default; 0 picks a free one', parsePort)
-    .option('--salvage-journal', 'go on past a damaged journal, losing what the damage held, instead of refusing to start')
+    .option(
+      '--salvage-journal',
+      'go on past a damaged journal, losing what the damage held, instead of refusing to start; volumes with durability pool lose nothing that was flushed',
+    )
     .addHelpText(
       'after',
       '\nOnce it serves it prints one line of JSON: {"ready":true,"listeners":{...}}. Logs go to standard error.\n\nExamples:\n  $ skerry serve\n  $ skerry serve --data /srv/skerry --nbd-listen 0.0.0.0:10809 \\\n      --nbd-tls-certificate server.pem --nbd-tls-key server.key --nbd-tls-client-ca clients.pem',

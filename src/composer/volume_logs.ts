@@ -18,7 +18,7 @@ import type { LogKeeper } from '../pool/log_keeper.js';
 /** While the engine has no room for what is restored. */
 const room_pause_milliseconds = 20;
 const begun_at_once_max = 4;
-/** While a pool does not take a root chunk. */
+/** While a pool does not take a root chunk, and while flushes wait for a root. */
 const tell_pause_milliseconds = 1000;
 /** Of a journal's id; zeroes are nobody's. */
 const journal_bytes = 16;
@@ -27,7 +27,7 @@ export interface VolumeLogsOptions {
   readonly ledger: Ledger;
   readonly engine: Pick<NativeEngine, 'volumeLog'>;
   /** Of a pool. @throws SkerryError not-found */
-  readonly keeper: (pool: string) => Pick<LogKeeper, 'chunks' | 'fenceMax' | 'trim' | 'sweep' | 'hold'>;
+  readonly keeper: (pool: string) => Pick<LogKeeper, 'chunks' | 'fenceMax' | 'trim' | 'sweep' | 'hold' | 'tellIfAway'>;
   readonly roots: RootStores;
   readonly locks: KeyedLocks;
   /** A list of the pool may show what was put only later. */
@@ -44,6 +44,14 @@ export class VolumeLogs {
 
   constructor(options: VolumeLogsOptions) {
     this.#options = options;
+  }
+
+  /**
+   * Before a journal is opened of which something may be given up: from here on it is not the one that any log goes on from, and what was
+   * flushed is read from the pools. Before, for a crash must not make it look as if it had everything.
+   */
+  async distrustJournal(records: readonly ResourceRecord[]): Promise<void> {
+    for (const { id, log, state } of records) if (log !== null && state !== 'deleting') await this.#distrust(id);
   }
 
   /**
@@ -85,7 +93,7 @@ export class VolumeLogs {
         const records = (await this.#goesOn(record, record.log)) ? 0 : await this.#restore(record, record.log);
         // Another catalog may have begun logs that this one knows nothing of.
         fence = Math.max(fence, (await keeper(pool).fenceMax(id)) + 1, listsLate(pool) ? now() : 0);
-        log('warn', `volume ${name} flushes to pool ${pool}, and the journal is not the one that its log was made of`, {
+        log('warn', `volume ${name} flushes to pool ${pool}, and the journal here may lack what its log has`, {
           resource: id,
           restoredRecords: records,
         });
@@ -93,7 +101,7 @@ export class VolumeLogs {
         const { code, message } = toSkerryError(thrown);
         throw new SkerryError(
           code,
-          `volume ${name} flushes to pool ${pool}, this host has no journal of it, and its log there cannot be read: ${message}`,
+          `volume ${name} flushes to pool ${pool}, the journal here does not have all of it, and its log there cannot be read: ${message}`,
           { cause: thrown },
         );
       }
@@ -110,6 +118,7 @@ export class VolumeLogs {
     const release = keeper(pool).hold(id);
     await engine.volumeLog('begin', id, fence, sequence);
     this.#background(id, () => this.#tellPool(id).then(release));
+    this.#background(id, () => this.#untilRooted(id, sequence));
     const { older } = begun.log;
     // What a life before left behind: chunks that came late, or that it did not come to remove.
     this.#background(id, () =>
@@ -138,19 +147,34 @@ export class VolumeLogs {
     }
   }
 
+  /** Flushes wait until a root holds all up to `sequence`, and no put of theirs tells them that the pool is away. */
+  async #untilRooted(id: number, sequence: number): Promise<void> {
+    const { ledger, keeper, engine } = this.#options;
+    for (;;) {
+      const record = (await ledger.get(id))?.record;
+      if (record === undefined || (record.pendingOf === 0 && record.appliedSequence >= sequence)) return;
+      keeper(record.pool).tellIfAway(id, engine);
+      await pause(tell_pause_milliseconds, this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+    }
+  }
+
   /**
    * Where a catalog was made anew nobody knows which journal goes on from the log. One that goes on from the root does: it has all that was
    * flushed, and what the log may have besides was lost before. One that does not is taken down as another one before anything is restored
    * to it, for a crash must not make it look as if it did.
    */
   async #goesOn({ id, appliedSequence }: ResourceRecord, { journal }: LogRecord): Promise<boolean> {
-    const { engine, ledger } = this.#options;
     if (journal.length > 0) return false;
-    if ((await engine.volumeLog('sequence', id)) > appliedSequence) return true;
-    await ledger.update(id, (record) =>
+    if ((await this.#options.engine.volumeLog('sequence', id)) > appliedSequence) return true;
+    await this.#distrust(id);
+    return false;
+  }
+
+  async #distrust(id: number): Promise<void> {
+    await this.#options.ledger.update(id, (record) =>
       record.log === null ? null : { ...record, log: { ...record.log, journal: new Uint8Array(journal_bytes) } },
     );
-    return false;
   }
 
   /** How many sequences were brought back. */

@@ -260,6 +260,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
       listsLate: (pool) => pools.get(pool).traits.listsLate === true,
       log: logOf(logger, 'log'),
     }),
+    salvages: config.salvageJournal,
     log: logOf(logger, 'composer'),
     onCommitted: () => upkeep.poke(),
   });

@@ -143,7 +143,7 @@ export class Mapper implements Resources {
           if (compresses(compression)) await this.#options.pools.allowFrames(pool);
           const id = await this.#ids.next();
           const { cache = 'writeback', durability = 'local' } = request;
-          const log = await this.#logged.logOf(durability);
+          const log = await this.#logged.logOf(durability, pool);
           const basis = {
             id,
             kind: 'volume' as const,
@@ -187,7 +187,7 @@ export class Mapper implements Resources {
           labels,
           cache,
           durability,
-          log: await this.#logged.logOf(durability),
+          log: await this.#logged.logOf(durability, pool),
           parentId,
           parentName: sourceName,
         };

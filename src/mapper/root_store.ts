@@ -34,6 +34,8 @@ export interface RootStore {
   rootsSettled(id: number): Promise<void>;
   /** Resolves once it is durable. Idempotent. */
   putTombstone(tombstone: { readonly id: number; readonly kind: ResourceKind; readonly name: string }): Promise<unknown>;
+  /** @throws SkerryError unsupported where the backend does not take chunks as large as those of a log */
+  mustTakeLogs(): void;
   /** Until the answer is called no chunk of the volume's log is put: a pool that is to be enough alone has to know of the volume first. */
   holdLog(id: number): () => void;
   /** Removes what there is of the volume's log. Idempotent. */

@@ -60,9 +60,11 @@ export class LoggedVolumes {
     this.#options = options;
   }
 
-  /** Of a new volume's record. */
-  async logOf(durability: Durability): Promise<LogRecord | null> {
-    return durability === 'pool' ? firstLog(await this.#options.engine.volumeLog('journal')) : null;
+  /** Of a new volume's record. @throws SkerryError unsupported where the pool cannot hold a log */
+  async logOf(durability: Durability, pool: string): Promise<LogRecord | null> {
+    if (durability !== 'pool') return null;
+    this.#options.roots.of(pool).mustTakeLogs();
+    return firstLog(await this.#options.engine.volumeLog('journal'));
   }
 
   /** Once the engine knows it. The record as it is then; the same where it has no log. @throws SkerryError of engine and pool */

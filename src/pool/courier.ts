@@ -101,10 +101,10 @@ export class Courier {
   }
 
   async #fetch({ errand, pack, offset, bytes }: EventOf<'fetch'>): Promise<void> {
-    const { engine, chunks } = this.#options;
+    const { engine } = this.#options;
     try {
       const into = Buffer.allocUnsafe(bytes);
-      const got = await this.#patiently(() => chunks.get(packKey(pack), offset, into));
+      const got = await this.#patiently(() => this.#get(packKey(pack), offset, into));
       this.#answer(() =>
         got === null
           ? engine.completeFetch(errand, null, { code: 'not-found', message: `the backend has no chunk ${packKey(pack)}` })
@@ -113,6 +113,20 @@ export class Courier {
     } catch (error) {
       this.#answer(() => engine.completeFetch(errand, null, failureOf(error)));
     }
+  }
+
+  /** The engine takes what is missing for rot, so an answer that was cut off on its way must not reach it as the chunk's end. */
+  async #get(key: ChunkKey, offset: number, into: Uint8Array): Promise<number | null> {
+    const { chunks } = this.#options;
+    const got = await chunks.get(key, offset, into);
+    if (got === null || got === into.length) return got;
+    const bytes = (await chunks.stat(key))?.bytes ?? null;
+    if (bytes !== null && bytes > offset + got)
+      throw new SkerryError(
+        'io',
+        `the backend gave ${got} bytes of chunk ${key} from its byte ${offset} on, and it has ${bytes}: ${into.length} were asked for`,
+      );
+    return bytes === null ? null : got;
   }
 
   async #ship({ errand, pack, path, bytes }: EventOf<'ship'>): Promise<void> {

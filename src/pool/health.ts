@@ -8,6 +8,8 @@ export interface HealthReport {
   readonly calls: number;
   readonly failures: number;
   readonly failuresInARow: number;
+  /** When the first of these was begun, in milliseconds since 1970; null where there is none. */
+  readonly failingSince: number | null;
   /** Milliseconds since 1970; null where there was none yet. */
   readonly lastSuccessAt: number | null;
   readonly lastFailureAt: number | null;
@@ -23,6 +25,7 @@ export class PoolHealth {
     calls: 0,
     failures: 0,
     failuresInARow: 0,
+    failingSince: null,
     lastSuccessAt: null,
     lastFailureAt: null,
     lastFailure: null,
@@ -31,7 +34,8 @@ export class PoolHealth {
   /** `at`: milliseconds since 1970. */
   observe(event: TraceEvent, at: number): void {
     const calls = this.#report.calls + 1;
-    if (event.code === null) this.#report = { ...this.#report, calls, state: 'ok', failuresInARow: 0, lastSuccessAt: at };
+    if (event.code === null)
+      this.#report = { ...this.#report, calls, state: 'ok', failuresInARow: 0, failingSince: null, lastSuccessAt: at };
     else if (callersFault.has(event.code)) this.#report = { ...this.#report, calls };
     else {
       this.#report = {
@@ -40,6 +44,7 @@ export class PoolHealth {
         state: 'failing',
         failures: this.#report.failures + 1,
         failuresInARow: this.#report.failuresInARow + 1,
+        failingSince: this.#report.failingSince ?? at - event.milliseconds,
         lastFailureAt: at,
         lastFailure: { code: event.code, message: event.message },
       };

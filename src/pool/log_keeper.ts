@@ -15,7 +15,15 @@ import type { ChunkCipher } from './pool_secrets.js';
 
 const retry_pause_milliseconds = 500;
 /** Of one volume, while its log is read or removed. */
-const calls_in_flight_max = 8;
+const calls_in_flight_max = 16;
+/** So long after a put flushes are taken to go on. */
+const quiet_milliseconds = 100;
+
+/** For how long every call to the backend has failed, and why the last one did. */
+export interface Outage {
+  readonly milliseconds: number;
+  readonly why: string;
+}
 
 export interface LogKeeperOptions {
   readonly poolUuid: Uint8Array;
@@ -25,6 +33,8 @@ export interface LogKeeperOptions {
   readonly chunks: Driver;
   /** How long flushes wait for a backend that is away before they fail. */
   readonly stallMilliseconds: number;
+  /** null while the backend answers. */
+  readonly outage: () => Outage | null;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -41,6 +51,9 @@ export class LogKeeper {
   readonly #holds = new Map<number, { readonly ended: Promise<void>; readonly end: () => void }>();
   /** When puts began to fail, in a row; null while they do not. In milliseconds of performance.now(). */
   #awaySince: number | null = null;
+  /** Of any volume: when one was last under way, in milliseconds of performance.now(), and how many are. */
+  #lastPutAt = Number.NEGATIVE_INFINITY;
+  #putsUnderWay = 0;
 
   constructor(options: LogKeeperOptions) {
     this.#options = options;
@@ -62,6 +75,12 @@ export class LogKeeper {
     });
     this.#holds.set(volume, { ended, end });
     return () => this.#release(volume);
+  }
+
+  /** Of a volume whose flushes wait for something else than a put: where the backend is away for too long, those that wait now fail. */
+  tellIfAway(volume: number, engine: Pick<Answers, 'volumeLog'>): void {
+    const outage = this.#options.outage();
+    if (outage !== null && outage.milliseconds >= this.#options.stallMilliseconds) this.#tellLate(volume, outage.why, engine);
   }
 
   /** null where there is no such chunk. @throws SkerryError of the driver; corrupt for what is no such chunk, denied without the cipher */
@@ -137,9 +156,7 @@ export class LogKeeper {
   async trim(volume: number, fence: number, from: number, to: number): Promise<void> {
     await this.#settled(volume);
     const numbers = Array.from({ length: Math.max(to - from, 0) }, (_, index) => from + index);
-    await inParallel(numbers, calls_in_flight_max, (number) =>
-      this.#options.chunks.remove(logChunkKey({ volume, fence, number })),
-    );
+    await this.#remove(numbers.map((number) => logChunkKey({ volume, fence, number })));
   }
 
   /** The volume is gone: so is its log, and what is on its way there is given up. @throws SkerryError of the driver */
@@ -157,7 +174,7 @@ export class LogKeeper {
       const parsed = parseLogChunkKey(key);
       if (parsed !== null && !wanted(parsed.fence, parsed.number)) keys.push(key);
     }
-    await inParallel(keys, calls_in_flight_max, (key) => this.#options.chunks.remove(key));
+    await this.#remove(keys);
   }
 
   /** Gives up what is not there yet: the journal has it, and the engine hears nothing more. */
@@ -165,6 +182,16 @@ export class LogKeeper {
     this.#closing.abort();
     for (const volume of this.#holds.keys()) this.#release(volume);
     await Promise.allSettled([...this.#puts.values()].flatMap((puts) => [...puts]));
+  }
+
+  /** To most backends a removal is as much work as a put: while flushes wait for puts, they come one after the other. */
+  async #remove(keys: readonly ChunkKey[]): Promise<void> {
+    for (let at = 0; at < keys.length; ) {
+      const quiet = this.#putsUnderWay === 0 && performance.now() - this.#lastPutAt > quiet_milliseconds;
+      const some = keys.slice(at, at + (quiet ? calls_in_flight_max : 1));
+      await inParallel(some, some.length, (key) => this.#options.chunks.remove(key));
+      at += some.length;
+    }
   }
 
   #release(volume: number): void {
@@ -183,7 +210,7 @@ export class LogKeeper {
     }
   }
 
-  #tellLate(volume: number, why: string, engine: Answers): void {
+  #tellLate(volume: number, why: string, engine: Pick<Answers, 'volumeLog'>): void {
     const told = `the log of the volume cannot be put into its pool: ${why}`;
     this.#answer(() => void engine.volumeLog('late', volume, told).catch(() => undefined));
   }
@@ -201,7 +228,11 @@ export class LogKeeper {
     await this.#released(volume, engine);
     for (const began = performance.now(); ; ) {
       try {
-        await hasty.put(key, sealed);
+        this.#putsUnderWay += 1;
+        await hasty.put(key, sealed).finally(() => {
+          this.#putsUnderWay -= 1;
+          this.#lastPutAt = performance.now();
+        });
         if (this.#awaySince !== null) log('info', 'log chunks reach the backend again');
         this.#awaySince = null;
         passFailpoint('log-chunk-put');

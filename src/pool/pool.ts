@@ -2,6 +2,8 @@
  * A configured, named place for chunks: its driver under its filters, the roots that it keeps of every resource, and how it
  * fares. Nothing above it knows which driver it talks to.
  */
+import { SkerryError } from '../core/errors.js';
+import { log_chunk_bytes_max } from '../core/limits.js';
 import { chunkKey, type ChunkKey, type Driver, type DriverTraits } from '../driver/driver.js';
 import { waiting_calls_max, withLimit } from '../driver/limit.js';
 import { openDriver, openDriverOrAway, type DriverRegistry } from '../driver/registry.js';
@@ -10,7 +12,7 @@ import { withTrace, type TraceEvent } from '../driver/trace.js';
 import { GoneKeeper } from './gone_keeper.js';
 import { withGuard } from './guarded.js';
 import { PoolHealth, type HealthReport } from './health.js';
-import { LogKeeper, type LogKeeperOptions } from './log_keeper.js';
+import { LogKeeper, type LogKeeperOptions, type Outage } from './log_keeper.js';
 import type { ChunkCipher } from './pool_secrets.js';
 import {
   decodeRootChunk,
@@ -132,6 +134,7 @@ export class Pool {
       hasty: this.hasty,
       chunks: this.#driver,
       stallMilliseconds: options.stallMilliseconds ?? 0,
+      outage: () => this.#outage(),
       log: options.log ?? (() => {}),
     });
     const looked = retried(unguarded, options.retry ?? briefRetry);
@@ -228,6 +231,16 @@ export class Pool {
     });
   }
 
+  /** @throws SkerryError unsupported where the backend does not take chunks as large as those of a log */
+  mustTakeLogs(): void {
+    const { chunkBytesMax } = this.traits;
+    if (chunkBytesMax >= log_chunk_bytes_max) return;
+    throw new SkerryError(
+      'unsupported',
+      `pool ${this.name} can hold no volume with durability pool: its backend takes ${chunkBytesMax} bytes at once, and a log needs ${log_chunk_bytes_max}. Make the volume with --durability local, or let the backend take more`,
+    );
+  }
+
   /** Nothing of the volume's log is put until the answer is called. */
   holdLog(id: number): () => void {
     return this.logs.hold(id);
@@ -260,6 +273,11 @@ export class Pool {
     await this.logs.close();
     await Promise.all([this.#driver.close(), this.hasty.close()]);
     await Promise.allSettled([...this.#rootChains.values()].map((chain) => chain.idle()));
+  }
+
+  #outage(): Outage | null {
+    const { failingSince, lastFailure } = this.#health.report();
+    return failingSince === null ? null : { milliseconds: this.#now() - failingSince, why: lastFailure?.message ?? '' };
   }
 
   /** Oldest first. */

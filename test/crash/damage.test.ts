@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 
 import { must } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
@@ -202,6 +202,27 @@ describe('a journal segment that is wholly lost', () => {
       expect(
         await requests(uri, [['read', 0, 4 * KiB, 1], ['read', 4 * MiB, 4 * KiB, 5], ['write', 0, 4 * KiB, 1], ['flush']]),
       ).toEqual(['ok', 'ok', 'ok', 'ok']);
+      await daemon.kill(signal);
+    }
+  });
+
+  it('loses nothing that was flushed of a volume with durability pool, whenever the daemon dies', async () => {
+    const far = `${daemon.directory}-far`;
+    onTestFinished(() => rmSync(far, { recursive: true, force: true }));
+    await daemon.ok('pool', 'create', 'far', '--driver', 'local', '--set', `directory=${far}`, '--set', 'direct-path=off');
+    await daemon.ok('volume', 'create', 'ledger', '--size', '8M', '--pool', 'far', '--durability', 'pool');
+    const uri = await daemon.uri('ledger');
+    await fillSegments(uri);
+    await daemon.kill();
+    rmSync(segmentOf(1));
+    await expect(daemon.start()).rejects.toThrow(/damaged[^]*--salvage-journal/);
+    daemon.environment = { SKERRY_FAILPOINT: 'log-restored:1' };
+    await expect(daemon.start(['--salvage-journal'])).rejects.toThrow();
+    daemon.environment = {};
+    for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+      await daemon.start();
+      const reads = Array.from({ length: 1250 }, (_, i) => ['read', i * 4 * KiB, 4 * KiB, Math.floor(i / 250) + 1] as const);
+      expect(new Set(await requests(uri, [...reads, ['flush']]))).toEqual(new Set(['ok']));
       await daemon.kill(signal);
     }
   });

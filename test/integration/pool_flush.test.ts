@@ -1,10 +1,11 @@
 /** Flushes of volumes with durability `pool` while their pool takes nothing. */
-import { chmodSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { must, run } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
+import { NbdSession } from '../harness/nbd_session.ts';
 
 let daemon: DaemonProcess;
 const logs = (): string => `${daemon.directory}-far/logs`;
@@ -25,14 +26,20 @@ async function farPool(...settings: readonly string[]): Promise<void> {
   await daemon.ok('pool', 'create', 'far', '--driver', 'local', ...place);
 }
 
-/** From here on no log chunk can be put, as if the disk failed there; packs and root chunks can. */
-function blockLogs(): () => void {
-  renameSync(logs(), `${logs()}-away`);
-  // It leads to itself.
-  symlinkSync('logs', logs());
+/** From here on nothing can be put there or read, as if the disk failed. */
+function block(...kinds: readonly string[]): () => void {
+  const places = kinds.map((kind) => `${daemon.directory}-far/${kind}`);
+  for (const place of places) {
+    mkdirSync(place, { recursive: true });
+    renameSync(place, `${place}-away`);
+    // It leads to itself.
+    symlinkSync(basename(place), place);
+  }
   return () => {
-    rmSync(logs());
-    renameSync(`${logs()}-away`, logs());
+    for (const place of places) {
+      rmSync(place);
+      renameSync(`${place}-away`, place);
+    }
   };
 }
 
@@ -42,7 +49,7 @@ it('fail after the time that the pool says, and nothing is given up: the next on
   await daemon.ok('volume', 'create', 'plain', '--size', '16M', '--pool', 'far');
   const ledger = await daemon.uri('ledger');
   await must('qemu-io', ['-f', 'raw', '-c', 'write -P 1 0 1M', '-c', 'flush', ledger]);
-  const unblock = blockLogs();
+  const unblock = block('logs');
   const began = performance.now();
   const late = await run('qemu-io', ['-f', 'raw', '-c', 'write -P 2 1M 1M', '-c', 'flush', ledger]);
   expect(late.stdout + late.stderr).toMatch(/Input\/output error/);
@@ -55,6 +62,22 @@ it('fail after the time that the pool says, and nothing is given up: the next on
   daemon.loseHost();
   await daemon.start();
   await must('qemu-io', ['-r', '-f', 'raw', '-c', 'read -P 1 0 1M', '-c', 'read -P 2 1M 1M', await daemon.uri('ledger')]);
+});
+
+it('that wait for a root after a start fail so, too, though nothing was written since', async () => {
+  await farPool('stall-seconds=2');
+  await daemon.ok('volume', 'create', 'ledger', '--size', '16M', '--pool', 'far', '--durability', 'pool');
+  await must('qemu-io', ['-f', 'raw', '-c', 'write -P 1 0 1M', '-c', 'flush', await daemon.uri('ledger')]);
+  await daemon.kill();
+  const unblock = block('packs', 'root', 'logs');
+  await daemon.start();
+  const session = await NbdSession.open(await daemon.uri('ledger'));
+  expect(await session.ask('flush')).toBe('error EIO');
+  unblock();
+  let answer = '';
+  for (let attempt = 0; attempt < 50 && answer !== 'ok'; attempt += 1) answer = (await session.ask('flush')) || 'ok';
+  await session.close();
+  expect(answer).toBe('ok');
 });
 
 it('where the log is away at the start that has to read it, the daemon says so and does not serve', async () => {

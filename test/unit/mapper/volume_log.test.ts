@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
+import { SkerryError } from '../../../src/core/errors.js';
 import { firstLog, logOverRoot, nextLog, readableLog } from '../../../src/mapper/volume_log.js';
 import { openWorld } from './world.js';
 
@@ -58,6 +59,16 @@ describe('a volume with durability pool', () => {
     // Its name was known before that: nobody's flush is answered out of a log that the pool knows nothing of.
     const steps = [`pool.holdLog ${id}`, `engine.volumeLog begin ${id} 1 0`, `pool.putRoot ${id}`, `pool.letLogGo ${id}`];
     expect(world.steps.filter((step) => steps.includes(step))).toEqual(steps);
+  });
+
+  test('is not made where the pool cannot hold its log, and its clones are not', async () => {
+    const world = await openWorld();
+    await world.mapper.create({ name: 'plain', sizeBytes: 1 << 20 });
+    world.pool.logless = new SkerryError('unsupported', 'its chunks are too small');
+    const refused = { code: 'unsupported', message: 'its chunks are too small' };
+    await expect(world.mapper.create({ name: 'vm1', sizeBytes: 1 << 20, durability: 'pool' })).rejects.toMatchObject(refused);
+    await expect(world.mapper.clone('plain', 'vm2', { durability: 'pool' })).rejects.toMatchObject(refused);
+    expect((await world.mapper.list('volume')).map(({ name }) => name)).toEqual(['plain']);
   });
 
   test('loses its log with its name, after the tombstone', async () => {

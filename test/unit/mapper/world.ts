@@ -70,6 +70,12 @@ export class NotedPool implements RootStore {
 
   async rootsSettled(): Promise<void> {}
 
+  /** Why it can hold no log. */
+  logless: Error | null = null;
+  mustTakeLogs(): void {
+    if (this.logless !== null) throw this.logless;
+  }
+
   holdLog(id: number): () => void {
     this.#steps.push(`pool.holdLog ${id}`);
     return () => this.#steps.push(`pool.letLogGo ${id}`);
@@ -135,7 +141,7 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
     log,
     gatherMilliseconds: 0,
   });
-  const logs = { start: async () => {}, shorten: () => {}, stop: async () => {} };
+  const logs = { distrustJournal: async () => {}, start: async () => {}, shorten: () => {}, stop: async () => {} };
   const composer = new Composer({ ledger, locks, engine, roots: pools, logs, log });
   const domainKey = new Uint8Array(32);
   await composer.start(

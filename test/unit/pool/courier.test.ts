@@ -56,6 +56,39 @@ test('what is asked for is fetched, short only at the end, and what is not there
   ]);
 });
 
+/** Answers the first `count` reads with one byte of what was asked for. */
+function cutShort(driver: MemoryDriver, count: number): Driver {
+  let left = count;
+  const get: Driver['get'] = async (key, offset, into) => {
+    left -= 1;
+    return left >= 0 ? driver.get(key, offset, into.subarray(0, 1)) : driver.get(key, offset, into);
+  };
+  return { ...bound(driver), get };
+}
+
+function bound(driver: MemoryDriver): Driver {
+  return {
+    traits: driver.traits,
+    put: (key, data) => driver.put(key, data),
+    get: (key, offset, into) => driver.get(key, offset, into),
+    stat: (key) => driver.stat(key),
+    remove: (key) => driver.remove(key),
+    list: (prefix) => driver.list(prefix),
+    close: () => driver.close(),
+  };
+}
+
+test('an answer that is short though the chunk goes on is no answer: it is asked for again, and fails as the backend does', async () => {
+  const driver = new MemoryDriver();
+  await driver.put(packKey(3), bytes(1, 2, 3, 4, 5));
+  const patient = courierOver(cutShort(driver, 3), 60_000);
+  patient.courier.take({ type: 'fetch', errand: 1, pool: 'far', pack: 3, offset: 1, bytes: 3 });
+  expect(await patient.answered(1)).toMatchObject([{ errand: 1, bytes: bytes(2, 3, 4), failure: null }]);
+  const impatient = courierOver(cutShort(driver, 3));
+  impatient.courier.take({ type: 'fetch', errand: 1, pool: 'far', pack: 3, offset: 1, bytes: 3 });
+  expect(await impatient.answered(1)).toMatchObject([{ errand: 1, bytes: null, failure: { code: 'io' } }]);
+});
+
 test('a sealed file becomes a chunk; one that is not as it was sealed does not', async () => {
   const path = join(temporaryDirectory(), 'pack');
   writeFileSync(path, bytes(1, 2, 3));

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { SkerryError } from '../../../src/core/errors.js';
 import type { ChunkKey, ChunkStat, Driver } from '../../../src/driver/driver.js';
 import { logChunkKey } from '../../../src/pool/log_chunk.js';
-import { LogKeeper } from '../../../src/pool/log_keeper.js';
+import { LogKeeper, type Outage } from '../../../src/pool/log_keeper.js';
 import { ChunkCipher } from '../../../src/pool/pool_secrets.js';
 import { poolUuid, sampleLogChunk } from './samples.js';
 
@@ -12,10 +12,15 @@ class Shelf implements Pick<Driver, 'put' | 'get' | 'stat' | 'remove' | 'list'> 
   readonly chunks = new Map<string, Uint8Array>();
   readonly attempts: Uint8Array[] = [];
   away: Error | null = null;
+  /** Puts wait for it. */
+  gate: Promise<void> = Promise.resolve();
+  removing = 0;
+  removingMax = 0;
 
   async put(key: ChunkKey, data: Uint8Array): Promise<void> {
     this.attempts.push(Uint8Array.from(data));
     if (this.away !== null) throw this.away;
+    await this.gate;
     this.chunks.set(key, Uint8Array.from(data));
   }
   async get(key: ChunkKey, _offset: number, into: Uint8Array): Promise<number | null> {
@@ -29,7 +34,11 @@ class Shelf implements Pick<Driver, 'put' | 'get' | 'stat' | 'remove' | 'list'> 
     return found === undefined ? null : { key, bytes: found.length };
   }
   async remove(key: ChunkKey): Promise<void> {
+    this.removing += 1;
+    this.removingMax = Math.max(this.removingMax, this.removing);
+    await Promise.resolve();
     this.chunks.delete(key);
+    this.removing -= 1;
   }
   async *list(prefix: string): AsyncIterable<ChunkStat> {
     for (const [key, { length }] of this.chunks) if (key.startsWith(prefix)) yield { key: key as ChunkKey, bytes: length };
@@ -40,15 +49,24 @@ interface World {
   readonly shelf: Shelf;
   readonly keeper: LogKeeper;
   readonly answers: string[];
-  readonly put: (fence: number, number: number, settled?: number) => void;
+  readonly put: (fence: number, number: number, settled?: number, of?: number) => void;
   readonly settled: () => Promise<void>;
+  readonly tellIfAway: () => void;
 }
 
-function open(cipher: ChunkCipher | null = null, stallMilliseconds = 0): World {
+function open(cipher: ChunkCipher | null = null, stallMilliseconds = 0, outage: Outage | null = null): World {
   const shelf = new Shelf();
   const driver = shelf as unknown as Driver;
   const answers: string[] = [];
-  const keeper = new LogKeeper({ poolUuid, cipher, hasty: driver, chunks: driver, stallMilliseconds, log: () => {} });
+  const keeper = new LogKeeper({
+    poolUuid,
+    cipher,
+    hasty: driver,
+    chunks: driver,
+    stallMilliseconds,
+    outage: () => outage,
+    log: () => {},
+  });
   const engine = {
     completeChange: (errand: number, failure: { readonly code: string } | null) =>
       void answers.push(`${errand} ${failure?.code ?? 'put'}`),
@@ -59,12 +77,13 @@ function open(cipher: ChunkCipher | null = null, stallMilliseconds = 0): World {
     shelf,
     keeper,
     answers,
-    put(fence, number, settled = 0) {
+    put(fence, number, settled = 0, of = sampleLogChunk.volume) {
       errand += 1;
-      const { volume, firstSequence, lastSequence, entries } = sampleLogChunk;
-      const chunk = { volume, fence, number, firstSequence, lastSequence, settled, entries };
+      const { firstSequence, lastSequence, entries } = sampleLogChunk;
+      const chunk = { volume: of, fence, number, firstSequence, lastSequence, settled, entries };
       keeper.take({ type: 'log-chunk', errand, pool: 'p', ...chunk }, engine);
     },
+    tellIfAway: () => keeper.tellIfAway(sampleLogChunk.volume, engine),
     async settled() {
       await expect.poll(() => answers.length, { timeout: 5000 }).toBe(errand);
     },
@@ -177,4 +196,34 @@ test('what a root holds is removed, and what a life before left behind', async (
   expect([...shelf.chunks.keys()]).toEqual([2, 3].map((number) => logChunkKey({ volume, fence: 2, number })));
   await keeper.forget(volume);
   expect(shelf.chunks.size).toBe(0);
+});
+
+test('while flushes of a volume of the pool wait for puts, chunks are removed one after the other', async () => {
+  const { put, keeper, shelf, settled } = open();
+  let openGate = (): void => {};
+  shelf.gate = new Promise((resolve) => {
+    openGate = resolve;
+  });
+  put(1, 0, 0, volume + 1);
+  await keeper.trim(volume, 1, 0, 40);
+  expect(shelf.removingMax).toBe(1);
+  openGate();
+  await settled();
+  const quiet = open();
+  await quiet.keeper.trim(volume, 1, 0, 40);
+  expect(quiet.shelf.removingMax).toBeGreaterThan(1);
+});
+
+test('flushes that wait for no put are told where the backend is away for longer than the pool says', () => {
+  for (const [milliseconds, answers] of [
+    [999, []],
+    [1000, [`late ${volume}`]],
+  ] as const) {
+    const world = open(null, 1000, { milliseconds, why: 'away' });
+    world.tellIfAway();
+    expect(world.answers).toEqual(answers);
+  }
+  const answering = open();
+  answering.tellIfAway();
+  expect(answering.answers).toEqual([]);
 });

@@ -2,6 +2,7 @@ import { expect, test, vi } from 'vitest';
 
 import { allDrivers } from '../../../drivers/all.js';
 import { MemoryDriver } from '../../../drivers/memory/driver.js';
+import { log_chunk_bytes_max } from '../../../src/core/limits.js';
 import type { ChunkKey, Driver } from '../../../src/driver/driver.js';
 import { withFault } from '../../../src/driver/fault.js';
 import { openPool, Pool, root_chunks_kept, type RootToPut } from '../../../src/pool/pool.js';
@@ -191,4 +192,17 @@ test('a pool whose daemon ends tries nothing again, and makes each call once all
   await pool.putRoot(at(2));
   expect((await pool.readRoots(root.id)).roots).toHaveLength(1);
   await pool.close();
+});
+
+test('a pool whose backend takes no chunk as large as those of a log says so, and what to do', () => {
+  const driver = new MemoryDriver();
+  const traits = (chunkBytesMax: number) => ({
+    ...bound(driver),
+    traits: { ...driver.traits, chunkBytesMax },
+    close: async () => undefined,
+  });
+  expect(() => new Pool(configuration, traits(log_chunk_bytes_max)).mustTakeLogs()).not.toThrow();
+  expect(() => new Pool(configuration, traits(1 << 20)).mustTakeLogs()).toThrow(
+    /1048576 bytes at once.*4194304.*--durability local/,
+  );
 });

@@ -26,6 +26,7 @@ async function moving(world: World, carriage = new FakeCarriage()) {
           putRoot: async ({ id }) => void kept.push(`${pool} ${id}`),
           rootsSettled: async () => {},
           putTombstone: async () => {},
+          mustTakeLogs: () => {},
           holdLog: () => () => {},
           forgetLog: async () => {},
         };

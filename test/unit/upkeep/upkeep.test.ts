@@ -130,6 +130,7 @@ test('a pool whose backend never answers keeps no other waiting, and no daemon f
         putRoot: ({ id }) => (pool === 'far' ? new Promise(() => {}) : Promise.resolve(put.push(`${pool} ${id}`))),
         rootsSettled: () => Promise.resolve(),
         putTombstone: () => Promise.resolve(),
+        mustTakeLogs: () => {},
         holdLog: () => () => {},
         forgetLog: () => Promise.resolve(),
       }),
