@@ -211,8 +211,11 @@ export class S3Server {
       return;
     }
     const { status, body } = errorAnswer(error, { resource: place, requestId, hostId: requestId });
-    const answer =
-      status === 304 ? { status, headers: {}, body: null } : { status, headers: { 'content-type': 'application/xml' }, body };
+    const bare = request.incoming.method === 'HEAD' || status === 304;
+    const described = bare
+      ? { headers: failure.headers, body: null }
+      : { headers: { ...failure.headers, 'content-type': 'application/xml' }, body };
+    const answer: Answer = { status, ...described };
     await this.#send(request, answer).catch(() => response.destroy());
   }
 
