@@ -1,11 +1,14 @@
 /** A bucket comes to be: where, whose, who may see it, and whether its objects may be locked. */
 import { isSkerryError, SkerryError } from '../../core/errors.js';
 import type { NewBucket } from '../../object/buckets.js';
-import { decodeAcl, encodeAcl } from './acl_document.js';
+import { acl_kind, bucketAcl, decodeAcl, encodeAcl } from './acl_document.js';
 import { aclOfHeaders } from './acl_headers.js';
 import { emptyAnswer } from './answer.js';
+import { encodeDocument } from './bucket_documents.js';
 import { allowsMakingAgain, locationConstraint } from './bucket_location.js';
 import { S3Failure } from './errors.js';
+import { invalidArgument } from './list_parameters.js';
+import { objectOwnerships, ownershipDocument, type ObjectOwnership } from './object_ownership.js';
 import { bucketName, signedCaller, type Exchange, type Operation } from './exchange.js';
 
 /** Of one account. Who makes several at once may get a few more. */
@@ -19,7 +22,12 @@ export const createBucket: Operation = {
     const name = bucketName(exchange);
     const location = locationConstraint(await exchange.body.optionalXml('CreateBucketConfiguration'), region);
     const acl = await aclOfHeaders(exchange, { canonicalId }, { canonicalId });
-    const documents = new Map(acl === '' ? [] : [['acl', Buffer.from(acl)]]);
+    const ownership = givenOwnership(exchange);
+    if (ownership === 'BucketOwnerEnforced' && acl !== '') throw new S3Failure('InvalidBucketAclWithObjectOwnership');
+    const documents = new Map<string, Uint8Array>([
+      ...(acl === '' ? [] : [[acl_kind, Buffer.from(acl)] as const]),
+      ...(ownership === undefined ? [] : [[ownershipDocument.kind, encodeDocument(ownership)] as const]),
+    ]);
     const objectLock = booleanHeader(exchange, 'x-amz-bucket-object-lock-enabled');
     const order: NewBucket = { name, account, pool, location, objectLock, documents };
     // A bucket comes only to be in an account that is not being deleted: the transaction compares it.
@@ -43,18 +51,26 @@ async function make({ services: { store } }: Exchange, order: NewBucket): Promis
 async function checkSame({ services }: Exchange, { name, objectLock }: NewBucket, acl: string, owner: string): Promise<void> {
   const { buckets } = services.store;
   const { record } = await buckets.get(name);
-  const kept = Buffer.from((await buckets.document(name, 'acl')) ?? '').toString();
+  const kept = await bucketAcl(buckets, name);
   const sameAcl = encodeAcl(decodeAcl(kept, owner)) === encodeAcl(decodeAcl(acl, owner));
   if (!sameAcl || record.objectLock !== (objectLock ?? false)) throw new S3Failure('BucketAlreadyExists');
+}
+
+/** @throws S3Failure InvalidArgument for one that there is not */
+function givenOwnership({ request }: Exchange): ObjectOwnership | undefined {
+  const name = 'x-amz-object-ownership';
+  const text = request.headers.get(name);
+  const ownership = objectOwnerships.find((each) => each === text);
+  if (text !== undefined && ownership === undefined)
+    throw invalidArgument(name, text, `Invalid ${name} header: one of ${objectOwnerships.join(', ')} is wanted`);
+  return ownership;
 }
 
 /** @throws S3Failure InvalidArgument for neither true nor false */
 function booleanHeader({ request }: Exchange, name: string): boolean {
   const text = (request.headers.get(name) ?? 'false').toLowerCase();
   if (text === 'true' || text === 'false') return text === 'true';
-  throw new S3Failure('InvalidArgument', `The value of ${name} is neither true nor false`, {
-    details: { ArgumentName: name, ArgumentValue: text },
-  });
+  throw invalidArgument(name, text, `The value of ${name} is neither true nor false`);
 }
 
 function noneWhereMissing(error: unknown): null {

@@ -1,6 +1,8 @@
 /** What a copy is made of, and who may read that. */
+import { isSkerryError } from '../../core/errors.js';
 import type { Conditions } from '../../object/conditions.js';
 import type { Version, VersionName } from '../../object/object_version.js';
+import { wantedOf } from './access.js';
 import { isBucketName } from './bucket_name.js';
 import { readConditions } from './condition_headers.js';
 import { S3Failure } from './errors.js';
@@ -32,18 +34,16 @@ export function copyConditions(headers: Headers): Conditions {
   return readConditions(headers, 'x-amz-copy-source-');
 }
 
-/** As it is while access is judged. @throws S3Failure AccessDenied; SkerryError not-found */
+/** As it is while access to it is judged. @throws S3Failure AccessDenied, NoSuchKey, NoSuchVersion; SkerryError not-found */
 export async function readableSource(exchange: Exchange, from: VersionName): Promise<Version> {
   const { store, access } = exchange.services;
   const { record: bucket } = await store.buckets.get(from.bucket);
-  const version = await store.objects.head(from);
-  const { acl, owner } = version.attributes;
-  await access.require(exchange, {
-    action: from.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion',
-    bucket,
-    key: from.key,
-    grant: { of: 'object', permission: 'READ', acl, owner },
+  const version = await store.objects.head(from).catch(async (error: unknown) => {
+    if (!isSkerryError(error, 'not-found')) throw error;
+    throw await access.missing(exchange, bucket, error.reason === 'no-such-version' ? 'NoSuchVersion' : 'NoSuchKey');
   });
+  const action = from.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion';
+  await access.require(exchange, wantedOf(version, { action, bucket, permission: 'READ', source: true }));
   return version;
 }
 
