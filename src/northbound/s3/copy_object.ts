@@ -4,15 +4,17 @@ import type { Version, VersionName } from '../../object/object_version.js';
 import type { GivenAttributes } from '../../object/objects.js';
 import { put_bytes_max } from '../../object/uploads.js';
 import { xmlAnswer } from './answer.js';
+import { wantedOf } from './access.js';
 import { describedBy, placementOf } from './attribute_headers.js';
 import { checksumAlgorithm, checksumNodes } from './checksum_headers.js';
-import { copySourceConditions, copySourceOf } from './copy_source.js';
+import { writeConditions } from './condition_headers.js';
+import { copyConditions, copySource, sourceVersionHeader } from './copy_source.js';
 import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
-import { quotedEtag, writeConditions } from './http_conditions.js';
-import { absent, readAction, requestedBucket, requireRead, versionHeader } from './object_access.js';
+import { absent, readAction, requestedBucket, versionHeader } from './object_access.js';
 import { tagsOfHeader } from './object_tags.js';
 import { requirePut } from './put_object.js';
+import { documentTime } from './timestamp.js';
 import { element } from './xml_document.js';
 
 export const copyObject: Operation = {
@@ -20,19 +22,19 @@ export const copyObject: Operation = {
   async run(exchange) {
     const { request, services } = exchange;
     const { headers } = request;
-    const from = copySourceOf(headers);
+    const from = copySource(headers);
     const bucket = await requestedBucket(exchange);
     const replaces = { metadata: directive(exchange, 'metadata'), tagging: directive(exchange, 'tagging') };
-    await requirePut(exchange, bucket, { 's3:x-amz-copy-source': `${from.bucket}/${from.key}` });
+    await requirePut(exchange, bucket);
     const { record: sourceBucket } = await services.store.buckets.get(from.bucket);
     refuseNothing(exchange, from, replaces.metadata);
     const placement = await placementOf(exchange, bucket);
     const checksum = wantedChecksum(exchange);
-    const sourceIds: string[] = [];
+    const sources: Version[] = [];
     const attributes = async (source: Version): Promise<GivenAttributes> => {
-      await requireRead(exchange, sourceBucket, source, readAction(from));
+      await requireSource(exchange, sourceBucket, source, from);
       refuseTooLarge(source);
-      sourceIds.push(source.versionId);
+      sources.push(source);
       const tagging = headers.get('x-amz-tagging');
       return {
         ...(replaces.metadata
@@ -48,7 +50,7 @@ export const copyObject: Operation = {
         bucket: name,
         key,
         from,
-        fromConditions: copySourceConditions(headers),
+        fromConditions: copyConditions(headers),
         owner: placement.owner,
         attributes,
         conditions: writeConditions(headers),
@@ -60,11 +62,11 @@ export const copyObject: Operation = {
     return xmlAnswer(
       'CopyObjectResult',
       [
-        element('LastModified', new Date(version.modifiedAt).toISOString()),
-        element('ETag', quotedEtag(version.etag)),
+        element('LastModified', documentTime(version.modifiedAt)),
+        element('ETag', `"${version.etag}"`),
         ...checksumNodes(version.checksum, version.parts),
       ],
-      { ...versionHeader(bucket, version.versionId), ...sourceHeader(sourceBucket, sourceIds) },
+      { ...versionHeader(bucket, version.versionId), ...sources.map(sourceVersionHeader)[0] },
     );
   },
 };
@@ -113,7 +115,7 @@ async function missingSource(exchange: Exchange, bucket: BucketRecord, from: Ver
   );
 }
 
-function sourceHeader(bucket: BucketRecord, [versionId]: readonly string[]): Record<string, string> {
-  const { 'x-amz-version-id': told } = versionHeader(bucket, versionId ?? null);
-  return told === undefined ? {} : { 'x-amz-copy-source-version-id': told };
+async function requireSource(exchange: Exchange, bucket: BucketRecord, source: Version, from: VersionName): Promise<void> {
+  const wanted = wantedOf(source, { action: readAction(from), bucket, permission: 'READ', source: true });
+  await exchange.services.access.require(exchange, wanted);
 }

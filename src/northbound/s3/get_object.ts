@@ -7,12 +7,13 @@ import { emptyAnswer, type Answer } from './answer.js';
 import { describedHeaders } from './attribute_headers.js';
 import { contentRange, rangeOf, type ByteRange } from './byte_range.js';
 import { checksumHeaders } from './checksum_headers.js';
+import { readConditions } from './condition_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
-import { conditionsOf, httpDate, quotedEtag } from './http_conditions.js';
 import { lockHeaders } from './lock_headers.js';
 import { mayRead, openReadable, requestedBucket, requestedVersion, versionHeader } from './object_access.js';
 import { bytesOfText } from './percent.js';
+import { httpDate } from './timestamp.js';
 
 export const getObject: Operation = { name: 'GetObject', run: (exchange) => read(exchange, 'body') };
 export const headObject: Operation = { name: 'HeadObject', run: (exchange) => read(exchange, 'headers') };
@@ -34,7 +35,7 @@ async function read(exchange: Exchange, wanted: 'body' | 'headers'): Promise<Ans
   try {
     const { version } = object;
     const headers = { ...(await headersOf(exchange, bucket, version, name)), ...overrides };
-    const verdict = judgeRead(conditionsOf(exchange.request.headers), version);
+    const verdict = judgeRead(readConditions(exchange.request.headers), version);
     if (verdict === 'failed') throw new S3Failure('PreconditionFailed');
     if (verdict === 'not-modified') {
       object.close();
@@ -104,7 +105,7 @@ async function headersOf(
   return {
     ...describedHeaders(attributes),
     'accept-ranges': 'bytes',
-    etag: quotedEtag(etag),
+    etag: `"${etag}"`,
     'last-modified': httpDate(modifiedAt),
     ...versionHeader(bucket, name.versionId ?? versionId),
     ...(tags === 0 ? {} : { 'x-amz-tagging-count': String(tags) }),

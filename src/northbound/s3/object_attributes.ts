@@ -5,8 +5,8 @@ import { xmlAnswer } from './answer.js';
 import { checksumElement, checksumNodes } from './checksum_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
-import { httpDate } from './http_conditions.js';
 import { openReadable, requestedBucket, requestedVersion, versionHeader } from './object_access.js';
+import { httpDate } from './timestamp.js';
 import { element, type XmlNode } from './xml_document.js';
 
 const parts_per_page_max = 1000;

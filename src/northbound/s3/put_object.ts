@@ -5,9 +5,9 @@ import { put_bytes_max } from '../../object/uploads.js';
 import { emptyAnswer } from './answer.js';
 import { attributesOf } from './attribute_headers.js';
 import { checksumHeaders, expectedSums } from './checksum_headers.js';
+import { writeConditions } from './condition_headers.js';
 import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
-import { quotedEtag, writeConditions } from './http_conditions.js';
 import { requestedBucket, versionHeader } from './object_access.js';
 
 export const putObject: Operation = {
@@ -22,10 +22,10 @@ export const putObject: Operation = {
 };
 
 /** Asked of whoever brings an object, by the headers that come with it. @throws S3Failure AccessDenied */
-export async function requirePut(exchange: Exchange, bucket: BucketRecord, context: Record<string, string> = {}): Promise<void> {
+export async function requirePut(exchange: Exchange, bucket: BucketRecord): Promise<void> {
   const { access } = exchange.services;
   const { headers } = exchange.request;
-  const wanted = { bucket, key: objectKey(exchange), context };
+  const wanted = { bucket, key: objectKey(exchange) };
   await access.require(exchange, { ...wanted, action: 's3:PutObject', grant: { of: 'bucket', permission: 'WRITE' } });
   const locks = [
     ['x-amz-object-lock-mode', 's3:PutObjectRetention'],
@@ -41,20 +41,20 @@ export async function store(
   bucket: BucketRecord,
   { content, bytes }: { readonly content: AsyncIterable<Uint8Array>; readonly bytes: number | null },
 ): Promise<Version> {
-  const { request, services, body } = exchange;
+  const { request, services } = exchange;
   return services.store.objects.put({
     bucket: bucketName(exchange),
     key: objectKey(exchange),
     content,
     bytes,
     attributes: await attributesOf(exchange, bucket),
-    expected: expectedSums(request, () => body.trailers),
+    expected: expectedSums(exchange),
     conditions: writeConditions(request.headers),
   });
 }
 
 export function storedHeaders(bucket: BucketRecord, { etag, versionId, checksum }: Version): Record<string, string> {
-  return { etag: quotedEtag(etag), ...versionHeader(bucket, versionId), ...checksumHeaders(checksum, 0) };
+  return { etag: `"${etag}"`, ...versionHeader(bucket, versionId), ...checksumHeaders(checksum, 0) };
 }
 
 /** Of a body that is put at once. @throws S3Failure MissingContentLength, EntityTooLarge */
