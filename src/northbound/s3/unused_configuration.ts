@@ -17,7 +17,8 @@ interface Unused {
   readonly name: string;
   readonly action: string;
   readonly root: string;
-  readonly unset: XmlContent | S3ErrorCode;
+  /** What is told: that it is as it always is, or that there is none. */
+  readonly unset: { readonly content: XmlContent } | { readonly code: S3ErrorCode };
   /** What is put and says no more than what holds anyway. */
   readonly harmless: (root: XmlElement) => boolean;
   readonly removable: boolean;
@@ -32,7 +33,7 @@ const unused: readonly Unused[] = [
     name: 'RequestPayment',
     action: 'BucketRequestPayment',
     root: 'RequestPaymentConfiguration',
-    unset: [element('Payer', 'BucketOwner')],
+    unset: { content: [element('Payer', 'BucketOwner')] },
     harmless: (root) => root.required('Payer').asOneOf(['BucketOwner', 'Requester']) === 'BucketOwner',
     removable: false,
   },
@@ -41,7 +42,7 @@ const unused: readonly Unused[] = [
     name: 'Logging',
     action: 'BucketLogging',
     root: 'BucketLoggingStatus',
-    unset: [],
+    unset: { content: [] },
     harmless: isEmpty,
     removable: false,
   },
@@ -50,7 +51,7 @@ const unused: readonly Unused[] = [
     name: 'AccelerateConfiguration',
     action: 'AccelerateConfiguration',
     root: 'AccelerateConfiguration',
-    unset: [],
+    unset: { content: [] },
     harmless: (root) => root.required('Status').asOneOf(['Enabled', 'Suspended']) === 'Suspended',
     removable: false,
   },
@@ -59,7 +60,7 @@ const unused: readonly Unused[] = [
     name: 'NotificationConfiguration',
     action: 'BucketNotification',
     root: 'NotificationConfiguration',
-    unset: [],
+    unset: { content: [] },
     harmless: isEmpty,
     removable: false,
   },
@@ -68,7 +69,7 @@ const unused: readonly Unused[] = [
     name: 'Website',
     action: 'BucketWebsite',
     root: 'WebsiteConfiguration',
-    unset: 'NoSuchWebsiteConfiguration',
+    unset: { code: 'NoSuchWebsiteConfiguration' },
     harmless: never,
     removable: true,
   },
@@ -77,7 +78,7 @@ const unused: readonly Unused[] = [
     name: 'Replication',
     action: 'ReplicationConfiguration',
     root: 'ReplicationConfiguration',
-    unset: 'ReplicationConfigurationNotFoundError',
+    unset: { code: 'ReplicationConfigurationNotFoundError' },
     harmless: never,
     removable: true,
   },
@@ -94,9 +95,8 @@ function getting({ name, action, root, unset }: Unused): Operation {
     name: `GetBucket${name}`,
     async run(exchange): Promise<Answer> {
       const bucket = await bucketFor(exchange, `s3:Get${action}`);
-      if (typeof unset === 'string')
-        throw new S3Failure(unset as S3ErrorCode, undefined, { details: { BucketName: bucket.name } });
-      return xmlAnswer(root, unset);
+      if ('code' in unset) throw new S3Failure(unset.code, undefined, { details: { BucketName: bucket.name } });
+      return xmlAnswer(root, unset.content);
     },
   };
 }
