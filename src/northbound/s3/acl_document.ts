@@ -6,7 +6,8 @@ import { cannedAcl, groups, permissions, type Acl } from '../../identity/acl.js'
 import type { BucketDocuments } from './bucket_documents.js';
 
 export const acl_version = 1;
-const acl_kind = 'acl';
+/** Of a document of a bucket. */
+export const acl_kind = 'acl';
 
 const canonicalId = z.string().regex(/^[0-9a-f]{64}$/);
 const schema = z.strictObject({
