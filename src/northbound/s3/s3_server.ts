@@ -9,6 +9,7 @@ import { AccountRates } from './account_rates.js';
 import { addressOf, type AddressingOptions } from './address.js';
 import type { Answer } from './answer.js';
 import { badHead } from './bad_head.js';
+import { corsHeaders, preflight } from './cors.js';
 import { errorAnswer } from './error_document.js';
 import { S3Failure, toS3Failure } from './errors.js';
 import type { Exchange, S3Services } from './exchange.js';
@@ -172,12 +173,17 @@ export class S3Server {
 
   async #answer(request: UnderWay): Promise<Answer> {
     const { services } = this.#options;
-    const { incoming, requestId, clientAddress } = request;
+    const { incoming, response, requestId, clientAddress } = request;
     // With itself among them.
     if (this.#patience.count > this.#limits.requestsMax) throw new S3Failure('SlowDown');
     const asked = requestOf(incoming, this.#options.tls !== undefined);
     const address = addressOf(asked, this.#options);
     request.address = address;
+    if (asked.method === 'OPTIONS') {
+      request.operation = 'PreflightRequest';
+      return preflight(asked, address, services);
+    }
+    for (const [name, value] of Object.entries(await corsHeaders(asked, address, services))) response.setHeader(name, value);
     const { caller, body: plan } = await services.authenticator.authenticate(asked, address);
     request.authenticated = true;
     request.caller = caller;
