@@ -99,7 +99,8 @@ export class S3Server {
   #fail(error: unknown, to: { place: string; requestId: string; incoming: IncomingMessage; response: ServerResponse }): void {
     const { place, requestId, incoming, response } = to;
     const failure = toS3Failure(error);
-    if (failure.status >= 500)
+    // What is not there is no failure of ours.
+    if (failure.status >= 500 && failure.s3Code !== 'NotImplemented')
       this.#options.log('error', 'a request failed', { requestId, resource: place, code: failure.s3Code, error: wordsOf(error) });
     if (response.headersSent) {
       // Its length was told: a connection that ends early is the only sign there is.
@@ -108,7 +109,8 @@ export class S3Server {
     }
     const { status, body } = errorAnswer(error, { resource: place, requestId, hostId: requestId });
     const bare = incoming.method === 'HEAD' || status === 304;
-    response.writeHead(status, bare ? {} : { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(body) });
+    const described = bare ? {} : { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(body) };
+    response.writeHead(status, { ...failure.headers, ...described });
     response.end(bare ? '' : body);
   }
 }
