@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { SkerryError, toSkerryError } from '../../core/errors.js';
 import { addressOf, type Address, type AddressingOptions } from './address.js';
 import type { Answer } from './answer.js';
+import { corsHeaders, preflight } from './cors.js';
 import { errorAnswer } from './error_document.js';
 import { toS3Failure } from './errors.js';
 import type { Exchange, S3Services } from './exchange.js';
@@ -72,6 +73,8 @@ export class S3Server {
       const request = requestOf(incoming);
       const address = addressOf(request, this.#options);
       place = placeOf(address);
+      for (const [name, value] of Object.entries(await corsHeaders(request, address, this.#options.services)))
+        response.setHeader(name, value);
       const answer = await this.#answer(request, address, { incoming, requestId, onFirstRead });
       await send(answer, incoming, response);
     } catch (error) {
@@ -89,6 +92,7 @@ export class S3Server {
   ): Promise<Answer> {
     const { services } = this.#options;
     const { incoming, requestId, onFirstRead } = from;
+    if (request.method === 'OPTIONS') return preflight(request, address, services);
     const { caller, body: plan } = await services.authenticator.authenticate(request, address);
     const body = new RequestBody(request, incoming, plan, onFirstRead);
     const clientAddress = incoming.socket.remoteAddress ?? null;
