@@ -79,7 +79,7 @@ export class S3Endpoint {
       forcePathStyle: true,
       maxAttempts: 1,
       ...(key === null
-        ? { signer: { sign: async (request) => request } }
+        ? { credentials: { accessKeyId: 'none', secretAccessKey: 'none' }, signer: { sign: async (request) => request } }
         : { credentials: { accessKeyId: key.accessKey, secretAccessKey: key.secretKey } }),
       ...more,
     });

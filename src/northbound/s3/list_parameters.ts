@@ -45,12 +45,6 @@ export function given(query: Query, name: string): string | undefined {
   return text === '' ? undefined : text;
 }
 
-/** The page's keys for conditions of policies: those that the request says. */
-export function listContext(query: Query): Readonly<Record<string, string>> {
-  const names = ['prefix', 'delimiter', 'max-keys'];
-  return Object.fromEntries(names.filter((name) => query.has(name)).map((name) => [`s3:${name}`, query.get(name) ?? '']));
-}
-
 export interface NameForm {
   readonly encoded: boolean;
   readonly of: (name: string) => string;

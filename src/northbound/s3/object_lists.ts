@@ -4,7 +4,7 @@ import type { Version } from '../../object/object_version.js';
 import { xmlAnswer } from './answer.js';
 import { checksumTypeText } from './checksum_headers.js';
 import { bucketName, type Exchange, type Operation } from './exchange.js';
-import { given, listContext, listParameters, nameForm, type NameForm } from './list_parameters.js';
+import { given, listParameters, nameForm, type NameForm } from './list_parameters.js';
 import { ListedOwners } from './listed_owners.js';
 import { documentTime } from './timestamp.js';
 import { element, type XmlNode } from './xml_document.js';
@@ -74,8 +74,7 @@ export async function listable(exchange: Exchange, action: string): Promise<stri
   const { store, access } = exchange.services;
   const name = bucketName(exchange);
   const { record: bucket } = await store.buckets.get(name);
-  const context = listContext(exchange.request.query);
-  await access.require(exchange, { action, bucket, key: null, grant: { of: 'bucket', permission: 'READ' }, context });
+  await access.require(exchange, { action, bucket, key: null, grant: { of: 'bucket', permission: 'READ' } });
   return name;
 }
 

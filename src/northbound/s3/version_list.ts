@@ -18,11 +18,7 @@ export const listObjectVersions: Operation = {
     const keyMarker = query.get('key-marker') ?? '';
     const versionMarker = given(query, 'version-id-marker');
     if (versionMarker !== undefined && keyMarker === '')
-      throw invalidArgument(
-        'version-id-marker',
-        versionMarker,
-        'A version-id marker cannot be specified without a key marker.',
-      );
+      throw invalidArgument('version-id-marker', versionMarker, 'A version-id marker cannot be specified without a key marker.');
     const after = { after: keyMarker, ...(versionMarker === undefined ? {} : { afterVersion: versionMarker }) };
     const page = await exchange.services.store.listing.versions({ bucket, prefix, delimiter, entriesMax, ...after });
     const last = page.token === null ? undefined : page.entries.at(-1);
