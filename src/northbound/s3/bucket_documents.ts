@@ -16,7 +16,7 @@ export type BucketDocuments = Pick<Buckets, 'document' | 'setDocument'>;
 
 const envelope = z.strictObject({ version: z.int(), document: z.unknown() });
 
-export function encodeDocument<T>(document: T): Uint8Array {
+export function encodeDocument(document: unknown): Uint8Array {
   return Buffer.from(JSON.stringify({ version: document_version, document }));
 }
 
