@@ -37,6 +37,10 @@ export class S3Server {
     this.#server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) => {
       void this.#serve(incoming, response, true);
     });
+    // What else a client expects is not for us to refuse: S3 serves it.
+    this.#server.on('checkExpectation', (incoming: IncomingMessage, response: ServerResponse) => {
+      void this.#serve(incoming, response, false);
+    });
     // Who sends nothing and takes nothing for so long is gone.
     this.#server.timeout = idle_milliseconds_max;
   }
