@@ -40,7 +40,8 @@ export class S3Endpoint {
     this.#directory = parts.directory;
   }
 
-  static async start(): Promise<S3Endpoint> {
+  /** `partBytesMin`: of parts of uploads but the last; else that of S3. */
+  static async start({ partBytesMin = 5 << 20 } = {}): Promise<S3Endpoint> {
     const directory = mkdtempSync(join(tmpdir(), 'skerry-s3-'));
     const world = new ObjectWorld();
     const complaints: string[] = [];
@@ -50,7 +51,7 @@ export class S3Endpoint {
     const { catalog } = world;
     const holds = async (): Promise<null> => null;
     const identity = await Identity.open({ catalog, dataDirectory: directory, now: Date.now, holds, usageDays: 1, log });
-    await world.start({ meter: new QuotaMeter({ quotas: identity.quotas, log }), now: Date.now, partBytesMin: 5 << 20 });
+    await world.start({ meter: new QuotaMeter({ quotas: identity.quotas, log }), now: Date.now, partBytesMin });
     const region = 'us-east-1';
     const authenticator = new Authenticator({
       region,

@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { SkerryError, toSkerryError } from '../../core/errors.js';
 import { addressOf, type Address, type AddressingOptions } from './address.js';
 import type { Answer } from './answer.js';
+import { corsHeaders, preflight } from './cors.js';
 import { errorAnswer } from './error_document.js';
 import { toS3Failure } from './errors.js';
 import type { Exchange, S3Services } from './exchange.js';
@@ -76,6 +77,8 @@ export class S3Server {
       const request = requestOf(incoming);
       const address = addressOf(request, this.#options);
       place = placeOf(address);
+      for (const [name, value] of Object.entries(await corsHeaders(request, address, this.#options.services)))
+        response.setHeader(name, value);
       const answer = await this.#answer(request, address, { incoming, requestId, onFirstRead });
       await send(answer, incoming, response);
     } catch (error) {
@@ -93,6 +96,7 @@ export class S3Server {
   ): Promise<Answer> {
     const { services } = this.#options;
     const { incoming, requestId, onFirstRead } = from;
+    if (request.method === 'OPTIONS') return preflight(request, address, services);
     const { caller, body: plan } = await services.authenticator.authenticate(request, address);
     const body = new RequestBody(request, incoming, plan, onFirstRead);
     const clientAddress = incoming.socket.remoteAddress ?? null;
@@ -103,7 +107,8 @@ export class S3Server {
   #fail(error: unknown, to: { place: string; requestId: string; incoming: IncomingMessage; response: ServerResponse }): void {
     const { place, requestId, incoming, response } = to;
     const failure = toS3Failure(error);
-    if (failure.status >= 500)
+    // What is not there is no failure of ours.
+    if (failure.status >= 500 && failure.s3Code !== 'NotImplemented')
       this.#options.log('error', 'a request failed', { requestId, resource: place, code: failure.s3Code, error: wordsOf(error) });
     if (response.headersSent) {
       // Its length was told: a connection that ends early is the only sign there is.
@@ -112,7 +117,8 @@ export class S3Server {
     }
     const { status, body } = errorAnswer(error, { resource: place, requestId, hostId: requestId });
     const bare = incoming.method === 'HEAD' || status === 304;
-    response.writeHead(status, bare ? {} : { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(body) });
+    const described = bare ? {} : { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(body) };
+    response.writeHead(status, { ...failure.headers, ...described });
     response.end(bare ? '' : body);
   }
 }
