@@ -183,8 +183,11 @@ export class S3Server {
     const asked = requestOf(incoming, this.#options.tls !== undefined);
     const address = addressOf(asked, this.#options);
     request.address = address;
+    if (asked.method === 'OPTIONS') {
+      request.operation = 'PreflightRequest';
+      return preflight(asked, address, services);
+    }
     for (const [name, value] of Object.entries(await corsHeaders(asked, address, services))) response.setHeader(name, value);
-    if (asked.method === 'OPTIONS') return preflight(asked, address, services);
     const { caller, body: plan } = await services.authenticator.authenticate(asked, address);
     request.authenticated = true;
     request.caller = caller;
