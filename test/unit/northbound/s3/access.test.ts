@@ -73,7 +73,10 @@ const ask: fc.Arbitrary<Ask> = fc.record({
 });
 
 /** The rules once more, as sentences and not as steps. */
-function expected({ policy, bucketAcl, objectAcl, objectOwner, ownership, block }: Settings, { who, action, grant }: Ask): boolean {
+function expected(
+  { policy, bucketAcl, objectAcl, objectOwner, ownership, block }: Settings,
+  { who, action, grant }: Ask,
+): boolean {
   const account = accountOf[who];
   const meant = policy.filter((one) => one.action === action && (one.whom === 'anyone' || names(one.whom, who)));
   const exempt = who === 'owner' && action === 's3:PutBucketPolicy';
@@ -161,7 +164,13 @@ describe('access', () => {
   it.each([
     ['s3:prefix', 'StringEquals', 'a/', { query: '?prefix=a/' }, { query: '?prefix=b/' }],
     ['s3:max-keys', 'NumericLessThanEquals', '10', { query: '?max-keys=10' }, { query: '?max-keys=11' }],
-    ['s3:x-amz-acl', 'StringEquals', 'private', { headers: { 'x-amz-acl': 'private' } }, { headers: { 'x-amz-acl': 'public-read' } }],
+    [
+      's3:x-amz-acl',
+      'StringEquals',
+      'private',
+      { headers: { 'x-amz-acl': 'private' } },
+      { headers: { 'x-amz-acl': 'public-read' } },
+    ],
     [
       's3:RequestObjectTag/team',
       'StringEquals',
