@@ -60,7 +60,15 @@ export class S3Requests {
       'content-length': String(Buffer.byteLength(body)),
       'x-amz-content-sha256': createHash('sha256').update(body).digest('hex'),
     };
-    const plain = { method, protocol: 'http:', hostname, port: Number(port), path: encodedPath, query: { ...query }, headers: all };
+    const plain = {
+      method,
+      protocol: 'http:',
+      hostname,
+      port: Number(port),
+      path: encodedPath,
+      query: { ...query },
+      headers: all,
+    };
     const signed = this.#signer === null ? plain : await this.#signer.sign(plain);
     const text = Object.entries(query)
       .map(([name, value]) => `${encoded(name)}=${encoded(value)}`)

@@ -3,9 +3,8 @@ import { checksumAlgorithms, type Checksum, type ChecksumAlgorithm, type Checksu
 import type { Expected } from '../../object/digests.js';
 import { S3Failure } from './errors.js';
 import type { Exchange } from './exchange.js';
-import { contentMd5 } from './request_body.js';
-
-const digestBytes: Readonly<Record<ChecksumAlgorithm, number>> = { CRC32: 4, CRC32C: 4, CRC64NVME: 8, SHA1: 20, SHA256: 32 };
+import type { S3Request } from './request.js';
+import { element, type XmlNode } from './xml_document.js';
 
 const prefix = 'x-amz-checksum-';
 /** Headers of that prefix that are no sum. */
@@ -31,18 +30,20 @@ export function checksumAlgorithm(text: string, name = 'x-amz-checksum-algorithm
   return found;
 }
 
-/**
- * What a body that comes with this request has to be. A sum that follows the body is asked for when that has ended.
- * @throws S3Failure InvalidDigest, InvalidRequest
- */
-export function expectedSums(exchange: Exchange): Expected {
-  const md5 = contentMd5(exchange.request);
-  const checksum = expectedChecksum(exchange);
+/** What a body that comes with this request has to be. @throws as sumsOf() */
+export function expectedSums({ request, body }: Exchange): Expected {
+  return sumsOf(request, () => body.trailers);
+}
+
+/** A sum that follows the body is asked for when that has ended, in `trailers`. @throws S3Failure InvalidDigest, InvalidRequest */
+export function sumsOf(request: S3Request, trailers: () => ReadonlyMap<string, string>): Expected {
+  const md5 = contentMd5(request);
+  const checksum = expectedChecksum(request, trailers);
   return { ...(md5 === undefined ? {} : { md5 }), ...(checksum === undefined ? {} : { checksum }) };
 }
 
 /** Whether the request has a sum of its body: some operations want one. */
-export function announcesSum({ request }: Exchange): boolean {
+export function announcesSum(request: S3Request): boolean {
   return request.headers.has('content-md5') || sumHeaders(request.headers.names()).length > 0 || trailerNames(request).length > 0;
 }
 
@@ -55,6 +56,15 @@ export function checksumHeaders(checksum: Checksum | null, parts: number): Recor
   };
 }
 
+/** For a document that tells of an object or a part. */
+export function checksumNodes(checksum: Checksum | null, parts: number): readonly XmlNode[] {
+  if (checksum === null) return [];
+  return [
+    element(checksumElement(checksum.algorithm), checksumText(checksum, parts)),
+    element('ChecksumType', checksumTypeText(checksum.type)),
+  ];
+}
+
 export function checksumText({ type, value }: Checksum, parts: number): string {
   return type === 'composite' ? `${value}-${parts}` : value;
 }
@@ -63,18 +73,10 @@ export function checksumTypeText(type: ChecksumType): string {
   return type === 'composite' ? 'COMPOSITE' : 'FULL_OBJECT';
 }
 
-/** @throws S3Failure InvalidRequest where it is not the base 64 of as many bytes as the algorithm gives */
-export function checkedSum(algorithm: ChecksumAlgorithm, value: string): string {
-  const bytes = Buffer.from(value, 'base64');
-  if (bytes.length !== digestBytes[algorithm] || bytes.toString('base64') !== value)
-    throw new S3Failure('InvalidRequest', `Value for ${checksumHeader(algorithm)} header is invalid.`);
-  return value;
-}
-
-function expectedChecksum(exchange: Exchange): Expected['checksum'] {
-  const { headers } = exchange.request;
+function expectedChecksum(request: S3Request, trailers: () => ReadonlyMap<string, string>): Expected['checksum'] {
+  const { headers } = request;
   const given = sumHeaders(headers.names());
-  const announced = trailerNames(exchange.request);
+  const announced = trailerNames(request);
   if (given.length + announced.length > 1)
     throw new S3Failure('InvalidRequest', 'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.');
   const named = headers.get('x-amz-sdk-checksum-algorithm');
@@ -90,22 +92,31 @@ function expectedChecksum(exchange: Exchange): Expected['checksum'] {
   const algorithm = checksumAlgorithm(header.slice(prefix.length), header);
   if (named !== undefined && checksumAlgorithm(named, 'x-amz-sdk-checksum-algorithm') !== algorithm)
     throw new S3Failure('InvalidRequest', 'Value for x-amz-sdk-checksum-algorithm header is invalid.');
-  const value = headers.get(header);
-  if (value !== undefined) return { algorithm, value: checkedSum(algorithm, value) };
-  return { algorithm, value: () => trailingSum(exchange, algorithm) };
+  return { algorithm, value: headers.get(header) ?? (() => trailingSum(trailers(), header)) };
 }
 
-function trailingSum({ body }: Exchange, algorithm: ChecksumAlgorithm): string {
-  const value = body.trailers.get(checksumHeader(algorithm));
+/** One that is no sum at all is not that of the body either. */
+function trailingSum(trailers: ReadonlyMap<string, string>, header: string): string {
+  const value = trailers.get(header);
   if (value === undefined) throw new S3Failure('MalformedTrailerError');
-  return checkedSum(algorithm, value);
+  return value;
+}
+
+/** In base 64; undefined where there is none. @throws S3Failure InvalidDigest */
+function contentMd5({ headers }: S3Request): string | undefined {
+  const given = headers.get('content-md5');
+  if (given === undefined) return undefined;
+  const decoded = Buffer.from(given, 'base64');
+  if (decoded.length !== 16 || decoded.toString('base64') !== given)
+    throw new S3Failure('InvalidDigest', 'The Content-MD5 you specified is not valid.');
+  return given;
 }
 
 function sumHeaders(names: readonly string[]): string[] {
   return names.filter((name) => name.startsWith(prefix) && !otherHeaders.has(name));
 }
 
-function trailerNames({ headers }: Exchange['request']): string[] {
+function trailerNames({ headers }: S3Request): string[] {
   const names = (headers.get('x-amz-trailer') ?? '').split(',').map((name) => name.trim().toLowerCase());
   return sumHeaders(names);
 }

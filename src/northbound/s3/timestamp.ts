@@ -36,6 +36,11 @@ export function documentTime(milliseconds: number): string {
   return new Date(Math.floor(milliseconds / 1000) * 1000).toISOString();
 }
 
+/** As HTTP has them: `Tue, 27 Mar 2007 19:36:42 GMT`. */
+export function httpDate(milliseconds: number): string {
+  return new Date(milliseconds).toUTCString();
+}
+
 /** A date as HTTP has them, or with an offset from UTC as mail has them: `Tue, 27 Mar 2007 19:36:42 +0000`. null where it is none. */
 export function parseHttpDate(text: string): number | null {
   if (!/^(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d (?:GMT|UTC|[+-]\d{4})$/.test(text)) return null;
