@@ -40,8 +40,11 @@ export class S3Endpoint {
     this.#directory = parts.directory;
   }
 
-  /** `partBytesMin`: of parts of uploads but the last; else that of S3. */
-  static async start({ partBytesMin = 5 << 20 } = {}): Promise<S3Endpoint> {
+  /** `partBytesMin`: of parts of uploads but the last; else that of S3. Beside it what the server is told: limits, a certificate. */
+  static async start({
+    partBytesMin = 5 << 20,
+    ...more
+  }: Partial<S3ServerOptions> & { readonly partBytesMin?: number } = {}): Promise<S3Endpoint> {
     const directory = mkdtempSync(join(tmpdir(), 'skerry-s3-'));
     const world = new ObjectWorld();
     const complaints: string[] = [];
