@@ -1,11 +1,12 @@
 /** Copies of objects: they share the bytes of their source, so that they cost the same whatever its size. */
 import type { Catalog } from '../catalog/catalog.js';
-import type { Attributes, BodyPart, BucketRecord, ObjectRecord } from '../catalog/object_records.js';
+import type { Attributes, BodyPart, BucketRecord, Checksum, ChecksumAlgorithm, ObjectRecord } from '../catalog/object_records.js';
 import { partsFrom, segmentCount, segmentsWithin } from './body_parts.js';
 import type { Bodies } from './bodies.js';
 import type { BodyHolds } from './body_holds.js';
 import type { Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
+import { newSum } from './digests.js';
 import type { Extents } from './extents.js';
 import { comingOf, transactOn } from './making.js';
 import { ending, type Meter } from './meter.js';
@@ -19,8 +20,13 @@ export const shared_segments_max = 10_000;
 export interface CopyOrder extends ObjectName {
   readonly from: VersionName;
   readonly fromConditions?: Conditions;
-  /** Absent: those of the source, with this owner. */
-  readonly attributes?: GivenAttributes;
+  /**
+   * Absent: those of the source, with this owner. A function is asked once, of the very source that is copied: what it throws keeps the copy
+   * from being made.
+   */
+  readonly attributes?: GivenAttributes | ((source: Version) => Promise<GivenAttributes>);
+  /** The copy is to have this sum: where its source has another the bytes are read. Absent: that of the source. */
+  readonly checksum?: ChecksumAlgorithm;
   readonly owner: number;
   readonly conditions?: Conditions;
 }
@@ -54,9 +60,9 @@ export class Copies {
     try {
       const source = await objects.find(order.from);
       hold.choose(source.id);
+      const attributes = await attributesOf(order, source);
       // A source that is not modified fails a copy as any other condition does.
       if (judgeRead(order.fromConditions ?? {}, source) !== 'proceed') throw preconditionFailed();
-      const attributes = order.attributes ?? takenOver(source.attributes, order.owner);
       objects.withDefaults(bucket, attributes);
       const { pool } = (await buckets.get(order.from.bucket)).record;
       const shares = segmentCount(source.body) <= shared_segments_max && pool === bucket.pool;
@@ -73,7 +79,8 @@ export class Copies {
     return ending(reservation, async () => {
       const parts: BodyPart[] = [];
       for await (const { offset: _, ...part } of partsFrom(catalog, source.id, source.body, 0)) parts.push(part);
-      const { etag, checksum, multipart } = source;
+      const { etag, multipart } = source;
+      const checksum = await this.#checksum(order, source);
       const make: Make = (id, newest, bucketNow) => {
         checkWrite(conditions, visible(newest));
         const attributes = objects.withDefaults(bucketNow, given);
@@ -88,15 +95,29 @@ export class Copies {
     });
   }
 
+  async #checksum({ checksum: algorithm }: CopyOrder, { id, body, bytes, checksum }: ObjectRecord): Promise<Checksum | null> {
+    if (algorithm === undefined || (checksum?.algorithm === algorithm && checksum.type === 'full-object')) return checksum;
+    const sum = newSum(algorithm);
+    const { catalog, bodies } = this.#options;
+    for await (const piece of bodies.read(segmentsWithin(catalog, id, body, 0, bytes))) sum.update(piece);
+    return { algorithm, type: 'full-object', value: sum.digest().toString('base64') };
+  }
+
   async #copyBytes(order: CopyOrder, attributes: GivenAttributes, source: ObjectRecord): Promise<Version> {
     const { catalog, objects, bodies } = this.#options;
     const { id, body, bytes, checksum } = source;
-    const expected = checksum === null ? {} : { checksum: { algorithm: checksum.algorithm } };
+    const algorithm = order.checksum ?? checksum?.algorithm;
+    const expected = algorithm === undefined ? {} : { checksum: { algorithm } };
     const { bucket, key, conditions = {} } = order;
     // Of the very body that is held: a null version may be another by now.
     const content = bodies.read(segmentsWithin(catalog, id, body, 0, bytes));
     return objects.put({ bucket, key, conditions, bytes, attributes, expected, content });
   }
+}
+
+async function attributesOf({ attributes, owner, from: { key } }: CopyOrder, source: ObjectRecord): Promise<GivenAttributes> {
+  if (typeof attributes === 'function') return attributes(versionOf(key, source));
+  return attributes ?? takenOver(source.attributes, owner);
 }
 
 /** A copy is its maker's: who may see it, and how long it is kept, is not the source's affair. */

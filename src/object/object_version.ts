@@ -34,9 +34,21 @@ export function versionOf(key: string, record: ObjectRecord): Version {
   return { key, versionId: versionIdOf(record), deleteMarker, bytes, etag, modifiedAt, attributes, checksum, parts };
 }
 
-export function notFound(reason: 'no-such-key' | 'no-such-version' | 'delete-marker', key: string): SkerryError {
+export function notFound(reason: 'no-such-key' | 'no-such-version', key: string): SkerryError {
   const what = reason === 'no-such-version' ? 'no such version of the object' : 'no object';
   return new SkerryError('not-found', `there is ${what} ${JSON.stringify(key.slice(0, 200))}`, { reason });
+}
+
+/** What was asked for is a delete marker, and cannot be read. */
+export class DeleteMarkerFound extends SkerryError {
+  readonly version: Version;
+
+  constructor(version: Version) {
+    super('not-found', `there is no object ${JSON.stringify(version.key.slice(0, 200))}: it was deleted`, {
+      reason: 'delete-marker',
+    });
+    this.version = version;
+  }
 }
 
 export function noObjectLock(bucket: string): SkerryError {

@@ -13,7 +13,15 @@ import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './co
 import { Digests, type Expected } from './digests.js';
 import { comingOf, named, partsOfBody } from './making.js';
 import { ending, type Meter, type Reservation } from './meter.js';
-import { noObjectLock, notFound, versionOf, type ObjectName, type Version, type VersionName } from './object_version.js';
+import {
+  DeleteMarkerFound,
+  noObjectLock,
+  notFound,
+  versionOf,
+  type ObjectName,
+  type Version,
+  type VersionName,
+} from './object_version.js';
 import { checkRetentionChange, defaultRetention, keptBy } from './retention.js';
 import { checkKey, versionIdOf, visible, type Make, type Versions } from './versions.js';
 
@@ -186,7 +194,7 @@ export class Objects {
     const { versions } = this.#options;
     const entry = versionId === undefined ? await versions.newest(bucket, key) : await versions.get(bucket, key, versionId);
     if (entry === null) throw notFound(versionId === undefined ? 'no-such-key' : 'no-such-version', key);
-    if (entry.record.deleteMarker) throw notFound('delete-marker', key);
+    if (entry.record.deleteMarker) throw new DeleteMarkerFound(versionOf(key, entry.record));
     return entry.record;
   }
 
@@ -212,7 +220,7 @@ export class Objects {
     if (locks !== undefined && !bucket.objectLock) throw noObjectLock(bucket.name);
     const { key, versionId = null } = name;
     const record = await this.#options.versions.change(bucket, key, versionId, (found) => {
-      if (found.deleteMarker) throw notFound('delete-marker', key);
+      if (found.deleteMarker) throw new DeleteMarkerFound(versionOf(key, found));
       return next(found);
     });
     if (record === null) throw notFound(versionId === null ? 'no-such-key' : 'no-such-version', key);

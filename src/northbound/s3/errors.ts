@@ -5,6 +5,8 @@ import { s3ErrorTable, type S3ErrorCode } from './error_codes.js';
 export interface S3FailureOptions {
   /** Further elements of the error document, in their order. The client sees them. */
   readonly details?: Readonly<Record<string, string>>;
+  /** Of the answer, by name in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly cause?: unknown;
 }
 
@@ -12,12 +14,14 @@ export interface S3FailureOptions {
 export class S3Failure extends SkerryError {
   readonly s3Code: S3ErrorCode;
   readonly details: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(s3Code: S3ErrorCode, message?: string, { details = {}, cause }: S3FailureOptions = {}) {
+  constructor(s3Code: S3ErrorCode, message?: string, { details = {}, headers = {}, cause }: S3FailureOptions = {}) {
     const { status } = s3ErrorTable[s3Code];
     super(codeOfStatus(status), message ?? s3ErrorTable[s3Code].message, cause === undefined ? {} : { cause });
     this.s3Code = s3Code;
     this.details = details;
+    this.headers = headers;
   }
 
   /** Of the answer. */

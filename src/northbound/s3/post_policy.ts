@@ -44,8 +44,9 @@ export function parsePolicy(encoded: string): PostPolicy {
   return { expiration: expirationOf(expiration), conditions: fields, size: common(ranges) };
 }
 
-/** Fields that a policy need not name: they are the policy, its signature, and what is stored. */
+/** Fields that a policy need not name: they are the policy, its signature, and what is stored; and sums, which can only refuse that. */
 const unnamedFields = new Set(['policy', 'file', 'x-amz-signature', 'signature', 'awsaccesskeyid']);
+const unnamedPrefixes = ['x-ignore-', 'x-amz-checksum-'];
 
 /**
  * `fields` are by name in lower case, with the bucket that the form was sent to among them.
@@ -57,7 +58,7 @@ export function checkPolicy({ expiration, conditions }: PostPolicy, fields: Read
   const named = new Set(conditions.map(({ field }) => field));
   // The bucket is in the address, and need not be in the form; but a policy that does not name it would be good for all.
   const extra = [...fields.keys()].filter(
-    (name) => !named.has(name) && !unnamedFields.has(name) && !name.startsWith('x-ignore-'),
+    (name) => !named.has(name) && !unnamedFields.has(name) && !unnamedPrefixes.some((prefix) => name.startsWith(prefix)),
   );
   if (extra.length > 0) throw forbidden(`Extra input fields: ${extra.join(', ')}`);
 }

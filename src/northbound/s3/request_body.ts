@@ -1,12 +1,12 @@
 /** The body of a request, for whoever wants it: read once, decoded and judged on the way. */
-import { createHash } from 'node:crypto';
 import { finished, PassThrough, type Readable } from 'node:stream';
 
+import { Digests } from '../../object/digests.js';
 import type { BodyPlan } from './authenticator.js';
 import { bodyDecoder, type BodyDecoder } from './body_decoder.js';
+import { expectedSums } from './checksum_headers.js';
 import { S3Failure } from './errors.js';
 import type { S3Request } from './request.js';
-import { sameSecret } from './same_secret.js';
 import { parseXml, xmlLimits, type XmlElement } from './xml_tree.js';
 
 /** Of a configuration, such as a policy or rules: none is as large. */
@@ -69,19 +69,19 @@ export class RequestBody {
     return this.#decoder?.trailers ?? new Map<string, string>();
   }
 
-  /** All of it, as a whole. @throws S3Failure MaxMessageLengthExceeded, BadDigest, InvalidDigest and those of the stream */
+  /** All of it, as a whole. @throws S3Failure MaxMessageLengthExceeded, SkerryError bad-digest, those of expectedSums() and of the stream */
   async whole(bytesMax = document_bytes_max): Promise<Buffer> {
     if ((this.bytes ?? 0) > bytesMax) throw new S3Failure('MaxMessageLengthExceeded');
-    const pieces: Buffer[] = [];
+    const digests = new Digests(expectedSums(this.#request, () => this.trailers));
+    const pieces: Uint8Array[] = [];
     let bytes = 0;
-    for await (const piece of this.stream()) {
+    for await (const piece of digests.through(this.stream())) {
       bytes += piece.length;
       if (bytes > bytesMax) throw new S3Failure('MaxMessageLengthExceeded');
       pieces.push(piece);
     }
-    const all = Buffer.concat(pieces);
-    this.#checkMd5(all);
-    return all;
+    digests.finish();
+    return Buffer.concat(pieces);
   }
 
   /** The document `root` that must be there. @throws S3Failure MalformedXML, MissingRequestBodyError and those of whole() */
@@ -96,22 +96,6 @@ export class RequestBody {
     const bytes = await this.whole(xmlLimits.bytesMax);
     return bytes.length === 0 ? null : parseXml(bytes, root);
   }
-
-  #checkMd5(bytes: Buffer): void {
-    const given = contentMd5(this.#request);
-    if (given !== undefined && !sameSecret(createHash('md5').update(bytes).digest('base64'), given))
-      throw new S3Failure('BadDigest', 'The Content-MD5 you specified did not match what we received.');
-  }
-}
-
-/** In base 64; undefined where there is none. @throws S3Failure InvalidDigest */
-export function contentMd5(request: S3Request): string | undefined {
-  const given = request.headers.get('content-md5');
-  if (given === undefined) return undefined;
-  const decoded = Buffer.from(given, 'base64');
-  if (decoded.length !== 16 || decoded.toString('base64') !== given)
-    throw new S3Failure('InvalidDigest', 'The Content-MD5 you specified is not valid.');
-  return given;
 }
 
 function contentLength({ headers }: S3Request): number | null {

@@ -212,7 +212,9 @@ export class S3Server {
     }
     const { status, body } = errorAnswer(error, { resource: place, requestId, hostId: requestId });
     const answer =
-      status === 304 ? { status, headers: {}, body: null } : { status, headers: { 'content-type': 'application/xml' }, body };
+      status === 304
+        ? { status, headers: failure.headers, body: null }
+        : { status, headers: { ...failure.headers, 'content-type': 'application/xml' }, body };
     await this.#send(request, answer).catch(() => response.destroy());
   }
 

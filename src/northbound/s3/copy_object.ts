@@ -1,0 +1,119 @@
+/** CopyObject: the bytes are shared, and what is said of them is the source's or new. */
+import type { BucketRecord, ChecksumAlgorithm } from '../../catalog/object_records.js';
+import type { Version, VersionName } from '../../object/object_version.js';
+import type { GivenAttributes } from '../../object/objects.js';
+import { put_bytes_max } from '../../object/uploads.js';
+import { xmlAnswer } from './answer.js';
+import { describedBy, placementOf } from './attribute_headers.js';
+import { checksumAlgorithm, checksumNodes } from './checksum_headers.js';
+import { copySourceConditions, copySourceOf } from './copy_source.js';
+import { S3Failure } from './errors.js';
+import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
+import { quotedEtag, writeConditions } from './http_conditions.js';
+import { absent, readAction, requestedBucket, requireRead, versionHeader } from './object_access.js';
+import { tagsOfHeader } from './object_tags.js';
+import { requirePut } from './put_object.js';
+import { element } from './xml_document.js';
+
+export const copyObject: Operation = {
+  name: 'CopyObject',
+  async run(exchange) {
+    const { request, services } = exchange;
+    const { headers } = request;
+    const from = copySourceOf(headers);
+    const bucket = await requestedBucket(exchange);
+    const replaces = { metadata: directive(exchange, 'metadata'), tagging: directive(exchange, 'tagging') };
+    await requirePut(exchange, bucket, { 's3:x-amz-copy-source': `${from.bucket}/${from.key}` });
+    const { record: sourceBucket } = await services.store.buckets.get(from.bucket);
+    refuseNothing(exchange, from, replaces.metadata);
+    const placement = await placementOf(exchange, bucket);
+    const checksum = wantedChecksum(exchange);
+    const sourceIds: string[] = [];
+    const attributes = async (source: Version): Promise<GivenAttributes> => {
+      await requireRead(exchange, sourceBucket, source, readAction(from));
+      refuseTooLarge(source);
+      sourceIds.push(source.versionId);
+      const tagging = headers.get('x-amz-tagging');
+      return {
+        ...(replaces.metadata
+          ? describedBy(headers)
+          : { headers: source.attributes.headers, metadata: source.attributes.metadata }),
+        tags: replaces.tagging ? tagsOfHeader(tagging ?? '') : source.attributes.tags,
+        ...placement,
+      };
+    };
+    const { bucket: name, key } = { bucket: bucketName(exchange), key: objectKey(exchange) };
+    const version = await services.store.copies
+      .copy({
+        bucket: name,
+        key,
+        from,
+        fromConditions: copySourceConditions(headers),
+        owner: placement.owner,
+        attributes,
+        conditions: writeConditions(headers),
+        ...(checksum === undefined ? {} : { checksum }),
+      })
+      .catch(async (error: unknown) => {
+        throw await missingSource(exchange, sourceBucket, from, error);
+      });
+    return xmlAnswer(
+      'CopyObjectResult',
+      [
+        element('LastModified', new Date(version.modifiedAt).toISOString()),
+        element('ETag', quotedEtag(version.etag)),
+        ...checksumNodes(version.checksum, version.parts),
+      ],
+      { ...versionHeader(bucket, version.versionId), ...sourceHeader(sourceBucket, sourceIds) },
+    );
+  },
+};
+
+/** Whether what the request says replaces what the source has. @throws S3Failure InvalidArgument */
+function directive({ request: { headers } }: Exchange, of: 'metadata' | 'tagging'): boolean {
+  const name = `x-amz-${of}-directive`;
+  const given = headers.get(name) ?? 'COPY';
+  if (given !== 'COPY' && given !== 'REPLACE')
+    throw new S3Failure('InvalidArgument', `Unknown ${of} directive.`, { details: { ArgumentName: name, ArgumentValue: given } });
+  return given === 'REPLACE';
+}
+
+/** @throws S3Failure InvalidRequest for a copy that would leave everything as it is */
+function refuseNothing(exchange: Exchange, { bucket, key, versionId }: VersionName, replacesMetadata: boolean): void {
+  const same = bucket === bucketName(exchange) && key === objectKey(exchange) && versionId === undefined;
+  const changing = ['x-amz-storage-class', 'x-amz-website-redirect-location', 'x-amz-server-side-encryption'];
+  const encrypts = exchange.request.headers.names().some((name) => name.startsWith('x-amz-server-side-encryption-customer-'));
+  if (!same || replacesMetadata || encrypts || changing.some((name) => exchange.request.headers.has(name))) return;
+  throw new S3Failure(
+    'InvalidRequest',
+    "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
+  );
+}
+
+function refuseTooLarge({ bytes }: Version): void {
+  if (bytes > put_bytes_max)
+    throw new S3Failure(
+      'InvalidRequest',
+      `The specified copy source is larger than the maximum allowable size for a copy source: ${put_bytes_max}`,
+    );
+}
+
+function wantedChecksum({ request }: Exchange): ChecksumAlgorithm | undefined {
+  const given = request.headers.get('x-amz-checksum-algorithm');
+  return given === undefined ? undefined : checksumAlgorithm(given);
+}
+
+/** Of a marker that was named as a source S3 says that it is no object, and that is all. */
+async function missingSource(exchange: Exchange, bucket: BucketRecord, from: VersionName, error: unknown): Promise<unknown> {
+  const failure = await absent(exchange, bucket, from, error);
+  if (!(failure instanceof S3Failure) || failure.s3Code !== 'MethodNotAllowed') return failure;
+  return new S3Failure(
+    'InvalidRequest',
+    'The source of a copy request may not specifically refer to a delete marker by version id.',
+  );
+}
+
+function sourceHeader(bucket: BucketRecord, [versionId]: readonly string[]): Record<string, string> {
+  const { 'x-amz-version-id': told } = versionHeader(bucket, versionId ?? null);
+  return told === undefined ? {} : { 'x-amz-copy-source-version-id': told };
+}

@@ -1,0 +1,77 @@
+/** PutObject, and what storing a body has in common however it comes. */
+import type { BucketRecord } from '../../catalog/object_records.js';
+import type { Version } from '../../object/object_version.js';
+import { put_bytes_max } from '../../object/uploads.js';
+import { emptyAnswer } from './answer.js';
+import { attributesOf } from './attribute_headers.js';
+import { checksumHeaders, expectedSums } from './checksum_headers.js';
+import { S3Failure } from './errors.js';
+import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
+import { quotedEtag, writeConditions } from './http_conditions.js';
+import { requestedBucket, versionHeader } from './object_access.js';
+
+export const putObject: Operation = {
+  name: 'PutObject',
+  async run(exchange) {
+    const { body } = exchange;
+    const bucket = await requestedBucket(exchange);
+    await requirePut(exchange, bucket);
+    const version = await store(exchange, bucket, { content: begun(() => body.stream()), bytes: announcedBytes(exchange) });
+    return emptyAnswer(200, storedHeaders(bucket, version));
+  },
+};
+
+/** Asked of whoever brings an object, by the headers that come with it. @throws S3Failure AccessDenied */
+export async function requirePut(exchange: Exchange, bucket: BucketRecord, context: Record<string, string> = {}): Promise<void> {
+  const { access } = exchange.services;
+  const { headers } = exchange.request;
+  const wanted = { bucket, key: objectKey(exchange), context };
+  await access.require(exchange, { ...wanted, action: 's3:PutObject', grant: { of: 'bucket', permission: 'WRITE' } });
+  const locks = [
+    ['x-amz-object-lock-mode', 's3:PutObjectRetention'],
+    ['x-amz-object-lock-legal-hold', 's3:PutObjectLegalHold'],
+  ] as const;
+  for (const [header, action] of locks)
+    if (headers.has(header)) await access.require(exchange, { ...wanted, action, grant: { of: 'owner' } });
+}
+
+/** `bytes`: null where nobody knows. @throws S3Failure, SkerryError: nothing is stored then */
+export async function store(
+  exchange: Exchange,
+  bucket: BucketRecord,
+  { content, bytes }: { readonly content: AsyncIterable<Uint8Array>; readonly bytes: number | null },
+): Promise<Version> {
+  const { request, services, body } = exchange;
+  return services.store.objects.put({
+    bucket: bucketName(exchange),
+    key: objectKey(exchange),
+    content,
+    bytes,
+    attributes: await attributesOf(exchange, bucket),
+    expected: expectedSums(request, () => body.trailers),
+    conditions: writeConditions(request.headers),
+  });
+}
+
+export function storedHeaders(bucket: BucketRecord, { etag, versionId, checksum }: Version): Record<string, string> {
+  return { etag: quotedEtag(etag), ...versionHeader(bucket, versionId), ...checksumHeaders(checksum, 0) };
+}
+
+/** Of a body that is put at once. @throws S3Failure MissingContentLength, EntityTooLarge */
+export function announcedBytes({ body, request: { headers } }: Exchange): number {
+  const said = headers.has('content-length') || headers.has('transfer-encoding');
+  if (body.bytes === null || !said) throw new S3Failure('MissingContentLength');
+  if (body.bytes > put_bytes_max) throw tooLarge(body.bytes);
+  return body.bytes;
+}
+
+export function tooLarge(bytes: number): S3Failure {
+  return new S3Failure('EntityTooLarge', undefined, {
+    details: { ProposedSize: String(bytes), MaxSizeAllowed: String(put_bytes_max) },
+  });
+}
+
+/** Who sends it gets leave to do so only when somebody wants it. */
+async function* begun(stream: () => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* stream();
+}

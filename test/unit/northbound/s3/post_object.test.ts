@@ -1,0 +1,123 @@
+import { createHash, createHmac } from 'node:crypto';
+import { request } from 'node:http';
+
+import { CreateBucketCommand, GetObjectCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import type { NewAccessKey } from '../../../../src/identity/access_keys.ts';
+import { S3Endpoint } from '../../../harness/s3_endpoint.ts';
+
+let endpoint: S3Endpoint;
+let key: NewAccessKey;
+let alice: S3Client;
+const Bucket = 'forms';
+
+beforeAll(async () => {
+  endpoint = await S3Endpoint.start();
+  key = await endpoint.account('alice');
+  alice = endpoint.client(key);
+  await alice.send(new CreateBucketCommand({ Bucket }));
+});
+afterAll(async () => {
+  expect(endpoint.complaints).toEqual([]);
+  await endpoint.stop();
+});
+
+/** A form as a browser posts it, signed, with a policy that allows its fields. */
+async function post(fields: Readonly<Record<string, string>>, file: string, sizeMax = 1000): Promise<Response> {
+  const conditions: unknown[] = [{ bucket: Bucket }, ['content-length-range', 0, sizeMax]];
+  for (const name of Object.keys(fields)) conditions.push(['starts-with', `$${name}`, '']);
+  const expiration = new Date(Date.now() + 60_000).toISOString();
+  const policy = Buffer.from(JSON.stringify({ expiration, conditions })).toString('base64');
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.set(name, value);
+  form.set('AWSAccessKeyId', key.accessKey);
+  form.set('policy', policy);
+  form.set('signature', createHmac('sha1', key.secretKey).update(policy).digest('base64'));
+  form.set('file', new Blob([file], { type: 'text/plain' }), 'name.txt');
+  return fetch(`http://${endpoint.address}/${Bucket}`, { method: 'POST', body: form, redirect: 'manual' });
+}
+
+describe('a form', () => {
+  test('stores its file, with what its fields say', async () => {
+    const tagging = '<Tagging><TagSet><Tag><Key>a b</Key><Value>&amp;</Value></Tag></TagSet></Tagging>';
+    const sum = createHash('sha256').update('the file').digest('base64');
+    const answer = await post(
+      {
+        key: 'dir/${filename}',
+        acl: 'private',
+        tagging,
+        'x-amz-meta-of': 'grün',
+        'Content-Type': 'text/x-form',
+        'x-amz-checksum-sha256': sum,
+        success_action_status: '201',
+      },
+      'the file',
+    );
+    expect(answer.status).toBe(201);
+    const text = await answer.text();
+    expect(text).toContain('<Key>dir/name.txt</Key>');
+    expect(text).toContain(`<Location>http://${endpoint.address}/forms/dir/name.txt</Location>`);
+    const got = await alice.send(new GetObjectCommand({ Bucket, Key: 'dir/name.txt', ChecksumMode: 'ENABLED' }));
+    expect(await got.Body!.transformToString()).toBe('the file');
+    expect(got).toMatchObject({
+      ContentType: 'text/x-form',
+      TagCount: 1,
+      ChecksumSHA256: sum,
+      Metadata: { of: Buffer.from('grün').toString('latin1') },
+    });
+  });
+
+  test('is answered as it asks', async () => {
+    expect((await post({ key: 'plain' }, 'x')).status).toBe(204);
+    expect((await post({ key: 'plain', success_action_status: '200' }, 'x')).status).toBe(200);
+    expect((await post({ key: 'plain', success_action_status: '404' }, 'x')).status).toBe(204);
+    const redirected = await post({ key: 'plain', success_action_redirect: 'http://example.org/done?a=b' }, 'x');
+    expect(redirected.status).toBe(303);
+    const etag = createHash('md5').update('x').digest('hex');
+    expect(redirected.headers.get('location')).toBe(`http://example.org/done?a=b&bucket=forms&key=plain&etag=%22${etag}%22`);
+    expect((await post({ key: 'plain', success_action_redirect: 'no address' }, 'x')).status).toBe(204);
+  });
+
+  test('that is too large, or has another sum than it says, stores nothing', async () => {
+    expect(await (await post({ key: 'large' }, 'x'.repeat(100), 99)).text()).toContain('<Code>EntityTooLarge</Code>');
+    expect(await (await post({ key: 'large', 'x-amz-checksum-crc32': 'AAAAAA==' }, 'x')).text()).toContain(
+      '<Code>BadDigest</Code>',
+    );
+    await expect(alice.send(new HeadObjectCommand({ Bucket, Key: 'large' }))).rejects.toMatchObject({
+      $metadata: { httpStatusCode: 404 },
+    });
+  });
+
+  test('that nobody signed is refused', async () => {
+    const form = new FormData();
+    form.set('key', 'anonymous');
+    form.set('file', new Blob(['x']), 'x');
+    const answer = await fetch(`http://${endpoint.address}/${Bucket}`, { method: 'POST', body: form });
+    expect(answer.status).toBe(403);
+  });
+});
+
+describe('who signs nothing', () => {
+  /** With node's own client, for fetch has headers of its own. */
+  function raw(method: string, path: string, headers: Readonly<Record<string, string>> = {}): Promise<string> {
+    const [host, port] = endpoint.address.split(':');
+    return new Promise((resolve, reject) => {
+      const sent = request({ host, port, method, path, headers }, (answer) => {
+        const pieces: Buffer[] = [];
+        answer.on('data', (piece: Buffer) => pieces.push(piece));
+        answer.on('end', () => resolve(`${answer.statusCode} ${/<Code>(\w+)/.exec(Buffer.concat(pieces).toString())?.[1]}`));
+      });
+      sent.on('error', reject);
+      sent.end();
+    });
+  }
+
+  test('cannot say with which headers it is answered', async () => {
+    expect(await raw('GET', `/${Bucket}/plain?response-content-type=text/html`)).toBe('400 InvalidRequest');
+    expect(await raw('GET', `/${Bucket}/plain`)).toBe('403 AccessDenied');
+    expect(await raw('PUT', `/${Bucket}/plain`)).toBe('403 AccessDenied');
+    expect(await raw('POST', `/${Bucket}/plain?select&select-type=2`)).toBe('501 NotImplemented');
+    expect(await raw('POST', `/${Bucket}/plain?restore`)).toBe('501 NotImplemented');
+  });
+});
