@@ -1,7 +1,7 @@
 /** Imports: what a source is, how its bytes come into the pool, and when they are an image. */
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
-import { addAbortSignal, type Readable } from 'node:stream';
+import { addAbortSignal, Readable } from 'node:stream';
 
 import { emptyRoot, noLimit, type ResourceRecord, type RootRecord } from '../catalog/records.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
@@ -13,7 +13,7 @@ import type { NativeEngine } from '../engine/binding.js';
 import { blockDeviceBytes } from './block_device.js';
 import { decompressed, isStreamFormat, type Parts } from './formats/decompress.js';
 import { formatOf, format_head_bytes, format_tail_bytes } from './formats/detect.js';
-import { isDiskFormat, judgeDiskImage, judgeNbdUri, type DiskImage } from './formats/disk_image.js';
+import { isDiskFormat, judgeDiskImage, judgeNbdUri, nbdFileNode, type DiskImage } from './formats/disk_image.js';
 import type { LimitedPrograms } from './formats/limited_process.js';
 import { QemuImg } from './formats/qemu_img.js';
 import { copyStream, peek } from './formats/stream_copy.js';
@@ -27,6 +27,7 @@ import type { Removal } from './removal.js';
 import { resourceSpec } from './resource_spec.js';
 import { keptRoot } from './root_store.js';
 import { refuseTaken } from './sources.js';
+import { storedBytes, storedImageFile, type StoredFile } from './stored_file.js';
 import {
   checkNotCancelled,
   EngineCopy,
@@ -44,7 +45,15 @@ export interface ImportsOptions {
   readonly locks: KeyedLocks;
   readonly engine: Pick<
     NativeEngine,
-    'add' | 'destage' | 'importFile' | 'transferDone' | 'transferProgress' | 'transferCancel' | 'write' | 'allocatedBytes'
+    | 'add'
+    | 'destage'
+    | 'importFile'
+    | 'transferDone'
+    | 'transferProgress'
+    | 'transferCancel'
+    | 'read'
+    | 'write'
+    | 'allocatedBytes'
   >;
   readonly pools: PoolUsers;
   readonly ids: IdAllocator;
@@ -84,7 +93,7 @@ export class Imports {
     const plan = await this.#plan(order);
     try {
       const pool = this.#poolOf(order);
-      const record = await this.#options.pools.using(pool, () => this.#reserve(order.name, pool, plan));
+      const record = await this.#options.pools.using(pool, () => this.#reserve(order, pool, plan));
       return {
         resource: record.id,
         exports: false,
@@ -102,7 +111,7 @@ export class Imports {
     return order.pool ?? this.#options.pools.defaultName;
   }
 
-  #reserve(name: string, pool: string, plan: Plan): Promise<ResourceRecord> {
+  #reserve({ name, description = '' }: ImportOrder, pool: string, plan: Plan): Promise<ResourceRecord> {
     const { ledger, locks, engine, ids, now, abandon } = this.#options;
     return locks.run([nameLock(name)], async () => {
       await refuseTaken(ledger, 'image', name);
@@ -116,7 +125,7 @@ export class Imports {
         state: 'importing',
         durability: 'local',
         cache: 'writeback',
-        description: '',
+        description,
         createdAt: now(),
         parentId: 0,
         parentName: '',
@@ -164,7 +173,8 @@ export class Imports {
   }
 
   async #plan(order: ImportOrder): Promise<Plan> {
-    const { path, uri, stream, format } = order;
+    const { path, uri, stream, stored, format } = order;
+    if (stored !== undefined) return this.#storedPlan(stored, order);
     if ([path, uri, stream].filter((from) => from !== undefined).length !== 1)
       throw new SkerryError('invalid', 'an import is of one source: a path, the URI of an NBD server, or a stream');
     if (format !== undefined && !importFormats.includes(format))
@@ -209,6 +219,27 @@ export class Imports {
       });
     } catch (error) {
       await file.close().catch(() => {});
+      throw error;
+    }
+  }
+
+  async #storedPlan(stored: StoredFile, order: ImportOrder): Promise<Plan> {
+    const { engine, privateExports } = this.#options;
+    const { resource, bytes, name, format } = stored;
+    if (!isDiskFormat(format)) {
+      let doneBytes = 0;
+      const content = Readable.from(storedBytes(engine, stored, (read) => (doneBytes += read)));
+      const done = () => ({ doneBytes, totalBytes: bytes });
+      return this.#streamPlan(async () => content, order, { name, format, sure: false, done, close: async () => {} });
+    }
+    const sizeBytes = Math.ceil(bytes / page_bytes) * page_bytes;
+    const { uri, close } = privateExports.open({ resource, sizeBytes, readOnly: true });
+    try {
+      const judged = { path: name, format, allowBacking: false, file: nbdFileNode(uri, bytes) };
+      const image = await judgeDiskImage(storedImageFile(engine, stored), judged, this.#qemu);
+      return { ...this.#copyPlan(image, name, order), close: async () => close() };
+    } catch (error) {
+      close();
       throw error;
     }
   }

@@ -20,16 +20,22 @@ export class PrivateExports {
     this.#socketPath = socketPath;
   }
 
-  /** Runs `work` with the export's URI. From its end on nobody can connect. */
-  async during<T>(exported: PrivateExport, work: (uri: string) => Promise<T>): Promise<T> {
+  /** Until `close` is called. From then on nobody can connect. */
+  open(exported: PrivateExport): { readonly uri: string; close(): void } {
     const name = `${prefix}${randomBytes(secret_bytes).toString('hex')}`;
     this.#exports.set(name, exported);
+    // Every character that QEMU's own grammar or an URI's could stumble over is encoded.
+    const socket = encodeURIComponent(this.#socketPath).replaceAll('%2F', '/');
+    return { uri: `nbd+unix:///${name}?socket=${socket}`, close: () => void this.#exports.delete(name) };
+  }
+
+  /** Runs `work` with the export's URI. From its end on nobody can connect. */
+  async during<T>(exported: PrivateExport, work: (uri: string) => Promise<T>): Promise<T> {
+    const { uri, close } = this.open(exported);
     try {
-      // Every character that QEMU's own grammar or an URI's could stumble over is encoded.
-      const socket = encodeURIComponent(this.#socketPath).replaceAll('%2F', '/');
-      return await work(`nbd+unix:///${name}?socket=${socket}`);
+      return await work(uri);
     } finally {
-      this.#exports.delete(name);
+      close();
     }
   }
 

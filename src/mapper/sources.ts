@@ -44,7 +44,7 @@ export async function refuseTaken(ledger: Ledger, kind: ResourceKind, name: stri
   throw new SkerryError(
     'exists',
     taken.record.state === 'importing'
-      ? `image ${name} is being imported already`
+      ? `${kind} ${name} is being ${kind === 'image' ? 'imported' : 'made'} already`
       : `there is ${kind === 'image' ? 'an' : 'a'} ${kind} ${name} already`,
   );
 }

@@ -5,8 +5,9 @@ import type { ImportFormat, ExportFormat } from '../core/image_formats.js';
 import type { NativeEngine } from '../engine/binding.js';
 import { SkerryError } from '../core/errors.js';
 import type { TransferState } from './resources.js';
+import type { StoredFile } from './stored_file.js';
 
-/** Where from: exactly one of `path`, `uri` and `stream`. */
+/** Where from: exactly one of `path`, `uri`, `stream` and `stored`. */
 export interface ImportOrder {
   readonly name: string;
   /** Which keeps it; absent: the default one. */
@@ -17,12 +18,16 @@ export interface ImportOrder {
   readonly uri?: string;
   /** The content comes afterwards, through Resources.receiveContent(). */
   readonly stream?: true;
+  /** What lies in a pool already. It stays as it is until the import has ended. */
+  readonly stored?: StoredFile;
   /** Instead of what the source's own bytes say. */
   readonly format?: ImportFormat;
   /** The image may name other files of this host as its backing or data files. */
   readonly allowBacking?: boolean;
   /** Of the disk; a source with more is refused or given up. */
   readonly sizeBytesMax?: number;
+  /** Of the image: a line for people. */
+  readonly description?: string;
 }
 
 /** Where to: exactly one of `path` and `stream`. */

@@ -3,7 +3,7 @@
  * resolves.
  */
 import type { Catalog } from '../catalog/catalog.js';
-import type { Attributes, BucketRecord, ObjectRecord, Retention } from '../catalog/object_records.js';
+import type { Attributes, BucketRecord, ObjectRecord, Retention, Segment } from '../catalog/object_records.js';
 import { SkerryError } from '../core/errors.js';
 import type { Bodies, StoredBody } from './bodies.js';
 import { partRanges, segmentsWithin, type PartRange } from './body_parts.js';
@@ -59,9 +59,13 @@ export type Opened =
 /** One version as it was when it was opened, whatever happens meanwhile. Must be closed. */
 export interface OpenObject {
   readonly version: Version;
+  /** Of the body: never another's, whatever becomes of the key. */
+  readonly id: number;
   read(offset: number, length: number): AsyncGenerator<Buffer, void>;
   /** After the first `skipped`: where parts lie. */
   parts(skipped: number, partsMax: number): Promise<readonly PartRange[]>;
+  /** Where its bytes lie, in their order. */
+  segments(): AsyncIterable<Segment>;
   /** Doing so twice is fine. */
   close(): void;
 }
@@ -125,8 +129,10 @@ export class Objects {
       }
       const object: OpenObject = {
         version,
+        id: record.id,
         read: (offset, length) => bodies.read(segmentsWithin(catalog, record.id, record.body, offset, length)),
         parts: (skipped, partsMax) => partRanges(catalog, record.id, record.body, skipped, partsMax),
+        segments: () => segmentsWithin(catalog, record.id, record.body, 0, record.bytes),
         close: () => hold.end(),
       };
       return { outcome: 'opened', object };

@@ -2,13 +2,13 @@
  * A disk image of another program, judged before anybody follows what it says: its header is read here first, then
  * qemu-img is asked, with its driver named and its backing file taken away. What it is then told to copy is the same node.
  */
-import { open, realpath, type FileHandle } from 'node:fs/promises';
+import { open, realpath } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 import { SkerryError, toSkerryError } from '../../core/errors.js';
 import { checkVolumeBytes } from '../../core/sizes.js';
 import { page_bytes } from '../../core/limits.js';
-import { namedFiles, type DiskFormat, type NamedFile } from './header.js';
+import { namedFiles, type DiskFormat, type ImageFile, type NamedFile } from './header.js';
 import type { BlockNode, QemuImg } from './qemu_img.js';
 
 /** Of files that rest on one another. */
@@ -38,11 +38,13 @@ export interface DiskImageOrder {
   readonly format: DiskFormat;
   /** It may name other files of this host, because whoever asks trusts who made it. */
   readonly allowBacking: boolean;
+  /** Where QEMU finds its bytes; absent: in the file at `path`, which is then only what failures call it. */
+  readonly file?: BlockNode;
 }
 
 /** @throws SkerryError invalid for an image that is not read, corrupt for one that is damaged; unsupported where qemu-img is absent. */
-export async function judgeDiskImage(file: FileHandle, order: DiskImageOrder, qemu: QemuImg): Promise<DiskImage> {
-  const { path, format, allowBacking } = order;
+export async function judgeDiskImage(file: ImageFile, order: DiskImageOrder, qemu: QemuImg): Promise<DiskImage> {
+  const { path, format, allowBacking, file: bytes = { driver: 'file', filename: path } } = order;
   const { driver, backs } = drivers[format];
   const named = await namedFiles(file, path, format);
   const first = named[0];
@@ -55,7 +57,7 @@ export async function judgeDiskImage(file: FileHandle, order: DiskImageOrder, qe
   }
   if (allowBacking) await checkNamed(path, named, new Set([await realpath(path)]));
   // Without `backing` in the node a header that changed since it was read would be followed after all.
-  const node = { driver, file: { driver: 'file', filename: path }, ...(backs && !allowBacking ? { backing: null } : {}) };
+  const node = { driver, file: bytes, ...(backs && !allowBacking ? { backing: null } : {}) };
   const purpose = `${format} images are read`;
   const chain = await qemu.info(node, { name: path, purpose, chain: allowBacking, otherwise: 'corrupt' });
   const [image] = chain;
@@ -77,6 +79,12 @@ export async function judgeNbdUri(uri: string, qemu: QemuImg): Promise<DiskImage
   });
   if (image === undefined) throw new SkerryError('internal', `qemu-img info of ${uri} told nothing`);
   return { node, sizeBytes: wholePages(image.virtualBytes) };
+}
+
+/** A file of `bytes` bytes that an NBD server offers as a disk of whole pages. */
+export function nbdFileNode(uri: string, bytes: number): BlockNode {
+  // QEMU's raw driver counts in sectors. Of formats that end with a footer all files are whole sectors.
+  return { driver: 'raw', file: nbdNode(uri), ...(bytes % 512 === 0 ? { size: bytes } : {}) };
 }
 
 /** The parts of an NBD URI, so that QEMU is not given text to interpret. @throws SkerryError invalid */

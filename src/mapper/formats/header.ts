@@ -2,7 +2,6 @@
  * What an image says of itself, read here and not by the program that will copy it: an image is somebody else's word, and
  * opening one is enough to make qemu-img follow the files it names. Only what decides whether it may be opened is looked at.
  */
-import type { FileHandle } from 'node:fs/promises';
 import { SkerryError } from '../../core/errors.js';
 import { volume_bytes_max } from '../../core/limits.js';
 import { formatSize } from '../../core/sizes.js';
@@ -18,6 +17,12 @@ export interface NamedFile {
   readonly format: string | null;
 }
 
+/** What is asked of an image: an open file is one. */
+export interface ImageFile {
+  read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ buffer: Buffer; bytesRead: number }>;
+  stat(): Promise<{ readonly size: number }>;
+}
+
 /** Header of at most one cluster of qcow2, or a VMDK's descriptor. */
 const header_bytes_max = 2 << 20;
 const descriptor_bytes_max = 1 << 20;
@@ -25,7 +30,7 @@ const sector_bytes = 512;
 const names_length_max = 1023;
 
 /** @throws SkerryError corrupt for a header that is damaged, invalid for one that asks for what is never done. */
-export async function namedFiles(file: FileHandle, path: string, format: DiskFormat): Promise<readonly NamedFile[]> {
+export async function namedFiles(file: ImageFile, path: string, format: DiskFormat): Promise<readonly NamedFile[]> {
   const odd: Odd = (why, code = 'invalid') => new SkerryError(code, `${path} cannot be imported as ${format}: ${why}`);
   switch (format) {
     case 'qcow2':
@@ -104,7 +109,7 @@ function qcow2Extensions(header: Buffer, begin: number, odd: Odd): ReadonlyMap<n
   throw odd('its header does not end', 'corrupt');
 }
 
-async function vmdkFiles(file: FileHandle, odd: Odd): Promise<readonly NamedFile[]> {
+async function vmdkFiles(file: ImageFile, odd: Odd): Promise<readonly NamedFile[]> {
   const header = await bytesAt(file, 0, sector_bytes);
   const magic = header.toString('latin1', 0, 4);
   if (magic === 'COWD') {
@@ -162,7 +167,7 @@ function parseDescriptor(text: string): Descriptor {
 
 const vhdType = { fixed: 2, dynamic: 3, differencing: 4 } as const;
 
-async function checkVhd(file: FileHandle, odd: Odd): Promise<void> {
+async function checkVhd(file: ImageFile, odd: Odd): Promise<void> {
   // One that grows has a copy of it at its start, which is no proof that the rest came with it.
   const { size } = await file.stat();
   const footer = await bytesAt(file, Math.max(0, size - sector_bytes), sector_bytes);
@@ -187,7 +192,7 @@ function checkVdi(header: Buffer, fileBytes: number, odd: Odd): void {
 }
 
 /** Fewer bytes where the file ends. */
-async function bytesAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {
+async function bytesAt(file: ImageFile, offset: number, length: number): Promise<Buffer> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
   return buffer.subarray(0, bytesRead);
 }
