@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { finished } from 'node:stream';
 import type { Readable } from 'node:stream';
 
+import { sumsElsewhere } from '../../engine/body_sums.js';
 import type { BodyPlan } from './authenticator.js';
 import { bodyDecoder, type BodyDecoder } from './body_decoder.js';
 import { S3Failure } from './errors.js';
@@ -34,7 +35,7 @@ export class RequestBody {
   /** Once only. Fails with an S3Failure where the body is not what was signed or announced, at its end at the latest. */
   stream(): AsyncIterable<Buffer> {
     if (this.#decoder !== null) throw new Error('the body was read already');
-    const decoder = bodyDecoder(this.#plan);
+    const decoder = bodyDecoder(this.#plan, sumsElsewhere);
     this.#decoder = decoder;
     this.#onFirstRead();
     finished(this.#incoming, { writable: false }, (error) => {
