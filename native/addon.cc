@@ -21,6 +21,7 @@
 #include "addon_handshake.h"
 #include "addon_mailbox.h"
 #include "addon_space.h"
+#include "addon_sums.h"
 #include "addon_switch.h"
 #include "addon_values.h"
 #include "nbd/tls_context.h"
@@ -136,11 +137,9 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
   return DefineClass(env, "Engine",
                      {InstanceMethod<&NativeEngine::Start>("start"), InstanceMethod<&NativeEngine::ListenUnix>("listenUnix"),
                       InstanceMethod<&NativeEngine::ListenTcp>("listenTcp"), InstanceMethod<&NativeEngine::UseTls>("useTls"),
-                      InstanceMethod<&NativeEngine::Answer>("answer"),
-                      InstanceMethod<&NativeEngine::Add>("add"), InstanceMethod<&NativeEngine::Snapshot>("snapshot"),
+                      InstanceMethod<&NativeEngine::Answer>("answer"), InstanceMethod<&NativeEngine::Add>("add"), InstanceMethod<&NativeEngine::Snapshot>("snapshot"),
                       InstanceMethod<&NativeEngine::Drop>("drop"), InstanceMethod<&NativeEngine::Resize>("resize"), InstanceMethod<&NativeEngine::Rollback>("rollback"),
-                      InstanceMethod<&NativeEngine::SizeBytes>("sizeBytes"), InstanceMethod<&NativeEngine::Limit>("limit"),
-                      InstanceMethod<&NativeEngine::Compress>("compress"), InstanceMethod<&NativeEngine::Compress>("compressPool"),
+                      InstanceMethod<&NativeEngine::SizeBytes>("sizeBytes"), InstanceMethod<&NativeEngine::Limit>("limit"), InstanceMethod<&NativeEngine::Compress>("compress"), InstanceMethod<&NativeEngine::Compress>("compressPool"),
                       InstanceMethod<&NativeEngine::ChangedRanges>("changes"), InstanceMethod<&NativeEngine::Read>("read"),
                       InstanceMethod<&NativeEngine::Write>("write"), InstanceMethod<&NativeEngine::Flush>("flush"), InstanceMethod<&NativeEngine::Destage>("destage"),
                       InstanceMethod<&NativeEngine::Committed>("committed"), InstanceMethod<&NativeEngine::Attached>("attached"),
@@ -491,6 +490,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", NativeEngine::Define(env));
   DefineChecks(env, exports);
   DefineFailpoints(env, exports);
+  DefineBodySums(env, exports);
   return exports;
 }
 

@@ -3,6 +3,7 @@ import { createSecureContext } from 'node:tls';
 
 import type { Catalog } from '../catalog/catalog.js';
 import { toSkerryError } from '../core/errors.js';
+import { sumsElsewhere } from '../engine/body_sums.js';
 import type { Engine } from '../engine/engine.js';
 import type { Account } from '../identity/accounts.js';
 import type { Identity } from '../identity/identity.js';
@@ -66,7 +67,7 @@ export class ObjectService {
     const log = logOf(logger, 'objects');
     const shelves = new Shelves({ catalog, ledger, engine, pools, onUpkeep });
     const meter = new QuotaMeter({ quotas: identity.quotas, log });
-    return new ObjectService(options, await ObjectLayer.open({ catalog, engine, shelves, log, meter }));
+    return new ObjectService(options, await ObjectLayer.open({ catalog, engine, shelves, log, meter, sums: sumsElsewhere }));
   }
 
   /** From here on what was removed is taken back, and rules of lifecycle are kept. */

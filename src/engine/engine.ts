@@ -37,6 +37,7 @@ import type {
   TreeRootSpec,
 } from './binding.js';
 import { passFailpoint } from './failpoints.js';
+import type { NativeSums } from './body_sums.js';
 import type { HeldResource } from './pool_switch.js';
 import type { NativeSurveys } from './surveys.js';
 
@@ -44,10 +45,10 @@ type EventOf<Type extends EngineEvent['type']> = Extract<EngineEvent, { type: Ty
 type Handlers = { [Type in EngineEvent['type']]?: (event: EventOf<Type>) => void };
 
 /** @throws SkerryError unavailable where the addon was not built or does not fit this Node. */
-export function loadNativeModule(): NativeModule & NativeSurveys {
+export function loadNativeModule(): NativeModule & NativeSurveys & NativeSums {
   const path = join(packageRoot(), 'build', 'Release', 'skerry.node');
   try {
-    return createRequire(import.meta.url)(path) as NativeModule & NativeSurveys;
+    return createRequire(import.meta.url)(path) as NativeModule & NativeSurveys & NativeSums;
   } catch (error) {
     const hint = existsSync(path)
       ? 'it was built for another machine or another Node: build it again with npm run build'

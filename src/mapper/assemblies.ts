@@ -91,7 +91,7 @@ export class Assemblies {
       locks.run([nameLock(name)], async () => {
         await refuseTaken(ledger, 'volume', name);
         if (compresses(compression)) await pools.allowFrames(assembly.pool);
-        const log = await this.#logged.logOf(durability);
+        const log = await this.#logged.logOf(durability, assembly.pool);
         const id = await this.#ids.next();
         const facts = { id, name, state: 'importing', description, labels, compression, cache, durability, log } as const;
         return this.#orNothing(facts, assembly, async () => {

@@ -6,12 +6,12 @@ import type { Bodies } from './bodies.js';
 import type { BodyHolds } from './body_holds.js';
 import type { Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
-import { newSum } from './digests.js';
 import type { Extents } from './extents.js';
 import { comingOf, transactOn } from './making.js';
 import { ending, type Meter } from './meter.js';
 import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version, type VersionName } from './object_version.js';
+import { newSum } from './sums.js';
 import { checkKey, visible, type Make, type Transact, type Versions } from './versions.js';
 
 /** A body of more is read and stored again: its extents would not fit into one transaction. */

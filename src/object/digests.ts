@@ -1,10 +1,11 @@
 /** What is computed of a body while it passes: MD5 for its ETag, and the checksums that somebody asked for. */
-import { createHash, type Hash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
+import { createHash } from 'node:crypto';
 
 import type { BodyPart, Checksum, ChecksumAlgorithm, ChecksumType } from '../catalog/object_records.js';
+import type { MakeSums } from '../engine/body_sums.js';
 import { SkerryError } from '../core/errors.js';
-import { Crc32c, crc32cKind, crc32Kind, Crc64Nvme, crc64nvmeKind, CrcJoining, type Crc, type CrcKind } from './crc.js';
+import { crc32cKind, crc32Kind, crc64nvmeKind, CrcJoining, type CrcKind } from './crc.js';
+import { newSum, PassingSums } from './sums.js';
 
 /** What a body has to be. */
 export interface Expected {
@@ -23,63 +24,30 @@ const joinable: Partial<Record<ChecksumAlgorithm, CrcKind>> = {
   CRC64NVME: crc64nvmeKind,
 };
 
-class Crc32 implements Crc {
-  #value = 0;
-
-  update(data: Uint8Array): void {
-    this.#value = crc32(data, this.#value);
-  }
-
-  digest(): Buffer {
-    const bytes = Buffer.alloc(4);
-    bytes.writeUInt32BE(this.#value);
-    return bytes;
-  }
-}
-
-export function newSum(algorithm: ChecksumAlgorithm): Crc | Hash {
-  switch (algorithm) {
-    case 'CRC32':
-      return new Crc32();
-    case 'CRC32C':
-      return new Crc32c();
-    case 'CRC64NVME':
-      return new Crc64Nvme();
-    case 'SHA1':
-      return createHash('sha1');
-    case 'SHA256':
-      return createHash('sha256');
-  }
-}
-
 export class Digests {
   readonly #expected: Expected;
-  readonly #md5 = createHash('md5');
-  readonly #sum: Crc | Hash | null;
+  readonly #sums: PassingSums;
 
-  constructor(expected: Expected) {
+  constructor(expected: Expected, make: MakeSums) {
     this.#expected = expected;
-    this.#sum = expected.checksum === undefined ? null : newSum(expected.checksum.algorithm);
+    this.#sums = new PassingSums(expected.checksum === undefined ? ['MD5'] : ['MD5', expected.checksum.algorithm], make);
   }
 
-  async *through(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const chunk of content) {
-      this.#md5.update(chunk);
-      this.#sum?.update(chunk);
-      yield chunk;
-    }
+  through(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    return this.#sums.through(content);
   }
 
   /** Of all that went through. @throws SkerryError invalid (bad-digest) where it is not what was expected */
   finish(): { readonly etag: string; readonly checksum: Checksum | null } {
-    const md5 = this.#md5.digest();
+    const [md5 = Buffer.alloc(0), sum] = this.#sums.values;
     if (this.#expected.md5 !== undefined) compare('MD5', this.#expected.md5, md5.toString('base64'));
     const { checksum } = this.#expected;
-    if (checksum === undefined || this.#sum === null) return { etag: md5.toString('hex'), checksum: null };
-    const value = this.#sum.digest().toString('base64');
+    const etag = md5.toString('hex');
+    if (checksum === undefined || sum === undefined) return { etag, checksum: null };
+    const value = sum.toString('base64');
     const wanted = typeof checksum.value === 'function' ? checksum.value() : checksum.value;
     if (wanted !== undefined) compare(checksum.algorithm, wanted, value);
-    return { etag: md5.toString('hex'), checksum: { algorithm: checksum.algorithm, type: 'full-object', value } };
+    return { etag, checksum: { algorithm: checksum.algorithm, type: 'full-object', value } };
   }
 }
 

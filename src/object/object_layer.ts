@@ -5,6 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 
 import type { Catalog } from '../catalog/catalog.js';
 import { objectCounterKey } from '../catalog/object_keys.js';
+import type { MakeSums } from '../engine/body_sums.js';
 import { IdAllocator } from '../mapper/id_allocator.js';
 import type { Shelves } from '../mapper/shelves.js';
 import { BodyHolds } from './body_holds.js';
@@ -23,6 +24,7 @@ import { findOldRegions, recoverRegion, type OldRegion } from './region_recovery
 import { Releases } from './releases.js';
 import { ShelfSpace, type ShelfSpaceOptions } from './shelf_space.js';
 import { ShelfWriter, type ShelfEngine } from './shelf_writer.js';
+import { sumsHere } from './sums.js';
 import { Uploads } from './uploads.js';
 import { Versions } from './versions.js';
 
@@ -32,6 +34,8 @@ export interface ObjectLayerOptions {
   readonly shelves: Pick<Shelves, 'make'>;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
   readonly meter?: Meter;
+  /** Of large bodies; else in this thread. */
+  readonly sums?: MakeSums;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   /** For tests; else that of S3, in bytes. */
@@ -54,7 +58,7 @@ export class ObjectLayer {
   #oldRegions: readonly OldRegion[];
 
   private constructor(options: ObjectLayerOptions, oldRegions: readonly OldRegion[]) {
-    const { catalog, engine, meter = noMeter, now = Date.now } = options;
+    const { catalog, engine, meter = noMeter, sums = sumsHere, now = Date.now } = options;
     this.#options = options;
     this.#oldRegions = oldRegions;
     this.#now = now;
@@ -66,7 +70,7 @@ export class ObjectLayer {
     const bodies = new EngineBodies({ engine, writer: this.#writer, space: this.#space, log: options.log });
     this.buckets = new Buckets({ catalog, ids, meter, now });
     const versions = new Versions({ catalog, buckets: this.buckets, ids, meter });
-    const shared = { catalog, buckets: this.buckets, versions, bodies, extents, holds, meter, ids, now };
+    const shared = { catalog, buckets: this.buckets, versions, bodies, extents, holds, meter, sums, ids, now };
     this.objects = new Objects(shared);
     this.copies = new Copies({ ...shared, objects: this.objects });
     this.listing = new Listing(shared);

@@ -4,6 +4,7 @@
  */
 import type { Catalog } from '../catalog/catalog.js';
 import type { Attributes, BucketRecord, ObjectRecord, Retention, Segment } from '../catalog/object_records.js';
+import type { MakeSums } from '../engine/body_sums.js';
 import { SkerryError } from '../core/errors.js';
 import type { Bodies, StoredBody } from './bodies.js';
 import { partRanges, segmentsWithin, type PartRange } from './body_parts.js';
@@ -77,6 +78,7 @@ export interface ObjectsOptions {
   readonly bodies: Bodies;
   readonly holds: BodyHolds;
   readonly meter: Meter;
+  readonly sums: MakeSums;
   readonly now: () => number;
 }
 
@@ -89,7 +91,7 @@ export class Objects {
 
   /** @throws SkerryError invalid (bad-digest, incomplete-body), conflict (precondition-failed), not-found; no-space */
   async put(order: PutOrder): Promise<Version> {
-    const { catalog, buckets, versions, bodies, meter, now } = this.#options;
+    const { catalog, buckets, versions, bodies, meter, now, sums } = this.#options;
     const { key, conditions = {}, content, bytes } = order;
     checkKey(key);
     const { record: bucket } = await buckets.get(order.bucket);
@@ -97,7 +99,7 @@ export class Objects {
     // Nobody should send a body in vain; what counts is looked at once more when it is there.
     checkWrite(conditions, visible((await versions.newest(bucket, key))?.record ?? null));
     const reservation = meter.reserve(bucket, { bytes: bytes ?? 0, objects: 1 });
-    const digests = new Digests(order.expected ?? {});
+    const digests = new Digests(order.expected ?? {}, sums);
     return ending(reservation, async () => {
       const stored = await bodies.write({ pool: bucket.pool, bytes, content: digests.through(content) });
       if (bytes === null) await extended(reservation, stored);

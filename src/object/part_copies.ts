@@ -8,7 +8,7 @@ import type { BodyHolds } from './body_holds.js';
 import { segmentsWithin } from './body_parts.js';
 import type { Buckets } from './buckets.js';
 import { judgeRead, preconditionFailed, type Conditions } from './conditions.js';
-import { newSum } from './digests.js';
+import { newSum } from './sums.js';
 import type { Extents } from './extents.js';
 import { transactOn } from './making.js';
 import type { Objects } from './objects.js';

@@ -16,6 +16,7 @@ import {
   type PartRecord,
   type UploadRecord,
 } from '../catalog/object_records.js';
+import type { MakeSums } from '../engine/body_sums.js';
 import { SkerryError } from '../core/errors.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
 import type { Bodies } from './bodies.js';
@@ -87,6 +88,7 @@ export interface UploadsOptions {
   readonly bodies: Bodies;
   readonly ids: IdAllocator;
   readonly meter: Meter;
+  readonly sums: MakeSums;
   readonly now: () => number;
   /** For tests; else that of S3. */
   readonly partBytesMin?: number;
@@ -120,12 +122,15 @@ export class Uploads {
 
   /** A part that is there under the number is replaced. */
   async putPart(order: PartOrder): Promise<PartView> {
-    const { catalog, bodies, ids, now } = this.#options;
+    const { catalog, bodies, ids, now, sums } = this.#options;
     const { number, bytes, content, expected = {} } = order;
     checkPart(number, bytes ?? 0);
     const upload = await this.find(order);
     const kind = upload.record.checksum;
-    const digests = new Digests(kind === null || expected.checksum !== undefined ? expected : { ...expected, checksum: kind });
+    const digests = new Digests(
+      kind === null || expected.checksum !== undefined ? expected : { ...expected, checksum: kind },
+      sums,
+    );
     if (kind !== null && (expected.checksum?.algorithm ?? kind.algorithm) !== kind.algorithm)
       throw new SkerryError('invalid', `parts of this upload have a checksum of ${kind.algorithm}`, {
         reason: 'bad-checksum-algorithm',

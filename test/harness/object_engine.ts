@@ -52,9 +52,15 @@ export async function openObjectEngine() {
     rootsSettled: async () => undefined,
     putTombstone: async () => undefined,
     forgetLog: async () => undefined,
+    mustTakeLogs: () => undefined,
     holdLog: () => () => undefined,
   };
-  const logs = { start: async () => undefined, shorten: () => undefined, stop: async () => undefined };
+  const logs = {
+    distrustJournal: async () => undefined,
+    start: async () => undefined,
+    shorten: () => undefined,
+    stop: async () => undefined,
+  };
   const composer = new Composer({ ledger, locks, engine, roots: { of: () => store }, logs, log });
   engine.on('commit', ({ commit }) => composer.handle(commit));
   const places = { directory: join(directory, 'pool'), checkpoint: join(directory, 'index'), remote: null };

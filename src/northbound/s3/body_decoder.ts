@@ -1,7 +1,8 @@
 /** The body of a request on its way to whoever stores it: without its framing, and judged. */
-import { createHash, type Hash } from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
 
+import type { MakeSums } from '../../engine/body_sums.js';
+import { StreamSums, sumsHere } from '../../object/sums.js';
 import type { BodyPlan } from './authenticator.js';
 import { ChunkDecoder } from './chunk_decoder.js';
 import { S3Failure } from './errors.js';
@@ -15,30 +16,40 @@ export abstract class BodyDecoder extends Transform {
   abstract readonly trailers: ReadonlyMap<string, string>;
 }
 
-export function bodyDecoder(plan: BodyPlan, onSignedChunk?: (bytes: number) => void): BodyDecoder {
-  if (plan.form === 'plain') return new PlainBody(plan.sha256);
+export interface DecodingOptions {
+  /** How sums of large bodies are taken. */
+  readonly sums?: MakeSums;
+  readonly onSignedChunk?: (bytes: number) => void;
+}
+
+export function bodyDecoder(plan: BodyPlan, { sums = sumsHere, onSignedChunk }: DecodingOptions = {}): BodyDecoder {
+  if (plan.form === 'plain') return new PlainBody(plan.sha256, sums);
   return new ChunkedBody(new ChunkDecoder({ ...plan, ...(onSignedChunk === undefined ? {} : { onSignedChunk }) }));
 }
 
 class PlainBody extends BodyDecoder {
   readonly trailers = new Map<string, string>();
   readonly #sha256: string | null;
-  readonly #hash: Hash | null;
+  readonly #sums: StreamSums | null;
 
-  constructor(sha256: string | null) {
+  constructor(sha256: string | null, make: MakeSums) {
     super();
     this.#sha256 = sha256;
-    this.#hash = sha256 === null ? null : createHash('sha256');
+    this.#sums = sha256 === null ? null : new StreamSums(['SHA256'], make);
   }
 
   override _transform(piece: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
-    this.#hash?.update(piece);
-    callback(null, piece);
+    if (this.#sums === null) callback(null, piece);
+    else this.#sums.add(piece).then(() => callback(null, piece), callback);
   }
 
   override _flush(callback: TransformCallback): void {
-    const computed = this.#hash?.digest('hex') ?? null;
-    callback(this.#sha256 === computed ? null : sha256Differs(this.#sha256, computed));
+    if (this.#sums === null) callback();
+    else this.#sums.end().then(([sum]) => callback(this.#judged(sum?.toString('hex') ?? null)), callback);
+  }
+
+  #judged(computed: string | null): S3Failure | null {
+    return this.#sha256 === computed ? null : sha256Differs(this.#sha256, computed);
   }
 }
 

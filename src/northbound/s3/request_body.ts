@@ -1,7 +1,9 @@
 /** The body of a request, for whoever wants it: read once, decoded and judged on the way. */
 import { finished, PassThrough, type Readable } from 'node:stream';
 
+import { sumsElsewhere } from '../../engine/body_sums.js';
 import { Digests } from '../../object/digests.js';
+import { sumsHere } from '../../object/sums.js';
 import type { BodyPlan } from './authenticator.js';
 import { bodyDecoder, type BodyDecoder } from './body_decoder.js';
 import { sumsOf } from './checksum_headers.js';
@@ -41,7 +43,7 @@ export class RequestBody {
   /** Once only. Fails with an S3Failure where the body is not what was signed or announced, at its end at the latest. */
   stream(): AsyncIterable<Buffer> {
     if (this.#decoder !== null) throw new Error('the body was read already');
-    const decoder = bodyDecoder(this.#plan, this.#hooks.onSignedChunk);
+    const decoder = bodyDecoder(this.#plan, { sums: sumsElsewhere, onSignedChunk: this.#hooks.onSignedChunk });
     this.#decoder = decoder;
     this.#hooks.onFirstRead();
     this.#incoming.on('data', (piece: Buffer) => this.#hooks.onReceived(piece.length));
@@ -72,7 +74,10 @@ export class RequestBody {
   /** All of it, as a whole. @throws S3Failure MaxMessageLengthExceeded, SkerryError bad-digest, those of sumsOf() and of the stream */
   async whole(bytesMax = document_bytes_max): Promise<Buffer> {
     if ((this.bytes ?? 0) > bytesMax) throw new S3Failure('MaxMessageLengthExceeded');
-    const digests = new Digests(sumsOf(this.#request, () => this.trailers));
+    const digests = new Digests(
+      sumsOf(this.#request, () => this.trailers),
+      sumsHere,
+    );
     const pieces: Uint8Array[] = [];
     let bytes = 0;
     for await (const piece of digests.through(this.stream())) {

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import type { ChecksumAlgorithm } from '../../../src/catalog/object_records.js';
-import { joinedChecksum, newSum } from '../../../src/object/digests.js';
+import { joinedChecksum } from '../../../src/object/digests.js';
+import { newSum } from '../../../src/object/sums.js';
 
 const sum = (algorithm: ChecksumAlgorithm, ...pieces: readonly Uint8Array[]): Buffer => {
   const all = newSum(algorithm);

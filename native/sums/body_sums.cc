@@ -1,0 +1,98 @@
+#include "body_sums.h"
+
+#include <array>
+#include <utility>
+
+namespace skerry {
+namespace {
+
+constexpr CrcTables<uint32_t> kCrc32Tables = MakeCrcTables<uint32_t>(kCrc32Polynomial);
+constexpr CrcTables<uint32_t> kCrc32cTables = MakeCrcTables<uint32_t>(kCrc32cPolynomial);
+constexpr CrcTables<uint64_t> kCrc64NvmeTables = MakeCrcTables<uint64_t>(kCrc64NvmePolynomial);
+
+constexpr std::array<std::pair<std::string_view, SumKind>, 6> kNames{{{"MD5", SumKind::kMd5},
+                                                                      {"SHA1", SumKind::kSha1},
+                                                                      {"SHA256", SumKind::kSha256},
+                                                                      {"CRC32", SumKind::kCrc32},
+                                                                      {"CRC32C", SumKind::kCrc32c},
+                                                                      {"CRC64NVME", SumKind::kCrc64Nvme}}};
+
+const EVP_MD* DigestOf(SumKind kind) {
+  switch (kind) {
+    case SumKind::kMd5:
+      return EVP_md5();
+    case SumKind::kSha1:
+      return EVP_sha1();
+    default:
+      return EVP_sha256();
+  }
+}
+
+template <typename Word>
+std::vector<uint8_t> BigEndian(Word value) {
+  std::vector<uint8_t> bytes(sizeof(Word));
+  for (size_t i = 0; i < sizeof(Word); ++i) bytes[i] = static_cast<uint8_t>(value >> (8 * (sizeof(Word) - 1 - i)));
+  return bytes;
+}
+
+Status Failed() { return Status(Code::kIo, "the crypto library refuses a sum that was asked for"); }
+
+}  // namespace
+
+std::optional<SumKind> SumKindOf(std::string_view name) {
+  for (const auto& [known, kind] : kNames) {
+    if (known == name) return kind;
+  }
+  return std::nullopt;
+}
+
+Result<std::unique_ptr<BodySums>> BodySums::Begin(const std::vector<SumKind>& kinds) {
+  auto body = std::make_unique<BodySums>();
+  for (const SumKind kind : kinds) {
+    if (kind == SumKind::kCrc32) {
+      body->sums_.emplace_back(Crc32(kCrc32Tables));
+    } else if (kind == SumKind::kCrc32c) {
+      body->sums_.emplace_back(Crc32(kCrc32cTables));
+    } else if (kind == SumKind::kCrc64Nvme) {
+      body->sums_.emplace_back(Crc64(kCrc64NvmeTables));
+    } else {
+      Digest digest(EVP_MD_CTX_new());
+      if (!digest || EVP_DigestInit_ex(digest.get(), DigestOf(kind), nullptr) != 1) return Failed();
+      body->sums_.emplace_back(std::move(digest));
+    }
+  }
+  return body;
+}
+
+Status BodySums::Update(ConstBytes bytes) {
+  for (Sum& sum : sums_) {
+    if (Digest* const digest = std::get_if<Digest>(&sum)) {
+      if (EVP_DigestUpdate(digest->get(), bytes.data(), bytes.size()) != 1) return Failed();
+    } else if (Crc32* const crc = std::get_if<Crc32>(&sum)) {
+      crc->Update(bytes);
+    } else {
+      std::get<Crc64>(sum).Update(bytes);
+    }
+  }
+  return Status();
+}
+
+Result<std::vector<std::vector<uint8_t>>> BodySums::Finish() {
+  std::vector<std::vector<uint8_t>> values;
+  for (Sum& sum : sums_) {
+    if (Digest* const digest = std::get_if<Digest>(&sum)) {
+      std::vector<uint8_t> value(EVP_MAX_MD_SIZE);
+      unsigned size = 0;
+      if (EVP_DigestFinal_ex(digest->get(), value.data(), &size) != 1) return Failed();
+      value.resize(size);
+      values.push_back(std::move(value));
+    } else if (const Crc32* const crc = std::get_if<Crc32>(&sum)) {
+      values.push_back(BigEndian(crc->value()));
+    } else {
+      values.push_back(BigEndian(std::get<Crc64>(sum).value()));
+    }
+  }
+  return values;
+}
+
+}  // namespace skerry

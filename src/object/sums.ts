@@ -1,0 +1,115 @@
+/** Sums of one body, computed while it passes: in this thread where it is small, else in others. */
+import { createHash, type Hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+
+import type { BodySums, MakeSums, SumName } from '../engine/body_sums.js';
+import { Crc32c, Crc64Nvme, type Crc } from './crc.js';
+
+class Crc32 implements Crc {
+  #value = 0;
+
+  update(data: Uint8Array): void {
+    this.#value = crc32(data, this.#value);
+  }
+
+  digest(): Buffer {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(this.#value);
+    return bytes;
+  }
+}
+
+export function newSum(name: SumName): Crc | Hash {
+  switch (name) {
+    case 'MD5':
+      return createHash('md5');
+    case 'CRC32':
+      return new Crc32();
+    case 'CRC32C':
+      return new Crc32c();
+    case 'CRC64NVME':
+      return new Crc64Nvme();
+    case 'SHA1':
+      return createHash('sha1');
+    case 'SHA256':
+      return createHash('sha256');
+  }
+}
+
+/** In the thread that asks. */
+export const sumsHere: MakeSums = (names) => {
+  const sums = names.map(newSum);
+  return {
+    async update(pieces) {
+      for (const piece of pieces) for (const sum of sums) sum.update(piece);
+    },
+    finish: () => sums.map((sum) => sum.digest()),
+  };
+};
+
+/** Below it another thread costs more than it spares. */
+const here_bytes_max = 128 << 10;
+/** Handed over at once; twice as much is kept of a body meanwhile. */
+const batch_bytes = 1 << 20;
+
+/** The sums of one body, piece by piece: a bounded number of bytes is held until they are summed. */
+export class StreamSums {
+  readonly #names: readonly SumName[];
+  readonly #make: MakeSums;
+  #sums: BodySums | null = null;
+  #batch: Uint8Array[] = [];
+  #bytes = 0;
+  #under: Promise<void> = Promise.resolve();
+
+  constructor(names: readonly SumName[], make: MakeSums) {
+    this.#names = names;
+    this.#make = make;
+  }
+
+  /** Await it before the next. The piece must stay as it is. */
+  async add(piece: Uint8Array): Promise<void> {
+    this.#batch.push(piece);
+    this.#bytes += piece.length;
+    if (this.#bytes < batch_bytes) return;
+    await this.#under;
+    this.#sums ??= this.#make(this.#names);
+    this.#under = this.#sums.update(this.#batch);
+    // Told by the next await of it; or to nobody, where whoever brought the pieces left.
+    this.#under.catch(() => undefined);
+    this.#batch = [];
+    this.#bytes = 0;
+  }
+
+  /** In the order of the names. Once, and last. */
+  async end(): Promise<readonly Buffer[]> {
+    await this.#under;
+    this.#sums ??= (this.#bytes <= here_bytes_max ? sumsHere : this.#make)(this.#names);
+    await this.#sums.update(this.#batch);
+    return this.#sums.finish();
+  }
+}
+
+/** The sums of all that goes through it, once it was read to its end. */
+export class PassingSums {
+  readonly #sums: StreamSums;
+  #values: readonly Buffer[] | null = null;
+
+  constructor(names: readonly SumName[], make: MakeSums) {
+    this.#sums = new StreamSums(names, make);
+  }
+
+  /** What is yielded must stay as it is. */
+  async *through(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const piece of content) {
+      await this.#sums.add(piece);
+      yield piece;
+    }
+    this.#values = await this.#sums.end();
+  }
+
+  /** In the order of the names. */
+  get values(): readonly Buffer[] {
+    if (this.#values === null) throw new Error('sums of a body that was not read to its end');
+    return this.#values;
+  }
+}
