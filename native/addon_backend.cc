@@ -23,6 +23,15 @@ Status FailureOf(const Napi::Value& failure) {
   return {known == std::end(kCodes) ? Code::kIo : known->second, object.Get("message").ToString().Utf8Value()};
 }
 
+/** What a backend says of its bodies is not what their sums say. */
+template <typename T>
+std::function<void(Result<T>)> AsItsOwn(std::function<void(Result<T>)> done) {
+  return [done = std::move(done)](Result<T> answer) {
+    if (answer.code() == Code::kCorrupt) answer = Status(Code::kIo, answer.status().detail());
+    done(std::move(answer));
+  };
+}
+
 }  // namespace
 
 template <typename Done>
@@ -98,12 +107,7 @@ void JsBackend::Ship(uint32_t pack, const std::string& path, uint64_t bytes, std
 }
 
 void JsBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) {
-  // What a backend says of its bodies is not what their sums say.
-  auto fetched = [done = std::move(done)](Result<std::vector<uint8_t>> body) {
-    if (body.code() == Code::kCorrupt) body = Status(Code::kIo, body.status().detail());
-    done(std::move(body));
-  };
-  errands_->Fetch(std::move(fetched), [pool = pool_, pack, offset, bytes](Napi::Object& event) {
+  errands_->Fetch(AsItsOwn(std::move(done)), [pool = pool_, pack, offset, bytes](Napi::Object& event) {
     event.Set("pool", pool);
     event.Set("pack", static_cast<double>(pack));
     event.Set("offset", static_cast<double>(offset));
@@ -119,7 +123,7 @@ void JsBackend::Remove(uint32_t pack, std::function<void(Status)> done) {
 }
 
 void JsBackend::List(std::function<void(Result<std::vector<Chunk>>)> done) {
-  errands_->List(std::move(done), [pool = pool_](Napi::Object& event) { event.Set("pool", pool); });
+  errands_->List(AsItsOwn(std::move(done)), [pool = pool_](Napi::Object& event) { event.Set("pool", pool); });
 }
 
 void JsBackend::OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) {

@@ -30,7 +30,10 @@ std::shared_ptr<Errand> PackListing::Refresh() {
 // What is listed may be on its way to be removed, as only the hosts before this one knew.
 void PackListing::Begin() {
   const std::shared_ptr<Errand> known = gone_->Known();
-  known->Then([self = shared_from_this(), known] { known->status().ok() ? self->List() : self->End(known->status()); });
+  known->Then([self = shared_from_this(), known] {
+    // Of no record is it known that it is damaged.
+    known->status().ok() ? self->List() : self->End({Code::kIo, known->status().detail()});
+  });
 }
 
 void PackListing::List() {

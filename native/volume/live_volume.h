@@ -169,6 +169,8 @@ class LiveVolume : public Volume {
     TreeRoot committed;   // what the catalog has: a start begins with it
   };
   Content content() const;
+  /** Roots in `pool` that only the log leads by, for who has that and the catalog's root. */
+  void AddForgone(const Pool& pool, std::vector<TreeRoot>& roots) const;
   /** Runs `look` while nothing is written to the volume: short work only. */
   void Still(const std::function<void()>& look) const;
   VolumeLoad load() const;
@@ -231,6 +233,13 @@ class LiveVolume : public Volume {
   std::deque<FrozenGeneration> frozen_;     // oldest first
   std::shared_ptr<Base> base_;
   TreeRoot committed_;                      // the last root that the catalog took; a rollback leaves it
+  /** What a volume with a log rested on before the rollback of this sequence, which the catalog's root does not hold yet; oldest first. */
+  struct Forgone {
+    uint64_t sequence;
+    std::shared_ptr<Pool> pool;
+    TreeRoot root;
+  };
+  std::deque<Forgone> forgone_;
   std::shared_ptr<const Stack> stack_;
   uint64_t sequence_ = 0;                   // of the last record
   uint64_t lineage_ = 0;

@@ -19,6 +19,13 @@ LiveVolume::Content LiveVolume::content() const {
   return {active_, stack_, committed_};
 }
 
+void LiveVolume::AddForgone(const Pool& pool, std::vector<TreeRoot>& roots) const {
+  Lock lock(mutex_);
+  for (const Forgone& forgone : forgone_) {
+    if (forgone.pool.get() == &pool) roots.push_back(forgone.root);
+  }
+}
+
 void LiveVolume::Still(const std::function<void()>& look) const {
   Lock lock(mutex_);
   look();
@@ -54,6 +61,7 @@ std::vector<TreeRoot> Store::UntakenRootsLocked(const Pool& pool) const {
   for (const Forgone& forgone : forgone_) {
     if (forgone.pool.get() == &pool && forgone.end > journal_->durable()) roots.insert(roots.end(), {forgone.base, forgone.committed});
   }
+  for (const auto& [id, entry] : entries_) entry.volume->AddForgone(pool, roots);
   for (const auto& [id, to] : leaving_) {
     if (to.pool.get() == &pool && to.root && !IsMutant(Mutant::kExpectedUnmarked)) roots.push_back(*to.root);
   }

@@ -119,6 +119,7 @@ std::vector<ResourceId> LiveVolume::Commit(const DestageGroup& group, const Tree
   // The catalog has it all the same, for a rollback tells it nothing: it is what a start would begin with.
   committed_ = root;
   if (tail_) tail_->Rooted(group.applied_sequence, mark);
+  while (!forgone_.empty() && forgone_.front().sequence <= group.applied_sequence) forgone_.pop_front();
   if (group.lineage != lineage_ && !IsMutant(Mutant::kOldLineageCommits)) return resolved;
   for (size_t i = 0; i < group.generations.size() && !frozen_.empty(); ++i) {
     const FrozenGeneration& done = frozen_.front();

@@ -70,6 +70,8 @@ void LiveVolume::RollbackLocked(const RollbackPlace& place) {
   frozen_.clear();
   frozen_journal_bytes_ = frozen_overlay_bytes_ = frozen_pages_ = frozen_blocks_bound_ = 0;
   pending_snapshots_ = 0;
+  // Whoever restores the log comes by there, or ends there.
+  if (tail_ && !base_->pending) forgone_.push_back({sequence_, base_->pool, base_->root});
   base_ = MakeBase({}, base_->pool);
   std::memcpy(base_->root.id.bytes.data(), place.root, sizeof(place.root));
   base_->root.at = {place.pack, place.offset, place.stored_bytes};
