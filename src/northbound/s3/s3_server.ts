@@ -102,6 +102,10 @@ export class S3Server {
     };
     this.#server.on('request', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, false));
     this.#server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, true));
+    // What else a client expects is not for us to refuse: S3 serves it.
+    this.#server.on('checkExpectation', (incoming: IncomingMessage, response: ServerResponse) =>
+      serve(incoming, response, false),
+    );
     this.#server.on('clientError', badHead);
   }
 
