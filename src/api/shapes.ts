@@ -141,7 +141,7 @@ export const statusView = z.strictObject({
     ),
   listeners: z
     .record(z.string(), z.string())
-    .describe('`nbd` and `admin` are absolute paths of sockets, `nbdTcp` and `http` are HOST:PORT where they listen.'),
+    .describe('`nbd` and `admin` are absolute paths of sockets, `nbdTcp`, `s3` and `http` are HOST:PORT where they listen.'),
   volumes: count.describe('How many.'),
   snapshots: count.describe('How many.'),
   images: count.describe('How many.'),

@@ -17,6 +17,9 @@ interface ServeOptions {
   readonly nbdTlsClientCa?: string;
   readonly nbdTlsMode?: string;
   readonly httpPort?: number;
+  readonly s3Listen?: string;
+  readonly s3TlsCertificate?: string;
+  readonly s3TlsKey?: string;
   readonly salvageJournal?: boolean;
 }
 
@@ -36,6 +39,9 @@ export function addServe(program: Command, terminal: Terminal): void {
       ).choices(['off', 'optional', 'required']),
     )
     .option('--http-port <port>', 'of health and metrics on 127.0.0.1, 7480 by default; 0 picks a free one', parsePort)
+    .option('--s3-listen <host:port>', 'of S3, 127.0.0.1:9000 by default; port 0 picks a free one, none serves no S3')
+    .option('--s3-tls-certificate <file>', 'serve S3 over TLS: the certificate and those that lead to its root, in PEM')
+    .option('--s3-tls-key <file>', 'its key, in PEM; of mode 0600, or 0640')
     .option('--salvage-journal', 'go on past a damaged journal, losing what the damage held, instead of refusing to start')
     .addHelpText(
       'after',

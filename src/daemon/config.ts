@@ -5,7 +5,7 @@
  * touched), the overlay 192 MiB, the cache of map nodes 64 MiB, that of blocks of remote pools 64 MiB, finding what the cache on the local disk
  * has 21 MiB, NBD buffers 128 MiB, V8's heap 304 MiB (src/core/heap.ts), and the rest, at least 128 MiB, for packs and logs (32 MiB of
  * each pool) on their way to remote pools, the location index, threads and code.
- * Each part keeps to its own limit; parts that would not fit under the ceiling are refused.
+ * Each part keeps to its own limit; parts that would not fit under the ceiling are refused. Bodies of objects on their way get what is left.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -18,7 +18,7 @@ import { SkerryError, toSkerryError } from '../core/errors.js';
 import { heap_bytes_max } from '../core/heap.js';
 import { formatSize, parseSize } from '../core/sizes.js';
 import type { EngineOptions } from '../engine/binding.js';
-import type { TlsPaths } from '../northbound/nbd/tls_files.js';
+import type { TlsPaths } from './tls_files.js';
 
 const MiB = 1 << 20;
 const GiB = 1 << 30;
@@ -29,6 +29,9 @@ const config_file_bytes_max = 1 << 20;
 const socket_threads_max = 64;
 const blocking_threads_max = 256;
 const metrics_port = 7480;
+const s3_address = { host: '127.0.0.1', port: 9000 };
+/** Of bodies of objects on their way, where no setting says: what the ceiling leaves, within these. */
+const s3_buffer_bytes = { min: 16 * MiB, max: 512 * MiB };
 /** Of memory that no setting bounds. */
 const rest_bytes_min = 128 * MiB;
 /** Of the cache on disk, for each byte of memory that finding it takes: 80 bytes a record, of 16 KiB at least on average (native/blocks/local_cache.cc). */
@@ -78,6 +81,24 @@ const wholeNumber = (min: number, max: number) =>
     return z.NEVER;
   });
 
+/** none: nobody is served there. */
+const addressOrNone = z.unknown().transform((text, context) => {
+  if (text === 'none') return null;
+  const parsed = address.safeParse(text);
+  if (parsed.success) return parsed.data;
+  context.addIssue(`${JSON.stringify(text)} is no address: write HOST:PORT, as in 127.0.0.1:9000, or none`);
+  return z.NEVER;
+});
+
+/** As people write them: `s3.example.org, objects.local`. */
+const domainNames = z.unknown().transform((text, context) => {
+  const names = typeof text === 'string' ? text.split(',').map((name) => name.trim().toLowerCase()) : [''];
+  if (names.every((name) => /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(name)))
+    return names;
+  context.addIssue(`${JSON.stringify(text)} are no names of hosts: write them with commas between, without ports`);
+  return z.NEVER;
+});
+
 const file = z
   .string()
   .min(1)
@@ -95,6 +116,28 @@ const settings = z.strictObject({
   nbdTlsMode: z.enum(['off', 'optional', 'required']).optional(),
   /** Of health and metrics on 127.0.0.1; 0 picks a free one. */
   httpPort: wholeNumber(0, 65_535).default(metrics_port),
+  /** Where S3 is served. */
+  s3Listen: addressOrNone.default(s3_address),
+  /** Each bucket has a host of its own below these: `BUCKET.DOMAIN`. */
+  s3Domains: domainNames.default([]),
+  s3Region: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'write a name of small letters, digits and hyphens, as in us-east-1')
+    .default('us-east-1'),
+  /** Files in PEM: with them S3 is served over TLS, and over nothing else. */
+  s3TlsCertificate: file.optional(),
+  s3TlsKey: file.optional(),
+  /** Where bodies of buckets go that are made from then on. */
+  s3Pool: z.string().min(1).default('default'),
+  /** A line of JSON for each request. */
+  s3AuditLog: file.optional(),
+  /** Of each account; 0: as many as come. */
+  s3RequestsPerSecond: wholeNumber(0, 1_000_000).default(0),
+  s3BytesPerSecond: sizeOf({ min: 64 * 1024, max: 1024 * GiB, orNone: true }).default(0),
+  /** Between runs that keep the rules of lifecycle; 0: never. */
+  s3LifecycleSeconds: wholeNumber(0, 604_800).default(86_400),
+  /** Of bodies on their way, of all requests together. */
+  s3BufferBytesMax: sizeOf({ min: s3_buffer_bytes.min, max: 1024 * GiB }).optional(),
   /** Of all that the daemon holds, shared memory included. */
   memoryBytesMax: sizeOf({ min: 512 * MiB, max: 1024 * GiB }).default(GiB),
   ringBytes: sizeOf({ min: 4 * MiB, max: 4 * GiB }).default(64 * MiB),
@@ -134,6 +177,9 @@ export interface ServeOptions extends Partial<Readonly<Record<keyof Settings, st
 }
 
 export interface Config extends Readonly<Settings> {
+  readonly s3BufferBytesMax: number;
+  /** null: S3 is served without TLS. */
+  readonly s3Tls: TlsPaths | null;
   /** Absolute. */
   readonly dataDirectory: string;
   readonly nbdSocket: string;
@@ -163,8 +209,10 @@ export function resolveConfig(options: ServeOptions): Config {
       `the configuration is wrong: segmentBytes must be at most half of ringBytes (${parsed.data.ringBytes})`,
     );
   }
+  const s3BufferBytesMax = s3BufferBytes(parsed.data);
   refuseTooMuch(parsed.data);
   const nbdTls = tlsOf(parsed.data);
+  const s3Tls = s3TlsOf(parsed.data);
   const nbdSocket = join(dataDirectory, 'nbd.sock');
   const adminSocket = join(dataDirectory, 'admin.sock');
   if (Buffer.byteLength(adminSocket) > socket_path_bytes_max) {
@@ -173,16 +221,38 @@ export function resolveConfig(options: ServeOptions): Config {
       `the path of the data directory ${dataDirectory} is too long: that of a socket in it may have ${socket_path_bytes_max} bytes`,
     );
   }
-  return Object.freeze({ ...parsed.data, dataDirectory, nbdSocket, adminSocket, salvageJournal, nbdTls });
+  return Object.freeze({
+    ...parsed.data,
+    dataDirectory,
+    nbdSocket,
+    adminSocket,
+    salvageJournal,
+    nbdTls,
+    s3Tls,
+    s3BufferBytesMax,
+  });
+}
+
+/** Of all that has a limit of its own, and of the rest. */
+function heldBytesMax(given: Settings): number {
+  const found = Math.ceil(given.localCacheBytesMax / local_cache_bytes_found);
+  const parts = memory_parts.reduce((before, name) => before + given[name], 0);
+  return parts + found + heap_bytes_max + rest_bytes_min + (given.s3BufferBytesMax ?? 0);
+}
+
+/** Where nothing is left, the least there is: it is taken from what is for all else. */
+function s3BufferBytes(given: Settings): number {
+  const { min, max } = s3_buffer_bytes;
+  return given.s3BufferBytesMax ?? Math.max(min, Math.min(max, given.memoryBytesMax - heldBytesMax(given)));
 }
 
 function refuseTooMuch(given: Settings): void {
-  const parts = memory_parts.map((name) => [name, given[name]] as const);
-  const found = Math.ceil(given.localCacheBytesMax / local_cache_bytes_found);
-  const sum = parts.reduce((before, [, bytes]) => before + bytes, found + heap_bytes_max + rest_bytes_min);
+  const sum = heldBytesMax(given);
   if (sum <= given.memoryBytesMax) return;
+  const found = Math.ceil(given.localCacheBytesMax / local_cache_bytes_found);
   const named = [
-    ...parts.map(([name, bytes]) => `${name} ${formatSize(bytes)}`),
+    ...memory_parts.map((name) => `${name} ${formatSize(given[name])}`),
+    ...(given.s3BufferBytesMax === undefined ? [] : [`s3BufferBytesMax ${formatSize(given.s3BufferBytesMax)}`]),
     `what localCacheBytesMax takes of memory ${formatSize(found)}`,
   ];
   throw new SkerryError(
@@ -204,6 +274,18 @@ function tlsOf(given: Settings): NbdTlsConfig | null {
     );
   }
   return { certificate, key, clientCa, mode };
+}
+
+function s3TlsOf({ s3TlsCertificate: certificate, s3TlsKey: key }: Settings): TlsPaths | null {
+  if (certificate === undefined && key === undefined) return null;
+  if (certificate === undefined || key === undefined) {
+    const missing = certificate === undefined ? 's3TlsCertificate' : 's3TlsKey';
+    throw new SkerryError(
+      'invalid',
+      `the configuration is wrong: TLS for S3 needs a certificate and its key; set ${missing} too`,
+    );
+  }
+  return { certificate, key, clientCa: null };
 }
 
 function explain(issue: z.core.$ZodIssue): string {

@@ -9,6 +9,7 @@ import { Counter, Histogram, Registry, type Metric } from 'prom-client';
 import type { EngineStats, OperationCounters, PoolStats } from '../engine/binding.js';
 import type { CollectionView } from '../upkeep/collections.js';
 import type { ScrubView } from '../upkeep/scrubs.js';
+import type { RequestRecord } from '../northbound/s3/request_record.js';
 import type { NbdOccurrence } from '../northbound/nbd/nbd.js';
 
 interface Sample {
@@ -207,6 +208,9 @@ export class Metrics {
   readonly #collections: Readonly<Record<'runs' | 'packs' | 'freed', Counter>>;
   readonly #scrubs: Readonly<Record<'runs' | 'bytes' | 'damaged' | 'repaired', Counter>>;
   readonly #verbs: Histogram<'verb' | 'outcome'>;
+  readonly #s3Requests: Counter<'operation' | 'status'>;
+  readonly #s3Seconds: Histogram<'operation'>;
+  readonly #s3Bytes: Counter<'direction'>;
   /** null before the engine runs and after it stopped: then only the process is told of. */
   readonly #stats: () => EngineStats | null;
   #current: EngineStats | null = null;
@@ -218,6 +222,25 @@ export class Metrics {
       help: 'Time of verbs on resources in the daemon',
       labelNames: ['verb', 'outcome'],
       buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5],
+      registers: [this.#registry],
+    });
+    this.#s3Requests = new Counter({
+      name: 'skerry_s3_requests_total',
+      help: 'S3 requests, by operation and status; 0: the client was gone',
+      labelNames: ['operation', 'status'],
+      registers: [this.#registry],
+    });
+    this.#s3Seconds = new Histogram({
+      name: 'skerry_s3_request_seconds',
+      help: 'Time from the head of an S3 request to the end of its answer',
+      labelNames: ['operation'],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30],
+      registers: [this.#registry],
+    });
+    this.#s3Bytes = new Counter({
+      name: 'skerry_s3_bytes_total',
+      help: 'Bytes of bodies of S3 requests and answers',
+      labelNames: ['direction'],
       registers: [this.#registry],
     });
     const count = (name: string, help: string) => new Counter({ name, help, registers: [this.#registry] });
@@ -250,6 +273,14 @@ export class Metrics {
 
   observeVerb(verb: string, seconds: number, ok: boolean): void {
     this.#verbs.observe({ verb, outcome: ok ? 'ok' : 'failed' }, seconds);
+  }
+
+  observeS3({ operation, status, aborted, milliseconds, bytesIn, bytesOut }: RequestRecord): void {
+    const name = operation ?? 'none';
+    this.#s3Requests.inc({ operation: name, status: aborted ? 0 : status });
+    this.#s3Seconds.observe({ operation: name }, milliseconds / 1000);
+    this.#s3Bytes.inc({ direction: 'in' }, bytesIn);
+    this.#s3Bytes.inc({ direction: 'out' }, bytesOut);
   }
 
   countCollection({ pool, state, packsRemoved, freedBytes }: CollectionView): void {

@@ -28,7 +28,6 @@ import { Space } from '../mapper/space.js';
 import { settledWithin } from '../mapper/verbs.js';
 import { buildAdmin } from '../northbound/admin/admin.js';
 import { NbdHandshakes } from '../northbound/nbd/nbd.js';
-import { TlsFiles } from '../northbound/nbd/tls_files.js';
 import { Pools } from '../pool/pools.js';
 import { Collections } from '../upkeep/collections.js';
 import { EngineCarriage } from '../upkeep/engine_carriage.js';
@@ -45,7 +44,9 @@ import { buildHttp, listenHttp, type HealthView } from './http.js';
 import { leftRings, OwnRing } from './left_rings.js';
 import { logOf, openLog, type Logger } from './logging.js';
 import { Metrics } from './metrics.js';
+import { ObjectService } from './objects.js';
 import { listenPrivately } from './private_socket.js';
+import { TlsFiles } from './tls_files.js';
 import { DaemonViews } from './views.js';
 
 /** Of one part, and of all together. The engine ends by itself, as fast as the disk takes one flush: it cannot be left behind. */
@@ -54,7 +55,7 @@ const stop_milliseconds_max = 10_000;
 
 export interface RunningDaemon {
   readonly config: Config;
-  /** `nbd` and `admin`: absolute paths of sockets; `nbdTcp` (where asked for) and `http`: HOST:PORT. */
+  /** `nbd` and `admin`: absolute paths of sockets; `nbdTcp` (where asked for), `s3` and `http`: HOST:PORT. */
   readonly listeners: Readonly<Record<string, string>>;
   /** Ends in order: clients are answered, the journal is durable, threads are joined. Idempotent. */
   stop(): Promise<void>;
@@ -264,7 +265,10 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   running.on('commit', ({ commit }) => composer.handle(commit));
 
   const nbdLog = logOf(logger, 'nbd');
-  const tlsFiles = config.nbdTls === null ? null : new TlsFiles({ paths: config.nbdTls, engine: running, log: nbdLog });
+  const tlsFiles =
+    config.nbdTls === null
+      ? null
+      : new TlsFiles({ service: 'NBD', paths: config.nbdTls, use: (material) => running.useTls(material), log: nbdLog });
   const nbd = new NbdHandshakes({
     engine: running,
     resources: mapper,
@@ -300,18 +304,30 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   scrubs.start();
   closers.add('scrub', async () => scrubs.stop());
 
-  const identity = await Identity.open({
+  const identity: Identity = await Identity.open({
     catalog,
     dataDirectory: config.dataDirectory,
     now: Date.now,
-    // Nothing stores objects yet; what was counted as stored is asked for there.
-    holds: async () => null,
+    holds: (account) => objects.holds(account),
     usageDays: config.usageDays,
     log: logOf(logger, 'identity'),
   });
   if (identity.problem !== null) logOf(logger, 'identity')('error', identity.problem);
   identity.start();
   closers.add('identity', () => identity.stop());
+  const objects = await ObjectService.open({
+    config,
+    catalog,
+    ledger,
+    engine: running,
+    pools: poolVerbs,
+    identity,
+    logger,
+    onUpkeep: () => upkeep.poke(),
+    onRequest: (record) => metrics.observeS3(record),
+  });
+  objects.start();
+  closers.add('objects', () => objects.stop());
 
   const version = readVersion();
   views = new DaemonViews({
@@ -344,6 +360,11 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     nbdLog('info', `NBD is served on TCP, ${securityOf(config)}`, { address: listeners['nbdTcp'] });
   }
   closers.add('nbd', async () => nbd.stop());
+  const s3 = await objects.serveS3();
+  if (s3 !== null) {
+    closers.add('s3', () => s3.close());
+    listeners['s3'] = s3.address;
+  }
 
   const admin = buildAdmin({
     nbdTls: config.nbdTls !== null,

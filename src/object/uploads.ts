@@ -193,7 +193,7 @@ export class Uploads {
   /**
    * One transaction: what was uploaded and is not listed is released with it. Who did not hear of its end and asks again hears of
    * the version that it made, as long as that is there.
-   * @throws SkerryError invalid (invalid-part, invalid-part-order, entity-too-small, bad-digest), conflict (precondition-failed)
+   * @throws SkerryError invalid (invalid-part, invalid-part-order, entity-too-small, wrong-size, bad-digest), conflict (precondition-failed)
    */
   async complete(order: CompleteOrder): Promise<Version> {
     const { versions, objects, meter, catalog, now } = this.#options;
@@ -207,7 +207,7 @@ export class Uploads {
       const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
       if (order.bytes !== undefined && order.bytes !== bytes)
         throw new SkerryError('invalid', `the parts have ${bytes} bytes, and ${order.bytes} were announced`, {
-          reason: 'bad-digest',
+          reason: 'wrong-size',
         });
       const checksum = record.checksum === null ? null : joinedChecksum(record.checksum, parts);
       if (order.checksum !== undefined && checksum !== null) compare(checksum.algorithm, order.checksum, checksum.value);

@@ -78,11 +78,11 @@ export class DaemonProcess {
     const began = performance.now();
     const configPath = `${this.directory}.json`;
     writeFileSync(configPath, JSON.stringify(this.#config));
-    const child = spawn(
-      process.execPath,
-      [cli, 'serve', '--data', this.directory, '--http-port', '0', '--config', configPath, ...extra],
-      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.environment } },
-    );
+    const ports = ['--http-port', '0', '--s3-listen', '127.0.0.1:0'];
+    const child = spawn(process.execPath, [cli, 'serve', '--data', this.directory, ...ports, '--config', configPath, ...extra], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...this.environment },
+    });
     this.#child = child;
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#log += text;

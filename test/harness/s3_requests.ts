@@ -1,6 +1,6 @@
 /** Requests to an S3 endpoint as they are on the wire, signed by AWS's own signer: for what no SDK sends, and what none of them shows. */
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { request as httpRequest, type IncomingHttpHeaders, type RequestOptions } from 'node:http';
 
 import { SignatureV4 } from '@smithy/signature-v4';
 
@@ -60,7 +60,15 @@ export class S3Requests {
       'content-length': String(Buffer.byteLength(body)),
       'x-amz-content-sha256': createHash('sha256').update(body).digest('hex'),
     };
-    const plain = { method, protocol: 'http:', hostname, port: Number(port), path: encodedPath, query: { ...query }, headers: all };
+    const plain = {
+      method,
+      protocol: 'http:',
+      hostname,
+      port: Number(port),
+      path: encodedPath,
+      query: { ...query },
+      headers: all,
+    };
     const signed = this.#signer === null ? plain : await this.#signer.sign(plain);
     const text = Object.entries(query)
       .map(([name, value]) => `${encoded(name)}=${encoded(value)}`)
@@ -74,9 +82,9 @@ function encoded(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-function exchange(options: Parameters<typeof httpRequest>[0], body: string | Uint8Array): Promise<PlainAnswer> {
+function exchange(options: RequestOptions, body: string | Uint8Array): Promise<PlainAnswer> {
   return new Promise((resolve, reject) => {
-    const outgoing = httpRequest(options as object, (answer) => {
+    const outgoing = httpRequest(options, (answer) => {
       const pieces: Buffer[] = [];
       answer.on('data', (piece: Buffer) => pieces.push(piece));
       answer.on('error', reject);

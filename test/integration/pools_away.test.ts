@@ -35,7 +35,14 @@ it('four backends that are silent cost a start the patience for one, and its end
   });
   const start = (): Promise<RunningDaemon> =>
     serve(
-      { dataDirectory: join(scratch, 'data'), httpPort: 0, ringBytes: '16M', segmentBytes: '4M', journalBytesMax: '64M' },
+      {
+        dataDirectory: join(scratch, 'data'),
+        httpPort: 0,
+        s3Listen: '127.0.0.1:0',
+        ringBytes: '16M',
+        segmentBytes: '4M',
+        journalBytesMax: '64M',
+      },
       { logger: pino({ level: 'silent' }), registry: [...allDrivers, far] },
     );
   let daemon = await start();

@@ -45,6 +45,7 @@ async function start(): Promise<void> {
     {
       dataDirectory: join(scratch, 'data'),
       httpPort: 0,
+      s3Listen: '127.0.0.1:0',
       ringBytes: '16M',
       segmentBytes: '4M',
       journalBytesMax: '64M',

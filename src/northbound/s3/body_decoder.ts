@@ -15,8 +15,9 @@ export abstract class BodyDecoder extends Transform {
   abstract readonly trailers: ReadonlyMap<string, string>;
 }
 
-export function bodyDecoder(plan: BodyPlan): BodyDecoder {
-  return plan.form === 'plain' ? new PlainBody(plan.sha256) : new ChunkedBody(new ChunkDecoder(plan));
+export function bodyDecoder(plan: BodyPlan, onSignedChunk?: (bytes: number) => void): BodyDecoder {
+  if (plan.form === 'plain') return new PlainBody(plan.sha256);
+  return new ChunkedBody(new ChunkDecoder({ ...plan, ...(onSignedChunk === undefined ? {} : { onSignedChunk }) }));
 }
 
 class PlainBody extends BodyDecoder {

@@ -24,6 +24,8 @@ export interface ChunkDecoderOptions {
   readonly trailers: readonly string[] | null;
   /** null where chunks are not signed. */
   readonly signatures: ChunkSignatures | null;
+  /** Before a chunk of so many bytes is gathered. What it throws ends the decoding. */
+  readonly onSignedChunk?: (bytes: number) => void;
 }
 
 type State = 'header' | 'data' | 'after data' | 'trailers' | 'end' | 'failed';
@@ -137,6 +139,7 @@ export class ChunkDecoder {
       throw new S3Failure('InvalidChunkSizeError', `A chunk has at most ${signed_chunk_bytes_max} bytes`);
     if (this.#short && size > 0) throw new S3Failure('InvalidChunkSizeError');
     this.#short ||= size < signed_chunk_bytes_min;
+    this.#options.onSignedChunk?.(size);
   }
 
   #dataStep(input: Buffer, at: number, out: Buffer[]): number {

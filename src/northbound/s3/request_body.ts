@@ -1,6 +1,5 @@
 /** The body of a request, for whoever wants it: read once, decoded and judged on the way. */
-import { finished } from 'node:stream';
-import type { Readable } from 'node:stream';
+import { finished, PassThrough, type Readable } from 'node:stream';
 
 import { Digests } from '../../object/digests.js';
 import type { BodyPlan } from './authenticator.js';
@@ -13,30 +12,39 @@ import { parseXml, xmlLimits, type XmlElement } from './xml_tree.js';
 /** Of a configuration, such as a policy or rules: none is as large. */
 const document_bytes_max = 1 << 20;
 
+export interface BodyHooks {
+  /** Who waits for leave to send (Expect: 100-continue) gets it then. */
+  readonly onFirstRead: () => void;
+  /** Of each piece as it came, with its framing. */
+  readonly onReceived: (bytes: number) => void;
+  /** Before a signed chunk of so many bytes is gathered. @throws S3Failure where there is no memory for it */
+  readonly onSignedChunk: (bytes: number) => void;
+}
+
 export class RequestBody {
   /** Without framing; null where nobody said. */
   readonly bytes: number | null;
   readonly #request: S3Request;
   readonly #incoming: Readable;
   readonly #plan: BodyPlan;
-  readonly #onFirstRead: () => void;
+  readonly #hooks: BodyHooks;
   #decoder: BodyDecoder | null = null;
 
-  /** `onFirstRead`: who waits for leave to send (Expect: 100-continue) gets it then. */
-  constructor(request: S3Request, incoming: Readable, plan: BodyPlan, onFirstRead: () => void) {
+  constructor(request: S3Request, incoming: Readable, plan: BodyPlan, hooks: BodyHooks) {
     this.#request = request;
     this.#incoming = incoming;
     this.#plan = plan;
-    this.#onFirstRead = onFirstRead;
+    this.#hooks = hooks;
     this.bytes = plan.form === 'chunked' ? plan.decodedBytes : contentLength(request);
   }
 
   /** Once only. Fails with an S3Failure where the body is not what was signed or announced, at its end at the latest. */
   stream(): AsyncIterable<Buffer> {
     if (this.#decoder !== null) throw new Error('the body was read already');
-    const decoder = bodyDecoder(this.#plan);
+    const decoder = bodyDecoder(this.#plan, this.#hooks.onSignedChunk);
     this.#decoder = decoder;
-    this.#onFirstRead();
+    this.#hooks.onFirstRead();
+    this.#incoming.on('data', (piece: Buffer) => this.#hooks.onReceived(piece.length));
     finished(this.#incoming, { writable: false }, (error) => {
       if (error) decoder.destroy(new S3Failure('IncompleteBody', undefined, { cause: error }));
     });
@@ -46,8 +54,14 @@ export class RequestBody {
 
   /** As it came, with its framing, for who takes it apart otherwise: a form. */
   raw(): Readable {
-    this.#onFirstRead();
-    return this.#incoming;
+    this.#hooks.onFirstRead();
+    // Counted in passing; a listener beside the reader would take the first pieces from it.
+    const passing = new PassThrough();
+    finished(this.#incoming, { writable: false }, (error) => {
+      if (error) passing.destroy(new S3Failure('IncompleteBody', undefined, { cause: error }));
+    });
+    this.#incoming.on('data', (piece: Buffer) => this.#hooks.onReceived(piece.length));
+    return this.#incoming.pipe(passing);
   }
 
   /** Headers that came behind the body, by name in lower case; whole once the stream has ended. */

@@ -1,45 +1,112 @@
 /** S3 over HTTP: takes requests from node's server, hands each to its operation, and writes what that answers. */
-import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { Server as TlsServer } from 'node:tls';
 
 import { SkerryError, toSkerryError } from '../../core/errors.js';
-import { addressOf, type Address, type AddressingOptions } from './address.js';
+import { AccountRates } from './account_rates.js';
+import { addressOf, type AddressingOptions } from './address.js';
 import type { Answer } from './answer.js';
+import { badHead } from './bad_head.js';
 import { corsHeaders, preflight } from './cors.js';
 import { errorAnswer } from './error_document.js';
-import { toS3Failure } from './errors.js';
+import { S3Failure, toS3Failure } from './errors.js';
 import type { Exchange, S3Services } from './exchange.js';
 import { withWireWords } from './failures.js';
 import type { HeaderLine } from './headers.js';
 import { operationOf } from './operations.js';
+import { Patience } from './patience.js';
 import { RequestBody } from './request_body.js';
+import type { RequestRecord } from './request_record.js';
 import { readRequest, type S3Request } from './request.js';
+import { sendAnswer } from './sending.js';
+import { TransferMemory } from './transfer_memory.js';
+import { UnderWay } from './under_way.js';
 
-const head_milliseconds_max = 20_000;
-const idle_milliseconds_max = 60_000;
+/** Of a head, past what any request may have (`request_head_bytes_max`), so that most that are too long get an answer of S3. */
+const head_bytes_max = 65_536;
+/** Of an upload: pieces on their way to the engine, a signed chunk that waits for its signature, and what sockets hand over. */
+const upload_bytes_held = 7 << 20;
+/** Bodies up to here are bounded by how many requests there may be. */
+const small_body_bytes = 65_536;
 const keep_alive_milliseconds = 30_000;
+
+export interface S3Limits {
+  /** Of connections, and of requests at once. */
+  readonly connectionsMax: number;
+  readonly requestsMax: number;
+  /** From the first byte to the end of the head; of a TLS handshake as well. */
+  readonly headMilliseconds: number;
+  /** A client that is waited for all that time, and moves fewer bytes, is gone. */
+  readonly idleMilliseconds: number;
+  readonly idleBytesMin: number;
+  /** For bodies on their way, of all requests together. */
+  readonly bufferBytesMax: number;
+  /** In line for that. */
+  readonly bufferWaitMilliseconds: number;
+  /** Of each account; 0: as many as come. */
+  readonly requestsPerSecond: number;
+  readonly bytesPerSecond: number;
+}
+
+export const s3Limits: S3Limits = {
+  connectionsMax: 4096,
+  requestsMax: 1024,
+  headMilliseconds: 20_000,
+  idleMilliseconds: 60_000,
+  idleBytesMin: 60 * 1024,
+  bufferBytesMax: 64 << 20,
+  bufferWaitMilliseconds: 30_000,
+  requestsPerSecond: 0,
+  bytesPerSecond: 0,
+};
+
+/** In PEM. */
+export interface S3Certificate {
+  readonly certificate: string;
+  readonly key: string;
+}
 
 export interface S3ServerOptions extends AddressingOptions {
   readonly services: S3Services;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  readonly limits?: Partial<S3Limits>;
+  /** Absent: without TLS. */
+  readonly tls?: S3Certificate;
+  /** Once of each request that had a head; not waited for. */
+  readonly onRequest?: (record: RequestRecord) => void;
 }
 
 export class S3Server {
   readonly #options: S3ServerOptions;
+  readonly #limits: S3Limits;
   readonly #server: Server;
+  readonly #memory: TransferMemory;
+  readonly #patience: Patience;
+  readonly #rates: AccountRates;
 
   constructor(options: S3ServerOptions) {
     this.#options = options;
-    const settings = { headersTimeout: head_milliseconds_max, requestTimeout: 0, keepAliveTimeout: keep_alive_milliseconds };
-    this.#server = createServer(settings, (incoming, response) => void this.#serve(incoming, response, false));
-    this.#server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) => {
-      void this.#serve(incoming, response, true);
-    });
-    // Who sends nothing and takes nothing for so long is gone.
-    this.#server.timeout = idle_milliseconds_max;
+    this.#limits = { ...s3Limits, ...options.limits };
+    const { connectionsMax, bufferBytesMax, bufferWaitMilliseconds, idleMilliseconds, idleBytesMin } = this.#limits;
+    this.#memory = new TransferMemory({ bytesMax: bufferBytesMax, waitMilliseconds: bufferWaitMilliseconds });
+    this.#patience = new Patience({ windowMilliseconds: idleMilliseconds, bytesMin: idleBytesMin });
+    this.#rates = new AccountRates({ ...this.#limits, now: options.services.now });
+    this.#server = this.#makeServer();
+    this.#server.maxConnections = connectionsMax;
+    // Headers past a count would be left out without a word, and with them what was signed; their bytes are bounded.
+    this.#server.maxHeadersCount = 0;
+    const serve = (incoming: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
+      void this.#serve(new UnderWay(incoming, response, expectsContinue, this.#memory));
+    };
+    this.#server.on('request', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, false));
+    this.#server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, true));
+    // What else a client expects is not for us to refuse: S3 serves it.
+    this.#server.on('checkExpectation', (incoming: IncomingMessage, response: ServerResponse) =>
+      serve(incoming, response, false),
+    );
+    this.#server.on('clientError', badHead);
   }
 
   /** @returns HOST:PORT. @throws SkerryError conflict where the port is taken, saying how to choose another */
@@ -48,106 +115,150 @@ export class S3Server {
       this.#server.once('error', reject);
       this.#server.listen(port, host, resolve);
     }).catch((error: unknown) => {
-      const { code, message } = toSkerryError(error);
-      throw new SkerryError(code, `S3 cannot be served at ${host}:${port}: ${message}: choose another address with --s3-listen`);
+      if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')
+        throw new SkerryError(
+          'conflict',
+          `${host}:${port}, where S3 is served, is in use by another program: choose another address with --s3-listen (port 0 picks a free one, none serves no S3)`,
+          { cause: error },
+        );
+      throw toSkerryError(error, `S3 cannot be served at ${host}:${port}`);
     });
     const { address, port: bound, family } = this.#server.address() as AddressInfo;
     return family === 'IPv6' ? `[${address}]:${bound}` : `${address}:${bound}`;
   }
 
+  /** For connections from now on. @throws where it cannot serve; what served before goes on serving */
+  useCertificate({ certificate, key }: S3Certificate): void {
+    if (!(this.#server instanceof TlsServer)) throw new Error('S3 is served without TLS');
+    this.#server.setSecureContext({ cert: certificate, key });
+  }
+
+  /** Requests under way end with it. */
   async close(): Promise<void> {
+    this.#patience.stop();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeAllConnections();
     await closed;
   }
 
-  async #serve(incoming: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
-    const requestId = randomBytes(8).toString('hex').toUpperCase();
-    response.setHeader('x-amz-request-id', requestId);
-    response.setHeader('server', 'Skerry');
-    const onFirstRead = (): void => {
-      if (expectsContinue) response.writeContinue();
+  #makeServer(): Server {
+    const { headMilliseconds } = this.#limits;
+    const settings: ServerOptions = {
+      headersTimeout: headMilliseconds,
+      // A body may take as long as it moves: see Patience.
+      requestTimeout: 0,
+      connectionsCheckingInterval: Math.max(headMilliseconds / 10, 10),
+      keepAliveTimeout: keep_alive_milliseconds,
+      maxHeaderSize: head_bytes_max,
+      noDelay: true,
     };
-    let place = incoming.url ?? '';
+    const { tls } = this.#options;
+    if (tls === undefined) return createServer(settings);
+    const secrets = { cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2', handshakeTimeout: headMilliseconds } as const;
+    return createTlsServer({ ...settings, ...secrets });
+  }
+
+  async #serve(request: UnderWay): Promise<void> {
+    const { incoming, response } = request;
+    response.setHeader('x-amz-request-id', request.requestId);
+    response.setHeader('x-amz-id-2', request.requestId);
+    response.setHeader('server', 'Skerry');
+    const endWatch = this.#patience.watch(incoming, response, () => this.#late(request));
     try {
-      const request = requestOf(incoming);
-      const address = addressOf(request, this.#options);
-      place = placeOf(address);
-      for (const [name, value] of Object.entries(await corsHeaders(request, address, this.#options.services)))
-        response.setHeader(name, value);
-      const answer = await this.#answer(request, address, { incoming, requestId, onFirstRead });
-      await send(answer, incoming, response);
+      await this.#send(request, await this.#answer(request));
     } catch (error) {
-      this.#fail(withWireWords(error), { place, requestId, incoming, response });
+      await this.#fail(request, withWireWords(error));
     } finally {
-      // What nobody read of the body is not taken for the next request.
-      if (!incoming.complete) incoming.resume();
+      endWatch();
+      request.end();
+      this.#told(request);
     }
   }
 
-  async #answer(
-    request: S3Request,
-    address: Address,
-    from: { readonly incoming: IncomingMessage; readonly requestId: string; readonly onFirstRead: () => void },
-  ): Promise<Answer> {
+  async #answer(request: UnderWay): Promise<Answer> {
     const { services } = this.#options;
-    const { incoming, requestId, onFirstRead } = from;
-    if (request.method === 'OPTIONS') return preflight(request, address, services);
-    const { caller, body: plan } = await services.authenticator.authenticate(request, address);
-    const body = new RequestBody(request, incoming, plan, onFirstRead);
-    const clientAddress = incoming.socket.remoteAddress ?? null;
-    const exchange: Exchange = { requestId, request, address, caller, body, clientAddress, services };
-    return operationOf(request, address).run(exchange);
+    const { incoming, response, requestId, clientAddress } = request;
+    // With itself among them.
+    if (this.#patience.count > this.#limits.requestsMax) throw new S3Failure('SlowDown');
+    const asked = requestOf(incoming, this.#options.tls !== undefined);
+    const address = addressOf(asked, this.#options);
+    request.address = address;
+    if (asked.method === 'OPTIONS') {
+      request.operation = 'PreflightRequest';
+      return preflight(asked, address, services);
+    }
+    for (const [name, value] of Object.entries(await corsHeaders(asked, address, services))) response.setHeader(name, value);
+    const { caller, body: plan } = await services.authenticator.authenticate(asked, address);
+    request.authenticated = true;
+    request.caller = caller;
+    this.#rates.admit(caller?.principal.account ?? 0);
+    const operation = operationOf(asked, address);
+    request.operation = operation.name;
+    const body = new RequestBody(asked, incoming, plan, request.hooks);
+    if ((body.bytes ?? upload_bytes_held) > small_body_bytes)
+      await request.takeMemory(Math.min(body.bytes ?? upload_bytes_held, upload_bytes_held));
+    const exchange: Exchange = { requestId, request: asked, address, caller, body, clientAddress, services };
+    return operation.run(exchange);
   }
 
-  #fail(error: unknown, to: { place: string; requestId: string; incoming: IncomingMessage; response: ServerResponse }): void {
-    const { place, requestId, incoming, response } = to;
+  async #send(request: UnderWay, answer: Answer): Promise<void> {
+    try {
+      await sendAnswer(request, answer);
+    } finally {
+      if (answer.body !== null && typeof answer.body !== 'string') answer.body.close();
+    }
+  }
+
+  async #fail(request: UnderWay, error: unknown): Promise<void> {
+    const { requestId, place, response } = request;
     const failure = toS3Failure(error);
-    // What is not there is no failure of ours.
-    if (failure.status >= 500 && failure.s3Code !== 'NotImplemented')
+    request.code ??= failure.s3Code;
+    if (failure.status >= 500 && !expectedCodes.has(failure.s3Code) && !isClientGone(error))
       this.#options.log('error', 'a request failed', { requestId, resource: place, code: failure.s3Code, error: wordsOf(error) });
-    if (response.headersSent) {
+    if (response.headersSent || response.destroyed) {
       // Its length was told: a connection that ends early is the only sign there is.
       response.destroy();
       return;
     }
     const { status, body } = errorAnswer(error, { resource: place, requestId, hostId: requestId });
-    const bare = incoming.method === 'HEAD' || status === 304;
-    const described = bare ? {} : { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(body) };
-    response.writeHead(status, { ...failure.headers, ...described });
-    response.end(bare ? '' : body);
+    const bare = request.incoming.method === 'HEAD' || status === 304;
+    const described = bare
+      ? { headers: failure.headers, body: null }
+      : { headers: { ...failure.headers, 'content-type': 'application/xml' }, body };
+    const answer: Answer = { status, ...described };
+    await this.#send(request, answer).catch(() => response.destroy());
+  }
+
+  /** Whatever the operation waits for fails with the connection. */
+  #late(request: UnderWay): void {
+    void this.#fail(request, new S3Failure('RequestTimeout')).finally(() => request.incoming.socket.destroySoon());
+  }
+
+  #told(request: UnderWay): void {
+    const record = request.record();
+    this.#rates.moved(record.principal?.account ?? 0, record.bytesIn + record.bytesOut);
+    this.#options.onRequest?.(record);
   }
 }
 
-function requestOf(incoming: IncomingMessage): S3Request {
+/** Of the server's side, and nothing that an operator should look at. */
+const expectedCodes: ReadonlySet<string> = new Set(['SlowDown', 'NotImplemented']);
+
+/** Nobody is there to take the answer. */
+function isClientGone(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ECONNRESET' || code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED';
+}
+
+function requestOf(incoming: IncomingMessage, secure: boolean): S3Request {
   const lines = incoming.rawHeaders.flatMap((name, at, all): HeaderLine[] => (at % 2 === 0 ? [[name, all[at + 1] ?? '']] : []));
   return readRequest({
     method: incoming.method ?? '',
     target: incoming.url ?? '',
     headers: lines,
     host: incoming.headers.host ?? '',
-    secure: false,
+    secure,
   });
-}
-
-async function send({ status, headers, body }: Answer, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-  const bodiless = status === 204 || status === 304;
-  const bytes = body === null ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.bytes;
-  response.writeHead(status, bodiless ? headers : { 'content-length': bytes, ...headers });
-  if (body === null || typeof body === 'string') {
-    response.end(incoming.method === 'HEAD' ? '' : body);
-    return;
-  }
-  try {
-    if (incoming.method === 'HEAD') response.end();
-    else await pipeline(Readable.from(body.content), response);
-  } finally {
-    body.close();
-  }
-}
-
-function placeOf({ bucket, key }: Address): string {
-  return bucket === null ? '/' : key === null ? `/${bucket}` : `/${bucket}/${key}`;
 }
 
 function wordsOf(error: unknown): string {

@@ -57,6 +57,26 @@ test('parts of memory that do not fit under the ceiling are refused, with both w
   expect(resolveConfig({ overlayBytesMax: '300M', memoryBytesMax: '1100M' }).overlayBytesMax).toBe(300 << 20);
 });
 
+test('bodies of objects get what the ceiling leaves, and no parts that fitted before are refused for them', () => {
+  const rest = resolveConfig({}).s3BufferBytesMax;
+  expect(rest).toBeGreaterThan(56 * MiB);
+  expect(resolveConfig({ overlayBytesMax: '200M' }).s3BufferBytesMax).toBe(rest - 8 * MiB);
+  expect(resolveConfig({ overlayBytesMax: '250M' }).s3BufferBytesMax).toBe(16 * MiB);
+  expect(resolveConfig({ memoryBytesMax: '4G' }).s3BufferBytesMax).toBe(512 * MiB);
+  expect(() => resolveConfig({ s3BufferBytesMax: '128M' })).toThrow(/s3BufferBytesMax 128M/);
+});
+
+test('S3 is served on loopback, over TLS where there is a certificate, or not at all', () => {
+  expect(resolveConfig({})).toMatchObject({ s3Listen: { host: '127.0.0.1', port: 9000 }, s3Tls: null, s3Domains: [] });
+  expect(resolveConfig({ s3Listen: 'none' }).s3Listen).toBeNull();
+  expect(resolveConfig({ s3Domains: 'S3.Example.org, s3.local' }).s3Domains).toEqual(['s3.example.org', 's3.local']);
+  expect(resolveConfig({ s3TlsCertificate: '/etc/s3.pem', s3TlsKey: '/etc/s3.key' }).s3Tls).toEqual({
+    certificate: '/etc/s3.pem',
+    key: '/etc/s3.key',
+    clientCa: null,
+  });
+});
+
 test('the cache on the local disk is off with 0, as a number and as text', () => {
   expect(resolveConfig({}).localCacheBytesMax).toBe(2 ** 32);
   for (const none of [0, '0']) expect(resolveConfig({ localCacheBytesMax: none }).localCacheBytesMax).toBe(0);
@@ -93,6 +113,13 @@ test.each([
   [{ nbdTlsClientCa: 'ca.pem' }, 'set nbdTlsCertificate too'],
   [{ nbdTlsMode: 'required' }, 'set nbdTlsCertificate too'],
   [{ nbdTlsMode: 'perhaps' }, 'nbdTlsMode'],
+  [{ s3Listen: 'nowhere' }, 's3Listen: "nowhere" is no address: write HOST:PORT, as in 127.0.0.1:9000, or none'],
+  [{ s3Domains: 's3.example.org:9000' }, 's3Domains'],
+  [{ s3Domains: '' }, 's3Domains'],
+  [{ s3Region: 'US East' }, 's3Region: write a name'],
+  [{ s3TlsCertificate: 'server.pem' }, 'set s3TlsKey too'],
+  [{ s3TlsKey: 'server.key' }, 'set s3TlsCertificate too'],
+  [{ s3BytesPerSecond: '1K' }, 's3BytesPerSecond'],
   [{ nbdTlsCertificate: '', nbdTlsKey: 'server.key' }, 'nbdTlsCertificate'],
   [{ dataDirectory: `/${'d'.repeat(200)}` }, 'too long'],
 ])('%j is refused with the setting named', (options, words) => {

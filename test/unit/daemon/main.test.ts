@@ -22,7 +22,7 @@ test('a daemon that is told to end while a pool is being opened waits a few seco
   onTestFinished(() => exit.mockRestore());
   const before = process.listenerCount('SIGTERM');
   const parts = { module: fakeModule(), logger: pino({ level: 'silent' }), registry: [hanging] };
-  const running = runDaemon({ dataDirectory: temporaryDirectory(), httpPort: 0 }, parts);
+  const running = runDaemon({ dataDirectory: temporaryDirectory(), httpPort: 0, s3Listen: '127.0.0.1:0' }, parts);
   await opening.promise;
   process.emit('SIGTERM');
   expect(await running).toBe(0);

@@ -17,7 +17,10 @@ async function start(
   options: ServeOptions = {},
 ): Promise<{ daemon: RunningDaemon; fake: ReturnType<typeof fakeModule>['engines'][number] }> {
   const module = fakeModule();
-  const daemon = await serve({ dataDirectory: temporaryDirectory(), httpPort: 0, ...options }, { module, logger });
+  const daemon = await serve(
+    { dataDirectory: temporaryDirectory(), httpPort: 0, s3Listen: '127.0.0.1:0', ...options },
+    { module, logger },
+  );
   onTestFinished(() => daemon.stop());
   const [fake] = module.engines;
   if (fake === undefined) throw new Error('no engine was made');
@@ -121,7 +124,9 @@ test('status and pool are told over the admin socket', async () => {
 test('a second daemon on the same directory is refused with the pid of the first, and the first goes on', async () => {
   const { daemon } = await start();
   const { dataDirectory } = daemon.config;
-  await expect(serve({ dataDirectory, httpPort: 0 }, { module: fakeModule(), logger })).rejects.toMatchObject({
+  await expect(
+    serve({ dataDirectory, httpPort: 0, s3Listen: '127.0.0.1:0' }, { module: fakeModule(), logger }),
+  ).rejects.toMatchObject({
     code: 'conflict',
     message: expect.stringContaining(String(process.pid)),
   });
@@ -147,7 +152,9 @@ test('a port that is taken is told of, with the way out, and nothing stays open'
   onTestFinished(() => void other.close());
   const { port } = other.address() as AddressInfo;
   const dataDirectory = temporaryDirectory();
-  await expect(serve({ dataDirectory, httpPort: port }, { module: fakeModule(), logger })).rejects.toMatchObject({
+  await expect(
+    serve({ dataDirectory, httpPort: port, s3Listen: '127.0.0.1:0' }, { module: fakeModule(), logger }),
+  ).rejects.toMatchObject({
     code: 'conflict',
     message: expect.stringContaining('--http-port'),
   });
@@ -162,7 +169,9 @@ test('an engine that does not start ends the daemon with its words, and lets go 
       return Promise.reject(codedError('corrupt', 'segment 3 at 4096: a bad header; start with --salvage-journal'));
     }
   };
-  await expect(serve({ dataDirectory, httpPort: 0 }, { module: { ...module, Engine: Broken }, logger })).rejects.toMatchObject({
+  await expect(
+    serve({ dataDirectory, httpPort: 0, s3Listen: '127.0.0.1:0' }, { module: { ...module, Engine: Broken }, logger }),
+  ).rejects.toMatchObject({
     code: 'corrupt',
     message: expect.stringContaining('segment 3'),
   });

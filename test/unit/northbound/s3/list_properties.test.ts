@@ -28,7 +28,23 @@ afterAll(async () => {
 });
 
 /** The SDK makes nothing of a line feed alone. Beyond U+FFFF the order of UTF-16 is not that of bytes; U+0001 and U+FFFF no XML can carry. */
-const piece = fc.constantFrom('a', 'b', '/', '//', 'ä', '\uffff', '\u{10000}', '\ue000', ' ', '+', '%', '&<', 'e\nf', '\u0001', 'zz');
+const piece = fc.constantFrom(
+  'a',
+  'b',
+  '/',
+  '//',
+  'ä',
+  '\uffff',
+  '\u{10000}',
+  '\ue000',
+  ' ',
+  '+',
+  '%',
+  '&<',
+  'e\nf',
+  '\u0001',
+  'zz',
+);
 const key = fc.array(piece, { minLength: 1, maxLength: 5 }).map((pieces) => pieces.join(''));
 const delimiter = fc.constantFrom('', '/', '//', 'a', 'ä', '\u{10000}');
 const pageSize = fc.constantFrom(1, 2, 3, 7, 1000);

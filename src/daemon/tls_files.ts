@@ -1,11 +1,11 @@
 /**
- * The files of certificate, key and authorities: read at the start, and again when a client asks for TLS after they changed.
+ * The files of certificate, key and authorities: read at the start, and again when a refresh finds that they changed.
  * Files that cannot serve end a start; later they are told of once, and what served before goes on serving.
  */
 import { open } from 'node:fs/promises';
 
-import { SkerryError, toSkerryError } from '../../core/errors.js';
-import type { NativeEngine, TlsMaterial } from '../../engine/binding.js';
+import { SkerryError, toSkerryError } from '../core/errors.js';
+import type { TlsMaterial } from '../engine/binding.js';
 
 const file_bytes_max = 1 << 20;
 /** Of a key: anything for others than owner and group, and writing for the group. ssl-cert and its like read keys as a group. */
@@ -19,8 +19,11 @@ export interface TlsPaths {
 }
 
 export interface TlsFilesOptions {
+  /** What is served with it, for the words of failures: NBD, S3. */
+  readonly service: string;
   readonly paths: TlsPaths;
-  readonly engine: Pick<NativeEngine, 'useTls'>;
+  /** @throws where it cannot serve */
+  readonly use: (material: TlsMaterial) => void;
   readonly log: (level: 'info' | 'warn', message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -79,20 +82,21 @@ export class TlsFiles {
   #use(material: TlsMaterial): void {
     const { certificate, key, clientCa } = this.#options.paths;
     try {
-      this.#options.engine.useTls(material);
+      this.#options.use(material);
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause);
       const where = `certificate ${certificate}, key ${key}${clientCa === null ? '' : `, authorities of clients ${clientCa}`}`;
-      throw new TlsRefusal('invalid', `NBD cannot be served with TLS: ${message} (${where})`, { cause });
+      throw new TlsRefusal('invalid', `${this.#options.service} cannot be served with TLS: ${message} (${where})`, { cause });
     }
   }
 
   async #read(): Promise<Found> {
+    const { service } = this.#options;
     const { certificate, key, clientCa } = this.#options.paths;
     const parts = [
-      await readSmall(certificate, 'certificate'),
-      await readSmall(key, 'key'),
-      clientCa === null ? { stamp: '', text: '' } : await readSmall(clientCa, 'authorities of clients'),
+      await readSmall(certificate, `${service}'s TLS certificate`),
+      await readSmall(key, `${service}'s TLS key`, loose_mode),
+      clientCa === null ? { stamp: '', text: '' } : await readSmall(clientCa, `${service}'s TLS authorities of clients`),
     ] as const;
     return {
       stamp: parts.map(({ stamp }) => stamp).join(' '),
@@ -104,24 +108,25 @@ export class TlsFiles {
 /** What was read, and its stamp remembered, but cannot be used. */
 class TlsRefusal extends SkerryError {}
 
-async function readSmall(path: string, what: string): Promise<{ readonly stamp: string; readonly text: string }> {
+/** `looseMode`: bits that its mode may not have. */
+async function readSmall(path: string, what: string, looseMode = 0): Promise<{ readonly stamp: string; readonly text: string }> {
   try {
     const file = await open(path, 'r');
     try {
       const { dev, ino, size, mtimeNs, mode } = await file.stat({ bigint: true });
-      if (what === 'key' && (Number(mode) & loose_mode) !== 0) {
+      if ((Number(mode) & looseMode) !== 0) {
         const shown = (Number(mode) & 0o777).toString(8).padStart(4, '0');
         throw new SkerryError(
           'invalid',
-          `NBD's TLS key ${path} has mode ${shown}, so that others may get at it: do chmod 0600, or 0640 for a group that may read it`,
+          `${what} ${path} has mode ${shown}, so that others may get at it: do chmod 0600, or 0640 for a group that may read it`,
         );
       }
-      if (size > file_bytes_max) throw new SkerryError('invalid', `NBD's TLS ${what} ${path} is too long to be one`);
+      if (size > file_bytes_max) throw new SkerryError('invalid', `${what} ${path} is too long to be one`);
       return { stamp: [dev, ino, size, mtimeNs].join(':'), text: await file.readFile('utf8') };
     } finally {
       await file.close();
     }
   } catch (error) {
-    throw toSkerryError(error, `NBD's TLS ${what} ${path} cannot be read`);
+    throw toSkerryError(error, `${what} ${path} cannot be read`);
   }
 }

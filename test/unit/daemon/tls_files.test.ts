@@ -2,10 +2,10 @@ import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-import { SkerryError } from '../../../../src/core/errors.js';
-import type { TlsMaterial } from '../../../../src/engine/binding.js';
-import { TlsFiles } from '../../../../src/northbound/nbd/tls_files.js';
-import { temporaryDirectory } from '../../temporary_directory.js';
+import { SkerryError } from '../../../src/core/errors.js';
+import type { TlsMaterial } from '../../../src/engine/binding.js';
+import { TlsFiles } from '../../../src/daemon/tls_files.js';
+import { temporaryDirectory } from '../temporary_directory.js';
 
 function open(withCa = false) {
   const directory = temporaryDirectory();
@@ -23,12 +23,11 @@ function open(withCa = false) {
   const used: TlsMaterial[] = [];
   const logged: { level: string; message: string; fields: Readonly<Record<string, unknown>> }[] = [];
   const files = new TlsFiles({
+    service: 'NBD',
     paths,
-    engine: {
-      useTls: (material) => {
-        if (material.key.slice(4) !== material.certificate.slice(12)) throw new SkerryError('invalid', 'the key does not belong');
-        used.push(material);
-      },
+    use: (material) => {
+      if (material.key.slice(4) !== material.certificate.slice(12)) throw new SkerryError('invalid', 'the key does not belong');
+      used.push(material);
     },
     log: (level, message, fields) => logged.push({ level, message, fields }),
   });

@@ -1,0 +1,173 @@
+/** What serves objects, put together: the object layer over the engine, its upkeep, and S3 on top. */
+import { createSecureContext } from 'node:tls';
+
+import type { Catalog } from '../catalog/catalog.js';
+import { toSkerryError } from '../core/errors.js';
+import type { Engine } from '../engine/engine.js';
+import type { Account } from '../identity/accounts.js';
+import type { Identity } from '../identity/identity.js';
+import type { Ledger } from '../mapper/ledger.js';
+import type { PoolVerbs } from '../mapper/pool_verbs.js';
+import { Shelves } from '../mapper/shelves.js';
+import { Access } from '../northbound/s3/access.js';
+import { AuditLog } from '../northbound/s3/audit_log.js';
+import { Authenticator } from '../northbound/s3/authenticator.js';
+import { lifecycleRules } from '../northbound/s3/lifecycle_document.js';
+import type { RequestRecord } from '../northbound/s3/request_record.js';
+import { countRequest } from '../northbound/s3/request_usage.js';
+import { S3Server, type S3Certificate } from '../northbound/s3/s3_server.js';
+import { ObjectLayer } from '../object/object_layer.js';
+import { QuotaMeter } from '../object/quota_meter.js';
+import { ObjectUpkeep } from '../upkeep/object_upkeep.js';
+import type { Config } from './config.js';
+import { logOf, type Log, type Logger } from './logging.js';
+import { TlsFiles } from './tls_files.js';
+
+/** Between runs that take back room of what was removed. */
+const take_back_milliseconds = 5000;
+/** Between looks whether the files of the certificate changed. */
+const certificate_look_milliseconds = 5000;
+
+export interface ObjectServiceOptions {
+  readonly config: Config;
+  readonly catalog: Catalog;
+  readonly ledger: Ledger;
+  readonly engine: Engine;
+  readonly pools: PoolVerbs;
+  readonly identity: Identity;
+  readonly logger: Logger;
+  /** A root chunk is due. */
+  readonly onUpkeep: () => void;
+  readonly onRequest: (record: RequestRecord) => void;
+}
+
+export class ObjectService {
+  readonly layer: ObjectLayer;
+  readonly #options: ObjectServiceOptions;
+  readonly #log: Log;
+  readonly #upkeep: ObjectUpkeep;
+
+  private constructor(options: ObjectServiceOptions, layer: ObjectLayer) {
+    this.#options = options;
+    this.layer = layer;
+    this.#log = logOf(options.logger, 's3');
+    this.#upkeep = new ObjectUpkeep({
+      layer,
+      rulesOf: ({ name }) => lifecycleRules(layer.buckets, name),
+      log: logOf(options.logger, 'objects'),
+      takeBackMilliseconds: take_back_milliseconds,
+      lifecycleMilliseconds: options.config.s3LifecycleSeconds * 1000,
+    });
+  }
+
+  /** When the engine is started. @throws SkerryError of the catalog */
+  static async open(options: ObjectServiceOptions): Promise<ObjectService> {
+    const { catalog, ledger, engine, pools, identity, logger, onUpkeep } = options;
+    const log = logOf(logger, 'objects');
+    const shelves = new Shelves({ catalog, ledger, engine, pools, onUpkeep });
+    const meter = new QuotaMeter({ quotas: identity.quotas, log });
+    return new ObjectService(options, await ObjectLayer.open({ catalog, engine, shelves, log, meter }));
+  }
+
+  /** From here on what was removed is taken back, and rules of lifecycle are kept. */
+  start(): void {
+    this.#upkeep.start();
+  }
+
+  /** When nothing is asked of objects any more. */
+  async stop(): Promise<void> {
+    await this.#upkeep.stop();
+    await this.layer.stop();
+  }
+
+  /** What is in an account, in words; null: nothing. */
+  async holds({ id }: Account): Promise<string | null> {
+    const { buckets } = await this.layer.buckets.list(id, { bucketsMax: 2 });
+    const [first] = buckets;
+    if (first === undefined) return null;
+    return buckets.length === 1 ? `bucket ${first.name}` : `bucket ${first.name} and others`;
+  }
+
+  /** @returns where S3 is served, and what ends that; null where it is not. @throws SkerryError that says what to do */
+  async serveS3(): Promise<{ readonly address: string; readonly close: () => Promise<void> } | null> {
+    const { s3Listen } = this.#options.config;
+    if (s3Listen === null) return null;
+    const audit = await this.#openAudit();
+    const certificate = await this.#openCertificate();
+    const server = this.#makeServer(audit, certificate?.material ?? null);
+    const closeCertificate = certificate?.follow(server) ?? (() => undefined);
+    const close = async (): Promise<void> => {
+      closeCertificate();
+      await server.close();
+      await audit?.close();
+    };
+    try {
+      const address = await server.listen(s3Listen.host, s3Listen.port);
+      this.#log('info', `S3 is served ${certificate === null ? 'without encryption' : 'over TLS'}`, { address });
+      return { address, close };
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
+
+  #makeServer(audit: AuditLog | null, certificate: S3Certificate | null): S3Server {
+    const { config, identity, onRequest } = this.#options;
+    const { layer } = this;
+    const { s3Region: region, s3Pool: pool, s3Domains: domains } = config;
+    const { accounts, keys, usage } = identity;
+    const authenticator = new Authenticator({ region, version2: true, credentials: (accessKey) => keys.byAccessKey(accessKey) });
+    const access = new Access({ buckets: layer.buckets });
+    return new S3Server({
+      services: { store: layer, access, accounts, authenticator, region, pool, now: Date.now },
+      domains,
+      log: this.#log,
+      limits: {
+        bufferBytesMax: config.s3BufferBytesMax,
+        requestsPerSecond: config.s3RequestsPerSecond,
+        bytesPerSecond: config.s3BytesPerSecond,
+      },
+      ...(certificate === null ? {} : { tls: certificate }),
+      onRequest: (record) => {
+        onRequest(record);
+        audit?.add(record);
+        if (record.principal !== null) keys.noteUse(record.principal.accessKey);
+        void countRequest({ usage, buckets: layer.buckets }, record);
+      },
+    });
+  }
+
+  async #openAudit(): Promise<AuditLog | null> {
+    const { s3AuditLog: path } = this.#options.config;
+    if (path === undefined) return null;
+    try {
+      return await AuditLog.open({ path, log: this.#log });
+    } catch (error) {
+      throw toSkerryError(error, `the audit log ${path}, of s3AuditLog, cannot be written`);
+    }
+  }
+
+  async #openCertificate() {
+    const { s3Tls: paths } = this.#options.config;
+    if (paths === null) return null;
+    let use = (_material: S3Certificate): void => undefined;
+    let material: S3Certificate = { certificate: '', key: '' };
+    const files = new TlsFiles({
+      service: 'S3',
+      paths,
+      log: this.#log,
+      use: ({ certificate, key }) => {
+        createSecureContext({ cert: certificate, key });
+        material = { certificate, key };
+        use(material);
+      },
+    });
+    await files.load();
+    const follow = (server: S3Server): (() => void) => {
+      use = (changed) => server.useCertificate(changed);
+      const timer = setInterval(() => void files.refresh(), certificate_look_milliseconds).unref();
+      return () => clearInterval(timer);
+    };
+    return { material, follow };
+  }
+}

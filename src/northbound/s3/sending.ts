@@ -1,0 +1,88 @@
+/** Writes an answer, and sees to what nobody read of the request: the next request on the connection begins behind it. */
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import { finished, pipeline } from 'node:stream/promises';
+
+import type { Answer, StreamedBody } from './answer.js';
+import type { UnderWay } from './under_way.js';
+
+/** So much of a body is read for nothing rather than a connection made anew. */
+const unread_bytes_max = 65_536;
+/**
+ * A client may only read its answer once it has sent its body, and a connection that ends with something unread takes the answer with it: so
+ * some is read all the same.
+ */
+const lingering_bytes_max = 4 << 20;
+const lingering_milliseconds = 1000;
+/** Of a body that is sent: pieces that are read ahead, and the one that a socket takes. */
+const download_bytes_held = 4 << 20;
+
+/** Resolves when all is written; fails where the client is gone, or where the body cannot be read. */
+export async function sendAnswer(request: UnderWay, { status, headers, body }: Answer): Promise<void> {
+  const { incoming, response } = request;
+  const bodiless = status === 204 || status === 304;
+  const bytes = body === null ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.bytes;
+  const streamed = body !== null && typeof body !== 'string' && incoming.method !== 'HEAD' && !bodiless ? body : null;
+  if (streamed !== null) await request.takeMemory(Math.min(bytes, download_bytes_held));
+  const rest = unreadBytes(request);
+  const closes = rest > unread_bytes_max || request.awaitsLeave;
+  request.status = status;
+  response.writeHead(status, {
+    ...(bodiless ? {} : { 'content-length': String(bytes) }),
+    ...headers,
+    ...(closes ? { connection: 'close' } : {}),
+  });
+  if (streamed !== null) return stream(request, streamed);
+  const text = typeof body === 'string' && incoming.method !== 'HEAD' && !bodiless ? body : '';
+  request.bytesOut += Buffer.byteLength(text);
+  if (closes && !request.awaitsLeave) {
+    response.flushHeaders();
+    if (text !== '') response.write(text);
+    await linger(incoming);
+    response.end();
+  } else {
+    passOver(incoming);
+    response.end(text);
+  }
+  await finished(response);
+}
+
+async function stream(request: UnderWay, { content }: StreamedBody): Promise<void> {
+  passOver(request.incoming);
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    for await (const piece of content) {
+      request.bytesOut += piece.length;
+      yield piece;
+    }
+  }
+  await pipeline(Readable.from(counted()), request.response);
+}
+
+/** Of the request's body; Infinity where nobody said how long it is. */
+function unreadBytes({ incoming, bytesIn }: UnderWay): number {
+  if (incoming.complete) return 0;
+  const { 'content-length': length, 'transfer-encoding': encoding } = incoming.headers;
+  if (encoding !== undefined) return Number.POSITIVE_INFINITY;
+  return Math.max(Number(length ?? 0) - bytesIn, 0);
+}
+
+function passOver(incoming: IncomingMessage): void {
+  if (incoming.complete) return;
+  incoming.unpipe();
+  incoming.resume();
+}
+
+/** Until enough was read, or the client is gone or slow. */
+async function linger(incoming: IncomingMessage): Promise<void> {
+  const enough = Promise.withResolvers<void>();
+  const patience = setTimeout(enough.resolve, lingering_milliseconds);
+  let bytes = 0;
+  incoming.on('data', (piece: Buffer) => {
+    bytes += piece.length;
+    if (bytes > lingering_bytes_max) enough.resolve();
+  });
+  for (const ended of ['end', 'close', 'error'] as const) incoming.once(ended, () => enough.resolve());
+  passOver(incoming);
+  await enough.promise;
+  clearTimeout(patience);
+}
