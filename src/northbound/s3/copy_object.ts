@@ -1,17 +1,16 @@
 /** CopyObject: the bytes are shared, and what is said of them is the source's or new. */
-import type { BucketRecord, ChecksumAlgorithm } from '../../catalog/object_records.js';
+import type { ChecksumAlgorithm } from '../../catalog/object_records.js';
 import type { Version, VersionName } from '../../object/object_version.js';
 import type { GivenAttributes } from '../../object/objects.js';
 import { put_bytes_max } from '../../object/uploads.js';
 import { xmlAnswer } from './answer.js';
-import { wantedOf } from './access.js';
 import { describedBy, placementOf } from './attribute_headers.js';
 import { checksumAlgorithm, checksumNodes } from './checksum_headers.js';
 import { writeConditions } from './condition_headers.js';
-import { copyConditions, copySource, sourceVersionHeader } from './copy_source.js';
+import { copyConditions, copySource, missingSource, requireSource, sourceVersionHeader } from './copy_source.js';
 import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
-import { absent, readAction, requestedBucket, versionHeader } from './object_access.js';
+import { requestedBucket, versionHeader } from './object_access.js';
 import { tagsOfHeader } from './object_tags.js';
 import { requirePut } from './put_object.js';
 import { documentTime } from './timestamp.js';
@@ -103,19 +102,4 @@ function refuseTooLarge({ bytes }: Version): void {
 function wantedChecksum({ request }: Exchange): ChecksumAlgorithm | undefined {
   const given = request.headers.get('x-amz-checksum-algorithm');
   return given === undefined ? undefined : checksumAlgorithm(given);
-}
-
-/** Of a marker that was named as a source S3 says that it is no object, and that is all. */
-async function missingSource(exchange: Exchange, bucket: BucketRecord, from: VersionName, error: unknown): Promise<unknown> {
-  const failure = await absent(exchange, bucket, from, error);
-  if (!(failure instanceof S3Failure) || failure.s3Code !== 'MethodNotAllowed') return failure;
-  return new S3Failure(
-    'InvalidRequest',
-    'The source of a copy request may not specifically refer to a delete marker by version id.',
-  );
-}
-
-async function requireSource(exchange: Exchange, bucket: BucketRecord, source: Version, from: VersionName): Promise<void> {
-  const wanted = wantedOf(source, { action: readAction(from), bucket, permission: 'READ', source: true });
-  await exchange.services.access.require(exchange, wanted);
 }

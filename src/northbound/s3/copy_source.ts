@@ -1,5 +1,5 @@
 /** What a copy is made of, and who may read that. */
-import { isSkerryError } from '../../core/errors.js';
+import type { BucketRecord } from '../../catalog/object_records.js';
 import type { Conditions } from '../../object/conditions.js';
 import type { Version, VersionName } from '../../object/object_version.js';
 import { wantedOf } from './access.js';
@@ -9,6 +9,7 @@ import { S3Failure } from './errors.js';
 import type { Exchange } from './exchange.js';
 import type { Headers } from './headers.js';
 import { checkObjectKey } from './object_key.js';
+import { absent, readAction } from './object_access.js';
 import { percentDecoded, textOfBytes } from './percent.js';
 
 /** `/bucket/key?versionId=ID`, where the first slash may be left out and the key is encoded. @throws S3Failure InvalidArgument, NotImplemented */
@@ -34,17 +35,25 @@ export function copyConditions(headers: Headers): Conditions {
   return readConditions(headers, 'x-amz-copy-source-');
 }
 
-/** As it is while access to it is judged. @throws S3Failure AccessDenied, NoSuchKey, NoSuchVersion; SkerryError not-found */
-export async function readableSource(exchange: Exchange, from: VersionName): Promise<Version> {
-  const { store, access } = exchange.services;
-  const { record: bucket } = await store.buckets.get(from.bucket);
-  const version = await store.objects.head(from).catch(async (error: unknown) => {
-    if (!isSkerryError(error, 'not-found')) throw error;
-    throw await access.missing(exchange, bucket, error.reason === 'no-such-version' ? 'NoSuchVersion' : 'NoSuchKey');
-  });
-  const action = from.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion';
-  await access.require(exchange, wantedOf(version, { action, bucket, permission: 'READ', source: true }));
-  return version;
+/** @throws S3Failure AccessDenied */
+export async function requireSource(exchange: Exchange, bucket: BucketRecord, source: Version, from: VersionName): Promise<void> {
+  const wanted = wantedOf(source, { action: readAction(from), bucket, permission: 'READ', source: true });
+  await exchange.services.access.require(exchange, wanted);
+}
+
+/** What is thrown for a source that is not there. Of a marker that was named S3 says that it is no object, and that is all. */
+export async function missingSource(
+  exchange: Exchange,
+  bucket: BucketRecord,
+  from: VersionName,
+  error: unknown,
+): Promise<unknown> {
+  const failure = await absent(exchange, bucket, from, error);
+  if (!(failure instanceof S3Failure) || failure.s3Code !== 'MethodNotAllowed') return failure;
+  return new S3Failure(
+    'InvalidRequest',
+    'The source of a copy request may not specifically refer to a delete marker by version id.',
+  );
 }
 
 /** For the answer, where the source is one of several versions. */

@@ -1,10 +1,11 @@
 /** Parts of uploads that are copies of objects, or of ranges of them. */
+import type { Version, VersionName } from '../../object/object_version.js';
 import { put_bytes_max } from '../../object/uploads.js';
 import { xmlAnswer } from './answer.js';
 import { checksumElement } from './checksum_headers.js';
-import { copyConditions, copySource, readableSource, sourceVersionHeader } from './copy_source.js';
+import { copyConditions, copySource, missingSource, requireSource, sourceVersionHeader } from './copy_source.js';
 import { S3Failure } from './errors.js';
-import type { Operation } from './exchange.js';
+import type { Exchange, Operation } from './exchange.js';
 import type { Headers } from './headers.js';
 import { invalidArgument } from './list_parameters.js';
 import { documentTime } from './timestamp.js';
@@ -43,6 +44,17 @@ export const uploadPartCopy: Operation = {
     );
   },
 };
+
+/** As it is while access to it is judged. @throws S3Failure AccessDenied, NoSuchKey, NoSuchVersion, InvalidRequest */
+async function readableSource(exchange: Exchange, from: VersionName): Promise<Version> {
+  const { store } = exchange.services;
+  const { record: bucket } = await store.buckets.get(from.bucket);
+  const source = await store.objects.head(from).catch(async (error: unknown) => {
+    throw await missingSource(exchange, bucket, from, error);
+  });
+  await requireSource(exchange, bucket, source, from);
+  return source;
+}
 
 /** Unlike a range of a read it has both ends. @throws S3Failure InvalidArgument */
 function copyRange(headers: Headers): { readonly offset: number; readonly bytes: number } | undefined {

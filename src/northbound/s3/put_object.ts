@@ -9,14 +9,14 @@ import { writeConditions } from './condition_headers.js';
 import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
 import { requestedBucket, versionHeader } from './object_access.js';
+import type { RequestBody } from './request_body.js';
 
 export const putObject: Operation = {
   name: 'PutObject',
   async run(exchange) {
-    const { body } = exchange;
     const bucket = await requestedBucket(exchange);
     await requirePut(exchange, bucket);
-    const version = await store(exchange, bucket, { content: begun(() => body.stream()), bytes: announcedBytes(exchange) });
+    const version = await store(exchange, bucket, { content: whenWanted(exchange.body), bytes: announcedBytes(exchange) });
     return emptyAnswer(200, storedHeaders(bucket, version));
   },
 };
@@ -72,6 +72,6 @@ export function tooLarge(bytes: number): S3Failure {
 }
 
 /** Who sends it gets leave to do so only when somebody wants it. */
-async function* begun(stream: () => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* stream();
+export async function* whenWanted(body: RequestBody): AsyncGenerator<Uint8Array> {
+  yield* body.stream();
 }

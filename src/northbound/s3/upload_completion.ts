@@ -1,16 +1,15 @@
 /** An upload is completed: one transaction whatever its parts hold, so that the answer comes at once and needs no signs of life before it. */
 import { checksumAlgorithms, type ChecksumAlgorithm } from '../../catalog/object_records.js';
 import { parts_max, type CompleteOrder } from '../../object/uploads.js';
-import type { Version } from '../../object/object_version.js';
 import { xmlAnswer } from './answer.js';
-import { checksumElement, checksumHeader, checksumText, checksumTypeText } from './checksum_headers.js';
+import { checksumElement, checksumHeader, checksumNodes, checksumTypeText } from './checksum_headers.js';
 import { writeConditions } from './condition_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
 import { urlEncodedKey } from './object_key.js';
 import { openUpload, requireWrite, uploadName } from './upload_access.js';
-import { element, xmlCarries, type XmlNode } from './xml_document.js';
-import { malformedXml, type XmlElement } from './xml_tree.js';
+import { element, xmlCarries } from './xml_document.js';
+import { malformedXml, readXml, type XmlElement } from './xml_tree.js';
 
 export const completeMultipartUpload: Operation = {
   name: 'CompleteMultipartUpload',
@@ -18,8 +17,9 @@ export const completeMultipartUpload: Operation = {
     await requireWrite(exchange);
     const conditions = writeConditions(exchange.request.headers);
     const bytes = objectBytes(exchange);
-    const document = await exchange.body.optionalXml('CompleteMultipartUpload');
-    const parts = document?.all('Part').map(partOf) ?? [];
+    // The sums that its headers tell are those of the object, and not of this document.
+    const document = await readXml(exchange.body.stream(), 'CompleteMultipartUpload');
+    const parts = document.all('Part').map(partOf);
     if (parts.length === 0) throw malformedXml('an upload is completed with one part at least');
     if (parts.length > parts_max) throw malformedXml(`an upload has at most ${parts_max} parts`);
     const checksum = await wholeChecksum(exchange, parts.length);
@@ -39,7 +39,7 @@ export const completeMultipartUpload: Operation = {
         element('Bucket', name.bucket),
         element('Key', xmlCarries(name.key) ? name.key : urlEncodedKey(name.key)),
         element('ETag', `"${version.etag}"`),
-        ...checksumNodes(version),
+        ...checksumNodes(version.checksum, version.parts),
       ],
       headers,
     );
@@ -103,14 +103,6 @@ function checkKind(
       'InvalidRequest',
       `Checksum Type mismatch occurred, expected checksum Type: ${kind?.algorithm.toLowerCase() ?? 'null'}, actual checksum Type: ${algorithm.toLowerCase()}`,
     );
-}
-
-function checksumNodes({ checksum, parts }: Version): XmlNode[] {
-  if (checksum === null) return [];
-  return [
-    element(checksumElement(checksum.algorithm), checksumText(checksum, parts)),
-    element('ChecksumType', checksumTypeText(checksum.type)),
-  ];
 }
 
 /** Where the object is, by the host that the client knows. */

@@ -1,7 +1,7 @@
 /** Objects that come in parts: begun, brought part by part, looked at, and aborted. */
 import type { Checksum } from '../../catalog/object_records.js';
 import { allowsType } from '../../object/digests.js';
-import { put_bytes_max, type PartView } from '../../object/uploads.js';
+import type { PartView } from '../../object/uploads.js';
 import { emptyAnswer, xmlAnswer } from './answer.js';
 import { attributesOf } from './attribute_headers.js';
 import { checksumAlgorithm, checksumElement, checksumHeader, checksumTypeText, expectedSums } from './checksum_headers.js';
@@ -12,6 +12,8 @@ import { ListedOwners } from './listed_owners.js';
 import { encodingOf } from './object_lists.js';
 import type { Route } from './operations.js';
 import { uploadPartCopy } from './part_copy.js';
+import { requestedBucket } from './object_access.js';
+import { announcedBytes, requirePut, whenWanted } from './put_object.js';
 import { openUpload, partNumber, requireUpload, requireWrite, uploadName } from './upload_access.js';
 import { completeMultipartUpload } from './upload_completion.js';
 import { documentTime } from './timestamp.js';
@@ -20,7 +22,8 @@ import { element, type XmlNode } from './xml_document.js';
 const createMultipartUpload: Operation = {
   name: 'CreateMultipartUpload',
   async run(exchange) {
-    const bucket = await requireWrite(exchange);
+    const bucket = await requestedBucket(exchange);
+    await requirePut(exchange, bucket);
     const key = objectKey(exchange);
     const checksum = checksumKind(exchange);
     const attributes = await attributesOf(exchange, bucket);
@@ -40,11 +43,9 @@ const uploadPart: Operation = {
   async run(exchange) {
     await requireWrite(exchange);
     const number = partNumber(exchange);
-    const { bytes } = exchange.body;
-    if (bytes === null) throw new S3Failure('MissingContentLength');
-    if (bytes > put_bytes_max) throw tooLarge(bytes);
+    const bytes = announcedBytes(exchange);
     const expected = expectedSums(exchange);
-    const order = { ...uploadName(exchange), number, content: exchange.body.stream(), bytes, expected };
+    const order = { ...uploadName(exchange), number, content: whenWanted(exchange.body), bytes, expected };
     const part = await exchange.services.store.uploads.putPart(order);
     const algorithm = part.checksum === '' ? undefined : (expected.checksum ?? (await openUpload(exchange))?.checksum)?.algorithm;
     return emptyAnswer(200, {
@@ -145,10 +146,4 @@ function partNode({ number, modifiedAt, etag, bytes, checksum }: PartView, kind:
     element('Size', bytes),
     ...(kind === null || checksum === '' ? [] : [element(checksumElement(kind.algorithm), checksum)]),
   ]);
-}
-
-function tooLarge(bytes: number): S3Failure {
-  return new S3Failure('EntityTooLarge', undefined, {
-    details: { ProposedSize: String(bytes), MaxSizeAllowed: String(put_bytes_max) },
-  });
 }
