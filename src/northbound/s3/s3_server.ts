@@ -237,9 +237,9 @@ export class S3Server {
     await this.#send(request, answer).catch(() => response.destroy());
   }
 
-  /** Whatever the operation waits for fails with the connection. */
+  /** Node tells nobody that a body ends early once its answer was sent: whoever still waits for it is told by the body's end. */
   #late(request: UnderWay): void {
-    void this.#fail(request, new S3Failure('RequestTimeout')).finally(() => request.incoming.socket.destroySoon());
+    void this.#fail(request, new S3Failure('RequestTimeout')).finally(() => request.incoming.destroy());
   }
 
   #told(request: UnderWay): void {
