@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 
-import type { BucketRecord, Seal } from '../../catalog/object_records.js';
+import type { BucketRecord, Seal, UploadRecord } from '../../catalog/object_records.js';
+import type { GivenAttributes } from '../../object/objects.js';
 import { newSeal, openSeal, type NewSeal } from '../../object/seals.js';
 import { defaultEncryption } from './encryption_configuration.js';
 import { S3Failure } from './errors.js';
@@ -41,6 +42,15 @@ export async function sealingOf(exchange: Exchange, bucket: BucketRecord): Promi
   return newSeal(wanted.kind, wanted.keyName, encryptionKey);
 }
 
+/** As an order has them. */
+export function sealedAttributes(
+  attributes: GivenAttributes,
+  sealing: NewSeal | null,
+): { readonly attributes: GivenAttributes; readonly objectKey?: Uint8Array } {
+  if (sealing === null) return { attributes };
+  return { attributes: { ...attributes, seal: sealing.seal }, objectKey: sealing.objectKey };
+}
+
 /**
  * Of an object or an upload in `bucket`, for who may have it; undefined: it is not sealed. `of`: whose key the headers bring.
  * @throws S3Failure InvalidRequest, InvalidArgument
@@ -71,6 +81,16 @@ export async function objectKeyOf(
   return key;
 }
 
+/** For parts of an upload; nothing for one that is not there, which whoever stores them finds out. @throws as objectKeyOf() */
+export async function uploadKey(
+  exchange: Exchange,
+  bucket: BucketRecord,
+  upload: UploadRecord | null,
+): Promise<{ readonly objectKey?: Uint8Array }> {
+  const objectKey = upload === null ? undefined : await objectKeyOf(exchange, bucket, upload.attributes.seal);
+  return objectKey === undefined ? {} : { objectKey };
+}
+
 /** Who reads says nothing of methods: the object knows its own. @throws S3Failure InvalidArgument */
 export function refuseMethod({ request: { headers } }: Exchange): void {
   const given = headers.get(methodHeader);
@@ -86,11 +106,14 @@ export function sealHeaders({ request: { headers } }: Exchange, seal: Seal | und
     case 'named':
       return { [methodHeader]: 'aws:kms', [keyNameHeader]: seal.keyName };
     case 'customer':
-      return {
-        [`${customerPrefix}algorithm`]: 'AES256',
-        [`${customerPrefix}key-md5`]: headers.get(`${customerPrefix}key-md5`) ?? '',
-      };
+      return { [`${customerPrefix}algorithm`]: 'AES256', ...customerMd5(headers) };
   }
+}
+
+/** It is not kept: who brings no key, to complete an upload, is not told of one. */
+function customerMd5(headers: Headers): Record<string, string> {
+  const md5 = headers.get(`${customerPrefix}key-md5`);
+  return md5 === undefined ? {} : { [`${customerPrefix}key-md5`]: md5 };
 }
 
 interface AccountKey {
