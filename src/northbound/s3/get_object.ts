@@ -8,6 +8,7 @@ import { describedHeaders } from './attribute_headers.js';
 import { contentRange, rangeOf, type ByteRange } from './byte_range.js';
 import { checksumHeaders } from './checksum_headers.js';
 import { readConditions } from './condition_headers.js';
+import { objectKeyOf, refuseMethod, sealHeaders } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
 import { lockHeaders } from './lock_headers.js';
@@ -29,11 +30,13 @@ interface Chosen {
 
 async function read(exchange: Exchange, wanted: 'body' | 'headers'): Promise<Answer> {
   const overrides = overriddenHeaders(exchange);
+  refuseMethod(exchange);
   const name = requestedVersion(exchange);
   const bucket = await requestedBucket(exchange);
   const object = await openReadable(exchange, bucket, name);
   try {
     const { version } = object;
+    const objectKey = await objectKeyOf(exchange, bucket, version.attributes.seal);
     const headers = { ...(await headersOf(exchange, bucket, version, name)), ...overrides };
     const verdict = judgeRead(readConditions(exchange.request.headers), version);
     if (verdict === 'failed') throw new S3Failure('PreconditionFailed');
@@ -41,7 +44,7 @@ async function read(exchange: Exchange, wanted: 'body' | 'headers'): Promise<Ans
       object.close();
       return emptyAnswer(304, unmodifiedHeaders(headers));
     }
-    return answerOf(object, headers, await chosen(exchange, object), wanted);
+    return answerOf({ object, objectKey }, headers, await chosen(exchange, object), wanted);
   } catch (error) {
     object.close();
     throw error;
@@ -49,7 +52,7 @@ async function read(exchange: Exchange, wanted: 'body' | 'headers'): Promise<Ans
 }
 
 function answerOf(
-  object: OpenObject,
+  { object, objectKey }: { readonly object: OpenObject; readonly objectKey: Uint8Array | undefined },
   headers: Record<string, string>,
   { range, headers: more }: Chosen,
   wanted: 'body' | 'headers',
@@ -62,7 +65,8 @@ function answerOf(
     object.close();
     return emptyAnswer(status, { ...told, 'content-length': String(bytes) });
   }
-  return { status, headers: told, body: { bytes, content: object.read(offset, bytes), close: () => object.close() } };
+  const content = object.read(offset, bytes, objectKey);
+  return { status, headers: told, body: { bytes, content, close: () => object.close() } };
 }
 
 async function chosen(exchange: Exchange, object: OpenObject): Promise<Chosen> {
@@ -104,6 +108,7 @@ async function headersOf(
   const tags = Object.keys(attributes.tags).length;
   return {
     ...describedHeaders(attributes),
+    ...sealHeaders(exchange, attributes.seal),
     'accept-ranges': 'bytes',
     etag: `"${etag}"`,
     'last-modified': httpDate(modifiedAt),

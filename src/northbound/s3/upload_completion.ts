@@ -4,6 +4,7 @@ import { parts_max, type CompleteOrder } from '../../object/uploads.js';
 import { xmlAnswer } from './answer.js';
 import { checksumElement, checksumHeader, checksumNodes, checksumTypeText } from './checksum_headers.js';
 import { writeConditions } from './condition_headers.js';
+import { sealHeaders } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
 import { urlEncodedKey } from './object_key.js';
@@ -31,7 +32,10 @@ export const completeMultipartUpload: Operation = {
       ...(bytes === undefined ? {} : { bytes }),
       ...(checksum === undefined ? {} : { checksum }),
     });
-    const headers = version.versionId === 'null' ? {} : { 'x-amz-version-id': version.versionId };
+    const headers = {
+      ...(version.versionId === 'null' ? {} : { 'x-amz-version-id': version.versionId }),
+      ...sealHeaders(exchange, version.attributes.seal),
+    };
     return xmlAnswer(
       'CompleteMultipartUploadResult',
       [
