@@ -40,7 +40,7 @@ export class S3Endpoint {
     this.#directory = parts.directory;
   }
 
-  /** `partBytesMin`: of parts of uploads but the last; else that of S3. Beside it what the server is told: limits, a certificate. */
+  /** `partBytesMin`: of parts of uploads but the last; else that of S3. `more`: of the server. */
   static async start({
     partBytesMin = 5 << 20,
     ...more

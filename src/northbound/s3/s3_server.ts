@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Server as TlsServer } from 'node:tls';
 
 import { SkerryError, toSkerryError } from '../../core/errors.js';
@@ -88,6 +89,7 @@ export class S3Server {
   readonly #patience: Patience;
   readonly #rates: AccountRates;
   readonly #serving = new Set<Promise<void>>();
+  readonly #underWay = new WeakMap<Duplex, UnderWay>();
 
   constructor(options: S3ServerOptions) {
     this.#options = options;
@@ -111,7 +113,12 @@ export class S3Server {
     this.#server.on('checkExpectation', (incoming: IncomingMessage, response: ServerResponse) =>
       serve(incoming, response, false),
     );
-    this.#server.on('clientError', badHead);
+    this.#server.on('clientError', (error, socket) => {
+      // What comes behind a whole request spoils what would come next, and not its answer.
+      const before = this.#underWay.get(socket);
+      if (before?.incoming.complete === true && !before.response.headersSent) before.response.shouldKeepAlive = false;
+      else badHead(error, socket);
+    });
   }
 
   /** @returns HOST:PORT. @throws SkerryError conflict where the port is taken, saying how to choose another */
@@ -171,6 +178,7 @@ export class S3Server {
     response.setHeader('x-amz-request-id', request.requestId);
     response.setHeader('x-amz-id-2', request.requestId);
     response.setHeader('server', 'Skerry');
+    this.#underWay.set(incoming.socket, request);
     const endWatch = this.#patience.watch(incoming, response, () => this.#late(request));
     try {
       await this.#send(request, await this.#answer(request));

@@ -225,7 +225,7 @@ describe('access', () => {
     const expecting = (account: string) => world.exchange('owner', { headers: { 'x-amz-expected-bucket-owner': account } });
     await world.access.require(expecting(accountNumberOf(1)), wanted);
     await expect(world.access.require(expecting(accountNumberOf(2)), wanted)).rejects.toMatchObject({ s3Code: 'AccessDenied' });
-    await expect(world.access.require(expecting('me'), wanted)).rejects.toMatchObject({ s3Code: 'InvalidArgument' });
+    await expect(world.access.require(expecting('me'), wanted)).rejects.toMatchObject({ s3Code: 'AccessDenied' });
     // What a copy reads has an owner of its own.
     await world.access.require(expecting(accountNumberOf(2)), { ...wanted, source: true });
   });
