@@ -65,7 +65,11 @@ export const partSample: PartRecord = {
 };
 
 const sealedPart = { ...part, salt: Uint8Array.from({ length: 16 }, (_, at) => at) };
-const seal = { kind: 'named', keyName: 'alias/backups', wrappedKey: Uint8Array.from({ length: 60 }, (_, at) => 255 - at) } as const;
+const seal = {
+  kind: 'named',
+  keyName: 'alias/backups',
+  wrappedKey: Uint8Array.from({ length: 60 }, (_, at) => 255 - at),
+} as const;
 
 export const sealedSample: ObjectRecord = {
   ...objectSample,
