@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Server as TlsServer } from 'node:tls';
 
 import { SkerryError, toSkerryError } from '../../core/errors.js';
@@ -85,6 +86,7 @@ export class S3Server {
   readonly #memory: TransferMemory;
   readonly #patience: Patience;
   readonly #rates: AccountRates;
+  readonly #underWay = new WeakMap<Duplex, UnderWay>();
 
   constructor(options: S3ServerOptions) {
     this.#options = options;
@@ -106,7 +108,12 @@ export class S3Server {
     this.#server.on('checkExpectation', (incoming: IncomingMessage, response: ServerResponse) =>
       serve(incoming, response, false),
     );
-    this.#server.on('clientError', badHead);
+    this.#server.on('clientError', (error, socket) => {
+      // What comes behind a whole request spoils what would come next, and not its answer.
+      const before = this.#underWay.get(socket);
+      if (before?.incoming.complete === true && !before.response.headersSent) before.response.shouldKeepAlive = false;
+      else badHead(error, socket);
+    });
   }
 
   /** @returns HOST:PORT. @throws SkerryError conflict where the port is taken, saying how to choose another */
@@ -163,6 +170,7 @@ export class S3Server {
     response.setHeader('x-amz-request-id', request.requestId);
     response.setHeader('x-amz-id-2', request.requestId);
     response.setHeader('server', 'Skerry');
+    this.#underWay.set(incoming.socket, request);
     const endWatch = this.#patience.watch(incoming, response, () => this.#late(request));
     try {
       await this.#send(request, await this.#answer(request));
@@ -229,9 +237,9 @@ export class S3Server {
     await this.#send(request, answer).catch(() => response.destroy());
   }
 
-  /** Whatever the operation waits for fails with the connection. */
+  /** Node tells nobody that a body ends early once its answer was sent: whoever still waits for it is told by the body's end. */
   #late(request: UnderWay): void {
-    void this.#fail(request, new S3Failure('RequestTimeout')).finally(() => request.incoming.socket.destroySoon());
+    void this.#fail(request, new S3Failure('RequestTimeout')).finally(() => request.incoming.destroy());
   }
 
   #told(request: UnderWay): void {
