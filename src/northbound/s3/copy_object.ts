@@ -1,5 +1,6 @@
 /** CopyObject: the bytes are shared, and what is said of them is the source's or new. */
 import type { ChecksumAlgorithm } from '../../catalog/object_records.js';
+import type { CopyKeys } from '../../object/copies.js';
 import type { Version, VersionName } from '../../object/object_version.js';
 import type { GivenAttributes } from '../../object/objects.js';
 import { put_bytes_max } from '../../object/uploads.js';
@@ -8,6 +9,7 @@ import { describedBy, placementOf } from './attribute_headers.js';
 import { checksumAlgorithm, checksumNodes } from './checksum_headers.js';
 import { writeConditions } from './condition_headers.js';
 import { copyConditions, copySource, missingSource, requireSource, sourceVersionHeader } from './copy_source.js';
+import { objectKeyOf, sealHeaders, sealingOf } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
 import { requestedBucket, versionHeader } from './object_access.js';
@@ -29,6 +31,7 @@ export const copyObject: Operation = {
     refuseNothing(exchange, from, replaces.metadata);
     const placement = await placementOf(exchange, bucket);
     const checksum = wantedChecksum(exchange);
+    const sealing = await sealingOf(exchange, bucket);
     const sources: Version[] = [];
     const attributes = async (source: Version): Promise<GivenAttributes> => {
       await requireSource(exchange, sourceBucket, source, from);
@@ -41,6 +44,14 @@ export const copyObject: Operation = {
           : { headers: source.attributes.headers, metadata: source.attributes.metadata }),
         tags: replaces.tagging ? tagsOfHeader(tagging ?? '') : source.attributes.tags,
         ...placement,
+        ...(sealing === null ? {} : { seal: sealing.seal }),
+      };
+    };
+    const keys = async (source: Version): Promise<CopyKeys> => {
+      const sourceKey = await objectKeyOf(exchange, sourceBucket, source.attributes.seal, 'source');
+      return {
+        ...(sourceKey === undefined ? {} : { source: sourceKey }),
+        ...(sealing === null ? {} : { copy: sealing.objectKey }),
       };
     };
     const { bucket: name, key } = { bucket: bucketName(exchange), key: objectKey(exchange) };
@@ -52,6 +63,7 @@ export const copyObject: Operation = {
         fromConditions: copyConditions(headers),
         owner: placement.owner,
         attributes,
+        keys,
         conditions: writeConditions(headers),
         ...(checksum === undefined ? {} : { checksum }),
       })
@@ -65,7 +77,11 @@ export const copyObject: Operation = {
         element('ETag', `"${version.etag}"`),
         ...checksumNodes(version.checksum, version.parts),
       ],
-      { ...versionHeader(bucket, version.versionId), ...sources.map(sourceVersionHeader)[0] },
+      {
+        ...versionHeader(bucket, version.versionId),
+        ...sources.map(sourceVersionHeader)[0],
+        ...sealHeaders(exchange, version.attributes.seal),
+      },
     );
   },
 };

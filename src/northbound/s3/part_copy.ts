@@ -4,6 +4,7 @@ import { put_bytes_max } from '../../object/uploads.js';
 import { xmlAnswer } from './answer.js';
 import { checksumElement } from './checksum_headers.js';
 import { copyConditions, copySource, missingSource, requireSource, sourceVersionHeader } from './copy_source.js';
+import { objectKeyOf, sealHeaders, uploadKey } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
 import type { Headers } from './headers.js';
@@ -15,12 +16,12 @@ import { element } from './xml_document.js';
 export const uploadPartCopy: Operation = {
   name: 'UploadPartCopy',
   async run(exchange) {
-    await requireWrite(exchange);
+    const bucket = await requireWrite(exchange);
     const { headers } = exchange.request;
     const number = partNumber(exchange);
     const from = copySource(headers);
     const range = copyRange(headers);
-    const source = await readableSource(exchange, from);
+    const { source, sourceKey } = await readableSource(exchange, from);
     const bytes = range?.bytes ?? source.bytes;
     if (bytes > put_bytes_max)
       throw new S3Failure(
@@ -31,8 +32,10 @@ export const uploadPartCopy: Operation = {
     // The version that access was judged of, where versions have names of their own.
     const judged = source.versionId === 'null' ? from : { ...from, versionId: source.versionId };
     const order = { ...uploadName(exchange), number, from: judged, fromConditions, ...(range === undefined ? {} : { range }) };
-    const part = await exchange.services.store.partCopies.copyPart(order);
-    const kind = part.checksum === '' ? null : ((await openUpload(exchange))?.checksum ?? null);
+    const upload = await openUpload(exchange);
+    const keys = { ...(await uploadKey(exchange, bucket, upload)), ...(sourceKey === undefined ? {} : { sourceKey }) };
+    const part = await exchange.services.store.partCopies.copyPart({ ...order, ...keys });
+    const kind = part.checksum === '' ? null : (upload?.checksum ?? null);
     return xmlAnswer(
       'CopyPartResult',
       [
@@ -40,20 +43,23 @@ export const uploadPartCopy: Operation = {
         element('ETag', `"${part.etag}"`),
         ...(kind === null ? [] : [element(checksumElement(kind.algorithm), part.checksum)]),
       ],
-      sourceVersionHeader(source),
+      { ...sourceVersionHeader(source), ...sealHeaders(exchange, upload?.attributes.seal) },
     );
   },
 };
 
 /** As it is while access to it is judged. @throws S3Failure AccessDenied, NoSuchKey, NoSuchVersion, InvalidRequest */
-async function readableSource(exchange: Exchange, from: VersionName): Promise<Version> {
+async function readableSource(
+  exchange: Exchange,
+  from: VersionName,
+): Promise<{ readonly source: Version; readonly sourceKey: Uint8Array | undefined }> {
   const { store } = exchange.services;
   const { record: bucket } = await store.buckets.get(from.bucket);
   const source = await store.objects.head(from).catch(async (error: unknown) => {
     throw await missingSource(exchange, bucket, from, error);
   });
   await requireSource(exchange, bucket, source, from);
-  return source;
+  return { source, sourceKey: await objectKeyOf(exchange, bucket, source.attributes.seal, 'source') };
 }
 
 /** Unlike a range of a read it has both ends. @throws S3Failure InvalidArgument */

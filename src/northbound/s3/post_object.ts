@@ -85,7 +85,7 @@ async function* bounded(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Ar
 function answerOf(put: Exchange, bucket: BucketRecord, version: Version, fields: ReadonlyMap<string, string>): Answer {
   const key = put.address.key ?? '';
   const location = locationOf(put, bucket.name, key);
-  const headers = { ...storedHeaders(bucket, version), location };
+  const headers = { ...storedHeaders(put, bucket, version), location };
   const redirect = redirectOf(fields.get('success_action_redirect') ?? fields.get('redirect'));
   if (redirect !== null) {
     for (const [name, value] of [

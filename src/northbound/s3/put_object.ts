@@ -6,6 +6,7 @@ import { emptyAnswer } from './answer.js';
 import { attributesOf } from './attribute_headers.js';
 import { checksumHeaders, expectedSums } from './checksum_headers.js';
 import { writeConditions } from './condition_headers.js';
+import { sealedAttributes, sealHeaders, sealingOf } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
 import { requestedBucket, versionHeader } from './object_access.js';
@@ -17,7 +18,7 @@ export const putObject: Operation = {
     const bucket = await requestedBucket(exchange);
     await requirePut(exchange, bucket);
     const version = await store(exchange, bucket, { content: whenWanted(exchange.body), bytes: announcedBytes(exchange) });
-    return emptyAnswer(200, storedHeaders(bucket, version));
+    return emptyAnswer(200, storedHeaders(exchange, bucket, version));
   },
 };
 
@@ -47,14 +48,20 @@ export async function store(
     key: objectKey(exchange),
     content,
     bytes,
-    attributes: await attributesOf(exchange, bucket),
+    ...sealedAttributes(await attributesOf(exchange, bucket), await sealingOf(exchange, bucket)),
     expected: expectedSums(exchange),
     conditions: writeConditions(request.headers),
   });
 }
 
-export function storedHeaders(bucket: BucketRecord, { etag, versionId, checksum }: Version): Record<string, string> {
-  return { etag: `"${etag}"`, ...versionHeader(bucket, versionId), ...checksumHeaders(checksum, 0) };
+export function storedHeaders(exchange: Exchange, bucket: BucketRecord, version: Version): Record<string, string> {
+  const { etag, versionId, checksum, attributes } = version;
+  return {
+    etag: `"${etag}"`,
+    ...versionHeader(bucket, versionId),
+    ...checksumHeaders(checksum, 0),
+    ...sealHeaders(exchange, attributes.seal),
+  };
 }
 
 /** Of a body that is put at once. @throws S3Failure MissingContentLength, EntityTooLarge */

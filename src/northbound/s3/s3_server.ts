@@ -2,9 +2,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Server as TlsServer } from 'node:tls';
 
 import { SkerryError, toSkerryError } from '../../core/errors.js';
+import { settledWithin } from '../../mapper/verbs.js';
 import { AccountRates } from './account_rates.js';
 import { addressOf, type AddressingOptions } from './address.js';
 import type { Answer } from './answer.js';
@@ -31,6 +33,7 @@ const upload_bytes_held = 7 << 20;
 /** Bodies up to here are bounded by how many requests there may be. */
 const small_body_bytes = 65_536;
 const keep_alive_milliseconds = 30_000;
+const close_milliseconds_max = 2000;
 
 export interface S3Limits {
   /** Of connections, and of requests at once. */
@@ -85,6 +88,8 @@ export class S3Server {
   readonly #memory: TransferMemory;
   readonly #patience: Patience;
   readonly #rates: AccountRates;
+  readonly #serving = new Set<Promise<void>>();
+  readonly #underWay = new WeakMap<Duplex, UnderWay>();
 
   constructor(options: S3ServerOptions) {
     this.#options = options;
@@ -98,7 +103,9 @@ export class S3Server {
     // Headers past a count would be left out without a word, and with them what was signed; their bytes are bounded.
     this.#server.maxHeadersCount = 0;
     const serve = (incoming: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
-      void this.#serve(new UnderWay(incoming, response, expectsContinue, this.#memory));
+      const serving = this.#serve(new UnderWay(incoming, response, expectsContinue, this.#memory));
+      this.#serving.add(serving);
+      void serving.finally(() => this.#serving.delete(serving));
     };
     this.#server.on('request', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, false));
     this.#server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, true));
@@ -106,7 +113,12 @@ export class S3Server {
     this.#server.on('checkExpectation', (incoming: IncomingMessage, response: ServerResponse) =>
       serve(incoming, response, false),
     );
-    this.#server.on('clientError', badHead);
+    this.#server.on('clientError', (error, socket) => {
+      // What comes behind a whole request spoils what would come next, and not its answer.
+      const before = this.#underWay.get(socket);
+      if (before?.incoming.complete === true && !before.response.headersSent) before.response.shouldKeepAlive = false;
+      else badHead(error, socket);
+    });
   }
 
   /** @returns HOST:PORT. @throws SkerryError conflict where the port is taken, saying how to choose another */
@@ -133,12 +145,15 @@ export class S3Server {
     this.#server.setSecureContext({ cert: certificate, key });
   }
 
-  /** Requests under way end with it. */
+  /** Requests under way are answered, where that takes no longer than this server waits for it; resolves when none is left. */
   async close(): Promise<void> {
-    this.#patience.stop();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    await settledWithin([...this.#serving], close_milliseconds_max);
     this.#server.closeAllConnections();
+    this.#patience.stop();
     await closed;
+    await Promise.allSettled(this.#serving);
   }
 
   #makeServer(): Server {
@@ -163,6 +178,7 @@ export class S3Server {
     response.setHeader('x-amz-request-id', request.requestId);
     response.setHeader('x-amz-id-2', request.requestId);
     response.setHeader('server', 'Skerry');
+    this.#underWay.set(incoming.socket, request);
     const endWatch = this.#patience.watch(incoming, response, () => this.#late(request));
     try {
       await this.#send(request, await this.#answer(request));
@@ -229,9 +245,9 @@ export class S3Server {
     await this.#send(request, answer).catch(() => response.destroy());
   }
 
-  /** Whatever the operation waits for fails with the connection. */
+  /** Node tells nobody that a body ends early once its answer was sent: whoever still waits for it is told by the body's end. */
   #late(request: UnderWay): void {
-    void this.#fail(request, new S3Failure('RequestTimeout')).finally(() => request.incoming.socket.destroySoon());
+    void this.#fail(request, new S3Failure('RequestTimeout')).finally(() => request.incoming.destroy());
   }
 
   #told(request: UnderWay): void {

@@ -5,11 +5,13 @@ import type { PartView } from '../../object/uploads.js';
 import { emptyAnswer, xmlAnswer } from './answer.js';
 import { attributesOf } from './attribute_headers.js';
 import { checksumAlgorithm, checksumElement, checksumHeader, checksumTypeText, expectedSums } from './checksum_headers.js';
+import { sealedAttributes, sealHeaders, sealingOf, uploadKey } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
 import { countOf, listParameters, nameForm } from './list_parameters.js';
 import { ListedOwners } from './listed_owners.js';
 import { encodingOf } from './object_lists.js';
+import { documentKey } from './object_key.js';
 import type { Route } from './operations.js';
 import { uploadPartCopy } from './part_copy.js';
 import { requestedBucket } from './object_access.js';
@@ -26,12 +28,14 @@ const createMultipartUpload: Operation = {
     await requirePut(exchange, bucket);
     const key = objectKey(exchange);
     const checksum = checksumKind(exchange);
-    const attributes = await attributesOf(exchange, bucket);
+    const { attributes } = sealedAttributes(await attributesOf(exchange, bucket), await sealingOf(exchange, bucket));
     const order = { bucket: bucket.name, key, attributes, ...(checksum === null ? {} : { checksum }) };
     const uploadId = await exchange.services.store.uploads.create(order);
-    const nodes = [element('Bucket', bucket.name), element('Key', key), element('UploadId', uploadId)];
-    if (checksum === null) return xmlAnswer('InitiateMultipartUploadResult', nodes);
+    const nodes = [element('Bucket', bucket.name), element('Key', documentKey(key)), element('UploadId', uploadId)];
+    const told = sealHeaders(exchange, attributes.seal);
+    if (checksum === null) return xmlAnswer('InitiateMultipartUploadResult', nodes, told);
     return xmlAnswer('InitiateMultipartUploadResult', nodes, {
+      ...told,
       'x-amz-checksum-algorithm': checksum.algorithm,
       'x-amz-checksum-type': checksumTypeText(checksum.type),
     });
@@ -41,16 +45,19 @@ const createMultipartUpload: Operation = {
 const uploadPart: Operation = {
   name: 'UploadPart',
   async run(exchange) {
-    await requireWrite(exchange);
+    const bucket = await requireWrite(exchange);
     const number = partNumber(exchange);
     const bytes = announcedBytes(exchange);
     const expected = expectedSums(exchange);
-    const order = { ...uploadName(exchange), number, content: whenWanted(exchange.body), bytes, expected };
+    const upload = await openUpload(exchange);
+    const sealing = await uploadKey(exchange, bucket, upload);
+    const order = { ...uploadName(exchange), number, content: whenWanted(exchange.body), bytes, expected, ...sealing };
     const part = await exchange.services.store.uploads.putPart(order);
-    const algorithm = part.checksum === '' ? undefined : (expected.checksum ?? (await openUpload(exchange))?.checksum)?.algorithm;
+    const algorithm = part.checksum === '' ? undefined : (expected.checksum ?? upload?.checksum)?.algorithm;
     return emptyAnswer(200, {
       etag: `"${part.etag}"`,
       ...(algorithm === undefined ? {} : { [checksumHeader(algorithm)]: part.checksum }),
+      ...sealHeaders(exchange, upload?.attributes.seal),
     });
   },
 };

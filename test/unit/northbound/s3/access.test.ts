@@ -161,6 +161,15 @@ describe('access', () => {
     }
   });
 
+  it('of a policy that cannot be read is nobody’s, and the root user of the owner may replace it', async () => {
+    const other = await world.bucket('unreadable');
+    await world.buckets.setDocument(other.name, policy_kind, Buffer.from('{"Version":"2099-01-01"}'));
+    const allows = (who: Who, action: string): Promise<boolean> =>
+      world.access.allows(world.exchange(who), { action, bucket: other, key: null, grant: { of: 'owner' } });
+    for (const who of everyone) expect(await allows(who, 's3:ListBucket'), who).toBe(false);
+    for (const who of everyone) expect(await allows(who, 's3:PutBucketPolicy'), who).toBe(who === 'owner');
+  });
+
   it.each([
     ['s3:prefix', 'StringEquals', 'a/', { query: '?prefix=a/' }, { query: '?prefix=b/' }],
     ['s3:max-keys', 'NumericLessThanEquals', '10', { query: '?max-keys=10' }, { query: '?max-keys=11' }],
@@ -216,7 +225,7 @@ describe('access', () => {
     const expecting = (account: string) => world.exchange('owner', { headers: { 'x-amz-expected-bucket-owner': account } });
     await world.access.require(expecting(accountNumberOf(1)), wanted);
     await expect(world.access.require(expecting(accountNumberOf(2)), wanted)).rejects.toMatchObject({ s3Code: 'AccessDenied' });
-    await expect(world.access.require(expecting('me'), wanted)).rejects.toMatchObject({ s3Code: 'InvalidArgument' });
+    await expect(world.access.require(expecting('me'), wanted)).rejects.toMatchObject({ s3Code: 'AccessDenied' });
     // What a copy reads has an owner of its own.
     await world.access.require(expecting(accountNumberOf(2)), { ...wanted, source: true });
   });
@@ -224,9 +233,16 @@ describe('access', () => {
   it('tells that a key is not there only to who may list the bucket', async () => {
     const all: Acl = cannedAcl('public-read', { owner: canonicalIdOf(1), bucketOwner: canonicalIdOf(1) });
     await setBucketAcl(world.buckets, 'bucket', '');
-    expect(await world.access.missing(world.exchange('stranger'), bucket)).toMatchObject({ s3Code: 'AccessDenied' });
-    expect(await world.access.missing(world.exchange('owner'), bucket)).toMatchObject({ s3Code: 'NoSuchKey' });
+    expect(await world.access.missing(world.exchange('stranger'), bucket, 'key')).toMatchObject({ s3Code: 'AccessDenied' });
+    expect(await world.access.missing(world.exchange('owner'), bucket, 'key')).toMatchObject({ s3Code: 'NoSuchKey' });
     await setBucketAcl(world.buckets, 'bucket', encodeAcl(all));
-    expect(await world.access.missing(world.exchange('nobody'), bucket)).toMatchObject({ s3Code: 'NoSuchKey' });
+    expect(await world.access.missing(world.exchange('nobody'), bucket, 'key')).toMatchObject({ s3Code: 'NoSuchKey' });
+    const other = await world.bucket('prefixes');
+    const Condition = { StringLike: { 's3:prefix': 'public/*' } };
+    const Statement = { Effect: 'Allow', Principal: '*', Action: 's3:ListBucket', Resource: '*', Condition };
+    await world.buckets.setDocument(other.name, policy_kind, Buffer.from(JSON.stringify({ Statement })));
+    const code = async (key: string): Promise<string> =>
+      (await world.access.missing(world.exchange('stranger'), other, key)).s3Code;
+    expect([await code('public/x'), await code('private/x')]).toEqual(['NoSuchKey', 'AccessDenied']);
   });
 });
