@@ -116,7 +116,7 @@ export class Objects {
       if (bytes === null) await extended(reservation, stored);
       const record = await named(catalog, stored, async (transact) => {
         const summed = digests.finish();
-        const etag = sealedEtag(order.attributes.seal, summed.etag);
+        const etag = sealedEtag(order.attributes.seal, objectKey, summed.etag);
         const made = { ...summed, etag, parts: partsOfBody(stored, salt), multipart: false };
         const make: Make = (id, newest, bucketNow) => {
           checkWrite(conditions, visible(newest));
