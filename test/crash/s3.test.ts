@@ -60,7 +60,6 @@ describe.each([
       expect(await torture.check(client(daemon, key))).toEqual([]);
     }
     await torture.clear(client(daemon, key));
-    const { account } = await daemon.json<QuotaView>('quota', 'alice');
-    expect(account).toMatchObject({ logicalBytes: 0, objects: 0 });
+    expect(await daemon.json<QuotaView>('quota', 'alice')).toMatchObject({ logicalBytes: 0, objects: 0 });
   });
 });

@@ -102,7 +102,7 @@ describe.each(['http', 'https'])('over %s', (scheme) => {
   });
 
   test('boto3 uploads in parts, copies, pages, presigns and removes many', async () => {
-    await must('/usr/bin/python3', [join(import.meta.dirname, '../harness/s3_boto3.py'), world.endpoint, scratch], {
+    await must('/usr/bin/python3', ['-I', join(import.meta.dirname, '../harness/s3_boto3.py'), world.endpoint, scratch], {
       env: trusting(),
     });
   });
@@ -116,7 +116,7 @@ describe.each(['http', 'https'])('over %s', (scheme) => {
       world.key.accessKey,
       '--secret_key',
       world.key.secretKey,
-      '--quiet',
+      '--no-progress',
     ];
     const how = secure ? ['--ssl', '--ca-certs', authority.certificate] : ['--no-ssl'];
     const s3cmd = (...words: readonly string[]): Promise<string> =>
@@ -201,7 +201,7 @@ describe('what was asked for', () => {
     ).rejects.toMatchObject({
       name: 'QuotaExceeded',
     });
-    expect((await daemon.json<QuotaView>('quota', 'alice')).account).toMatchObject({ logicalBytes: 5000, objects: 1 });
+    expect(await daemon.json<QuotaView>('quota', 'alice')).toMatchObject({ logicalBytes: 5000, objects: 1 });
     const usage = await daemon.json<UsageView>('usage', 'alice', '--by', 'all');
     expect(JSON.stringify(usage)).toContain('photos');
     const refused: Outcome = await daemon.cli('account', 'delete', 'alice');

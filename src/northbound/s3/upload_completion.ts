@@ -7,9 +7,9 @@ import { writeConditions } from './condition_headers.js';
 import { sealHeaders } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
-import { urlEncodedKey } from './object_key.js';
+import { documentKey, urlEncodedKey } from './object_key.js';
 import { openUpload, requireWrite, uploadName } from './upload_access.js';
-import { element, xmlCarries } from './xml_document.js';
+import { element } from './xml_document.js';
 import { malformedXml, readXml, type XmlElement } from './xml_tree.js';
 
 export const completeMultipartUpload: Operation = {
@@ -41,7 +41,7 @@ export const completeMultipartUpload: Operation = {
       [
         element('Location', locationOf(exchange, name)),
         element('Bucket', name.bucket),
-        element('Key', xmlCarries(name.key) ? name.key : urlEncodedKey(name.key)),
+        element('Key', documentKey(name.key)),
         element('ETag', `"${version.etag}"`),
         ...checksumNodes(version.checksum, version.parts),
       ],
