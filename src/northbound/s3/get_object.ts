@@ -11,6 +11,7 @@ import { readConditions } from './condition_headers.js';
 import { objectKeyOf, refuseMethod, sealHeaders } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
+import { expirationHeaders } from './lifecycle_document.js';
 import { lockHeaders } from './lock_headers.js';
 import { mayRead, openReadable, requestedBucket, requestedVersion, versionHeader } from './object_access.js';
 import { bytesOfText } from './percent.js';
@@ -115,6 +116,7 @@ async function headersOf(
     ...versionHeader(bucket, name.versionId ?? versionId),
     ...(tags === 0 ? {} : { 'x-amz-tagging-count': String(tags) }),
     ...(await lockOf(exchange, bucket, version)),
+    ...(name.versionId === undefined ? await expirationHeaders(exchange.services.store.buckets, bucket.name, version) : {}),
   };
 }
 
