@@ -23,7 +23,6 @@ import {
   PutObjectRetentionCommand,
   PutObjectCommand,
   PutObjectTaggingCommand,
-  type DefaultRetention,
   type LifecycleRule,
   type S3Client,
 } from '@aws-sdk/client-s3';
@@ -151,7 +150,7 @@ describe('object lock', () => {
     client.send(
       new PutObjectLockConfigurationCommand({
         Bucket: name,
-        ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled', Rule: { DefaultRetention: rule as DefaultRetention } },
+        ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled', Rule: { DefaultRetention: rule } },
       }),
     );
 
