@@ -28,7 +28,8 @@ const summaries: Readonly<Record<RouteName, string>> = {
   snapshotGet: 'One snapshot.',
   snapshotRollback: 'The volume becomes what the snapshot is; the answer is the volume.',
   snapshotDelete: 'Deletes a snapshot; clones of it live on.',
-  clone: 'Creates a volume that begins equal to `source`, without a copy.',
+  clone:
+    'Creates a volume that begins equal to `source`, without a copy. An object is `s3://BUCKET/KEY`, with `?versionId=ID` behind it for an older one.',
   diff: 'Where `to` differs from `from`; ask again from `next` until it is null.',
   imageList: 'All images.',
   imageImport: 'Begins an import from one of `path`, `uri` and `stream`; the transfer tells how it goes.',

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { errorTable } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
 import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js';
-import { byName, bytes, count, filePath, nameText, next, page, time, volumeCompression } from './fields.js';
+import { byName, bytes, count, filePath, nameText, next, page, sourceText, time, volumeCompression } from './fields.js';
 import { identityShapes } from './identity_shapes.js';
 import { admin_file_path_characters_max } from './routes.js';
 import { moveRequest, moveView, replicationRequest, replicationView } from './move_shapes.js';
@@ -219,9 +219,9 @@ export type CreateVolumeRequest = z.infer<typeof createVolumeRequest>;
 export const createSnapshotRequest = z.strictObject({ name: nameText, description: z.string().exactOptional() });
 export type CreateSnapshotRequest = z.infer<typeof createSnapshotRequest>;
 
-/** `source`: a volume, VOL@SNAP or an image; `name`: the new volume. */
+/** `source`: a volume, VOL@SNAP, an image, or an object as s3://BUCKET/KEY; `name`: the new volume. */
 export const cloneRequest = z.strictObject({
-  source: nameText,
+  source: sourceText,
   name: nameText,
   durability: durability.exactOptional(),
   cache: cache.exactOptional(),

@@ -7,6 +7,9 @@ import type { Engine } from '../engine/engine.js';
 import type { Account } from '../identity/accounts.js';
 import type { Identity } from '../identity/identity.js';
 import type { Ledger } from '../mapper/ledger.js';
+import { Assemblies } from '../mapper/assemblies.js';
+import type { KeyedLocks } from '../mapper/locks.js';
+import type { Mapper } from '../mapper/mapper.js';
 import type { PoolVerbs } from '../mapper/pool_verbs.js';
 import { Shelves } from '../mapper/shelves.js';
 import { Access } from '../northbound/s3/access.js';
@@ -15,6 +18,7 @@ import { Authenticator } from '../northbound/s3/authenticator.js';
 import type { RequestRecord } from '../northbound/s3/request_record.js';
 import { countRequest } from '../northbound/s3/request_usage.js';
 import { S3Server, type S3Certificate } from '../northbound/s3/s3_server.js';
+import { ObjectDisks } from '../object/object_disks.js';
 import { ObjectLayer } from '../object/object_layer.js';
 import { QuotaMeter } from '../object/quota_meter.js';
 import { ObjectUpkeep } from '../upkeep/object_upkeep.js';
@@ -34,6 +38,8 @@ export interface ObjectServiceOptions {
   readonly engine: Engine;
   readonly pools: PoolVerbs;
   readonly identity: Identity;
+  readonly locks: KeyedLocks;
+  readonly mapper: Mapper;
   readonly logger: Logger;
   /** A root chunk is due. */
   readonly onUpkeep: () => void;
@@ -42,6 +48,7 @@ export interface ObjectServiceOptions {
 
 export class ObjectService {
   readonly layer: ObjectLayer;
+  readonly disks: ObjectDisks;
   readonly #options: ObjectServiceOptions;
   readonly #log: Log;
   readonly #upkeep: ObjectUpkeep;
@@ -49,6 +56,9 @@ export class ObjectService {
   private constructor(options: ObjectServiceOptions, layer: ObjectLayer) {
     this.#options = options;
     this.layer = layer;
+    const { mapper } = options;
+    const assemblies = new Assemblies({ ...options, removal: mapper.removal, log: logOf(options.logger, 'objects') });
+    this.disks = new ObjectDisks({ buckets: layer.buckets, objects: layer.objects, assemblies, resources: mapper });
     this.#log = logOf(options.logger, 's3');
     this.#upkeep = new ObjectUpkeep({
       layer,

@@ -316,6 +316,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   identity.start();
   closers.add('identity', () => identity.stop());
   const objects = await ObjectService.open({
+    locks,
+    mapper,
     config,
     catalog,
     ledger,
@@ -380,6 +382,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     scrubs,
     estimates: new Estimates({ engine: running }),
     identity,
+    disks: objects.disks,
     listeners: () => listeners,
     log: logger.child({ component: 'admin' }),
   });

@@ -17,8 +17,10 @@ import { shapes } from '../../api/shapes.js';
 import type { Answer, DeletedView, Parts, UriView } from '../../api/shapes.js';
 import { SkerryError } from '../../core/errors.js';
 import { isSnapshotName } from '../../core/names.js';
+import { isObjectUri, parseObjectUri } from '../../core/object_uri.js';
 import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
+import type { ObjectDisks } from '../../object/object_disks.js';
 import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
 import { accountHandlers, keyHandlers, type IdentitySource } from './identity.js';
@@ -35,6 +37,9 @@ import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
 import type { ActivitySource, PoolsVerbs, PoolsView, StatusSource } from './views.js';
+
+/** Volumes of objects. */
+export type DiskSource = Pick<ObjectDisks, 'volume'>;
 
 export interface AdminLog {
   error(fields: object, message: string): void;
@@ -55,6 +60,7 @@ export interface AdminOptions {
   readonly scrubs: ScrubSource;
   readonly estimates: EstimateSource;
   readonly identity: IdentitySource;
+  readonly disks: DiskSource;
   /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
   readonly listeners: () => Readonly<Record<string, string>>;
   readonly log: AdminLog;
@@ -145,6 +151,7 @@ function handlersFor({
   scrubs,
   estimates,
   identity,
+  disks,
   listeners,
   nbdTls = false,
 }: AdminOptions): Handlers {
@@ -190,7 +197,12 @@ function handlersFor({
     snapshotGet: ({ params }) => get('snapshot', params.name),
     snapshotRollback: async ({ params }) => viewResource(await resources.rollback(params.name)),
     snapshotDelete: ({ params }) => remove('snapshot', params.name),
-    clone: async ({ body: { source, name, ...options } }) => viewResource(await resources.clone(source, name, options)),
+    clone: async ({ body: { source, name, ...options } }) =>
+      viewResource(
+        isObjectUri(source)
+          ? await disks.volume(parseObjectUri(source), name, options)
+          : await resources.clone(source, name, options),
+      ),
     diff: async ({ query: { from, to, offset } }) => {
       const { ranges, ...rest } = await resources.changes(from, to, offset);
       const kinds = ranges.map(({ offset: at, length, zero }) => ({

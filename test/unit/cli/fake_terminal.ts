@@ -17,6 +17,7 @@ import { FakeScrubs } from '../northbound/admin/fake_scrubs.js';
 import {
   fakeActivity,
   fakePools,
+  FakeDisks,
   FakeEstimates,
   FakePoolVerbs,
   FakeResources,
@@ -138,6 +139,7 @@ export class FakeDaemon {
       moves: new FakeMoves(),
       replications: new FakeReplications(),
       identity: daemon.identity,
+      disks: new FakeDisks(daemon.resources),
       scrubs: daemon.scrubs,
       listeners: () => listeners,
       log: { error: () => {} },

@@ -16,7 +16,16 @@ import { FakeMoves } from './fake_moves.js';
 import { FakeReplications } from './fake_replications.js';
 import { FakeScrubs } from './fake_scrubs.js';
 import { memoryIdentity } from './memory_identity.js';
-import { fakeActivity, fakePools, FakeEstimates, FakePoolVerbs, FakeResources, FakeSpace, fakeStatus } from './fake_resources.js';
+import {
+  fakeActivity,
+  fakePools,
+  FakeDisks,
+  FakeEstimates,
+  FakePoolVerbs,
+  FakeResources,
+  FakeSpace,
+  fakeStatus,
+} from './fake_resources.js';
 
 let resources: FakeResources;
 let logged: { fields: object; message: string }[];
@@ -40,6 +49,7 @@ beforeEach(async () => {
     space: new FakeSpace(resources),
     estimates: new FakeEstimates(),
     identity,
+    disks: new FakeDisks(resources),
     collections: new FakeCollections(),
     moves: new FakeMoves(),
     replications: new FakeReplications(),
