@@ -8,7 +8,7 @@ import { SkerryError } from '../core/errors.js';
 import type { Bodies, StoredBody } from './bodies.js';
 import { partRanges, segmentsWithin, type PartRange } from './body_parts.js';
 import type { BodyHolds } from './body_holds.js';
-import type { Buckets } from './buckets.js';
+import { isReadOnly, type Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import { Digests, type Expected } from './digests.js';
 import { comingOf, named, partsOfBody } from './making.js';
@@ -93,6 +93,7 @@ export class Objects {
     const { key, conditions = {}, content, bytes } = order;
     checkKey(key);
     const { record: bucket } = await buckets.get(order.bucket);
+    if (bucket.readOnly === true) throw isReadOnly(bucket.name);
     this.withDefaults(bucket, order.attributes);
     // Nobody should send a body in vain; what counts is looked at once more when it is there.
     checkWrite(conditions, visible((await versions.newest(bucket, key))?.record ?? null));
