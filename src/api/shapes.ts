@@ -10,6 +10,7 @@ import { byName, bytes, count, filePath, nameText, next, page, sourceText, time,
 import { identityShapes } from './identity_shapes.js';
 import { admin_file_path_characters_max } from './routes.js';
 import { moveRequest, moveView, replicationRequest, replicationView } from './move_shapes.js';
+import { publicationShapes } from './publication_shapes.js';
 import { changeKeyRequest, createPoolRequest, setPoolRequest } from './pool_shapes.js';
 import type { RouteName } from './routes.js';
 import {
@@ -25,6 +26,7 @@ import {
 export * from './identity_shapes.js';
 export * from './move_shapes.js';
 export * from './pool_shapes.js';
+export * from './publication_shapes.js';
 export * from './space_shapes.js';
 
 const durability = z.enum(['local', 'pool']);
@@ -469,6 +471,7 @@ export const shapes = {
   estimateRead: { params: byId, body: estimateReadRequest, answer: estimateView },
   estimateEnd: { params: byId, answer: z.strictObject({ id: count }) },
   ...identityShapes,
+  ...publicationShapes,
 } as const satisfies Readonly<Record<RouteName, Shape>>;
 
 type Shapes = typeof shapes;

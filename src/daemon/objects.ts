@@ -8,6 +8,7 @@ import type { Account } from '../identity/accounts.js';
 import type { Identity } from '../identity/identity.js';
 import type { Ledger } from '../mapper/ledger.js';
 import { Assemblies } from '../mapper/assemblies.js';
+import { FrozenShelves } from '../mapper/frozen_shelves.js';
 import type { KeyedLocks } from '../mapper/locks.js';
 import type { Mapper } from '../mapper/mapper.js';
 import type { PoolVerbs } from '../mapper/pool_verbs.js';
@@ -20,6 +21,7 @@ import { countRequest } from '../northbound/s3/request_usage.js';
 import { S3Server, type S3Certificate } from '../northbound/s3/s3_server.js';
 import { ObjectDisks } from '../object/object_disks.js';
 import { ObjectLayer } from '../object/object_layer.js';
+import { Publications } from '../object/publications.js';
 import { QuotaMeter } from '../object/quota_meter.js';
 import { ObjectUpkeep } from '../upkeep/object_upkeep.js';
 import type { Config } from './config.js';
@@ -49,16 +51,20 @@ export interface ObjectServiceOptions {
 export class ObjectService {
   readonly layer: ObjectLayer;
   readonly disks: ObjectDisks;
+  readonly publications: Publications;
   readonly #options: ObjectServiceOptions;
   readonly #log: Log;
   readonly #upkeep: ObjectUpkeep;
 
-  private constructor(options: ObjectServiceOptions, layer: ObjectLayer) {
+  private constructor(options: ObjectServiceOptions, layer: ObjectLayer, frozen: FrozenShelves) {
     this.#options = options;
     this.layer = layer;
     const { mapper } = options;
     const assemblies = new Assemblies({ ...options, removal: mapper.removal, log: logOf(options.logger, 'objects') });
     this.disks = new ObjectDisks({ buckets: layer.buckets, objects: layer.objects, assemblies, resources: mapper });
+    const { pools, logger } = options;
+    const defaultPool = pools.defaultName;
+    this.publications = new Publications({ ...options, ...layer, frozen, defaultPool, log: logOf(logger, 'objects') });
     this.#log = logOf(options.logger, 's3');
     this.#upkeep = new ObjectUpkeep({
       layer,
@@ -75,16 +81,19 @@ export class ObjectService {
     const log = logOf(logger, 'objects');
     const shelves = new Shelves({ catalog, ledger, engine, pools, onUpkeep });
     const meter = new QuotaMeter({ quotas: identity.quotas, log });
-    return new ObjectService(options, await ObjectLayer.open({ catalog, engine, shelves, log, meter }));
+    const frozen = new FrozenShelves(options);
+    return new ObjectService(options, await ObjectLayer.open({ catalog, engine, shelves, log, meter, frozen }), frozen);
   }
 
   /** From here on what was removed is taken back, and rules of lifecycle are kept. */
-  start(): void {
+  async start(): Promise<void> {
     this.#upkeep.start();
+    await this.publications.start();
   }
 
   /** When nothing is asked of objects any more. */
   async stop(): Promise<void> {
+    await this.publications.stop();
     await this.#upkeep.stop();
     await this.layer.stop();
   }

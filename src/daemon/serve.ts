@@ -328,7 +328,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     onUpkeep: () => upkeep.poke(),
     onRequest: (record) => metrics.observeS3(record),
   });
-  objects.start();
+  await objects.start();
   closers.add('objects', () => objects.stop());
 
   const version = readVersion();
@@ -383,6 +383,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     estimates: new Estimates({ engine: running }),
     identity,
     disks: objects.disks,
+    publications: objects.publications,
     listeners: () => listeners,
     log: logger.child({ component: 'admin' }),
   });

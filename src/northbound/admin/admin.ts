@@ -24,6 +24,7 @@ import type { ObjectDisks } from '../../object/object_disks.js';
 import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
 import { accountHandlers, keyHandlers, type IdentitySource } from './identity.js';
+import { publicationHandlers, type PublicationSource } from './publications.js';
 import type { CollectionSource, MoveSource, EstimateSource, ReplicationSource, ScrubSource, SpaceSource } from './space.js';
 import {
   collectionHandlers,
@@ -61,6 +62,7 @@ export interface AdminOptions {
   readonly estimates: EstimateSource;
   readonly identity: IdentitySource;
   readonly disks: DiskSource;
+  readonly publications: PublicationSource;
   /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
   readonly listeners: () => Readonly<Record<string, string>>;
   readonly log: AdminLog;
@@ -152,6 +154,7 @@ function handlersFor({
   estimates,
   identity,
   disks,
+  publications,
   listeners,
   nbdTls = false,
 }: AdminOptions): Handlers {
@@ -252,6 +255,7 @@ function handlersFor({
     ...estimateHandlers(estimates, pools),
     ...accountHandlers(identity),
     ...keyHandlers(identity),
+    ...publicationHandlers(publications, identity),
   };
 }
 

@@ -12,6 +12,7 @@ import type { Identity } from '../../../../src/identity/identity.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
 import { FakeCollections } from './fake_collections.js';
+import { FakePublications } from './fake_publications.js';
 import { FakeMoves } from './fake_moves.js';
 import { FakeReplications } from './fake_replications.js';
 import { FakeScrubs } from './fake_scrubs.js';
@@ -50,6 +51,7 @@ beforeEach(async () => {
     estimates: new FakeEstimates(),
     identity,
     disks: new FakeDisks(resources),
+    publications: new FakePublications(),
     collections: new FakeCollections(),
     moves: new FakeMoves(),
     replications: new FakeReplications(),
@@ -136,6 +138,9 @@ describe('every route', () => {
       snapshotDelete: ['/v1/snapshots/vm1%40monday'],
       volumeDelete: ['/v1/volumes/vm1'],
       imageDelete: ['/v1/images/debian'],
+      publicationCreate: ['/v1/publications', { account: 'acme', volume: 'vm1' }],
+      publicationList: ['/v1/publications'],
+      publicationDelete: ['/v1/publications/volume-vm1'],
       accountList: ['/v1/accounts?limit=5'],
       accountCreate: ['/v1/accounts', { name: 'other', displayName: 'Other Ltd' }],
       accountGet: ['/v1/accounts/acme'],
