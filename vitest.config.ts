@@ -11,10 +11,10 @@ class LongestFirst extends BaseSequencer {
 }
 
 /** One project for each folder of test/, so that each can be run, and timed, by its name. */
-const project = (name: string, minutesPerTest: number) => ({
+const project = (name: string, minutesPerTest: number, include = `test/${name}/**/*.test.ts`) => ({
   test: {
     name,
-    include: [`test/${name}/**/*.test.ts`],
+    include: [include],
     pool: 'forks' as const,
     testTimeout: minutesPerTest * 60_000,
     hookTimeout: minutesPerTest * 60_000,
@@ -27,6 +27,13 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
-    projects: [project('unit', 0.5), project('conformance', 5), project('integration', 5), project('crash', 15)],
+    projects: [
+      project('unit', 0.5),
+      project('conformance', 5),
+      project('integration', 5),
+      project('crash', 15),
+      // By hand: suites of others, which take an hour.
+      project('judge', 180, 'test/conformance/external/*.judge.ts'),
+    ],
   },
 });

@@ -56,6 +56,18 @@ export interface Checksum {
   readonly value: string;
 }
 
+/** whose: the account's, one of the account's that has a name, or one that only the client has. */
+export const sealKinds = ['account', 'named', 'customer'] as const;
+
+/** How the body is encrypted where it rests. */
+export interface Seal {
+  readonly kind: (typeof sealKinds)[number];
+  /** Of the key that wraps, as users call it; '' for other kinds than named. */
+  readonly keyName: string;
+  /** The object's key, encrypted: 12 bytes of nonce, then AES-256-GCM with its tag. */
+  readonly wrappedKey: Uint8Array;
+}
+
 /** What whoever stores an object says of it. */
 export interface Attributes {
   readonly owner: number;
@@ -68,6 +80,8 @@ export interface Attributes {
   readonly storageClass: string;
   readonly retention: Retention | null;
   readonly legalHold: boolean;
+  /** Absent: the body rests as it is, but for what its pool does. */
+  readonly seal?: Seal;
 }
 
 /** Bytes of one extent of a shelf. */
@@ -87,6 +101,8 @@ export interface BodyPart {
   /** In base 64; '' where there is none. */
   readonly checksum: string;
   readonly segments: readonly Segment[];
+  /** Of the key stream, where the object is sealed. */
+  readonly salt?: Uint8Array;
 }
 
 /** One record of a chained body: what is in it, so that a reader of a range need not read the others. */
@@ -174,6 +190,14 @@ const schema = protobuf.Root.fromJSON({
         storageClass: { type: 'string', id: 6 },
         retention: { type: 'Retention', id: 7 },
         legalHold: { type: 'bool', id: 8 },
+        seal: { type: 'Seal', id: 9 },
+      },
+    },
+    Seal: {
+      fields: {
+        kind: { type: 'uint32', id: 1 },
+        keyName: { type: 'string', id: 2 },
+        wrappedKey: { type: 'bytes', id: 3 },
       },
     },
     Segment: {
@@ -189,6 +213,7 @@ const schema = protobuf.Root.fromJSON({
         bytes: { type: 'uint64', id: 1 },
         checksum: { type: 'string', id: 2 },
         segments: { rule: 'repeated', type: 'Segment', id: 3 },
+        salt: { type: 'bytes', id: 4 },
       },
     },
     Link: {
@@ -372,8 +397,13 @@ export function segmentOf(fields: Fields): Segment {
   };
 }
 
-function partFields({ bytes, checksum, segments }: BodyPart): Record<string, unknown> {
-  return { bytes: exact(bytes, 'bytes'), checksum, segments: segments.map(segmentFields) };
+function partFields({ bytes, checksum, segments, salt }: BodyPart): Record<string, unknown> {
+  return {
+    bytes: exact(bytes, 'bytes'),
+    checksum,
+    segments: segments.map(segmentFields),
+    ...(salt === undefined ? {} : { salt }),
+  };
 }
 
 function partOf(fields: Fields): BodyPart {
@@ -381,10 +411,16 @@ function partOf(fields: Fields): BodyPart {
     bytes: fields.number('bytes'),
     checksum: fields.text('checksum'),
     segments: fields.messages('segments').map(segmentOf),
+    ...saltOf(fields),
   };
   if (part.segments.reduce((sum, { bytes }) => sum + bytes, 0) !== part.bytes)
     throw new SkerryError('corrupt', 'a part of a body in the catalog is not as long as its segments');
   return part;
+}
+
+function saltOf(fields: Fields): Pick<BodyPart, 'salt'> {
+  const salt = fields.bytes('salt');
+  return salt.length === 0 ? {} : { salt };
 }
 
 function linkOf(fields: Fields): BodyLink {
@@ -403,13 +439,20 @@ function checksumOf(fields: Fields): Checksum {
   };
 }
 
-function attributeFields({ retention, ...fields }: Attributes): Record<string, unknown> {
-  if (retention === null) return { ...fields, owner: exact(fields.owner, 'owner') };
-  return { ...fields, retention: { mode: retentionModes.indexOf(retention.mode) + 1, until: exact(retention.until, 'until') } };
+function attributeFields({ retention, seal, ...fields }: Attributes): Record<string, unknown> {
+  return {
+    ...fields,
+    owner: exact(fields.owner, 'owner'),
+    ...(retention === null
+      ? {}
+      : { retention: { mode: retentionModes.indexOf(retention.mode) + 1, until: exact(retention.until, 'until') } }),
+    ...(seal === undefined ? {} : { seal: { ...seal, kind: sealKinds.indexOf(seal.kind) + 1 } }),
+  };
 }
 
 function attributesOf(fields: Fields): Attributes {
   const retention = fields.optional('retention');
+  const seal = fields.optional('seal');
   return {
     owner: fields.number('owner'),
     headers: fields.map('headers'),
@@ -419,5 +462,14 @@ function attributesOf(fields: Fields): Attributes {
     storageClass: fields.text('storageClass'),
     retention: retention === null ? null : { mode: retention.choice('mode', retentionModes), until: retention.number('until') },
     legalHold: fields.flag('legalHold'),
+    ...(seal === null ? {} : { seal: sealOf(seal) }),
+  };
+}
+
+function sealOf(fields: Fields): Seal {
+  return {
+    kind: fields.choice('kind', sealKinds),
+    keyName: fields.text('keyName'),
+    wrappedKey: fields.bytes('wrappedKey'),
   };
 }

@@ -16,6 +16,7 @@ import { Shelves } from '../mapper/shelves.js';
 import { Access } from '../northbound/s3/access.js';
 import { AuditLog } from '../northbound/s3/audit_log.js';
 import { Authenticator } from '../northbound/s3/authenticator.js';
+import { lifecycleRules } from '../northbound/s3/lifecycle_document.js';
 import type { RequestRecord } from '../northbound/s3/request_record.js';
 import { countRequest } from '../northbound/s3/request_usage.js';
 import { S3Server, type S3Certificate } from '../northbound/s3/s3_server.js';
@@ -63,12 +64,21 @@ export class ObjectService {
     const assemblies = new Assemblies({ ...options, removal: mapper.removal, log: logOf(options.logger, 'objects') });
     this.disks = new ObjectDisks({ buckets: layer.buckets, objects: layer.objects, assemblies, resources: mapper });
     const { pools, logger } = options;
+    const { buckets, listing, published } = layer;
     const defaultPool = pools.defaultName;
-    this.publications = new Publications({ ...options, ...layer, frozen, defaultPool, log: logOf(logger, 'objects') });
+    this.publications = new Publications({
+      ...options,
+      buckets,
+      listing,
+      published,
+      frozen,
+      defaultPool,
+      log: logOf(logger, 'objects'),
+    });
     this.#log = logOf(options.logger, 's3');
     this.#upkeep = new ObjectUpkeep({
       layer,
-      rulesOf: async () => null,
+      rulesOf: ({ name }) => lifecycleRules(layer.buckets, name),
       log: logOf(options.logger, 'objects'),
       takeBackMilliseconds: take_back_milliseconds,
       lifecycleMilliseconds: options.config.s3LifecycleSeconds * 1000,

@@ -90,14 +90,19 @@ export async function* segmentsWithin(
 ): AsyncGenerator<Segment> {
   const end = offset + length;
   for await (const part of partsFrom(catalog, id, body, offset)) {
-    let at = part.offset;
-    for (const segment of part.segments) {
-      const from = Math.max(at, offset);
-      const to = Math.min(at + segment.bytes, end);
-      if (from < to) yield { ...segment, start: segment.start + from - at, bytes: to - from };
-      at += segment.bytes;
-    }
-    if (at >= end) return;
+    yield* segmentsOf(part, offset - part.offset, end - part.offset);
+    if (part.offset + part.bytes >= end) return;
+  }
+}
+
+/** Those of one part that hold its bytes [first, end), which may be beyond its bounds. */
+export function* segmentsOf({ segments }: Pick<BodyPart, 'segments'>, first: number, end: number): Generator<Segment, void> {
+  let at = 0;
+  for (const segment of segments) {
+    const from = Math.max(at, first);
+    const to = Math.min(at + segment.bytes, end);
+    if (from < to) yield { ...segment, start: segment.start + from - at, bytes: to - from };
+    at += segment.bytes;
   }
 }
 

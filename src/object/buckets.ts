@@ -44,6 +44,8 @@ export interface NewBucket {
   readonly readOnly?: true;
   /** Of the account, which must stay as it was read. */
   readonly compares?: readonly Compare[];
+  /** By their kinds: there with the bucket, or not at all. */
+  readonly documents?: ReadonlyMap<string, Uint8Array>;
 }
 
 export interface BucketSettings {
@@ -69,7 +71,7 @@ export class Buckets {
 
   /** @throws SkerryError exists (bucket-already-exists, or bucket-already-owned-by-you), invalid (invalid-bucket-name) */
   async create(order: NewBucket): Promise<BucketRecord> {
-    const { name, account, pool, location = '', objectLock = false, compares = [] } = order;
+    const { name, account, pool, location = '', objectLock = false, compares = [], documents = new Map() } = order;
     if (!bucket_name.test(name))
       throw new SkerryError('invalid', `${JSON.stringify(name.slice(0, 80))} is no name of a bucket`, {
         reason: 'invalid-bucket-name',
@@ -95,6 +97,7 @@ export class Buckets {
       [
         { key: bucketKey(name), value: encodeBucket(record) },
         { key: accountBucketKey(account, name), value: new Uint8Array(0) },
+        ...[...documents].map(([kind, value]) => ({ key: bucketDocumentKey(id, checkKind(kind)), value: checkDocument(value) })),
       ],
     );
     if (outcome.outcome === 'committed') return record;
@@ -189,8 +192,7 @@ export class Buckets {
   /** null removes it. */
   async setDocument(name: string, kind: string, value: Uint8Array | null): Promise<void> {
     checkKind(kind);
-    if ((value?.length ?? 0) > document_bytes_max)
-      throw new SkerryError('too-large', `a document of a bucket has at most ${document_bytes_max} bytes`);
+    if (value !== null) checkDocument(value);
     const { catalog } = this.#options;
     for (let attempt = 1; attempt <= update_attempts_max; attempt += 1) {
       const { record, revision } = await this.get(name);
@@ -279,4 +281,11 @@ function changing(name: string): SkerryError {
 function checkKind(kind: string): string {
   if (!document_kind.test(kind)) throw new RangeError(`${kind} is no kind of document`);
   return kind;
+}
+
+/** @throws SkerryError too-large */
+function checkDocument(value: Uint8Array): Uint8Array {
+  if (value.length > document_bytes_max)
+    throw new SkerryError('too-large', `a document of a bucket has at most ${document_bytes_max} bytes`);
+  return value;
 }

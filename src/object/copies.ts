@@ -1,9 +1,10 @@
 /** Copies of objects: they share the bytes of their source, so that they cost the same whatever its size. */
 import type { Catalog } from '../catalog/catalog.js';
 import type { Attributes, BodyPart, BucketRecord, Checksum, ChecksumAlgorithm, ObjectRecord } from '../catalog/object_records.js';
-import { partsFrom, segmentCount, segmentsWithin } from './body_parts.js';
+import { partsFrom, segmentCount } from './body_parts.js';
 import type { Bodies } from './bodies.js';
 import type { BodyHolds } from './body_holds.js';
+import { readBody } from './body_reading.js';
 import type { Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import { newSum } from './digests.js';
@@ -12,6 +13,7 @@ import { comingOf, transactOn } from './making.js';
 import { ending, type Meter } from './meter.js';
 import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version, type VersionName } from './object_version.js';
+import { checkKeyGiven } from './sealing.js';
 import { checkKey, visible, type Make, type Transact, type Versions } from './versions.js';
 
 /** A body of more is read and stored again: its extents would not fit into one transaction. */
@@ -29,6 +31,13 @@ export interface CopyOrder extends ObjectName {
   readonly checksum?: ChecksumAlgorithm;
   readonly owner: number;
   readonly conditions?: Conditions;
+  /** Of a source that is sealed, and of a copy that is to be: what is sealed is read, and sealed anew. Asked when the attributes are known. */
+  readonly keys?: (source: Version) => Promise<CopyKeys>;
+}
+
+export interface CopyKeys {
+  readonly source?: Uint8Array;
+  readonly copy?: Uint8Array;
 }
 
 export interface CopiesOptions {
@@ -65,8 +74,12 @@ export class Copies {
       if (judgeRead(order.fromConditions ?? {}, source) !== 'proceed') throw preconditionFailed();
       objects.withDefaults(bucket, attributes);
       const { pool } = (await buckets.get(order.from.bucket)).record;
-      const shares = segmentCount(source.body) <= shared_segments_max && pool === bucket.pool;
-      return await (shares ? this.#share(order, bucket, attributes, source) : this.#copyBytes(order, attributes, source));
+      const keys = (await order.keys?.(versionOf(order.from.key, source))) ?? {};
+      checkKeyGiven(source.attributes.seal, keys.source);
+      checkKeyGiven(attributes.seal, keys.copy);
+      const sealed = keys.source !== undefined || keys.copy !== undefined;
+      const shares = !sealed && segmentCount(source.body) <= shared_segments_max && pool === bucket.pool;
+      return await (shares ? this.#share(order, bucket, attributes, source) : this.#copyBytes(order, attributes, source, keys));
     } finally {
       hold.end();
     }
@@ -95,23 +108,24 @@ export class Copies {
     });
   }
 
-  async #checksum({ checksum: algorithm }: CopyOrder, { id, body, bytes, checksum }: ObjectRecord): Promise<Checksum | null> {
+  async #checksum({ checksum: algorithm }: CopyOrder, source: ObjectRecord): Promise<Checksum | null> {
+    const { bytes, checksum } = source;
     if (algorithm === undefined || (checksum?.algorithm === algorithm && checksum.type === 'full-object')) return checksum;
     const sum = newSum(algorithm);
-    const { catalog, bodies } = this.#options;
-    for await (const piece of bodies.read(segmentsWithin(catalog, id, body, 0, bytes))) sum.update(piece);
+    for await (const piece of readBody(this.#options, source, { offset: 0, bytes })) sum.update(piece);
     return { algorithm, type: 'full-object', value: sum.digest().toString('base64') };
   }
 
-  async #copyBytes(order: CopyOrder, attributes: GivenAttributes, source: ObjectRecord): Promise<Version> {
-    const { catalog, objects, bodies } = this.#options;
-    const { id, body, bytes, checksum } = source;
+  async #copyBytes(order: CopyOrder, attributes: GivenAttributes, source: ObjectRecord, keys: CopyKeys): Promise<Version> {
+    const { objects } = this.#options;
+    const { bytes, checksum } = source;
     const algorithm = order.checksum ?? checksum?.algorithm;
     const expected = algorithm === undefined ? {} : { checksum: { algorithm } };
     const { bucket, key, conditions = {} } = order;
     // Of the very body that is held: a null version may be another by now.
-    const content = bodies.read(segmentsWithin(catalog, id, body, 0, bytes));
-    return objects.put({ bucket, key, conditions, bytes, attributes, expected, content });
+    const content = readBody(this.#options, source, { offset: 0, bytes, objectKey: keys.source });
+    const sealing = keys.copy === undefined ? {} : { objectKey: keys.copy };
+    return objects.put({ bucket, key, conditions, bytes, attributes, expected, content, ...sealing });
   }
 }
 

@@ -69,6 +69,21 @@ export function judgeUpload(
   return null;
 }
 
+/** When the current version goes, by the rule that takes it first; null: none will. */
+export function expiryOf(
+  rules: readonly LifecycleRule[],
+  subject: Pick<LifecycleSubject, 'key' | 'bytes' | 'tags' | 'modifiedAt'>,
+): { readonly at: number; readonly rule: string } | null {
+  let first: { readonly at: number; readonly rule: string } | null = null;
+  for (const { id, enabled, filter, expiration = {} } of rules) {
+    if (!enabled || !matchesFilter(filter, subject)) continue;
+    const days = expiration.days === undefined ? Number.POSITIVE_INFINITY : dueAt(subject.modifiedAt, expiration.days);
+    const at = Math.min(days, expiration.at ?? Number.POSITIVE_INFINITY);
+    if (at < (first?.at ?? Number.POSITIVE_INFINITY)) first = { at, rule: id };
+  }
+  return first;
+}
+
 /** Days are counted whole, and end at midnight in UTC. */
 export function dueAt(from: number, days: number): number {
   return Math.ceil((from + days * day_milliseconds) / day_milliseconds) * day_milliseconds;

@@ -23,8 +23,11 @@ export function comingOf(id: number, now: number, content: Content, also: readon
   return { record, compares: [], writes: [...writes, ...also] };
 }
 
-export function partsOfBody({ bytes, segments }: Pick<StoredBody, 'bytes' | 'segments'>): readonly BodyPart[] {
-  return bytes === 0 ? [] : [{ bytes, checksum: '', segments }];
+export function partsOfBody(
+  { bytes, segments }: Pick<StoredBody, 'bytes' | 'segments'>,
+  salt: Uint8Array | undefined,
+): readonly BodyPart[] {
+  return bytes === 0 ? [] : [{ bytes, checksum: '', segments, ...(salt === undefined ? {} : { salt }) }];
 }
 
 export const transactOn =

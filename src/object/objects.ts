@@ -7,6 +7,7 @@ import type { Attributes, BucketRecord, ObjectRecord, Retention, Segment } from 
 import { SkerryError } from '../core/errors.js';
 import type { Bodies, StoredBody } from './bodies.js';
 import { partRanges, segmentsWithin, type PartRange } from './body_parts.js';
+import { readBody } from './body_reading.js';
 import type { BodyHolds } from './body_holds.js';
 import { isReadOnly, type Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
@@ -22,6 +23,7 @@ import {
   type Version,
   type VersionName,
 } from './object_version.js';
+import { checkKeyGiven, newSalt, sealedEtag, sealedWith } from './sealing.js';
 import { checkRetentionChange, defaultRetention, keptBy } from './retention.js';
 import { checkKey, versionIdOf, visible, type Make, type Versions } from './versions.js';
 
@@ -34,6 +36,8 @@ export interface PutOrder extends ObjectName {
   readonly attributes: GivenAttributes;
   readonly expected?: Expected;
   readonly conditions?: Conditions;
+  /** Where the attributes have a seal: what it wraps. */
+  readonly objectKey?: Uint8Array;
 }
 
 export interface RemoveOrder extends VersionName {
@@ -61,7 +65,8 @@ export interface OpenObject {
   readonly version: Version;
   /** Of the body: never another's, whatever becomes of the key. */
   readonly id: number;
-  read(offset: number, length: number): AsyncGenerator<Buffer, void>;
+  /** `objectKey`: of one that is sealed. @throws SkerryError denied (object-sealed) */
+  read(offset: number, length: number, objectKey?: Uint8Array): AsyncGenerator<Buffer, void>;
   /** After the first `skipped`: where parts lie. */
   parts(skipped: number, partsMax: number): Promise<readonly PartRange[]>;
   /** Where its bytes lie, in their order. */
@@ -90,8 +95,9 @@ export class Objects {
   /** @throws SkerryError invalid (bad-digest, incomplete-body), conflict (precondition-failed), not-found; no-space */
   async put(order: PutOrder): Promise<Version> {
     const { catalog, buckets, versions, bodies, meter, now } = this.#options;
-    const { key, conditions = {}, content, bytes } = order;
+    const { key, conditions = {}, content, bytes, objectKey } = order;
     checkKey(key);
+    checkKeyGiven(order.attributes.seal, objectKey);
     const { record: bucket } = await buckets.get(order.bucket);
     if (bucket.readOnly === true) throw isReadOnly(bucket.name);
     this.withDefaults(bucket, order.attributes);
@@ -100,10 +106,17 @@ export class Objects {
     const reservation = meter.reserve(bucket, { bytes: bytes ?? 0, objects: 1 });
     const digests = new Digests(order.expected ?? {});
     return ending(reservation, async () => {
-      const stored = await bodies.write({ pool: bucket.pool, bytes, content: digests.through(content) });
+      const salt = objectKey === undefined ? undefined : newSalt();
+      const stored = await bodies.write({
+        pool: bucket.pool,
+        bytes,
+        content: sealedWith(objectKey, salt, digests.through(content)),
+      });
       if (bytes === null) await extended(reservation, stored);
       const record = await named(catalog, stored, async (transact) => {
-        const made = { ...digests.finish(), parts: partsOfBody(stored), multipart: false };
+        const sums = digests.finish();
+        const etag = sealedEtag(order.attributes.seal, objectKey, sums.etag);
+        const made = { ...sums, etag, parts: partsOfBody(stored, salt), multipart: false };
         const make: Make = (id, newest, bucketNow) => {
           checkWrite(conditions, visible(newest));
           return comingOf(id, now(), { ...made, attributes: this.withDefaults(bucketNow, order.attributes) }, stored.writes);
@@ -131,7 +144,7 @@ export class Objects {
       const object: OpenObject = {
         version,
         id: record.id,
-        read: (offset, length) => bodies.read(segmentsWithin(catalog, record.id, record.body, offset, length)),
+        read: (offset, bytes, objectKey) => readBody({ catalog, bodies }, record, { offset, bytes, objectKey }),
         parts: (skipped, partsMax) => partRanges(catalog, record.id, record.body, skipped, partsMax),
         segments: () => segmentsWithin(catalog, record.id, record.body, 0, record.bytes),
         close: () => hold.end(),

@@ -6,6 +6,7 @@ import type { IdAllocator } from '../mapper/id_allocator.js';
 import type { Bodies } from './bodies.js';
 import type { BodyHolds } from './body_holds.js';
 import { segmentsWithin } from './body_parts.js';
+import { readBody } from './body_reading.js';
 import type { Buckets } from './buckets.js';
 import { judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import { newSum } from './digests.js';
@@ -24,6 +25,10 @@ export interface PartCopyOrder extends UploadName {
   /** Absent: the whole source. */
   readonly range?: { readonly offset: number; readonly bytes: number };
   readonly fromConditions?: Conditions;
+  /** Of a source that is sealed: it is read, and sealed anew where the upload is. */
+  readonly sourceKey?: Uint8Array;
+  /** Where the upload has a seal. */
+  readonly objectKey?: Uint8Array;
 }
 
 export interface PartCopiesOptions {
@@ -47,7 +52,7 @@ export class PartCopies {
 
   /** @throws SkerryError invalid (invalid-range), conflict (precondition-failed), not-found */
   async copyPart(order: PartCopyOrder): Promise<PartView> {
-    const { catalog, objects, uploads, buckets, bodies, holds } = this.#options;
+    const { catalog, objects, uploads, buckets, holds } = this.#options;
     const upload = await uploads.find(order);
     const hold = holds.begin();
     try {
@@ -63,9 +68,10 @@ export class PartCopies {
         if (segments.length > shared_segments_max) break;
       }
       const { pool } = (await buckets.get(order.from.bucket)).record;
-      if (segments.length <= shared_segments_max && pool === upload.bucket.pool)
+      const sealed = source.attributes.seal !== undefined || upload.record.attributes.seal !== undefined;
+      if (!sealed && segments.length <= shared_segments_max && pool === upload.bucket.pool)
         return await this.#share(order, upload, source, segments, { offset, bytes });
-      const content = bodies.read(segmentsWithin(catalog, source.id, source.body, offset, bytes));
+      const content = readBody(this.#options, source, { offset, bytes, objectKey: order.sourceKey });
       return await uploads.putPart({ ...order, content, bytes });
     } finally {
       hold.end();

@@ -27,6 +27,7 @@ import { ending, type Meter } from './meter.js';
 import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version } from './object_version.js';
 import { releaseOf } from './releases.js';
+import { checkKeyGiven, newSalt, sealedEtag, sealedWith } from './sealing.js';
 import { noSuchUpload, UploadGates } from './upload_gates.js';
 import { checkKey, versionIdOf, visible, type Make, type Transact, type Versions } from './versions.js';
 
@@ -52,6 +53,8 @@ export interface PartOrder extends UploadName {
   readonly content: AsyncIterable<Uint8Array>;
   readonly bytes: number | null;
   readonly expected?: Expected;
+  /** Where the upload has a seal: what it wraps. */
+  readonly objectKey?: Uint8Array;
 }
 
 export interface PartView {
@@ -122,19 +125,25 @@ export class Uploads {
   /** A part that is there under the number is replaced. */
   async putPart(order: PartOrder): Promise<PartView> {
     const { catalog, bodies, ids, now } = this.#options;
-    const { number, bytes, content, expected = {} } = order;
+    const { number, bytes, content, expected = {}, objectKey } = order;
     checkPart(number, bytes ?? 0);
     const upload = await this.find(order);
+    checkKeyGiven(upload.record.attributes.seal, objectKey);
     const kind = upload.record.checksum;
     const digests = new Digests(kind === null || expected.checksum !== undefined ? expected : { ...expected, checksum: kind });
     if (kind !== null && (expected.checksum?.algorithm ?? kind.algorithm) !== kind.algorithm)
       throw new SkerryError('invalid', `parts of this upload have a checksum of ${kind.algorithm}`, {
         reason: 'bad-checksum-algorithm',
       });
-    const stored = await bodies.write({ pool: upload.bucket.pool, bytes, content: digests.through(content) });
+    const salt = objectKey === undefined ? undefined : newSalt();
+    const passing = sealedWith(objectKey, salt, digests.through(content));
+    const stored = await bodies.write({ pool: upload.bucket.pool, bytes, content: passing });
     return named(catalog, stored, async (transact) => {
-      const { etag, checksum } = digests.finish();
-      const part = { bytes: stored.bytes, checksum: kind === null ? '' : (checksum?.value ?? ''), segments: stored.segments };
+      const { etag: md5, checksum } = digests.finish();
+      const etag = sealedEtag(upload.record.attributes.seal, objectKey, md5);
+      const sum = kind === null ? '' : (checksum?.value ?? '');
+      const sealing = salt === undefined ? {} : { salt };
+      const part = { bytes: stored.bytes, checksum: sum, segments: stored.segments, ...sealing };
       const record = { id: await ids.next(), etag, modifiedAt: now(), part };
       return this.commitPart(upload, number, record, (compares, writes) => transact(compares, [...writes, ...stored.writes]));
     });
@@ -185,7 +194,7 @@ export class Uploads {
   /**
    * One transaction: what was uploaded and is not listed is released with it. Who did not hear of its end and asks again hears of
    * the version that it made, as long as that is there.
-   * @throws SkerryError invalid (invalid-part, invalid-part-order, entity-too-small, bad-digest), conflict (precondition-failed)
+   * @throws SkerryError invalid (invalid-part, invalid-part-order, entity-too-small, wrong-size, bad-digest), conflict (precondition-failed)
    */
   async complete(order: CompleteOrder): Promise<Version> {
     const { versions, objects, meter, catalog, now } = this.#options;
@@ -199,7 +208,7 @@ export class Uploads {
       const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
       if (order.bytes !== undefined && order.bytes !== bytes)
         throw new SkerryError('invalid', `the parts have ${bytes} bytes, and ${order.bytes} were announced`, {
-          reason: 'bad-digest',
+          reason: 'wrong-size',
         });
       const checksum = record.checksum === null ? null : joinedChecksum(record.checksum, parts);
       if (order.checksum !== undefined && checksum !== null) compare(checksum.algorithm, order.checksum, checksum.value);

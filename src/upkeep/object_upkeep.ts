@@ -8,8 +8,8 @@ import type { ObjectLayer } from '../object/object_layer.js';
 
 export interface ObjectUpkeepOptions {
   readonly layer: Pick<ObjectLayer, 'takeBack' | 'runLifecycle'> & { readonly buckets: Pick<Buckets, 'all'> };
-  /** Of a bucket; null where it has none. */
-  readonly rulesOf: (bucket: BucketRecord) => Promise<readonly LifecycleRule[] | null>;
+  /** Those of a bucket, none where none were set. */
+  readonly rulesOf: (bucket: BucketRecord) => Promise<readonly LifecycleRule[]>;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
   /** Between the end of one run and the next. */
   readonly takeBackMilliseconds: number;
@@ -69,7 +69,7 @@ export class ObjectUpkeep {
     const { layer, log, rulesOf } = this.#options;
     try {
       const rules = await rulesOf(bucket);
-      if (rules === null || rules.length === 0) return;
+      if (rules.length === 0) return;
       const report = await layer.runLifecycle(bucket.name, bucket.account, rules, this.#stopping.signal);
       if (report.expired + report.removed + report.aborted > 0)
         log('info', 'rules of lifecycle were kept', { bucket: bucket.name, ...report });

@@ -82,9 +82,10 @@ export async function openObjectEngine() {
   const shelves = new Shelves({ catalog, ledger, engine, pools });
   const frozen = new FrozenShelves({ catalog, ledger, locks, engine, pools });
   const layer = await ObjectLayer.open({ catalog, engine, shelves, log, frozen, partBytesMin: 1 });
-  const publications = new Publications({ catalog, ledger, frozen, defaultPool: pool, log, ...layer });
+  const { buckets, listing, published } = layer;
+  const publications = new Publications({ catalog, ledger, frozen, defaultPool: pool, log, buckets, listing, published });
   await publications.start();
-  const disks = new ObjectDisks({ ...layer, assemblies, resources: mapper });
+  const disks = new ObjectDisks({ buckets, objects: layer.objects, assemblies, resources: mapper });
   return {
     catalog,
     engine,

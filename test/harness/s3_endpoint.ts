@@ -9,7 +9,7 @@ import { Identity } from '../../src/identity/identity.ts';
 import type { NewAccessKey } from '../../src/identity/access_keys.ts';
 import { Access } from '../../src/northbound/s3/access.ts';
 import { Authenticator } from '../../src/northbound/s3/authenticator.ts';
-import { S3Server } from '../../src/northbound/s3/s3_server.ts';
+import { S3Server, type S3ServerOptions } from '../../src/northbound/s3/s3_server.ts';
 import { QuotaMeter } from '../../src/object/quota_meter.ts';
 import { ObjectWorld } from './object_world.ts';
 
@@ -20,7 +20,7 @@ export class S3Endpoint {
   readonly address: string;
   /** Failures of the server itself, which a test expects none of. */
   readonly complaints: string[];
-  readonly #server: S3Server;
+  readonly server: S3Server;
   readonly #directory: string;
   readonly #clients: S3Client[] = [];
 
@@ -36,11 +36,15 @@ export class S3Endpoint {
     this.world = parts.world;
     this.address = parts.address;
     this.complaints = parts.complaints;
-    this.#server = parts.server;
+    this.server = parts.server;
     this.#directory = parts.directory;
   }
 
-  static async start(): Promise<S3Endpoint> {
+  /** `partBytesMin`: of parts of uploads but the last; else that of S3. `more`: of the server. */
+  static async start({
+    partBytesMin = 5 << 20,
+    ...more
+  }: Partial<S3ServerOptions> & { readonly partBytesMin?: number } = {}): Promise<S3Endpoint> {
     const directory = mkdtempSync(join(tmpdir(), 'skerry-s3-'));
     const world = new ObjectWorld();
     const complaints: string[] = [];
@@ -50,7 +54,7 @@ export class S3Endpoint {
     const { catalog } = world;
     const holds = async (): Promise<null> => null;
     const identity = await Identity.open({ catalog, dataDirectory: directory, now: Date.now, holds, usageDays: 1, log });
-    await world.start({ meter: new QuotaMeter({ quotas: identity.quotas, log }), now: Date.now, partBytesMin: 5 << 20 });
+    await world.start({ meter: new QuotaMeter({ quotas: identity.quotas, log }), now: Date.now, partBytesMin });
     const region = 'us-east-1';
     const authenticator = new Authenticator({
       region,
@@ -60,7 +64,7 @@ export class S3Endpoint {
     const access = new Access({ buckets: world.layer.buckets });
     const { accounts } = identity;
     const services = { store: world.layer, access, accounts, authenticator, region, pool: 'default', now: Date.now };
-    const server = new S3Server({ services, domains: ['s3.test'], log });
+    const server = new S3Server({ services, domains: ['s3.test'], log, ...more });
     const address = await server.listen('127.0.0.1', 0);
     return new S3Endpoint({ identity, world, address, complaints, server, directory });
   }
@@ -79,7 +83,7 @@ export class S3Endpoint {
       forcePathStyle: true,
       maxAttempts: 1,
       ...(key === null
-        ? { signer: { sign: async (request) => request } }
+        ? { credentials: { accessKeyId: 'none', secretAccessKey: 'none' }, signer: { sign: async (request) => request } }
         : { credentials: { accessKeyId: key.accessKey, secretAccessKey: key.secretKey } }),
       ...more,
     });
@@ -89,7 +93,7 @@ export class S3Endpoint {
 
   async stop(): Promise<void> {
     for (const client of this.#clients) client.destroy();
-    await this.#server.close();
+    await this.server.close();
     await this.identity.stop();
     rmSync(this.#directory, { recursive: true, force: true });
   }

@@ -3,8 +3,11 @@ import { z } from 'zod';
 
 import { SkerryError } from '../../core/errors.js';
 import { cannedAcl, groups, permissions, type Acl } from '../../identity/acl.js';
+import type { BucketDocuments } from './bucket_documents.js';
 
 export const acl_version = 1;
+/** Of a document of a bucket. */
+export const acl_kind = 'acl';
 
 const canonicalId = z.string().regex(/^[0-9a-f]{64}$/);
 const schema = z.strictObject({
@@ -27,11 +30,26 @@ export function encodeAcl({ owner, grants }: Acl): string {
 
 /** '' stands for a list that nobody set: all for `owner`, and nothing for others. @throws SkerryError corrupt */
 export function decodeAcl(text: string, owner: string): Acl {
-  if (text === '') return cannedAcl('private', { owner, bucketOwner: owner });
+  return text === '' ? cannedAcl('private', { owner, bucketOwner: owner }) : parseAcl(text);
+}
+
+/** Of one that was set. @throws SkerryError corrupt */
+export function parseAcl(text: string): Acl {
   try {
-    const { owner: kept, grants } = schema.parse(JSON.parse(text));
-    return { owner: kept, grants };
+    const { owner, grants } = schema.parse(JSON.parse(text));
+    return { owner, grants };
   } catch (cause) {
     throw new SkerryError('corrupt', 'an access control list in the catalog is none', { cause });
   }
+}
+
+/** Of a bucket; '' where nobody set one. */
+export async function bucketAcl(buckets: Pick<BucketDocuments, 'document'>, bucket: string): Promise<string> {
+  const bytes = await buckets.document(bucket, acl_kind);
+  return bytes === null ? '' : Buffer.from(bytes).toString('utf8');
+}
+
+/** '' takes it away. */
+export function setBucketAcl(buckets: BucketDocuments, bucket: string, acl: string): Promise<void> {
+  return buckets.setDocument(bucket, acl_kind, acl === '' ? null : Buffer.from(acl));
 }

@@ -13,6 +13,8 @@ import {
 import { encodeAcl } from './acl_document.js';
 import { S3Failure } from './errors.js';
 import type { Exchange } from './exchange.js';
+import { objectOwnership } from './object_ownership.js';
+import { isPublicAcl, publicAccessBlock } from './public_access.js';
 import type { S3Request } from './request.js';
 
 const group_uri_prefix = 'http://acs.amazonaws.com/groups/';
@@ -36,10 +38,30 @@ export interface AclOwner {
   readonly canonicalId: string;
 }
 
-/** The text that is kept in Attributes.acl; '' where no header says anything. @throws as givenAcl() */
+/**
+ * The text that is kept in Attributes.acl; '' where no header says anything, or where the bucket takes no lists and the one that is given says
+ * what holds anyway. Of a bucket that is made it is the text of its own list.
+ * @throws S3Failure AccessControlListNotSupported, AccessDenied where public lists are blocked; as givenAcl()
+ */
 export async function aclOfHeaders(exchange: Exchange, owner: AclOwner, bucketOwner: AclOwner): Promise<string> {
   const acl = await givenAcl(exchange, owner, bucketOwner);
-  return acl === null ? '' : encodeAcl(acl);
+  if (acl === null) return '';
+  const { address, request, services } = exchange;
+  if (address.key === null || address.bucket === null) return encodeAcl(acl);
+  const { buckets } = services.store;
+  if ((await objectOwnership(buckets, address.bucket)) === 'BucketOwnerEnforced') {
+    if (request.headers.get('x-amz-acl') === 'bucket-owner-full-control') return '';
+    throw new S3Failure('AccessControlListNotSupported');
+  }
+  await refusePublic(exchange, address.bucket, acl);
+  return encodeAcl(acl);
+}
+
+/** @throws S3Failure AccessDenied where the list is public, and the bucket blocks those that are */
+export async function refusePublic({ services }: Exchange, bucket: string, acl: Acl): Promise<void> {
+  if (!isPublicAcl(acl)) return;
+  const { blockPublicAcls } = await publicAccessBlock(services.store.buckets, bucket);
+  if (blockPublicAcls) throw new S3Failure('AccessDenied');
 }
 
 /** null: no header says anything. @throws S3Failure InvalidRequest, InvalidArgument, UnresolvableGrantByEmailAddress */

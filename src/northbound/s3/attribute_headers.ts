@@ -6,6 +6,7 @@ import { S3Failure } from './errors.js';
 import type { Exchange } from './exchange.js';
 import type { Headers } from './headers.js';
 import { givenLock } from './lock_headers.js';
+import { newOwner } from './object_ownership.js';
 import { tagsOfHeader } from './object_tags.js';
 import { storedContentEncoding } from './payload.js';
 
@@ -43,10 +44,9 @@ export async function placementOf(
   exchange: Exchange,
   bucket: BucketRecord,
 ): Promise<Pick<Attributes, 'owner' | 'acl' | 'storageClass'> & Partial<Pick<Attributes, 'retention' | 'legalHold'>>> {
-  const { caller, request, services } = exchange;
-  const bucketOwner = await services.accounts.get(bucket.account);
-  // What nobody signed for is the bucket owner's.
-  const owner = caller === null ? bucketOwner : { id: caller.principal.account, canonicalId: caller.principal.canonicalId };
+  const { request, services } = exchange;
+  const owner = await newOwner(exchange, bucket);
+  const bucketOwner = owner.id === bucket.account ? owner : await services.accounts.get(bucket.account);
   if (request.headers.has('x-amz-website-redirect-location')) throw new S3Failure('NotImplemented');
   return {
     owner: owner.id,

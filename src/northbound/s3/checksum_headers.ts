@@ -2,6 +2,7 @@
 import { checksumAlgorithms, type Checksum, type ChecksumAlgorithm, type ChecksumType } from '../../catalog/object_records.js';
 import type { Expected } from '../../object/digests.js';
 import { S3Failure } from './errors.js';
+import type { Exchange } from './exchange.js';
 import type { S3Request } from './request.js';
 import { element, type XmlNode } from './xml_document.js';
 
@@ -29,11 +30,13 @@ export function checksumAlgorithm(text: string, name = 'x-amz-checksum-algorithm
   return found;
 }
 
-/**
- * What a body that comes with this request has to be. A sum that follows the body is asked for when that has ended, in `trailers`.
- * @throws S3Failure InvalidDigest, InvalidRequest
- */
-export function expectedSums(request: S3Request, trailers: () => ReadonlyMap<string, string>): Expected {
+/** What a body that comes with this request has to be. @throws as sumsOf() */
+export function expectedSums({ request, body }: Exchange): Expected {
+  return sumsOf(request, () => body.trailers);
+}
+
+/** A sum that follows the body is asked for when that has ended, in `trailers`. @throws S3Failure InvalidDigest, InvalidRequest */
+export function sumsOf(request: S3Request, trailers: () => ReadonlyMap<string, string>): Expected {
   const md5 = contentMd5(request);
   const checksum = expectedChecksum(request, trailers);
   return { ...(md5 === undefined ? {} : { md5 }), ...(checksum === undefined ? {} : { checksum }) };

@@ -1,18 +1,21 @@
 /** CopyObject: the bytes are shared, and what is said of them is the source's or new. */
-import type { BucketRecord, ChecksumAlgorithm } from '../../catalog/object_records.js';
+import type { ChecksumAlgorithm } from '../../catalog/object_records.js';
+import type { CopyKeys } from '../../object/copies.js';
 import type { Version, VersionName } from '../../object/object_version.js';
 import type { GivenAttributes } from '../../object/objects.js';
 import { put_bytes_max } from '../../object/uploads.js';
 import { xmlAnswer } from './answer.js';
 import { describedBy, placementOf } from './attribute_headers.js';
 import { checksumAlgorithm, checksumNodes } from './checksum_headers.js';
-import { copySourceConditions, copySourceOf } from './copy_source.js';
+import { writeConditions } from './condition_headers.js';
+import { copyConditions, copySource, missingSource, requireSource, sourceVersionHeader } from './copy_source.js';
+import { objectKeyOf, sealHeaders, sealingOf } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
-import { quotedEtag, writeConditions } from './http_conditions.js';
-import { absent, readAction, requestedBucket, requireRead, versionHeader } from './object_access.js';
+import { requestedBucket, versionHeader } from './object_access.js';
 import { tagsOfHeader } from './object_tags.js';
 import { requirePut } from './put_object.js';
+import { documentTime } from './timestamp.js';
 import { element } from './xml_document.js';
 
 export const copyObject: Operation = {
@@ -20,19 +23,20 @@ export const copyObject: Operation = {
   async run(exchange) {
     const { request, services } = exchange;
     const { headers } = request;
-    const from = copySourceOf(headers);
+    const from = copySource(headers);
     const bucket = await requestedBucket(exchange);
     const replaces = { metadata: directive(exchange, 'metadata'), tagging: directive(exchange, 'tagging') };
-    await requirePut(exchange, bucket, { 's3:x-amz-copy-source': `${from.bucket}/${from.key}` });
+    await requirePut(exchange, bucket);
     const { record: sourceBucket } = await services.store.buckets.get(from.bucket);
     refuseNothing(exchange, from, replaces.metadata);
     const placement = await placementOf(exchange, bucket);
     const checksum = wantedChecksum(exchange);
-    const sourceIds: string[] = [];
+    const sealing = await sealingOf(exchange, bucket);
+    const sources: Version[] = [];
     const attributes = async (source: Version): Promise<GivenAttributes> => {
-      await requireRead(exchange, sourceBucket, source, readAction(from));
+      await requireSource(exchange, sourceBucket, source, from);
       refuseTooLarge(source);
-      sourceIds.push(source.versionId);
+      sources.push(source);
       const tagging = headers.get('x-amz-tagging');
       return {
         ...(replaces.metadata
@@ -40,6 +44,14 @@ export const copyObject: Operation = {
           : { headers: source.attributes.headers, metadata: source.attributes.metadata }),
         tags: replaces.tagging ? tagsOfHeader(tagging ?? '') : source.attributes.tags,
         ...placement,
+        ...(sealing === null ? {} : { seal: sealing.seal }),
+      };
+    };
+    const keys = async (source: Version): Promise<CopyKeys> => {
+      const sourceKey = await objectKeyOf(exchange, sourceBucket, source.attributes.seal, 'source');
+      return {
+        ...(sourceKey === undefined ? {} : { source: sourceKey }),
+        ...(sealing === null ? {} : { copy: sealing.objectKey }),
       };
     };
     const { bucket: name, key } = { bucket: bucketName(exchange), key: objectKey(exchange) };
@@ -48,9 +60,10 @@ export const copyObject: Operation = {
         bucket: name,
         key,
         from,
-        fromConditions: copySourceConditions(headers),
+        fromConditions: copyConditions(headers),
         owner: placement.owner,
         attributes,
+        keys,
         conditions: writeConditions(headers),
         ...(checksum === undefined ? {} : { checksum }),
       })
@@ -60,11 +73,15 @@ export const copyObject: Operation = {
     return xmlAnswer(
       'CopyObjectResult',
       [
-        element('LastModified', new Date(version.modifiedAt).toISOString()),
-        element('ETag', quotedEtag(version.etag)),
+        element('LastModified', documentTime(version.modifiedAt)),
+        element('ETag', `"${version.etag}"`),
         ...checksumNodes(version.checksum, version.parts),
       ],
-      { ...versionHeader(bucket, version.versionId), ...sourceHeader(sourceBucket, sourceIds) },
+      {
+        ...versionHeader(bucket, version.versionId),
+        ...sources.map(sourceVersionHeader)[0],
+        ...sealHeaders(exchange, version.attributes.seal),
+      },
     );
   },
 };
@@ -101,19 +118,4 @@ function refuseTooLarge({ bytes }: Version): void {
 function wantedChecksum({ request }: Exchange): ChecksumAlgorithm | undefined {
   const given = request.headers.get('x-amz-checksum-algorithm');
   return given === undefined ? undefined : checksumAlgorithm(given);
-}
-
-/** Of a marker that was named as a source S3 says that it is no object, and that is all. */
-async function missingSource(exchange: Exchange, bucket: BucketRecord, from: VersionName, error: unknown): Promise<unknown> {
-  const failure = await absent(exchange, bucket, from, error);
-  if (!(failure instanceof S3Failure) || failure.s3Code !== 'MethodNotAllowed') return failure;
-  return new S3Failure(
-    'InvalidRequest',
-    'The source of a copy request may not specifically refer to a delete marker by version id.',
-  );
-}
-
-function sourceHeader(bucket: BucketRecord, [versionId]: readonly string[]): Record<string, string> {
-  const { 'x-amz-version-id': told } = versionHeader(bucket, versionId ?? null);
-  return told === undefined ? {} : { 'x-amz-copy-source-version-id': told };
 }

@@ -4,10 +4,10 @@ import type { Conditions } from '../../object/conditions.js';
 import type { Removed } from '../../object/objects.js';
 import { emptyAnswer, xmlAnswer } from './answer.js';
 import { announcesSum } from './checksum_headers.js';
+import { writeConditions } from './condition_headers.js';
 import { S3Failure, toS3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
 import { withWireWords } from './failures.js';
-import { plainEtag, writeConditions } from './http_conditions.js';
 import { requestedBucket, requestedVersion, versionHeader } from './object_access.js';
 import { checkObjectKey } from './object_key.js';
 import { element, type XmlNode } from './xml_document.js';
@@ -109,7 +109,7 @@ function targetOf(object: XmlElement): Target {
   return {
     key: object.required('Key').asText(),
     ...(versionId === undefined || versionId === '' ? {} : { versionId }),
-    conditions: etag === undefined || etag === '' ? {} : { ifMatch: [plainEtag(etag)] },
+    conditions: etag === undefined || etag === '' ? {} : { ifMatch: [etag.trim().replace(/^"(.*)"$/, '$1')] },
   };
 }
 

@@ -8,11 +8,14 @@ export interface S3ErrorKind {
 const kind = (status: number, message: string): S3ErrorKind => ({ status, message });
 
 export const s3ErrorTable = {
+  AccessControlListNotSupported: kind(400, 'The bucket does not allow ACLs'),
   AccessDenied: kind(403, 'Access Denied'),
+  AccessForbidden: kind(403, 'The request is not allowed.'),
   AccountProblem: kind(403, 'There is a problem with your account that keeps this request from being served.'),
   AuthorizationHeaderMalformed: kind(400, 'The authorization header you provided is not valid.'),
   AuthorizationQueryParametersError: kind(400, 'The authorization query parameters that you provided are not valid.'),
   BadDigest: kind(400, 'The Content-MD5 or checksum you specified did not match what was received.'),
+  BadRequest: kind(400, 'The request is not valid.'),
   BucketAlreadyExists: kind(409, 'The requested bucket name is not available. Please select a different name.'),
   BucketAlreadyOwnedByYou: kind(409, 'The bucket you tried to create already exists, and you own it.'),
   BucketNotEmpty: kind(409, 'The bucket you tried to delete is not empty.'),
@@ -26,6 +29,10 @@ export const s3ErrorTable = {
   InternalError: kind(500, 'We encountered an internal error. Please try again.'),
   InvalidAccessKeyId: kind(403, 'The access key ID you provided does not exist in our records.'),
   InvalidArgument: kind(400, 'An argument of the request is not valid.'),
+  InvalidBucketAclWithObjectOwnership: kind(
+    400,
+    "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+  ),
   InvalidBucketName: kind(400, 'The specified bucket is not valid.'),
   InvalidBucketState: kind(409, 'The request is not valid for the current state of the bucket.'),
   InvalidChunkSizeError: kind(400, 'Only the last chunk is allowed to have a size less than 8192 bytes'),
@@ -41,6 +48,7 @@ export const s3ErrorTable = {
   InvalidPolicyDocument: kind(400, 'The content of the form does not meet the conditions specified in the policy document.'),
   InvalidRange: kind(416, 'The requested range is not satisfiable'),
   InvalidRequest: kind(400, 'The request is not valid.'),
+  InvalidRetentionPeriod: kind(400, 'The retention period specified is not valid.'),
   InvalidStorageClass: kind(400, 'The storage class you specified is not valid.'),
   InvalidTag: kind(400, 'The tag provided was not a valid tag.'),
   InvalidToken: kind(400, 'The provided token is malformed or otherwise not valid.'),
@@ -67,11 +75,13 @@ export const s3ErrorTable = {
   NoSuchKey: kind(404, 'The specified key does not exist.'),
   NoSuchLifecycleConfiguration: kind(404, 'The lifecycle configuration does not exist'),
   NoSuchObjectLockConfiguration: kind(404, 'The specified object does not have an ObjectLock configuration'),
+  NoSuchPublicAccessBlockConfiguration: kind(404, 'The public access block configuration was not found'),
   NoSuchTagSet: kind(404, 'The TagSet does not exist'),
   NoSuchUpload: kind(
     404,
     'The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.',
   ),
+  NoSuchWebsiteConfiguration: kind(404, 'The specified bucket does not have a website configuration'),
   NoSuchVersion: kind(404, 'The specified version does not exist.'),
   NotImplemented: kind(501, 'A header or query you provided requests functionality that is not implemented.'),
   NotModified: kind(304, 'Not Modified'),
@@ -81,6 +91,7 @@ export const s3ErrorTable = {
   PermanentRedirect: kind(301, 'The bucket you are attempting to access must be addressed using the specified endpoint.'),
   PreconditionFailed: kind(412, 'At least one of the preconditions you specified did not hold'),
   QuotaExceeded: kind(403, 'The quota of the account or the bucket would be exceeded.'),
+  ReplicationConfigurationNotFoundError: kind(404, 'The replication configuration was not found'),
   RequestHeaderSectionTooLarge: kind(
     400,
     'The request header and query parameters used to make the request exceed the maximum allowed size.',

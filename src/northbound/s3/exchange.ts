@@ -1,5 +1,5 @@
 /** One request with all that an operation needs to answer it. */
-import type { Account } from '../../identity/accounts.js';
+import type { Account, AccountEntry, AccountSecrets } from '../../identity/accounts.js';
 import type { Principal } from '../../identity/access_keys.js';
 import type { ObjectStore } from '../../object/object_store.js';
 import type { Access } from './access.js';
@@ -18,6 +18,10 @@ export interface S3Services {
     /** @throws SkerryError not-found */
     get(account: string | number): Promise<Account>;
     byCanonicalId(canonicalId: string): Promise<Account | null>;
+    /** To be compared by what comes to be in it. @throws SkerryError not-found, conflict while it is being deleted */
+    livingEntry(account: number): Promise<AccountEntry>;
+    /** @throws SkerryError not-found, unavailable without an identity key */
+    secrets(account: number): Promise<AccountSecrets>;
   };
   readonly authenticator: Authenticator<Principal>;
   readonly region: string;

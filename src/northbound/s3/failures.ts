@@ -20,6 +20,7 @@ const codes: Readonly<Record<string, S3ErrorCode>> = {
   'no-object-lock': 'InvalidRequest',
   'bad-digest': 'BadDigest',
   'incomplete-body': 'IncompleteBody',
+  'wrong-size': 'InvalidRequest',
   'invalid-part': 'InvalidPart',
   'invalid-part-order': 'InvalidPartOrder',
   'entity-too-small': 'EntityTooSmall',

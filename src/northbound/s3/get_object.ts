@@ -7,12 +7,14 @@ import { emptyAnswer, type Answer } from './answer.js';
 import { describedHeaders } from './attribute_headers.js';
 import { contentRange, rangeOf, type ByteRange } from './byte_range.js';
 import { checksumHeaders } from './checksum_headers.js';
+import { readConditions } from './condition_headers.js';
+import { objectKeyOf, refuseMethod, sealHeaders } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
-import { conditionsOf, httpDate, quotedEtag } from './http_conditions.js';
 import { lockHeaders } from './lock_headers.js';
 import { mayRead, openReadable, requestedBucket, requestedVersion, versionHeader } from './object_access.js';
 import { bytesOfText } from './percent.js';
+import { httpDate } from './timestamp.js';
 
 export const getObject: Operation = { name: 'GetObject', run: (exchange) => read(exchange, 'body') };
 export const headObject: Operation = { name: 'HeadObject', run: (exchange) => read(exchange, 'headers') };
@@ -28,19 +30,21 @@ interface Chosen {
 
 async function read(exchange: Exchange, wanted: 'body' | 'headers'): Promise<Answer> {
   const overrides = overriddenHeaders(exchange);
+  refuseMethod(exchange);
   const name = requestedVersion(exchange);
   const bucket = await requestedBucket(exchange);
   const object = await openReadable(exchange, bucket, name);
   try {
     const { version } = object;
+    const objectKey = await objectKeyOf(exchange, bucket, version.attributes.seal);
     const headers = { ...(await headersOf(exchange, bucket, version, name)), ...overrides };
-    const verdict = judgeRead(conditionsOf(exchange.request.headers), version);
+    const verdict = judgeRead(readConditions(exchange.request.headers), version);
     if (verdict === 'failed') throw new S3Failure('PreconditionFailed');
     if (verdict === 'not-modified') {
       object.close();
       return emptyAnswer(304, unmodifiedHeaders(headers));
     }
-    return answerOf(object, headers, await chosen(exchange, object), wanted);
+    return answerOf({ object, objectKey }, headers, await chosen(exchange, object), wanted);
   } catch (error) {
     object.close();
     throw error;
@@ -48,7 +52,7 @@ async function read(exchange: Exchange, wanted: 'body' | 'headers'): Promise<Ans
 }
 
 function answerOf(
-  object: OpenObject,
+  { object, objectKey }: { readonly object: OpenObject; readonly objectKey: Uint8Array | undefined },
   headers: Record<string, string>,
   { range, headers: more }: Chosen,
   wanted: 'body' | 'headers',
@@ -61,7 +65,8 @@ function answerOf(
     object.close();
     return emptyAnswer(status, { ...told, 'content-length': String(bytes) });
   }
-  return { status, headers: told, body: { bytes, content: object.read(offset, bytes), close: () => object.close() } };
+  const content = object.read(offset, bytes, objectKey);
+  return { status, headers: told, body: { bytes, content, close: () => object.close() } };
 }
 
 async function chosen(exchange: Exchange, object: OpenObject): Promise<Chosen> {
@@ -103,8 +108,9 @@ async function headersOf(
   const tags = Object.keys(attributes.tags).length;
   return {
     ...describedHeaders(attributes),
+    ...sealHeaders(exchange, attributes.seal),
     'accept-ranges': 'bytes',
-    etag: quotedEtag(etag),
+    etag: `"${etag}"`,
     'last-modified': httpDate(modifiedAt),
     ...versionHeader(bucket, name.versionId ?? versionId),
     ...(tags === 0 ? {} : { 'x-amz-tagging-count': String(tags) }),
@@ -156,12 +162,17 @@ function overriddenHeaders({ caller, request }: Exchange): Record<string, string
   if (given.length > 0 && caller === null)
     throw new S3Failure('InvalidRequest', 'Request specific response headers cannot be used for anonymous GET requests.');
   // oxlint-disable-next-line no-control-regex -- these would end the header
-  for (const [header, value] of given)
-    if (/[\0-\x1f\x7f]/.test(value))
-      throw new S3Failure('InvalidArgument', 'A header has no control characters', {
-        details: { ArgumentName: `response-${header}`, ArgumentValue: value },
-      });
+  const bad = given.find(([, value]) => hasControls(value));
+  if (bad !== undefined)
+    throw new S3Failure('InvalidArgument', 'A header has no control characters', {
+      details: { ArgumentName: `response-${bad[0]}`, ArgumentValue: bad[1] },
+    });
   return Object.fromEntries(given);
+}
+
+function hasControls(value: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- these would end the header
+  return /[\0-\x1f\x7f]/.test(value);
 }
 
 /** What a cache that holds the object may learn anew. */

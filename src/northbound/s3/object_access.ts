@@ -3,9 +3,10 @@ import type { BucketRecord } from '../../catalog/object_records.js';
 import { isSkerryError } from '../../core/errors.js';
 import { DeleteMarkerFound, type Version, type VersionName } from '../../object/object_version.js';
 import type { OpenObject } from '../../object/objects.js';
+import { wantedOf } from './access.js';
 import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange } from './exchange.js';
-import { httpDate } from './http_conditions.js';
+import { httpDate } from './timestamp.js';
 
 /** The bucket that the request is for. @throws SkerryError not-found (no-such-bucket) */
 export async function requestedBucket(exchange: Exchange): Promise<BucketRecord> {
@@ -26,7 +27,8 @@ export function requestedVersion(exchange: Exchange): VersionName {
 export async function openReadable(exchange: Exchange, bucket: BucketRecord, name: VersionName, more: readonly string[] = []) {
   const object = await found(exchange, bucket, name);
   try {
-    for (const action of [readAction(name), ...more]) await requireRead(exchange, bucket, object.version, action);
+    for (const action of [readAction(name), ...more])
+      await exchange.services.access.require(exchange, wantedOf(object.version, { action, bucket, permission: 'READ' }));
     return object;
   } catch (error) {
     object.close();
@@ -38,42 +40,24 @@ export function readAction({ versionId }: Pick<VersionName, 'versionId'>): strin
   return versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion';
 }
 
-/** @throws S3Failure AccessDenied */
-export async function requireRead(exchange: Exchange, bucket: BucketRecord, version: Version, action: string): Promise<void> {
-  await exchange.services.access.require(exchange, wantedOf(bucket, version, action));
-}
-
 export function mayRead(exchange: Exchange, bucket: BucketRecord, version: Version, action: string): Promise<boolean> {
-  return exchange.services.access.allows(exchange, wantedOf(bucket, version, action));
+  return exchange.services.access.allows(exchange, wantedOf(version, { action, bucket, permission: 'READ' }));
 }
 
 /** What is thrown for an object that was looked for and is not there. */
 export async function absent(exchange: Exchange, bucket: BucketRecord, name: VersionName, error: unknown): Promise<unknown> {
   if (!isSkerryError(error, 'not-found')) return error;
-  const mayList = await exchange.services.access.allows(exchange, {
-    action: 's3:ListBucket',
-    bucket,
-    key: null,
-    grant: { of: 'bucket', permission: 'READ' },
-  });
-  if (!mayList) return new S3Failure('AccessDenied', undefined, { cause: error });
+  const missing = await exchange.services.access.missing(exchange, bucket);
+  if (missing.s3Code === 'AccessDenied') return missing;
   if (error instanceof DeleteMarkerFound) return markerFailure(error, name);
   if (error.reason !== 'no-such-key') return error;
-  return new S3Failure('NoSuchKey', undefined, {
-    details: { Key: name.key },
-    headers: { 'x-amz-delete-marker': 'false' },
-    cause: error,
-  });
+  const headers = { 'x-amz-delete-marker': 'false' };
+  return new S3Failure('NoSuchKey', undefined, { details: { Key: name.key }, headers, cause: error });
 }
 
 /** As a header tells it: only of buckets that ever had versions. */
 export function versionHeader({ versioning }: BucketRecord, versionId: string | null): Record<string, string> {
   return versioning === 'never' || versionId === null ? {} : { 'x-amz-version-id': versionId };
-}
-
-function wantedOf(bucket: BucketRecord, { key, attributes: { acl, owner, tags } }: Version, action: string) {
-  const context = Object.fromEntries(Object.entries(tags).map(([name, value]) => [`s3:ExistingObjectTag/${name}`, value]));
-  return { action, bucket, key, grant: { of: 'object', permission: 'READ', acl, owner }, context } as const;
 }
 
 async function found(exchange: Exchange, bucket: BucketRecord, name: VersionName): Promise<OpenObject> {

@@ -3,10 +3,11 @@ import type { Version } from '../../object/object_version.js';
 import type { OpenObject } from '../../object/objects.js';
 import { xmlAnswer } from './answer.js';
 import { checksumElement, checksumNodes } from './checksum_headers.js';
+import { objectKeyOf } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
-import { httpDate } from './http_conditions.js';
 import { openReadable, requestedBucket, requestedVersion, versionHeader } from './object_access.js';
+import { httpDate } from './timestamp.js';
 import { element, type XmlNode } from './xml_document.js';
 
 const parts_per_page_max = 1000;
@@ -27,6 +28,7 @@ export const getObjectAttributes: Operation = {
     const object = await openReadable(exchange, bucket, name, [more]);
     try {
       const { version } = object;
+      await objectKeyOf(exchange, bucket, version.attributes.seal);
       const nodes: XmlNode[] = [];
       for (const attribute of wanted) nodes.push(...(await nodesOf(attribute, object, page)));
       return xmlAnswer('GetObjectAttributesResponse', nodes, {

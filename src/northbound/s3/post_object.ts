@@ -6,7 +6,6 @@ import { put_bytes_max } from '../../object/uploads.js';
 import { emptyAnswer, type Answer } from './answer.js';
 import type { Exchange, Operation } from './exchange.js';
 import { Headers, type HeaderLine } from './headers.js';
-import { quotedEtag } from './http_conditions.js';
 import { requestedBucket } from './object_access.js';
 import { checkedTags } from './object_tags.js';
 import { bytesOfText, percentEncoded } from './percent.js';
@@ -86,13 +85,13 @@ async function* bounded(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Ar
 function answerOf(put: Exchange, bucket: BucketRecord, version: Version, fields: ReadonlyMap<string, string>): Answer {
   const key = put.address.key ?? '';
   const location = locationOf(put, bucket.name, key);
-  const headers = { ...storedHeaders(bucket, version), location };
+  const headers = { ...storedHeaders(put, bucket, version), location };
   const redirect = redirectOf(fields.get('success_action_redirect') ?? fields.get('redirect'));
   if (redirect !== null) {
     for (const [name, value] of [
       ['bucket', bucket.name],
       ['key', key],
-      ['etag', quotedEtag(version.etag)],
+      ['etag', `"${version.etag}"`],
     ] as const)
       redirect.searchParams.append(name, value);
     return emptyAnswer(303, { ...headers, location: redirect.href });
@@ -108,7 +107,7 @@ function created(bucket: string, key: string, location: string, { etag }: Versio
     element('Location', location),
     element('Bucket', bucket),
     element('Key', key),
-    element('ETag', quotedEtag(etag)),
+    element('ETag', `"${etag}"`),
   ]);
 }
 

@@ -5,27 +5,28 @@ import { put_bytes_max } from '../../object/uploads.js';
 import { emptyAnswer } from './answer.js';
 import { attributesOf } from './attribute_headers.js';
 import { checksumHeaders, expectedSums } from './checksum_headers.js';
+import { writeConditions } from './condition_headers.js';
+import { sealedAttributes, sealHeaders, sealingOf } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
-import { quotedEtag, writeConditions } from './http_conditions.js';
 import { requestedBucket, versionHeader } from './object_access.js';
+import type { RequestBody } from './request_body.js';
 
 export const putObject: Operation = {
   name: 'PutObject',
   async run(exchange) {
-    const { body } = exchange;
     const bucket = await requestedBucket(exchange);
     await requirePut(exchange, bucket);
-    const version = await store(exchange, bucket, { content: begun(() => body.stream()), bytes: announcedBytes(exchange) });
-    return emptyAnswer(200, storedHeaders(bucket, version));
+    const version = await store(exchange, bucket, { content: whenWanted(exchange.body), bytes: announcedBytes(exchange) });
+    return emptyAnswer(200, storedHeaders(exchange, bucket, version));
   },
 };
 
 /** Asked of whoever brings an object, by the headers that come with it. @throws S3Failure AccessDenied */
-export async function requirePut(exchange: Exchange, bucket: BucketRecord, context: Record<string, string> = {}): Promise<void> {
+export async function requirePut(exchange: Exchange, bucket: BucketRecord): Promise<void> {
   const { access } = exchange.services;
   const { headers } = exchange.request;
-  const wanted = { bucket, key: objectKey(exchange), context };
+  const wanted = { bucket, key: objectKey(exchange) };
   await access.require(exchange, { ...wanted, action: 's3:PutObject', grant: { of: 'bucket', permission: 'WRITE' } });
   const locks = [
     ['x-amz-object-lock-mode', 's3:PutObjectRetention'],
@@ -41,20 +42,26 @@ export async function store(
   bucket: BucketRecord,
   { content, bytes }: { readonly content: AsyncIterable<Uint8Array>; readonly bytes: number | null },
 ): Promise<Version> {
-  const { request, services, body } = exchange;
+  const { request, services } = exchange;
   return services.store.objects.put({
     bucket: bucketName(exchange),
     key: objectKey(exchange),
     content,
     bytes,
-    attributes: await attributesOf(exchange, bucket),
-    expected: expectedSums(request, () => body.trailers),
+    ...sealedAttributes(await attributesOf(exchange, bucket), await sealingOf(exchange, bucket)),
+    expected: expectedSums(exchange),
     conditions: writeConditions(request.headers),
   });
 }
 
-export function storedHeaders(bucket: BucketRecord, { etag, versionId, checksum }: Version): Record<string, string> {
-  return { etag: quotedEtag(etag), ...versionHeader(bucket, versionId), ...checksumHeaders(checksum, 0) };
+export function storedHeaders(exchange: Exchange, bucket: BucketRecord, version: Version): Record<string, string> {
+  const { etag, versionId, checksum, attributes } = version;
+  return {
+    etag: `"${etag}"`,
+    ...versionHeader(bucket, versionId),
+    ...checksumHeaders(checksum, 0),
+    ...sealHeaders(exchange, attributes.seal),
+  };
 }
 
 /** Of a body that is put at once. @throws S3Failure MissingContentLength, EntityTooLarge */
@@ -72,6 +79,6 @@ export function tooLarge(bytes: number): S3Failure {
 }
 
 /** Who sends it gets leave to do so only when somebody wants it. */
-async function* begun(stream: () => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* stream();
+export async function* whenWanted(body: RequestBody): AsyncGenerator<Uint8Array> {
+  yield* body.stream();
 }

@@ -4,7 +4,7 @@ import { finished, PassThrough, type Readable } from 'node:stream';
 import { Digests } from '../../object/digests.js';
 import type { BodyPlan } from './authenticator.js';
 import { bodyDecoder, type BodyDecoder } from './body_decoder.js';
-import { expectedSums } from './checksum_headers.js';
+import { sumsOf } from './checksum_headers.js';
 import { S3Failure } from './errors.js';
 import type { S3Request } from './request.js';
 import { parseXml, xmlLimits, type XmlElement } from './xml_tree.js';
@@ -69,10 +69,10 @@ export class RequestBody {
     return this.#decoder?.trailers ?? new Map<string, string>();
   }
 
-  /** All of it, as a whole. @throws S3Failure MaxMessageLengthExceeded, SkerryError bad-digest, those of expectedSums() and of the stream */
+  /** All of it, as a whole. @throws S3Failure MaxMessageLengthExceeded, SkerryError bad-digest, those of sumsOf() and of the stream */
   async whole(bytesMax = document_bytes_max): Promise<Buffer> {
     if ((this.bytes ?? 0) > bytesMax) throw new S3Failure('MaxMessageLengthExceeded');
-    const digests = new Digests(expectedSums(this.#request, () => this.trailers));
+    const digests = new Digests(sumsOf(this.#request, () => this.trailers));
     const pieces: Uint8Array[] = [];
     let bytes = 0;
     for await (const piece of digests.through(this.stream())) {

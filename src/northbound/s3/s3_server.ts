@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Server as TlsServer } from 'node:tls';
 
 import { SkerryError, toSkerryError } from '../../core/errors.js';
@@ -9,6 +10,7 @@ import { AccountRates } from './account_rates.js';
 import { addressOf, type AddressingOptions } from './address.js';
 import type { Answer } from './answer.js';
 import { badHead } from './bad_head.js';
+import { corsHeaders, preflight } from './cors.js';
 import { errorAnswer } from './error_document.js';
 import { S3Failure, toS3Failure } from './errors.js';
 import type { Exchange, S3Services } from './exchange.js';
@@ -84,6 +86,7 @@ export class S3Server {
   readonly #memory: TransferMemory;
   readonly #patience: Patience;
   readonly #rates: AccountRates;
+  readonly #underWay = new WeakMap<Duplex, UnderWay>();
 
   constructor(options: S3ServerOptions) {
     this.#options = options;
@@ -101,7 +104,16 @@ export class S3Server {
     };
     this.#server.on('request', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, false));
     this.#server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, true));
-    this.#server.on('clientError', badHead);
+    // What else a client expects is not for us to refuse: S3 serves it.
+    this.#server.on('checkExpectation', (incoming: IncomingMessage, response: ServerResponse) =>
+      serve(incoming, response, false),
+    );
+    this.#server.on('clientError', (error, socket) => {
+      // What comes behind a whole request spoils what would come next, and not its answer.
+      const before = this.#underWay.get(socket);
+      if (before?.incoming.complete === true && !before.response.headersSent) before.response.shouldKeepAlive = false;
+      else badHead(error, socket);
+    });
   }
 
   /** @returns HOST:PORT. @throws SkerryError conflict where the port is taken, saying how to choose another */
@@ -158,6 +170,7 @@ export class S3Server {
     response.setHeader('x-amz-request-id', request.requestId);
     response.setHeader('x-amz-id-2', request.requestId);
     response.setHeader('server', 'Skerry');
+    this.#underWay.set(incoming.socket, request);
     const endWatch = this.#patience.watch(incoming, response, () => this.#late(request));
     try {
       await this.#send(request, await this.#answer(request));
@@ -172,12 +185,17 @@ export class S3Server {
 
   async #answer(request: UnderWay): Promise<Answer> {
     const { services } = this.#options;
-    const { incoming, requestId, clientAddress } = request;
+    const { incoming, response, requestId, clientAddress } = request;
     // With itself among them.
     if (this.#patience.count > this.#limits.requestsMax) throw new S3Failure('SlowDown');
     const asked = requestOf(incoming, this.#options.tls !== undefined);
     const address = addressOf(asked, this.#options);
     request.address = address;
+    if (asked.method === 'OPTIONS') {
+      request.operation = 'PreflightRequest';
+      return preflight(asked, address, services);
+    }
+    for (const [name, value] of Object.entries(await corsHeaders(asked, address, services))) response.setHeader(name, value);
     const { caller, body: plan } = await services.authenticator.authenticate(asked, address);
     request.authenticated = true;
     request.caller = caller;
@@ -211,16 +229,17 @@ export class S3Server {
       return;
     }
     const { status, body } = errorAnswer(error, { resource: place, requestId, hostId: requestId });
-    const answer =
-      status === 304
-        ? { status, headers: failure.headers, body: null }
-        : { status, headers: { ...failure.headers, 'content-type': 'application/xml' }, body };
+    const bare = request.incoming.method === 'HEAD' || status === 304;
+    const described = bare
+      ? { headers: failure.headers, body: null }
+      : { headers: { ...failure.headers, 'content-type': 'application/xml' }, body };
+    const answer: Answer = { status, ...described };
     await this.#send(request, answer).catch(() => response.destroy());
   }
 
-  /** Whatever the operation waits for fails with the connection. */
+  /** Node tells nobody that a body ends early once its answer was sent: whoever still waits for it is told by the body's end. */
   #late(request: UnderWay): void {
-    void this.#fail(request, new S3Failure('RequestTimeout')).finally(() => request.incoming.socket.destroySoon());
+    void this.#fail(request, new S3Failure('RequestTimeout')).finally(() => request.incoming.destroy());
   }
 
   #told(request: UnderWay): void {

@@ -43,7 +43,9 @@ export function v2ClaimOfHeader(request: S3Request, address: Address, authorizat
   const amzDate = request.headers.get('x-amz-date');
   const date = request.headers.get('date') ?? '';
   const time = parseHttpDate(amzDate ?? date) ?? parseBasicTime(amzDate ?? date);
-  if (time === null) throw new S3Failure('AccessDenied', 'AWS authentication requires a valid Date or x-amz-date header');
+  // A time before 1970 is none to S3: not one that a clock could be corrected by.
+  if (time === null || time < 0)
+    throw new S3Failure('AccessDenied', 'AWS authentication requires a valid Date or x-amz-date header');
   checkSkew(time, now);
   // With x-amz-date it is signed as a header, and the date line is empty.
   return {

@@ -128,9 +128,10 @@ export function checkSkew(time: number, now: number): void {
 function checkLifetime(time: number, expires: string, now: number): void {
   if (!/^-?\d{1,15}$/.test(expires)) throw queryMalformed('X-Amz-Expires should be a number');
   const seconds = Number(expires);
-  if (seconds < 0) throw queryMalformed('X-Amz-Expires must be non-negative');
+  if (seconds < 0) throw new S3Failure('AccessDenied', 'X-Amz-Expires must be non-negative');
   if (seconds > presigned_seconds_max)
-    throw queryMalformed(
+    throw new S3Failure(
+      'AccessDenied',
       `X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than ${presigned_seconds_max} seconds`,
     );
   if (time - now > clock_skew_milliseconds_max) throw new S3Failure('AccessDenied', 'Request is not yet valid');

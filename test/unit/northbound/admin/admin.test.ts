@@ -376,7 +376,7 @@ it('the reference names every route, and every code with its status', () => {
   const page = readFileSync(new URL('../../../../docs/reference/admin_api.md', import.meta.url), 'utf8');
   for (const { method, path } of Object.values(routes))
     expect(page).toContain(
-      `${method} ${path.replace(':name', 'NAME').replace(':id', 'ID').replace(':user', 'USER').replace(':key', 'KEY')}\``,
+      `${method} ${path.replace(':name', 'NAME').replace(':id', 'ID').replace(':user', 'USER').replace(':key', 'KEY').replace(':bucket', 'BUCKET')}\``,
     );
   for (const [code, { httpStatus, retry }] of Object.entries(errorTable)) {
     expect(page).toContain(`| \`${code}\` | ${httpStatus} | ${retry ? 'yes' : 'no'} |`);

@@ -205,8 +205,14 @@ describe('a presigned request of version 4', () => {
   });
 
   test.each([
-    [{ 'X-Amz-Expires': '604801' }, /less than a week/],
-    [{ 'X-Amz-Expires': '-1' }, /non-negative/],
+    ['604801', /less than a week/],
+    ['-1', /non-negative/],
+  ])('with a life of %s seconds is denied', async (expires, words) => {
+    const failure = await failureOf('AccessDenied', () => authenticate(presigned(request, { 'X-Amz-Expires': expires })));
+    expect(failure.message).toMatch(words);
+  });
+
+  test.each([
     [{ 'X-Amz-Expires': 'soon' }, /should be a number/],
     [{ 'X-Amz-Expires': '1e3' }, /should be a number/],
     [{ 'X-Amz-Expires': null }, /each once/],
@@ -288,6 +294,7 @@ describe('a signature of version 2', () => {
     ['an x-amz-date that is none', 'AccessDenied', v2(good, { 'x-amz-date': 'yesterday' })],
     ['an old date', 'RequestTimeTooSkewed', v2(good, { Date: 'Thu, 23 May 2013 23:44:59 GMT' })],
     ['an old x-amz-date', 'RequestTimeTooSkewed', v2(good, { 'x-amz-date': 'Thu, 23 May 2013 23:44:59 GMT' })],
+    ['an x-amz-date before 1970', 'AccessDenied', v2(good, { 'x-amz-date': 'Fri, 07 Jul 1950 21:53:04 GMT' })],
     ['a session token', 'InvalidToken', v2(good, { 'x-amz-security-token': 'token' })],
     ['no expiry', 'AccessDenied', wire('GET', 's3.amazonaws.com', `/bucket?AWSAccessKeyId=${accessKey}&Signature=AAAA`)],
     ['a signature alone', 'AccessDenied', wire('GET', 's3.amazonaws.com', '/bucket?Signature=AAAA')],

@@ -1,0 +1,55 @@
+/** What of an outside suite is not passed, and why: kept beside this file, and held against each run. */
+import type { TestResult } from './s3_tests_run.ts';
+
+export interface LedgerEntry {
+  readonly test: string;
+  /** What it asks for, and what is answered here. */
+  readonly reason: string;
+  readonly decision: string;
+  /** It passes where the suite speaks through this version of botocore, or a later one. */
+  readonly passesFromBotocore?: string;
+}
+
+export interface Verdict {
+  /** Neither passed nor in the ledger. */
+  readonly failures: readonly TestResult[];
+  /** In the ledger, and passed all the same: what it says is not true any more. */
+  readonly passes: readonly string[];
+  /** In the ledger, and in no suite. */
+  readonly unknown: readonly string[];
+}
+
+/** `results`: of all tests, or of some, where `whole` is false. */
+export function verdictOn(
+  results: readonly TestResult[],
+  { ledger, botocore, whole }: { readonly ledger: readonly LedgerEntry[]; readonly botocore: string; readonly whole: boolean },
+): Verdict {
+  const excused = new Set(ledger.filter((entry) => isExcused(entry, botocore)).map(({ test }) => test));
+  const known = new Set(results.map(({ test }) => test));
+  return {
+    failures: results.filter(({ test, outcome }) => outcome !== 'passed' && !excused.has(test)),
+    passes: results.filter(({ test, outcome }) => outcome === 'passed' && excused.has(test)).map(({ test }) => test),
+    unknown: whole ? ledger.map(({ test }) => test).filter((test) => !known.has(test)) : [],
+  };
+}
+
+/** `bucket 9 of 9` for each group, those with failures first. */
+export function countsByGroup(results: readonly TestResult[], groupOf: (test: string) => string): string[] {
+  const counts = new Map<string, { passed: number; all: number }>();
+  for (const { test, outcome } of results) {
+    const count = counts.get(groupOf(test)) ?? { passed: 0, all: 0 };
+    counts.set(groupOf(test), { passed: count.passed + (outcome === 'passed' ? 1 : 0), all: count.all + 1 });
+  }
+  const missing = ([, { passed, all }]: [string, { passed: number; all: number }]): number => all - passed;
+  return [...counts].sort((a, b) => missing(b) - missing(a)).map(([group, { passed, all }]) => `${group} ${passed} of ${all}`);
+}
+
+function isExcused({ passesFromBotocore }: LedgerEntry, botocore: string): boolean {
+  return passesFromBotocore === undefined || isBefore(botocore, passesFromBotocore);
+}
+
+function isBefore(version: string, other: string): boolean {
+  const [a, b] = [version, other].map((text) => text.split('.').map(Number));
+  const at = [0, 1, 2].find((place) => a?.[place] !== b?.[place]);
+  return at !== undefined && (a?.[at] ?? 0) < (b?.[at] ?? 0);
+}

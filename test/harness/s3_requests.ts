@@ -1,0 +1,98 @@
+/** Requests to an S3 endpoint as they are on the wire, signed by AWS's own signer: for what no SDK sends, and what none of them shows. */
+import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
+import { request as httpRequest, type IncomingHttpHeaders, type RequestOptions } from 'node:http';
+
+import { SignatureV4 } from '@smithy/signature-v4';
+
+type SourceData = string | ArrayBuffer | ArrayBufferView;
+
+class Sha256 {
+  readonly #hash: Hash | Hmac;
+  constructor(secret?: SourceData) {
+    this.#hash = secret === undefined ? createHash('sha256') : createHmac('sha256', secret as Uint8Array);
+  }
+  update(data: SourceData): void {
+    this.#hash.update(data as Uint8Array);
+  }
+  async digest(): Promise<Uint8Array> {
+    return this.#hash.digest();
+  }
+  reset(): void {
+    throw new Error('the signer has no use for it');
+  }
+}
+
+export interface PlainRequest {
+  readonly method: string;
+  /** Decoded: `/bucket/a key`. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
+export interface PlainAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+export class S3Requests {
+  readonly #address: string;
+  readonly #signer: SignatureV4 | null;
+
+  /** `address`: HOST:PORT. Without a key nothing is signed. */
+  constructor(address: string, key: { readonly accessKey: string; readonly secretKey: string } | null) {
+    this.#address = address;
+    const credentials = key === null ? null : { accessKeyId: key.accessKey, secretAccessKey: key.secretKey };
+    this.#signer =
+      credentials === null
+        ? null
+        : new SignatureV4({ sha256: Sha256, service: 's3', region: 'us-east-1', credentials, uriEscapePath: false });
+  }
+
+  async send({ method, path, query = {}, headers = {}, body = '' }: PlainRequest): Promise<PlainAnswer> {
+    const [hostname = '', port = ''] = this.#address.split(':');
+    const encodedPath = path.split('/').map(encoded).join('/');
+    const all = {
+      ...headers,
+      host: this.#address,
+      'content-length': String(Buffer.byteLength(body)),
+      'x-amz-content-sha256': createHash('sha256').update(body).digest('hex'),
+    };
+    const plain = {
+      method,
+      protocol: 'http:',
+      hostname,
+      port: Number(port),
+      path: encodedPath,
+      query: { ...query },
+      headers: all,
+    };
+    const signed = this.#signer === null ? plain : await this.#signer.sign(plain);
+    const text = Object.entries(query)
+      .map(([name, value]) => `${encoded(name)}=${encoded(value)}`)
+      .join('&');
+    const target = text === '' ? encodedPath : `${encodedPath}?${text}`;
+    return exchange({ host: hostname, port, method, path: target, headers: signed.headers }, body);
+  }
+}
+
+function encoded(text: string): string {
+  return encodeURIComponent(text).replace(/[!'()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+function exchange(options: RequestOptions, body: string | Uint8Array): Promise<PlainAnswer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = httpRequest(options, (answer) => {
+      const pieces: Buffer[] = [];
+      answer.on('data', (piece: Buffer) => pieces.push(piece));
+      answer.on('error', reject);
+      answer.on('end', () => {
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(pieces).toString() });
+      });
+    });
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}
