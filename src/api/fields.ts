@@ -7,6 +7,8 @@ export const bytes = z.number().int().nonnegative();
 export const count = z.number().int().nonnegative();
 export const time = z.iso.datetime();
 export const nameText = z.string().max(admin_segment_characters_max);
+/** What a volume can be made from: the longest is an object of the longest key, with its version. */
+export const sourceText = z.string().max(2048);
 export const filePath = z
   .string()
   .max(admin_file_path_characters_max)

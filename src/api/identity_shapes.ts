@@ -47,7 +47,11 @@ export type KeyView = z.infer<typeof keyView>;
 export const newKeyView = z.strictObject({ accessKey: z.string(), secretKey: z.string() });
 export type NewKeyView = z.infer<typeof newKeyView>;
 
-export const goneView = z.strictObject({ kind: z.enum(['account', 'user', 'key']), name: z.string(), deleted: z.literal(true) });
+export const goneView = z.strictObject({
+  kind: z.enum(['account', 'user', 'key', 'publication']),
+  name: z.string(),
+  deleted: z.literal(true),
+});
 export type GoneView = z.infer<typeof goneView>;
 
 export const createAccountRequest = z.strictObject({ name: nameText, displayName: z.string().exactOptional() });

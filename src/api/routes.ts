@@ -105,6 +105,10 @@ export const routes = {
   quotaSet: { method: 'PATCH', path: '/v1/accounts/:name/quota', status: 200 },
   /** `?from=&to=`, times: hours that begin between them. */
   usageGet: { method: 'GET', path: '/v1/accounts/:name/usage', status: 200 },
+  /** Buckets that show resources as objects. */
+  publicationList: { method: 'GET', path: '/v1/publications', status: 200 },
+  publicationCreate: { method: 'POST', path: '/v1/publications', status: 201 },
+  publicationDelete: { method: 'DELETE', path: '/v1/publications/:bucket', status: 200 },
 } as const satisfies Readonly<Record<string, Route>>;
 
 /** Bytes one way, not JSON: docs/formats/diff_stream.md. */

@@ -6,10 +6,11 @@ import { z } from 'zod';
 import { errorTable } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
 import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js';
-import { byName, bytes, count, filePath, nameText, next, page, time, volumeCompression } from './fields.js';
+import { byName, bytes, count, filePath, nameText, next, page, sourceText, time, volumeCompression } from './fields.js';
 import { identityShapes } from './identity_shapes.js';
 import { admin_file_path_characters_max } from './routes.js';
 import { moveRequest, moveView, replicationRequest, replicationView } from './move_shapes.js';
+import { publicationShapes } from './publication_shapes.js';
 import { changeKeyRequest, createPoolRequest, setPoolRequest } from './pool_shapes.js';
 import type { RouteName } from './routes.js';
 import {
@@ -25,6 +26,7 @@ import {
 export * from './identity_shapes.js';
 export * from './move_shapes.js';
 export * from './pool_shapes.js';
+export * from './publication_shapes.js';
 export * from './space_shapes.js';
 
 const durability = z.enum(['local', 'pool']);
@@ -219,9 +221,9 @@ export type CreateVolumeRequest = z.infer<typeof createVolumeRequest>;
 export const createSnapshotRequest = z.strictObject({ name: nameText, description: z.string().exactOptional() });
 export type CreateSnapshotRequest = z.infer<typeof createSnapshotRequest>;
 
-/** `source`: a volume, VOL@SNAP or an image; `name`: the new volume. */
+/** `source`: a volume, VOL@SNAP, an image, or an object as s3://BUCKET/KEY; `name`: the new volume. */
 export const cloneRequest = z.strictObject({
-  source: nameText,
+  source: sourceText,
   name: nameText,
   durability: durability.exactOptional(),
   cache: cache.exactOptional(),
@@ -469,6 +471,7 @@ export const shapes = {
   estimateRead: { params: byId, body: estimateReadRequest, answer: estimateView },
   estimateEnd: { params: byId, answer: z.strictObject({ id: count }) },
   ...identityShapes,
+  ...publicationShapes,
 } as const satisfies Readonly<Record<RouteName, Shape>>;
 
 type Shapes = typeof shapes;

@@ -12,6 +12,7 @@ export const bucketPrefix = 'bucket/';
 export const shelfPrefix = 'shelf/';
 export const regionPrefix = 'region/';
 export const extentPrefix = 'extent/';
+export const frozenShelfPrefix = 'shelf-frozen/';
 export const releasedPrefix = 'released/';
 export const objectCounterKey = 'counter/object';
 
@@ -95,6 +96,11 @@ export function partKey(upload: number, number: number): string {
 /** `number` counts the shelves of a pool. */
 export function shelfKey(pool: string, number: number): string {
   return `${shelfPrefix}${pool}/${hex(number, 8)}`;
+}
+
+/** Of a shelf that holds one resource, by its own resource id. */
+export function frozenShelfKey(shelf: number): string {
+  return `${frozenShelfPrefix}${idText(shelf)}`;
 }
 
 export function regionKey(shelf: number, start: number): string {

@@ -45,6 +45,8 @@ export interface BucketRecord {
   readonly defaultRetention: DefaultRetention | null;
   /** It is being removed: nothing new comes in. */
   readonly deleting: boolean;
+  /** What is in it comes and goes with resources that it shows (publication_record.ts), and nobody else changes it. Absent: false. */
+  readonly readOnly?: true;
 }
 
 export interface Checksum {
@@ -170,6 +172,7 @@ const schema = protobuf.Root.fromJSON({
         objectLock: { type: 'bool', id: 9 },
         defaultRetention: { type: 'DefaultRetention', id: 10 },
         deleting: { type: 'bool', id: 11 },
+        readOnly: { type: 'bool', id: 12 },
       },
     },
     DefaultRetention: { fields: { mode: { type: 'uint32', id: 1 }, days: { type: 'uint32', id: 2 } } },
@@ -289,6 +292,7 @@ export function decodeBucket(data: Uint8Array): BucketRecord {
     objectLock: fields.flag('objectLock'),
     defaultRetention: kept === null ? null : { mode: kept.choice('mode', retentionModes), days: kept.number('days') },
     deleting: fields.flag('deleting'),
+    ...(fields.flag('readOnly') ? { readOnly: true as const } : {}),
   };
 }
 

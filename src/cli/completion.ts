@@ -88,6 +88,9 @@ export const argumentKinds: Readonly<Record<string, readonly Kind[]>> = {
   'key deactivate': ['none'],
   'key rotate': ['none'],
   'key revoke': ['none'],
+  'publication create': [],
+  'publication list': [],
+  'publication delete': ['none'],
   quota: ['account'],
   usage: ['account'],
 };
@@ -104,6 +107,8 @@ const optionKinds: Readonly<Record<string, Kind>> = {
   '--nbd-tls-client-ca': 'file',
   '--pool': 'pool',
   '--from': 'source',
+  '--account': 'account',
+  '--volume': 'volume',
 };
 
 export function addCompletion(program: Command, terminal: Terminal): void {

@@ -17,6 +17,7 @@ import {
   moveView,
   replicationView,
   poolView,
+  publicationView,
   quotaView,
   resourceView,
   scrubView,
@@ -153,6 +154,9 @@ export const outputs = {
   'key deactivate': keyView,
   'key rotate': newKeyView,
   'key revoke': goneView,
+  'publication create': publicationView,
+  'publication list': z.array(publicationView),
+  'publication delete': goneView,
   quota: quotaView,
   usage: usageView,
 } as const satisfies Readonly<Record<string, z.ZodType>>;

@@ -11,6 +11,7 @@ import { addImage } from './image.js';
 import { addKey } from './key.js';
 import { hasColors, painter } from './paint.js';
 import { addPool } from './pool.js';
+import { addPublication } from './publication.js';
 import { addQuota } from './quota.js';
 import { addServe } from './serve.js';
 import { addSnapshot } from './snapshot.js';
@@ -94,6 +95,7 @@ export function buildProgram(terminal: Terminal, colors = true): Command {
   addAccount(program, terminal);
   addUser(program, terminal);
   addKey(program, terminal);
+  addPublication(program, terminal);
   addQuota(program, terminal);
   addUsage(program, terminal);
   addCompletion(program, terminal);

@@ -3,14 +3,19 @@ import type { ResourceView } from '../api/shapes.js';
 import type { Client } from '../control/client.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { isSnapshotName } from '../core/names.js';
+import { isObjectUri, parseObjectUri } from '../core/object_uri.js';
 import { formatSize } from '../core/sizes.js';
 
-/** @throws SkerryError invalid for kinds of sources that this version does not have. */
+/** @throws SkerryError invalid for an object that is not named as one, and for other schemes. */
 export function checkSource(source: string): string {
   if (!/^[a-z0-9]+:\/\//i.test(source)) return source;
+  if (isObjectUri(source)) {
+    parseObjectUri(source);
+    return source;
+  }
   throw new SkerryError(
     'invalid',
-    `${source}: a volume cannot be made from an object yet, only from a volume, VOL@SNAP or an image; import a file with: skerry image import FILE NAME`,
+    `${source}: a volume is made from a volume, VOL@SNAP, an image or an object, s3://BUCKET/KEY; import a file with: skerry image import FILE NAME`,
   );
 }
 
@@ -21,6 +26,11 @@ export async function checkAgainstSource(
   wanted: { readonly sizeBytes: number | undefined; readonly pool: string | undefined },
 ): Promise<void> {
   if (wanted.sizeBytes === undefined && wanted.pool === undefined) return;
+  if (isObjectUri(source))
+    throw new SkerryError(
+      'invalid',
+      `a volume of an object has its size, and is in the pool of its bucket: leave --size and --pool out; skerry volume resize makes it larger`,
+    );
   const { sizeBytes, pool } = await findSource(client, source);
   if (wanted.sizeBytes !== undefined && wanted.sizeBytes !== sizeBytes) {
     throw new SkerryError(

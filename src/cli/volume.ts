@@ -3,6 +3,7 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import type { ResourceView } from '../api/shapes.js';
 import { SkerryError } from '../core/errors.js';
+import { isObjectUri } from '../core/object_uri.js';
 import { formatSize, parseVolumeSize } from '../core/sizes.js';
 import { withDaemon } from './context.js';
 import { examples } from './examples.js';
@@ -49,7 +50,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     .argument('<name>', 'of the new volume: a-z, 0-9 and -, at most 56 characters')
     .option('--size <size>', 'of an empty volume, such as 20G; K, M, G, T are powers of 1024', parseVolumeSize)
     .option('--pool <pool>', 'where its blocks are kept')
-    .option('--from <source>', 'clone this: a volume, VOL@SNAP or an image')
+    .option('--from <source>', 'make it of this: a volume, VOL@SNAP, an image, or an object as s3://BUCKET/KEY')
     .addOption(durability())
     .addOption(cache())
     .option('--description <text>', 'one line for people')
@@ -57,7 +58,7 @@ export function addVolume(program: Command, terminal: Terminal): void {
     .addOption(volumeCompressionOption('of what is written to it'))
     .addHelpText(
       'after',
-      '\nExamples:\n  $ skerry volume create data --size 20G\n  $ skerry volume create vm1 --from debian-12\n  $ skerry volume create db --size 1T --cache writethrough\n  $ skerry volume create ledger --size 10G --pool far --durability pool\n  $ skerry volume create logs --size 100G --compression zstd',
+      '\nExamples:\n  $ skerry volume create data --size 20G\n  $ skerry volume create vm1 --from debian-12\n  $ skerry volume create vm2 --from s3://images/debian.raw\n  $ skerry volume create db --size 1T --cache writethrough\n  $ skerry volume create ledger --size 10G --pool far --durability pool\n  $ skerry volume create logs --size 100G --compression zstd',
     )
     .action(withDaemon(terminal, createVolume));
 
@@ -140,14 +141,17 @@ export function addClone(program: Command, terminal: Terminal): void {
   program
     .command('clone')
     .description('create a volume that begins equal to a source, in milliseconds and without a copy')
-    .argument('<source>', 'a volume, VOL@SNAP or an image')
+    .argument('<source>', 'a volume, VOL@SNAP, an image, or an object as s3://BUCKET/KEY')
     .argument('<volume>', 'name of the new volume')
     .addOption(durability())
     .addOption(cache())
     .option('--description <text>', 'one line for people')
     .option('--label <key=value>', 'a label; may be given several times', addLabel)
     .addOption(volumeCompressionOption('of what is written to it'))
-    .addHelpText('after', '\nExamples:\n  $ skerry clone debian-12 vm1\n  $ skerry clone vm1@before-upgrade vm1-old')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ skerry clone debian-12 vm1\n  $ skerry clone vm1@before-upgrade vm1-old\n  $ skerry clone "s3://images/debian.raw?versionId=$VERSION" vm3',
+    )
     .action(
       withDaemon(terminal, (context, options: CreateOptions, source = '', name = '') =>
         createVolume(context, { ...options, from: source }, name),
@@ -163,7 +167,10 @@ async function createVolume(context: Context, options: CreateOptions, name = '')
     const source = checkSource(from);
     await checkAgainstSource(client, source, { sizeBytes: size, pool });
     const view = await client.clone({ source, name, ...settings });
-    context.result(view, () => `created volume ${view.name} (${formatSize(view.sizeBytes)}), a clone of ${source}`);
+    context.result(
+      view,
+      () => `created volume ${view.name} (${formatSize(view.sizeBytes)}), ${isObjectUri(source) ? 'of' : 'a clone of'} ${source}`,
+    );
     return;
   }
   if (size === undefined) throw new SkerryError('invalid', 'how large? Give --size 20G, or --from SOURCE to clone one');

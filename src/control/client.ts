@@ -10,6 +10,9 @@ import type {
   Answer,
   ChangeKeyRequest,
   CloneRequest,
+  CreatePublicationRequest,
+  GoneView,
+  PublicationView,
   CollectionView,
   CollectRequest,
   CreatePoolRequest,
@@ -272,6 +275,19 @@ export class Client {
 
   async endEstimate(id: number): Promise<void> {
     await this.#call('estimateEnd', { params: { id } });
+  }
+
+  /** Makes a bucket that shows the snapshots of a volume, or images, as objects. */
+  createPublication(request: CreatePublicationRequest): Promise<PublicationView> {
+    return this.#call('publicationCreate', { body: request });
+  }
+
+  async publications(): Promise<PublicationView[]> {
+    return (await this.#call('publicationList', {})).publications;
+  }
+
+  deletePublication(bucket: string): Promise<GoneView> {
+    return this.#call('publicationDelete', { params: { bucket } });
   }
 
   clone(request: CloneRequest): Promise<ResourceView> {

@@ -8,6 +8,10 @@ import type { Engine } from '../engine/engine.js';
 import type { Account } from '../identity/accounts.js';
 import type { Identity } from '../identity/identity.js';
 import type { Ledger } from '../mapper/ledger.js';
+import { Assemblies } from '../mapper/assemblies.js';
+import { FrozenShelves } from '../mapper/frozen_shelves.js';
+import type { KeyedLocks } from '../mapper/locks.js';
+import type { Mapper } from '../mapper/mapper.js';
 import type { PoolVerbs } from '../mapper/pool_verbs.js';
 import { Shelves } from '../mapper/shelves.js';
 import { Access } from '../northbound/s3/access.js';
@@ -17,7 +21,9 @@ import { lifecycleRules } from '../northbound/s3/lifecycle_document.js';
 import type { RequestRecord } from '../northbound/s3/request_record.js';
 import { countRequest } from '../northbound/s3/request_usage.js';
 import { S3Server, type S3Certificate } from '../northbound/s3/s3_server.js';
+import { ObjectDisks } from '../object/object_disks.js';
 import { ObjectLayer } from '../object/object_layer.js';
+import { Publications } from '../object/publications.js';
 import { QuotaMeter } from '../object/quota_meter.js';
 import { ObjectUpkeep } from '../upkeep/object_upkeep.js';
 import type { Config } from './config.js';
@@ -36,6 +42,8 @@ export interface ObjectServiceOptions {
   readonly engine: Engine;
   readonly pools: PoolVerbs;
   readonly identity: Identity;
+  readonly locks: KeyedLocks;
+  readonly mapper: Mapper;
   readonly logger: Logger;
   /** A root chunk is due. */
   readonly onUpkeep: () => void;
@@ -44,13 +52,30 @@ export interface ObjectServiceOptions {
 
 export class ObjectService {
   readonly layer: ObjectLayer;
+  readonly disks: ObjectDisks;
+  readonly publications: Publications;
   readonly #options: ObjectServiceOptions;
   readonly #log: Log;
   readonly #upkeep: ObjectUpkeep;
 
-  private constructor(options: ObjectServiceOptions, layer: ObjectLayer) {
+  private constructor(options: ObjectServiceOptions, layer: ObjectLayer, frozen: FrozenShelves) {
     this.#options = options;
     this.layer = layer;
+    const { mapper } = options;
+    const assemblies = new Assemblies({ ...options, removal: mapper.removal, log: logOf(options.logger, 'objects') });
+    this.disks = new ObjectDisks({ buckets: layer.buckets, objects: layer.objects, assemblies, resources: mapper });
+    const { pools, logger } = options;
+    const { buckets, listing, published } = layer;
+    const defaultPool = pools.defaultName;
+    this.publications = new Publications({
+      ...options,
+      buckets,
+      listing,
+      published,
+      frozen,
+      defaultPool,
+      log: logOf(logger, 'objects'),
+    });
     this.#log = logOf(options.logger, 's3');
     this.#upkeep = new ObjectUpkeep({
       layer,
@@ -67,16 +92,20 @@ export class ObjectService {
     const log = logOf(logger, 'objects');
     const shelves = new Shelves({ catalog, ledger, engine, pools, onUpkeep });
     const meter = new QuotaMeter({ quotas: identity.quotas, log });
-    return new ObjectService(options, await ObjectLayer.open({ catalog, engine, shelves, log, meter, sums: sumsElsewhere }));
+    const frozen = new FrozenShelves(options);
+    const layer = await ObjectLayer.open({ catalog, engine, shelves, log, meter, frozen, sums: sumsElsewhere });
+    return new ObjectService(options, layer, frozen);
   }
 
   /** From here on what was removed is taken back, and rules of lifecycle are kept. */
-  start(): void {
+  async start(): Promise<void> {
     this.#upkeep.start();
+    await this.publications.start();
   }
 
   /** When nothing is asked of objects any more. */
   async stop(): Promise<void> {
+    await this.publications.stop();
     await this.#upkeep.stop();
     await this.layer.stop();
   }

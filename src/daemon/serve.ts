@@ -319,6 +319,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   identity.start();
   closers.add('identity', () => identity.stop());
   const objects = await ObjectService.open({
+    locks,
+    mapper,
     config,
     catalog,
     ledger,
@@ -329,7 +331,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     onUpkeep: () => upkeep.poke(),
     onRequest: (record) => metrics.observeS3(record),
   });
-  objects.start();
+  await objects.start();
   closers.add('objects', () => objects.stop());
 
   const version = readVersion();
@@ -383,6 +385,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     scrubs,
     estimates: new Estimates({ engine: running }),
     identity,
+    disks: objects.disks,
+    publications: objects.publications,
     listeners: () => listeners,
     log: logger.child({ component: 'admin' }),
   });

@@ -59,6 +59,7 @@ export class Ledger {
   readonly #clonesDue = new Map<number, number>();
   /** What each resource adds to the totals: taken off as it was added, also where a change came about that failed to say so. */
   readonly #counted = new Map<number, { readonly kind: ResourceKind; readonly pool: string; readonly sizeBytes: number }>();
+  readonly #observers = new Set<(record: ResourceRecord) => void>();
   /** By kind and pool. */
   readonly #totals = new Map<string, LedgerTotal>();
 
@@ -210,6 +211,7 @@ export class Ledger {
       throw new SkerryError('exists', `the name ${outcome.key.split('/').at(-1) ?? ''} is taken`);
     }
     for (const change of changes) {
+      for (const tell of this.#observers) tell(change.change === 'remove' ? change.from.record : change.record);
       if (change.change !== 'insert') this.#leave(change.from.record);
       if (change.change !== 'remove') this.#enter(change.record);
       if (change.change === 'insert' && change.rootDue === true) this.#noteDue(change.record);
@@ -231,6 +233,11 @@ export class Ledger {
         if (!lostRace || attempt === update_attempts_max) throw error;
       }
     }
+  }
+
+  /** `tell` hears of each record that changed from here on, and of one that went as it was; it must not throw. */
+  observe(tell: (record: ResourceRecord) => void): void {
+    this.#observers.add(tell);
   }
 
   #enter(record: ResourceRecord): void {

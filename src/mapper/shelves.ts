@@ -49,7 +49,7 @@ export class Shelves {
   }
 }
 
-function shelfRecord(id: number, pool: string, createdAt: number): ResourceRecord {
+export function shelfRecord(id: number, pool: string, createdAt: number): ResourceRecord {
   return {
     id,
     kind: 'volume',

@@ -40,6 +40,8 @@ export interface NewBucket {
   readonly pool: string;
   readonly location?: string;
   readonly objectLock?: boolean;
+  /** Only what shows resources as objects changes what is in it. */
+  readonly readOnly?: true;
   /** Of the account, which must stay as it was read. */
   readonly compares?: readonly Compare[];
   /** By their kinds: there with the bucket, or not at all. */
@@ -88,6 +90,7 @@ export class Buckets {
       objectLock,
       defaultRetention: null,
       deleting: false,
+      ...(order.readOnly === true ? { readOnly: true } : {}),
     };
     const outcome = await catalog.transact(
       [{ key: bucketKey(name), revision: 0 }, ...compares],
@@ -130,6 +133,7 @@ export class Buckets {
   /** @throws SkerryError not-found, conflict (invalid-bucket-state) */
   async set(name: string, settings: BucketSettings): Promise<BucketRecord> {
     return this.#update(name, (record) => {
+      if (record.readOnly === true) throw isReadOnly(name);
       const objectLock = settings.objectLock ?? record.objectLock;
       const versioning = settings.versioning ?? record.versioning;
       const { defaultRetention = record.defaultRetention } = settings;
@@ -148,10 +152,12 @@ export class Buckets {
   /**
    * Marked first, so that nothing comes in any more while it is looked whether anything is in it. A crash in between leaves the
    * mark, and finishDeletions() decides.
-   * @throws SkerryError not-found, conflict (bucket-not-empty)
+   * `keeper`: it is read-only for all others.
+   * @throws SkerryError not-found, conflict (bucket-not-empty), denied (read-only-bucket)
    */
-  async remove(name: string): Promise<void> {
+  async remove(name: string, keeper = false): Promise<void> {
     const { record } = await this.get(name);
+    if (record.readOnly === true && !keeper) throw isReadOnly(name);
     if (!(await this.#holdsSomething(record.id))) {
       await this.#update(name, (now) => ({ ...now, deleting: true }));
       if (await this.#finish(name)) return;
@@ -260,6 +266,12 @@ export class Buckets {
 
 export function noSuchBucket(name: string): SkerryError {
   return new SkerryError('not-found', `there is no bucket ${name.slice(0, 80)}`, { reason: 'no-such-bucket' });
+}
+
+export function isReadOnly(name: string): SkerryError {
+  return new SkerryError('denied', `bucket ${name} shows resources as objects, and changes with them alone`, {
+    reason: 'read-only-bucket',
+  });
 }
 
 function changing(name: string): SkerryError {

@@ -41,7 +41,12 @@ export class ObjectDisks {
     if (opened.outcome !== 'opened') throw new SkerryError('internal', `${uri} was not opened, and no condition was made`);
     const { object } = opened;
     try {
-      const { bytes } = object.version;
+      const { bytes, attributes } = object.version;
+      if (attributes.seal !== undefined)
+        throw new SkerryError(
+          'unsupported',
+          `${uri} is encrypted as an object, so that its blocks are none of a disk: copy it to one that is not, and use that`,
+        );
       if (bytes === 0) throw new SkerryError('invalid', `${uri} is empty: no disk can be made of it`);
       const assembly: Assembly = {
         pool: (await buckets.get(place.bucket)).record.pool,

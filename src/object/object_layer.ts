@@ -4,9 +4,10 @@
 import { setImmediate } from 'node:timers/promises';
 
 import type { Catalog } from '../catalog/catalog.js';
-import { objectCounterKey } from '../catalog/object_keys.js';
+import { extentsPrefix, objectCounterKey } from '../catalog/object_keys.js';
 import type { MakeSums } from '../engine/body_sums.js';
 import { IdAllocator } from '../mapper/id_allocator.js';
+import type { FrozenShelves } from '../mapper/frozen_shelves.js';
 import type { Shelves } from '../mapper/shelves.js';
 import { BodyHolds } from './body_holds.js';
 import { Buckets } from './buckets.js';
@@ -21,6 +22,7 @@ import { Objects } from './objects.js';
 import { PartCopies } from './part_copies.js';
 import { FirstFailure } from './first_failure.js';
 import { findOldRegions, recoverRegion, type OldRegion } from './region_recovery.js';
+import { PublishedObjects } from './published_objects.js';
 import { Releases } from './releases.js';
 import { ShelfSpace, type ShelfSpaceOptions } from './shelf_space.js';
 import { ShelfWriter, type ShelfEngine } from './shelf_writer.js';
@@ -33,6 +35,8 @@ export interface ObjectLayerOptions {
   readonly engine: ShelfEngine;
   readonly shelves: Pick<Shelves, 'make'>;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  /** Shelves that hold one resource each: those that nothing is in any more go. */
+  readonly frozen?: Pick<FrozenShelves, 'removeUnused'>;
   readonly meter?: Meter;
   /** Of large bodies; else in this thread. */
   readonly sums?: MakeSums;
@@ -50,6 +54,7 @@ export class ObjectLayer {
   readonly listing: Listing;
   readonly uploads: Uploads;
   readonly partCopies: PartCopies;
+  readonly published: PublishedObjects;
   readonly #options: ObjectLayerOptions;
   readonly #space: ShelfSpace;
   readonly #writer: ShelfWriter;
@@ -77,6 +82,8 @@ export class ObjectLayer {
     const { partBytesMin } = options;
     this.uploads = new Uploads({ ...shared, objects: this.objects, ...(partBytesMin === undefined ? {} : { partBytesMin }) });
     this.partCopies = new PartCopies({ ...shared, objects: this.objects, uploads: this.uploads });
+    const keeping = new Versions({ catalog, buckets: this.buckets, ids, meter, keeper: true });
+    this.published = new PublishedObjects({ ...shared, objects: this.objects, versions: keeping });
     this.#releases = new Releases({ catalog, extents, holds });
   }
 
@@ -100,6 +107,7 @@ export class ObjectLayer {
       if (recovered) this.#oldRegions = this.#oldRegions.filter((one) => one !== region);
     }
     const left = await this.#releases.run(failures, stop);
+    await failures.of(async () => this.#options.frozen?.removeUnused((shelf) => this.#isUsed(shelf), stop));
     failures.throwIfAny();
     return left;
   }
@@ -109,6 +117,10 @@ export class ObjectLayer {
     const rest = (): Promise<void> => setImmediate();
     const { listing, objects, uploads } = this;
     return new LifecycleRun({ listing, objects, uploads, now: this.#now, rest }).run(bucket, owner, rules, stop);
+  }
+
+  async #isUsed(shelf: number): Promise<boolean> {
+    return (await this.#options.catalog.range(extentsPrefix(shelf), { entriesMax: 1 })).length > 0;
   }
 
   /** When nothing is asked of it any more. */

@@ -10,7 +10,7 @@ import type { Bodies, StoredBody } from './bodies.js';
 import { partRanges, segmentsWithin, type PartRange } from './body_parts.js';
 import { readBody } from './body_reading.js';
 import type { BodyHolds } from './body_holds.js';
-import type { Buckets } from './buckets.js';
+import { isReadOnly, type Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import { Digests, type Expected } from './digests.js';
 import { comingOf, named, partsOfBody } from './making.js';
@@ -101,6 +101,7 @@ export class Objects {
     checkKey(key);
     checkKeyGiven(order.attributes.seal, objectKey);
     const { record: bucket } = await buckets.get(order.bucket);
+    if (bucket.readOnly === true) throw isReadOnly(bucket.name);
     this.withDefaults(bucket, order.attributes);
     // Nobody should send a body in vain; what counts is looked at once more when it is there.
     checkWrite(conditions, visible((await versions.newest(bucket, key))?.record ?? null));

@@ -20,7 +20,7 @@ import type { MakeSums } from '../engine/body_sums.js';
 import { SkerryError } from '../core/errors.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
 import type { Bodies } from './bodies.js';
-import type { Buckets } from './buckets.js';
+import { isReadOnly, type Buckets } from './buckets.js';
 import { checkWrite, type Conditions } from './conditions.js';
 import { allowsType, compare, Digests, joinedChecksum, joinedEtag, type Expected } from './digests.js';
 import { comingOf, named, transactOn } from './making.js';
@@ -113,6 +113,7 @@ export class Uploads {
       throw new SkerryError('invalid', `${checksum.algorithm} of a ${checksum.type} cannot be told from parts`);
     for (let attempt = 1; attempt <= attempts_max; attempt += 1) {
       const { record: bucket, revision } = await buckets.get(name);
+      if (bucket.readOnly === true) throw isReadOnly(name);
       const id = await ids.next();
       // What the bucket keeps by default begins with the object, not with the upload.
       const given = { ...objects.withDefaults(bucket, attributes), retention: attributes.retention ?? null };

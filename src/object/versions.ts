@@ -12,7 +12,7 @@ import { decodeObject, emptyBody, encodeObject, type BucketRecord, type ObjectRe
 import { SkerryError } from '../core/errors.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
 import { KeyedLocks } from '../mapper/locks.js';
-import { noSuchBucket, type Buckets } from './buckets.js';
+import { isReadOnly, noSuchBucket, type Buckets } from './buckets.js';
 import { counted, ending, type Meter, type Reservation, type UsageChange } from './meter.js';
 import { releaseOf } from './releases.js';
 
@@ -43,6 +43,8 @@ export interface VersionsOptions {
   readonly buckets: Buckets;
   readonly ids: IdAllocator;
   readonly meter: Meter;
+  /** It may change what is in read-only buckets. */
+  readonly keeper?: true;
 }
 
 interface Place {
@@ -241,6 +243,7 @@ export class Versions {
         const { record, revision } = await this.#options.buckets.get(bucket.name);
         // Another one of that name was made meanwhile.
         if (record.id !== bucket.id) throw noSuchBucket(bucket.name);
+        if (record.readOnly === true && this.#options.keeper !== true) throw isReadOnly(bucket.name);
         const done = await work(record, [{ key: bucketKey(bucket.name), revision }]);
         if (done !== null) return done;
       }

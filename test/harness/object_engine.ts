@@ -8,6 +8,7 @@ import { Composer } from '../../src/composer/composer.ts';
 import type { PoolSpec } from '../../src/engine/binding.ts';
 import { Engine, loadNativeModule } from '../../src/engine/engine.ts';
 import { Assemblies } from '../../src/mapper/assemblies.ts';
+import { FrozenShelves } from '../../src/mapper/frozen_shelves.ts';
 import { Ledger } from '../../src/mapper/ledger.ts';
 import { KeyedLocks } from '../../src/mapper/locks.ts';
 import { Mapper } from '../../src/mapper/mapper.ts';
@@ -16,6 +17,7 @@ import { PrivateExports } from '../../src/mapper/private_exports.ts';
 import { Shelves } from '../../src/mapper/shelves.ts';
 import { ObjectDisks } from '../../src/object/object_disks.ts';
 import { ObjectLayer } from '../../src/object/object_layer.ts';
+import { Publications } from '../../src/object/publications.ts';
 import { NbdHandshakes } from '../../src/northbound/nbd/nbd.ts';
 import { gather } from './object_world.ts';
 
@@ -84,8 +86,12 @@ export async function openObjectEngine() {
   await engine.listenUnix(socket);
   const assemblies = new Assemblies({ ...shared, removal: mapper.removal });
   const shelves = new Shelves({ catalog, ledger, engine, pools });
-  const layer = await ObjectLayer.open({ catalog, engine, shelves, log, partBytesMin: 1 });
-  const disks = new ObjectDisks({ ...layer, assemblies, resources: mapper });
+  const frozen = new FrozenShelves({ catalog, ledger, locks, engine, pools });
+  const layer = await ObjectLayer.open({ catalog, engine, shelves, log, frozen, partBytesMin: 1 });
+  const { buckets, listing, published } = layer;
+  const publications = new Publications({ catalog, ledger, frozen, defaultPool: pool, log, buckets, listing, published });
+  await publications.start();
+  const disks = new ObjectDisks({ buckets, objects: layer.objects, assemblies, resources: mapper });
   return {
     catalog,
     engine,
@@ -93,6 +99,7 @@ export async function openObjectEngine() {
     mapper,
     layer,
     disks,
+    publications,
     complaints,
     /** Bytes of packs that were put so far: what is found again is not counted. */
     putBytes: (): number => engine.stats().pools[0]?.putBytes ?? Number.NaN,
@@ -103,6 +110,7 @@ export async function openObjectEngine() {
       return gather(pieces());
     },
     async stop(): Promise<void> {
+      await publications.stop();
       await mapper.stop();
       await layer.stop();
       await composer.stop();

@@ -17,11 +17,14 @@ import { shapes } from '../../api/shapes.js';
 import type { Answer, DeletedView, Parts, UriView } from '../../api/shapes.js';
 import { SkerryError } from '../../core/errors.js';
 import { isSnapshotName } from '../../core/names.js';
+import { isObjectUri, parseObjectUri } from '../../core/object_uri.js';
 import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
+import type { ObjectDisks } from '../../object/object_disks.js';
 import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
 import { accountHandlers, keyHandlers, type IdentitySource } from './identity.js';
+import { publicationHandlers, type PublicationSource } from './publications.js';
 import type { CollectionSource, MoveSource, EstimateSource, ReplicationSource, ScrubSource, SpaceSource } from './space.js';
 import {
   collectionHandlers,
@@ -35,6 +38,9 @@ import { addStreams } from './streams.js';
 import { tcpUri, unixUri } from './uri.js';
 import { viewResource, viewTransfer } from './views.js';
 import type { ActivitySource, PoolsVerbs, PoolsView, StatusSource } from './views.js';
+
+/** Volumes of objects. */
+export type DiskSource = Pick<ObjectDisks, 'volume'>;
 
 export interface AdminLog {
   error(fields: object, message: string): void;
@@ -55,6 +61,8 @@ export interface AdminOptions {
   readonly scrubs: ScrubSource;
   readonly estimates: EstimateSource;
   readonly identity: IdentitySource;
+  readonly disks: DiskSource;
+  readonly publications: PublicationSource;
   /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
   readonly listeners: () => Readonly<Record<string, string>>;
   readonly log: AdminLog;
@@ -145,6 +153,8 @@ function handlersFor({
   scrubs,
   estimates,
   identity,
+  disks,
+  publications,
   listeners,
   nbdTls = false,
 }: AdminOptions): Handlers {
@@ -190,7 +200,12 @@ function handlersFor({
     snapshotGet: ({ params }) => get('snapshot', params.name),
     snapshotRollback: async ({ params }) => viewResource(await resources.rollback(params.name)),
     snapshotDelete: ({ params }) => remove('snapshot', params.name),
-    clone: async ({ body: { source, name, ...options } }) => viewResource(await resources.clone(source, name, options)),
+    clone: async ({ body: { source, name, ...options } }) =>
+      viewResource(
+        isObjectUri(source)
+          ? await disks.volume(parseObjectUri(source), name, options)
+          : await resources.clone(source, name, options),
+      ),
     diff: async ({ query: { from, to, offset } }) => {
       const { ranges, ...rest } = await resources.changes(from, to, offset);
       const kinds = ranges.map(({ offset: at, length, zero }) => ({
@@ -240,6 +255,7 @@ function handlersFor({
     ...estimateHandlers(estimates, pools),
     ...accountHandlers(identity),
     ...keyHandlers(identity),
+    ...publicationHandlers(publications, identity),
   };
 }
 

@@ -16,6 +16,7 @@ const codes: Readonly<Record<string, S3ErrorCode>> = {
   'invalid-bucket-state': 'InvalidBucketState',
   'precondition-failed': 'PreconditionFailed',
   'object-locked': 'AccessDenied',
+  'read-only-bucket': 'AccessDenied',
   'no-object-lock': 'InvalidRequest',
   'bad-digest': 'BadDigest',
   'incomplete-body': 'IncompleteBody',

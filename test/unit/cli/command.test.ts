@@ -236,8 +236,9 @@ describe('wrong usage exits with 2 and words', () => {
     ['volume create Big --size 1G', /is no volume name/],
     ['volume create a --size 1G --durability host', /Allowed choices are local, pool/],
     ['volume create a --size 1G --cache none', /Allowed choices are writeback, writethrough/],
-    ['volume create a --from s3://images/debian.raw', /cannot be made from an object yet/],
-    ['clone s3://images/debian.raw a', /cannot be made from an object yet/],
+    ['volume create a --from s3://images', /names no object: its key is missing/],
+    ['clone http://images/debian.raw a', /a volume is made from a volume, VOL@SNAP, an image or an object/],
+    ['volume create a --from s3://images/debian.raw --size 1G', /leave --size and --pool out; skerry volume resize/],
     ['image export a b.vmdk --format vmdk', /Allowed choices are raw, qcow2/],
     ['image import a b --format iso', /Allowed choices are raw, qcow2/],
     ['image import https://example.org/a.raw a', /curl -L https:\/\/example.org\/a.raw \| skerry image import - NAME/],
@@ -254,6 +255,13 @@ describe('wrong usage exits with 2 and words', () => {
     const { code, output, errors } = await daemon.run(line);
     expect(errors).toMatch(words);
     expect({ code, output }).toEqual({ code: 2, output: '' });
+  });
+
+  it('an object in a bucket that is not there', async () => {
+    const daemon = await FakeDaemon.start();
+    const { code, errors } = await daemon.run('volume create a --from s3://nowhere/key');
+    expect(errors).toMatch(/there is no bucket nowhere/);
+    expect(code).toBe(3);
   });
 
   it('where --size or --pool contradict the source of a clone', async () => {

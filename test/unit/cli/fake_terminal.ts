@@ -13,10 +13,12 @@ import { FakeCollections } from '../northbound/admin/fake_collections.js';
 import { FakeMoves } from '../northbound/admin/fake_moves.js';
 import { memoryIdentity } from '../northbound/admin/memory_identity.js';
 import { FakeReplications } from '../northbound/admin/fake_replications.js';
+import { FakePublications } from '../northbound/admin/fake_publications.js';
 import { FakeScrubs } from '../northbound/admin/fake_scrubs.js';
 import {
   fakeActivity,
   fakePools,
+  FakeDisks,
   FakeEstimates,
   FakePoolVerbs,
   FakeResources,
@@ -138,6 +140,8 @@ export class FakeDaemon {
       moves: new FakeMoves(),
       replications: new FakeReplications(),
       identity: daemon.identity,
+      disks: new FakeDisks(daemon.resources),
+      publications: new FakePublications(),
       scrubs: daemon.scrubs,
       listeners: () => listeners,
       log: { error: () => {} },

@@ -12,11 +12,21 @@ import type { Identity } from '../../../../src/identity/identity.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
 import { FakeCollections } from './fake_collections.js';
+import { FakePublications } from './fake_publications.js';
 import { FakeMoves } from './fake_moves.js';
 import { FakeReplications } from './fake_replications.js';
 import { FakeScrubs } from './fake_scrubs.js';
 import { memoryIdentity } from './memory_identity.js';
-import { fakeActivity, fakePools, FakeEstimates, FakePoolVerbs, FakeResources, FakeSpace, fakeStatus } from './fake_resources.js';
+import {
+  fakeActivity,
+  fakePools,
+  FakeDisks,
+  FakeEstimates,
+  FakePoolVerbs,
+  FakeResources,
+  FakeSpace,
+  fakeStatus,
+} from './fake_resources.js';
 
 let resources: FakeResources;
 let logged: { fields: object; message: string }[];
@@ -40,6 +50,8 @@ beforeEach(async () => {
     space: new FakeSpace(resources),
     estimates: new FakeEstimates(),
     identity,
+    disks: new FakeDisks(resources),
+    publications: new FakePublications(),
     collections: new FakeCollections(),
     moves: new FakeMoves(),
     replications: new FakeReplications(),
@@ -126,6 +138,9 @@ describe('every route', () => {
       snapshotDelete: ['/v1/snapshots/vm1%40monday'],
       volumeDelete: ['/v1/volumes/vm1'],
       imageDelete: ['/v1/images/debian'],
+      publicationCreate: ['/v1/publications', { account: 'acme', volume: 'vm1' }],
+      publicationList: ['/v1/publications'],
+      publicationDelete: ['/v1/publications/volume-vm1'],
       accountList: ['/v1/accounts?limit=5'],
       accountCreate: ['/v1/accounts', { name: 'other', displayName: 'Other Ltd' }],
       accountGet: ['/v1/accounts/acme'],
@@ -361,7 +376,7 @@ it('the reference names every route, and every code with its status', () => {
   const page = readFileSync(new URL('../../../../docs/reference/admin_api.md', import.meta.url), 'utf8');
   for (const { method, path } of Object.values(routes))
     expect(page).toContain(
-      `${method} ${path.replace(':name', 'NAME').replace(':id', 'ID').replace(':user', 'USER').replace(':key', 'KEY')}\``,
+      `${method} ${path.replace(':name', 'NAME').replace(':id', 'ID').replace(':user', 'USER').replace(':key', 'KEY').replace(':bucket', 'BUCKET')}\``,
     );
   for (const [code, { httpStatus, retry }] of Object.entries(errorTable)) {
     expect(page).toContain(`| \`${code}\` | ${httpStatus} | ${retry ? 'yes' : 'no'} |`);

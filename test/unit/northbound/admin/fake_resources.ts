@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 
 import { SkerryError } from '../../../../src/core/errors.js';
+import type { ObjectPlace } from '../../../../src/core/object_uri.js';
 import { checkResourceName, parseSnapshotName } from '../../../../src/core/names.js';
 import type { Difference, Page, Resource, ResourceKind, Resources, TransferState } from '../../../../src/mapper/resources.js';
 import type { ExportOrder, ImportOrder } from '../../../../src/mapper/transfer_job.js';
@@ -10,6 +11,20 @@ import type { EstimateFile } from '../../../../src/mapper/estimates.js';
 import type { EstimateStep } from '../../../../src/engine/binding.js';
 import type { EstimateSource, SpaceSource } from '../../../../src/northbound/admin/space.js';
 import type { ActivityView, PoolView, StatusView } from '../../../../src/api/shapes.js';
+
+/** Volumes of objects, which are there where their bucket is `images`. */
+export class FakeDisks {
+  readonly #resources: FakeResources;
+
+  constructor(resources: FakeResources) {
+    this.#resources = resources;
+  }
+
+  async volume({ bucket, key }: ObjectPlace, name: string): Promise<Resource> {
+    if (bucket !== 'images') throw new SkerryError('not-found', `there is no bucket ${bucket}`);
+    return this.#resources.put({ kind: 'volume', name, parent: `s3://${bucket}/${key}` });
+  }
+}
 
 export class FakeResources implements Resources {
   readonly calls: unknown[][] = [];
