@@ -12,7 +12,7 @@ import { Assemblies } from '../mapper/assemblies.js';
 import { FrozenShelves } from '../mapper/frozen_shelves.js';
 import type { KeyedLocks } from '../mapper/locks.js';
 import type { Mapper } from '../mapper/mapper.js';
-import type { PoolVerbs } from '../mapper/pool_verbs.js';
+import { readPools, type PoolVerbs } from '../mapper/pool_verbs.js';
 import { Shelves } from '../mapper/shelves.js';
 import { Access } from '../northbound/s3/access.js';
 import { AuditLog } from '../northbound/s3/audit_log.js';
@@ -120,8 +120,11 @@ export class ObjectService {
 
   /** @returns where S3 is served, and what ends that; null where it is not. @throws SkerryError that says what to do */
   async serveS3(): Promise<{ readonly address: string; readonly close: () => Promise<void> } | null> {
-    const { s3Listen } = this.#options.config;
+    const { s3Listen, s3Pool } = this.#options.config;
     if (s3Listen === null) return null;
+    const pools = await readPools(this.#options.catalog);
+    if (!pools.some(({ name }) => name === s3Pool))
+      this.#log('error', `there is no pool ${s3Pool}, of s3Pool: objects of new buckets cannot be stored before it is made`);
     const audit = await this.#openAudit();
     const certificate = await this.#openCertificate();
     const server = this.#makeServer(audit, certificate?.material ?? null);
