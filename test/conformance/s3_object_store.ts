@@ -95,7 +95,7 @@ export function s3ObjectStore(client: S3Client, beneath: ObjectStore): ObjectSto
         );
         return [{ offset: Number(/\d+/.exec(ContentRange)?.[0]), bytes, checksum: '' }];
       };
-      return { outcome: 'opened', object: { version, read, parts, close: () => body.destroy() } as never };
+      return { outcome: 'opened', object: { version, read, parts, close: () => body.destroy() } };
     },
     async remove({ bucket, key, versionId, conditions = {}, bypassGovernance = false }) {
       const removed = await told(
