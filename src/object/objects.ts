@@ -110,7 +110,7 @@ export class Objects {
       if (bytes === null) await extended(reservation, stored);
       const record = await named(catalog, stored, async (transact) => {
         const sums = digests.finish();
-        const etag = sealedEtag(order.attributes.seal, sums.etag);
+        const etag = sealedEtag(order.attributes.seal, objectKey, sums.etag);
         const made = { ...sums, etag, parts: partsOfBody(stored, salt), multipart: false };
         const make: Make = (id, newest, bucketNow) => {
           checkWrite(conditions, visible(newest));

@@ -37,9 +37,10 @@ export function sealedWith(
   return objectKey === undefined || salt === undefined ? content : sealed(objectKey, salt, 0, content);
 }
 
-/** Where only some may read it, what it hashes to tells too much: it gets a tag that means nothing. */
-export function sealedEtag(seal: Seal | undefined, md5: string): string {
-  return seal === undefined || seal.kind === 'account' ? md5 : randomBytes(16).toString('hex');
+/** Where only some may read it, what it hashes to tells too much: it gets a tag that means nothing without its key, and the same for the same body. */
+export function sealedEtag(seal: Seal | undefined, objectKey: Uint8Array | undefined, md5: string): string {
+  if (seal === undefined || seal.kind === 'account' || objectKey === undefined) return md5;
+  return createHmac('sha256', objectKey).update(`etag ${md5}`).digest('hex').slice(0, md5.length);
 }
 
 /** @throws SkerryError denied where what is sealed comes without its key, or the other way round */

@@ -139,7 +139,7 @@ export class Uploads {
     const stored = await bodies.write({ pool: upload.bucket.pool, bytes, content: passing });
     return named(catalog, stored, async (transact) => {
       const { etag: md5, checksum } = digests.finish();
-      const etag = sealedEtag(upload.record.attributes.seal, md5);
+      const etag = sealedEtag(upload.record.attributes.seal, objectKey, md5);
       const sum = kind === null ? '' : (checksum?.value ?? '');
       const sealing = salt === undefined ? {} : { salt };
       const part = { bytes: stored.bytes, checksum: sum, segments: stored.segments, ...sealing };

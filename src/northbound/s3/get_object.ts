@@ -11,6 +11,7 @@ import { readConditions } from './condition_headers.js';
 import { objectKeyOf, refuseMethod, sealHeaders } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
+import { expirationHeaders } from './lifecycle_document.js';
 import { lockHeaders } from './lock_headers.js';
 import { mayRead, openReadable, requestedBucket, requestedVersion, versionHeader } from './object_access.js';
 import { bytesOfText } from './percent.js';
@@ -115,6 +116,7 @@ async function headersOf(
     ...versionHeader(bucket, name.versionId ?? versionId),
     ...(tags === 0 ? {} : { 'x-amz-tagging-count': String(tags) }),
     ...(await lockOf(exchange, bucket, version)),
+    ...(name.versionId === undefined ? await expirationHeaders(exchange.services.store.buckets, bucket.name, version) : {}),
   };
 }
 
@@ -162,12 +164,17 @@ function overriddenHeaders({ caller, request }: Exchange): Record<string, string
   if (given.length > 0 && caller === null)
     throw new S3Failure('InvalidRequest', 'Request specific response headers cannot be used for anonymous GET requests.');
   // oxlint-disable-next-line no-control-regex -- these would end the header
-  for (const [header, value] of given)
-    if (/[\0-\x1f\x7f]/.test(value))
-      throw new S3Failure('InvalidArgument', 'A header has no control characters', {
-        details: { ArgumentName: `response-${header}`, ArgumentValue: value },
-      });
+  const bad = given.find(([, value]) => hasControls(value));
+  if (bad !== undefined)
+    throw new S3Failure('InvalidArgument', 'A header has no control characters', {
+      details: { ArgumentName: `response-${bad[0]}`, ArgumentValue: bad[1] },
+    });
   return Object.fromEntries(given);
+}
+
+function hasControls(value: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- these would end the header
+  return /[\0-\x1f\x7f]/.test(value);
 }
 
 /** What a cache that holds the object may learn anew. */

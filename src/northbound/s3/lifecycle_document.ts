@@ -60,14 +60,17 @@ export async function lifecycleRules(
   return ((await readDocument(buckets, bucket, lifecycleDocument)) ?? []).map(({ rule }) => rule);
 }
 
-/** Of x-amz-expiration, for an answer about the current version; null where no rule ends it. */
-export function expirationHeader(
-  rules: readonly LifecycleRule[],
+/** When the rules of the bucket end what is current, for an answer about it. */
+export async function expirationHeaders(
+  buckets: Pick<BucketDocuments, 'document'>,
+  bucket: string,
   { key, bytes, modifiedAt, attributes }: Pick<Version, 'key' | 'bytes' | 'modifiedAt' | 'attributes'>,
-): string | null {
+): Promise<Record<string, string>> {
+  const rules = await lifecycleRules(buckets, bucket);
   const expiry = expiryOf(rules, { key, bytes, modifiedAt, tags: attributes.tags });
-  if (expiry === null) return null;
-  return `expiry-date="${new Date(expiry.at).toUTCString()}", rule-id="${encodeURIComponent(expiry.rule)}"`;
+  if (expiry === null) return {};
+  const date = new Date(expiry.at).toUTCString();
+  return { 'x-amz-expiration': `expiry-date="${date}", rule-id="${encodeURIComponent(expiry.rule)}"` };
 }
 
 /** @throws S3Failure MalformedXML, InvalidArgument, InvalidRequest, NotImplemented */

@@ -64,7 +64,8 @@ export function checkPolicy({ expiration, conditions }: PostPolicy, fields: Read
 }
 
 function holds({ operator, field, value }: Condition, given: string | undefined): boolean {
-  if (given === undefined) return false;
+  // What may begin with anything need not be there.
+  if (given === undefined) return operator === 'starts-with' && value === '';
   if (operator === 'eq') return given === value;
   // A list of types is good where each of them is.
   const parts = field === 'content-type' ? given.split(',').map((part) => part.trim()) : [given];

@@ -9,6 +9,7 @@ import { writeConditions } from './condition_headers.js';
 import { sealedAttributes, sealHeaders, sealingOf } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
+import { expirationHeaders } from './lifecycle_document.js';
 import { requestedBucket, versionHeader } from './object_access.js';
 import type { RequestBody } from './request_body.js';
 
@@ -18,7 +19,8 @@ export const putObject: Operation = {
     const bucket = await requestedBucket(exchange);
     await requirePut(exchange, bucket);
     const version = await store(exchange, bucket, { content: whenWanted(exchange.body), bytes: announcedBytes(exchange) });
-    return emptyAnswer(200, storedHeaders(exchange, bucket, version));
+    const expiration = await expirationHeaders(exchange.services.store.buckets, bucket.name, version);
+    return emptyAnswer(200, { ...storedHeaders(exchange, bucket, version), ...expiration });
   },
 };
 

@@ -4,7 +4,7 @@ import { parts_max, type CompleteOrder } from '../../object/uploads.js';
 import { xmlAnswer } from './answer.js';
 import { checksumElement, checksumHeader, checksumNodes, checksumTypeText } from './checksum_headers.js';
 import { writeConditions } from './condition_headers.js';
-import { sealHeaders } from './encryption_headers.js';
+import { sealHeaders, uploadKey } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
 import { documentKey, urlEncodedKey } from './object_key.js';
@@ -15,7 +15,7 @@ import { malformedXml, readXml, type XmlElement } from './xml_tree.js';
 export const completeMultipartUpload: Operation = {
   name: 'CompleteMultipartUpload',
   async run(exchange) {
-    await requireWrite(exchange);
+    const bucket = await requireWrite(exchange);
     const conditions = writeConditions(exchange.request.headers);
     const bytes = objectBytes(exchange);
     // The sums that its headers tell are those of the object, and not of this document.
@@ -24,6 +24,8 @@ export const completeMultipartUpload: Operation = {
     if (parts.length === 0) throw malformedXml('an upload is completed with one part at least');
     if (parts.length > parts_max) throw malformedXml(`an upload has at most ${parts_max} parts`);
     const checksum = await wholeChecksum(exchange, parts.length);
+    // Whoever completes what a client's key seals has that key.
+    await uploadKey(exchange, bucket, await openUpload(exchange));
     const name = uploadName(exchange);
     const version = await exchange.services.store.uploads.complete({
       ...name,

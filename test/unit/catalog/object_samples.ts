@@ -64,6 +64,22 @@ export const partSample: PartRecord = {
   part,
 };
 
+const sealedPart = { ...part, salt: Uint8Array.from({ length: 16 }, (_, at) => at) };
+const seal = {
+  kind: 'named',
+  keyName: 'alias/backups',
+  wrappedKey: Uint8Array.from({ length: 60 }, (_, at) => 255 - at),
+} as const;
+
+export const sealedSample: ObjectRecord = {
+  ...objectSample,
+  bytes: 2_000_000,
+  attributes: { ...attributes, seal },
+  body: { parts: [sealedPart, sealedPart], chain: [] },
+};
+
+export const sealedPartSample: PartRecord = { ...partSample, part: sealedPart };
+
 export const shelfSample = { id: 0x1234, next: 2 ** 41 };
 export const regionSample = { bytes: 2 ** 30, grain: 4096 };
 export const extentSample = { bytes: 1_000_000, owners: 3 };

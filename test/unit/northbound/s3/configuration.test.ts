@@ -13,6 +13,7 @@ import {
   GetObjectLockConfigurationCommand,
   GetObjectRetentionCommand,
   GetObjectTaggingCommand,
+  HeadObjectCommand,
   PutBucketEncryptionCommand,
   PutBucketLifecycleConfigurationCommand,
   PutBucketTaggingCommand,
@@ -20,15 +21,15 @@ import {
   PutObjectLegalHoldCommand,
   PutObjectLockConfigurationCommand,
   PutObjectRetentionCommand,
+  PutObjectCommand,
   PutObjectTaggingCommand,
-  type DefaultRetention,
   type LifecycleRule,
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
 import type { NewAccessKey } from '../../../../src/identity/access_keys.ts';
-import { expirationHeader, lifecycleRules } from '../../../../src/northbound/s3/lifecycle_document.ts';
+import { lifecycleRules } from '../../../../src/northbound/s3/lifecycle_document.ts';
 import type { Version } from '../../../../src/object/object_version.ts';
 import { once } from '../../../harness/object_world.ts';
 import { S3Endpoint } from '../../../harness/s3_endpoint.ts';
@@ -63,8 +64,8 @@ async function put(bucket = Bucket): Promise<Version> {
 
 describe('tags', () => {
   const TagSet = [
-    { Key: 'team', Value: 'storage & more' },
     { Key: 'empty', Value: '' },
+    { Key: 'team', Value: 'storage & more' },
   ];
 
   test('of a bucket are set, told and taken away', async () => {
@@ -149,7 +150,7 @@ describe('object lock', () => {
     client.send(
       new PutObjectLockConfigurationCommand({
         Bucket: name,
-        ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled', Rule: { DefaultRetention: rule as DefaultRetention } },
+        ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled', Rule: { DefaultRetention: rule } },
       }),
     );
 
@@ -201,6 +202,10 @@ describe('object lock', () => {
     const shorter = { ...ask, Retention: until(2139) };
     await expect(client.send(new PutObjectRetentionCommand(shorter))).rejects.toMatchObject({ name: 'AccessDenied' });
     await client.send(new PutObjectRetentionCommand({ ...shorter, BypassGovernanceRetention: true }));
+    const other = { ...until(2145), Mode: 'COMPLIANCE' as const };
+    await expect(client.send(new PutObjectRetentionCommand({ ...ask, Retention: other }))).rejects.toMatchObject({
+      name: 'AccessDenied',
+    });
     const past = { ...ask, Retention: until(2001) };
     await expect(client.send(new PutObjectRetentionCommand(past))).rejects.toMatchObject({ name: 'InvalidArgument' });
   });
@@ -275,7 +280,6 @@ describe('a lifecycle', () => {
 
   test('is what upkeep reads, and what answers tell of it', async () => {
     const day = 86_400_000;
-    const modifiedAt = Date.UTC(2030, 0, 1, 12);
     await configure([
       { ...expiring, ID: 'later', Expiration: { Days: 9 } },
       { ...expiring, ID: 'tag s', Filter: { Tag: { Key: 'k', Value: 'v' } } },
@@ -285,12 +289,14 @@ describe('a lifecycle', () => {
       { id: 'later', expiration: { days: 9 } },
       { id: 'tag s', filter: { tags: { k: 'v' } } },
     ]);
-    const version = { ...(await put()), modifiedAt };
-    const header = (tags: Record<string, string>): string | null =>
-      expirationHeader(rules, { ...version, attributes: { ...version.attributes, tags } });
-    const at = (days: number): string => new Date(Math.ceil(modifiedAt / day) * day + days * day).toUTCString();
-    expect(header({})).toBe(`expiry-date="${at(9)}", rule-id="later"`);
-    expect(header({ k: 'v' })).toBe(`expiry-date="${at(1)}", rule-id="tag%20s"`);
+    const { modifiedAt } = await put();
+    const ends = (days: number): string => new Date(Math.ceil(modifiedAt / day) * day + days * day).toUTCString();
+    const ask = { Bucket, Key: 'key' };
+    const later = `expiry-date="${ends(9)}", rule-id="later"`;
+    expect((await client.send(new HeadObjectCommand(ask))).Expiration).toBe(later);
+    await client.send(new PutObjectTaggingCommand({ ...ask, Tagging: { TagSet: [{ Key: 'k', Value: 'v' }] } }));
+    expect((await client.send(new HeadObjectCommand(ask))).Expiration).toBe(`expiry-date="${ends(1)}", rule-id="tag%20s"`);
+    expect((await client.send(new PutObjectCommand({ ...ask, Body: 'again' }))).Expiration).toMatch(/rule-id="later"$/);
   });
 
   test('has names for rules that have none', async () => {

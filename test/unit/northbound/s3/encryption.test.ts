@@ -137,7 +137,7 @@ describe.each(kinds)('with %s', (_, given, toRead, told) => {
       }),
     );
     Parts.push({ PartNumber: 3, ETag: copied.CopyPartResult?.ETag });
-    await alice.send(new CompleteMultipartUploadCommand({ ...name, UploadId, MultipartUpload: { Parts } }));
+    await alice.send(new CompleteMultipartUploadCommand({ ...name, UploadId, MultipartUpload: { Parts }, ...toRead }));
     const whole = Buffer.concat([first, first, body.subarray(1, 200_001)]);
     expect((await read(name.Key, toRead)).equals(whole)).toBe(true);
     const from = (5 << 20) - 7;

@@ -238,7 +238,7 @@ describe('reading', () => {
       parts.push(await uploads.putPart({ ...name, uploadId, number: index + 1, bytes, content }));
     }
     await uploads.complete({ ...name, uploadId, parts });
-    const got = await alice.send(new GetObjectCommand({ ...{ Bucket, Key: 'parts' }, PartNumber: 3, ChecksumMode: 'ENABLED' }));
+    const got = await alice.send(new GetObjectCommand({ Bucket, Key: 'parts', PartNumber: 3, ChecksumMode: 'ENABLED' }));
     expect(got).toMatchObject({
       PartsCount: 3,
       ContentLength: 1234,

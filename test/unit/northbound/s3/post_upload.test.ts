@@ -206,6 +206,7 @@ describe('a policy', () => {
     [[{ bUcKeT: 'a', Acl: 'b' }], { bucket: 'a', acl: 'b' }],
     [[['StArTs-WiTh', '$KeY', 'foo']], { key: 'foobar' }],
     [[['starts-with', '$key', '']], { key: '' }],
+    [[['starts-with', '$x-amz-server-side-encryption', '']], {}],
     [[['starts-with', '$Content-Type', 'image/']], { 'content-type': 'image/jpeg, image/png' }],
     [[['starts-with', '$key', '$foo']], { key: '$foobar' }],
   ];
@@ -217,7 +218,6 @@ describe('a policy', () => {
     [[{ acl: 'private' }], { acl: 'Private' }],
     [[{ acl: 'private' }], {}],
     [[['starts-with', '$key', 'foo']], { key: 'Foobar' }],
-    [[['starts-with', '$key', '']], {}],
     [[['eq', '$key', 'foo']], { key: 'foobar' }],
     [[['starts-with', '$Content-Type', 'image/']], { 'content-type': 'image/jpeg, text/html' }],
     [[{ acl: 'private' }, { acl: 'public-read' }], { acl: 'private' }],

@@ -224,6 +224,18 @@ describe('bounds', () => {
   });
 });
 
+test('a request under way is answered before the server is closed', async () => {
+  const { connect, endpoint, key } = await start();
+  const connection = await connect();
+  connection.send(...put(key, 'a', 5, 'Expect: 100-continue'));
+  await connection.until(/100 Continue/);
+  const closed = endpoint.server.close();
+  connection.send('hello');
+  await connection.until(/200 OK/);
+  await closed;
+  await expect(connect()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+});
+
 test('over TLS, and with another certificate from the next connection on', async () => {
   const authority = await Authority.make(join(temporaryDirectory(), 'ca'), 'Skerry');
   const material = async (name: string) => {
