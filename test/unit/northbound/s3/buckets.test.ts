@@ -3,6 +3,7 @@ import {
   CreateMultipartUploadCommand,
   DeleteBucketCommand,
   GetBucketLocationCommand,
+  GetBucketOwnershipControlsCommand,
   HeadBucketCommand,
   ListBucketsCommand,
 } from '@aws-sdk/client-s3';
@@ -70,6 +71,23 @@ describe('buckets', () => {
     await carol.send(new CreateBucketCommand({ Bucket: 'seen', ACL: 'public-read' }));
     await carol.send(new CreateBucketCommand({ Bucket: 'seen', ACL: 'public-read' }));
     await expect(carol.send(new CreateBucketCommand({ Bucket: 'seen' }))).rejects.toMatchObject({ name: 'BucketAlreadyExists' });
+  });
+
+  test('are made with object lock, and with a rule of whose their objects are', async () => {
+    const ivan = endpoint.client(await endpoint.account('ivan'));
+    await ivan.send(new CreateBucketCommand({ Bucket: 'locked', ObjectLockEnabledForBucket: true }));
+    const { record } = await endpoint.world.layer.buckets.get('locked');
+    expect(record).toMatchObject({ objectLock: true, versioning: 'enabled' });
+    await expect(ivan.send(new CreateBucketCommand({ Bucket: 'locked' }))).rejects.toMatchObject({ name: 'BucketAlreadyExists' });
+    const ObjectOwnership = 'BucketOwnerEnforced';
+    await expect(
+      ivan.send(new CreateBucketCommand({ Bucket: 'enforced', ObjectOwnership, ACL: 'public-read' })),
+    ).rejects.toMatchObject({ name: 'InvalidBucketAclWithObjectOwnership' });
+    await ivan.send(new CreateBucketCommand({ Bucket: 'enforced', ObjectOwnership }));
+    const told = await ivan.send(new GetBucketOwnershipControlsCommand({ Bucket: 'enforced' }));
+    expect(told.OwnershipControls?.Rules).toEqual([{ ObjectOwnership }]);
+    const wrong = new CreateBucketCommand({ Bucket: 'wrong', ObjectOwnership: 'Nobody' as 'ObjectWriter' });
+    await expect(ivan.send(wrong)).rejects.toMatchObject({ name: 'InvalidArgument' });
   });
 
   test('lie in the region of the endpoint, and in no other', async () => {
