@@ -279,5 +279,5 @@ function requestOf(incoming: IncomingMessage, secure: boolean): S3Request {
 
 function wordsOf(error: unknown): string {
   const { message, cause } = toSkerryError(error);
-  return cause === undefined ? message : `${message}: ${String(cause)}`;
+  return cause === undefined ? message : `${message}: ${toSkerryError(cause).message}`;
 }

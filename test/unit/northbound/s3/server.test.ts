@@ -18,9 +18,9 @@ interface World {
   readonly endpoint: S3Endpoint;
   readonly key: NewAccessKey;
   readonly records: RequestRecord[];
-  connect(): Promise<RawConnection>;
+  readonly connect: () => Promise<RawConnection>;
   /** Resolves with the first record that fits. */
-  told(fits: (record: RequestRecord) => boolean): Promise<RequestRecord>;
+  readonly told: (fits: (record: RequestRecord) => boolean) => Promise<RequestRecord>;
 }
 
 /** With an account and its bucket `photos`. */
