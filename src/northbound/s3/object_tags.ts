@@ -5,15 +5,16 @@ import { Query } from './query.js';
 export const object_tags_max = 10;
 const tag_key_characters_max = 128;
 const tag_value_characters_max = 256;
+const tag_characters = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
 
 /** `tags` in their order. @throws S3Failure InvalidTag */
 export function checkedTags(tags: readonly (readonly [key: string, value: string])[], tagsMax = object_tags_max) {
   if (tags.length > tagsMax) throw new S3Failure('InvalidTag', `Object tags cannot be greater than ${tagsMax}`);
   const checked = new Map<string, string>();
   for (const [key, value] of tags) {
-    if (key === '' || key.length > tag_key_characters_max)
+    if (key === '' || key.length > tag_key_characters_max || !tag_characters.test(key))
       throw new S3Failure('InvalidTag', 'The TagKey you have provided is invalid', { details: { TagKey: key } });
-    if (value.length > tag_value_characters_max)
+    if (value.length > tag_value_characters_max || !tag_characters.test(value))
       throw new S3Failure('InvalidTag', 'The TagValue you have provided is invalid', {
         details: { TagKey: key, TagValue: value },
       });

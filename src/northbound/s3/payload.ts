@@ -53,7 +53,7 @@ export function storedContentEncoding(contentEncoding: string | undefined): stri
   if (contentEncoding === undefined) return undefined;
   const codings = contentEncoding.split(',').map((coding) => coding.trim());
   const left = codings.filter((coding) => coding !== '' && coding.toLowerCase() !== 'aws-chunked');
-  return left.length === 0 ? undefined : left.join(',');
+  return left.length === 0 ? undefined : left.join(', ');
 }
 
 function isAwsChunked(contentEncoding: string | undefined): boolean {

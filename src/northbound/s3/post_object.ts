@@ -2,7 +2,6 @@
 import type { Principal } from '../../identity/access_keys.js';
 import type { BucketRecord } from '../../catalog/object_records.js';
 import type { Version } from '../../object/object_version.js';
-import { put_bytes_max } from '../../object/uploads.js';
 import { emptyAnswer, type Answer } from './answer.js';
 import type { Exchange, Operation } from './exchange.js';
 import { Headers, type HeaderLine } from './headers.js';
@@ -10,7 +9,7 @@ import { requestedBucket } from './object_access.js';
 import { checkedTags } from './object_tags.js';
 import { bytesOfText, percentEncoded } from './percent.js';
 import { readPostUpload, type PostUpload } from './post_upload.js';
-import { requirePut, store, storedHeaders, tooLarge } from './put_object.js';
+import { bounded, requirePut, store, storedHeaders } from './put_object.js';
 import { plainXmlDocument, element } from './xml_document.js';
 import { parseXml } from './xml_tree.js';
 
@@ -70,16 +69,6 @@ function taggingHeader(xml: string): string {
   return Object.entries(checked)
     .map(([key, value]) => `${encoded(key)}=${encoded(value)}`)
     .join('&');
-}
-
-/** How long the file is nobody says before it ends. */
-async function* bounded(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let bytes = 0;
-  for await (const piece of file) {
-    bytes += piece.length;
-    if (bytes > put_bytes_max) throw tooLarge(bytes);
-    yield piece;
-  }
 }
 
 function answerOf(put: Exchange, bucket: BucketRecord, version: Version, fields: ReadonlyMap<string, string>): Answer {

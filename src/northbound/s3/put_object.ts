@@ -11,7 +11,9 @@ import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
 import { expirationHeaders } from './lifecycle_document.js';
 import { requestedBucket, versionHeader } from './object_access.js';
+import { tagsOfHeader } from './object_tags.js';
 import type { RequestBody } from './request_body.js';
+import { tagContext } from './request_context.js';
 
 export const putObject: Operation = {
   name: 'PutObject',
@@ -28,7 +30,9 @@ export const putObject: Operation = {
 export async function requirePut(exchange: Exchange, bucket: BucketRecord): Promise<void> {
   const { access } = exchange.services;
   const { headers } = exchange.request;
-  const wanted = { bucket, key: objectKey(exchange) };
+  const tags = headers.get('x-amz-tagging');
+  const context = tags === undefined ? {} : tagContext(Object.entries(tagsOfHeader(tags)));
+  const wanted = { bucket, key: objectKey(exchange), context };
   await access.require(exchange, { ...wanted, action: 's3:PutObject', grant: { of: 'bucket', permission: 'WRITE' } });
   const locks = [
     ['x-amz-object-lock-mode', 's3:PutObjectRetention'],
@@ -60,21 +64,21 @@ export function storedHeaders(exchange: Exchange, bucket: BucketRecord, version:
   const { etag, versionId, checksum, attributes } = version;
   return {
     etag: `"${etag}"`,
-    ...versionHeader(bucket, versionId),
+    // A null version has no id to tell of: S3 names it only to who asks for it.
+    ...(versionId === 'null' ? {} : versionHeader(bucket, versionId)),
     ...checksumHeaders(checksum, 0),
     ...sealHeaders(exchange, attributes.seal),
   };
 }
 
-/** Of a body that is put at once. @throws S3Failure MissingContentLength, EntityTooLarge */
-export function announcedBytes({ body, request: { headers } }: Exchange): number {
-  const said = headers.has('content-length') || headers.has('transfer-encoding');
-  if (body.bytes === null || !said) throw new S3Failure('MissingContentLength');
-  if (body.bytes > put_bytes_max) throw tooLarge(body.bytes);
+/** Of a body that is put at once; null where it comes in chunks of HTTP. @throws S3Failure MissingContentLength, EntityTooLarge */
+export function announcedBytes({ body, request: { headers } }: Exchange): number | null {
+  if (!headers.has('content-length') && !headers.has('transfer-encoding')) throw new S3Failure('MissingContentLength');
+  if (body.bytes !== null && body.bytes > put_bytes_max) throw tooLarge(body.bytes);
   return body.bytes;
 }
 
-export function tooLarge(bytes: number): S3Failure {
+function tooLarge(bytes: number): S3Failure {
   return new S3Failure('EntityTooLarge', undefined, {
     details: { ProposedSize: String(bytes), MaxSizeAllowed: String(put_bytes_max) },
   });
@@ -82,5 +86,15 @@ export function tooLarge(bytes: number): S3Failure {
 
 /** Who sends it gets leave to do so only when somebody wants it. */
 export async function* whenWanted(body: RequestBody): AsyncGenerator<Uint8Array> {
-  yield* body.stream();
+  yield* bounded(body.stream());
+}
+
+/** Of a body whose length nobody may have said. @throws S3Failure EntityTooLarge */
+export async function* bounded(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const piece of content) {
+    bytes += piece.length;
+    if (bytes > put_bytes_max) throw tooLarge(bytes);
+    yield piece;
+  }
 }

@@ -445,5 +445,5 @@ test('a content encoding is kept without the framing', () => {
   expect(storedContentEncoding('aws-chunked')).toBeUndefined();
   expect(storedContentEncoding('AWS-Chunked,')).toBeUndefined();
   expect(storedContentEncoding('gzip')).toBe('gzip');
-  expect(storedContentEncoding('aws-chunked, gzip,br')).toBe('gzip,br');
+  expect(storedContentEncoding('aws-chunked, gzip,br')).toBe('gzip, br');
 });

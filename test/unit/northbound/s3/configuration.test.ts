@@ -65,7 +65,7 @@ async function put(bucket = Bucket): Promise<Version> {
 describe('tags', () => {
   const TagSet = [
     { Key: 'empty', Value: '' },
-    { Key: 'team', Value: 'storage & more' },
+    { Key: 'team', Value: 'Lager/größer: 1+1=2 @_.-' },
   ];
 
   test('of a bucket are set, told and taken away', async () => {
@@ -102,6 +102,8 @@ describe('tags', () => {
     ['the same twice', [...TagSet, TagSet[0]]],
     ['too long a key', [{ Key: 'k'.repeat(129), Value: '' }]],
     ['too long a value', [{ Key: 'k', Value: 'v'.repeat(257) }]],
+    ['of other characters', [{ Key: 'a&b', Value: '' }]],
+    ['of values of other characters', [{ Key: 'a', Value: 'b<c' }]],
     ['one of the system', [{ Key: 'aws:x', Value: '' }]],
   ])('are refused that are %s', async (_what, tags) => {
     await put();

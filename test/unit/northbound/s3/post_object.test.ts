@@ -40,7 +40,7 @@ async function post(fields: Readonly<Record<string, string>>, file: string, size
 
 describe('a form', () => {
   test('stores its file, with what its fields say', async () => {
-    const tagging = '<Tagging><TagSet><Tag><Key>a b</Key><Value>&amp;</Value></Tag></TagSet></Tagging>';
+    const tagging = '<Tagging><TagSet><Tag><Key>a b</Key><Value>+=</Value></Tag></TagSet></Tagging>';
     const sum = createHash('sha256').update('the file').digest('base64');
     const answer = await post(
       {
