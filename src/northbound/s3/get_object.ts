@@ -6,7 +6,7 @@ import type { OpenObject } from '../../object/objects.js';
 import { emptyAnswer, type Answer } from './answer.js';
 import { describedHeaders } from './attribute_headers.js';
 import { contentRange, rangeOf, type ByteRange } from './byte_range.js';
-import { checksumHeaders } from './checksum_headers.js';
+import { checksumHeader, checksumHeaders, checksumTypeText } from './checksum_headers.js';
 import { readConditions } from './condition_headers.js';
 import { objectKeyOf, refuseMethod, sealHeaders } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
@@ -92,10 +92,17 @@ async function part(exchange: Exchange, object: OpenObject, number: number): Pro
   if (version.parts === 0 || found === undefined)
     throw new S3Failure('InvalidPart', 'The requested partnumber is not satisfiable');
   const { offset, bytes, checksum: value } = found;
-  const sum = version.checksum === null || value === '' ? null : { ...version.checksum, type: 'full-object' as const, value };
+  // Of the part alone, though its type is that of the whole.
+  const sum =
+    version.checksum === null || value === ''
+      ? {}
+      : {
+          [checksumHeader(version.checksum.algorithm)]: value,
+          'x-amz-checksum-type': checksumTypeText(version.checksum.type),
+        };
   return {
     range: bytes === 0 ? null : { offset, bytes },
-    headers: { 'x-amz-mp-parts-count': String(version.parts), ...(asksForSums(exchange) ? checksumHeaders(sum, 0) : {}) },
+    headers: { 'x-amz-mp-parts-count': String(version.parts), ...(asksForSums(exchange) ? sum : {}) },
   };
 }
 
