@@ -36,7 +36,7 @@ class Daemon:
     def start(self):
         """Seconds from the start of the process to its ready line."""
         began = time.perf_counter()
-        words = ["node", os.path.join(ROOT, "dist/src/cli/main.js"), "serve", "--data", self.data, "--http-port", "0"]
+        words = ["node", os.path.join(ROOT, "dist/src/cli/main.js"), "serve", "--data", self.data, "--http-port", "0", "--s3-listen", "none"]
         with open(os.path.join(self.home, "log"), "ab") as log:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         line = self.process.stdout.readline()

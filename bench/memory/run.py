@@ -35,7 +35,7 @@ def main():
     node = os.path.join(ROOT, "node_modules", ".bin", "node")
     skerry = [node, os.path.join(ROOT, "dist", "src", "cli", "main.js"), "--data", os.path.join(directory, "data")]
     with open(os.path.join(directory, "log"), "w") as log:
-        daemon = subprocess.Popen(skerry + ["serve", "--http-port", "0"], stdout=subprocess.PIPE, stderr=log, text=True)
+        daemon = subprocess.Popen(skerry + ["serve", "--http-port", "0", "--s3-listen", "none"], stdout=subprocess.PIPE, stderr=log, text=True)
     highest = dict.fromkeys(FIELDS, 0)
     try:
         json.loads(daemon.stdout.readline())

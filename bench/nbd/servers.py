@@ -138,7 +138,7 @@ class Skerry(Server):
         self.__dict__.pop("_pid", None)
         with open(self.path("log"), "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(ROOT, "node_modules/.bin/node"), os.path.join(ROOT, "dist/src/cli/main.js"), "serve", "--data", self.path("data"), "--http-port", "0"],
+                [os.path.join(ROOT, "node_modules/.bin/node"), os.path.join(ROOT, "dist/src/cli/main.js"), "serve", "--data", self.path("data"), "--http-port", "0", "--s3-listen", "none"],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         ready = json.loads(self.process.stdout.readline())
         self.http = ready["listeners"]["http"]

@@ -7,7 +7,7 @@ import type { Engine } from '../engine/engine.js';
 import type { Account } from '../identity/accounts.js';
 import type { Identity } from '../identity/identity.js';
 import type { Ledger } from '../mapper/ledger.js';
-import type { PoolVerbs } from '../mapper/pool_verbs.js';
+import { readPools, type PoolVerbs } from '../mapper/pool_verbs.js';
 import { Shelves } from '../mapper/shelves.js';
 import { Access } from '../northbound/s3/access.js';
 import { AuditLog } from '../northbound/s3/audit_log.js';
@@ -90,8 +90,11 @@ export class ObjectService {
 
   /** @returns where S3 is served, and what ends that; null where it is not. @throws SkerryError that says what to do */
   async serveS3(): Promise<{ readonly address: string; readonly close: () => Promise<void> } | null> {
-    const { s3Listen } = this.#options.config;
+    const { s3Listen, s3Pool } = this.#options.config;
     if (s3Listen === null) return null;
+    const pools = await readPools(this.#options.catalog);
+    if (!pools.some(({ name }) => name === s3Pool))
+      this.#log('error', `there is no pool ${s3Pool}, of s3Pool: objects of new buckets cannot be stored before it is made`);
     const audit = await this.#openAudit();
     const certificate = await this.#openCertificate();
     const server = this.#makeServer(audit, certificate?.material ?? null);
