@@ -92,18 +92,16 @@ async function part(exchange: Exchange, object: OpenObject, number: number): Pro
   if (version.parts === 0 || found === undefined)
     throw new S3Failure('InvalidPart', 'The requested partnumber is not satisfiable');
   const { offset, bytes, checksum: value } = found;
-  // Of the part alone, though its type is that of the whole.
-  const sum =
-    version.checksum === null || value === ''
-      ? {}
-      : {
-          [checksumHeader(version.checksum.algorithm)]: value,
-          'x-amz-checksum-type': checksumTypeText(version.checksum.type),
-        };
   return {
     range: bytes === 0 ? null : { offset, bytes },
-    headers: { 'x-amz-mp-parts-count': String(version.parts), ...(asksForSums(exchange) ? sum : {}) },
+    headers: { 'x-amz-mp-parts-count': String(version.parts), ...(asksForSums(exchange) ? partSum(version, value) : {}) },
   };
+}
+
+/** The sum of the part alone, beside the type of the whole, as S3 tells it. */
+function partSum({ checksum }: Version, value: string): Record<string, string> {
+  if (checksum === null || value === '') return {};
+  return { [checksumHeader(checksum.algorithm)]: value, 'x-amz-checksum-type': checksumTypeText(checksum.type) };
 }
 
 async function headersOf(

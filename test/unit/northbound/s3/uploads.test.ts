@@ -6,6 +6,7 @@ import {
   CompleteMultipartUploadCommand,
   CreateBucketCommand,
   CreateMultipartUploadCommand,
+  HeadObjectCommand,
   ListMultipartUploadsCommand,
   ListPartsCommand,
   UploadPartCommand,
@@ -117,6 +118,9 @@ describe('an upload in parts', () => {
     });
     const done = await client.send(new CompleteMultipartUploadCommand(order));
     expect(done.ChecksumType).toBe(ChecksumType);
+    const ask = { Bucket, Key: key, PartNumber: 2, ChecksumMode: 'ENABLED' } as const;
+    const part = await client.send(new HeadObjectCommand(ask));
+    expect(part).toMatchObject({ PartsCount: 2, ContentLength: 77, ChecksumType, [name]: parts[1]?.[name] });
     expect(done[name]?.endsWith('-2')).toBe(ChecksumType === 'COMPOSITE');
     if (ChecksumType === 'COMPOSITE' && ChecksumAlgorithm === 'SHA256') {
       const sums = [first, second].map((each) => createHash('sha256').update(each).digest());
