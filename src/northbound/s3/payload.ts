@@ -41,8 +41,8 @@ export function payloadOf(request: S3Request, contentSha256: string | undefined)
       throw new S3Failure('NotImplemented', 'Signatures of version 4A are not known here');
     default:
       refuseTrailer(trailer);
-      // Stored as it stands it would be an object with the framing in it.
-      if (isAwsChunked(request.headers.get('content-encoding')))
+      // Stored as it stands it would be an object with the framing in it. The coding alone says nothing: some name it always.
+      if (isAwsChunked(request.headers.get('content-encoding')) && request.headers.has('x-amz-decoded-content-length'))
         throw new S3Failure('InvalidRequest', 'A body that is aws-chunked needs an x-amz-content-sha256 that says so');
       return { form: 'plain', sha256: plainSha256(contentSha256) };
   }

@@ -11,9 +11,7 @@ import { S3Failure } from './errors.js';
 import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
 import { expirationHeaders } from './lifecycle_document.js';
 import { requestedBucket, versionHeader } from './object_access.js';
-import { tagsOfHeader } from './object_tags.js';
 import type { RequestBody } from './request_body.js';
-import { tagContext } from './request_context.js';
 
 export const putObject: Operation = {
   name: 'PutObject',
@@ -30,9 +28,7 @@ export const putObject: Operation = {
 export async function requirePut(exchange: Exchange, bucket: BucketRecord): Promise<void> {
   const { access } = exchange.services;
   const { headers } = exchange.request;
-  const tags = headers.get('x-amz-tagging');
-  const context = tags === undefined ? {} : tagContext(Object.entries(tagsOfHeader(tags)));
-  const wanted = { bucket, key: objectKey(exchange), context };
+  const wanted = { bucket, key: objectKey(exchange) };
   await access.require(exchange, { ...wanted, action: 's3:PutObject', grant: { of: 'bucket', permission: 'WRITE' } });
   const locks = [
     ['x-amz-object-lock-mode', 's3:PutObjectRetention'],
