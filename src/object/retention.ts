@@ -17,7 +17,7 @@ export function keptBy(attributes: Pick<Attributes, 'retention' | 'legalHold'>, 
 export function checkRetentionChange(from: Retention | null, to: Retention | null, now: number, bypass: boolean): void {
   if (to !== null && to.until <= now) throw new SkerryError('invalid', 'a retention ends in the future');
   if (from === null || from.until <= now) return;
-  const longer = to !== null && to.until >= from.until && (to.mode === from.mode || to.mode === 'compliance');
+  const longer = to !== null && to.until >= from.until && to.mode === from.mode;
   if (longer || (from.mode === 'governance' && bypass)) return;
   throw new SkerryError('denied', `the version is kept until ${new Date(from.until).toISOString()} (${from.mode})`, {
     reason: 'object-locked',

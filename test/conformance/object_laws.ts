@@ -433,7 +433,10 @@ export const objectLaws: readonly ObjectLaw[] = [
       const version = { bucket: locked, key: 'a', versionId: held.versionId };
       await fails('object-locked', () => store.objects.remove({ ...version, owner: account }));
       await fails('object-locked', () => store.objects.setRetention(version, null, false));
-      await store.objects.setRetention(version, { mode: 'compliance', until: until + 1 }, false);
+      await store.objects.setRetention(version, { mode: 'governance', until: until + 1 }, false);
+      const stricter = { mode: 'compliance', until: until + 1 } as const;
+      await fails('object-locked', () => store.objects.setRetention(version, stricter, false));
+      await store.objects.setRetention(version, stricter, true);
       await fails('object-locked', () => store.objects.remove({ ...version, owner: account, bypassGovernance: true }));
       await fails('object-locked', () => store.objects.setRetention(version, null, true));
       const other = await put(store, locked, 'b', 'x');

@@ -73,11 +73,17 @@ export class Access {
   }
 
   /**
-   * What to answer where there is no object, or no such version, that the request is for: only who may list the bucket learns that.
-   * Throw it; the access to the object itself is not asked for before.
+   * What to answer where there is no object `key`, or no such version, that the request is for: only who may list the bucket, or what begins
+   * with that key, learns that. Throw it; the access to the object itself is not asked for before.
    */
-  async missing(exchange: Exchange, bucket: BucketRecord, code: S3ErrorCode = 'NoSuchKey'): Promise<S3Failure> {
-    const wanted: Wanted = { action: 's3:ListBucket', bucket, key: null, grant: { of: 'bucket', permission: 'READ' } };
+  async missing(exchange: Exchange, bucket: BucketRecord, key: string, code: S3ErrorCode = 'NoSuchKey'): Promise<S3Failure> {
+    const wanted: Wanted = {
+      action: 's3:ListBucket',
+      bucket,
+      key: null,
+      grant: { of: 'bucket', permission: 'READ' },
+      context: { 's3:prefix': key },
+    };
     await this.#checkExpectedOwner(exchange, wanted);
     return (await this.allows(exchange, wanted)) ? new S3Failure(code) : new S3Failure('AccessDenied');
   }

@@ -26,14 +26,10 @@ export function badHead(error: NodeJS.ErrnoException, socket: Duplex): void {
 }
 
 function failureOf({ code }: NodeJS.ErrnoException): S3Failure {
-  switch (code) {
-    case 'HPE_HEADER_OVERFLOW':
-      return new S3Failure('RequestHeaderSectionTooLarge', undefined, {
-        details: { MaxSizeAllowed: String(request_head_bytes_max) },
-      });
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new S3Failure('RequestTimeout');
-    default:
-      return new S3Failure('InvalidRequest', 'The request is not HTTP');
-  }
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new S3Failure('RequestHeaderSectionTooLarge', undefined, {
+      details: { MaxSizeAllowed: String(request_head_bytes_max) },
+    });
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new S3Failure('RequestTimeout');
+  return new S3Failure('InvalidRequest', 'The request is not HTTP');
 }

@@ -47,7 +47,7 @@ export function mayRead(exchange: Exchange, bucket: BucketRecord, version: Versi
 /** What is thrown for an object that was looked for and is not there. */
 export async function absent(exchange: Exchange, bucket: BucketRecord, name: VersionName, error: unknown): Promise<unknown> {
   if (!isSkerryError(error, 'not-found')) return error;
-  const missing = await exchange.services.access.missing(exchange, bucket);
+  const missing = await exchange.services.access.missing(exchange, bucket, name.key);
   if (missing.s3Code === 'AccessDenied') return missing;
   if (error instanceof DeleteMarkerFound) return markerFailure(error, name);
   if (error.reason !== 'no-such-key') return error;

@@ -1,6 +1,7 @@
 /** Keys of objects: any text of a bounded length. Some of it no XML can carry. */
 import { S3Failure } from './errors.js';
 import { bytesOfText, percentEncoded } from './percent.js';
+import { xmlCarries } from './xml_document.js';
 
 /** Of its UTF-8. */
 export const object_key_bytes_max = 1024;
@@ -21,4 +22,9 @@ export function checkObjectKey(key: string): void {
  */
 export function urlEncodedKey(key: string): string {
   return percentEncoded(bytesOfText(key), 'keep');
+}
+
+/** As it stands in a document that has no word for its form: itself, or encoded where XML cannot carry it. */
+export function documentKey(key: string): string {
+  return xmlCarries(key) ? key : urlEncodedKey(key);
 }

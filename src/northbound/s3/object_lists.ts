@@ -7,7 +7,7 @@ import { bucketName, type Exchange, type Operation } from './exchange.js';
 import { given, listParameters, nameForm, type NameForm } from './list_parameters.js';
 import { ListedOwners } from './listed_owners.js';
 import { documentTime } from './timestamp.js';
-import { element, type XmlNode } from './xml_document.js';
+import { element, xmlCarries, type XmlNode } from './xml_document.js';
 
 export const listObjects: Operation = {
   name: 'ListObjects',
@@ -23,7 +23,8 @@ export const listObjects: Operation = {
     const next = page.token === null || delimiter === '' ? undefined : namesOf(page).at(-1);
     return xmlAnswer('ListBucketResult', [
       element('Name', bucket),
-      element('Prefix', form.of(prefix)),
+      // Of this version clients decode all names but this one.
+      element('Prefix', xmlCarries(prefix) ? prefix : form.of(prefix)),
       element('Marker', form.of(marker)),
       ...optional('NextMarker', next, form),
       element('MaxKeys', entriesMax),

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { Server as TlsServer } from 'node:tls';
 
 import { SkerryError, toSkerryError } from '../../core/errors.js';
+import { settledWithin } from '../../mapper/verbs.js';
 import { AccountRates } from './account_rates.js';
 import { addressOf, type AddressingOptions } from './address.js';
 import type { Answer } from './answer.js';
@@ -32,6 +33,7 @@ const upload_bytes_held = 7 << 20;
 /** Bodies up to here are bounded by how many requests there may be. */
 const small_body_bytes = 65_536;
 const keep_alive_milliseconds = 30_000;
+const close_milliseconds_max = 2000;
 
 export interface S3Limits {
   /** Of connections, and of requests at once. */
@@ -86,6 +88,7 @@ export class S3Server {
   readonly #memory: TransferMemory;
   readonly #patience: Patience;
   readonly #rates: AccountRates;
+  readonly #serving = new Set<Promise<void>>();
   readonly #underWay = new WeakMap<Duplex, UnderWay>();
 
   constructor(options: S3ServerOptions) {
@@ -100,7 +103,9 @@ export class S3Server {
     // Headers past a count would be left out without a word, and with them what was signed; their bytes are bounded.
     this.#server.maxHeadersCount = 0;
     const serve = (incoming: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
-      void this.#serve(new UnderWay(incoming, response, expectsContinue, this.#memory));
+      const serving = this.#serve(new UnderWay(incoming, response, expectsContinue, this.#memory));
+      this.#serving.add(serving);
+      void serving.finally(() => this.#serving.delete(serving));
     };
     this.#server.on('request', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, false));
     this.#server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, true));
@@ -140,12 +145,15 @@ export class S3Server {
     this.#server.setSecureContext({ cert: certificate, key });
   }
 
-  /** Requests under way end with it. */
+  /** Requests under way are answered, where that takes no longer than this server waits for it; resolves when none is left. */
   async close(): Promise<void> {
-    this.#patience.stop();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    await settledWithin([...this.#serving], close_milliseconds_max);
     this.#server.closeAllConnections();
+    this.#patience.stop();
     await closed;
+    await Promise.allSettled(this.#serving);
   }
 
   #makeServer(): Server {
@@ -271,5 +279,5 @@ function requestOf(incoming: IncomingMessage, secure: boolean): S3Request {
 
 function wordsOf(error: unknown): string {
   const { message, cause } = toSkerryError(error);
-  return cause === undefined ? message : `${message}: ${String(cause)}`;
+  return cause === undefined ? message : `${message}: ${toSkerryError(cause).message}`;
 }

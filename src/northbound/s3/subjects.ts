@@ -60,11 +60,11 @@ async function found(exchange: Exchange, bucket: BucketRecord, name: VersionName
     if (!isSkerryError(error, 'not-found')) throw error;
     switch (error.reason) {
       case 'no-such-key':
-        throw await access.missing(exchange, bucket);
+        throw await access.missing(exchange, bucket, name.key);
       case 'no-such-version':
-        throw await access.missing(exchange, bucket, 'NoSuchVersion');
+        throw await access.missing(exchange, bucket, name.key, 'NoSuchVersion');
       case 'delete-marker':
-        throw await access.missing(exchange, bucket, 'MethodNotAllowed');
+        throw await access.missing(exchange, bucket, name.key, 'MethodNotAllowed');
       default:
         throw error;
     }

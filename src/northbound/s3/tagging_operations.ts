@@ -106,7 +106,9 @@ async function givenTags({ body }: Exchange): Promise<(readonly [key: string, va
   return tags.map((tag) => [tag.required('Key').asText(), tag.required('Value').asText()]);
 }
 
+/** By key: they come from a map, which tells no order. */
 function tagSet(tags: Readonly<Record<string, string>>): XmlContent {
-  const list = Object.entries(tags).map(([key, value]) => element('Tag', [element('Key', key), element('Value', value)]));
+  const sorted = Object.entries(tags).sort(([a], [b]) => (a < b ? -1 : 1));
+  const list = sorted.map(([key, value]) => element('Tag', [element('Key', key), element('Value', value)]));
   return [element('TagSet', list)];
 }

@@ -7,9 +7,9 @@ import { writeConditions } from './condition_headers.js';
 import { sealHeaders, uploadKey } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
 import type { Exchange, Operation } from './exchange.js';
-import { urlEncodedKey } from './object_key.js';
+import { documentKey, urlEncodedKey } from './object_key.js';
 import { openUpload, requireWrite, uploadName } from './upload_access.js';
-import { element, xmlCarries } from './xml_document.js';
+import { element } from './xml_document.js';
 import { malformedXml, readXml, type XmlElement } from './xml_tree.js';
 
 export const completeMultipartUpload: Operation = {
@@ -20,7 +20,7 @@ export const completeMultipartUpload: Operation = {
     const bytes = objectBytes(exchange);
     // The sums that its headers tell are those of the object, and not of this document.
     const document = await readXml(exchange.body.stream(), 'CompleteMultipartUpload');
-    const parts = document.all('Part').map(partOf);
+    const parts = lastOfEach(document.all('Part').map(partOf));
     if (parts.length === 0) throw malformedXml('an upload is completed with one part at least');
     if (parts.length > parts_max) throw malformedXml(`an upload has at most ${parts_max} parts`);
     const checksum = await wholeChecksum(exchange, parts.length);
@@ -43,7 +43,7 @@ export const completeMultipartUpload: Operation = {
       [
         element('Location', locationOf(exchange, name)),
         element('Bucket', name.bucket),
-        element('Key', xmlCarries(name.key) ? name.key : urlEncodedKey(name.key)),
+        element('Key', documentKey(name.key)),
         element('ETag', `"${version.etag}"`),
         ...checksumNodes(version.checksum, version.parts),
       ],
@@ -63,6 +63,11 @@ function partOf(part: XmlElement): CompleteOrder['parts'][number] {
     .toLowerCase();
   const [checksum] = checksumAlgorithms.flatMap((algorithm) => part.optional(checksumElement(algorithm))?.asText().trim() ?? []);
   return { number, etag, ...(checksum === undefined ? {} : { checksum }) };
+}
+
+/** Who brought a part again while it was on its way already may list both: the later one counts. */
+function lastOfEach(parts: CompleteOrder['parts']): CompleteOrder['parts'] {
+  return parts.filter(({ number }, at) => parts[at + 1]?.number !== number);
 }
 
 /** What the length of all has to be. @throws S3Failure InvalidRequest */

@@ -11,6 +11,7 @@ import { bucketName, objectKey, type Exchange, type Operation } from './exchange
 import { countOf, listParameters, nameForm } from './list_parameters.js';
 import { ListedOwners } from './listed_owners.js';
 import { encodingOf } from './object_lists.js';
+import { documentKey } from './object_key.js';
 import type { Route } from './operations.js';
 import { uploadPartCopy } from './part_copy.js';
 import { requestedBucket } from './object_access.js';
@@ -30,7 +31,7 @@ const createMultipartUpload: Operation = {
     const { attributes } = sealedAttributes(await attributesOf(exchange, bucket), await sealingOf(exchange, bucket));
     const order = { bucket: bucket.name, key, attributes, ...(checksum === null ? {} : { checksum }) };
     const uploadId = await exchange.services.store.uploads.create(order);
-    const nodes = [element('Bucket', bucket.name), element('Key', key), element('UploadId', uploadId)];
+    const nodes = [element('Bucket', bucket.name), element('Key', documentKey(key)), element('UploadId', uploadId)];
     const told = sealHeaders(exchange, attributes.seal);
     if (checksum === null) return xmlAnswer('InitiateMultipartUploadResult', nodes, told);
     return xmlAnswer('InitiateMultipartUploadResult', nodes, {

@@ -49,12 +49,13 @@ describe('retention', () => {
     expect(keptBy({ retention: null, legalHold: true }, now, true)).toMatch(/legal hold/);
   });
 
-  test('becomes longer or stricter, and not the other way', () => {
+  test('becomes longer; another only by who may override governance', () => {
     const governance = { mode: 'governance', until } as const;
     const compliance = { mode: 'compliance', until } as const;
     const locked = expect.objectContaining({ reason: 'object-locked' });
     expect(() => checkRetentionChange(governance, { ...governance, until: until + 1 }, now, false)).not.toThrow();
-    expect(() => checkRetentionChange(governance, compliance, now, false)).not.toThrow();
+    expect(() => checkRetentionChange(governance, compliance, now, false)).toThrow(locked);
+    expect(() => checkRetentionChange(governance, compliance, now, true)).not.toThrow();
     expect(() => checkRetentionChange(governance, { ...governance, until: until - 1 }, now, false)).toThrow(locked);
     expect(() => checkRetentionChange(governance, null, now, true)).not.toThrow();
     expect(() => checkRetentionChange(compliance, governance, now, true)).toThrow(locked);

@@ -233,9 +233,16 @@ describe('access', () => {
   it('tells that a key is not there only to who may list the bucket', async () => {
     const all: Acl = cannedAcl('public-read', { owner: canonicalIdOf(1), bucketOwner: canonicalIdOf(1) });
     await setBucketAcl(world.buckets, 'bucket', '');
-    expect(await world.access.missing(world.exchange('stranger'), bucket)).toMatchObject({ s3Code: 'AccessDenied' });
-    expect(await world.access.missing(world.exchange('owner'), bucket)).toMatchObject({ s3Code: 'NoSuchKey' });
+    expect(await world.access.missing(world.exchange('stranger'), bucket, 'key')).toMatchObject({ s3Code: 'AccessDenied' });
+    expect(await world.access.missing(world.exchange('owner'), bucket, 'key')).toMatchObject({ s3Code: 'NoSuchKey' });
     await setBucketAcl(world.buckets, 'bucket', encodeAcl(all));
-    expect(await world.access.missing(world.exchange('nobody'), bucket)).toMatchObject({ s3Code: 'NoSuchKey' });
+    expect(await world.access.missing(world.exchange('nobody'), bucket, 'key')).toMatchObject({ s3Code: 'NoSuchKey' });
+    const other = await world.bucket('prefixes');
+    const Condition = { StringLike: { 's3:prefix': 'public/*' } };
+    const Statement = { Effect: 'Allow', Principal: '*', Action: 's3:ListBucket', Resource: '*', Condition };
+    await world.buckets.setDocument(other.name, policy_kind, Buffer.from(JSON.stringify({ Statement })));
+    const code = async (key: string): Promise<string> =>
+      (await world.access.missing(world.exchange('stranger'), other, key)).s3Code;
+    expect([await code('public/x'), await code('private/x')]).toEqual(['NoSuchKey', 'AccessDenied']);
   });
 });

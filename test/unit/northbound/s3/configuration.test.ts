@@ -63,8 +63,8 @@ async function put(bucket = Bucket): Promise<Version> {
 
 describe('tags', () => {
   const TagSet = [
-    { Key: 'team', Value: 'storage & more' },
     { Key: 'empty', Value: '' },
+    { Key: 'team', Value: 'storage & more' },
   ];
 
   test('of a bucket are set, told and taken away', async () => {
@@ -201,6 +201,10 @@ describe('object lock', () => {
     const shorter = { ...ask, Retention: until(2139) };
     await expect(client.send(new PutObjectRetentionCommand(shorter))).rejects.toMatchObject({ name: 'AccessDenied' });
     await client.send(new PutObjectRetentionCommand({ ...shorter, BypassGovernanceRetention: true }));
+    const other = { ...until(2145), Mode: 'COMPLIANCE' as const };
+    await expect(client.send(new PutObjectRetentionCommand({ ...ask, Retention: other }))).rejects.toMatchObject({
+      name: 'AccessDenied',
+    });
     const past = { ...ask, Retention: until(2001) };
     await expect(client.send(new PutObjectRetentionCommand(past))).rejects.toMatchObject({ name: 'InvalidArgument' });
   });

@@ -18,9 +18,9 @@ interface World {
   readonly endpoint: S3Endpoint;
   readonly key: NewAccessKey;
   readonly records: RequestRecord[];
-  connect(): Promise<RawConnection>;
+  readonly connect: () => Promise<RawConnection>;
   /** Resolves with the first record that fits. */
-  told(fits: (record: RequestRecord) => boolean): Promise<RequestRecord>;
+  readonly told: (fits: (record: RequestRecord) => boolean) => Promise<RequestRecord>;
 }
 
 /** With an account and its bucket `photos`. */
@@ -222,6 +222,18 @@ describe('bounds', () => {
     expect(codes).toContain('alice SlowDown');
     expect(codes).toContain('bob AccessDenied');
   });
+});
+
+test('a request under way is answered before the server is closed', async () => {
+  const { connect, endpoint, key } = await start();
+  const connection = await connect();
+  connection.send(...put(key, 'a', 5, 'Expect: 100-continue'));
+  await connection.until(/100 Continue/);
+  const closed = endpoint.server.close();
+  connection.send('hello');
+  await connection.until(/200 OK/);
+  await closed;
+  await expect(connect()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
 });
 
 test('over TLS, and with another certificate from the next connection on', async () => {

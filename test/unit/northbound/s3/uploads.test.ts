@@ -168,6 +168,13 @@ describe('an upload in parts', () => {
     expect([bad.status, code(bad)]).toEqual([400, 'MalformedXML']);
   });
 
+  test('takes the later of two parts of one number that are listed', async () => {
+    const upload = await begun('twice');
+    const parts = [await bring(upload, 1, pattern(10, 1)), await bring(upload, 1, pattern(10, 2))];
+    await client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts } }));
+    expect((await bytesOf('twice')).equals(Buffer.from(pattern(10, 2)))).toBe(true);
+  });
+
   test('is completed under conditions on what is there then', async () => {
     const complete = async (conditions: object) => {
       const upload = await begun('conditional');
