@@ -21,7 +21,7 @@ export class PrivateExports {
   }
 
   /** Until `close` is called. From then on nobody can connect. */
-  open(exported: PrivateExport): { readonly uri: string; close(): void } {
+  open(exported: PrivateExport): { readonly uri: string; readonly close: () => void } {
     const name = `${prefix}${randomBytes(secret_bytes).toString('hex')}`;
     this.#exports.set(name, exported);
     // Every character that QEMU's own grammar or an URI's could stumble over is encoded.

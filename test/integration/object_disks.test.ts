@@ -135,11 +135,15 @@ it('what can be no disk is refused, and leaves nothing', async () => {
   await put('zip', Buffer.concat([Buffer.from('PK\x03\x04'), Buffer.alloc(70_000)]));
   await put('cut.qcow2', Buffer.concat([Buffer.from('QFI\xfb', 'latin1'), Buffer.alloc(70_000)]));
   await put('disk', pattern(70_000, 1));
+  const seal = { kind: 'customer', keyName: '', wrappedKey: new Uint8Array(60) } as const;
+  const sealed = { bucket, key: 'sealed', content: once(pattern(70_000, 1)), bytes: 70_000, objectKey: new Uint8Array(32) };
+  await world.layer.objects.put({ ...sealed, attributes: { ...attributes, seal } });
   const refused = async (key: string, name: string): Promise<unknown> =>
     world.disks.volume({ bucket, key }, name).catch((error: unknown) => (error as { code: string }).code);
   expect(await refused('empty', 'vm1')).toBe('invalid');
   expect(await refused('zip', 'vm1')).toBe('invalid');
   expect(await refused('cut.qcow2', 'vm1')).toBe('invalid');
+  expect(await refused('sealed', 'vm1')).toBe('unsupported');
   expect(await refused('absent', 'vm1')).toBe('not-found');
   expect(await refused('disk', 'Not a name')).toBe('invalid');
   await world.disks.volume({ bucket, key: 'disk' }, 'vm1');

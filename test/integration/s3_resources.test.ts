@@ -4,12 +4,15 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
+  CompleteMultipartUploadCommand,
   CopyObjectCommand,
   CreateBucketCommand,
+  CreateMultipartUploadCommand,
   GetObjectCommand,
   HeadObjectCommand,
   PutObjectCommand,
   S3Client,
+  UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
@@ -124,4 +127,21 @@ it('an imported image and the snapshots of a volume are objects, and stay so aft
   await daemon.json('publication', 'delete', 'volume-vm1');
   expect(sum(await got(Bucket, 'copy.raw'))).toBe(sum(data));
   expect(sum(await got('gallery', 'debian.raw'))).toBe(sum(data));
+});
+
+it('an upload of many parts is a disk right after it was completed', async () => {
+  const parts = [16 * MiB, 16 * MiB, 9 * MiB + 4096].map((bytes, index) => pattern(bytes, index + 5));
+  const name = { Bucket, Key: 'parts.raw' };
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand(name));
+  const Parts = [];
+  for (const [index, Body] of parts.entries()) {
+    const { ETag } = await client.send(new UploadPartCommand({ ...name, UploadId, PartNumber: index + 1, Body }));
+    Parts.push({ ETag, PartNumber: index + 1 });
+  }
+  await client.send(new CompleteMultipartUploadCommand({ ...name, UploadId, MultipartUpload: { Parts } }));
+  await daemon.json('volume', 'create', 'vm1', '--from', 's3://images/parts.raw');
+  const before = (await daemon.json<PoolView>('pool', 'show', 'default')).storedBytes;
+  await daemon.json('volume', 'create', 'vm2', '--from', 's3://images/parts.raw');
+  expect((await daemon.json<PoolView>('pool', 'show', 'default')).storedBytes - before).toBeLessThan(MiB);
+  expect(await sumOf('vm2')).toBe(sum(Buffer.concat(parts)));
 });

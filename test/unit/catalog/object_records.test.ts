@@ -43,6 +43,7 @@ const kind = <T>(name: string, sample: T, encode: (record: T) => Uint8Array, dec
 
 const kinds: readonly Kind[] = [
   kind('bucket', samples.bucketSample, encodeBucket, decodeBucket),
+  kind('bucket_read_only', { ...samples.bucketSample, readOnly: true as const }, encodeBucket, decodeBucket),
   kind('object', samples.objectSample, encodeObject, decodeObject),
   kind('object_chained', samples.chainedSample, encodeObject, decodeObject),
   kind('object_sealed', samples.sealedSample, encodeObject, decodeObject),
