@@ -33,8 +33,8 @@ try {
   const result = await measured(address);
   const catalogBytes = statSync(join(directory, 'catalog', 'data.mdb')).size;
   const whole = { keys, pages, filledSeconds, catalogBytes, cpus: cpus().length, load: loadavg()[0], ...result };
-  writeFileSync(`${values.out}.json`, `${JSON.stringify(whole, null, 2)}\n`);
-  writeFileSync(`${values.out}.md`, report(whole));
+  writeFileSync(`${String(values.out)}.json`, `${JSON.stringify(whole, null, 2)}\n`);
+  writeFileSync(`${String(values.out)}.md`, report(whole));
 } finally {
   server.kill('SIGTERM');
   await new Promise((resolve) => server.once('exit', resolve));

@@ -103,8 +103,9 @@ const services = { store, access, accounts: identity.accounts, authenticator, re
 const server = new S3Server({ services, domains: [], log });
 const address = await server.listen('127.0.0.1', 0);
 console.log(JSON.stringify({ address, filledSeconds }));
-process.once('SIGTERM', async () => {
-  await server.close();
-  await identity.stop();
-  await catalog.close();
+process.once('SIGTERM', () => {
+  void server
+    .close()
+    .then(() => identity.stop())
+    .then(() => catalog.close());
 });

@@ -69,6 +69,7 @@ export class MemoryCatalog implements Catalog {
   }
 
   /** Tells of nothing: whoever changes something here is the one that would be told. */
+  // oxlint-disable-next-line require-yield
   async *watch(_prefix: string, signal?: AbortSignal): AsyncGenerator<never> {
     if (signal?.aborted === true) return;
     await new Promise((resolve) => signal?.addEventListener('abort', resolve, { once: true }));

@@ -19,7 +19,9 @@ test('the tests of ceph/s3-tests pass, but for those of the ledger', async () =>
   const kind = endpointKinds.find((each) => each === over);
   if (kind === undefined) throw new Error(`there is no endpoint ${over}: there are ${endpointKinds.join(', ')}`);
   const endpoint = await startEndpoint(kind);
-  const results = await runSuite(endpoint, { checkout, python, ...(only === undefined ? {} : { only }) }).finally(endpoint.stop);
+  const results = await runSuite(endpoint, { checkout, python, ...(only === undefined ? {} : { only }) }).finally(() =>
+    endpoint.stop(),
+  );
   const botocore = await botocoreVersion(python);
   const ledger = JSON.parse(readFileSync(join(import.meta.dirname, 's3_tests_ledger.json'), 'utf8')) as LedgerEntry[];
   const { failures, passes, unknown } = verdictOn(results, { ledger, botocore, whole: only === undefined });
