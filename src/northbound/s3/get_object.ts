@@ -37,6 +37,8 @@ async function read(exchange: Exchange, wanted: 'body' | 'headers'): Promise<Ans
   const object = await openReadable(exchange, bucket, name);
   try {
     const { version } = object;
+    // That there is no such part is told before a key is asked for.
+    const ofPart = exchange.request.query.has('partNumber') ? await chosen(exchange, object) : null;
     const objectKey = await objectKeyOf(exchange, bucket, version.attributes.seal);
     const headers = { ...(await headersOf(exchange, bucket, version, name)), ...overrides };
     const verdict = judgeRead(readConditions(exchange.request.headers), version);
@@ -45,7 +47,7 @@ async function read(exchange: Exchange, wanted: 'body' | 'headers'): Promise<Ans
       object.close();
       return emptyAnswer(304, unmodifiedHeaders(headers));
     }
-    return answerOf({ object, objectKey }, headers, await chosen(exchange, object), wanted);
+    return answerOf({ object, objectKey }, headers, ofPart ?? (await chosen(exchange, object)), wanted);
   } catch (error) {
     object.close();
     throw error;
