@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { endpointKinds, startEndpoint } from './judged_endpoint.ts';
 import { countsByGroup, verdictOn, type LedgerEntry } from './ledger.ts';
 import { groupOf } from './s3_tests_groups.ts';
-import { botocoreVersion, commitOf, runSuite } from './s3_tests_run.ts';
+import { botocoreVersion, commitOf, runSuite, type TestResult } from './s3_tests_run.ts';
 
 const checkout = process.env['JUDGE_CHECKOUT'] ?? '';
 const python = process.env['JUDGE_PYTHON'] ?? '/usr/bin/python3';
@@ -19,9 +19,12 @@ test('the tests of ceph/s3-tests pass, but for those of the ledger', async () =>
   const kind = endpointKinds.find((each) => each === over);
   if (kind === undefined) throw new Error(`there is no endpoint ${over}: there are ${endpointKinds.join(', ')}`);
   const endpoint = await startEndpoint(kind);
-  const results = await runSuite(endpoint, { checkout, python, ...(only === undefined ? {} : { only }) }).finally(() =>
-    endpoint.stop(),
-  );
+  let results: TestResult[];
+  try {
+    results = await runSuite(endpoint, { checkout, python, ...(only === undefined ? {} : { only }) });
+  } finally {
+    await endpoint.stop();
+  }
   const botocore = await botocoreVersion(python);
   const ledger = JSON.parse(readFileSync(join(import.meta.dirname, 's3_tests_ledger.json'), 'utf8')) as LedgerEntry[];
   const { failures, passes, unknown } = verdictOn(results, { ledger, botocore, whole: only === undefined });
