@@ -143,11 +143,20 @@ describe('a signature of version 4 in the header', () => {
       signed(get({ 'x-amz-acl': 'private' }), { signedHeaders: ['host', 'x-amz-content-sha256', 'x-amz-date'] }),
     ],
     ['a host that is not signed', 'AccessDenied', signed(get(), { signedHeaders: ['x-amz-content-sha256', 'x-amz-date'] })],
-    ['framing that nothing announces', 'InvalidRequest', signed(get({ 'Content-Encoding': 'gzip, AWS-Chunked' }))],
+    [
+      'framing that nothing announces',
+      'InvalidRequest',
+      signed(get({ 'Content-Encoding': 'gzip, AWS-Chunked', 'x-amz-decoded-content-length': '3' })),
+    ],
     ['trailers that nothing announces', 'InvalidRequest', signed(get({ 'x-amz-trailer': 'x-amz-checksum-crc32' }))],
   ];
   test.each(others)('with %s is refused as %s', async (_, code, request) => {
     await failureOf(code, () => authenticate(request));
+  });
+
+  test('with the name of a framing that is not there is of a plain body', async () => {
+    const { body } = await authenticate(signed(get({ 'Content-Encoding': 'aws-chunked' })));
+    expect(body.form).toBe('plain');
   });
 
   test('that does not match is told what would have been signed, and no secret', async () => {
