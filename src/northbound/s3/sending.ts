@@ -9,11 +9,11 @@ import type { UnderWay } from './under_way.js';
 /** So much of a body is read for nothing rather than a connection made anew. */
 const unread_bytes_max = 65_536;
 /**
- * A client may only read its answer once it has sent its body, and a connection that ends with something unread takes the answer with it: so
- * some is read all the same.
+ * A client may only read its answer once it has sent its body, and a connection that ends with something unread takes the answer with it, of
+ * TLS above all: so some is read all the same, as much as parts of uploads mostly have.
  */
-const lingering_bytes_max = 4 << 20;
-const lingering_milliseconds = 1000;
+const lingering_bytes_max = 16 << 20;
+const lingering_milliseconds = 5000;
 /** Of a body that is sent: pieces that are read ahead, and the one that a socket takes. */
 const download_bytes_held = 4 << 20;
 

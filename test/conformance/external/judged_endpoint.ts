@@ -30,10 +30,10 @@ async function startInMemory(): Promise<RunningEndpoint> {
     return { ...key, ...(await endpoint.identity.accounts.get(name)) };
   });
   const { address, complaints } = endpoint;
-  return { address, secure: false, region, accounts, complaints: () => complaints, stop: () => endpoint.stop() };
+  return { address, secure: false, trusted: null, region, accounts, complaints: () => complaints, stop: () => endpoint.stop() };
 }
 
-/** With a certificate of an authority that the suite does not know: it is told not to ask. */
+/** With a certificate of an authority that clients are told of. */
 async function startDaemon(secure: boolean): Promise<RunningEndpoint> {
   const daemon = new DaemonProcess();
   const secrets = `${daemon.directory}-tls`;
@@ -43,9 +43,11 @@ async function startDaemon(secure: boolean): Promise<RunningEndpoint> {
   };
   try {
     const words = ['--s3-listen', '127.0.0.1:0'];
+    let trusted: string | null = null;
     if (secure) {
       const authority = await Authority.make(join(secrets), 'Skerry tests');
       const { certificate, key } = await authority.issue('localhost', ['DNS:localhost', 'IP:127.0.0.1']);
+      trusted = authority.certificate;
       words.push('--s3-tls-certificate', certificate, '--s3-tls-key', key);
     }
     await daemon.start(words);
@@ -54,7 +56,7 @@ async function startDaemon(secure: boolean): Promise<RunningEndpoint> {
       return { ...account, ...(await daemon.json<NewKeyView>('key', 'create', name)) };
     });
     const complaints = (): string[] => daemon.log.split('\n').filter((line) => line.includes('"level":50'));
-    return { address: daemon.ready?.listeners['s3'] ?? '', secure, region, accounts, complaints, stop };
+    return { address: daemon.ready?.listeners['s3'] ?? '', secure, trusted, region, accounts, complaints, stop };
   } catch (error) {
     await stop();
     throw error;

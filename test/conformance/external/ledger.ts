@@ -8,6 +8,8 @@ export interface LedgerEntry {
   readonly decision: string;
   /** It passes where the suite speaks through this version of botocore, or a later one. */
   readonly passesFromBotocore?: string;
+  /** It passes over all others. */
+  readonly over?: string;
 }
 
 export interface Verdict {
@@ -22,9 +24,10 @@ export interface Verdict {
 /** `results`: of all tests, or of some, where `whole` is false. */
 export function verdictOn(
   results: readonly TestResult[],
-  { ledger, botocore, whole }: { readonly ledger: readonly LedgerEntry[]; readonly botocore: string; readonly whole: boolean },
+  run: { readonly ledger: readonly LedgerEntry[]; readonly botocore: string; readonly over: string; readonly whole: boolean },
 ): Verdict {
-  const excused = new Set(ledger.filter((entry) => isExcused(entry, botocore)).map(({ test }) => test));
+  const { ledger, whole } = run;
+  const excused = new Set(ledger.filter((entry) => isExcused(entry, run)).map(({ test }) => test));
   const known = new Set(results.map(({ test }) => test));
   return {
     failures: results.filter(({ test, outcome }) => outcome !== 'passed' && !excused.has(test)),
@@ -44,8 +47,12 @@ export function countsByGroup(results: readonly TestResult[], groupOf: (test: st
   return [...counts].sort((a, b) => missing(b) - missing(a)).map(([group, { passed, all }]) => `${group} ${passed} of ${all}`);
 }
 
-function isExcused({ passesFromBotocore }: LedgerEntry, botocore: string): boolean {
-  return passesFromBotocore === undefined || isBefore(botocore, passesFromBotocore);
+function isExcused(
+  { passesFromBotocore, over }: LedgerEntry,
+  run: { readonly botocore: string; readonly over: string },
+): boolean {
+  if (over !== undefined && over !== run.over) return false;
+  return passesFromBotocore === undefined || isBefore(run.botocore, passesFromBotocore);
 }
 
 function isBefore(version: string, other: string): boolean {

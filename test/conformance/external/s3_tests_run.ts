@@ -31,6 +31,8 @@ export interface JudgedEndpoint {
   /** HOST:PORT. */
   readonly address: string;
   readonly secure: boolean;
+  /** Path of the authority of its certificate; null without TLS. */
+  readonly trusted: string | null;
   readonly region: string;
   readonly accounts: Readonly<Record<Role, JudgedAccount>>;
 }
@@ -78,6 +80,7 @@ export async function runSuite(endpoint: JudgedEndpoint, { checkout, python, onl
       PYTHONDONTWRITEBYTECODE: '1',
       // Signed by botocore itself, as the suite's authors have it: another signer takes no headers that are numbers.
       BOTO_DISABLE_CRT: 'true',
+      ...(endpoint.trusted === null ? {} : { SSL_CERT_FILE: endpoint.trusted, REQUESTS_CA_BUNDLE: endpoint.trusted }),
     };
     // Into a file, which shows how far it is.
     const output = openSync(log, 'w');
