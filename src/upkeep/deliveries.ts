@@ -80,7 +80,8 @@ export class Deliveries {
         const { failures, away } = await this.#round(webhook, page);
         const [why] = failures;
         if (signal.aborted) return;
-        if (why !== undefined && !told) log('warn', 'a webhook does not take what it is told: it is tried again', { ...named, why });
+        if (why !== undefined && !told)
+          log('warn', 'a webhook does not take what it is told: it is tried again', { ...named, why });
         if (why === undefined && told) log('info', 'a webhook takes what it is told again', named);
         told = why !== undefined;
         if (why === undefined) wait = 0;
