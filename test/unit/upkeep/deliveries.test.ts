@@ -1,7 +1,5 @@
 /** Real webhooks, over HTTP on loopback: slow, failing, away, come again. */
 import { createHmac } from 'node:crypto';
-import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 
 import { encodeNotice, noticeKey, type NoticeRecord } from '../../../src/catalog/notice_record.js';
@@ -10,67 +8,7 @@ import { Notices, notice_milliseconds_max } from '../../../src/object/notices.js
 import { Deliveries, type DeliveriesOptions, type DeliveryCounts } from '../../../src/upkeep/deliveries.js';
 import { DroppedNotices } from '../../../src/upkeep/dropped_notices.js';
 import { MemoryCatalog } from '../../harness/memory_catalog.js';
-
-interface Got {
-  readonly headers: IncomingHttpHeaders;
-  readonly body: string;
-}
-
-/** null: it never answers. */
-type Behaviour = (got: Got, before: readonly Got[]) => number | null;
-
-class Receiver {
-  readonly got: Got[] = [];
-  behave: Behaviour;
-  location = '';
-  #server: Server | null = null;
-  #port = 0;
-  #waiting: { count: number; resolve: () => void }[] = [];
-
-  constructor(behave: Behaviour = () => 200) {
-    this.behave = behave;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${this.#port}/hook`;
-  }
-
-  get bodies(): string[] {
-    return this.got.map(({ body }) => body);
-  }
-
-  async start(): Promise<this> {
-    const server = createServer((request, response) => {
-      let body = '';
-      request.on('data', (piece: Buffer) => (body += piece.toString()));
-      request.on('end', () => {
-        const got = { headers: request.headers, body };
-        const status = this.behave(got, this.got);
-        this.got.push(got);
-        for (const { count, resolve } of this.#waiting) if (this.got.length >= count) resolve();
-        if (status !== null) response.writeHead(status, this.location === '' ? {} : { location: this.location }).end('whatever');
-      });
-    });
-    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
-    this.#server = server;
-    this.#port = (server.address() as AddressInfo).port;
-    return this;
-  }
-
-  async stop(): Promise<void> {
-    const server = this.#server;
-    this.#server = null;
-    if (server === null) return;
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  }
-
-  /** Resolves when it got that many, those again included. */
-  async posts(count: number): Promise<void> {
-    if (this.got.length >= count) return;
-    await new Promise<void>((resolve) => this.#waiting.push({ count, resolve }));
-  }
-}
+import { WebhookReceiver, type Behaviour } from '../../harness/webhook_receiver.js';
 
 const bucket = { name: 'bucket', account: 1 } as BucketRecord;
 const change = { kind: 'put', bucket, versionId: '', bytes: 1, etag: 'e' } as const;
@@ -143,8 +81,8 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-async function receiver(behave?: Behaviour): Promise<Receiver> {
-  const one = await new Receiver(behave).start();
+async function receiver(behave?: Behaviour): Promise<WebhookReceiver> {
+  const one = await new WebhookReceiver(behave).start();
   closing.push(() => one.stop());
   return one;
 }

@@ -1,11 +1,16 @@
 /** Rules about who hears of what in a bucket, set and told over the wire, and the messages that come of them. */
 import {
+  CompleteMultipartUploadCommand,
+  CopyObjectCommand,
   CreateBucketCommand,
+  CreateMultipartUploadCommand,
   DeleteObjectCommand,
+  DeleteObjectsCommand,
   GetBucketNotificationConfigurationCommand,
   PutBucketNotificationConfigurationCommand,
   PutBucketVersioningCommand,
   PutObjectCommand,
+  UploadPartCommand,
   type NotificationConfiguration,
   type QueueConfiguration,
   type S3Client,
@@ -233,6 +238,27 @@ test('a message is that of S3, with who asked, and the key encoded as forms are'
   expect(Object.keys(object)).toEqual(['key', 'versionId', 'sequencer']);
   expect(object['versionId']).toBe(removed.VersionId);
   expect(String(object['sequencer']) > String(first.Records[0].s3.object['sequencer'])).toBe(true);
+});
+
+test('copies, uploads in parts and versions that go are told as what they are', async () => {
+  await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }));
+  await set({ QueueConfigurations: [queue({ Id: 'r', Events: ['s3:ObjectCreated:*', 's3:ObjectRemoved:*'] })] });
+  const { VersionId } = await client.send(new PutObjectCommand({ Bucket, Key: 'a', Body: 'content' }));
+  await client.send(new CopyObjectCommand({ Bucket, Key: 'b', CopySource: `${Bucket}/a` }));
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key: 'c' }));
+  const { ETag } = await client.send(new UploadPartCommand({ Bucket, Key: 'c', UploadId, PartNumber: 1, Body: 'part' }));
+  const MultipartUpload = { Parts: [{ PartNumber: 1, ETag }] };
+  await client.send(new CompleteMultipartUploadCommand({ Bucket, Key: 'c', UploadId, MultipartUpload }));
+  const Objects = [{ Key: 'a', VersionId }, { Key: 'b' }];
+  await client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects } }));
+  const all = await events();
+  expect(all.slice(0, 3)).toEqual([
+    'ObjectCreated:Put a r',
+    'ObjectCreated:Copy b r',
+    'ObjectCreated:CompleteMultipartUpload c r',
+  ]);
+  // Many are removed at once.
+  expect(all.slice(3).toSorted()).toEqual(['ObjectRemoved:Delete a r', 'ObjectRemoved:DeleteMarkerCreated b r']);
 });
 
 test('each webhook that is named hears a test event, unless that is not wanted', async () => {
