@@ -309,6 +309,7 @@ function s3TlsOf({ s3TlsCertificate: certificate, s3TlsKey: key }: Settings): Tl
 function explain(issue: z.core.$ZodIssue): string {
   if (issue.code !== 'unrecognized_keys') return `${issue.path.join('.')}: ${issue.message}`;
   const unknown = issue.keys.map((key) => JSON.stringify(key)).join(' or ');
+  if (issue.path.length > 0) return `${issue.path.join('.')} has no ${unknown}`;
   return `there is no setting ${unknown}; there are ${settingNames.join(', ')}`;
 }
 

@@ -1,9 +1,10 @@
 /** A webhook over HTTP on loopback, that takes, refuses, never answers, goes away and comes again. */
-import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface Got {
-  readonly headers: IncomingHttpHeaders;
+  /** By name in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
@@ -38,7 +39,8 @@ export class WebhookReceiver {
       let body = '';
       request.on('data', (piece: Buffer) => (body += piece.toString()));
       request.on('end', () => {
-        const got = { headers: request.headers, body };
+        const headers = Object.entries(request.headers).map(([name, value]) => [name, String(value)]);
+        const got: Got = { headers: Object.fromEntries(headers) as Record<string, string>, body };
         const status = this.behave(got, this.got);
         this.got.push(got);
         for (const { count, resolve } of this.#waiting) if (this.got.length >= count) resolve();

@@ -88,7 +88,7 @@ export function parseNotification(root: XmlElement, region: string, webhooks: re
   const strange = root.children.find(({ name }) => !ruleNames.has(name));
   if (strange !== undefined) throw malformedXml(`there is no ${strange.name}`);
   const functions = root.all('CloudFunctionConfiguration').map((rule) => rule.required('CloudFunction').asText().trim());
-  if (functions[0] !== undefined) throw noDestination(functions[0], webhooks, region);
+  if (functions[0] !== undefined) throw noDestination(functions[0]);
   const rules = Object.entries(kinds).flatMap(([kind, { rule }]) =>
     root.all(rule).map((each) => ruleOf(each, kind as Kind, region, webhooks)),
   );
@@ -127,7 +127,7 @@ const ruleNames = new Set(['QueueConfiguration', 'TopicConfiguration', 'CloudFun
 function ruleOf(root: XmlElement, kind: Kind, region: string, webhooks: readonly string[]): NotificationRule {
   const arn = root.required(kinds[kind].arn).asText().trim();
   const webhook = webhooks.find((name) => arnOf(kind, region, name) === arn);
-  if (webhook === undefined) throw noDestination(arn, webhooks, region);
+  if (webhook === undefined) throw noDestination(arn);
   const events = root.all('Event').map((event) => event.asText().trim());
   if (events.length === 0) throw malformedXml(`${root.name} has no Event`);
   const strange = events.find((event) => !known.has(event));
@@ -168,13 +168,10 @@ function arnOf(kind: Kind, region: string, webhook: string): string {
   return `arn:aws:${kinds[kind].service}:${region}::${webhook}`;
 }
 
-function noDestination(arn: string, webhooks: readonly string[], region: string): S3Failure {
-  const there = webhooks.map((name) => arnOf('queue', region, name)).join(', ');
+function noDestination(arn: string): S3Failure {
+  const why = 'There is no such webhook: the operator of Skerry names those that there are';
   return new S3Failure('InvalidArgument', 'Unable to validate the following destination configurations', {
-    details: {
-      ArgumentName1: arn,
-      ArgumentValue1: there === '' ? 'The operator has configured no webhooks' : `There is no such webhook; there are ${there}`,
-    },
+    details: { ArgumentName1: arn, ArgumentValue1: why },
   });
 }
 
