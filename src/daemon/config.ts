@@ -150,7 +150,7 @@ const settings = z.strictObject({
   s3Webhooks: z
     .record(
       z.string().regex(webhook_name, 'a webhook has a name of up to 64 letters, digits, hyphens and underscores'),
-      z.strictObject({ url: webhookUrl, secretFile: file.optional() }),
+      z.strictObject({ url: webhookUrl, secretFile: file.optional(), accounts: z.array(z.string().min(1)).optional() }),
     )
     .refine((all) => Object.keys(all).length <= webhooks_max, `there are ${webhooks_max} at most`)
     .default({}),

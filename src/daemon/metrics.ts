@@ -8,6 +8,7 @@ import { Counter, Histogram, Registry, type Metric } from 'prom-client';
 
 import type { EngineStats, OperationCounters, PoolStats } from '../engine/binding.js';
 import type { CollectionView } from '../upkeep/collections.js';
+import type { Waiting } from '../object/notices.js';
 import type { DeliveryCounts } from '../upkeep/deliveries.js';
 import type { ScrubView } from '../upkeep/scrubs.js';
 import type { RequestRecord } from '../northbound/s3/request_record.js';
@@ -295,10 +296,10 @@ export class Metrics {
     for (const [outcome, notices] of Object.entries(counts)) this.#notices.inc({ webhook, outcome }, notices);
   }
 
-  /** `waiting`: notices by webhook. */
-  followWebhooks(waiting: () => ReadonlyMap<string, number>): void {
+  /** `waiting`: by webhook. */
+  followWebhooks(waiting: () => ReadonlyMap<string, Waiting>): void {
     this.#register({ name: 'skerry_s3_notices_waiting', help: 'Notices that a webhook is still to take', type: 'gauge' }, () =>
-      [...waiting()].map(([webhook, value]) => ({ value, labels: { webhook } })),
+      [...waiting()].map(([webhook, { notices }]) => ({ value: notices, labels: { webhook } })),
     );
   }
 

@@ -139,12 +139,6 @@ export class ObjectService {
     await this.layer.stop();
   }
 
-  /** How many notices wait for each webhook. */
-  waitingNotices(): ReadonlyMap<string, number> {
-    const { notices } = this.layer;
-    return new Map(notices.receivers.map((name) => [name, notices.waiting(name).notices]));
-  }
-
   /** What is in an account, in words; null: nothing. */
   async holds({ id }: Account): Promise<string | null> {
     const { buckets } = await this.layer.buckets.list(id, { bucketsMax: 2 });
@@ -186,8 +180,9 @@ export class ObjectService {
     const { accounts, keys, usage } = identity;
     const authenticator = new Authenticator({ region, version2: true, credentials: (accessKey) => keys.byAccessKey(accessKey) });
     const access = new Access({ buckets: layer.buckets });
+    const webhooks = Object.entries(config.s3Webhooks).map(([name, { accounts = null }]) => ({ name, accounts }));
     return new S3Server({
-      services: { store: layer, notices: layer.notices, access, accounts, authenticator, region, pool, now: Date.now },
+      services: { store: layer, notices: layer.notices, webhooks, access, accounts, authenticator, region, pool, now: Date.now },
       domains,
       log: this.#log,
       limits: {

@@ -332,7 +332,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     onRequest: (record) => metrics.observeS3(record),
     onDelivery: (webhook, counts) => metrics.countDelivery(webhook, counts),
   });
-  metrics.followWebhooks(() => objects.waitingNotices());
+  metrics.followWebhooks(() => objects.layer.notices.waiting());
   await objects.start();
   closers.add('objects', () => objects.stop());
 

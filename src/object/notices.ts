@@ -99,10 +99,6 @@ export class Notices {
     );
   }
 
-  get receivers(): readonly string[] {
-    return this.#options.receivers;
-  }
-
   /** Once, before any other: counts what earlier lives left. What waits for a receiver that is no more goes when it is too old. */
   async open(): Promise<void> {
     const { catalog, now } = this.#options;
@@ -170,9 +166,9 @@ export class Notices {
     count(queue, -notices.length, -bytes);
   }
 
-  waiting(receiver: string): Waiting {
-    const { notices, bytes } = this.#queues.get(receiver) ?? { notices: 0, bytes: 0 };
-    return { notices, bytes };
+  /** By receiver. */
+  waiting(): ReadonlyMap<string, Waiting> {
+    return new Map([...this.#queues].map(([receiver, { notices, bytes }]) => [receiver, { notices, bytes }]));
   }
 
   /** Resolves when a notice comes that was not there at the call, or at wake(). */

@@ -43,7 +43,7 @@ export class S3Endpoint {
     this.#directory = parts.directory;
   }
 
-  /** `partBytesMin`: of parts of uploads but the last; else that of S3. `webhooks`: that notices wait for. Beside them what the server is told: limits, a certificate. */
+  /** `partBytesMin`: of parts of uploads but the last; else that of S3. `webhooks`: that notices wait for; `of-NAME` is for one account only. Beside them what the server is told: limits, a certificate. */
   static async start({
     partBytesMin = 5 << 20,
     webhooks = [],
@@ -75,10 +75,12 @@ export class S3Endpoint {
     });
     const access = new Access({ buckets: world.layer.buckets });
     const { accounts } = identity;
+    const named = webhooks.map((name) => ({ name, accounts: name.startsWith('of-') ? [name.slice(3)] : null }));
     const { layer } = world;
     const services = {
       store: layer,
       notices: layer.notices,
+      webhooks: named,
       access,
       accounts,
       authenticator,

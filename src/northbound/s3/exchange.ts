@@ -11,10 +11,19 @@ import { S3Failure } from './errors.js';
 import type { RequestBody } from './request_body.js';
 import type { S3Request } from './request.js';
 
+/** Whom changes may be told to. */
+export interface NamedWebhook {
+  readonly name: string;
+  /** Names of those whose buckets it may hear of; null: of all. */
+  readonly accounts: readonly string[] | null;
+}
+
 /** What all requests share. */
 export interface S3Services {
   readonly store: ObjectStore;
-  readonly notices: Pick<Notices, 'receivers' | 'test'>;
+  readonly notices: Pick<Notices, 'test'>;
+  /** That rules of buckets may name. */
+  readonly webhooks: readonly NamedWebhook[];
   readonly access: Access;
   readonly accounts: {
     /** @throws SkerryError not-found */

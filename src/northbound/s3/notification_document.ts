@@ -169,7 +169,7 @@ function arnOf(kind: Kind, region: string, webhook: string): string {
 }
 
 function noDestination(arn: string): S3Failure {
-  const why = 'There is no such webhook: the operator of Skerry names those that there are';
+  const why = 'There is no such webhook for this account: the operator of Skerry names those that there are';
   return new S3Failure('InvalidArgument', 'Unable to validate the following destination configurations', {
     details: { ArgumentName1: arn, ArgumentValue1: why },
   });

@@ -20,9 +20,11 @@ const getNotification: Operation = {
 const putNotification: Operation = {
   name: 'PutBucketNotificationConfiguration',
   async run(exchange) {
-    const { store, region, notices } = exchange.services;
+    const { store, region, notices, accounts, webhooks } = exchange.services;
     const bucket = await bucketFor(exchange, 's3:PutBucketNotification');
-    const rules = parseNotification(await exchange.body.xml('NotificationConfiguration'), region, notices.receivers);
+    const owner = (await accounts.get(bucket.account)).name;
+    const allowed = webhooks.filter((webhook) => webhook.accounts?.includes(owner) ?? true).map(({ name }) => name);
+    const rules = parseNotification(await exchange.body.xml('NotificationConfiguration'), region, allowed);
     await writeDocument(store.buckets, bucket.name, notificationDocument, rules.length === 0 ? null : rules);
     if (exchange.request.headers.get('x-amz-skip-destination-validation')?.toLowerCase() === 'true') return emptyAnswer();
     for (const receiver of new Set(rules.map(({ webhook }) => webhook)))

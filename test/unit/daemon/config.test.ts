@@ -86,9 +86,9 @@ test('webhooks have names, URLs that tell no password, and files of secrets', ()
   };
   expect(resolveConfig({}).s3Webhooks).toEqual({});
   const url = 'https://example.org/hook?a=b';
-  expect(withWebhooks({ indexer: { url }, 'thumb_nails-2': { url, secretFile: 'secret' } })).toEqual({
+  expect(withWebhooks({ indexer: { url }, 'thumb_nails-2': { url, secretFile: 'secret', accounts: ['alice'] } })).toEqual({
     indexer: { url },
-    'thumb_nails-2': { url, secretFile: join(process.cwd(), 'secret') },
+    'thumb_nails-2': { url, secretFile: join(process.cwd(), 'secret'), accounts: ['alice'] },
   });
   for (const wrong of ['ftp://example.org', 'example.org', 'http://user:password@example.org/', 'http://example.org/#a', 7])
     expect(() => withWebhooks({ indexer: { url: wrong } })).toThrow(/s3Webhooks.indexer.url: /);

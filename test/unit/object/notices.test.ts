@@ -93,6 +93,17 @@ test('completing an upload again, and removing what is not there, tell nothing',
   expect((await records(world)).map(({ kind, versionId }) => [kind, versionId])).toEqual([['upload', '']]);
 });
 
+test('a notice and its change are of one transaction', async () => {
+  const world = await withBucket(settings().options);
+  await put(world, 'a');
+  const all = await Promise.all(['object/', 'notice/'].map((prefix) => world.catalog.range(prefix)));
+  expect(all.map((entries) => entries.length)).toEqual([1, 1]);
+  expect(all[0]?.[0]?.revision).toBe(all[1]?.[0]?.revision);
+  await world.layer.objects.remove({ bucket: 'bucket', key: 'a', owner: 1 });
+  const released = await world.catalog.range('released/');
+  expect((await world.catalog.range('notice/')).at(-1)?.revision).toBe(released[0]?.revision);
+});
+
 test('a change that is not made is not told', async () => {
   const world = await withBucket(settings().options);
   world.shelves.faults.push(new SkerryError('io', 'the disk'));
@@ -124,11 +135,11 @@ test('what waits is bounded: what finds no room is dropped, the change is made, 
   const waiting = await world.layer.notices.page('one', null, 1000);
   expect(waiting.length).toBeGreaterThan(1);
   expect(waiting.length + dropped.length).toBe(10);
-  expect(world.layer.notices.waiting('one').notices).toBe(waiting.length);
-  expect(world.layer.notices.waiting('one').bytes).toBeLessThanOrEqual(500);
+  expect(world.layer.notices.waiting().get('one')?.notices).toBe(waiting.length);
+  expect(world.layer.notices.waiting().get('one')?.bytes).toBeLessThanOrEqual(500);
   expect(await world.layer.objects.head({ bucket: 'bucket', key: 'key-9' })).toMatchObject({ bytes: 7 });
   await world.layer.notices.remove('one', waiting);
-  expect(world.layer.notices.waiting('one')).toEqual({ notices: 0, bytes: 0 });
+  expect(world.layer.notices.waiting().get('one')).toEqual({ notices: 0, bytes: 0 });
   await put(world, 'last');
   expect((await records(world)).map(({ key }) => key)).toEqual(['last']);
 });
@@ -143,10 +154,10 @@ test('another life finds what waits; what is for nobody any more goes when it is
   });
   const world = await withBucket(options);
   for (const key of ['a', 'b']) await put(world, key);
-  const before = world.layer.notices.waiting('one');
+  const before = world.layer.notices.waiting().get('one');
   const later = settings();
   await world.start(later.options);
-  expect(world.layer.notices.waiting('one')).toEqual(before);
+  expect(world.layer.notices.waiting().get('one')).toEqual(before);
   expect((await records(world, 'two')).length).toBe(2);
   expect(later.dropped).toEqual([]);
   world.now += notice_milliseconds_max + 1;

@@ -102,7 +102,7 @@ test('each notice is posted once where it is taken, and nothing waits any more',
   await one.until(({ sent }) => sent === 50);
   expect(hook.bodies.toSorted()).toEqual(keys.toSorted());
   expect(one.left()).toEqual([]);
-  expect(one.notices.waiting('hook')).toEqual({ notices: 0, bytes: 0 });
+  expect(one.notices.waiting().get('hook')).toEqual({ notices: 0, bytes: 0 });
   expect(new Set(hook.got.map(({ headers }) => headers['webhook-id'])).size).toBe(50);
   expect(one.told).toEqual([]);
 });
@@ -132,7 +132,7 @@ test('while a webhook is away its notices wait, over lives of the daemon, and co
   expect(one.left().length).toBe(3);
   await one.deliveries.stop();
   await one.start({ hook: hook.url });
-  expect(one.notices.waiting('hook').notices).toBe(3);
+  expect(one.notices.waiting().get('hook')?.notices).toBe(3);
   const { failed: before } = one.counts;
   await one.until(({ failed }) => failed > before);
   await hook.start();

@@ -34,7 +34,7 @@ let Bucket: string;
 let buckets = 0;
 
 beforeAll(async () => {
-  endpoint = await S3Endpoint.start({ webhooks: ['indexer', 'thumbnails'] });
+  endpoint = await S3Endpoint.start({ webhooks: ['indexer', 'thumbnails', 'of-alice', 'of-bob'] });
   key = await endpoint.account('alice');
   client = endpoint.client(key);
 });
@@ -180,6 +180,16 @@ test.each([
     body,
   });
   expect([answer.status, answer.body]).toEqual([status, expect.stringContaining(`<Code>${code}</Code>`)]);
+});
+
+test('a webhook that is for some accounts is there for their buckets, and for no others', async () => {
+  const naming = (webhook: string): NotificationConfiguration => ({
+    QueueConfigurations: [queue({ QueueArn: `arn:aws:sqs:us-east-1::${webhook}` })],
+  });
+  await set(naming('of-alice'));
+  await client.send(new PutObjectCommand({ Bucket, Key: 'a', Body: 'x' }));
+  expect(await messages('of-alice')).toHaveLength(1);
+  await expect(set(naming('of-bob'))).rejects.toMatchObject({ name: 'InvalidArgument' });
 });
 
 test('rules for different events, prefixes or suffixes go together', async () => {
