@@ -43,6 +43,8 @@ interface Round {
 export class Deliveries {
   readonly #options: DeliveriesOptions;
   readonly #stopping = new AbortController();
+  /** One for each post. Signals that are made of others are not let go of while those live. */
+  readonly #underWay = new Set<AbortController>();
   #loops: readonly Promise<void>[] = [];
 
   constructor(options: DeliveriesOptions) {
@@ -56,6 +58,7 @@ export class Deliveries {
   /** What is on its way is given up, and sent again by the next life. Resolves when nothing runs any more. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    for (const post of this.#underWay) post.abort();
     for (const { name } of this.#options.webhooks) this.#options.notices.wake(name);
     await Promise.all(this.#loops);
   }
@@ -68,12 +71,16 @@ export class Deliveries {
     let after: number | null = null;
     let wait = 0;
     let told = false;
+    let failed = false;
     while (!signal.aborted) {
       const coming = notices.coming(webhook.name);
       try {
         const page: readonly Notice[] = await notices.page(webhook.name, after, posts_max);
-        if (page.length === 0 && after === null) await coming;
         if (page.length === 0) {
+          if (told && !failed) log('info', 'a webhook takes all that it is told again', named);
+          told = failed;
+          failed = false;
+          if (after === null) await coming;
           after = null;
           continue;
         }
@@ -82,8 +89,7 @@ export class Deliveries {
         if (signal.aborted) return;
         if (why !== undefined && !told)
           log('warn', 'a webhook does not take what it is told: it is tried again', { ...named, why });
-        if (why === undefined && told) log('info', 'a webhook takes what it is told again', named);
-        told = why !== undefined;
+        if (why !== undefined) told = failed = true;
         if (why === undefined) wait = 0;
         // Where it takes others, what it refuses is not to hold them up for long.
         else if (failures.length < page.length) wait = pauseMillisecondsMin;
@@ -119,6 +125,15 @@ export class Deliveries {
     const { messageOf, now, postMillisecondsMax = post_milliseconds_max } = this.#options;
     const text = idText(id);
     const message = { id: text, body: await messageOf(text, record) };
-    return post(webhook, message, { now: now(), patienceMilliseconds: postMillisecondsMax, stop: this.#stopping.signal });
+    const giveUp = new AbortController();
+    if (this.#stopping.signal.aborted) giveUp.abort();
+    const timer = setTimeout(() => giveUp.abort(), postMillisecondsMax);
+    this.#underWay.add(giveUp);
+    try {
+      return await post(webhook, message, { now: now(), signal: giveUp.signal });
+    } finally {
+      clearTimeout(timer);
+      this.#underWay.delete(giveUp);
+    }
   }
 }

@@ -21,33 +21,44 @@ export interface Message {
 /** refused: it was answered, with anything but 2xx. away: nobody answered. */
 export type Posted = { readonly outcome: 'taken' } | { readonly outcome: 'refused' | 'away'; readonly why: string };
 
+/** Of an answer that is read so that its connection can be used again. */
+const answer_bytes_max = 64 * 1024;
+
 export interface PostOptions {
   /** Milliseconds since 1970. */
   readonly now: number;
-  readonly patienceMilliseconds: number;
-  readonly stop: AbortSignal;
+  /** Whoever aborts waits no longer. */
+  readonly signal: AbortSignal;
 }
 
 /** Redirects are not followed: where messages go is the operator's to say, and nobody else's. Never rejects. */
-export async function post(
-  webhook: Webhook,
-  message: Message,
-  { now, patienceMilliseconds, stop }: PostOptions,
-): Promise<Posted> {
+export async function post(webhook: Webhook, message: Message, { now, signal }: PostOptions): Promise<Posted> {
   try {
     const response = await fetch(webhook.url, {
       method: 'POST',
       redirect: 'manual',
       headers: { 'content-type': 'application/json', 'user-agent': 'Skerry', ...signatureHeaders(webhook, message, now) },
       body: message.body,
-      signal: AbortSignal.any([stop, AbortSignal.timeout(patienceMilliseconds)]),
+      signal,
     });
-    // Nothing in it is wanted, and it may never end.
-    await response.body?.cancel();
+    await passOver(response);
     return response.ok ? { outcome: 'taken' } : { outcome: 'refused', why: `it answered ${response.status}` };
   } catch (error) {
     const { cause, message: words } = toSkerryError(error);
     return { outcome: 'away', why: cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : words };
+  }
+}
+
+/** Its status has said all. Never rejects. */
+async function passOver({ body }: Response): Promise<void> {
+  let bytes = 0;
+  try {
+    for await (const piece of body ?? []) {
+      bytes += piece.length;
+      if (bytes > answer_bytes_max) return;
+    }
+  } catch {
+    // The connection ended, or nobody waits any more.
   }
 }
 

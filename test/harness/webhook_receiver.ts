@@ -15,6 +15,7 @@ export class WebhookReceiver {
   /** Posts, in the order in which they came. */
   readonly got: Got[] = [];
   behave: Behaviour;
+  connections = 0;
   /** Sent with each answer, where it is not ''. */
   location = '';
   #server: Server | null = null;
@@ -47,6 +48,7 @@ export class WebhookReceiver {
         if (status !== null) response.writeHead(status, this.location === '' ? {} : { location: this.location }).end('whatever');
       });
     });
+    server.on('connection', () => (this.connections += 1));
     await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
     this.#server = server;
     this.#port = (server.address() as AddressInfo).port;
