@@ -4,7 +4,7 @@
  */
 import { idText } from '../catalog/keys.js';
 import type { NoticeRecord } from '../catalog/notice_record.js';
-import { toSkerryError } from '../core/errors.js';
+import { SkerryError, toSkerryError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
 import { notice_milliseconds_max, type Notice, type Notices } from '../object/notices.js';
 import { post, type Posted, type Webhook } from './webhook.js';
@@ -127,7 +127,8 @@ export class Deliveries {
     const message = { id: text, body: await messageOf(text, record) };
     const giveUp = new AbortController();
     if (this.#stopping.signal.aborted) giveUp.abort();
-    const timer = setTimeout(() => giveUp.abort(), postMillisecondsMax);
+    const late = (): void => giveUp.abort(new SkerryError('timeout', `no answer came within ${postMillisecondsMax} ms`));
+    const timer = setTimeout(late, postMillisecondsMax);
     this.#underWay.add(giveUp);
     try {
       return await post(webhook, message, { now: now(), signal: giveUp.signal });

@@ -81,6 +81,18 @@ test('each way in which an object comes or goes is told, in order, with what cam
   expect(told[5]).toMatchObject({ versionId });
 });
 
+test('what a rule of lifecycle ends is told as that', async () => {
+  const world = await withBucket(settings().options);
+  await put(world, 'old');
+  world.now += 2 * 86_400_000;
+  const rule = { id: 'old', enabled: true, filter: {}, expiration: { days: 1 } };
+  await world.layer.runLifecycle('bucket', 7, [rule]);
+  expect((await records(world)).map(({ kind, requester }) => [kind, requester])).toEqual([
+    ['put', 'AIDA'],
+    ['expired', ''],
+  ]);
+});
+
 test('completing an upload again, and removing what is not there, tell nothing', async () => {
   const world = await withBucket(settings().options);
   const { layer } = world;

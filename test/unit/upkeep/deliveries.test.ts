@@ -18,6 +18,7 @@ class World {
   readonly catalog = new MemoryCatalog();
   readonly counts = { sent: 0, failed: 0, dropped: 0 };
   readonly told: string[] = [];
+  readonly whys: string[] = [];
   now = 1_700_000_000_000;
   notices!: Notices;
   deliveries!: Deliveries;
@@ -39,8 +40,9 @@ class World {
       webhooks: receivers.map((name) => ({ name, url: urls[name] ?? '', secret })),
       notices: this.notices,
       messageOf: async (_id, { key }) => key,
-      log: (level, message) => {
+      log: (level, message, { why = '' } = {}) => {
         this.told.push(`${level} ${message}`);
+        this.whys.push(String(why));
         this.#look();
       },
       onCounts: (_webhook, counts) => {
@@ -136,6 +138,7 @@ test('while a webhook is away its notices wait, over lives of the daemon, and co
   for (const key of ['a', 'b', 'c']) await one.add(key);
   await one.until(({ failed }) => failed >= 6);
   expect(one.left().length).toBe(3);
+  expect(one.whys[0]).toContain('ECONNREFUSED');
   await one.deliveries.stop();
   await one.start({ hook: hook.url });
   expect(one.notices.waiting().get('hook')?.notices).toBe(3);
@@ -153,6 +156,7 @@ test('one that never answers is given up after a while, and asked again', async 
   await one.add('slow');
   await one.until(({ sent }) => sent === 1);
   expect(hook.bodies).toEqual(['slow', 'slow']);
+  expect(one.whys[0]).toBe('no answer came within 50 ms');
 });
 
 test('one that is slow does not hold up another', async () => {
