@@ -99,6 +99,16 @@ const domainNames = z.unknown().transform((text, context) => {
   return z.NEVER;
 });
 
+/** By name: what buckets name them by (`arn:aws:sqs:REGION::NAME`). */
+const webhook_name = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+const webhooks_max = 32;
+
+/** A redirect is not followed, and a password in a URL would be in logs. */
+const webhookUrl = z.string().refine((text) => {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' && url.hash === '';
+}, 'write http://HOST/PATH or https://HOST/PATH, without a user or a password');
+
 const file = z
   .string()
   .min(1)
@@ -136,6 +146,14 @@ const settings = z.strictObject({
   s3BytesPerSecond: sizeOf({ min: 64 * 1024, max: 1024 * GiB, orNone: true }).default(0),
   /** Between runs that keep the rules of lifecycle; 0: never. */
   s3LifecycleSeconds: wholeNumber(0, 604_800).default(86_400),
+  /** Who may be told of changes in buckets. Only in the file. */
+  s3Webhooks: z
+    .record(
+      z.string().regex(webhook_name, 'a webhook has a name of up to 64 letters, digits, hyphens and underscores'),
+      z.strictObject({ url: webhookUrl, secretFile: file.optional(), accounts: z.array(z.string().min(1)).optional() }),
+    )
+    .refine((all) => Object.keys(all).length <= webhooks_max, `there are ${webhooks_max} at most`)
+    .default({}),
   /** Of bodies on their way, of all requests together. */
   s3BufferBytesMax: sizeOf({ min: s3_buffer_bytes.min, max: 1024 * GiB }).optional(),
   /** Of all that the daemon holds, shared memory included. */
@@ -167,7 +185,7 @@ type Settings = z.output<typeof settings>;
 export const settingNames: readonly string[] = Object.keys(settings.shape);
 
 /** As the command line gives them: text where it was text. What is absent is taken from the file, else from the defaults. */
-export interface ServeOptions extends Partial<Readonly<Record<keyof Settings, string | number>>> {
+export interface ServeOptions extends Partial<Readonly<Record<Exclude<keyof Settings, 's3Webhooks'>, string | number>>> {
   /** Else SKERRY_DATA, else /var/lib/skerry for root and ~/.local/share/skerry for others. */
   readonly dataDirectory?: string;
   /** JSON, with the names of the settings above. */
@@ -291,6 +309,7 @@ function s3TlsOf({ s3TlsCertificate: certificate, s3TlsKey: key }: Settings): Tl
 function explain(issue: z.core.$ZodIssue): string {
   if (issue.code !== 'unrecognized_keys') return `${issue.path.join('.')}: ${issue.message}`;
   const unknown = issue.keys.map((key) => JSON.stringify(key)).join(' or ');
+  if (issue.path.length > 0) return `${issue.path.join('.')} has no ${unknown}`;
   return `there is no setting ${unknown}; there are ${settingNames.join(', ')}`;
 }
 

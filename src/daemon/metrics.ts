@@ -8,6 +8,8 @@ import { Counter, Histogram, Registry, type Metric } from 'prom-client';
 
 import type { EngineStats, OperationCounters, PoolStats } from '../engine/binding.js';
 import type { CollectionView } from '../upkeep/collections.js';
+import type { Waiting } from '../object/notices.js';
+import type { DeliveryCounts } from '../upkeep/deliveries.js';
 import type { ScrubView } from '../upkeep/scrubs.js';
 import type { RequestRecord } from '../northbound/s3/request_record.js';
 import type { NbdOccurrence } from '../northbound/nbd/nbd.js';
@@ -211,6 +213,7 @@ export class Metrics {
   readonly #s3Requests: Counter<'operation' | 'status'>;
   readonly #s3Seconds: Histogram<'operation'>;
   readonly #s3Bytes: Counter<'direction'>;
+  readonly #notices: Counter<'webhook' | 'outcome'>;
   /** null before the engine runs and after it stopped: then only the process is told of. */
   readonly #stats: () => EngineStats | null;
   #current: EngineStats | null = null;
@@ -241,6 +244,12 @@ export class Metrics {
       name: 'skerry_s3_bytes_total',
       help: 'Bytes of bodies of S3 requests and answers',
       labelNames: ['direction'],
+      registers: [this.#registry],
+    });
+    this.#notices = new Counter({
+      name: 'skerry_s3_notices_total',
+      help: 'Notices that webhooks took (sent), did not take (failed, each time), and will never be told of (dropped)',
+      labelNames: ['webhook', 'outcome'],
       registers: [this.#registry],
     });
     const count = (name: string, help: string) => new Counter({ name, help, registers: [this.#registry] });
@@ -281,6 +290,17 @@ export class Metrics {
     this.#s3Seconds.observe({ operation: name }, milliseconds / 1000);
     this.#s3Bytes.inc({ direction: 'in' }, bytesIn);
     this.#s3Bytes.inc({ direction: 'out' }, bytesOut);
+  }
+
+  countDelivery(webhook: string, counts: Partial<DeliveryCounts>): void {
+    for (const [outcome, notices] of Object.entries(counts)) this.#notices.inc({ webhook, outcome }, notices);
+  }
+
+  /** `waiting`: by webhook. */
+  followWebhooks(waiting: () => ReadonlyMap<string, Waiting>): void {
+    this.#register({ name: 'skerry_s3_notices_waiting', help: 'Notices that a webhook is still to take', type: 'gauge' }, () =>
+      [...waiting()].map(([webhook, { notices }]) => ({ value: notices, labels: { webhook } })),
+    );
   }
 
   countCollection({ pool, state, packsRemoved, freedBytes }: CollectionView): void {

@@ -2,7 +2,7 @@
 import { createSecureContext } from 'node:tls';
 
 import type { Catalog } from '../catalog/catalog.js';
-import { toSkerryError } from '../core/errors.js';
+import { isSkerryError, toSkerryError } from '../core/errors.js';
 import { sumsElsewhere } from '../engine/body_sums.js';
 import type { Engine } from '../engine/engine.js';
 import type { Account } from '../identity/accounts.js';
@@ -17,18 +17,24 @@ import { Shelves } from '../mapper/shelves.js';
 import { Access } from '../northbound/s3/access.js';
 import { AuditLog } from '../northbound/s3/audit_log.js';
 import { Authenticator } from '../northbound/s3/authenticator.js';
+import { eventMessage } from '../northbound/s3/event_message.js';
 import { lifecycleRules } from '../northbound/s3/lifecycle_document.js';
+import { subscriptionsTo } from '../northbound/s3/notification_document.js';
 import type { RequestRecord } from '../northbound/s3/request_record.js';
 import { countRequest } from '../northbound/s3/request_usage.js';
 import { S3Server, type S3Certificate } from '../northbound/s3/s3_server.js';
 import { ObjectDisks } from '../object/object_disks.js';
-import { ObjectLayer } from '../object/object_layer.js';
+import { ObjectLayer, type ObjectLayerOptions } from '../object/object_layer.js';
 import { Publications } from '../object/publications.js';
 import { QuotaMeter } from '../object/quota_meter.js';
+import { Deliveries, type DeliveryCounts } from '../upkeep/deliveries.js';
+import { DroppedNotices } from '../upkeep/dropped_notices.js';
 import { ObjectUpkeep } from '../upkeep/object_upkeep.js';
+import type { Webhook } from '../upkeep/webhook.js';
 import type { Config } from './config.js';
 import { logOf, type Log, type Logger } from './logging.js';
 import { TlsFiles } from './tls_files.js';
+import { readWebhooks } from './webhooks.js';
 
 /** Between runs that take back room of what was removed. */
 const take_back_milliseconds = 5000;
@@ -48,6 +54,7 @@ export interface ObjectServiceOptions {
   /** A root chunk is due. */
   readonly onUpkeep: () => void;
   readonly onRequest: (record: RequestRecord) => void;
+  readonly onDelivery: (webhook: string, counts: Partial<DeliveryCounts>) => void;
 }
 
 export class ObjectService {
@@ -57,8 +64,9 @@ export class ObjectService {
   readonly #options: ObjectServiceOptions;
   readonly #log: Log;
   readonly #upkeep: ObjectUpkeep;
+  readonly #deliveries: Deliveries;
 
-  private constructor(options: ObjectServiceOptions, layer: ObjectLayer, frozen: FrozenShelves) {
+  private constructor(options: ObjectServiceOptions, layer: ObjectLayer, frozen: FrozenShelves, webhooks: readonly Webhook[]) {
     this.#options = options;
     this.layer = layer;
     const { mapper } = options;
@@ -84,6 +92,15 @@ export class ObjectService {
       takeBackMilliseconds: take_back_milliseconds,
       lifecycleMilliseconds: options.config.s3LifecycleSeconds * 1000,
     });
+    this.#deliveries = new Deliveries({
+      webhooks,
+      notices: layer.notices,
+      messageOf: async (id, notice) =>
+        eventMessage(id, notice, { region: options.config.s3Region, owner: await this.#canonicalId(notice.account) }),
+      log: logOf(options.logger, 'webhooks'),
+      onCounts: options.onDelivery,
+      now: Date.now,
+    });
   }
 
   /** When the engine is started. @throws SkerryError of the catalog */
@@ -93,13 +110,24 @@ export class ObjectService {
     const shelves = new Shelves({ catalog, ledger, engine, pools, onUpkeep });
     const meter = new QuotaMeter({ quotas: identity.quotas, log });
     const frozen = new FrozenShelves(options);
-    const layer = await ObjectLayer.open({ catalog, engine, shelves, log, meter, frozen, sums: sumsElsewhere });
-    return new ObjectService(options, layer, frozen);
+    const webhooks = await readWebhooks(options.config.s3Webhooks);
+    const dropped = new DroppedNotices({ log: logOf(logger, 'webhooks'), now: Date.now });
+    const notices: ObjectLayerOptions['notices'] = (buckets) => ({
+      receivers: webhooks.map(({ name }) => name),
+      subscriptions: ({ name }, kind, key) => subscriptionsTo(buckets, name, kind, key),
+      onDropped: (webhook, count, why) => {
+        dropped.add(webhook, count, why);
+        options.onDelivery(webhook, { dropped: count });
+      },
+    });
+    const layer = await ObjectLayer.open({ catalog, engine, shelves, log, meter, frozen, sums: sumsElsewhere, notices });
+    return new ObjectService(options, layer, frozen, webhooks);
   }
 
   /** From here on what was removed is taken back, and rules of lifecycle are kept. */
   async start(): Promise<void> {
     this.#upkeep.start();
+    this.#deliveries.start();
     await this.publications.start();
   }
 
@@ -107,6 +135,7 @@ export class ObjectService {
   async stop(): Promise<void> {
     await this.publications.stop();
     await this.#upkeep.stop();
+    await this.#deliveries.stop();
     await this.layer.stop();
   }
 
@@ -151,8 +180,9 @@ export class ObjectService {
     const { accounts, keys, usage } = identity;
     const authenticator = new Authenticator({ region, version2: true, credentials: (accessKey) => keys.byAccessKey(accessKey) });
     const access = new Access({ buckets: layer.buckets });
+    const webhooks = Object.entries(config.s3Webhooks).map(([name, { accounts = null }]) => ({ name, accounts }));
     return new S3Server({
-      services: { store: layer, access, accounts, authenticator, region, pool, now: Date.now },
+      services: { store: layer, notices: layer.notices, webhooks, access, accounts, authenticator, region, pool, now: Date.now },
       domains,
       log: this.#log,
       limits: {
@@ -168,6 +198,16 @@ export class ObjectService {
         void countRequest({ usage, buckets: layer.buckets }, record);
       },
     });
+  }
+
+  /** '' where there is no such account any more. */
+  async #canonicalId(account: number): Promise<string> {
+    try {
+      return (await this.#options.identity.accounts.get(account)).canonicalId;
+    } catch (error) {
+      if (isSkerryError(error, 'not-found')) return '';
+      throw error;
+    }
   }
 
   async #openAudit(): Promise<AuditLog | null> {

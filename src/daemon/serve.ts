@@ -330,7 +330,9 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     logger,
     onUpkeep: () => upkeep.poke(),
     onRequest: (record) => metrics.observeS3(record),
+    onDelivery: (webhook, counts) => metrics.countDelivery(webhook, counts),
   });
+  metrics.followWebhooks(() => objects.layer.notices.waiting());
   await objects.start();
   closers.add('objects', () => objects.stop());
 

@@ -2,14 +2,9 @@
  * The files of certificate, key and authorities: read at the start, and again when a refresh finds that they changed.
  * Files that cannot serve end a start; later they are told of once, and what served before goes on serving.
  */
-import { open } from 'node:fs/promises';
-
-import { SkerryError, toSkerryError } from '../core/errors.js';
+import { SkerryError } from '../core/errors.js';
 import type { TlsMaterial } from '../engine/binding.js';
-
-const file_bytes_max = 1 << 20;
-/** Of a key: anything for others than owner and group, and writing for the group. ssl-cert and its like read keys as a group. */
-const loose_mode = 0o027;
+import { loose_mode, readSmall } from './small_file.js';
 
 export interface TlsPaths {
   readonly certificate: string;
@@ -107,26 +102,3 @@ export class TlsFiles {
 
 /** What was read, and its stamp remembered, but cannot be used. */
 class TlsRefusal extends SkerryError {}
-
-/** `looseMode`: bits that its mode may not have. */
-async function readSmall(path: string, what: string, looseMode = 0): Promise<{ readonly stamp: string; readonly text: string }> {
-  try {
-    const file = await open(path, 'r');
-    try {
-      const { dev, ino, size, mtimeNs, mode } = await file.stat({ bigint: true });
-      if ((Number(mode) & looseMode) !== 0) {
-        const shown = (Number(mode) & 0o777).toString(8).padStart(4, '0');
-        throw new SkerryError(
-          'invalid',
-          `${what} ${path} has mode ${shown}, so that others may get at it: do chmod 0600, or 0640 for a group that may read it`,
-        );
-      }
-      if (size > file_bytes_max) throw new SkerryError('invalid', `${what} ${path} is too long to be one`);
-      return { stamp: [dev, ino, size, mtimeNs].join(':'), text: await file.readFile('utf8') };
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw toSkerryError(error, `${what} ${path} cannot be read`);
-  }
-}

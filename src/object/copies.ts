@@ -10,6 +10,7 @@ import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './co
 import type { Extents } from './extents.js';
 import { comingOf, transactOn } from './making.js';
 import { ending, type Meter } from './meter.js';
+import { noCause, type Cause } from './notices.js';
 import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version, type VersionName } from './object_version.js';
 import { checkKeyGiven } from './sealing.js';
@@ -33,6 +34,8 @@ export interface CopyOrder extends ObjectName {
   readonly conditions?: Conditions;
   /** Of a source that is sealed, and of a copy that is to be: what is sealed is read, and sealed anew. Asked when the attributes are known. */
   readonly keys?: (source: Version) => Promise<CopyKeys>;
+  /** Told to who hears of changes. */
+  readonly cause?: Cause;
 }
 
 export interface CopyKeys {
@@ -87,7 +90,7 @@ export class Copies {
 
   async #share(order: CopyOrder, bucket: BucketRecord, given: GivenAttributes, source: ObjectRecord): Promise<Version> {
     const { catalog, meter, versions, extents, objects, now } = this.#options;
-    const { key, conditions = {} } = order;
+    const { key, conditions = {}, cause = noCause } = order;
     const reservation = meter.reserve(bucket, { bytes: source.bytes, objects: 1 });
     return ending(reservation, async () => {
       const parts: BodyPart[] = [];
@@ -104,7 +107,7 @@ export class Copies {
           parts.flatMap((part) => [...part.segments]),
           (others, counts) => transactOn(catalog)([...compares, ...others], [...writes, ...counts]),
         );
-      return versionOf(key, await versions.install(bucket, key, reservation, make, transact));
+      return versionOf(key, await versions.install(bucket, key, reservation, make, { kind: 'copy', cause }, transact));
     });
   }
 
@@ -121,11 +124,12 @@ export class Copies {
     const { bytes, checksum } = source;
     const algorithm = order.checksum ?? checksum?.algorithm;
     const expected = algorithm === undefined ? {} : { checksum: { algorithm } };
-    const { bucket, key, conditions = {} } = order;
+    const { bucket, key, conditions = {}, cause = noCause } = order;
     // Of the very body that is held: a null version may be another by now.
     const content = readBody(this.#options, source, { offset: 0, bytes, objectKey: keys.source });
     const sealing = keys.copy === undefined ? {} : { objectKey: keys.copy };
-    return objects.put({ bucket, key, conditions, bytes, attributes, expected, content, ...sealing });
+    const told = { kind: 'copy', cause } as const;
+    return objects.put({ bucket, key, conditions, bytes, attributes, expected, content, ...sealing, ...told });
   }
 }
 

@@ -79,7 +79,7 @@ export class LifecycleRun {
       newest === (noncurrent === null) && found.modifiedAt === version.modifiedAt && judged(found) === action;
     try {
       const place = action === 'expire' ? { bucket, key } : { bucket, key, versionId };
-      await this.#options.objects.remove({ ...place, owner, still });
+      await this.#options.objects.remove({ ...place, owner, still, expired: true });
       this.#counts[action === 'expire' ? 'expired' : 'removed'] += 1;
     } catch (error) {
       if (isSkerryError(error, 'denied')) this.#counts.kept += 1;

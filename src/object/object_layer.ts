@@ -18,6 +18,7 @@ import type { LifecycleRule } from './lifecycle.js';
 import { LifecycleRun, type LifecycleReport } from './lifecycle_run.js';
 import { Listing } from './listing.js';
 import { noMeter, type Meter } from './meter.js';
+import { Notices, type NoticesSettings } from './notices.js';
 import { Objects } from './objects.js';
 import { PartCopies } from './part_copies.js';
 import { FirstFailure } from './first_failure.js';
@@ -38,6 +39,8 @@ export interface ObjectLayerOptions {
   /** Shelves that hold one resource each: those that nothing is in any more go. */
   readonly frozen?: Pick<FrozenShelves, 'removeUnused'>;
   readonly meter?: Meter;
+  /** Who hears of changes of objects; absent: nobody. */
+  readonly notices?: (buckets: Buckets) => NoticesSettings;
   /** Of large bodies; else in this thread. */
   readonly sums?: MakeSums;
   /** Milliseconds since 1970. */
@@ -47,6 +50,8 @@ export interface ObjectLayerOptions {
   readonly space?: Pick<ShelfSpaceOptions, 'shelfBytesMax' | 'regionGrains'>;
 }
 
+const nobodyHears: NoticesSettings = { receivers: [], subscriptions: async () => [], onDropped: () => undefined };
+
 export class ObjectLayer {
   readonly buckets: Buckets;
   readonly objects: Objects;
@@ -55,6 +60,7 @@ export class ObjectLayer {
   readonly uploads: Uploads;
   readonly partCopies: PartCopies;
   readonly published: PublishedObjects;
+  readonly notices: Notices;
   readonly #options: ObjectLayerOptions;
   readonly #space: ShelfSpace;
   readonly #writer: ShelfWriter;
@@ -74,7 +80,10 @@ export class ObjectLayer {
     const extents = new Extents({ catalog, writer: this.#writer });
     const bodies = new EngineBodies({ engine, writer: this.#writer, space: this.#space, log: options.log });
     this.buckets = new Buckets({ catalog, ids, meter, now });
-    const versions = new Versions({ catalog, buckets: this.buckets, ids, meter });
+    const settings = options.notices?.(this.buckets) ?? nobodyHears;
+    this.notices = new Notices({ ...settings, catalog, ids, now });
+    const { notices } = this;
+    const versions = new Versions({ catalog, buckets: this.buckets, ids, meter, notices });
     const shared = { catalog, buckets: this.buckets, versions, bodies, extents, holds, meter, sums, ids, now };
     this.objects = new Objects(shared);
     this.copies = new Copies({ ...shared, objects: this.objects });
@@ -82,7 +91,7 @@ export class ObjectLayer {
     const { partBytesMin } = options;
     this.uploads = new Uploads({ ...shared, objects: this.objects, ...(partBytesMin === undefined ? {} : { partBytesMin }) });
     this.partCopies = new PartCopies({ ...shared, objects: this.objects, uploads: this.uploads });
-    const keeping = new Versions({ catalog, buckets: this.buckets, ids, meter, keeper: true });
+    const keeping = new Versions({ catalog, buckets: this.buckets, ids, meter, notices, keeper: true });
     this.published = new PublishedObjects({ ...shared, objects: this.objects, versions: keeping });
     this.#releases = new Releases({ catalog, extents, holds });
   }
@@ -91,6 +100,7 @@ export class ObjectLayer {
   static async open(options: ObjectLayerOptions): Promise<ObjectLayer> {
     const layer = new ObjectLayer(options, await findOldRegions(options.catalog));
     await layer.buckets.finishDeletions();
+    await layer.notices.open();
     return layer;
   }
 

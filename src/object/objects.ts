@@ -15,6 +15,7 @@ import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './co
 import { Digests, type Expected } from './digests.js';
 import { comingOf, named, partsOfBody } from './making.js';
 import { ending, type Meter, type Reservation } from './meter.js';
+import { noCause, type Cause } from './notices.js';
 import {
   DeleteMarkerFound,
   noObjectLock,
@@ -26,7 +27,7 @@ import {
 } from './object_version.js';
 import { checkKeyGiven, newSalt, sealedEtag, sealedWith } from './sealing.js';
 import { checkRetentionChange, defaultRetention, keptBy } from './retention.js';
-import { checkKey, versionIdOf, visible, type Make, type Versions } from './versions.js';
+import { checkKey, versionIdOf, visible, type Arrival, type Make, type Versions } from './versions.js';
 
 export type GivenAttributes = Partial<Attributes> & Pick<Attributes, 'owner'>;
 
@@ -39,6 +40,9 @@ export interface PutOrder extends ObjectName {
   readonly conditions?: Conditions;
   /** Where the attributes have a seal: what it wraps. */
   readonly objectKey?: Uint8Array;
+  /** Told to who hears of changes; absent: `put`. */
+  readonly kind?: Arrival['kind'];
+  readonly cause?: Cause;
 }
 
 export interface RemoveOrder extends VersionName {
@@ -48,6 +52,9 @@ export interface RemoveOrder extends VersionName {
   readonly bypassGovernance?: boolean;
   /** Asked in the turn that removes: whether what is there now is still to go. What is not stays (precondition-failed). */
   readonly still?: (found: Version, newest: boolean) => boolean;
+  /** Told to who hears of changes: a rule wants it, and not a request. */
+  readonly expired?: true;
+  readonly cause?: Cause;
 }
 
 export type Removed = {
@@ -97,7 +104,7 @@ export class Objects {
   /** @throws SkerryError invalid (bad-digest, incomplete-body), conflict (precondition-failed), not-found; no-space */
   async put(order: PutOrder): Promise<Version> {
     const { catalog, buckets, versions, bodies, meter, now, sums } = this.#options;
-    const { key, conditions = {}, content, bytes, objectKey } = order;
+    const { key, conditions = {}, content, bytes, objectKey, kind = 'put', cause = noCause } = order;
     checkKey(key);
     checkKeyGiven(order.attributes.seal, objectKey);
     const { record: bucket } = await buckets.get(order.bucket);
@@ -123,7 +130,7 @@ export class Objects {
           checkWrite(conditions, visible(newest));
           return comingOf(id, now(), { ...made, attributes: this.withDefaults(bucketNow, order.attributes) }, stored.writes);
         };
-        return versions.install(bucket, key, reservation, make, transact);
+        return versions.install(bucket, key, reservation, make, { kind, cause }, transact);
       });
       return versionOf(key, record);
     });
@@ -167,22 +174,25 @@ export class Objects {
   async remove(order: RemoveOrder): Promise<Removed> {
     const { buckets, versions, now } = this.#options;
     const { key, versionId, conditions = {}, owner, bypassGovernance = false, still = () => true } = order;
+    const departure = { expired: order.expired === true, cause: order.cause ?? noCause };
     checkKey(key);
     const { record: bucket } = await buckets.get(order.bucket);
     if (versionId === undefined) {
-      const marker = await versions.remove(bucket, key, owner, now(), (current) => {
+      const check = (current: ObjectRecord | null): void => {
         if (conditions.ifMatch !== undefined || conditions.ifUnmodifiedSince !== undefined) checkWrite(conditions, current);
         if (order.still !== undefined && (current === null || !still(versionOf(key, current), true))) throw preconditionFailed();
-      });
+      };
+      const marker = await versions.remove(bucket, key, owner, now(), check, departure);
       if (marker === null) return { versionId: null, deleteMarker: false };
       return { versionId: versionIdOf(marker), deleteMarker: true };
     }
-    const gone = await versions.removeVersion(bucket, key, versionId, (version, newest) => {
+    const check = (version: ObjectRecord, newest: boolean): void => {
       checkWrite(conditions, visible(version));
       if (!still(versionOf(key, version), newest)) throw preconditionFailed();
       const why = keptBy(version.attributes, now(), bypassGovernance);
       if (why !== null) throw new SkerryError('denied', `the version cannot be removed: ${why}`, { reason: 'object-locked' });
-    });
+    };
+    const gone = await versions.removeVersion(bucket, key, versionId, check, departure);
     return { versionId, deleteMarker: gone?.deleteMarker ?? false };
   }
 

@@ -4,9 +4,10 @@ import { encodeExtent } from '../catalog/shelf_records.js';
 import type { Buckets } from './buckets.js';
 import { comingOf } from './making.js';
 import { ending, type Meter } from './meter.js';
+import { noCause } from './notices.js';
 import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version } from './object_version.js';
-import { checkKey, type Versions } from './versions.js';
+import { checkKey, type Make, type Versions } from './versions.js';
 
 export interface PublishOrder extends ObjectName {
   /** Resource id, and how much is in it. */
@@ -41,10 +42,11 @@ export class PublishedObjects {
     const parts = [{ bytes, checksum: '', segments: [{ shelf, extent: 0, start: 0, bytes }] }];
     const extent = { key: extentKey(shelf, 0), value: encodeExtent({ bytes, owners: 1 }) };
     return ending(meter.reserve(bucket, { bytes, objects: 1 }), async (reservation) => {
-      const record = await versions.install(bucket, key, reservation, (id, _newest, now) => {
+      const make: Make = (id, _newest, now) => {
         const attributes = objects.withDefaults(now, order.attributes);
         return comingOf(id, modifiedAt, { parts, etag, checksum: null, multipart: false, attributes }, [extent]);
-      });
+      };
+      const record = await versions.install(bucket, key, reservation, make, { kind: 'put', cause: noCause });
       return versionOf(key, record);
     });
   }
@@ -57,6 +59,7 @@ export class PublishedObjects {
   async remove({ bucket: name, key }: ObjectName): Promise<void> {
     const { buckets, versions, now } = this.#options;
     const { record: bucket } = await buckets.get(name);
-    await versions.remove(bucket, checkKey(key), bucket.account, now(), () => undefined);
+    const departure = { expired: false, cause: noCause };
+    await versions.remove(bucket, checkKey(key), bucket.account, now(), () => undefined, departure);
   }
 }

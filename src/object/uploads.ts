@@ -25,6 +25,7 @@ import { checkWrite, type Conditions } from './conditions.js';
 import { allowsType, compare, Digests, joinedChecksum, joinedEtag, type Expected } from './digests.js';
 import { comingOf, named, transactOn } from './making.js';
 import { ending, type Meter } from './meter.js';
+import { noCause, type Cause } from './notices.js';
 import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version } from './object_version.js';
 import { releaseOf } from './releases.js';
@@ -74,6 +75,8 @@ export interface CompleteOrder extends UploadName {
   /** What the length of all has to be. */
   readonly bytes?: number;
   readonly conditions?: Conditions;
+  /** Told to who hears of changes. */
+  readonly cause?: Cause;
 }
 
 export interface OpenUpload {
@@ -203,7 +206,7 @@ export class Uploads {
    */
   async complete(order: CompleteOrder): Promise<Version> {
     const { versions, objects, meter, catalog, now } = this.#options;
-    const { key, conditions = {} } = order;
+    const { key, conditions = {}, cause = noCause } = order;
     return this.#gates.close(uploadNumber(order.uploadId), async () => {
       const upload = await this.#open(order);
       if (upload === null) return this.#completed(order);
@@ -232,7 +235,10 @@ export class Uploads {
         if ((await catalog.get(at)) === null) throw noSuchUpload();
         return transactOn(catalog)([...compares, { key: at, revision }], writes);
       };
-      return ending(reservation, async () => versionOf(key, await versions.install(bucket, key, reservation, make, transact)));
+      const arrival = { kind: 'upload', cause } as const;
+      return ending(reservation, async () =>
+        versionOf(key, await versions.install(bucket, key, reservation, make, arrival, transact)),
+      );
     });
   }
 

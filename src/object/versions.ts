@@ -9,11 +9,13 @@ import type { Catalog, Compare, Write } from '../catalog/catalog.js';
 import { bucketKey, last_order, nullVersionKey, orderOf, versionKey, versionsPrefix } from '../catalog/object_keys.js';
 import { decodeId, encodeId, idText } from '../catalog/keys.js';
 import { decodeObject, emptyBody, encodeObject, type BucketRecord, type ObjectRecord } from '../catalog/object_records.js';
+import type { NoticeKind } from '../catalog/notice_record.js';
 import { SkerryError } from '../core/errors.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import { isReadOnly, noSuchBucket, type Buckets } from './buckets.js';
 import { counted, ending, type Meter, type Reservation, type UsageChange } from './meter.js';
+import type { Cause, Noticed, Notices } from './notices.js';
 import { releaseOf } from './releases.js';
 
 const attempts_max = 16;
@@ -43,8 +45,29 @@ export interface VersionsOptions {
   readonly buckets: Buckets;
   readonly ids: IdAllocator;
   readonly meter: Meter;
+  /** Who hears of what comes and goes; absent: nobody. */
+  readonly notices?: Pick<Notices, 'of'>;
   /** It may change what is in read-only buckets. */
   readonly keeper?: true;
+}
+
+/** What is told of a version that comes. */
+export interface Arrival {
+  readonly kind: Extract<NoticeKind, 'put' | 'form' | 'copy' | 'upload'>;
+  readonly cause: Cause;
+}
+
+/** What is told of a version that goes, or is hidden. */
+export interface Departure {
+  /** A rule wanted it, and not a request. */
+  readonly expired: boolean;
+  readonly cause: Cause;
+}
+
+/** The same of one change. */
+interface Told {
+  readonly kind: NoticeKind;
+  readonly cause: Cause;
 }
 
 interface Place {
@@ -63,6 +86,7 @@ interface Turn {
 }
 
 const nothing: UsageChange = { bytes: 0, objects: 0 };
+const unnoticed: Noticed = { writes: [], made: () => undefined };
 
 export class Versions {
   readonly #options: VersionsOptions;
@@ -106,10 +130,11 @@ export class Versions {
     key: string,
     reservation: Reservation,
     make: Make,
+    arrival: Arrival,
     transact: Transact = this.#plainly,
   ): Promise<ObjectRecord> {
     return this.#turn(bucket, key, (now, compares) =>
-      this.#installOnce({ bucket: now, compares }, key, reservation, make, transact),
+      this.#installOnce({ bucket: now, compares }, key, reservation, make, arrival, transact),
     );
   }
 
@@ -123,19 +148,22 @@ export class Versions {
     owner: number,
     at: number,
     check: (current: ObjectRecord | null) => void,
+    departure: Departure,
   ): Promise<ObjectRecord | null> {
     return ending(this.#options.meter.reserve(bucket, nothing), async (reservation) => {
       const { record } = await this.#turn(bucket, key, async (now, compares) => {
         // As versioning is in this turn: what was put under it since the bucket was looked at may be kept, or locked.
         if (now.versioning === 'never') {
-          const gone = await this.#removeOnce({ bucket: now, compares }, key, 'null', reservation, check);
+          const gone = await this.#removeOnce({ bucket: now, compares }, key, 'null', reservation, check, departure);
           if (gone?.record === null) check(null);
           return gone === null ? null : { record: null };
         }
-        const marker = await this.#installOnce({ bucket: now, compares }, key, reservation, (id, newest) => {
+        const mark: Make = (id, newest) => {
           check(visible(newest));
           return { record: deleteMarker(id, owner, at), compares: [], writes: [] };
-        });
+        };
+        const told = { kind: departure.expired ? 'expired-marked' : 'marked', cause: departure.cause } as const;
+        const marker = await this.#installOnce({ bucket: now, compares }, key, reservation, mark, told);
         return marker === null ? null : { record: marker };
       });
       return record;
@@ -151,10 +179,11 @@ export class Versions {
     key: string,
     versionId: string,
     check: (version: ObjectRecord, newest: boolean) => void,
+    departure: Departure,
   ): Promise<ObjectRecord | null> {
     return ending(this.#options.meter.reserve(bucket, nothing), async (reservation) => {
       const gone = await this.#turn(bucket, key, (now, compares) =>
-        this.#removeOnce({ bucket: now, compares }, key, versionId, reservation, check),
+        this.#removeOnce({ bucket: now, compares }, key, versionId, reservation, check, departure),
       );
       return gone.record;
     });
@@ -186,6 +215,7 @@ export class Versions {
     key: string,
     reservation: Reservation,
     make: Make,
+    told: Told,
     transact: Transact = this.#plainly,
   ): Promise<ObjectRecord | null> {
     const newest = await this.newest(bucket, key);
@@ -193,6 +223,7 @@ export class Versions {
     const coming = make(id, newest?.record ?? null, bucket);
     const place = await this.#placeFor(bucket, key, id);
     const record = { ...coming.record, isNull: place.isNull };
+    const noticed = await this.#noticed(bucket, key, record, told);
     const counting = reservation.count(usageOf([record], place.gone));
     const made = await counted(counting, () =>
       transact(
@@ -202,10 +233,12 @@ export class Versions {
           ...place.writes,
           ...coming.writes,
           ...releases(place.gone),
+          ...noticed.writes,
           ...counting.writes,
         ],
       ),
     );
+    if (made) noticed.made();
     return made ? record : null;
   }
 
@@ -216,20 +249,31 @@ export class Versions {
     versionId: string,
     reservation: Reservation,
     check: (version: ObjectRecord, newest: boolean) => void,
+    { expired, cause }: Departure,
   ): Promise<{ readonly record: ObjectRecord | null } | null> {
     const pointer = versionId === 'null' ? (await this.#nullVersion(bucket, key)).pointer : null;
     const entry = await this.get(bucket, key, versionId);
     if (entry === null) return { record: null };
     check(entry.record, (await this.newest(bucket, key))?.at === entry.at);
+    const noticed = await this.#noticed(bucket, key, entry.record, { kind: expired ? 'expired' : 'removed', cause });
     const counting = reservation.count(usageOf([], [entry]));
     const writes: Write[] = [
       { key: entry.at, value: null },
       ...releases([entry]),
       ...(pointer === null ? [] : [{ key: pointer.key, value: null }]),
+      ...noticed.writes,
       ...counting.writes,
     ];
     const all = [...compares, { key: entry.at, revision: entry.revision }, ...counting.compares];
-    return (await counted(counting, () => this.#plainly(all, writes))) ? { record: entry.record } : null;
+    const made = await counted(counting, () => this.#plainly(all, writes));
+    if (made) noticed.made();
+    return made ? { record: entry.record } : null;
+  }
+
+  async #noticed(bucket: BucketRecord, key: string, record: ObjectRecord, told: Told): Promise<Noticed> {
+    const { bytes, etag } = record;
+    const versionId = bucket.versioning === 'never' ? '' : versionIdOf(record);
+    return (await this.#options.notices?.of({ ...told, bucket, key, versionId, bytes, etag })) ?? unnoticed;
   }
 
   /** `work` answers null where its transaction met a change of somebody else, and is done again. */

@@ -9,7 +9,10 @@ import { Identity } from '../../src/identity/identity.ts';
 import type { NewAccessKey } from '../../src/identity/access_keys.ts';
 import { Access } from '../../src/northbound/s3/access.ts';
 import { Authenticator } from '../../src/northbound/s3/authenticator.ts';
+import { subscriptionsTo } from '../../src/northbound/s3/notification_document.ts';
 import { S3Server, type S3ServerOptions } from '../../src/northbound/s3/s3_server.ts';
+import type { NoticesSettings } from '../../src/object/notices.ts';
+import type { ObjectLayer } from '../../src/object/object_layer.ts';
 import { QuotaMeter } from '../../src/object/quota_meter.ts';
 import { ObjectWorld } from './object_world.ts';
 
@@ -40,11 +43,15 @@ export class S3Endpoint {
     this.#directory = parts.directory;
   }
 
-  /** `partBytesMin`: of parts of uploads but the last; else that of S3. Beside it what the server is told: limits, a certificate. */
+  /** `partBytesMin`: of parts of uploads but the last; else that of S3. `webhooks`: that notices wait for; `of-NAME` is for one account only. Beside them what the server is told: limits, a certificate. */
   static async start({
     partBytesMin = 5 << 20,
+    webhooks = [],
     ...more
-  }: Partial<S3ServerOptions> & { readonly partBytesMin?: number } = {}): Promise<S3Endpoint> {
+  }: Partial<S3ServerOptions> & {
+    readonly partBytesMin?: number;
+    readonly webhooks?: readonly string[];
+  } = {}): Promise<S3Endpoint> {
     const directory = mkdtempSync(join(tmpdir(), 'skerry-s3-'));
     const world = new ObjectWorld();
     const complaints: string[] = [];
@@ -54,7 +61,12 @@ export class S3Endpoint {
     const { catalog } = world;
     const holds = async (): Promise<null> => null;
     const identity = await Identity.open({ catalog, dataDirectory: directory, now: Date.now, holds, usageDays: 1, log });
-    await world.start({ meter: new QuotaMeter({ quotas: identity.quotas, log }), now: Date.now, partBytesMin });
+    const notices = (buckets: ObjectLayer['buckets']): NoticesSettings => ({
+      receivers: webhooks,
+      subscriptions: (bucket, kind, key) => subscriptionsTo(buckets, bucket.name, kind, key),
+      onDropped: (webhook, count, why) => complaints.push(`${count} notices for ${webhook}: ${why}`),
+    });
+    await world.start({ notices, meter: new QuotaMeter({ quotas: identity.quotas, log }), now: Date.now, partBytesMin });
     const region = 'us-east-1';
     const authenticator = new Authenticator({
       region,
@@ -63,7 +75,19 @@ export class S3Endpoint {
     });
     const access = new Access({ buckets: world.layer.buckets });
     const { accounts } = identity;
-    const services = { store: world.layer, access, accounts, authenticator, region, pool: 'default', now: Date.now };
+    const named = webhooks.map((name) => ({ name, accounts: name.startsWith('of-') ? [name.slice(3)] : null }));
+    const { layer } = world;
+    const services = {
+      store: layer,
+      notices: layer.notices,
+      webhooks: named,
+      access,
+      accounts,
+      authenticator,
+      region,
+      pool: 'default',
+      now: Date.now,
+    };
     const server = new S3Server({ services, domains: ['s3.test'], log, ...more });
     const address = await server.listen('127.0.0.1', 0);
     return new S3Endpoint({ identity, world, address, complaints, server, directory });

@@ -4,6 +4,7 @@ import { corsOperations } from './cors_operations.js';
 import { encryptionOperations } from './encryption_configuration.js';
 import { lifecycleOperations } from './lifecycle_operations.js';
 import { lockOperations } from './lock_operations.js';
+import { notificationOperations } from './notification_operations.js';
 import type { Route } from './operations.js';
 import { policyOperations } from './policy_operations.js';
 import { publicAccessOperations } from './public_access_operations.js';
@@ -17,6 +18,7 @@ export const configurationOperations: readonly Route[] = [
   ...encryptionOperations,
   ...lifecycleOperations,
   ...lockOperations,
+  ...notificationOperations,
   ...policyOperations,
   ...publicAccessOperations,
   ...taggingOperations,

@@ -11,7 +11,7 @@ import { writeConditions } from './condition_headers.js';
 import { copyConditions, copySource, missingSource, requireSource, sourceVersionHeader } from './copy_source.js';
 import { objectKeyOf, sealHeaders, sealingOf } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
-import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
+import { bucketName, causeOf, objectKey, type Exchange, type Operation } from './exchange.js';
 import { requestedBucket, versionHeader } from './object_access.js';
 import { tagsOfHeader } from './object_tags.js';
 import { requirePut } from './put_object.js';
@@ -62,6 +62,7 @@ export const copyObject: Operation = {
         from,
         fromConditions: copyConditions(headers),
         owner: placement.owner,
+        cause: causeOf(exchange),
         attributes,
         keys,
         conditions: writeConditions(headers),

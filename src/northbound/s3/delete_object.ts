@@ -6,7 +6,7 @@ import { emptyAnswer, xmlAnswer } from './answer.js';
 import { announcesSum } from './checksum_headers.js';
 import { writeConditions } from './condition_headers.js';
 import { S3Failure, toS3Failure } from './errors.js';
-import type { Exchange, Operation } from './exchange.js';
+import { causeOf, type Exchange, type Operation } from './exchange.js';
 import { withWireWords } from './failures.js';
 import { requestedBucket, requestedVersion, versionHeader } from './object_access.js';
 import { checkObjectKey } from './object_key.js';
@@ -82,6 +82,7 @@ async function remove(exchange: Exchange, bucket: BucketRecord, { key, versionId
     owner: caller?.principal.account ?? bucket.account,
     conditions,
     bypassGovernance,
+    cause: causeOf(exchange),
     ...(versionId === undefined ? {} : { versionId }),
   });
 }

@@ -1,6 +1,7 @@
 /** One request with all that an operation needs to answer it. */
 import type { Account, AccountEntry, AccountSecrets } from '../../identity/accounts.js';
 import type { Principal } from '../../identity/access_keys.js';
+import type { Cause, Notices } from '../../object/notices.js';
 import type { ObjectStore } from '../../object/object_store.js';
 import type { Access } from './access.js';
 import type { Address } from './address.js';
@@ -10,9 +11,19 @@ import { S3Failure } from './errors.js';
 import type { RequestBody } from './request_body.js';
 import type { S3Request } from './request.js';
 
+/** Whom changes may be told to. */
+export interface NamedWebhook {
+  readonly name: string;
+  /** Names of those whose buckets it may hear of; null: of all. */
+  readonly accounts: readonly string[] | null;
+}
+
 /** What all requests share. */
 export interface S3Services {
   readonly store: ObjectStore;
+  readonly notices: Pick<Notices, 'test'>;
+  /** That rules of buckets may name. */
+  readonly webhooks: readonly NamedWebhook[];
   readonly access: Access;
   readonly accounts: {
     /** @throws SkerryError not-found */
@@ -55,6 +66,16 @@ export interface Operation {
 export function signedCaller({ caller }: Exchange): Principal {
   if (caller === null) throw new S3Failure('AccessDenied');
   return caller.principal;
+}
+
+/** What is told of who asked for a change, to who hears of that. */
+export function causeOf({ caller, clientAddress, requestId }: Exchange): Cause {
+  return { requester: caller?.principal.userId ?? '', address: plainAddress(clientAddress) ?? '', requestId };
+}
+
+/** Without what a socket for both families puts before IPv4 addresses: `::ffff:192.0.2.1`. */
+export function plainAddress(address: string | null): string | null {
+  return address?.replace(/^::ffff:(?=\d+\.)/i, '') ?? null;
 }
 
 /** Of a request that is for a bucket, or for an object in one. */

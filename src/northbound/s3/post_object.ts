@@ -21,7 +21,7 @@ export const postObject: Operation = {
     const upload = await readPostUpload(services.authenticator, request, bucket.name, body.raw());
     const put = asPut(exchange, upload);
     await requirePut(put, bucket);
-    const version = await store(put, bucket, { content: bounded(upload.file), bytes: null });
+    const version = await store(put, bucket, { content: bounded(upload.file), bytes: null, kind: 'form' });
     return answerOf(put, bucket, version, upload.fields);
   },
 };

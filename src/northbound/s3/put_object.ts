@@ -1,6 +1,7 @@
 /** PutObject, and what storing a body has in common however it comes. */
 import type { BucketRecord } from '../../catalog/object_records.js';
 import type { Version } from '../../object/object_version.js';
+import type { PutOrder } from '../../object/objects.js';
 import { put_bytes_max } from '../../object/uploads.js';
 import { emptyAnswer } from './answer.js';
 import { attributesOf } from './attribute_headers.js';
@@ -8,7 +9,7 @@ import { checksumHeaders, expectedSums } from './checksum_headers.js';
 import { writeConditions } from './condition_headers.js';
 import { sealedAttributes, sealHeaders, sealingOf } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
-import { bucketName, objectKey, type Exchange, type Operation } from './exchange.js';
+import { bucketName, causeOf, objectKey, type Exchange, type Operation } from './exchange.js';
 import { expirationHeaders } from './lifecycle_document.js';
 import { requestedBucket, versionHeader } from './object_access.js';
 import type { RequestBody } from './request_body.js';
@@ -42,14 +43,14 @@ export async function requirePut(exchange: Exchange, bucket: BucketRecord): Prom
 export async function store(
   exchange: Exchange,
   bucket: BucketRecord,
-  { content, bytes }: { readonly content: AsyncIterable<Uint8Array>; readonly bytes: number | null },
+  body: Pick<PutOrder, 'content' | 'bytes' | 'kind'>,
 ): Promise<Version> {
   const { request, services } = exchange;
   return services.store.objects.put({
     bucket: bucketName(exchange),
     key: objectKey(exchange),
-    content,
-    bytes,
+    ...body,
+    cause: causeOf(exchange),
     ...sealedAttributes(await attributesOf(exchange, bucket), await sealingOf(exchange, bucket)),
     expected: expectedSums(exchange),
     conditions: writeConditions(request.headers),

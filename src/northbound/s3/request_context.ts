@@ -2,7 +2,7 @@
 import type { PolicyContext } from '../../identity/policy_conditions.js';
 import { policyContext } from '../../identity/policy_evaluation.js';
 import type { Scheme } from './authenticator.js';
-import type { Exchange } from './exchange.js';
+import { plainAddress, type Exchange } from './exchange.js';
 import { Query } from './query.js';
 
 const headerKeys = [
@@ -70,6 +70,7 @@ export function requestContext(
   const referer = headers.get('referer');
   return policyContext({
     requester: caller?.principal ?? null,
+    // No range of a policy means the longer form.
     sourceIp: plainAddress(clientAddress),
     secure: request.secure,
     now: services.now(),
@@ -97,9 +98,4 @@ function requestedTags(header: string | undefined): Record<string, string | read
   } catch {
     return {};
   }
-}
-
-/** A socket for both families tells IPv4 addresses as `::ffff:192.0.2.1`, which no range of a policy means. */
-function plainAddress(address: string | null): string | null {
-  return address?.replace(/^::ffff:(?=\d+\.)/i, '') ?? null;
 }

@@ -56,15 +56,6 @@ const unused: readonly Unused[] = [
     removable: false,
   },
   {
-    query: 'notification',
-    name: 'NotificationConfiguration',
-    action: 'BucketNotification',
-    root: 'NotificationConfiguration',
-    unset: { content: [] },
-    harmless: isEmpty,
-    removable: false,
-  },
-  {
     query: 'website',
     name: 'Website',
     action: 'BucketWebsite',

@@ -6,7 +6,7 @@ import { checksumElement, checksumHeader, checksumNodes, checksumTypeText } from
 import { writeConditions } from './condition_headers.js';
 import { sealHeaders, uploadKey } from './encryption_headers.js';
 import { S3Failure } from './errors.js';
-import type { Exchange, Operation } from './exchange.js';
+import { causeOf, type Exchange, type Operation } from './exchange.js';
 import { documentKey, urlEncodedKey } from './object_key.js';
 import { openUpload, requireWrite, uploadName } from './upload_access.js';
 import { element } from './xml_document.js';
@@ -31,6 +31,7 @@ export const completeMultipartUpload: Operation = {
       ...name,
       parts,
       conditions,
+      cause: causeOf(exchange),
       ...(bytes === undefined ? {} : { bytes }),
       ...(checksum === undefined ? {} : { checksum }),
     });

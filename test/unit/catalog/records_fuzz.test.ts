@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { decodeNotice, encodeNotice } from '../../../src/catalog/notice_record.js';
 import {
   decodeCounter,
   decodePool,
@@ -42,6 +43,7 @@ describe.each([
   ['resource', resources, (data: Uint8Array) => judge(decodeResource, encodeResource, data)],
   ['pool', [golden('pool_v1'), golden('pool_framed_v2')], (data: Uint8Array) => judge(decodePool, encodePool, data)],
   ['counter', [golden('counter_v1')], (data: Uint8Array) => judge(decodeCounter, encodeCounter, data)],
+  ['notice', [golden('notice_v1')], (data: Uint8Array) => judge(decodeNotice, encodeNotice, data)],
 ] as const)('a %s record', (_, seeds, accepts) => {
   test('of any bytes is refused as corrupt, or is one', () => {
     fc.assert(

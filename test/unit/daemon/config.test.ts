@@ -1,8 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-import { engineOptions, resolveConfig, settingNames, type ServeOptions } from '../../../src/daemon/config.js';
+import { engineOptions, resolveConfig, settingNames, type Config, type ServeOptions } from '../../../src/daemon/config.js';
+import { readWebhooks } from '../../../src/daemon/webhooks.js';
 import { packageRoot } from '../../../src/engine/engine.js';
 import { temporaryDirectory } from '../temporary_directory.js';
 
@@ -75,6 +76,43 @@ test('S3 is served on loopback, over TLS where there is a certificate, or not at
     key: '/etc/s3.key',
     clientCa: null,
   });
+});
+
+test('webhooks have names, URLs that tell no password, and files of secrets', () => {
+  const configFile = join(temporaryDirectory(), 'skerry.json');
+  const withWebhooks = (s3Webhooks: unknown): Config['s3Webhooks'] => {
+    writeFileSync(configFile, JSON.stringify({ s3Webhooks }));
+    return resolveConfig({ configFile }).s3Webhooks;
+  };
+  expect(resolveConfig({}).s3Webhooks).toEqual({});
+  const url = 'https://example.org/hook?a=b';
+  expect(withWebhooks({ indexer: { url }, 'thumb_nails-2': { url, secretFile: 'secret', accounts: ['alice'] } })).toEqual({
+    indexer: { url },
+    'thumb_nails-2': { url, secretFile: join(process.cwd(), 'secret'), accounts: ['alice'] },
+  });
+  for (const wrong of ['ftp://example.org', 'example.org', 'http://user:password@example.org/', 'http://example.org/#a', 7])
+    expect(() => withWebhooks({ indexer: { url: wrong } })).toThrow(/s3Webhooks.indexer.url: /);
+  expect(() => withWebhooks({ 'a/b': { url } })).toThrow(/s3Webhooks/);
+  expect(() => withWebhooks({ indexer: { url, secret: 'x' } })).toThrow(/s3Webhooks.indexer has no "secret"/);
+  expect(() => withWebhooks(Object.fromEntries(Array.from({ length: 33 }, (_, at) => [`hook-${at}`, { url }])))).toThrow(
+    /32 at most/,
+  );
+});
+
+test('the secret of a webhook is text or base 64, long enough, and nobody else’s to read', async () => {
+  const secretFile = join(temporaryDirectory(), 'secret');
+  const read = async (text: string, mode = 0o600): Promise<Uint8Array | null | undefined> => {
+    writeFileSync(secretFile, text);
+    chmodSync(secretFile, mode);
+    return (await readWebhooks({ indexer: { url: 'http://example.org', secretFile } }))[0]?.secret;
+  };
+  expect(await read('sixteen bytes ok\n')).toEqual(Buffer.from('sixteen bytes ok'));
+  expect(await read(`whsec_${Buffer.alloc(24, 7).toString('base64')}`)).toEqual(Buffer.alloc(24, 7));
+  await expect(read('short')).rejects.toThrow(/webhook indexer in .* is too short/);
+  await expect(read('sixteen bytes ok', 0o644)).rejects.toThrow(/do chmod 0600/);
+  rmSync(secretFile);
+  await expect(readWebhooks({ indexer: { url: 'http://example.org', secretFile } })).rejects.toThrow(/cannot be read/);
+  expect(await readWebhooks({ indexer: { url: 'http://example.org' } })).toMatchObject([{ name: 'indexer', secret: null }]);
 });
 
 test('the cache on the local disk is off with 0, as a number and as text', () => {

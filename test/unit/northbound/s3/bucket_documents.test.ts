@@ -5,6 +5,7 @@ import { readDocument, writeDocument, type DocumentKind } from '../../../../src/
 import { corsDocument } from '../../../../src/northbound/s3/cors_document.ts';
 import { defaultEncryption } from '../../../../src/northbound/s3/encryption_configuration.ts';
 import { lifecycleDocument } from '../../../../src/northbound/s3/lifecycle_document.ts';
+import { notificationDocument } from '../../../../src/northbound/s3/notification_document.ts';
 import { ownershipDocument } from '../../../../src/northbound/s3/object_ownership.ts';
 import { publicAccessDocument } from '../../../../src/northbound/s3/public_access.ts';
 import { ObjectWorld } from '../../../harness/object_world.ts';
@@ -35,6 +36,10 @@ const golden: readonly (readonly [kind: DocumentKind<unknown>, text: string])[] 
     lifecycleDocument,
     '{"version":1,"document":[{"form":"and","rule":{"id":"r","enabled":true,"filter":{"prefix":"p","tags":{"k":"v"},"bytesAbove":1,"bytesBelow":9},' +
       '"expiration":{"at":1893456000000},"noncurrent":{"days":2,"kept":3},"abortDays":4}}]}',
+  ],
+  [
+    notificationDocument,
+    '{"version":1,"document":[{"kind":"queue","id":"r","webhook":"indexer","events":["s3:ObjectCreated:*"],"prefix":"p","suffix":""}]}',
   ],
 ];
 

@@ -336,7 +336,6 @@ describe('settings that there are not', () => {
   test.each([
     ['logging', 200, '<BucketLoggingStatus'],
     ['accelerate', 200, '<AccelerateConfiguration'],
-    ['notification', 200, '<NotificationConfiguration'],
     ['website', 404, '<Code>NoSuchWebsiteConfiguration</Code>'],
     ['replication', 404, '<Code>ReplicationConfigurationNotFoundError</Code>'],
     ['analytics', 501, '<Code>NotImplemented</Code>'],
@@ -347,8 +346,6 @@ describe('settings that there are not', () => {
   });
 
   test.each([
-    ['notification', '<NotificationConfiguration/>', 200],
-    ['notification', '<NotificationConfiguration><QueueConfiguration/></NotificationConfiguration>', 501],
     ['requestPayment', '<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>', 200],
     ['requestPayment', '<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>', 501],
     ['website', '<WebsiteConfiguration/>', 501],

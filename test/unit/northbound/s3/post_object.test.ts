@@ -1,7 +1,13 @@
 import { createHash, createHmac } from 'node:crypto';
 import { request } from 'node:http';
 
-import { CreateBucketCommand, GetObjectCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutBucketNotificationConfigurationCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import type { NewAccessKey } from '../../../../src/identity/access_keys.ts';
@@ -13,7 +19,7 @@ let alice: S3Client;
 const Bucket = 'forms';
 
 beforeAll(async () => {
-  endpoint = await S3Endpoint.start();
+  endpoint = await S3Endpoint.start({ webhooks: ['indexer'] });
   key = await endpoint.account('alice');
   alice = endpoint.client(key);
   await alice.send(new CreateBucketCommand({ Bucket }));
@@ -66,6 +72,18 @@ describe('a form', () => {
       ChecksumSHA256: sum,
       Metadata: { of: Buffer.from('grün').toString('latin1') },
     });
+  });
+
+  test('is told to webhooks as a form, by who signed it', async () => {
+    const QueueConfigurations = [{ QueueArn: 'arn:aws:sqs:us-east-1::indexer', Events: ['s3:ObjectCreated:Post' as const] }];
+    const SkipDestinationValidation = true;
+    const rules = { Bucket, NotificationConfiguration: { QueueConfigurations }, SkipDestinationValidation };
+    await alice.send(new PutBucketNotificationConfigurationCommand(rules));
+    await post({ key: 'told' }, 'the file');
+    const [notice] = await endpoint.world.layer.notices.page('indexer', null, 10);
+    expect(notice?.record).toMatchObject({ kind: 'form', key: 'told', bytes: 8, address: '127.0.0.1' });
+    expect(notice?.record.requester).not.toBe('');
+    await alice.send(new PutBucketNotificationConfigurationCommand({ Bucket, NotificationConfiguration: {} }));
   });
 
   test('is answered as it asks', async () => {
