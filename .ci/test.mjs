@@ -32,7 +32,12 @@ const suites = [
   { name: 'crash', run: () => vitest('crash') },
 ];
 
-const wanted = process.argv.slice(2);
+/** Of all suites those that only compute: done beside those after them, which wait for servers, disks and clocks, and giving way to them. */
+const computing = ['simulation', 'fuzz'];
+
+/** `--built`: by whoever runs these beside others. */
+const isBuilt = process.argv.includes('--built');
+const wanted = process.argv.slice(2).filter((word) => word !== '--built');
 const unknown = wanted.filter((name) => !suites.some((suite) => suite.name === name));
 if (unknown.length > 0) {
   console.error(`skerry: there is no suite ${unknown.join(', ')}; there are ${suites.map((suite) => suite.name).join(', ')}`);
@@ -44,10 +49,16 @@ const total = { passed: 0, failed: 0, skipped: 0 };
 /** What failed, said once more at the end: of a long run often no more than the end is at hand. */
 const failures = [];
 const failureLinesMax = 40;
-await timed('build', () => check(run(node, [join(root, '.ci', 'build.mjs')], { quiet: true })));
+if (!isBuilt) await timed('build', () => check(run(node, [join(root, '.ci', 'build.mjs')], { quiet: true })));
 // What does not build would fail everywhere below, each time at length.
 const toRun = total.failed > 0 ? [] : suites.filter((suite) => wanted.length === 0 || wanted.includes(suite.name));
-for (const suite of toRun) await timed(suite.name, suite.run);
+const aside = toRun.length === suites.length ? computing : [];
+let computed = null;
+for (const { name, run } of toRun) {
+  if (aside.includes(name)) computed ??= beside(aside);
+  else await timed(name, run);
+}
+if (computed !== null) await timed(aside.join(' and '), () => computed);
 if (failures.length > 0) console.log(`== what failed\n${failures.join('\n')}`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed === 0 ? 0 : 1;
@@ -90,6 +101,11 @@ async function counted(command, args) {
   // The closing line of a part would be taken for that of the whole.
   process.stdout.write(`${(counts === null ? lines : lines.slice(0, -1)).join('\n')}\n`);
   return result;
+}
+
+/** Their output is shown when all of them have ended. */
+function beside(names) {
+  return counted('nice', ['-n', '19', node, join(root, '.ci', 'test.mjs'), '--built', ...names]);
 }
 
 function native(args) {
@@ -143,7 +159,7 @@ async function simulation() {
     };
   const fixed = await worlds(seeds(simulatedSeeds));
   const themed = [];
-  for (const theme of themes) themed.push(await worlds(seeds(themedSeeds, '--theme', theme)));
+  for (const [theme, count] of Object.entries(themedSeeds)) themed.push(await worlds(seeds(count, '--theme', theme)));
   const base = Date.now() * 1000;
   console.log(`fresh seeds, from ${base} on: one that failed is repeated with npm run simulate -- --seed S`);
   const fresh = await worlds((part) => ['--from', String(base + part * 1_000_000_000_000), '--seconds', String(freshSeconds)]);
