@@ -47,6 +47,8 @@ export interface ObjectServiceOptions {
   readonly logger: Logger;
   /** A root chunk is due. */
   readonly onUpkeep: () => void;
+  /** Room that objects took is given back. */
+  readonly onTrim: () => void;
   readonly onRequest: (record: RequestRecord) => void;
 }
 
@@ -88,12 +90,12 @@ export class ObjectService {
 
   /** When the engine is started. @throws SkerryError of the catalog */
   static async open(options: ObjectServiceOptions): Promise<ObjectService> {
-    const { catalog, ledger, engine, pools, identity, logger, onUpkeep } = options;
+    const { catalog, ledger, engine, pools, identity, logger, onUpkeep, onTrim } = options;
     const log = logOf(logger, 'objects');
     const shelves = new Shelves({ catalog, ledger, engine, pools, onUpkeep });
     const meter = new QuotaMeter({ quotas: identity.quotas, log });
     const frozen = new FrozenShelves(options);
-    const layer = await ObjectLayer.open({ catalog, engine, shelves, log, meter, frozen, sums: sumsElsewhere });
+    const layer = await ObjectLayer.open({ catalog, engine, shelves, log, meter, frozen, onTrim, sums: sumsElsewhere });
     return new ObjectService(options, layer, frozen);
   }
 

@@ -38,6 +38,8 @@ export interface ObjectLayerOptions {
   /** Shelves that hold one resource each: those that nothing is in any more go. */
   readonly frozen?: Pick<FrozenShelves, 'removeUnused'>;
   readonly meter?: Meter;
+  /** Room that objects took is given back: there is something to collect. */
+  readonly onTrim?: () => void;
   /** Of large bodies; else in this thread. */
   readonly sums?: MakeSums;
   /** Milliseconds since 1970. */
@@ -67,7 +69,7 @@ export class ObjectLayer {
     this.#options = options;
     this.#oldRegions = oldRegions;
     this.#now = now;
-    this.#writer = new ShelfWriter(engine);
+    this.#writer = new ShelfWriter(engine, options.onTrim);
     this.#space = new ShelfSpace({ ...options, ...options.space });
     const ids = new IdAllocator(catalog, objectCounterKey);
     const holds = new BodyHolds();
