@@ -53,6 +53,8 @@ export interface ObjectServiceOptions {
   readonly logger: Logger;
   /** A root chunk is due. */
   readonly onUpkeep: () => void;
+  /** Room that objects took is given back. */
+  readonly onTrim: () => void;
   readonly onRequest: (record: RequestRecord) => void;
   readonly onDelivery: (webhook: string, counts: Partial<DeliveryCounts>) => void;
 }
@@ -105,7 +107,7 @@ export class ObjectService {
 
   /** When the engine is started. @throws SkerryError of the catalog */
   static async open(options: ObjectServiceOptions): Promise<ObjectService> {
-    const { catalog, ledger, engine, pools, identity, logger, onUpkeep } = options;
+    const { catalog, ledger, engine, pools, identity, logger, onUpkeep, onTrim } = options;
     const log = logOf(logger, 'objects');
     const shelves = new Shelves({ catalog, ledger, engine, pools, onUpkeep });
     const meter = new QuotaMeter({ quotas: identity.quotas, log });
@@ -120,7 +122,8 @@ export class ObjectService {
         options.onDelivery(webhook, { dropped: count });
       },
     });
-    const layer = await ObjectLayer.open({ catalog, engine, shelves, log, meter, frozen, sums: sumsElsewhere, notices });
+    const parts = { catalog, engine, shelves, log, meter, frozen, onTrim, notices };
+    const layer = await ObjectLayer.open({ ...parts, sums: sumsElsewhere });
     return new ObjectService(options, layer, frozen, webhooks);
   }
 

@@ -329,6 +329,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     identity,
     logger,
     onUpkeep: () => upkeep.poke(),
+    onTrim: () => collections.noteRemoval(),
     onRequest: (record) => metrics.observeS3(record),
     onDelivery: (webhook, counts) => metrics.countDelivery(webhook, counts),
   });

@@ -19,6 +19,7 @@ import { SkerryError } from '../core/errors.js';
 import type { Buckets } from './buckets.js';
 import { groupOf, walkKeys, type Jump, type Row } from './key_walk.js';
 import { versionOf, type Version } from './object_version.js';
+import { idOfTold, toldId } from './told_ids.js';
 import type { Versions } from './versions.js';
 
 export const list_entries_max = 1000;
@@ -118,11 +119,11 @@ export class Listing {
     const { record } = await this.#options.buckets.get(order.bucket);
     const under = uploadsPrefix(record.id);
     const { after, afterUpload } = order;
-    if (afterUpload !== undefined && !/^[0-9a-f]{16}$/.test(afterUpload)) throw badToken();
-    const place = after === undefined || afterUpload === undefined ? null : placeOf(under, byteString(after), afterUpload);
+    const upload = afterUpload === undefined ? null : markedId(afterUpload);
+    const place = after === undefined || upload === null ? null : placeOf(under, byteString(after), idText(upload));
     return this.#page(under, order, place, ({ key, value }) => {
-      const upload = decodeUpload(value);
-      return { item: { key: textOfBytes(key), uploadId: idText(upload.id), upload }, jump: 'next' };
+      const found = decodeUpload(value);
+      return { item: { key: textOfBytes(key), uploadId: toldId(found.id), upload: found }, jump: 'next' };
     });
   }
 
@@ -165,8 +166,14 @@ export class Listing {
 /** Of one that is gone its id tells where it was. */
 function missingOrder(versionId: string): string {
   if (versionId === 'null') return last_order;
-  if (!/^[0-9a-f]{16}$/.test(versionId)) throw badToken();
-  return orderOf(Math.min(Number.parseInt(versionId, 16), Number.MAX_SAFE_INTEGER));
+  return orderOf(markedId(versionId));
+}
+
+/** @throws SkerryError invalid: a list did not tell of it */
+function markedId(told: string): number {
+  const id = idOfTold(told);
+  if (id === null) throw badToken();
+  return id;
 }
 
 function encodeToken(under: string, after: string): string {

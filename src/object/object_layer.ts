@@ -41,6 +41,8 @@ export interface ObjectLayerOptions {
   readonly meter?: Meter;
   /** Who hears of changes of objects; absent: nobody. */
   readonly notices?: (buckets: Buckets) => NoticesSettings;
+  /** Room that objects took is given back: there is something to collect. */
+  readonly onTrim?: () => void;
   /** Of large bodies; else in this thread. */
   readonly sums?: MakeSums;
   /** Milliseconds since 1970. */
@@ -73,7 +75,7 @@ export class ObjectLayer {
     this.#options = options;
     this.#oldRegions = oldRegions;
     this.#now = now;
-    this.#writer = new ShelfWriter(engine);
+    this.#writer = new ShelfWriter(engine, options.onTrim);
     this.#space = new ShelfSpace({ ...options, ...options.space });
     const ids = new IdAllocator(catalog, objectCounterKey);
     const holds = new BodyHolds();

@@ -34,9 +34,9 @@ export function versionOf(key: string, record: ObjectRecord): Version {
   return { key, versionId: versionIdOf(record), deleteMarker, bytes, etag, modifiedAt, attributes, checksum, parts };
 }
 
-export function notFound(reason: 'no-such-key' | 'no-such-version', key: string): SkerryError {
+export function notFound(reason: 'no-such-key' | 'no-such-version', { bucket, key }: ObjectName): SkerryError {
   const what = reason === 'no-such-version' ? 'no such version of the object' : 'no object';
-  return new SkerryError('not-found', `there is ${what} ${JSON.stringify(key.slice(0, 200))}`, { reason });
+  return new SkerryError('not-found', `there is ${what} ${JSON.stringify(key.slice(0, 200))} in bucket ${bucket}`, { reason });
 }
 
 /** What was asked for is a delete marker, and cannot be read. */

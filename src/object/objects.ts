@@ -219,7 +219,7 @@ export class Objects {
     const { record: bucket } = await this.#options.buckets.get(bucketName);
     const { versions } = this.#options;
     const entry = versionId === undefined ? await versions.newest(bucket, key) : await versions.get(bucket, key, versionId);
-    if (entry === null) throw notFound(versionId === undefined ? 'no-such-key' : 'no-such-version', key);
+    if (entry === null) throw notFound(versionId === undefined ? 'no-such-key' : 'no-such-version', { bucket: bucketName, key });
     if (entry.record.deleteMarker) throw new DeleteMarkerFound(versionOf(key, entry.record));
     return entry.record;
   }
@@ -249,7 +249,7 @@ export class Objects {
       if (found.deleteMarker) throw new DeleteMarkerFound(versionOf(key, found));
       return next(found);
     });
-    if (record === null) throw notFound(versionId === null ? 'no-such-key' : 'no-such-version', key);
+    if (record === null) throw notFound(versionId === null ? 'no-such-key' : 'no-such-version', name);
     return versionOf(key, record);
   }
 }

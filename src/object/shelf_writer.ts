@@ -10,9 +10,12 @@ export type ShelfEngine = Pick<NativeEngine, 'read' | 'write' | 'flush'>;
 
 export class ShelfWriter {
   readonly #engine: ShelfEngine;
+  readonly #onTrim: () => void;
 
-  constructor(engine: ShelfEngine) {
+  /** `onTrim`: hears of each, when it is done. */
+  constructor(engine: ShelfEngine, onTrim: () => void = () => undefined) {
     this.#engine = engine;
+    this.#onTrim = onTrim;
   }
 
   /** Whole pages. `data` is read until it resolves. */
@@ -23,6 +26,7 @@ export class ShelfWriter {
   /** Of all pages that these bytes have a part in. */
   async trim(shelf: number, offset: number, bytes: number): Promise<void> {
     await this.#withRoom(shelf, offset, Math.ceil(bytes / page_bytes) * page_bytes);
+    this.#onTrim();
   }
 
   flush(shelf: number): Promise<void> {

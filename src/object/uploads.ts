@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 
 import type { Catalog, CatalogEntry, Write } from '../catalog/catalog.js';
 import { bucketKey, lastNumber, partKey, partsPrefix, uploadKey } from '../catalog/object_keys.js';
-import { idText } from '../catalog/keys.js';
 import {
   decodePart,
   decodeUpload,
@@ -30,6 +29,7 @@ import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version } from './object_version.js';
 import { releaseOf } from './releases.js';
 import { checkKeyGiven, newSalt, sealedEtag, sealedWith } from './sealing.js';
+import { idOfTold, toldId } from './told_ids.js';
 import { noSuchUpload, UploadGates } from './upload_gates.js';
 import { checkKey, versionIdOf, visible, type Make, type Transact, type Versions } from './versions.js';
 
@@ -122,7 +122,7 @@ export class Uploads {
       const given = { ...objects.withDefaults(bucket, attributes), retention: attributes.retention ?? null };
       const value = encodeUpload({ id, startedAt: now(), attributes: given, checksum: checksum ?? null });
       const compares = [{ key: bucketKey(name), revision }];
-      if (await transactOn(catalog)(compares, [{ key: uploadKey(bucket.id, key, id), value }])) return idText(id);
+      if (await transactOn(catalog)(compares, [{ key: uploadKey(bucket.id, key, id), value }])) return toldId(id);
     }
     throw new SkerryError('try-again', `bucket ${name} changes all the time`);
   }
@@ -319,8 +319,8 @@ export function sharedEtag(source: number, offset: number, bytes: number): strin
 
 /** @throws SkerryError not-found (no-such-upload) for what is none */
 function uploadNumber(uploadId: string): number {
-  const id = /^[0-9a-f]{16}$/.test(uploadId) ? Number.parseInt(uploadId, 16) : 0;
-  if (!Number.isSafeInteger(id) || id === 0) throw noSuchUpload();
+  const id = idOfTold(uploadId);
+  if (id === null) throw noSuchUpload();
   return id;
 }
 

@@ -7,7 +7,7 @@
  */
 import type { Catalog, Compare, Write } from '../catalog/catalog.js';
 import { bucketKey, last_order, nullVersionKey, orderOf, versionKey, versionsPrefix } from '../catalog/object_keys.js';
-import { decodeId, encodeId, idText } from '../catalog/keys.js';
+import { decodeId, encodeId } from '../catalog/keys.js';
 import { decodeObject, emptyBody, encodeObject, type BucketRecord, type ObjectRecord } from '../catalog/object_records.js';
 import type { NoticeKind } from '../catalog/notice_record.js';
 import { SkerryError } from '../core/errors.js';
@@ -17,6 +17,7 @@ import { isReadOnly, noSuchBucket, type Buckets } from './buckets.js';
 import { counted, ending, type Meter, type Reservation, type UsageChange } from './meter.js';
 import type { Cause, Noticed, Notices } from './notices.js';
 import { releaseOf } from './releases.js';
+import { idOfTold, toldId } from './told_ids.js';
 
 const attempts_max = 16;
 /** Versions of a key, for one that was made a moment ago. */
@@ -109,8 +110,8 @@ export class Versions {
   /** `versionId`: as versionIdOf gives it. */
   async get(bucket: BucketRecord, key: string, versionId: string): Promise<VersionEntry | null> {
     if (versionId === 'null') return (await this.#nullVersion(bucket, key)).entry;
-    const id = /^[0-9a-f]{16}$/.test(versionId) ? Number.parseInt(versionId, 16) : 0;
-    if (!Number.isSafeInteger(id) || id === 0) return null;
+    const id = idOfTold(versionId);
+    if (id === null) return null;
     const found = await this.#at(versionKey(bucket.id, key, orderOf(id)));
     return found === null || found.record.isNull ? null : found;
   }
@@ -340,7 +341,7 @@ export class Versions {
 export type Transact = (compares: readonly Compare[], writes: readonly Write[]) => Promise<boolean>;
 
 export function versionIdOf({ id, isNull }: Pick<ObjectRecord, 'id' | 'isNull'>): string {
-  return isNull ? 'null' : idText(id);
+  return isNull ? 'null' : toldId(id);
 }
 
 /** A delete marker hides what is under it. */

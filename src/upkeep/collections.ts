@@ -68,10 +68,9 @@ export class Collections {
   readonly #now: () => number;
   readonly #running = new Map<string, Run>();
   readonly #last = new Map<string, CollectionView>();
-  /** A figure that grows with what is put in the pool and given back; as it was when it was last collected, and when that was. */
+  /** A figure that grows with what is put in the pool, given back and deleted; as it was when it was last collected, and when that was. */
   readonly #seen = new Map<string, { readonly changed: number; readonly at: number }>();
   #removals = 0;
-  #removalsSeen = 0;
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
 
@@ -87,7 +86,7 @@ export class Collections {
     this.#timer.unref();
   }
 
-  /** Something was deleted, so the next round has something to do. */
+  /** Something was deleted, so the next run has something to do. */
   noteRemoval(): void {
     this.#removals += 1;
   }
@@ -161,18 +160,16 @@ export class Collections {
   /** Collects the pools that it may be worth it for. Never rejects. */
   async round(): Promise<void> {
     const { engine, intervalMilliseconds, pools } = this.#options;
-    const removed = this.#removals !== this.#removalsSeen;
-    this.#removalsSeen = this.#removals;
     const engineStats = engine.stats();
     for (const stats of engineStats.pools) {
       const { name, putBytes } = stats;
-      // Given back is counted for all pools together: a run in vain costs little.
-      const changed = putBytes + engineStats.nbd.trim.operations + engineStats.nbd.zero.operations;
+      // Given back and deleted is counted for all pools together: a run in vain costs little.
+      const changed = putBytes + engineStats.nbd.trim.operations + engineStats.nbd.zero.operations + this.#removals;
       if (this.#stopped || this.#running.has(name) || !pools.names().includes(name)) continue;
       const seen = this.#seen.get(name) ?? { changed: 0, at: 0 };
       const wait = isCrowded(stats) ? Math.min(intervalMilliseconds, crowded_interval_milliseconds) : intervalMilliseconds;
       // Space dies where something is deleted, written over or given back; where nothing was, there is nothing new to find.
-      if (this.#now() - seen.at < wait || (!removed && changed === seen.changed)) continue;
+      if (this.#now() - seen.at < wait || changed === seen.changed) continue;
       this.#seen.set(name, { changed, at: this.#now() });
       try {
         this.begin(name, { dryRun: false });

@@ -1,15 +1,21 @@
-/** The daemon is killed under clients of S3 that put, copy, remove and upload in parts: nothing acknowledged is lost, nothing is half there. */
+/**
+ * The daemon is killed under clients of S3 that put, copy, remove and upload in parts, and while rules end objects: nothing acknowledged is
+ * lost, nothing is half there, and what is gone takes no room.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { afterEach, describe, expect, it } from 'vitest';
 
-import type { NewKeyView, QuotaView } from '../../src/api/shapes.js';
-import { DaemonProcess } from '../harness/daemon_process.ts';
+import type { PoolSpaceView, PoolView, QuotaView, SpaceView } from '../../src/api/shapes.js';
+import type { DaemonProcess } from '../harness/daemon_process.ts';
+import { EndingObjects } from '../harness/ending_objects.ts';
 import { ObjectTorture } from '../harness/object_torture.ts';
-import { smallSettings } from '../harness/small_settings.ts';
+import { sdkClient, serving, type Serving } from '../harness/s3_serving.ts';
 
 const bucket = 'tortured';
+const block_bytes = 65_536;
+const pack_bytes = 64 << 20;
 
 /** A small generator, so that a failing run can be repeated. */
 function dice(seed: number): () => number {
@@ -20,46 +26,101 @@ function dice(seed: number): () => number {
   };
 }
 
-let daemon: DaemonProcess | null = null;
+const started: DaemonProcess[] = [];
 afterEach(async () => {
-  await daemon?.destroy();
-  daemon = null;
+  for (const daemon of started.splice(0)) await daemon.destroy();
 });
 
-function client(of: DaemonProcess, key: NewKeyView): S3Client {
-  return new S3Client({
-    endpoint: `http://${of.ready?.listeners['s3']}`,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    maxAttempts: 1,
-    credentials: { accessKeyId: key.accessKey, secretAccessKey: key.secretKey },
-  });
+async function begin(config: Readonly<Record<string, unknown>> = {}): Promise<Serving> {
+  const world = await serving({ gcSeconds: 2, ...config });
+  started.push(world.daemon);
+  return world;
+}
+
+/** Its port is another one. */
+async function beginAgain({ daemon, key }: Serving): Promise<Serving> {
+  await daemon.start();
+  return { daemon, key, endpoint: `http://${daemon.ready?.listeners['s3']}` };
+}
+
+async function poolSpace(daemon: DaemonProcess): Promise<PoolSpaceView> {
+  const { pools } = await daemon.json<SpaceView>('space');
+  const [pool] = pools;
+  if (pool === undefined) throw new Error('there is no pool');
+  return pool;
+}
+
+/** Until no more is reached in the pool, and collected, than this: packs of which half is wanted stay, and so does the newest. */
+async function roomComesBack(daemon: DaemonProcess, referencedBytesMax: number): Promise<void> {
+  const room = async (): Promise<unknown> => {
+    const { referencedBytes, storedBytes } = await poolSpace(daemon);
+    const isBack = referencedBytes <= referencedBytesMax && storedBytes <= 2 * referencedBytesMax + pack_bytes;
+    return isBack ? 'is back' : { referencedBytes, storedBytes };
+  };
+  await expect.poll(room, { interval: 1000 }).toBe('is back');
+}
+
+async function allRoomComesBack(daemon: DaemonProcess): Promise<void> {
+  await roomComesBack(daemon, block_bytes);
+  const packs = async (): Promise<number> => (await daemon.json<PoolView>('pool', 'show', 'default')).packs;
+  await expect.poll(packs, { interval: 1000 }).toBeLessThanOrEqual(1);
 }
 
 describe.each([
   ['killed', false],
   ['without its ring after each kill, as power loss leaves it', true],
 ])('a daemon that is %s', (_what, power) => {
-  it('has every object that it acknowledged, whole, and counts what it has', async () => {
-    daemon = new DaemonProcess({ config: { ...smallSettings, gcSeconds: 2 } });
-    await daemon.start();
-    await daemon.ok('account', 'create', 'alice');
-    const key = await daemon.json<NewKeyView>('key', 'create', 'alice');
-    await client(daemon, key).send(new CreateBucketCommand({ Bucket: bucket }));
+  it('has every object that it acknowledged, whole, and counts and stores what it has', async () => {
+    let world = await begin();
+    const { daemon } = world;
+    await sdkClient(world).send(new CreateBucketCommand({ Bucket: bucket }));
     const random = dice(power ? 20261123 : 20261124);
     const torture = new ObjectTorture({ bucket, clients: 6, random });
     for (let life = 0; life < 8; life += 1) {
       const before = torture.acknowledged;
-      const working = torture.work(client(daemon, key));
+      const working = torture.work(sdkClient(world));
       while (torture.acknowledged === before) await sleep(20);
       await sleep(200 + random() * 1500);
       await daemon.kill();
       await working;
       if (power) daemon.wipeRing();
-      await daemon.start();
-      expect(await torture.check(client(daemon, key))).toEqual([]);
+      world = await beginAgain(world);
+      expect(await torture.check(sdkClient(world))).toEqual([]);
     }
-    await torture.clear(client(daemon, key));
+    const s3 = sdkClient(world);
+    await torture.abortUploads(s3);
+
+    // No more than one that has never done anything but store these objects; small ones may have a block each here, and share one there.
+    const fresh = await begin();
+    await sdkClient(fresh).send(new CreateBucketCommand({ Bucket: bucket }));
+    const objects = await torture.copyTo(s3, sdkClient(fresh));
+    const { referencedBytes } = await poolSpace(fresh.daemon);
+    expect(referencedBytes).toBeGreaterThan(objects);
+    await roomComesBack(daemon, referencedBytes + objects * 2 * block_bytes);
+
+    await torture.removeObjects(s3);
     expect(await daemon.json<QuotaView>('quota', 'alice')).toMatchObject({ logicalBytes: 0, objects: 0 });
+    await allRoomComesBack(daemon);
+  });
+
+  it('ends what rules of lifecycle end, each once and nothing else, though it dies while it does', async () => {
+    let world = await begin({ s3LifecycleSeconds: 1 });
+    const { daemon } = world;
+    const ending = new EndingObjects({ plain: 'plain', versioned: 'versioned', objects: 120 });
+    await ending.makeBuckets(sdkClient(world));
+    for (let midway = 0; midway < 3; ) {
+      await ending.begin(sdkClient(world));
+      const left = await ending.someEnded(sdkClient(world));
+      await daemon.kill();
+      if (left > 0) midway += 1;
+      if (power) daemon.wipeRing();
+      world = await beginAgain(world);
+      expect(await ending.check(sdkClient(world))).toEqual([]);
+    }
+    await expect.poll(() => ending.left(sdkClient(world)), { interval: 500 }).toBe(0);
+    expect(await ending.checkVersions(sdkClient(world))).toEqual([]);
+    await ending.clear(sdkClient(world));
+    expect(await daemon.json<QuotaView>('quota', 'alice')).toMatchObject({ logicalBytes: 0, objects: 0 });
+    await allRoomComesBack(daemon);
   });
 });

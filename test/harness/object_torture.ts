@@ -66,10 +66,26 @@ export class ObjectTorture {
     return wrong;
   }
 
-  /** Removes all objects and uploads. */
-  async clear(s3: S3Client): Promise<void> {
+  /** Puts what is there, as `check` has found it, where nothing is yet. @returns how many objects */
+  async copyTo(from: S3Client, to: S3Client): Promise<number> {
     const Bucket = this.#options.bucket;
-    for (const Key of this.#may.keys()) await s3.send(new DeleteObjectCommand({ Bucket, Key }));
+    let copied = 0;
+    for (const [Key, [content]] of this.#may) {
+      if (content === null) continue;
+      const { Body } = await from.send(new GetObjectCommand({ Bucket, Key }));
+      const bytes = (await Body?.transformToByteArray()) ?? new Uint8Array(0);
+      await to.send(new PutObjectCommand({ Bucket, Key, Body: bytes }));
+      copied += 1;
+    }
+    return copied;
+  }
+
+  async removeObjects(s3: S3Client): Promise<void> {
+    for (const Key of this.#may.keys()) await s3.send(new DeleteObjectCommand({ Bucket: this.#options.bucket, Key }));
+  }
+
+  async abortUploads(s3: S3Client): Promise<void> {
+    const Bucket = this.#options.bucket;
     for (;;) {
       const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket }));
       if (Uploads.length === 0) return;

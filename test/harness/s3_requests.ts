@@ -53,7 +53,7 @@ export class S3Requests {
 
   async send({ method, path, query = {}, headers = {}, body = '' }: PlainRequest): Promise<PlainAnswer> {
     const [hostname = '', port = ''] = this.#address.split(':');
-    const encodedPath = path.split('/').map(encoded).join('/');
+    const encodedPath = encodedPathOf(path);
     const all = {
       ...headers,
       host: this.#address,
@@ -70,12 +70,30 @@ export class S3Requests {
       headers: all,
     };
     const signed = this.#signer === null ? plain : await this.#signer.sign(plain);
-    const text = Object.entries(query)
-      .map(([name, value]) => `${encoded(name)}=${encoded(value)}`)
-      .join('&');
-    const target = text === '' ? encodedPath : `${encodedPath}?${text}`;
+    const target = targetOf(encodedPath, query);
     return exchange({ host: hostname, port, method, path: target, headers: signed.headers }, body);
   }
+
+  /** As AWS's presigner makes it, for an hour: path and query of what may be asked for without a key. `path`: decoded. */
+  async presigned(method: string, path: string): Promise<string> {
+    if (this.#signer === null) throw new Error('without a key nothing is signed');
+    const [hostname = ''] = this.#address.split(':');
+    const headers = { host: this.#address, 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' };
+    const plain = { method, protocol: 'http:', hostname, path: encodedPathOf(path), query: {}, headers };
+    const signed = await this.#signer.presign(plain);
+    return targetOf(signed.path, signed.query as Readonly<Record<string, string>>);
+  }
+}
+
+function targetOf(encodedPath: string, query: Readonly<Record<string, string>>): string {
+  const text = Object.entries(query)
+    .map(([name, value]) => `${encoded(name)}=${encoded(value)}`)
+    .join('&');
+  return text === '' ? encodedPath : `${encodedPath}?${text}`;
+}
+
+function encodedPathOf(path: string): string {
+  return path.split('/').map(encoded).join('/');
 }
 
 function encoded(text: string): string {

@@ -4,14 +4,14 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import type { NewKeyView, QuotaView, UsageView } from '../../src/api/shapes.js';
+import type { QuotaView, UsageView } from '../../src/api/shapes.js';
 import { Authority } from '../harness/certificates.ts';
 import { must, run, type Outcome } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
-import { smallSettings } from '../harness/small_settings.ts';
+import { sdkClient, serving, type Serving } from '../harness/s3_serving.ts';
 
 let scratch: string;
 /** A tree of small files, and a file of 100 MiB beside it. */
@@ -32,21 +32,6 @@ beforeAll(async () => {
   authority = await Authority.make(join(scratch, 'ca'), 'Skerry');
 });
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-
-interface Serving {
-  readonly daemon: DaemonProcess;
-  readonly endpoint: string;
-  readonly key: NewKeyView;
-}
-
-async function serving(config: Readonly<Record<string, unknown>> = {}): Promise<Serving> {
-  const daemon = new DaemonProcess({ config: { ...smallSettings, ...config } });
-  await daemon.start();
-  await daemon.ok('account', 'create', 'alice');
-  const key = await daemon.json<NewKeyView>('key', 'create', 'alice');
-  const scheme = config['s3TlsCertificate'] === undefined ? 'http' : 'https';
-  return { daemon, endpoint: `${scheme}://${daemon.ready?.listeners['s3']}`, key };
-}
 
 describe.each(['http', 'https'])('over %s', (scheme) => {
   let world: Serving;
@@ -173,22 +158,12 @@ describe.each(['http', 'https'])('over %s', (scheme) => {
   });
 });
 
-function client({ endpoint, key }: Serving): S3Client {
-  return new S3Client({
-    endpoint,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    maxAttempts: 1,
-    credentials: { accessKeyId: key.accessKey, secretAccessKey: key.secretKey },
-  });
-}
-
 describe('what was asked for', () => {
   test('is in the audit log, in usage, in metrics and beside the key; quotas hold; an account with a bucket stays', async () => {
     const path = join(scratch, 'audit.log');
     const world = await serving({ s3AuditLog: path });
     const { daemon, key } = world;
-    const s3 = client(world);
+    const s3 = sdkClient(world);
     await s3.send(new CreateBucketCommand({ Bucket: 'photos' }));
     await s3.send(new PutObjectCommand({ Bucket: 'photos', Key: 'a', Body: Buffer.alloc(5000, 'a') }));
     await expect.poll(() => readFileSync(path, 'utf8')).toContain('PutObject');

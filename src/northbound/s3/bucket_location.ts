@@ -10,7 +10,12 @@ const nameless_region = 'us-east-1';
 export function locationConstraint(configuration: XmlElement | null, region: string): string {
   const location = configuration?.optional('LocationConstraint')?.asText().trim() ?? '';
   if (location === '' || location === region) return location;
-  if (region === nameless_region) throw new S3Failure('InvalidLocationConstraint', undefined, details(location));
+  if (region === nameless_region)
+    throw new S3Failure(
+      'InvalidLocationConstraint',
+      `The specified location constraint is not valid: expecting '${region}', or none`,
+      details(location),
+    );
   throw new S3Failure(
     'IllegalLocationConstraintException',
     `The ${location} location constraint is incompatible for the region specific endpoint this request was sent to.`,

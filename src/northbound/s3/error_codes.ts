@@ -33,7 +33,7 @@ export const s3ErrorTable = {
     400,
     "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
   ),
-  InvalidBucketName: kind(400, 'The specified bucket is not valid.'),
+  InvalidBucketName: kind(400, 'The specified bucket is not valid: write 3 to 63 small letters, digits, hyphens and dots.'),
   InvalidBucketState: kind(409, 'The request is not valid for the current state of the bucket.'),
   InvalidChunkSizeError: kind(400, 'Only the last chunk is allowed to have a size less than 8192 bytes'),
   InvalidDigest: kind(400, 'The Content-MD5 or checksum value that you specified is not valid.'),

@@ -93,11 +93,12 @@ function getting({ name, action, root, unset }: Unused): Operation {
 }
 
 function putting({ name, action, root, harmless }: Unused): Operation {
+  const operation = `PutBucket${name}`;
   return {
-    name: `PutBucket${name}`,
+    name: operation,
     async run(exchange): Promise<Answer> {
       await bucketFor(exchange, `s3:Put${action}`);
-      if (!harmless(await exchange.body.xml(root))) throw new S3Failure('NotImplemented');
+      if (!harmless(await exchange.body.xml(root))) throw new S3Failure('NotImplemented', `${operation} is not implemented.`);
       return emptyAnswer();
     },
   };

@@ -122,6 +122,21 @@ it('by itself where something was put or deleted since, at most once in the inte
   expect(runs()).toBe(3);
 });
 
+it('a deletion that comes too early for a run is seen to by the next one, once', async () => {
+  const { collections, state, runs } = await collected({ putBytes: 5 });
+  await collections.round();
+  collections.noteRemoval();
+  state.time += 60_000;
+  await collections.round();
+  expect(runs()).toBe(1);
+  state.time += 3_600_000;
+  await collections.round();
+  expect(runs()).toBe(2);
+  state.time += 3_600_000;
+  await collections.round();
+  expect(runs()).toBe(2);
+});
+
 it('what was trimmed is destaged before roots are read, and a trim alone is worth a round', async () => {
   const { world, collections, state, runs } = await collected({ putBytes: 5 });
   await collections.round();

@@ -142,7 +142,7 @@ describe('versioning', () => {
     });
     const current = await client.send(new GetObjectTaggingCommand({ Bucket, Key: 'key' }));
     expect(current).toMatchObject({ VersionId: second.versionId, TagSet: [] });
-    const other = { Bucket, Key: 'key', VersionId: '0000000000000001' };
+    const other = { Bucket, Key: 'key', VersionId: 'v0000000000000001' };
     await expect(client.send(new GetObjectTaggingCommand(other))).rejects.toMatchObject({ name: 'NoSuchVersion' });
   });
 });

@@ -292,7 +292,7 @@ describe('removing', () => {
       $response: { headers: { 'x-amz-delete-marker': 'true', allow: 'DELETE' } },
     });
     expect(await get({ VersionId })).toMatchObject({ VersionId });
-    expect(await get({ VersionId: '00000000000000ff' })).toMatchObject({ name: 'NoSuchVersion' });
+    expect(await get({ VersionId: 'v00000000000000ff' })).toMatchObject({ name: 'NoSuchVersion' });
     const unmarked = await alice.send(new DeleteObjectCommand({ Bucket: Versioned, Key, VersionId: removed.VersionId }));
     expect(unmarked).toMatchObject({ DeleteMarker: true, VersionId: removed.VersionId });
     expect(await get({})).toMatchObject({ VersionId });
