@@ -13,7 +13,7 @@ const unread_bytes_max = 65_536;
  * TLS above all: so some is read all the same, as much as parts of uploads mostly have.
  */
 const lingering_bytes_max = 16 << 20;
-const lingering_milliseconds = 5000;
+const lingering_milliseconds = 30_000;
 /** Of a body that is sent: pieces that are read ahead, and the one that a socket takes. */
 const download_bytes_held = 4 << 20;
 
