@@ -98,7 +98,7 @@ export class Connection {
     }
     const { bytes, expected } = answer;
     if (expected !== null && rest.length > 0 && expected.compare(rest, 0, rest.length, bytes, bytes + rest.length) !== 0)
-      return this.#fail(new Error(`${answer.what}: other bytes than were put, from ${bytes} on`));
+      return this.#fail(new Error(`${answer.what}: other bytes than were put`));
     answer.bytes += rest.length;
     if (answer.bytes < answer.length) return;
     this.#answer = null;
