@@ -124,6 +124,7 @@ class QemuQcow2(Server):
 
 class Skerry(Server):
     name, note = "skerry", "local pool: deduplication and all sums on"
+    s3_listen = "none"
     clones = 0
 
     def cli(self, *words):
@@ -138,10 +139,11 @@ class Skerry(Server):
         self.__dict__.pop("_pid", None)
         with open(self.path("log"), "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(ROOT, "node_modules/.bin/node"), os.path.join(ROOT, "dist/src/cli/main.js"), "serve", "--data", self.path("data"), "--http-port", "0", "--s3-listen", "none"],
+                [os.path.join(ROOT, "node_modules/.bin/node"), os.path.join(ROOT, "dist/src/cli/main.js"), "serve", "--data", self.path("data"), "--http-port", "0", "--s3-listen", self.s3_listen],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         ready = json.loads(self.process.stdout.readline())
-        self.http = ready["listeners"]["http"]
+        self.listeners = ready["listeners"]
+        self.http = self.listeners["http"]
 
     @property
     def pid(self):

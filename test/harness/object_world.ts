@@ -15,6 +15,8 @@ type Change = { readonly shelf: number; readonly page: number; readonly bytes: U
 export class MemoryShelves implements ShelfEngine {
   /** Thrown by the next writes, one each. */
   readonly faults: SkerryError[] = [];
+  /** By the next reads. */
+  readonly readFaults: SkerryError[] = [];
   writes = 0;
   reads = 0;
   #pages = new Map<string, Uint8Array>();
@@ -34,6 +36,8 @@ export class MemoryShelves implements ShelfEngine {
   async read(shelf: number, offset: number, length: number): Promise<Uint8Array> {
     this.reads += 1;
     await Promise.resolve();
+    const fault = this.readFaults.shift();
+    if (fault !== undefined) throw fault;
     const into = new Uint8Array(length);
     for (let at = 0; at < length; ) {
       const within = (offset + at) % page_bytes;

@@ -1,7 +1,6 @@
 /** A server that has nothing of S3 but its wire: who sent a request, what its body is, and the words of failures. Objects are in memory. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { pipeline } from 'node:stream/promises';
 
 import { addressOf, type Address } from '../../src/northbound/s3/address.js';
 import { Authenticator } from '../../src/northbound/s3/authenticator.js';
@@ -91,10 +90,7 @@ export class S3Wire {
       const { caller, body } = await this.#authenticator.authenticate(request, address);
       note.scheme = caller?.scheme ?? 'anonymous';
       const decoder = bodyDecoder(body);
-      let bytes: Buffer = Buffer.alloc(0);
-      await pipeline(incoming, decoder, async (source) => {
-        bytes = await gathered(source as AsyncIterable<Buffer>);
-      });
+      const bytes = await gathered(decoder.through(incoming));
       note.trailers.push(...decoder.trailers.keys());
       this.#serve(request, address, bytes, response);
     } catch (error) {

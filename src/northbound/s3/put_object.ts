@@ -12,14 +12,13 @@ import { S3Failure } from './errors.js';
 import { bucketName, causeOf, objectKey, type Exchange, type Operation } from './exchange.js';
 import { expirationHeaders } from './lifecycle_document.js';
 import { requestedBucket, versionHeader } from './object_access.js';
-import type { RequestBody } from './request_body.js';
 
 export const putObject: Operation = {
   name: 'PutObject',
   async run(exchange) {
     const bucket = await requestedBucket(exchange);
     await requirePut(exchange, bucket);
-    const version = await store(exchange, bucket, { content: whenWanted(exchange.body), bytes: announcedBytes(exchange) });
+    const version = await store(exchange, bucket, { content: bounded(exchange.body.stream()), bytes: announcedBytes(exchange) });
     const expiration = await expirationHeaders(exchange.services.store.buckets, bucket.name, version);
     return emptyAnswer(200, { ...storedHeaders(exchange, bucket, version), ...expiration });
   },
@@ -79,11 +78,6 @@ function tooLarge(bytes: number): S3Failure {
   return new S3Failure('EntityTooLarge', undefined, {
     details: { ProposedSize: String(bytes), MaxSizeAllowed: String(put_bytes_max) },
   });
-}
-
-/** Who sends it gets leave to do so only when somebody wants it. */
-export async function* whenWanted(body: RequestBody): AsyncGenerator<Uint8Array> {
-  yield* bounded(body.stream());
 }
 
 /** Of a body whose length nobody may have said. @throws S3Failure EntityTooLarge */

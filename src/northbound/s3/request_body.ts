@@ -40,18 +40,27 @@ export class RequestBody {
     this.bytes = plan.form === 'chunked' ? plan.decodedBytes : contentLength(request);
   }
 
-  /** Once only. Fails with an S3Failure where the body is not what was signed or announced, at its end at the latest. */
+  /**
+   * Once only; nothing is read before somebody asks for it. Fails with an S3Failure where the body is not what was signed or announced, at its end
+   * at the latest.
+   */
   stream(): AsyncIterable<Buffer> {
     if (this.#decoder !== null) throw new Error('the body was read already');
-    const decoder = bodyDecoder(this.#plan, { sums: sumsElsewhere, onSignedChunk: this.#hooks.onSignedChunk });
-    this.#decoder = decoder;
+    this.#decoder = bodyDecoder(this.#plan, { sums: sumsElsewhere, onSignedChunk: this.#hooks.onSignedChunk });
+    return this.#decoder.through(this.#received());
+  }
+
+  async *#received(): AsyncGenerator<Buffer, void> {
     this.#hooks.onFirstRead();
-    this.#incoming.on('data', (piece: Buffer) => this.#hooks.onReceived(piece.length));
-    finished(this.#incoming, { writable: false }, (error) => {
-      if (error) decoder.destroy(new S3Failure('IncompleteBody', undefined, { cause: error }));
-    });
-    this.#incoming.pipe(decoder);
-    return decoder;
+    try {
+      // What is left of it when somebody ends early is passed over by who answers.
+      for await (const piece of this.#incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+        this.#hooks.onReceived(piece.length);
+        yield piece;
+      }
+    } catch (cause) {
+      throw new S3Failure('IncompleteBody', undefined, { cause });
+    }
   }
 
   /** As it came, with its framing, for who takes it apart otherwise: a form. */

@@ -14,6 +14,8 @@ const unread_bytes_max = 65_536;
  */
 const lingering_bytes_max = 16 << 20;
 const lingering_milliseconds = 30_000;
+/** A body up to here is read before anything is sent: streams would cost more than it, and where it cannot be read there is still an answer for that. */
+const whole_bytes_max = 65_536;
 /** Of a body that is sent: pieces that are read ahead, and the one that a socket takes. */
 const download_bytes_held = 4 << 20;
 
@@ -24,6 +26,7 @@ export async function sendAnswer(request: UnderWay, { status, headers, body }: A
   const bytes = body === null ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.bytes;
   const streamed = body !== null && typeof body !== 'string' && incoming.method !== 'HEAD' && !bodiless ? body : null;
   if (streamed !== null) await request.takeMemory(Math.min(bytes, download_bytes_held));
+  const whole = streamed !== null && bytes <= whole_bytes_max ? await read(streamed) : null;
   const rest = unreadBytes(request);
   const closes = rest > unread_bytes_max || request.awaitsLeave;
   request.status = status;
@@ -32,19 +35,28 @@ export async function sendAnswer(request: UnderWay, { status, headers, body }: A
     ...headers,
     ...(closes ? { connection: 'close' } : {}),
   });
-  if (streamed !== null) return stream(request, streamed);
-  const text = typeof body === 'string' && incoming.method !== 'HEAD' && !bodiless ? body : '';
-  request.bytesOut += Buffer.byteLength(text);
+  if (streamed !== null && whole === null) return stream(request, streamed);
+  const content = whole ?? (typeof body === 'string' && incoming.method !== 'HEAD' && !bodiless ? body : '');
+  request.bytesOut += Buffer.byteLength(content);
   if (closes && !request.awaitsLeave) {
     response.flushHeaders();
-    if (text !== '') response.write(text);
+    if (content.length > 0) response.write(content);
     await linger(incoming);
     response.end();
   } else {
     passOver(incoming);
-    response.end(text);
+    response.end(content);
   }
   await finished(response);
+}
+
+async function read({ bytes, content }: StreamedBody): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of content) pieces.push(piece);
+  const [first] = pieces;
+  const whole = pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces);
+  if (whole.length !== bytes) throw new Error(`a body of ${bytes} bytes was read as ${whole.length}`);
+  return whole;
 }
 
 async function stream(request: UnderWay, { content }: StreamedBody): Promise<void> {

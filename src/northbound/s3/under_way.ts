@@ -1,5 +1,5 @@
 /** A request from its head to the end of its answer, and what becomes known of it on the way. */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Principal } from '../../identity/access_keys.js';
@@ -13,7 +13,7 @@ import type { TransferMemory } from './transfer_memory.js';
 const chunk_bytes_allowed = 1 << 20;
 
 export class UnderWay {
-  readonly requestId = randomBytes(8).toString('hex').toUpperCase();
+  readonly requestId = newRequestId();
   readonly incoming: IncomingMessage;
   readonly response: ServerResponse;
   readonly #expectsContinue: boolean;
@@ -100,4 +100,9 @@ export class UnderWay {
       bytesOut,
     };
   }
+}
+
+/** 16 digits: of a UUID, for which node draws its dice in bulk. */
+function newRequestId(): string {
+  return randomUUID().replaceAll('-', '').slice(-16).toUpperCase();
 }

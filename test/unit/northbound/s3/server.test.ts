@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 
+import { SkerryError } from '../../../../src/core/errors.ts';
 import type { NewAccessKey } from '../../../../src/identity/access_keys.ts';
 import type { RequestRecord } from '../../../../src/northbound/s3/request_record.ts';
 import type { S3Limits } from '../../../../src/northbound/s3/s3_server.ts';
@@ -175,6 +176,20 @@ test('a client that does not take its answer is not waited for', async () => {
   const record = await told(({ operation }) => operation === 'GetObject');
   expect(record).toMatchObject({ aborted: true, status: 200 });
   expect(record.bytesOut).toBeLessThan(body.length);
+});
+
+test('a small object that cannot be read is an error that says so, and the connection goes on', async () => {
+  const { connect, endpoint, key, told } = await start();
+  await endpoint.client(key).send(new PutObjectCommand({ Bucket: 'photos', Key: 'a', Body: 'hello' }));
+  const get = [`GET ${presignedTarget(key, 'GET', '/photos/a')} HTTP/1.1`, 'Host: localhost', '', ''];
+  const connection = await connect();
+  endpoint.world.shelves.readFaults.push(new SkerryError('corrupt', 'a page is damaged'));
+  connection.send(...get);
+  expect(await connection.until(/<\/Error>/)).toMatch(/^HTTP\/1\.1 500 [^]*<Code>InternalError<\/Code>/);
+  expect(endpoint.complaints.splice(0)).toEqual([expect.stringContaining('a page is damaged')]);
+  connection.send(...get);
+  await connection.until(/200 OK[^]*hello$/);
+  expect(await told(({ operation, status }) => operation === 'GetObject' && status === 200)).toMatchObject({ bytesOut: 5 });
 });
 
 describe('bounds', () => {

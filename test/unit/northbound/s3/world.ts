@@ -1,4 +1,6 @@
 /** What these tests share: the keys of AWS's own examples, a request, and what comes of asking who sent it. */
+import { Readable } from 'node:stream';
+
 import { expect } from 'vitest';
 
 import { addressOf } from '../../../../src/northbound/s3/address.js';
@@ -71,14 +73,7 @@ export interface Decoded {
 export async function decode(plan: BodyPlan, pieces: readonly Buffer[]): Promise<Decoded> {
   const decoder = bodyDecoder(plan);
   const out: Buffer[] = [];
-  decoder.on('data', (piece: Buffer) => out.push(piece));
-  const ended = new Promise<void>((resolve, reject) => {
-    decoder.on('end', resolve);
-    decoder.on('error', reject);
-  });
-  for (const piece of pieces) decoder.write(piece);
-  decoder.end();
-  await ended;
+  for await (const piece of decoder.through(Readable.from(pieces))) out.push(piece);
   return { body: Buffer.concat(out), trailers: decoder.trailers };
 }
 
