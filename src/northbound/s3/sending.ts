@@ -13,7 +13,9 @@ const unread_bytes_max = 65_536;
  * TLS above all: so some is read all the same, as much as parts of uploads mostly have.
  */
 const lingering_bytes_max = 16 << 20;
-const lingering_milliseconds = 30_000;
+const lingering_milliseconds = 10_000;
+/** Without a byte of it. */
+const quiet_milliseconds = 1000;
 /** A body up to here is read before anything is sent: streams would cost more than it, and where it cannot be read there is still an answer for that. */
 const whole_bytes_max = 65_536;
 /** Of a body that is sent: pieces that are read ahead, and the one that a socket takes. */
@@ -88,13 +90,16 @@ function passOver(incoming: IncomingMessage): void {
 async function linger(incoming: IncomingMessage): Promise<void> {
   const enough = Promise.withResolvers<void>();
   const patience = setTimeout(enough.resolve, lingering_milliseconds);
+  const quiet = setTimeout(enough.resolve, quiet_milliseconds);
   let bytes = 0;
   incoming.on('data', (piece: Buffer) => {
     bytes += piece.length;
+    quiet.refresh();
     if (bytes > lingering_bytes_max) enough.resolve();
   });
   for (const ended of ['end', 'close', 'error'] as const) incoming.once(ended, () => enough.resolve());
   passOver(incoming);
   await enough.promise;
   clearTimeout(patience);
+  clearTimeout(quiet);
 }
