@@ -147,7 +147,9 @@ export function backendSuite(name: string, missing: string | null, start: () => 
         await must('qemu-io', ['-f', 'raw', '-c', 'read -P 1 0 8M', '-c', 'write -P 2 8M 8M', await daemon.uri('here')]);
         await must('qemu-io', ['-f', 'raw', '-c', 'write -P 2 8M 8M', '-c', 'flush', await daemon.uri('far')]);
         await expect.poll(() => daemon.json('status'), { timeout: 60_000, interval: 200 }).toMatchObject({ healthy: false });
-        expect(daemon.log).toMatch(/pool far is away and is looked for again|does not say which packs it (?:holds|was told to remove)/);
+        expect(daemon.log).toMatch(
+          /pool far is away and is looked for again|does not say which packs it (?:holds|was told to remove)/,
+        );
       } finally {
         await server().goOn();
       }
