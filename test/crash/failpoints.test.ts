@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { packageRoot } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
-import { type FailpointName, failpoints, logFailpoints, moveFailpoints } from '../harness/failpoints.ts';
+import { type FailpointName, failpoints, goneFailpoint, logFailpoints, moveFailpoints } from '../harness/failpoints.ts';
 import { FsxWorld } from '../harness/fsx_world.ts';
 
 const seed = Number(process.env['SKERRY_FSX_SEED'] ?? 20_261_122);
@@ -71,8 +71,9 @@ describe('killed at a named place under random requests, the daemon comes back w
   it('these are all there are', () => {
     const table = readFileSync(join(packageRoot, 'native', 'env', 'failpoints.h'), 'utf8');
     const names = [...table.matchAll(/FailpointName\{Failpoint::\w+, "([a-z-]+)"\}/g)].map(([, name]) => name);
-    // lost_host.test.ts comes to those of a log, moves_under_fio.test.ts to those of a move.
-    expect(names).toEqual([...Object.keys(failpoints), ...logFailpoints, ...moveFailpoints]);
+    // lost_collector.test.ts comes to that of a list of what is gone, lost_host.test.ts to those of a log, moves_under_fio.test.ts to those of a move.
+    const elsewhere = [goneFailpoint, ...logFailpoints, ...moveFailpoints];
+    expect(names.toSorted()).toEqual([...Object.keys(failpoints), ...elsewhere].toSorted());
   });
 });
 

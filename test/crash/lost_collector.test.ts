@@ -11,6 +11,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { must } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
+import { goneFailpoint } from '../harness/failpoints.ts';
 import { recoverInto } from '../harness/lost_host.ts';
 import { requests } from '../harness/requests.ts';
 import { smallSettings } from '../harness/small_settings.ts';
@@ -75,7 +76,7 @@ async function filled(daemon: DaemonProcess, name: string): Promise<void> {
 async function lostWhileCollecting(): Promise<DaemonProcess> {
   const lost = daemonOn('lost');
   // The first list is put when the pool is made.
-  lost.environment = { SKERRY_FAILPOINT: 'gone-kept:2' };
+  lost.environment = { SKERRY_FAILPOINT: `${goneFailpoint}:2` };
   await lost.start();
   await lost.ok('pool', 'create', 'far', ...settings);
   await filled(lost, 'gone');

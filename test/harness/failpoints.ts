@@ -17,6 +17,9 @@ export const failpoints = {
 } as const satisfies Readonly<Record<string, number>>;
 export type FailpointName = keyof typeof failpoints;
 
+/** Of a collection: its list is in the pool, and nothing of it was asked to be removed. */
+export const goneFailpoint = 'gone-kept';
+
 /** Those of a volume's log in its pool, in the order in which a life comes there. */
 export const logFailpoints = ['log-chunk-put', 'log-restored', 'log-begun'] as const;
 
