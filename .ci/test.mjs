@@ -53,12 +53,12 @@ if (!isBuilt) await timed('build', () => check(run(node, [join(root, '.ci', 'bui
 // What does not build would fail everywhere below, each time at length.
 const toRun = total.failed > 0 ? [] : suites.filter((suite) => wanted.length === 0 || wanted.includes(suite.name));
 const aside = toRun.length === suites.length ? computing : [];
-let computed = null;
+const computed = new Map();
 for (const { name, run } of toRun) {
-  if (aside.includes(name)) computed ??= beside(aside);
+  if (aside.includes(name)) computed.set(name, beside(name));
   else await timed(name, run);
 }
-if (computed !== null) await timed(aside.join(' and '), () => computed);
+for (const [name, counts] of computed) await timed(`${name}, to its end`, () => counts);
 if (failures.length > 0) console.log(`== what failed\n${failures.join('\n')}`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed === 0 ? 0 : 1;
@@ -103,9 +103,9 @@ async function counted(command, args) {
   return result;
 }
 
-/** Their output is shown when all of them have ended. */
-function beside(names) {
-  return counted('nice', ['-n', '19', node, join(root, '.ci', 'test.mjs'), '--built', ...names]);
+/** Its output is shown when it has ended. */
+function beside(name) {
+  return counted('nice', ['-n', '19', node, join(root, '.ci', 'test.mjs'), '--built', name]);
 }
 
 function native(args) {
