@@ -167,7 +167,8 @@ describe.skipIf(missing !== null)(`s3 on radosgw${missing === null ? '' : `: ${m
         equal(await readAll(store, numbered(index + 2), 50_000), pattern(50_000, index));
       });
       await Promise.all(calls);
-      expect(proxy.connectionsMax).toBeLessThanOrEqual(store.traits.inFlightMax);
+      // One that is made anew may be there before the end of the one it is for is seen here; of 200 calls none has its own.
+      expect(proxy.connectionsMax).toBeLessThanOrEqual(store.traits.inFlightMax + 4);
       expect(threads()).toBeLessThanOrEqual(before + 8);
     });
   });
