@@ -15,17 +15,12 @@ void ReplayLog::Add(const ReplayedRecord& record) {
     records_.back().byte_count = 0;
   }
   if (record.header.type == RecordType::kDrop) dropped_.insert(record.header.resource);
-  if (record.header.type == RecordType::kRewind) rewinds_[record.header.resource].push_back({record.record, record.header.sequence});
+  if (record.header.type == RecordType::kRewind) rewinds_.Add(record.header.resource, record.record, record.header.sequence);
 }
 
 bool ReplayLog::Void(const Kept& kept) const {
   if (kept.header.type != RecordType::kDrop && dropped_.contains(kept.header.resource)) return true;
-  const auto found = rewinds_.find(kept.header.resource);
-  if (found == rewinds_.end()) return false;
-  for (const Rewind& rewind : found->second) {
-    if (kept.record < rewind.at && kept.header.sequence >= rewind.sequence) return true;
-  }
-  return false;
+  return rewinds_.Void(kept.header.resource, kept.record, kept.header.sequence);
 }
 
 void ReplayLog::Order() {

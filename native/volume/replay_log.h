@@ -1,11 +1,11 @@
 #pragma once
 // The records that recovery found, kept until all are known: what a later rewind voids must never be applied.
 #include <string>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "../journal/journal.h"
+#include "rewinds.h"
 
 namespace skerry {
 
@@ -18,6 +18,7 @@ class ReplayLog {
    */
   Status ForEach(const std::function<Status(const ReplayedRecord&)>& visit);
   size_t size() const { return records_.size(); }
+  const Rewinds& rewinds() const { return rewinds_; }
 
  private:
   struct Kept {
@@ -27,10 +28,6 @@ class ReplayLog {
     uint32_t sum_count, byte_count;
     bool below_durable;
   };
-  struct Rewind {
-    Lsn at;
-    uint64_t sequence;
-  };
   bool Void(const Kept& kept) const;
   /** Copies of moved records to where they belong. */
   void Order();
@@ -39,7 +36,7 @@ class ReplayLog {
   bool ordered_ = true;
   std::vector<uint64_t> sums_;
   std::vector<uint8_t> bytes_;
-  std::unordered_map<ResourceId, std::vector<Rewind>> rewinds_;
+  Rewinds rewinds_;
   std::unordered_set<ResourceId> dropped_;   // their writes may be trimmed already, and are not wanted
 };
 

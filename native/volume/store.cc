@@ -157,7 +157,12 @@ Status Store::Replay(const std::vector<ResourceSpec>& resources, StoreReport& re
   report.rewound.assign(trailing.begin(), trailing.end());
   Result<std::vector<Appended>> begun = journal_->Begin(rewinds, options_.journal.salvage && (gap || !report.lost.empty()));
   if (!begun.ok()) return begun.status();
-  for (size_t i = 0; i < rewinds.size(); ++i) entries_.at(rewinds[i].resource).volume->Rewound((*begun)[i]);
+  rewinds_ = log.rewinds();
+  for (size_t i = 0; i < rewinds.size(); ++i) {
+    const RecordDraft& rewind = rewinds[i];
+    rewinds_.Add(rewind.resource, (*begun)[i].record, rewind.sequence);
+    entries_.at(rewind.resource).volume->Rewound((*begun)[i]);
+  }
   return Status::Ok();
 }
 

@@ -13,6 +13,7 @@
 #include "held_roots.h"
 #include "live_volume.h"
 #include "pending_links.h"
+#include "rewinds.h"
 
 namespace skerry {
 
@@ -287,6 +288,7 @@ class Store {
     size_t next = 0;
   };
   std::optional<Moving> moving_;
+  Rewinds rewinds_;   // that the journal had when it was opened; none come later
   uint64_t next_token_ = 1;
   std::unordered_map<ResourceId, std::vector<RootCommit>> refused_;   // since the last that was taken
   std::vector<RootCommit> offered_;  // commits without destage: clones that came while their snapshot's root was on its way

@@ -19,6 +19,9 @@ bool Store::MustMoveLocked() {
 bool Store::WantedLocked(const SegmentRecord& record) const {
   // What it says of gaps is wanted for as long as records from before it are.
   if (record.header.type == RecordType::kSalvage) return true;
+  // A copy would stand behind the rewind that says so, and outlive it: the next start would take it for a write.
+  const RecordHeader& header = record.header;
+  if (rewinds_.Void(header.resource, record.record, header.sequence)) return false;
   const auto found = entries_.find(record.header.resource);
   return found != entries_.end() && record.record >= found->second.volume->load().first_lsn;
 }
