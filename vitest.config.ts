@@ -26,6 +26,7 @@ const project = (name: string, minutesPerTest: number, include = `test/${name}/*
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    globalSetup: 'test/harness/leftovers.ts',
     sequence: { sequencer: LongestFirst },
     projects: [
       project('unit', 0.5),

@@ -188,7 +188,7 @@ TEST("a page that has rotted in the source is lost in the target, alone, and is 
   const std::vector<uint8_t> data = World::Data(8, 1);
   const ConstBytes page = ConstBytes(data).subspan(5 * kBlockBytes + 7 * kPageBytes, kPageBytes);
   for (const std::string& path : world.env().Paths()) {
-    if (!path.starts_with("/collect/pool/")) continue;
+    if (!path.starts_with("/collect/default/")) continue;
     const std::vector<uint8_t> bytes = LoadFile(world.env(), path);
     const auto at = std::search(bytes.begin(), bytes.end(), page.begin(), page.end());
     if (at != bytes.end()) CHECK_OK(world.env().FlipBit(path, static_cast<uint64_t>(at - bytes.begin()) + 5, 1));

@@ -8,24 +8,15 @@
 #include "../simulation/sim_env.h"
 #include "../volume/store.h"
 #include "check.h"
+#include "small_store.h"
 
 using namespace skerry;
 
 namespace {
 
 StoreOptions Options() {
-  StoreOptions options;
-  options.pools.resize(1);
-  options.journal.directory = "/estimate/journal";
-  options.journal.ring_name = "estimate";
-  options.journal.ring_bytes = 2 << 20;
-  options.journal.segment_bytes = 1 << 20;
+  StoreOptions options = check::SmallStore("/estimate", {{.pack_bytes = 8 << 20}});
   options.journal.journal_bytes_max = 64 << 20;
-  options.pools[0].packs.directory = "/estimate/pool";
-  options.pools[0].packs.checkpoint = "/estimate/index";
-  options.pools[0].packs.pack_bytes = 8 << 20;
-  options.pools[0].packs.reserve_bytes = 0;
-  options.pools[0].domain_key.assign(32, 9);
   return options;
 }
 

@@ -6,6 +6,7 @@
 #include "../volume/store.h"
 #include "file_image.h"
 #include "pack_fixture.h"
+#include "small_store.h"
 
 using namespace skerry;
 using namespace skerry::pack_fixture;
@@ -131,34 +132,23 @@ TEST("records of writers that gave no proof are kept where their content is what
 
 TEST("a store proves with the key of its domain: a guest's record does not survive a torn header") {
   SimEnv env(1);
-  StoreOptions options;
-  options.journal.directory = "/d/journal";
-  options.journal.ring_name = "forged";
-  options.journal.ring_bytes = 2 << 20;
-  options.journal.segment_bytes = 1 << 20;
-  options.journal.journal_bytes_max = 16 << 20;
-  PoolOptions& pool = options.pools.emplace_back();
-  pool.packs.directory = "/d/pool";
-  pool.packs.checkpoint = "/d/index";
-  pool.packs.pack_bytes = 4 << 20;
-  pool.packs.reserve_bytes = 0;
-  pool.domain_key.assign(32, 7);
+  const StoreOptions options = check::SmallStore("/d");
   const std::vector<ResourceSpec> specs{{{1, 8 << 20, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, {}, 0}};
   StoreReport report;
   Result<std::unique_ptr<Store>> store = Store::Open(env, options, specs, report);
   CHECK_OK(store.status());
   const DomainKey guessed{ConstBytes{}};
-  const BlockId victim = DomainKey(pool.domain_key).BlockIdOf(Fixture::Block(77));
+  const BlockId victim = DomainKey(options.pools[0].domain_key).BlockIdOf(Fixture::Block(77));
   const std::vector<uint8_t> block = BlockWith(Forge(victim, Fixture::Block(78, 1000), kInside, &guessed), kInside);
   CHECK_OK((*store)->Find(1)->Write(0, block).status());
   CHECK_OK((*store)->Find(1)->Write(kBlockBytes, Fixture::Block(2)).status());
   store->reset();
   env.ProcessCrash();
-  TearHeader(env, "/d/pool/00000001.open", kFirstRecord);
+  TearHeader(env, "/d/default/00000001.open", kFirstRecord);
   store = Store::Open(env, options, specs, report);
   CHECK_OK(store.status());
   CHECK(!(*store)->pools().front()->packs->Find(victim));
-  CHECK((*store)->pools().front()->packs->Find(DomainKey(pool.domain_key).BlockIdOf(Fixture::Block(2))).has_value());
+  CHECK((*store)->pools().front()->packs->Find(DomainKey(options.pools[0].domain_key).BlockIdOf(Fixture::Block(2))).has_value());
 }
 
 int main(int argc, char** argv) { return skerry::check::RunAll(argc, argv); }

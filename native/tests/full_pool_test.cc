@@ -2,28 +2,13 @@
 #include "../simulation/sim_env.h"
 #include "../volume/store.h"
 #include "check.h"
+#include "small_store.h"
 
 using namespace skerry;
 
 namespace {
 
 constexpr ResourceId kVolume = 1;
-
-StoreOptions Options() {
-  StoreOptions options;
-  options.journal.directory = "/full/journal";
-  options.journal.ring_name = "full";
-  options.journal.ring_bytes = 2 << 20;
-  options.journal.segment_bytes = 1 << 20;
-  options.journal.journal_bytes_max = 16 << 20;
-  PoolOptions& pool = options.pools.emplace_back();
-  pool.packs.directory = "/full/pool";
-  pool.packs.checkpoint = "/full/index";
-  pool.packs.pack_bytes = 4 << 20;
-  pool.packs.reserve_bytes = 0;
-  pool.domain_key.assign(32, 7);
-  return options;
-}
 
 /** A store with one volume, written to before its disk filled up: what it holds cannot be destaged. */
 struct Stuck {
@@ -33,7 +18,7 @@ struct Stuck {
   Stuck() {
     StoreReport report;
     const VolumeSpec volume{kVolume, 64 * kBlockBytes, false, false, 0, 1, 0, {}};
-    Result<std::unique_ptr<Store>> opened = Store::Open(env, Options(), {{volume, ResourceKind::kVolume, {}, 0}}, report);
+    Result<std::unique_ptr<Store>> opened = Store::Open(env, check::SmallStore("/full"), {{volume, ResourceKind::kVolume, {}, 0}}, report);
     CHECK_OK(opened.status());
     store = std::move(*opened);
     CHECK_OK(Write());
@@ -81,11 +66,7 @@ TEST("writes are refused while a disk is full, and taken again at the first look
 TEST("pools on one disk are not both promised its last room") {
   for (const bool looks : {false, true}) {
     SimEnv env{1};
-    StoreOptions options = Options();
-    options.pools.push_back(options.pools.front());
-    options.pools[1].name = "second";
-    options.pools[1].packs.directory = "/full/second";
-    options.pools[1].packs.checkpoint = "/full/second.index";
+    const StoreOptions options = check::SmallStore("/full", {{}, {"second"}});
     std::vector<ResourceSpec> specs;
     for (const ResourceId id : {1, 2}) {
       specs.push_back({{id, 1024 * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, {}, 0, id == 1 ? "default" : "second"});
@@ -116,7 +97,7 @@ TEST("where what could not be committed is deleted, others are closed again when
   std::vector<ResourceSpec> specs;
   for (const ResourceId id : {1, 2}) specs.push_back({{id, 1024 * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, {}, 0});
   StoreReport report;
-  Result<std::unique_ptr<Store>> opened = Store::Open(env, Options(), specs, report);
+  Result<std::unique_ptr<Store>> opened = Store::Open(env, check::SmallStore("/full"), specs, report);
   CHECK_OK(opened.status());
   Store& store = **opened;
   Pool& pool = *store.pools().front();

@@ -7,6 +7,7 @@
 #include "../volume/store.h"
 #include "check.h"
 #include "file_image.h"
+#include "small_store.h"
 
 using namespace skerry;
 
@@ -15,21 +16,13 @@ namespace {
 constexpr ResourceId kVolume = 1, kOther = 2, kSnapshot = 3;
 constexpr uint64_t kBlocks = 8;
 constexpr int kLost = -1;
-constexpr const char *kJournal = "/lost/journal", *kPool = "/lost/pool";
+constexpr const char *kJournal = "/lost/journal", *kPool = "/lost/default";
 
 StoreOptions Options() {
-  StoreOptions options;
-  options.journal.directory = kJournal;
-  options.journal.ring_name = "lost";
+  StoreOptions options = check::SmallStore("/lost", {{.pack_bytes = 1 << 20}});
   options.journal.ring_bytes = 256 << 10;
   options.journal.segment_bytes = 128 << 10;
   options.journal.journal_bytes_max = 4 << 20;
-  PoolOptions& pool = options.pools.emplace_back();
-  pool.packs.directory = kPool;
-  pool.packs.checkpoint = "/lost/index";
-  pool.packs.pack_bytes = 1 << 20;
-  pool.packs.reserve_bytes = 0;
-  pool.domain_key.assign(32, 7);
   return options;
 }
 

@@ -2,12 +2,12 @@
 // counted as safe before its backend has it.
 #include <algorithm>
 
-#include "../blocks/block_cache.h"
 #include "../simulation/sim_env.h"
 #include "../volume/changes.h"
 #include "../volume/store.h"
 #include "check.h"
 #include "plain_backend.h"
+#include "small_store.h"
 
 using namespace skerry;
 using Backend = check::PlainBackend;
@@ -27,24 +27,8 @@ class Life {
   }
   void Open() {
     store_.reset();
-    StoreOptions options;
-    options.journal.directory = "/pools/journal";
-    options.journal.ring_name = "pools";
-    options.journal.ring_bytes = 2 << 20;
-    options.journal.segment_bytes = 1 << 20;
-    options.journal.journal_bytes_max = 16 << 20;
-    for (const std::string name : {"here", "away"}) {
-      PoolOptions& pool = options.pools.emplace_back();
-      pool.name = name;
-      pool.packs.directory = "/pools/" + name;
-      pool.packs.checkpoint = "/pools/" + name + ".index";
-      pool.packs.pack_bytes = 4 << 20;
-      pool.packs.reserve_bytes = 0;
-      pool.domain_key.assign(32, static_cast<uint8_t>(options.pools.size()));
-    }
-    RemotePackOptions& remote = options.pools[1].packs.remote.emplace();
-    remote.backend = backend_;
-    remote.cache = std::make_shared<BlockCache>(1 << 20);
+    StoreOptions options = check::SmallStore("/pools", {{"here"}, {"away"}});
+    RemotePackOptions& remote = check::RestOn(options.pools[1], backend_);
     remote.kept_bytes_max = 0;
     remote.staged_bytes_max = 8 << 20;
     StoreReport report;

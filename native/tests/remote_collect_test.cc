@@ -105,10 +105,10 @@ TEST("a removal without an answer is asked for again, and its pack is never beli
 TEST("without a list that can be read of what is gone nothing is believed: a start is refused, and says how to go on") {
   Thinned world;
   CHECK(world.Collect().packs_removed > 3);
-  CHECK_OK(world.env().FlipBit("/collect/pool/gone", 20, 3));
+  CHECK_OK(world.env().FlipBit("/collect/default/gone", 20, 3));
   const Status refused = world.Reopen();
-  CHECK(refused.code() == Code::kCorrupt && refused.detail().find("/collect/pool/gone") != std::string::npos && refused.detail().find("remove that file") != std::string::npos);
-  CHECK_OK(world.env().Remove("/collect/pool/gone"));
+  CHECK(refused.code() == Code::kCorrupt && refused.detail().find("/collect/default/gone") != std::string::npos && refused.detail().find("remove that file") != std::string::npos);
+  CHECK_OK(world.env().Remove("/collect/default/gone"));
   CHECK_OK(world.Reopen());
   CHECK(world.Holds() && world.backend().chunks.size() == world.packs().usage().packs);
 }

@@ -6,28 +6,13 @@
 #include "../volume/changes.h"
 #include "../volume/store.h"
 #include "check.h"
+#include "small_store.h"
 
 using namespace skerry;
 
 namespace {
 
 constexpr ResourceId kVolume = 1, kSnapshot = 2;
-
-StoreOptions Options() {
-  StoreOptions options;
-  options.journal.directory = "/reshape/journal";
-  options.journal.ring_name = "reshape";
-  options.journal.ring_bytes = 2 << 20;
-  options.journal.segment_bytes = 1 << 20;
-  options.journal.journal_bytes_max = 16 << 20;
-  PoolOptions& pool = options.pools.emplace_back();
-  pool.packs.directory = "/reshape/pool";
-  pool.packs.checkpoint = "/reshape/index";
-  pool.packs.pack_bytes = 4 << 20;
-  pool.packs.reserve_bytes = 0;
-  pool.domain_key.assign(32, 7);
-  return options;
-}
 
 /** A store with one volume, and the catalog's side of it. */
 class Life {
@@ -40,7 +25,7 @@ class Life {
   void Open() {
     store_.reset();
     StoreReport report;
-    Result<std::unique_ptr<Store>> store = Store::Open(env_, Options(), specs_, report);
+    Result<std::unique_ptr<Store>> store = Store::Open(env_, check::SmallStore("/reshape"), specs_, report);
     CHECK_OK(store.status());
     store_ = std::move(*store);
   }

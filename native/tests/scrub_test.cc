@@ -9,7 +9,7 @@ using namespace skerry::store_world;
 
 namespace {
 
-constexpr const char* kPacks = "/collect/pool";
+constexpr const char* kPacks = "/collect/default";
 
 ScrubReport Run(World& world) {
   Scrub scrub(world.store(), world.pool(), world.Roots());
@@ -133,14 +133,14 @@ TEST("a record that the index has lost is known again") {
   const Location at = PlaceOf(world, 5, 1);
   // A checkpoint without it.
   LocationIndex all, rest;
-  const Result<CheckpointContent> content = LoadCheckpoint(world.env(), "/collect/index", 1, [](uint32_t, uint64_t) { return true; }, all);
+  const Result<CheckpointContent> content = LoadCheckpoint(world.env(), "/collect/default.index", 1, [](uint32_t, uint64_t) { return true; }, all);
   CHECK_OK(content.status());
   for (size_t shard = 0; shard < LocationIndex::kShards; ++shard) {
     for (const LocationIndex::Entry& entry : all.ShardEntries(shard)) {
       if (entry.fingerprint != lost.prefix()) rest.Insert(entry.fingerprint, entry.at.location());
     }
   }
-  CHECK_OK(SaveCheckpoint(world.env(), "/collect/index", 1, *content, rest));
+  CHECK_OK(SaveCheckpoint(world.env(), "/collect/default.index", 1, *content, rest));
   world.Kill();
   CHECK(!world.packs().Find(lost));
   const ScrubReport report = Run(world);

@@ -8,6 +8,7 @@
 #include "../gc/space.h"
 #include "../simulation/sim_env.h"
 #include "check.h"
+#include "small_store.h"
 
 using namespace skerry;
 
@@ -16,18 +17,8 @@ namespace {
 const Mark::GoOn kAlways = [] { return true; };
 
 StoreOptions Options() {
-  StoreOptions options;
-  options.pools.resize(1);
-  options.journal.directory = "/space/journal";
-  options.journal.ring_name = "space";
-  options.journal.ring_bytes = 2 << 20;
-  options.journal.segment_bytes = 1 << 20;
+  StoreOptions options = check::SmallStore("/space");
   options.journal.journal_bytes_max = 32 << 20;
-  options.pools[0].packs.directory = "/space/pool";
-  options.pools[0].packs.checkpoint = "/space/index";
-  options.pools[0].packs.pack_bytes = 4 << 20;
-  options.pools[0].packs.reserve_bytes = 0;
-  options.pools[0].domain_key.assign(32, 9);
   return options;
 }
 

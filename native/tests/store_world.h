@@ -4,11 +4,11 @@
 #include <cstring>
 #include <map>
 
-#include "../blocks/block_cache.h"
 #include "../gc/collector.h"
 #include "../simulation/sim_env.h"
 #include "check.h"
 #include "plain_backend.h"
+#include "small_store.h"
 
 namespace skerry::store_world {
 
@@ -30,25 +30,12 @@ class World {
   }
   void Open() { CHECK_OK(Reopen()); }
   Status Reopen() {
-    StoreOptions options;
-    options.pools.resize(1);
-    options.journal.directory = home_ + "/journal";
-    options.journal.ring_name = "collect" + std::to_string(hosts_lost_);
-    options.journal.ring_bytes = 2 << 20;
-    options.journal.segment_bytes = 1 << 20;
+    std::vector<check::SmallPool> pools{{kFirst, 1 << 20}};
+    if (second_ != Second::kNone) pools.push_back({kSecond, 1 << 20});
+    StoreOptions options = check::SmallStore(home_, pools, "collect" + std::to_string(hosts_lost_));
     options.journal.journal_bytes_max = 32 << 20;
-    options.pools[0].packs.directory = home_ + "/pool";
-    options.pools[0].packs.checkpoint = home_ + "/index";
-    options.pools[0].packs.pack_bytes = 1 << 20;
-    options.pools[0].packs.reserve_bytes = 0;
-    options.pools[0].domain_key.assign(32, 9);
-    if (backend_) {
-      RemotePackOptions& remote = options.pools[0].packs.remote.emplace();
-      remote.backend = backend_;
-      remote.cache = std::make_shared<BlockCache>(1 << 20);
-      remote.kept_bytes_max = kept_bytes_max_;
-    }
-    if (second_ != Second::kNone) options.pools.push_back(SecondPool(options.pools[0]));
+    if (backend_) check::RestOn(options.pools[0], backend_).kept_bytes_max = kept_bytes_max_;
+    if (second_backend_) check::RestOn(options.pools[1], second_backend_).kept_bytes_max = kept_bytes_max_;
     store_.reset();
     std::vector<ResourceSpec> resources;
     for (const auto& [id, spec] : catalog_) resources.push_back(spec);
@@ -198,21 +185,6 @@ class World {
   uint64_t stored() { return packs().usage().stored_bytes; }
 
  private:
-  PoolOptions SecondPool(PoolOptions like) {
-    like.name = kSecond;
-    like.packs.directory = home_ + "/second";
-    like.packs.checkpoint = home_ + "/second_index";
-    like.domain_key.assign(32, 10);
-    like.packs.remote.reset();
-    if (second_backend_) {
-      RemotePackOptions& remote = like.packs.remote.emplace();
-      remote.backend = second_backend_;
-      remote.cache = std::make_shared<BlockCache>(1 << 20);
-      remote.kept_bytes_max = kept_bytes_max_;
-    }
-    return like;
-  }
-
   SimEnv env_;
   std::string home_ = "/collect";
   unsigned hosts_lost_ = 0;

@@ -8,6 +8,7 @@
 #include "../simulation/copy_root.h"
 #include "../simulation/sim_env.h"
 #include "check.h"
+#include "small_store.h"
 
 namespace skerry::switch_life {
 
@@ -30,21 +31,7 @@ class Life {
   Life() : env_(1) { Open(); }
   void Open() {
     store_.reset();
-    StoreOptions options;
-    options.journal.directory = "/switch/journal";
-    options.journal.ring_name = "switch";
-    options.journal.ring_bytes = 2 << 20;
-    options.journal.segment_bytes = 1 << 20;
-    options.journal.journal_bytes_max = 16 << 20;
-    for (const std::string name : {kOld, kNew}) {
-      PoolOptions& pool = options.pools.emplace_back();
-      pool.name = name;
-      pool.packs.directory = "/switch/" + name;
-      pool.packs.checkpoint = "/switch/" + name + ".index";
-      pool.packs.pack_bytes = 1 << 20;
-      pool.packs.reserve_bytes = 0;
-      pool.domain_key.assign(32, static_cast<uint8_t>(options.pools.size()));
-    }
+    const StoreOptions options = check::SmallStore("/switch", {{kOld, 1 << 20}, {kNew, 1 << 20}});
     std::vector<ResourceSpec> specs;
     for (const auto& [id, spec] : catalog) specs.push_back(spec);
     StoreReport report;

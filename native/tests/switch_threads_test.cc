@@ -11,6 +11,7 @@
 #include "../simulation/copy_root.h"
 #include "../volume/store.h"
 #include "check.h"
+#include "small_store.h"
 
 using namespace skerry;
 
@@ -35,21 +36,10 @@ class Machine {
   }
   void Open() {
     store_.reset();
-    StoreOptions options;
-    options.journal.directory = directory_ + "/journal";
-    options.journal.ring_name = ring_;
+    StoreOptions options = check::SmallStore(directory_, {{"a"}, {"b"}}, ring_);
     options.journal.ring_bytes = 4 << 20;
     options.journal.segment_bytes = 2 << 20;
     options.journal.journal_bytes_max = 64 << 20;
-    for (const std::string name : {"a", "b"}) {
-      PoolOptions& pool = options.pools.emplace_back();
-      pool.name = name;
-      pool.packs.directory = directory_ + "/" + name;
-      pool.packs.checkpoint = directory_ + "/" + name + ".index";
-      pool.packs.pack_bytes = 4 << 20;
-      pool.packs.reserve_bytes = 0;
-      pool.domain_key.assign(32, static_cast<uint8_t>(options.pools.size()));
-    }
     StoreReport report;
     Result<std::unique_ptr<Store>> store = Store::Open(*env_, options, {spec_}, report);
     CHECK_OK(store.status());

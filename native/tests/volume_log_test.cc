@@ -4,12 +4,12 @@
 #include <cstring>
 #include <map>
 
-#include "../blocks/block_cache.h"
 #include "../simulation/sim_env.h"
 #include "../volume/store.h"
 #include "check.h"
 #include "log_shelf.h"
 #include "plain_backend.h"
+#include "small_store.h"
 
 using namespace skerry;
 using check::LogShelf;
@@ -54,22 +54,9 @@ struct Catalog {
 };
 
 StoreOptions OptionsOf(const std::shared_ptr<LogShelf>& shelf, const std::shared_ptr<check::PlainBackend>& backend) {
-  StoreOptions options;
-  options.journal.directory = "/logs/journal";
-  options.journal.ring_name = "logs";
-  options.journal.ring_bytes = 2 << 20;
-  options.journal.segment_bytes = 1 << 20;
-  options.journal.journal_bytes_max = 16 << 20;
-  PoolOptions& pool = options.pools.emplace_back();
-  pool.packs.directory = "/logs/pool";
-  pool.packs.checkpoint = "/logs/index";
-  pool.packs.pack_bytes = 1 << 20;
-  pool.packs.reserve_bytes = 0;
-  pool.domain_key.assign(32, 9);
-  pool.logs = shelf;
-  RemotePackOptions& remote = pool.packs.remote.emplace();
-  remote.backend = backend;
-  remote.cache = std::make_shared<BlockCache>(1 << 20);
+  StoreOptions options = check::SmallStore("/logs", {{.pack_bytes = 1 << 20}});
+  options.pools[0].logs = shelf;
+  check::RestOn(options.pools[0], backend);
   return options;
 }
 

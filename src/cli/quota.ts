@@ -32,7 +32,10 @@ export function addQuota(program: Command, terminal: Terminal): void {
         const { identity } = context.client;
         const changes = size !== undefined || objects !== undefined;
         if (bucket !== undefined && !changes)
-          throw new SkerryError('invalid', '--bucket is limited by --size, --objects or both');
+          throw new SkerryError(
+            'invalid',
+            'say what the bucket may hold with --size, --objects or both; without --bucket all buckets are shown',
+          );
         const view = changes
           ? await identity.setQuota(account, {
               ...(bucket === undefined ? {} : { bucket }),

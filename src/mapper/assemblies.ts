@@ -6,23 +6,23 @@
  * after the next start, and is removed.
  */
 import type { Catalog } from '../catalog/catalog.js';
-import { emptyRoot, noLimit, type ResourceRecord, type RootRecord } from '../catalog/records.js';
+import { emptyRoot, type ResourceRecord, type RootRecord } from '../catalog/records.js';
 import { compresses, volumeCompressionText } from '../core/compression.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { block_bytes, page_bytes } from '../core/limits.js';
 import { checkDescription, checkLabels, checkVolumeName } from '../core/names.js';
-import { pause } from '../core/pause.js';
 import { checkVolumeBytes } from '../core/sizes.js';
 import type { NativeEngine, SplicePart } from '../engine/binding.js';
 import { IdAllocator } from './id_allocator.js';
 import type { Ledger } from './ledger.js';
 import { nameLock, type KeyedLocks } from './locks.js';
-import { first_fence } from './mapper.js';
+import { insertResource, newRecord } from './new_resource.js';
 import type { PoolUsers } from './pool_verbs.js';
 import type { Removal } from './removal.js';
-import { resourceSpec, rootRecord, rootSpec } from './resource_spec.js';
+import { rootRecord, rootSpec } from './resource_spec.js';
 import { viewOf } from './resource_view.js';
 import type { Resource, Resources } from './resources.js';
+import { whenThereIsRoom } from './room.js';
 import { refuseTaken } from './sources.js';
 import { splicePlan, type SplicePlan, type Stretch } from './splice_plan.js';
 import { LoggedVolumes } from './volume_log.js';
@@ -30,7 +30,6 @@ import { LoggedVolumes } from './volume_log.js';
 /** Between two roots of a shelf that is written to all the time the one that was read may be gone. */
 const splice_attempts_max = 16;
 const piece_bytes = 1 << 20;
-const room_pause_milliseconds = 2;
 /** Copies have the numbers of volumes, and those of replications 2^52 above. */
 const number_first = 2 ** 51;
 
@@ -47,7 +46,7 @@ export interface Assembly {
 
 export type VolumeOptions = NonNullable<Parameters<Resources['clone']>[2]>;
 
-type Facts = Pick<ResourceRecord, 'id' | 'name' | 'state' | 'cache' | 'durability' | 'log'> & Partial<ResourceRecord>;
+type Facts = Pick<ResourceRecord, 'id' | 'name' | 'state'> & Partial<ResourceRecord>;
 
 export interface AssembliesOptions {
   readonly catalog: Catalog;
@@ -109,7 +108,7 @@ export class Assemblies {
     return pools.using(assembly.pool, async () => {
       const id = await this.#ids.next();
       const release = removal.hold(id);
-      const facts = { id, name: '', state: 'deleting', cache: 'writeback', durability: 'local', log: null } as const;
+      const facts = { id, name: '', state: 'deleting' } as const;
       try {
         return await this.#orNothing(facts, assembly, () => work(id));
       } finally {
@@ -130,33 +129,15 @@ export class Assemblies {
   }
 
   async #make(facts: Facts, assembly: Assembly): Promise<void> {
-    const { ledger, engine, onUpkeep, now = Date.now } = this.#options;
+    const { engine, onUpkeep, now = Date.now } = this.#options;
     const { pool, parentName } = assembly;
     const plan = splicePlan(assembly.stretches);
     const sizeBytes = checkVolumeBytes(Math.ceil(plan.bytes / page_bytes) * page_bytes);
     const number = number_first + facts.id;
     try {
-      const record: ResourceRecord = {
-        kind: 'volume',
-        pool,
-        sizeBytes,
-        description: '',
-        createdAt: now(),
-        parentId: 0,
-        parentName,
-        root: await this.#spliced(number, plan, pool, sizeBytes),
-        appliedSequence: 0,
-        fence: first_fence,
-        pendingOf: 0,
-        lineage: 0,
-        labels: {},
-        limit: noLimit,
-        access: null,
-        compression: 'inherit',
-        ...facts,
-      };
-      await ledger.commit([{ change: 'insert', record, rootDue: facts.name !== '' }]);
-      engine.add(resourceSpec(record));
+      const root = await this.#spliced(number, plan, pool, sizeBytes);
+      const record = newRecord({ kind: 'volume', pool, sizeBytes, createdAt: now(), parentName, root, ...facts });
+      await insertResource(this.#options, record, { rootDue: facts.name !== '' });
     } finally {
       // From here on the volume holds its tree by itself.
       await engine.carry('release', number).catch(() => undefined);
@@ -197,29 +178,18 @@ export class Assemblies {
   }
 
   async #copy(id: number, plan: SplicePlan, assembly: Assembly): Promise<void> {
+    const { engine } = this.#options;
     if (plan.copied.length === 0) return;
     for (const { offset, bytes } of plan.copied) {
       let at = offset;
       for await (const piece of wholePages(assembly.read(offset, bytes))) {
+        const from = at;
         // What was never written reads as zeroes.
-        if (piece.some((byte) => byte !== 0)) await this.#write(id, at, piece);
+        if (piece.some((byte) => byte !== 0)) await whenThereIsRoom(() => engine.write(id, from, piece));
         at += piece.length;
       }
     }
-    await this.#options.engine.flush(id);
-  }
-
-  async #write(id: number, offset: number, data: Uint8Array): Promise<void> {
-    for (;;) {
-      try {
-        await this.#options.engine.write(id, offset, data);
-        return;
-      } catch (error) {
-        // The journal makes room as fast as it is destaged; a pool that is full says so with another code.
-        if (!isSkerryError(error, 'try-again')) throw error;
-        await pause(room_pause_milliseconds);
-      }
-    }
+    await engine.flush(id);
   }
 
   async #abandon(id: number, pool: string): Promise<void> {

@@ -1,7 +1,6 @@
 /** What differs between two resources, as ranges and as a stream, and a stream put back into a volume. */
 import type { ResourceKind, ResourceRecord } from '../catalog/records.js';
-import { isSkerryError, SkerryError } from '../core/errors.js';
-import { pause } from '../core/pause.js';
+import { SkerryError } from '../core/errors.js';
 import type { NativeEngine } from '../engine/binding.js';
 import {
   DiffReader,
@@ -15,11 +14,11 @@ import {
 import type { Ledger, LedgerEntry } from './ledger.js';
 import { nameLock, type KeyedLocks } from './locks.js';
 import type { Difference } from './resources.js';
+import { whenThereIsRoom } from './room.js';
 import { findReady, findSource, readyOrNull } from './sources.js';
 
 /** Of one answer; the next one begins where it ends. */
 export const ranges_per_answer_max = 4096;
-const room_pause_milliseconds = 5;
 
 export interface DifferencesOptions {
   readonly ledger: Ledger;
@@ -171,22 +170,9 @@ export class Differences {
     await locks.run([nameLock(name)], async () => {
       for (const frame of frames) {
         this.#refuseAttached(name, id);
-        await this.#patiently(() => engine.write(id, frame.offset, frame.kind === 'data' ? frame.data : frame.length));
+        await whenThereIsRoom(() => engine.write(id, frame.offset, frame.kind === 'data' ? frame.data : frame.length));
       }
     });
-  }
-
-  async #patiently(work: () => Promise<void>): Promise<void> {
-    for (;;) {
-      try {
-        await work();
-        return;
-      } catch (error) {
-        // The journal makes room as fast as it is destaged; a pool that is full says so with another code.
-        if (!isSkerryError(error, 'try-again')) throw error;
-        await pause(room_pause_milliseconds);
-      }
-    }
   }
 
   async #find(source: string): Promise<Found> {

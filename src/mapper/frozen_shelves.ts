@@ -11,9 +11,9 @@ import type { NativeEngine } from '../engine/binding.js';
 import { IdAllocator } from './id_allocator.js';
 import type { Ledger } from './ledger.js';
 import { nameLock, type KeyedLocks } from './locks.js';
+import { insertResource } from './new_resource.js';
 import type { PoolUsers } from './pool_verbs.js';
 import { withoutName } from './removal.js';
-import { resourceSpec } from './resource_spec.js';
 import { shelfRecord } from './shelves.js';
 import { findReady } from './sources.js';
 
@@ -81,7 +81,7 @@ export class FrozenShelves {
   }
 
   #make(kind: 'snapshot' | 'image', name: string): Promise<ResourceRecord> {
-    const { ledger, locks, engine, pools, onUpkeep, now = Date.now } = this.#options;
+    const { ledger, locks, pools, onUpkeep, now = Date.now } = this.#options;
     // What it begins with stays until it has that too.
     return locks.run([nameLock(name)], async () => {
       const { record: source } = await findReady(ledger, kind, name);
@@ -93,12 +93,11 @@ export class FrozenShelves {
         this.#fresh.add(id);
         try {
           const kept = { key: frozenShelfKey(id), value: encodeShelf({ id, next: sizeBytes }) };
-          await ledger.commit([{ change: 'insert', record, rootDue: true }], [kept]);
+          await insertResource(this.#options, record, { rootDue: true, also: [kept] });
         } catch (error) {
           this.#fresh.delete(id);
           throw error;
         }
-        engine.add(resourceSpec(record));
         onUpkeep?.();
         return record;
       });

@@ -2,21 +2,18 @@
  * Where a stream of unknown length is written: a volume without a name that becomes a larger one when it is full, by a clone
  * of its root. It grows by whole levels of the map, so what comes of it is the tree that a file of the same bytes makes.
  */
-
-import { emptyRoot, noLimit, type ResourceRecord, type RootRecord } from '../catalog/records.js';
-import { isSkerryError, SkerryError } from '../core/errors.js';
+import { emptyRoot, type ResourceRecord, type RootRecord } from '../catalog/records.js';
+import { SkerryError } from '../core/errors.js';
 import { block_bytes, volume_bytes_max } from '../core/limits.js';
-import { pause } from '../core/pause.js';
 import type { NativeEngine } from '../engine/binding.js';
 import type { IdAllocator } from './id_allocator.js';
 import type { Ledger } from './ledger.js';
+import { insertResource, newRecord } from './new_resource.js';
 import type { Removal } from './removal.js';
-import { resourceSpec } from './resource_spec.js';
+import { whenThereIsRoom } from './room.js';
 
 /** 256 slots a node: 16 MiB, 4 GiB, 1 TiB, 256 TiB, and what is the most. */
 const sizes = [1, 2, 3, 4, 5].map((levels) => Math.min(256 ** levels * block_bytes, volume_bytes_max));
-
-const room_pause_milliseconds = 2;
 
 export interface GrowingVolumeOptions {
   readonly ledger: Ledger;
@@ -46,16 +43,7 @@ export class GrowingVolume {
   /** @throws SkerryError */
   async write(offset: number, data: Uint8Array): Promise<void> {
     const { id } = await this.#room(offset + data.length);
-    for (;;) {
-      try {
-        await this.#options.engine.write(id, offset, data);
-        return;
-      } catch (error) {
-        // The journal makes room as fast as it is destaged; a pool that is full says so with another code.
-        if (!isSkerryError(error, 'try-again')) throw error;
-        await pause(room_pause_milliseconds);
-      }
-    }
+    await whenThereIsRoom(() => this.#options.engine.write(id, offset, data));
   }
 
   /** The committed tree of all that was written. */
@@ -87,35 +75,13 @@ export class GrowingVolume {
   }
 
   async #make(sizeBytes: number, root: RootRecord): Promise<Held> {
-    const { ledger, engine, ids, removal, abandon, basis } = this.#options;
+    const { ids, removal, abandon, basis } = this.#options;
     const id = await ids.next();
     const held = { id, sizeBytes, release: removal.hold(id) };
     // Without a name and held by this process alone: the next start removes what a crash leaves of it.
-    const record: ResourceRecord = {
-      ...basis,
-      id,
-      kind: 'volume',
-      name: '',
-      sizeBytes,
-      state: 'deleting',
-      durability: 'local',
-      cache: 'writeback',
-      description: '',
-      parentId: 0,
-      parentName: '',
-      root,
-      appliedSequence: 0,
-      pendingOf: 0,
-      lineage: 0,
-      labels: {},
-      limit: noLimit,
-      access: null,
-      compression: 'inherit',
-      log: null,
-    };
+    const record = newRecord({ ...basis, id, kind: 'volume', name: '', sizeBytes, state: 'deleting', root });
     try {
-      await ledger.commit([{ change: 'insert', record }]);
-      engine.add(resourceSpec(record));
+      await insertResource(this.#options, record);
       return held;
     } catch (error) {
       held.release();

@@ -3,7 +3,7 @@ import { open, stat, type FileHandle } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { addAbortSignal, Readable } from 'node:stream';
 
-import { emptyRoot, noLimit, type ResourceRecord, type RootRecord } from '../catalog/records.js';
+import type { ResourceRecord, RootRecord } from '../catalog/records.js';
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import { importFormats, isNbdUri, type ImportFormat } from '../core/image_formats.js';
 import { page_bytes, volume_bytes_max } from '../core/limits.js';
@@ -21,6 +21,7 @@ import { GrowingVolume } from './growing_volume.js';
 import type { IdAllocator } from './id_allocator.js';
 import type { Ledger } from './ledger.js';
 import { nameLock, type KeyedLocks } from './locks.js';
+import { insertResource, newRecord } from './new_resource.js';
 import type { PoolUsers } from './pool_verbs.js';
 import type { PrivateExports } from './private_exports.js';
 import type { Removal } from './removal.js';
@@ -112,37 +113,17 @@ export class Imports {
   }
 
   #reserve({ name, description = '' }: ImportOrder, pool: string, plan: Plan): Promise<ResourceRecord> {
-    const { ledger, locks, engine, ids, now, abandon } = this.#options;
+    const { ledger, locks, ids, now, abandon } = this.#options;
     return locks.run([nameLock(name)], async () => {
       await refuseTaken(ledger, 'image', name);
       const id = await ids.next();
-      const record: ResourceRecord = {
-        id,
-        kind: 'image',
-        name,
-        pool,
-        sizeBytes: plan.sizeBytes ?? page_bytes,
-        state: 'importing',
-        durability: 'local',
-        cache: 'writeback',
-        description,
-        createdAt: now(),
-        parentId: 0,
-        parentName: '',
-        root: emptyRoot,
-        appliedSequence: 0,
-        fence: image_fence,
-        pendingOf: 0,
-        lineage: 0,
-        labels: {},
-        limit: noLimit,
-        access: null,
-        compression: 'inherit',
-        log: null,
-      };
+      const sizeBytes = plan.sizeBytes ?? page_bytes;
+      const facts = { id, kind: 'image', name, pool, sizeBytes, description, createdAt: now() } as const;
+      const record = newRecord({ ...facts, state: 'importing', fence: image_fence });
       try {
-        await ledger.commit([{ change: 'insert', record }]);
-        if (plan.sizeBytes !== null) engine.add(resourceSpec(record));
+        // The engine hears of one whose size is not known when it is.
+        if (plan.sizeBytes === null) await ledger.commit([{ change: 'insert', record }]);
+        else await insertResource(this.#options, record);
         return record;
       } catch (error) {
         await abandon(id, pool);

@@ -9,7 +9,7 @@ import { setImmediate } from 'node:timers/promises';
 
 import type { Catalog } from '../catalog/catalog.js';
 import { inheritedAccess } from './access.js';
-import { emptyRoot, noLimit, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
+import type { ResourceKind, ResourceRecord } from '../catalog/records.js';
 import { compresses, volumeCompressionText } from '../core/compression.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { checkDescription, checkLabels, checkVolumeName, parseSnapshotName } from '../core/names.js';
@@ -22,9 +22,9 @@ import { IdAllocator } from './id_allocator.js';
 import type { Ledger, LedgerEntry } from './ledger.js';
 import { idLock, nameLock, type KeyedLocks } from './locks.js';
 import { Naming } from './naming.js';
+import { insertResource, newRecord, type NewRecord } from './new_resource.js';
 import { Removal } from './removal.js';
 import { Reshape } from './reshape.js';
-import { resourceSpec } from './resource_spec.js';
 import { viewOf } from './resource_view.js';
 import { LoggedVolumes } from './volume_log.js';
 import type { PoolUsers } from './pool_verbs.js';
@@ -38,9 +38,6 @@ const stop_milliseconds_max = 2000;
 const conflicts_named_max = 5;
 /** Of a list, before others have their turn. */
 const entries_per_turn_max = 256;
-
-/** Of what is first written here. It grows when another host takes over; a daemon with a catalog of its own is never taken over. */
-export const first_fence = 1;
 
 export interface MapperOptions {
   readonly catalog: Catalog;
@@ -394,8 +391,7 @@ export class Mapper implements Resources {
    */
   async #makeWithRoot(record: ResourceRecord): Promise<Resource> {
     return this.#guarded([record.id], record.pool, async () => {
-      await this.#ledger.commit([{ change: 'insert', record, rootDue: true }]);
-      this.#options.engine.add(resourceSpec(record));
+      await insertResource(this.#options, record, { rootDue: true });
       await this.#logged.begin(record);
       this.#options.onUpkeep?.();
       return this.#view(record);
@@ -404,14 +400,12 @@ export class Mapper implements Resources {
 
   /** A volume whose content is still to come: its root chunk comes with its root, for an earlier one would tell a lie. */
   async #makePending(record: ResourceRecord, anchor?: ResourceRecord): Promise<ResourceRecord> {
-    const records = anchor === undefined ? [record] : [anchor, record];
-    await this.#ledger.commit(records.map((inserted) => ({ change: 'insert', record: inserted })));
-    this.#options.engine.add(resourceSpec(record));
+    await insertResource(this.#options, record, anchor === undefined ? {} : { anchor });
     return record;
   }
 
   /** The volume goes on changing, so the clone is of a snapshot without a name, its anchor, which goes when the root is there. */
-  async #cloneVolume(from: LedgerEntry, basis: Omit<NewRecord, 'id'>): Promise<Resource> {
+  async #cloneVolume(from: LedgerEntry, basis: Omit<NewRecord, 'id' | 'createdAt'>): Promise<Resource> {
     const anchorId = await this.#ids.next();
     const id = await this.#ids.next();
     return this.#guarded([id, anchorId], from.record.pool, async () => {
@@ -468,32 +462,11 @@ export class Mapper implements Resources {
     throw new SkerryError('conflict', `volume ${volume} has snapshots (${names.join(', ')}${more}): delete them first`);
   }
 
-  #newRecord(basis: NewRecord): ResourceRecord {
-    return {
-      state: 'ready',
-      durability: 'local',
-      createdAt: this.#now(),
-      parentId: 0,
-      parentName: '',
-      root: emptyRoot,
-      // Of the resource's own writes: those that a clone's root holds were another's.
-      appliedSequence: 0,
-      fence: first_fence,
-      pendingOf: 0,
-      lineage: 0,
-      labels: {},
-      limit: noLimit,
-      access: null,
-      compression: 'inherit',
-      log: null,
-      ...basis,
-    };
+  #newRecord(basis: Omit<NewRecord, 'createdAt'>): ResourceRecord {
+    return newRecord({ createdAt: this.#now(), ...basis });
   }
 
   #view(record: ResourceRecord): Resource {
     return viewOf(record, this.#options.engine);
   }
 }
-
-type NewRecord = Pick<ResourceRecord, 'id' | 'kind' | 'name' | 'pool' | 'sizeBytes' | 'description' | 'cache'> &
-  Partial<ResourceRecord>;

@@ -4,16 +4,15 @@
  */
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { checkVolumeName, parseSnapshotName } from '../core/names.js';
-import { pause } from '../core/pause.js';
 import { checkVolumeBytes, formatSize } from '../core/sizes.js';
 import type { NativeEngine } from '../engine/binding.js';
 import type { Ledger, LedgerEntry } from './ledger.js';
 import { nameLock, type KeyedLocks } from './locks.js';
+import { whenThereIsRoom } from './room.js';
 import { findReady } from './sources.js';
 
-/** Between two attempts while the journal has no room for a record, in milliseconds; and how often it is tried. */
-const room_pause_milliseconds = 20;
-const room_attempts_max = 500;
+/** How often a record is tried that the journal has no room for: about 10 seconds long. */
+const room_attempts_max = 2000;
 /** Each attempt waits for all that the volume's snapshots still wait for, so more than a few mean that something is wrong. */
 const rollback_attempts_max = 10;
 
@@ -49,7 +48,7 @@ export class Reshape {
         );
       }
       this.#refuseInTransfer(id, name);
-      await patiently(() => engine.resize(id, wanted));
+      await whenThereIsRoom(() => engine.resize(id, wanted), room_attempts_max);
       return entry;
     });
   }
@@ -88,18 +87,5 @@ export class Reshape {
 
   #refuseInTransfer(id: number, name: string): void {
     if (this.#options.inTransfer(id)) throw new SkerryError('conflict', `volume ${name} is being exported: wait, or cancel that`);
-  }
-}
-
-/** Runs `work` again while the journal has no room for its record. */
-async function patiently(work: () => Promise<void>): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await work();
-      return;
-    } catch (error) {
-      if (!isSkerryError(error, 'try-again') || attempt === room_attempts_max) throw error;
-      await pause(room_pause_milliseconds);
-    }
   }
 }

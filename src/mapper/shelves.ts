@@ -3,14 +3,13 @@
  * everything else about them is a volume's: journal, destage, collection, scrub, recovery.
  */
 import type { Catalog, Write } from '../catalog/catalog.js';
-import { emptyRoot, noLimit, type ResourceRecord } from '../catalog/records.js';
+import type { ResourceRecord } from '../catalog/records.js';
 import { volume_bytes_max } from '../core/limits.js';
 import type { NativeEngine } from '../engine/binding.js';
 import { IdAllocator } from './id_allocator.js';
 import type { Ledger } from './ledger.js';
-import { first_fence } from './mapper.js';
+import { insertResource, newRecord } from './new_resource.js';
 import type { PoolUsers } from './pool_verbs.js';
-import { resourceSpec } from './resource_spec.js';
 
 export interface ShelvesOptions {
   readonly catalog: Catalog;
@@ -37,12 +36,10 @@ export class Shelves {
    * @throws SkerryError not-found where there is no such pool; else of the catalog
    */
   async make(pool: string, also: (id: number) => readonly Write[]): Promise<number> {
-    const { ledger, engine, pools, onUpkeep, now = Date.now } = this.#options;
+    const { pools, onUpkeep, now = Date.now } = this.#options;
     return pools.using(pool, async () => {
       const id = await this.#ids.next();
-      const record = shelfRecord(id, pool, now());
-      await ledger.commit([{ change: 'insert', record, rootDue: true }], also(id));
-      engine.add(resourceSpec(record));
+      await insertResource(this.#options, shelfRecord(id, pool, now()), { rootDue: true, also: also(id) });
       onUpkeep?.();
       return id;
     });
@@ -50,29 +47,5 @@ export class Shelves {
 }
 
 export function shelfRecord(id: number, pool: string, createdAt: number): ResourceRecord {
-  return {
-    id,
-    kind: 'volume',
-    name: `shelf-${id}`,
-    pool,
-    sizeBytes: volume_bytes_max,
-    state: 'ready',
-    durability: 'local',
-    cache: 'writeback',
-    description: '',
-    createdAt,
-    parentId: 0,
-    parentName: '',
-    root: emptyRoot,
-    appliedSequence: 0,
-    fence: first_fence,
-    pendingOf: 0,
-    lineage: 0,
-    labels: {},
-    limit: noLimit,
-    access: null,
-    compression: 'inherit',
-    shelf: true,
-    log: null,
-  };
+  return newRecord({ id, kind: 'volume', name: `shelf-${id}`, pool, sizeBytes: volume_bytes_max, createdAt, shelf: true });
 }

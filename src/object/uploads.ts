@@ -133,6 +133,8 @@ export class Uploads {
     const { number, bytes, content, expected = {}, objectKey } = order;
     checkPart(number, bytes ?? 0);
     const upload = await this.find(order);
+    // Parts are counted when the upload is completed. One that there is no room for even by itself is refused before it is stored.
+    this.#options.meter.reserve(upload.bucket, { bytes: bytes ?? 0, objects: 0 }).end();
     checkKeyGiven(upload.record.attributes.seal, objectKey);
     const kind = upload.record.checksum;
     const digests = new Digests(

@@ -3,7 +3,7 @@
  * there. Whatever ends it half way, the next attempt goes on from the last part that is durable in that pool.
  */
 import type { CarriedRecord } from '../catalog/move_record.js';
-import { emptyRoot, noLimit, type ResourceRecord } from '../catalog/records.js';
+import { emptyRoot, type ResourceRecord } from '../catalog/records.js';
 import type { ReplicationRecord } from '../catalog/replication_record.js';
 import { SkerryError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
@@ -11,7 +11,8 @@ import type { NativeEngine } from '../engine/binding.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
 import type { Ledger } from '../mapper/ledger.js';
 import { nameLock, type KeyedLocks } from '../mapper/locks.js';
-import { resourceSpec, sameRoot } from '../mapper/resource_spec.js';
+import { insertResource, newRecord } from '../mapper/new_resource.js';
+import { sameRoot } from '../mapper/resource_spec.js';
 import type { Resources } from '../mapper/resources.js';
 import type { Carriage } from './carriage.js';
 import type { ReplicationBook } from './replication_book.js';
@@ -122,38 +123,29 @@ export class Replica {
 
   /** As an image of the other pool, which is what a clone begins with should this pool be lost. */
   async #keep(volume: ResourceRecord, snapshot: ResourceRecord, carried: CarriedRecord): Promise<ResourceRecord> {
-    const { ledger, locks, ids, engine, onUpkeep } = this.#options;
+    const { ledger, locks, ids, onUpkeep } = this.#options;
     const name = `${volume.name}.${snapshot.name.slice(snapshot.name.indexOf('@') + 1)}`;
     return locks.run([nameLock(name)], async () => {
       const there = await ledger.find('image', name);
       // An attempt before this one died right after.
       if (there !== null && sameRoot(there.record.root, carried.target)) return there.record;
-      const image: ResourceRecord = {
+      const image = newRecord({
         id: await ids.next(),
         kind: 'image',
         name,
         pool: this.#record.to,
         sizeBytes: snapshot.sizeBytes,
-        state: 'ready',
-        durability: 'local',
         cache: volume.cache,
         description: `replica of ${snapshot.name}`,
         createdAt: snapshot.createdAt,
         parentId: snapshot.id,
         parentName: snapshot.name,
         root: carried.target,
-        appliedSequence: 0,
         fence: 0,
-        pendingOf: 0,
-        lineage: 0,
         labels: { [label]: String(volume.id) },
-        limit: noLimit,
         access: volume.access,
-        compression: 'inherit',
-        log: null,
-      };
-      await ledger.commit([{ change: 'insert', record: image, rootDue: true }]);
-      engine.add(resourceSpec(image));
+      });
+      await insertResource(this.#options, image, { rootDue: true });
       onUpkeep();
       return image;
     });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { type Outcome, packageRoot, run } from './command.ts';
+import { noteDirectory, noteRing, removeRing, ringOf } from './leftovers.ts';
 
 export const cliPath = join(packageRoot, 'dist', 'src', 'cli', 'main.js');
 
@@ -36,6 +37,7 @@ export class DaemonProcess {
     } = {},
   ) {
     this.directory = options.directory ?? mkdtempSync(join(tmpdir(), 'skerry-'));
+    noteDirectory(this.directory);
     this.#config = options.config ?? {};
     this.environment = options.environment ?? {};
   }
@@ -95,13 +97,12 @@ export class DaemonProcess {
     const first = new Promise<string>((resolve) => {
       createInterface({ input: child.stdout }).once('line', resolve);
     });
-    const line = await Promise.race([first, ended]);
+    const line = await Promise.race([first, ended]).finally(() => this.#know([ringOf(this.directory)]));
     ended.catch(() => undefined);
     this.ready = JSON.parse(line) as ReadyLine;
     // What it has mapped, not what is new in /dev/shm: that may be the ring of a daemon of another test.
     const maps = readFileSync(`/proc/${this.pid}/maps`, 'utf8');
-    const mapped = [...maps.matchAll(/\/dev\/shm\/(skerry-\S+)/g)].map(([, name]) => name ?? '');
-    this.#rings = [...new Set([...this.#rings, ...mapped])];
+    this.#know([...maps.matchAll(/\/dev\/shm\/(skerry-\S+)/g)].map(([, name]) => name ?? null));
     return (performance.now() - began) / 1000;
   }
 
@@ -124,7 +125,7 @@ export class DaemonProcess {
   /** What a power cut does to the ring: it is not there afterwards. Call between kill and start. */
   wipeRing(): void {
     if (this.#rings.length === 0) throw new Error('the ring is not known');
-    for (const name of this.#rings) rmSync(join('/dev/shm', name), { force: true });
+    for (const name of this.#rings) removeRing(name);
   }
 
   /** The host burns, and another one has nothing but the catalog: no journal, no pack that waits to be shipped. Call between kill and start. */
@@ -182,9 +183,19 @@ export class DaemonProcess {
   /** Kills the daemon if it still runs and removes all it left. */
   async destroy(): Promise<void> {
     await this.kill();
+    // A test may have put another home there, or served it by itself.
+    this.#know([ringOf(this.directory)]);
     if (this.#rings.length > 0) this.wipeRing();
     rmSync(this.directory, { recursive: true, force: true });
     rmSync(`${this.directory}.json`, { force: true });
+  }
+
+  #know(rings: readonly (string | null)[]): void {
+    for (const name of rings) {
+      if (name === null || this.#rings.includes(name)) continue;
+      this.#rings = [...this.#rings, name];
+      noteRing(name);
+    }
   }
 }
 

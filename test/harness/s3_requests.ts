@@ -6,6 +6,7 @@ import { SignatureV4 } from '@smithy/signature-v4';
 
 type SourceData = string | ArrayBuffer | ArrayBufferView;
 
+/** What the signer wants of a hash. */
 class Sha256 {
   readonly #hash: Hash | Hmac;
   constructor(secret?: SourceData) {
@@ -20,6 +21,18 @@ class Sha256 {
   reset(): void {
     throw new Error('the signer has no use for it');
   }
+}
+
+/** A key as accounts have it. */
+export interface SigningKey {
+  readonly accessKey: string;
+  readonly secretKey: string;
+}
+
+/** AWS's own, as its SDKs set it up for S3. */
+export function signerOf({ accessKey, secretKey }: SigningKey): SignatureV4 {
+  const credentials = { accessKeyId: accessKey, secretAccessKey: secretKey };
+  return new SignatureV4({ sha256: Sha256, service: 's3', region: 'us-east-1', credentials, uriEscapePath: false });
 }
 
 export interface PlainRequest {
@@ -42,13 +55,9 @@ export class S3Requests {
   readonly #signer: SignatureV4 | null;
 
   /** `address`: HOST:PORT. Without a key nothing is signed. */
-  constructor(address: string, key: { readonly accessKey: string; readonly secretKey: string } | null) {
+  constructor(address: string, key: SigningKey | null) {
     this.#address = address;
-    const credentials = key === null ? null : { accessKeyId: key.accessKey, secretAccessKey: key.secretKey };
-    this.#signer =
-      credentials === null
-        ? null
-        : new SignatureV4({ sha256: Sha256, service: 's3', region: 'us-east-1', credentials, uriEscapePath: false });
+    this.#signer = key === null ? null : signerOf(key);
   }
 
   async send({ method, path, query = {}, headers = {}, body = '' }: PlainRequest): Promise<PlainAnswer> {
@@ -81,18 +90,20 @@ export class S3Requests {
     const headers = { host: this.#address, 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' };
     const plain = { method, protocol: 'http:', hostname, path: encodedPathOf(path), query: {}, headers };
     const signed = await this.#signer.presign(plain);
-    return targetOf(signed.path, signed.query as Readonly<Record<string, string>>);
+    return targetOf(signed.path, signed.query);
   }
 }
 
-function targetOf(encodedPath: string, query: Readonly<Record<string, string>>): string {
-  const text = Object.entries(query)
-    .map(([name, value]) => `${encoded(name)}=${encoded(value)}`)
-    .join('&');
-  return text === '' ? encodedPath : `${encodedPath}?${text}`;
+/** What is asked for: a parameter comes once for each of its values, and by its name alone where that is null. */
+export function targetOf(encodedPath: string, query: Readonly<Record<string, string | readonly string[] | null>> = {}): string {
+  const pairs = Object.entries(query).flatMap(([name, values]) =>
+    [values].flat().map((value) => (value === null ? encoded(name) : `${encoded(name)}=${encoded(value)}`)),
+  );
+  return pairs.length === 0 ? encodedPath : `${encodedPath}?${pairs.join('&')}`;
 }
 
-function encodedPathOf(path: string): string {
+/** As clients encode: all but letters, digits and a few marks. An encoded slash is a slash to S3. */
+export function encodedPathOf(path: string): string {
   return path.split('/').map(encoded).join('/');
 }
 

@@ -55,7 +55,11 @@ function bucketOfHost(host: string, domains: readonly string[]): string | null {
 function checked(address: Address): Address {
   const { bucket, key } = address;
   if (bucket === null || !isBucketName(bucket))
-    throw new S3Failure('InvalidBucketName', undefined, { details: { BucketName: bucket ?? '' } });
+    throw new S3Failure(
+      'InvalidBucketName',
+      `The specified bucket is not valid: ${JSON.stringify(bucket ?? '')} is no name of 3 to 63 small letters, digits, hyphens and dots.`,
+      { details: { BucketName: bucket ?? '' } },
+    );
   if (key !== null) checkObjectKey(key);
   return address;
 }

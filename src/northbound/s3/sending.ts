@@ -10,7 +10,8 @@ import type { UnderWay } from './under_way.js';
 const unread_bytes_max = 65_536;
 /**
  * A client may only read its answer once it has sent its body, and a connection that ends with something unread takes the answer with it, of
- * TLS above all: so some is read all the same, as much as parts of uploads mostly have.
+ * TLS above all: so some is read all the same, as much as parts of uploads mostly have. Of those too who said that they would wait for leave: some
+ * say it and send (urllib3 1, what goes in chunks).
  */
 const lingering_bytes_max = 16 << 20;
 const lingering_milliseconds = 10_000;
@@ -30,7 +31,7 @@ export async function sendAnswer(request: UnderWay, { status, headers, body }: A
   if (streamed !== null) await request.takeMemory(Math.min(bytes, download_bytes_held));
   const whole = streamed !== null && bytes <= whole_bytes_max ? await read(streamed) : null;
   const rest = unreadBytes(request);
-  const closes = rest > unread_bytes_max || request.awaitsLeave;
+  const closes = rest > unread_bytes_max || (rest > 0 && request.awaitsLeave);
   request.status = status;
   response.writeHead(status, {
     ...(bodiless ? {} : { 'content-length': String(bytes) }),
@@ -40,7 +41,7 @@ export async function sendAnswer(request: UnderWay, { status, headers, body }: A
   if (streamed !== null && whole === null) return stream(request, streamed);
   const content = whole ?? (typeof body === 'string' && incoming.method !== 'HEAD' && !bodiless ? body : '');
   request.bytesOut += Buffer.byteLength(content);
-  if (closes && !request.awaitsLeave) {
+  if (closes) {
     response.flushHeaders();
     if (content.length > 0) response.write(content);
     await linger(incoming);

@@ -8,6 +8,8 @@ export interface LedgerEntry {
   readonly decision: string;
   /** It passes where the suite speaks through this version of botocore, or a later one. */
   readonly passesFromBotocore?: string;
+  /** It passes through all earlier ones. */
+  readonly failsFromBotocore?: string;
   /** It passes over all others. */
   readonly over?: string;
 }
@@ -48,10 +50,11 @@ export function countsByGroup(results: readonly TestResult[], groupOf: (test: st
 }
 
 function isExcused(
-  { passesFromBotocore, over }: LedgerEntry,
+  { passesFromBotocore, failsFromBotocore, over }: LedgerEntry,
   run: { readonly botocore: string; readonly over: string },
 ): boolean {
   if (over !== undefined && over !== run.over) return false;
+  if (failsFromBotocore !== undefined && isBefore(run.botocore, failsFromBotocore)) return false;
   return passesFromBotocore === undefined || isBefore(run.botocore, passesFromBotocore);
 }
 

@@ -119,6 +119,30 @@ test('parts that come while an upload ends are in it, or refused, and never left
   );
 });
 
+test('a part that there is no room for is refused before a byte of it is taken', async () => {
+  const meter: Meter = {
+    reserve(bucket: BucketRecord, { bytes }: UsageChange) {
+      if (bytes > 5) throw new SkerryError('no-space', 'the bucket is full', { reason: 'quota-exceeded' });
+      return noMeter.reserve(bucket, { bytes, objects: 0 });
+    },
+    removal: (bucket) => noMeter.removal(bucket),
+  };
+  const made = await world({ meter });
+  const { uploads } = made.layer;
+  const uploadId = await uploads.create({ ...name, attributes });
+  let taken = false;
+  async function* content(): AsyncGenerator<Uint8Array> {
+    taken = true;
+    yield* once('second');
+  }
+  await uploads.putPart({ ...name, uploadId, number: 1, content: once('first'), bytes: 5 });
+  const refused = uploads.putPart({ ...name, uploadId, number: 2, content: content(), bytes: 6 });
+  await expect(refused).rejects.toMatchObject({ reason: 'quota-exceeded' });
+  expect(taken).toBe(false);
+  await uploads.abort({ ...name, uploadId });
+  await clean(made);
+});
+
 test('whoever counts is asked before, and told once what it came to', async () => {
   const changes: (UsageChange | null)[] = [];
   let room = 100;

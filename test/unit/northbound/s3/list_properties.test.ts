@@ -100,69 +100,79 @@ async function bucketOf(keys: readonly string[], versioned = false): Promise<str
   return bucket;
 }
 
-test('objects, by the second version of the list', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(key, { maxLength: 25 }),
-      fc.option(key, { nil: '' }),
-      delimiter,
-      fc.option(key, { nil: '' }),
-      pageSize,
-      fc.boolean(),
-      fc.boolean(),
-      async (keys, prefix, delimiter, start, pageSize, encoded, versioned) => {
-        const Bucket = await bucketOf(keys, versioned);
-        const found: string[] = [];
-        for (let ContinuationToken: string | undefined; ; ) {
-          const page = await client.send(
-            new ListObjectsV2Command({
-              Bucket,
-              Prefix: prefix,
-              Delimiter: delimiter,
-              StartAfter: start,
-              MaxKeys: pageSize,
-              ContinuationToken,
-              ...(encoded ? { EncodingType: 'url' } : {}),
-            }),
-          );
-          const names = namesOf(page);
-          expect(page.KeyCount).toBe(names.length);
-          expect(names.length).toBeLessThanOrEqual(pageSize);
-          expect(decoded(page, page.Prefix)).toBe(prefix);
-          found.push(...names);
-          ContinuationToken = page.NextContinuationToken;
-          expect(page.IsTruncated).toBe(ContinuationToken !== undefined);
-          if (ContinuationToken === undefined) break;
-        }
-        expect(found).toEqual(expected(keys, { prefix, delimiter, start }));
-      },
-    ),
-    { numRuns: 120 },
-  );
-});
+interface Asked extends ListOf {
+  readonly bucket: string;
+  readonly pageSize: number;
+  readonly encoded: boolean;
+}
 
-test('objects, by the first version of the list', async () => {
+interface ListPage {
+  readonly names: readonly string[];
+  /** Where the next page begins; undefined where this is the last. */
+  readonly next: string | undefined;
+}
+
+/** One page of each version of the list. `from`: what the page before said, undefined of the first. */
+const lists: Readonly<Record<string, (asked: Asked, from: string | undefined) => Promise<ListPage>>> = {
+  second: async ({ bucket, prefix, delimiter, start, pageSize, encoded }, from) => {
+    const page = await client.send(
+      new ListObjectsV2Command({
+        Bucket: bucket,
+        Prefix: prefix,
+        Delimiter: delimiter,
+        StartAfter: start,
+        MaxKeys: pageSize,
+        ContinuationToken: from,
+        ...(encoded ? { EncodingType: 'url' } : {}),
+      }),
+    );
+    const names = namesOf(page);
+    expect(page.KeyCount).toBe(names.length);
+    expect(decoded(page, page.Prefix)).toBe(prefix);
+    expect(page.IsTruncated).toBe(page.NextContinuationToken !== undefined);
+    return { names, next: page.NextContinuationToken };
+  },
+  first: async ({ bucket, prefix, delimiter, start, pageSize, encoded }, from = start) => {
+    const page = await client.send(
+      new ListObjectsCommand({
+        Bucket: bucket,
+        Prefix: prefix,
+        Delimiter: delimiter,
+        Marker: from,
+        MaxKeys: pageSize,
+        ...(encoded ? { EncodingType: 'url' } : {}),
+      }),
+    );
+    expect(decoded(page, page.Marker)).toBe(from);
+    if (page.IsTruncated === true && delimiter !== '') expect(page.NextMarker).toBeDefined();
+    const next = decoded(page, page.NextMarker ?? page.Contents?.at(-1)?.Key);
+    return { names: namesOf(page), next: page.IsTruncated === true ? next : undefined };
+  },
+};
+
+test.each(Object.entries(lists))('objects, by the %s version of the list', async (_, pageOf) => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(key, { maxLength: 25 }),
-      fc.option(key, { nil: '' }),
-      delimiter,
-      fc.option(key, { nil: '' }),
-      pageSize,
-      async (keys, prefix, delimiter, start, pageSize) => {
-        const Bucket = await bucketOf(keys);
+      fc.record({
+        prefix: fc.option(key, { nil: '' }),
+        delimiter,
+        start: fc.option(key, { nil: '' }),
+        pageSize,
+        encoded: fc.boolean(),
+      }),
+      fc.boolean(),
+      async (keys, asked, versioned) => {
+        const bucket = await bucketOf(keys, versioned);
         const found: string[] = [];
-        for (let Marker = start; ; ) {
-          const page = await client.send(
-            new ListObjectsCommand({ Bucket, Prefix: prefix, Delimiter: delimiter, Marker, MaxKeys: pageSize }),
-          );
-          found.push(...namesOf(page));
-          expect(decoded(page, page.Marker)).toBe(Marker);
-          if (page.IsTruncated !== true) break;
-          if (delimiter !== '') expect(page.NextMarker).toBeDefined();
-          Marker = decoded(page, page.NextMarker ?? page.Contents?.at(-1)?.Key);
+        for (let next: string | undefined; ; ) {
+          const page = await pageOf({ ...asked, bucket }, next);
+          expect(page.names.length).toBeLessThanOrEqual(asked.pageSize);
+          found.push(...page.names);
+          next = page.next;
+          if (next === undefined) break;
         }
-        expect(found).toEqual(expected(keys, { prefix, delimiter, start }));
+        expect(found).toEqual(expected(keys, asked));
       },
     ),
     { numRuns: 120 },

@@ -154,6 +154,18 @@ describe('a body', () => {
     expect(await wanted.until(/200 OK[^]*\r\n\r\n/)).toMatch(/etag: "5d41402abc4b2a76b9719d911017c592"/i);
   });
 
+  // urllib3 1 says that it will wait, and sends what goes in chunks at once. Over TLS it then knows of nothing but a connection that ended.
+  test('is read where it was refused, also of who said that it would wait', async () => {
+    const { connect, key } = await start();
+    const connection = await connect();
+    const body = Buffer.alloc(12 << 20);
+    connection.send(...put({ ...key, secretKey: 'another' }, 'a', body.length, 'Expect: 100-continue'));
+    await new Promise<void>((resolve, reject) => {
+      connection.socket.write(body, (error) => (error instanceof Error ? reject(error) : resolve()));
+    });
+    expect(await connection.ended()).toMatch(/^HTTP\/1\.1 403 [^]*SignatureDoesNotMatch[^]*<\/Error>$/);
+  });
+
   test('is not stored where its framing breaks', async () => {
     const { connect, endpoint, key } = await start();
     const connection = await connect();

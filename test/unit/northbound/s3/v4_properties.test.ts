@@ -1,7 +1,6 @@
 /** What AWS's own signer signs verifies, and nothing that was changed since does. A second, plain reading of the rules agrees. */
-import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 
-import { SignatureV4 } from '@smithy/signature-v4';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
@@ -9,40 +8,12 @@ import { S3Failure } from '../../../../src/northbound/s3/errors.js';
 import type { HeaderLine } from '../../../../src/northbound/s3/headers.js';
 import { readRequest, type WireRequest } from '../../../../src/northbound/s3/request.js';
 import { canonicalRequest } from '../../../../src/northbound/s3/v4_signature.js';
+import { encodedPathOf, signerOf, targetOf } from '../../../harness/s3_requests.ts';
 import { accessKey, authenticate, emptySha256, exampleTime, principal, secretKey } from './world.js';
 
-type SourceData = string | ArrayBuffer | ArrayBufferView;
-
-/** What the signer wants of a hash. */
-class Sha256 {
-  readonly #hash: Hash | Hmac;
-  constructor(secret?: SourceData) {
-    this.#hash = secret === undefined ? createHash('sha256') : createHmac('sha256', secret as Uint8Array);
-  }
-  update(data: SourceData): void {
-    this.#hash.update(data as Uint8Array);
-  }
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
-  }
-  reset(): void {
-    throw new Error('the signer has no use for it');
-  }
-}
-
-const signer = new SignatureV4({
-  sha256: Sha256,
-  service: 's3',
-  region: 'us-east-1',
-  credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
-  uriEscapePath: false,
-});
+const signer = signerOf({ accessKey, secretKey });
 const signingDate = new Date(exampleTime);
 const host = 'example.test:9000';
-
-/** As clients encode: all but letters, digits and a few marks. */
-const encode = (text: string): string =>
-  encodeURIComponent(text).replace(/[!'()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
 
 /** The signer keeps parameters in plain objects, which lose this one name. */
 const text = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((each) => each !== '__proto__');
@@ -74,25 +45,16 @@ function unsigned({ method, key, query, headers }: GivenRequest) {
     protocol: 'http:',
     hostname: 'example.test',
     port: 9000,
-    // Clients encode what is between slashes: an encoded slash is a slash to S3.
-    path: `/bucket/${key.join('/').split('/').map(encode).join('/')}`,
+    path: encodedPathOf(`/bucket/${key.join('/')}`),
     query: signable as Record<string, string | string[]>,
     headers: { host, ...headers } as Record<string, string>,
   };
 }
 
-function queryText(query: Readonly<Record<string, string | string[] | null>>): string {
-  const pairs = Object.entries(query).flatMap(([name, values]) =>
-    [values].flat().map((value) => (value === null ? encode(name) : `${encode(name)}=${encode(value)}`)),
-  );
-  return pairs.length === 0 ? '' : `?${pairs.join('&')}`;
-}
-
 type Signed = Awaited<ReturnType<typeof signer.sign>>;
 
 function wireOf({ method, path, query, headers }: Signed): WireRequest {
-  const target = `${path}${queryText(query ?? {})}`;
-  return { method, target, host, secure: false, headers: Object.entries(headers) };
+  return { method, target: targetOf(path, query), host, secure: false, headers: Object.entries(headers) };
 }
 
 async function verdict(request: WireRequest, now = exampleTime): Promise<string | null> {
