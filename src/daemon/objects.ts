@@ -122,7 +122,8 @@ export class ObjectService {
         options.onDelivery(webhook, { dropped: count });
       },
     });
-    const parts = { catalog, engine, shelves, log, meter, frozen, onTrim, notices };
+    const destage = (shelf: number) => engine.destage(shelf);
+    const parts = { catalog, engine, shelves, log, meter, frozen, destage, onTrim, notices };
     const layer = await ObjectLayer.open({ ...parts, sums: sumsElsewhere });
     return new ObjectService(options, layer, frozen, webhooks);
   }

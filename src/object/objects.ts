@@ -13,6 +13,7 @@ import type { BodyHolds } from './body_holds.js';
 import { isReadOnly, type Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import { Digests, type Expected } from './digests.js';
+import type { EarlyDestage } from './early_destage.js';
 import { comingOf, named, partsOfBody } from './making.js';
 import { ending, type Meter, type Reservation } from './meter.js';
 import { noCause, type Cause } from './notices.js';
@@ -88,6 +89,7 @@ export interface ObjectsOptions {
   readonly buckets: Buckets;
   readonly versions: Versions;
   readonly bodies: Bodies;
+  readonly early: Pick<EarlyDestage, 'note'>;
   readonly holds: BodyHolds;
   readonly meter: Meter;
   readonly sums: MakeSums;
@@ -103,7 +105,7 @@ export class Objects {
 
   /** @throws SkerryError invalid (bad-digest, incomplete-body), conflict (precondition-failed), not-found; no-space */
   async put(order: PutOrder): Promise<Version> {
-    const { catalog, buckets, versions, bodies, meter, now, sums } = this.#options;
+    const { catalog, buckets, versions, bodies, early, meter, now, sums } = this.#options;
     const { key, conditions = {}, content, bytes, objectKey, kind = 'put', cause = noCause } = order;
     checkKey(key);
     checkKeyGiven(order.attributes.seal, objectKey);
@@ -132,6 +134,7 @@ export class Objects {
         };
         return versions.install(bucket, key, reservation, make, { kind, cause }, transact);
       });
+      early.note(stored.segments);
       return versionOf(key, record);
     });
   }

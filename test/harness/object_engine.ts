@@ -87,7 +87,8 @@ export async function openObjectEngine() {
   const assemblies = new Assemblies({ ...shared, removal: mapper.removal });
   const shelves = new Shelves({ catalog, ledger, engine, pools });
   const frozen = new FrozenShelves({ catalog, ledger, locks, engine, pools });
-  const layer = await ObjectLayer.open({ catalog, engine, shelves, log, frozen, partBytesMin: 1 });
+  const destage = (shelf: number) => engine.destage(shelf);
+  const layer = await ObjectLayer.open({ catalog, engine, shelves, log, frozen, destage, partBytesMin: 1 });
   const { buckets, listing, published } = layer;
   const publications = new Publications({ catalog, ledger, frozen, defaultPool: pool, log, buckets, listing, published });
   await publications.start();
