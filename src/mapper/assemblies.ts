@@ -97,7 +97,7 @@ export class Assemblies {
         return this.#orNothing(facts, assembly, async () => {
           const made = await ledger.update(id, (now) => (now.state === 'importing' ? { ...now, state: 'ready' } : null));
           if (made === null) throw new SkerryError('internal', `the record of volume ${name} is gone while it was made`);
-          return viewOf(await this.#logged.begin(made), engine);
+          return viewOf(made.log === null ? made : await this.#logged.keepRoot(made), engine);
         });
       }),
     );
@@ -157,6 +157,7 @@ export class Assemblies {
       };
       await ledger.commit([{ change: 'insert', record, rootDue: facts.name !== '' }]);
       engine.add(resourceSpec(record));
+      await this.#logged.beginLog(record);
     } finally {
       // From here on the volume holds its tree by itself.
       await engine.carry('release', number).catch(() => undefined);

@@ -71,15 +71,19 @@ export class LoggedVolumes {
   async begin(record: ResourceRecord): Promise<ResourceRecord> {
     const { id, log, pendingOf } = record;
     if (log === null) return record;
-    const { engine, roots } = this.#options;
     // Its name is known already, and who writes to it now may have a flush answered.
-    const release = roots.of(record.pool).holdLog(id);
+    const release = this.#options.roots.of(record.pool).holdLog(id);
     try {
-      await engine.volumeLog('begin', id, log.fence, log.from - 1);
-      return await (pendingOf === 0 ? this.#keepRoot(record) : this.rooted(record));
+      await this.beginLog(record);
+      return await (pendingOf === 0 ? this.keepRoot(record) : this.rooted(record));
     } finally {
       release();
     }
+  }
+
+  /** Of a volume that nobody else sees: what is written to it from here on can be flushed. Nothing, where it has no log. */
+  async beginLog({ id, log }: ResourceRecord): Promise<void> {
+    if (log !== null) await this.#options.engine.volumeLog('begin', id, log.fence, log.from - 1);
   }
 
   /** Resolves once what it waits for is a root. */
@@ -89,7 +93,7 @@ export class LoggedVolumes {
   }
 
   /** Puts the root chunk that is due: a pool that is to be enough alone must know of the volume. Under its lock, for a newer one may come. */
-  async #keepRoot(made: ResourceRecord): Promise<ResourceRecord> {
+  async keepRoot(made: ResourceRecord): Promise<ResourceRecord> {
     const { ledger, locks, roots } = this.#options;
     return locks.run([idLock(made.id)], async () => {
       const record = (await ledger.get(made.id))?.record ?? made;
