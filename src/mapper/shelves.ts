@@ -4,6 +4,7 @@
  */
 import type { Catalog, Write } from '../catalog/catalog.js';
 import { emptyRoot, noLimit, type ResourceRecord } from '../catalog/records.js';
+import { isSkerryError, SkerryError } from '../core/errors.js';
 import { volume_bytes_max } from '../core/limits.js';
 import type { NativeEngine } from '../engine/binding.js';
 import { IdAllocator } from './id_allocator.js';
@@ -34,18 +35,32 @@ export class Shelves {
 
   /**
    * Makes one in `pool`, in one transaction with what `also` says of it. @returns its resource id
-   * @throws SkerryError not-found where there is no such pool; else of the catalog
+   * @throws SkerryError unavailable where there is no such pool, for who stores a body asked for none; else of the catalog
    */
   async make(pool: string, also: (id: number) => readonly Write[]): Promise<number> {
-    const { ledger, engine, pools, onUpkeep, now = Date.now } = this.#options;
-    return pools.using(pool, async () => {
-      const id = await this.#ids.next();
-      const record = shelfRecord(id, pool, now());
-      await ledger.commit([{ change: 'insert', record, rootDue: true }], also(id));
-      engine.add(resourceSpec(record));
-      onUpkeep?.();
-      return id;
-    });
+    const { pools } = this.#options;
+    // Within, not-found means something else.
+    let found = false;
+    try {
+      return await pools.using(pool, () => {
+        found = true;
+        return this.#make(pool, also);
+      });
+    } catch (error) {
+      if (found || !isSkerryError(error, 'not-found')) throw error;
+      const words = `there is no pool ${pool}, in which objects of the bucket are to be stored: make it with skerry pool create ${pool}`;
+      throw new SkerryError('unavailable', words, { cause: error });
+    }
+  }
+
+  async #make(pool: string, also: (id: number) => readonly Write[]): Promise<number> {
+    const { ledger, engine, onUpkeep, now = Date.now } = this.#options;
+    const id = await this.#ids.next();
+    const record = shelfRecord(id, pool, now());
+    await ledger.commit([{ change: 'insert', record, rootDue: true }], also(id));
+    engine.add(resourceSpec(record));
+    onUpkeep?.();
+    return id;
   }
 }
 
