@@ -70,7 +70,9 @@ describe('a policy', () => {
     const Resource = `arn:aws:s3:::${Bucket}/*`;
     const allow = { Effect: 'Allow', Principal: '*', Action: 's3:PutObject', Resource };
     const set = (more: readonly object[]) =>
-      alice.send(new PutBucketPolicyCommand({ Bucket, Policy: JSON.stringify({ Version: '2012-10-17', Statement: [allow, ...more] }) }));
+      alice.send(
+        new PutBucketPolicyCommand({ Bucket, Policy: JSON.stringify({ Version: '2012-10-17', Statement: [allow, ...more] }) }),
+      );
     const tagged = { Bucket, Key: 'said', Body: 'x', Tagging: 'a=b' };
     const listed = { Bucket, Key: 'said', Body: 'x', ACL: 'private' as const };
     await set([]);
