@@ -40,7 +40,8 @@ beforeEach(async () => {
   await daemon.start();
   await daemon.ok('account', 'create', 'acme');
   const key = await daemon.json<NewKeyView>('key', 'create', 'acme');
-  client = sdkClient({ endpoint: `http://${daemon.ready?.listeners['s3']}`, key }, { maxAttempts: 5 });
+  const options = { maxAttempts: 5, requestChecksumCalculation: 'WHEN_REQUIRED' } as const;
+  client = sdkClient({ endpoint: `http://${daemon.ready?.listeners['s3']}`, key }, options);
   await client.send(new CreateBucketCommand({ Bucket }));
 });
 afterEach(async () => {
@@ -93,15 +94,15 @@ it('a disk of a gigabyte boots right after its upload is completed, whatever oth
   const path = join(scratch, 'disk.raw');
   await makeDisk(path);
   await upload(path);
-  let stop = false;
+  const end = new AbortController();
   const others = (async () => {
-    for (let count = 0; !stop; count += 1)
+    for (let count = 0; !end.signal.aborted; count += 1)
       await client.send(new PutObjectCommand({ Bucket, Key: `other-${count % 4}`, Body: randomBytes(200_000) }));
   })();
   try {
     await daemon.ok('volume', 'create', 'vm1', '--from', `s3://${Bucket}/${Key}`);
   } finally {
-    stop = true;
+    end.abort();
     await others;
   }
   guest = new Guest({ socketPath: join(daemon.directory, 'nbd.sock'), exportName: 'vm1', task: 'check' });
