@@ -95,9 +95,12 @@ export class Assemblies {
         const id = await this.#ids.next();
         const facts = { id, name, state: 'importing', description, labels, compression, cache, durability, log } as const;
         return this.#orNothing(facts, assembly, async () => {
-          const made = await ledger.update(id, (now) => (now.state === 'importing' ? { ...now, state: 'ready' } : null));
-          if (made === null) throw new SkerryError('internal', `the record of volume ${name} is gone while it was made`);
-          return viewOf(made.log === null ? made : await this.#logged.keepRoot(made), engine);
+          const made = await this.#logged.named({ id, log, pool: assembly.pool }, async () => {
+            const ready = await ledger.update(id, (now) => (now.state === 'importing' ? { ...now, state: 'ready' } : null));
+            if (ready === null) throw new SkerryError('internal', `the record of volume ${name} is gone while it was made`);
+            return ready;
+          });
+          return viewOf(made, engine);
         });
       }),
     );

@@ -75,15 +75,29 @@ export class LoggedVolumes {
     const release = this.#options.roots.of(record.pool).holdLog(id);
     try {
       await this.beginLog(record);
-      return await (pendingOf === 0 ? this.keepRoot(record) : this.rooted(record));
+      return await (pendingOf === 0 ? this.#keepRoot(record) : this.rooted(record));
     } finally {
       release();
     }
   }
 
   /** Of a volume that nobody else sees: what is written to it from here on can be flushed. Nothing, where it has no log. */
-  async beginLog({ id, log }: ResourceRecord): Promise<void> {
+  async beginLog({ id, log }: Pick<ResourceRecord, 'id' | 'log'>): Promise<void> {
     if (log !== null) await this.#options.engine.volumeLog('begin', id, log.fence, log.from - 1);
+  }
+
+  /** Of one whose log has begun: `name` lets others see it, who have no flush answered before the pool knows of it. */
+  async named(
+    { id, log, pool }: Pick<ResourceRecord, 'id' | 'log' | 'pool'>,
+    name: () => Promise<ResourceRecord>,
+  ): Promise<ResourceRecord> {
+    if (log === null) return name();
+    const release = this.#options.roots.of(pool).holdLog(id);
+    try {
+      return await this.#keepRoot(await name());
+    } finally {
+      release();
+    }
   }
 
   /** Resolves once what it waits for is a root. */
@@ -93,7 +107,7 @@ export class LoggedVolumes {
   }
 
   /** Puts the root chunk that is due: a pool that is to be enough alone must know of the volume. Under its lock, for a newer one may come. */
-  async keepRoot(made: ResourceRecord): Promise<ResourceRecord> {
+  async #keepRoot(made: ResourceRecord): Promise<ResourceRecord> {
     const { ledger, locks, roots } = this.#options;
     return locks.run([idLock(made.id)], async () => {
       const record = (await ledger.get(made.id))?.record ?? made;
