@@ -378,14 +378,15 @@ void Engine::Drop(ResourceId id, std::function<void(Status)> done) {
 }
 
 void Engine::DestageAll(ResourceId id, std::function<void(Status)> done) {
+  uint64_t sequence = 0;
   if (id != 0) {
-    if (Status status = store_->Freeze(id); !status.ok()) return done(status);
+    if (Status status = store_->Freeze(id, &sequence); !status.ok()) return done(status);
   } else {
     store_->FreezeAll();
   }
   {
     std::lock_guard lock(destage_mutex_);
-    settle_waiters_.push_back({id, std::move(done)});
+    settle_waiters_.push_back({id, std::move(done), sequence});
   }
   WakeDestagers();
 }

@@ -142,6 +142,7 @@ class Engine : public NbdBackend {
   struct SettleWaiter {
     ResourceId id;
     std::function<void(Status)> done;
+    uint64_t sequence = 0;   // of one volume: what is written after it is not waited for
     bool held = false;   // waits for what a held resource had when it was held, not for what is written to it since
   };
   /** nullopt: it waits on. */

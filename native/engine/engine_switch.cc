@@ -4,7 +4,10 @@
 namespace skerry {
 
 std::optional<Status> Engine::Settled(const SettleWaiter& waiter) const {
-  if (!waiter.held) return store_->Settled(waiter.id) ? std::optional<Status>(Status::Ok()) : std::nullopt;
+  if (!waiter.held) {
+    const bool settled = waiter.id == 0 ? store_->Settled(0) : store_->Settled(waiter.id, waiter.sequence);
+    return settled ? std::optional<Status>(Status::Ok()) : std::nullopt;
+  }
   const Result<std::optional<Store::HeldResource>> held = store_->Held(waiter.id);
   if (!held.ok()) return held.status();
   return held->has_value() ? std::optional<Status>(Status::Ok()) : std::nullopt;
@@ -23,7 +26,7 @@ void Engine::HoldForSwitch(ResourceId id, const std::string& to_pool, std::funct
   {
     std::lock_guard lock(destage_mutex_);
     stops = destage_stops_;
-    if (!stops) settle_waiters_.push_back({id, told, true});
+    if (!stops) settle_waiters_.push_back({id, told, 0, true});
   }
   if (stops) return told(Status(Code::kClosed, "the engine stops"));
   WakeDestagers();

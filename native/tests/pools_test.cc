@@ -200,6 +200,30 @@ TEST("what a recovery voided is not moved past the word of that, to be taken for
   CHECK(life.Page(kAway, 0) == 1 && life.Page(kAway, kTail) == 0);
 }
 
+TEST("who waits for what a volume was given so far does not wait for what others go on writing to it") {
+  Life life;
+  CHECK_OK(life.Write(kHere, 3, 7));
+  uint64_t sequence = 0;
+  CHECK_OK(life.store().Freeze(kHere, &sequence));
+  CHECK_OK(life.Write(kHere, 4, 8));
+  CHECK(!life.store().Settled(kHere, sequence));
+  life.Round();
+  CHECK(life.commits[kHere] == 1 && life.store().Settled(kHere, sequence) && !life.store().Settled(kHere));
+  CHECK(life.Page(kHere, 3) == 7 && life.Page(kHere, 4) == 8);
+  // One that is held keeps what is written to it, and says so.
+  CHECK_OK(life.store().Freeze(kHere));
+  life.Round();
+  CHECK_OK(life.store().Find(kHere)->Hold());
+  CHECK_OK(life.Write(kHere, 5, 9));
+  CHECK_OK(life.store().Freeze(kHere, &sequence));
+  life.Round();
+  CHECK(!life.store().Settled(kHere, sequence));
+  life.store().Find(kHere)->Release();
+  CHECK_OK(life.store().Freeze(kHere));
+  life.Round();
+  CHECK(life.store().Settled(kHere, sequence));
+}
+
 TEST("a backend that is full refuses writes of its own pool alone, until it has room") {
   Life life;
   life.backend().state = {Code::kNoSpace, "full"};

@@ -126,8 +126,13 @@ class LiveVolume : public Volume {
   void SetCompression(std::optional<Compression> wish) { compression_.Set(wish); }
   Compression CompressionIn(const Pool& pool) const { return compression_.wish().value_or(pool.compression.wish().value_or(Compression{})); }
   bool dropped() const;
-  /** Closes the active generation, if it holds anything and the volume is not held. */
-  void Freeze();
+  /**
+   * Closes the active generation, if it holds anything and the volume is not held. @returns the sequence of the last record, whether that
+   * is closed or not
+   */
+  uint64_t Freeze();
+  /** Whether the volume rests on a root with all up to `sequence`, as far as it was not rolled back. What is written since does not count. */
+  bool Destaged(uint64_t sequence) const;
 
   /** What a held volume was at the moment of Hold, and the root that holds all of that. */
   struct HeldAt {
@@ -242,6 +247,7 @@ class LiveVolume : public Volume {
   std::deque<Forgone> forgone_;
   std::shared_ptr<const Stack> stack_;
   uint64_t sequence_ = 0;                   // of the last record
+  uint64_t closed_sequence_ = 0;            // what is active came after it
   uint64_t lineage_ = 0;
   uint64_t frozen_journal_bytes_ = 0, frozen_overlay_bytes_ = 0, frozen_pages_ = 0, frozen_blocks_bound_ = 0;
   size_t pending_snapshots_ = 0;

@@ -287,11 +287,12 @@ void Store::ForgoLocked(const LiveVolume::Content& before, Lsn end) {
   forgone_.push_back({end, before.stack->pool, before.stack->root, before.committed});
 }
 
-Status Store::Freeze(ResourceId id) {
+Status Store::Freeze(ResourceId id, uint64_t* sequence) {
   std::shared_ptr<LiveVolume> volume = Find(id);
   if (!volume) return Status(Code::kNotFound, "no resource " + std::to_string(id));
   std::unique_lock lock(mutex_);  // closing reads the base, which commits change
-  volume->Freeze();
+  const uint64_t last = volume->Freeze();
+  if (sequence != nullptr) *sequence = last;
   return Status::Ok();
 }
 
@@ -326,6 +327,12 @@ bool Store::Settled(ResourceId id) {
   if (id == 0) return book_.holders() == 0 && busy_.empty() && links_.empty();
   const auto found = entries_.find(id);
   return found == entries_.end() || (book_.Of(id).empty() && !busy_.contains(id) && !found->second.volume->base()->pending);
+}
+
+bool Store::Settled(ResourceId id, uint64_t sequence) {
+  std::shared_lock lock(mutex_);  // no commit is half taken
+  const auto found = entries_.find(id);
+  return found == entries_.end() || found->second.volume->Destaged(sequence);
 }
 
 Store::Usage Store::usage() {

@@ -136,8 +136,8 @@ class Store {
   bool Pace();
   /** False while writes wait or are refused for want of room. */
   bool has_room() const;
-  /** Closes the volume's active generation now. */
-  Status Freeze(ResourceId id);
+  /** Closes the volume's active generation now. `sequence`: of its last record. */
+  Status Freeze(ResourceId id, uint64_t* sequence = nullptr);
   void FreezeAll();
   /** Closes active generations of the pool's volumes that give something back. */
   void FreezeTrims(const Pool& pool);
@@ -148,6 +148,8 @@ class Store {
   Trims trims(const Pool& pool) const;
   /** True when nothing of the volume (or of any, for 0) waits to be destaged or committed. */
   bool Settled(ResourceId id);
+  /** The same of all up to the record `sequence`, whatever was written since; true of a volume that is gone. */
+  bool Settled(ResourceId id, uint64_t sequence);
 
   /**
    * Destages the oldest group of one volume of the pool that has one and no commit under way. A root of a remote pool comes

@@ -9,6 +9,7 @@ std::shared_ptr<const Generation> LiveVolume::CloseActiveLocked(ResourceId snaps
   AnnounceLocked();
   std::shared_ptr<const Generation> closed = active_;
   frozen_.push_back({closed, snapshot, last_sequence, size(), nullptr});
+  closed_sequence_ = last_sequence;
   frozen_journal_bytes_ += closed->journal_bytes;
   frozen_overlay_bytes_ += closed->bytes();
   frozen_pages_ += closed->page_count();
@@ -19,11 +20,18 @@ std::shared_ptr<const Generation> LiveVolume::CloseActiveLocked(ResourceId snaps
   return closed;
 }
 
-void LiveVolume::Freeze() {
+uint64_t LiveVolume::Freeze() {
   Lock lock(mutex_);
-  if (held_ && !IsMutant(Mutant::kHeldDestaged)) return;
+  if (held_ && !IsMutant(Mutant::kHeldDestaged)) return sequence_;
   if (active_->first_lsn != 0) CloseActiveLocked(0, sequence_);
+  closed_sequence_ = sequence_;
   if (tail_) tail_->Froze();
+  return sequence_;
+}
+
+bool LiveVolume::Destaged(uint64_t sequence) const {
+  Lock lock(mutex_);
+  return closed_sequence_ >= sequence && (frozen_.empty() || frozen_.front().last_sequence > sequence) && !base_->pending;
 }
 
 /** What a snapshot that closed frozen_[index] reads: the generations since the snapshot before it, over that one's base. */

@@ -91,6 +91,15 @@ export const transferView = z.strictObject({
 });
 export type TransferView = z.infer<typeof transferView>;
 
+export const importView = transferView.extend({
+  object: z
+    .string()
+    .nullable()
+    .describe('The object, s3://BUCKET/KEY, that the image will be soon after the import; null: none.'),
+  objectProblem: z.string().nullable().describe('Why it will be none, where an operator can do something about it.'),
+});
+export type ImportView = z.infer<typeof importView>;
+
 export const poolView = z.strictObject({
   name: z.string(),
   driver: z.string(),
@@ -290,6 +299,8 @@ export const importRequest = z
     format: z.enum(importFormats).exactOptional(),
     allowBacking: z.boolean().exactOptional(),
     sizeBytesMax: z.number().int().positive().exactOptional(),
+    account: nameText.exactOptional().describe('Whose object the image is to be; else s3ImagesAccount, or the only account.'),
+    bucket: nameText.exactOptional().describe('Which it is to be in, instead of `images`. It is made where it is not there.'),
   })
   .refine(({ path, uri, stream: sent }) => one(path, uri, sent), 'give one of path, uri and stream');
 export type ImportRequest = z.infer<typeof importRequest>;
@@ -438,7 +449,7 @@ export const shapes = {
     answer: differenceView,
   },
   imageList: { query: z.strictObject(page), answer: z.strictObject({ images: z.array(resourceView), next }) },
-  imageImport: { body: importRequest, answer: transferView },
+  imageImport: { body: importRequest, answer: importView },
   imageGet: { params: byName, answer: resourceView },
   imageRename: { params: byName, body: renameRequest, answer: resourceView },
   imageDelete: { params: byName, answer: deletedView },

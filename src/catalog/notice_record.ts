@@ -6,8 +6,24 @@ import { decode, encode, exact, number, record_version } from './records.js';
 
 export const noticePrefix = 'notice/';
 
-/** How an object came or went. `form`: put by a browser's form. `marked`: it is hidden by a delete marker. `test`: of none, that there are such notices. */
-export const noticeKinds = ['put', 'form', 'copy', 'upload', 'removed', 'marked', 'expired', 'expired-marked', 'test'] as const;
+/**
+ * How an object came or went, or what is said of it changed. `form`: put by a browser's form. `marked`: it is hidden by a delete marker. `test`: of none,
+ * that there are such notices. `granted`: it has another ACL. The order is that of numbers at rest.
+ */
+export const noticeKinds = [
+  'put',
+  'form',
+  'copy',
+  'upload',
+  'removed',
+  'marked',
+  'expired',
+  'expired-marked',
+  'test',
+  'tagged',
+  'untagged',
+  'granted',
+] as const;
 export type NoticeKind = (typeof noticeKinds)[number];
 
 export interface NoticeRecord {

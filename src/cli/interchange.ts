@@ -24,6 +24,8 @@ interface ImportOptions {
   readonly format?: ImportFormat;
   readonly allowBacking?: boolean;
   readonly sizeMax?: number;
+  readonly account?: string;
+  readonly bucket?: string;
 }
 
 interface ExportOptions {
@@ -45,6 +47,8 @@ export function addImport(image: Command, terminal: Terminal): void {
     )
     .option('--pool <pool>', 'which keeps it, instead of the default one')
     .option('--size-max <size>', 'give up a disk that is larger, such as 100G', parseBound)
+    .option('--account <account>', 'whose object of S3 the image is to be, instead of the one of the settings or the only one')
+    .option('--bucket <bucket>', 'which the object is to be in, instead of images')
     .addHelpText(
       'after',
       '\nRaw, gzip, xz and zstd need nothing else; qcow2, vmdk, vhd, vhdx, vdi and NBD servers are read through qemu-img.\n\nExamples:\n  $ skerry image import debian-12.qcow2 debian-12\n  $ skerry image import alpine.raw.xz alpine --size-max 10G\n  $ curl -L https://example.org/disk.raw.gz | skerry image import - disk\n  $ skerry image import nbd://storage:10809/vm1 vm1-copy',
@@ -70,22 +74,31 @@ export function addExport(image: Command, terminal: Terminal): void {
 
 async function importImage(context: Context, options: ImportOptions, source = '', name = ''): Promise<void> {
   const began = performance.now();
-  const { pool, format, allowBacking, sizeMax } = options;
+  const { pool, format, allowBacking, sizeMax, account, bucket } = options;
   const order = {
     name,
     ...(pool === undefined ? {} : { pool }),
     ...(format === undefined ? {} : { format }),
     ...(allowBacking === undefined ? {} : { allowBacking }),
     ...(sizeMax === undefined ? {} : { sizeBytesMax: sizeMax }),
+    ...(account === undefined ? {} : { account }),
+    ...(bucket === undefined ? {} : { bucket }),
   };
   const words = { noun: `import of ${name}`, doing: `importing ${name}`, cancelled: 'nothing of it was kept' };
   const { client } = context;
+  let object = '';
+  const beginImport = async (from: { stream: true } | { uri: string } | { path: string }): Promise<TransferView> => {
+    const { object: uri, objectProblem: problem, ...begun } = await client.importImage({ ...order, ...from });
+    if (uri !== null) object = `; it is the object ${uri}`;
+    else if (problem !== null) object = `; it is no object of S3: ${problem}`;
+    return begun;
+  };
   let transfer: TransferView;
   if (source === '-') {
     const input = endingLate(inputOf(context));
     let sending: Promise<unknown> | null = null;
     const begin = async (): Promise<TransferView> => {
-      const begun = await client.importImage({ ...order, stream: true });
+      const begun = await beginImport({ stream: true });
       sending = client.sendContent(begun.id, input);
       // How it ended is what the transfer says.
       sending.catch(() => {});
@@ -99,14 +112,14 @@ async function importImage(context: Context, options: ImportOptions, source = ''
     }
   } else {
     const from = isNbdUri(source) ? { uri: source } : { path: importPath(context, source) };
-    transfer = await followTransfer(context, { ...words, begin: () => client.importImage({ ...order, ...from }) });
+    transfer = await followTransfer(context, { ...words, begin: () => beginImport(from) });
   }
   const view = await client.image(name);
   const seconds = (performance.now() - began) / 1000;
   context.result(
     view,
     () =>
-      `imported image ${name} (${formatSize(view.sizeBytes)}, ${formatSize(transfer.dataBytes)} of it data) in ${duration(seconds)}`,
+      `imported image ${name} (${formatSize(view.sizeBytes)}, ${formatSize(transfer.dataBytes)} of it data) in ${duration(seconds)}${object}`,
   );
 }
 

@@ -25,6 +25,7 @@ import type {
   EstimateView,
   ExportRequest,
   ImportRequest,
+  ImportView,
   Parts,
   MoveView,
   OneSpaceView,
@@ -302,7 +303,7 @@ export class Client {
   }
 
   /** The path is one of the daemon's host. The transfer runs on when this resolves. */
-  importImage(request: ImportRequest): Promise<TransferView> {
+  importImage(request: ImportRequest): Promise<ImportView> {
     return this.#call('imageImport', { body: request });
   }
 

@@ -139,6 +139,8 @@ const settings = z.strictObject({
   s3TlsKey: file.optional(),
   /** Where bodies of buckets go that are made from then on. */
   s3Pool: z.string().min(1).default('default'),
+  /** Whose objects images are that are imported; absent: those of the only account. */
+  s3ImagesAccount: z.string().min(1).optional(),
   /** A line of JSON for each request. */
   s3AuditLog: file.optional(),
   /** Of each account; 0: as many as come. */

@@ -23,6 +23,7 @@ import { subscriptionsTo } from '../northbound/s3/notification_document.js';
 import type { RequestRecord } from '../northbound/s3/request_record.js';
 import { countRequest } from '../northbound/s3/request_usage.js';
 import { S3Server, type S3Certificate } from '../northbound/s3/s3_server.js';
+import { ImageObjects } from '../object/image_objects.js';
 import { ObjectDisks } from '../object/object_disks.js';
 import { ObjectLayer, type ObjectLayerOptions } from '../object/object_layer.js';
 import { Publications } from '../object/publications.js';
@@ -63,6 +64,7 @@ export class ObjectService {
   readonly layer: ObjectLayer;
   readonly disks: ObjectDisks;
   readonly publications: Publications;
+  readonly imageObjects: ImageObjects;
   readonly #options: ObjectServiceOptions;
   readonly #log: Log;
   readonly #upkeep: ObjectUpkeep;
@@ -83,6 +85,16 @@ export class ObjectService {
       listing,
       published,
       frozen,
+      defaultPool,
+      log: logOf(logger, 'objects'),
+    });
+    this.imageObjects = new ImageObjects({
+      ...options,
+      buckets,
+      published,
+      frozen,
+      accounts: options.identity.accounts,
+      account: options.config.s3ImagesAccount ?? null,
       defaultPool,
       log: logOf(logger, 'objects'),
     });
@@ -122,7 +134,8 @@ export class ObjectService {
         options.onDelivery(webhook, { dropped: count });
       },
     });
-    const parts = { catalog, engine, shelves, log, meter, frozen, onTrim, notices };
+    const destage = (shelf: number) => engine.destage(shelf);
+    const parts = { catalog, engine, shelves, log, meter, frozen, destage, onTrim, notices };
     const layer = await ObjectLayer.open({ ...parts, sums: sumsElsewhere });
     return new ObjectService(options, layer, frozen, webhooks);
   }
@@ -132,10 +145,12 @@ export class ObjectService {
     this.#upkeep.start();
     this.#deliveries.start();
     await this.publications.start();
+    await this.imageObjects.start();
   }
 
   /** When nothing is asked of objects any more. */
   async stop(): Promise<void> {
+    await this.imageObjects.stop();
     await this.publications.stop();
     await this.#upkeep.stop();
     await this.#deliveries.stop();

@@ -390,6 +390,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     identity,
     disks: objects.disks,
     publications: objects.publications,
+    imageObjects: objects.imageObjects,
     listeners: () => listeners,
     log: logger.child({ component: 'admin' }),
   });

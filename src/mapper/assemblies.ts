@@ -94,9 +94,12 @@ export class Assemblies {
         const id = await this.#ids.next();
         const facts = { id, name, state: 'importing', description, labels, compression, cache, durability, log } as const;
         return this.#orNothing(facts, assembly, async () => {
-          const made = await ledger.update(id, (now) => (now.state === 'importing' ? { ...now, state: 'ready' } : null));
-          if (made === null) throw new SkerryError('internal', `the record of volume ${name} is gone while it was made`);
-          return viewOf(await this.#logged.begin(made), engine);
+          const made = await this.#logged.named({ id, log, pool: assembly.pool }, async () => {
+            const ready = await ledger.update(id, (now) => (now.state === 'importing' ? { ...now, state: 'ready' } : null));
+            if (ready === null) throw new SkerryError('internal', `the record of volume ${name} is gone while it was made`);
+            return ready;
+          });
+          return viewOf(made, engine);
         });
       }),
     );
@@ -138,6 +141,7 @@ export class Assemblies {
       const root = await this.#spliced(number, plan, pool, sizeBytes);
       const record = newRecord({ kind: 'volume', pool, sizeBytes, createdAt: now(), parentName, root, ...facts });
       await insertResource(this.#options, record, { rootDue: facts.name !== '' });
+      await this.#logged.beginLog(record);
     } finally {
       // From here on the volume holds its tree by itself.
       await engine.carry('release', number).catch(() => undefined);

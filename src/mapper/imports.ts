@@ -99,7 +99,7 @@ export class Imports {
         resource: record.id,
         exports: false,
         progress: () => plan.progress(),
-        run: (signal) => this.#run(record, plan, signal),
+        run: (signal) => this.#run(record, plan, order, signal),
         ...(plan.receive === undefined ? {} : { receive: (content: Readable) => plan.receive?.(content) }),
       };
     } catch (error) {
@@ -132,7 +132,7 @@ export class Imports {
     });
   }
 
-  async #run({ id, pool }: ResourceRecord, plan: Plan, signal: AbortSignal): Promise<void> {
+  async #run({ id, pool }: ResourceRecord, plan: Plan, { also }: ImportOrder, signal: AbortSignal): Promise<void> {
     const { ledger, engine, pools, abandon } = this.#options;
     try {
       const content = await plan.copy(id, signal);
@@ -144,7 +144,9 @@ export class Imports {
       await pools.of(pool).putRoot(keptRoot(whole));
       // Before it has its name for others, so that whoever finds it can have it.
       if (content !== null) engine.add(resourceSpec(whole));
-      await ledger.update(id, (record) => (record.state === 'importing' ? { ...record, ...content, state: 'ready' } : null));
+      const ready = (record: ResourceRecord): ResourceRecord | null =>
+        record.state === 'importing' ? { ...record, ...content, state: 'ready' } : null;
+      await ledger.update(id, ready, also?.(id));
     } catch (error) {
       await abandon(id, pool);
       throw error;

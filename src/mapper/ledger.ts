@@ -219,14 +219,21 @@ export class Ledger {
     }
   }
 
-  /** Changes one record by what `next` makes of it as it is now; null where there is none, or where `next` wants no change. */
-  async update(id: number, next: (record: ResourceRecord) => ResourceRecord | null): Promise<ResourceRecord | null> {
+  /**
+   * Changes one record by what `next` makes of it as it is now, and writes `also` with it; null where there is none, or where `next`
+   * wants no change.
+   */
+  async update(
+    id: number,
+    next: (record: ResourceRecord) => ResourceRecord | null,
+    also: readonly Write[] = [],
+  ): Promise<ResourceRecord | null> {
     for (let attempt = 1; ; attempt += 1) {
       const from = await this.get(id);
       const record = from === null ? null : next(from.record);
       if (from === null || record === null) return null;
       try {
-        await this.commit([{ change: 'update', from, record }]);
+        await this.commit([{ change: 'update', from, record }], also);
         return record;
       } catch (error) {
         const lostRace = error instanceof SkerryError && error.code === 'try-again';

@@ -4,6 +4,7 @@
  */
 import type { Catalog, Write } from '../catalog/catalog.js';
 import type { ResourceRecord } from '../catalog/records.js';
+import { isSkerryError, SkerryError } from '../core/errors.js';
 import { volume_bytes_max } from '../core/limits.js';
 import type { NativeEngine } from '../engine/binding.js';
 import { IdAllocator } from './id_allocator.js';
@@ -33,16 +34,30 @@ export class Shelves {
 
   /**
    * Makes one in `pool`, in one transaction with what `also` says of it. @returns its resource id
-   * @throws SkerryError not-found where there is no such pool; else of the catalog
+   * @throws SkerryError unavailable where there is no such pool, for who stores a body asked for none; else of the catalog
    */
   async make(pool: string, also: (id: number) => readonly Write[]): Promise<number> {
-    const { pools, onUpkeep, now = Date.now } = this.#options;
-    return pools.using(pool, async () => {
-      const id = await this.#ids.next();
-      await insertResource(this.#options, shelfRecord(id, pool, now()), { rootDue: true, also: also(id) });
-      onUpkeep?.();
-      return id;
-    });
+    const { pools } = this.#options;
+    // Within, not-found means something else.
+    let found = false;
+    try {
+      return await pools.using(pool, () => {
+        found = true;
+        return this.#make(pool, also);
+      });
+    } catch (error) {
+      if (found || !isSkerryError(error, 'not-found')) throw error;
+      const words = `there is no pool ${pool}, in which objects of the bucket are to be stored: make it with skerry pool create ${pool}`;
+      throw new SkerryError('unavailable', words, { cause: error });
+    }
+  }
+
+  async #make(pool: string, also: (id: number) => readonly Write[]): Promise<number> {
+    const { onUpkeep, now = Date.now } = this.#options;
+    const id = await this.#ids.next();
+    await insertResource(this.#options, shelfRecord(id, pool, now()), { rootDue: true, also: also(id) });
+    onUpkeep?.();
+    return id;
   }
 }
 

@@ -1,6 +1,7 @@
 /** One copy into or out of the pool, as Transfers runs it. */
 import type { Readable } from 'node:stream';
 
+import type { Write } from '../catalog/catalog.js';
 import type { ImportFormat, ExportFormat } from '../core/image_formats.js';
 import type { NativeEngine } from '../engine/binding.js';
 import { SkerryError } from '../core/errors.js';
@@ -26,6 +27,8 @@ export interface ImportOrder {
   readonly allowBacking?: boolean;
   /** Of the disk; a source with more is refused or given up. */
   readonly sizeBytesMax?: number;
+  /** Written in the transaction that makes it an image, under its resource id. */
+  readonly also?: (image: number) => readonly Write[];
   /** Of the image: a line for people. */
   readonly description?: string;
 }

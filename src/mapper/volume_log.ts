@@ -71,12 +71,30 @@ export class LoggedVolumes {
   async begin(record: ResourceRecord): Promise<ResourceRecord> {
     const { id, log, pendingOf } = record;
     if (log === null) return record;
-    const { engine, roots } = this.#options;
     // Its name is known already, and who writes to it now may have a flush answered.
-    const release = roots.of(record.pool).holdLog(id);
+    const release = this.#options.roots.of(record.pool).holdLog(id);
     try {
-      await engine.volumeLog('begin', id, log.fence, log.from - 1);
+      await this.beginLog(record);
       return await (pendingOf === 0 ? this.#keepRoot(record) : this.rooted(record));
+    } finally {
+      release();
+    }
+  }
+
+  /** Of a volume that nobody else sees: what is written to it from here on can be flushed. Nothing, where it has no log. */
+  async beginLog({ id, log }: Pick<ResourceRecord, 'id' | 'log'>): Promise<void> {
+    if (log !== null) await this.#options.engine.volumeLog('begin', id, log.fence, log.from - 1);
+  }
+
+  /** Of one whose log has begun: `name` lets others see it, who have no flush answered before the pool knows of it. */
+  async named(
+    { id, log, pool }: Pick<ResourceRecord, 'id' | 'log' | 'pool'>,
+    name: () => Promise<ResourceRecord>,
+  ): Promise<ResourceRecord> {
+    if (log === null) return name();
+    const release = this.#options.roots.of(pool).holdLog(id);
+    try {
+      return await this.#keepRoot(await name());
     } finally {
       release();
     }

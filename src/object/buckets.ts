@@ -72,10 +72,7 @@ export class Buckets {
   /** @throws SkerryError exists (bucket-already-exists, or bucket-already-owned-by-you), invalid (invalid-bucket-name) */
   async create(order: NewBucket): Promise<BucketRecord> {
     const { name, account, pool, location = '', objectLock = false, compares = [], documents = new Map() } = order;
-    if (!bucket_name.test(name))
-      throw new SkerryError('invalid', `${JSON.stringify(name.slice(0, 80))} is no name of a bucket`, {
-        reason: 'invalid-bucket-name',
-      });
+    checkBucketName(name);
     const { catalog, ids, now } = this.#options;
     const id = await ids.next();
     const versioning = objectLock ? 'enabled' : 'never';
@@ -147,6 +144,11 @@ export class Buckets {
         throw new SkerryError('invalid', 'a default retention has a whole number of days');
       return { ...record, objectLock, versioning, defaultRetention };
     });
+  }
+
+  /** Where bodies go from now on, of one that shows resources and has nothing in it. @throws SkerryError not-found (no-such-bucket) */
+  setPool(name: string, pool: string): Promise<BucketRecord> {
+    return this.#update(name, (record) => ({ ...record, pool }));
   }
 
   /**
@@ -262,6 +264,14 @@ export class Buckets {
       if ((await catalog.range(prefix, { entriesMax: 1 })).length > 0) return true;
     return false;
   }
+}
+
+/** @throws SkerryError invalid (invalid-bucket-name) */
+export function checkBucketName(name: string): void {
+  if (bucket_name.test(name)) return;
+  throw new SkerryError('invalid', `${JSON.stringify(name.slice(0, 80))} is no name of a bucket`, {
+    reason: 'invalid-bucket-name',
+  });
 }
 
 export function noSuchBucket(name: string): SkerryError {

@@ -12,6 +12,7 @@ import type { Shelves } from '../mapper/shelves.js';
 import { BodyHolds } from './body_holds.js';
 import { Buckets } from './buckets.js';
 import { Copies } from './copies.js';
+import { EarlyDestage } from './early_destage.js';
 import { EngineBodies } from './engine_bodies.js';
 import { Extents } from './extents.js';
 import type { LifecycleRule } from './lifecycle.js';
@@ -41,6 +42,8 @@ export interface ObjectLayerOptions {
   readonly meter?: Meter;
   /** Who hears of changes of objects; absent: nobody. */
   readonly notices?: (buckets: Buckets) => NoticesSettings;
+  /** Resolves once all that the shelf was given so far is in its root. Absent: that comes when the engine thinks it is time. */
+  readonly destage?: (shelf: number) => Promise<void>;
   /** Room that objects took is given back: there is something to collect. */
   readonly onTrim?: () => void;
   /** Of large bodies; else in this thread. */
@@ -49,6 +52,8 @@ export interface ObjectLayerOptions {
   readonly now?: () => number;
   /** For tests; else that of S3, in bytes. */
   readonly partBytesMin?: number;
+  /** For tests; else that of EarlyDestage. */
+  readonly destageStepBytes?: number;
   readonly space?: Pick<ShelfSpaceOptions, 'shelfBytesMax' | 'regionGrains'>;
 }
 
@@ -66,6 +71,7 @@ export class ObjectLayer {
   readonly #options: ObjectLayerOptions;
   readonly #space: ShelfSpace;
   readonly #writer: ShelfWriter;
+  readonly #early: EarlyDestage;
   readonly #releases: Releases;
   readonly #now: () => number;
   #oldRegions: readonly OldRegion[];
@@ -77,6 +83,8 @@ export class ObjectLayer {
     this.#now = now;
     this.#writer = new ShelfWriter(engine, options.onTrim);
     this.#space = new ShelfSpace({ ...options, ...options.space });
+    const { destage = async () => undefined, destageStepBytes: stepBytes } = options;
+    this.#early = new EarlyDestage({ destage, ...(stepBytes === undefined ? {} : { stepBytes }) });
     const ids = new IdAllocator(catalog, objectCounterKey);
     const holds = new BodyHolds();
     const extents = new Extents({ catalog, writer: this.#writer });
@@ -86,7 +94,8 @@ export class ObjectLayer {
     this.notices = new Notices({ ...settings, catalog, ids, now });
     const { notices } = this;
     const versions = new Versions({ catalog, buckets: this.buckets, ids, meter, notices });
-    const shared = { catalog, buckets: this.buckets, versions, bodies, extents, holds, meter, sums, ids, now };
+    const early = this.#early;
+    const shared = { catalog, buckets: this.buckets, versions, bodies, early, extents, holds, meter, sums, ids, now };
     this.objects = new Objects(shared);
     this.copies = new Copies({ ...shared, objects: this.objects });
     this.listing = new Listing(shared);
@@ -136,7 +145,8 @@ export class ObjectLayer {
   }
 
   /** When nothing is asked of it any more. */
-  stop(): Promise<void> {
-    return this.#space.stop();
+  async stop(): Promise<void> {
+    this.#early.stop();
+    await this.#space.stop();
   }
 }

@@ -13,6 +13,7 @@ import type { BodyHolds } from './body_holds.js';
 import { isReadOnly, type Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import { Digests, type Expected } from './digests.js';
+import type { EarlyDestage } from './early_destage.js';
 import { comingOf, named, partsOfBody } from './making.js';
 import { ending, type Meter, type Reservation } from './meter.js';
 import { noCause, type Cause } from './notices.js';
@@ -27,7 +28,7 @@ import {
 } from './object_version.js';
 import { checkKeyGiven, newSalt, sealedEtag, sealedWith } from './sealing.js';
 import { checkRetentionChange, defaultRetention, keptBy } from './retention.js';
-import { checkKey, versionIdOf, visible, type Arrival, type Make, type Versions } from './versions.js';
+import { checkKey, versionIdOf, visible, type Arrival, type Make, type Restatement, type Versions } from './versions.js';
 
 export type GivenAttributes = Partial<Attributes> & Pick<Attributes, 'owner'>;
 
@@ -88,6 +89,7 @@ export interface ObjectsOptions {
   readonly buckets: Buckets;
   readonly versions: Versions;
   readonly bodies: Bodies;
+  readonly early: Pick<EarlyDestage, 'note'>;
   readonly holds: BodyHolds;
   readonly meter: Meter;
   readonly sums: MakeSums;
@@ -103,7 +105,7 @@ export class Objects {
 
   /** @throws SkerryError invalid (bad-digest, incomplete-body), conflict (precondition-failed), not-found; no-space */
   async put(order: PutOrder): Promise<Version> {
-    const { catalog, buckets, versions, bodies, meter, now, sums } = this.#options;
+    const { catalog, buckets, versions, bodies, early, meter, now, sums } = this.#options;
     const { key, conditions = {}, content, bytes, objectKey, kind = 'put', cause = noCause } = order;
     checkKey(key);
     checkKeyGiven(order.attributes.seal, objectKey);
@@ -132,6 +134,7 @@ export class Objects {
         };
         return versions.install(bucket, key, reservation, make, { kind, cause }, transact);
       });
+      early.note(stored.segments);
       return versionOf(key, record);
     });
   }
@@ -196,9 +199,18 @@ export class Objects {
     return { versionId, deleteMarker: gone?.deleteMarker ?? false };
   }
 
-  /** Of a version that is there: tags, a document of its ACL, or its legal hold. */
-  setAttributes(name: VersionName, changes: Partial<Pick<Attributes, 'tags' | 'acl' | 'legalHold'>>): Promise<Version> {
-    return this.#change(name, (record) => ({ ...record, attributes: { ...record.attributes, ...changes } }), changes.legalHold);
+  /** Of a version that is there: tags, a document of its ACL, or its legal hold. `cause`: of tags and an ACL, told to who hears of changes. */
+  setAttributes(
+    name: VersionName,
+    changes: Partial<Pick<Attributes, 'tags' | 'acl' | 'legalHold'>>,
+    cause: Cause = noCause,
+  ): Promise<Version> {
+    const next = (record: ObjectRecord): ObjectRecord => ({ ...record, attributes: { ...record.attributes, ...changes } });
+    return this.#change(name, next, changes.legalHold, ({ attributes }) => {
+      if (changes.tags !== undefined) return { kind: Object.keys(changes.tags).length === 0 ? 'untagged' : 'tagged', cause };
+      // S3 tells of none that is what it was.
+      return changes.acl === undefined || changes.acl === attributes.acl ? null : { kind: 'granted', cause };
+    });
   }
 
   /** @throws SkerryError denied (object-locked) where that would shorten one that is there */
@@ -241,14 +253,20 @@ export class Objects {
     };
   }
 
-  async #change(name: VersionName, next: (record: ObjectRecord) => ObjectRecord, locks: boolean | undefined): Promise<Version> {
+  async #change(
+    name: VersionName,
+    next: (record: ObjectRecord) => ObjectRecord,
+    locks: boolean | undefined,
+    told?: (before: ObjectRecord) => Restatement | null,
+  ): Promise<Version> {
     const { record: bucket } = await this.#options.buckets.get(name.bucket);
     if (locks !== undefined && !bucket.objectLock) throw noObjectLock(bucket.name);
     const { key, versionId = null } = name;
-    const record = await this.#options.versions.change(bucket, key, versionId, (found) => {
+    const changed = (found: ObjectRecord): ObjectRecord => {
       if (found.deleteMarker) throw new DeleteMarkerFound(versionOf(key, found));
       return next(found);
-    });
+    };
+    const record = await this.#options.versions.change(bucket, key, versionId, changed, told);
     if (record === null) throw notFound(versionId === null ? 'no-such-key' : 'no-such-version', name);
     return versionOf(key, record);
   }

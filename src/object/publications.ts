@@ -3,8 +3,6 @@
  * anything there: whenever resources come or go, what is in the bucket is made to be what they are. That can be done at any time
  * and again, so that a crash in between leaves nothing that the next start does not mend.
  */
-import { createHash } from 'node:crypto';
-
 import type { Catalog } from '../catalog/catalog.js';
 import {
   decodePublication,
@@ -14,20 +12,20 @@ import {
   type PublicationRecord,
 } from '../catalog/publication_record.js';
 import type { ResourceRecord } from '../catalog/records.js';
-import { isSkerryError, SkerryError, toSkerryError } from '../core/errors.js';
+import { isSkerryError, SkerryError } from '../core/errors.js';
 import type { FrozenShelves } from '../mapper/frozen_shelves.js';
 import type { Ledger } from '../mapper/ledger.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import { rootIdText } from '../mapper/resource_spec.js';
 import { findReady, readyOrNull } from '../mapper/sources.js';
 import type { Buckets } from './buckets.js';
+import { DueWork } from './due_work.js';
 import type { Listing } from './listing.js';
-import type { PublishedObjects } from './published_objects.js';
+import { unreadEtag, type PublishedObjects } from './published_objects.js';
 
 /** Says of an object which resource it shows: one that took the name of another is another object. */
 const resource_metadata = 'skerry-resource';
 const resources_per_read_max = 256;
-const retry_milliseconds = 2000;
 
 export interface PublicationOrder {
   readonly account: number;
@@ -62,13 +60,19 @@ export class Publications {
   /** By bucket; what the catalog has. */
   readonly #records = new Map<string, PublicationRecord>();
   /** Buckets that something changed for since they were last looked at. */
-  readonly #due = new Set<string>();
-  #running: Promise<void> | null = null;
-  #retry: NodeJS.Timeout | null = null;
-  #stopped = false;
+  readonly #due: DueWork;
 
   constructor(options: PublicationsOptions) {
     this.#options = options;
+    this.#due = new DueWork({
+      work: (bucket) => this.#follow(bucket),
+      onFailure: (bucket, { code, message }) =>
+        options.log('warn', 'a bucket does not show its resources as they are now; it is tried again', {
+          bucket,
+          code,
+          error: message,
+        }),
+    });
   }
 
   /** From here on buckets follow their resources. @throws SkerryError of the catalog */
@@ -80,14 +84,11 @@ export class Publications {
       this.#due.add(record.bucket);
     }
     ledger.observe((changed) => this.#note(changed));
-    this.#look();
   }
 
   /** Resolves when nothing is under way any more. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    if (this.#retry !== null) clearTimeout(this.#retry);
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#due.stop();
   }
 
   /** The bucket is there when it resolves, and what it shows soon after. @throws SkerryError not-found, exists, invalid */
@@ -146,56 +147,21 @@ export class Publications {
     await this.#options.buckets.create({ name, account, pool, readOnly: true });
   }
 
-  #note({ kind, id, name, parentId }: ResourceRecord): void {
-    for (const { bucket, volume } of this.#records.values()) {
-      const ended = id === volume && name === '';
-      const concerns = volume === 0 ? kind === 'image' : (kind === 'snapshot' && parentId === volume) || ended;
+  #note({ kind, id, name, parentId, pool: now }: ResourceRecord): void {
+    for (const { bucket, volume, pool } of this.#records.values()) {
+      const leaves = id === volume && (name === '' || now !== pool);
+      const concerns = volume === 0 ? kind === 'image' : (kind === 'snapshot' && parentId === volume) || leaves;
       if (concerns) this.#due.add(bucket);
     }
-    if (this.#due.size > 0) this.#look();
-  }
-
-  /** Never throws. */
-  #look(): void {
-    if (this.#stopped || this.#running !== null || this.#due.size === 0) return;
-    this.#running = this.#runDue().finally(() => {
-      this.#running = null;
-      if (this.#retry === null) this.#look();
-    });
-  }
-
-  async #runDue(): Promise<void> {
-    for (let [bucket] = this.#due; bucket !== undefined && !this.#stopped; [bucket] = this.#due) {
-      this.#due.delete(bucket);
-      try {
-        await this.#follow(bucket);
-      } catch (error) {
-        const { code, message } = toSkerryError(error);
-        this.#options.log('warn', 'a bucket does not show its resources as they are now; it is tried again', {
-          bucket,
-          code,
-          error: message,
-        });
-        this.#tryLater(bucket);
-        return;
-      }
-    }
-  }
-
-  #tryLater(bucket: string): void {
-    this.#due.add(bucket);
-    this.#retry ??= setTimeout(() => {
-      this.#retry = null;
-      this.#look();
-    }, retry_milliseconds).unref();
   }
 
   /** Makes what is in the bucket what it shows. */
   #follow(bucket: string): Promise<void> {
     return this.#turns.run([bucket], async () => {
-      const record = this.#records.get(bucket);
-      if (record === undefined) return;
-      const volume = record.volume === 0 ? null : await this.#volumeOf(record);
+      const known = this.#records.get(bucket);
+      if (known === undefined) return;
+      const volume = known.volume === 0 ? null : await this.#volumeOf(known);
+      const record = volume === null || volume.pool === known.pool ? known : await this.#toPool(known, volume.pool);
       const ends = record.ending || (record.volume !== 0 && volume === null);
       const begin = record.volume === 0 ? '' : `${volume?.name ?? ''}@`;
       if (!(await this.#hasBucket(record))) {
@@ -208,6 +174,18 @@ export class Publications {
       await this.#options.buckets.remove(bucket, true);
       await this.#write(bucket, null);
     });
+  }
+
+  /** The volume was moved: what showed its snapshots lies in the pool that it left, and must not hold any of that. */
+  async #toPool(known: PublicationRecord, pool: string): Promise<PublicationRecord> {
+    const { bucket } = known;
+    const record = { ...known, pool };
+    if (await this.#hasBucket(known)) {
+      await this.#takeAway(known, null);
+      await this.#options.buckets.setPool(bucket, pool);
+    }
+    await this.#write(bucket, record);
+    return record;
   }
 
   async #volumeOf({ volume }: PublicationRecord): Promise<ResourceRecord | null> {
@@ -256,7 +234,7 @@ export class Publications {
         ...(after === undefined ? {} : { after }),
       });
       for (const { record: resource } of page) {
-        if (this.#stopped) return;
+        if (this.#due.stopped) return;
         if (resource.state === 'ready' && resource.pool === record.pool) await this.#show(record, kind, resource, begin);
       }
       after = page.at(-1)?.record.name;
@@ -275,10 +253,7 @@ export class Publications {
     if (await published.has({ bucket, key })) return;
     await frozen.during(kind, name, async (shelf) => {
       const bytes = shelf.sizeBytes;
-      // Nobody knows the MD5 of what nobody read; the dash says that this is none.
-      const etag = `${createHash('md5')
-        .update(`${rootIdText(shelf.root)} ${bytes}`)
-        .digest('hex')}-1`;
+      const etag = unreadEtag(rootIdText(shelf.root), bytes);
       const metadata = { [resource_metadata]: String(id) };
       const headers = { 'content-type': 'application/octet-stream' };
       const attributes = { owner: account, metadata, headers };

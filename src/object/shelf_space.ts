@@ -127,7 +127,7 @@ export class ShelfSpace {
     this.extentBytesMax = regionGrains === undefined ? extent_bytes_max : regionGrains * block_bytes;
   }
 
-  /** @throws SkerryError of the catalog, and not-found where there is no such pool */
+  /** @throws SkerryError of the catalog, and unavailable where there is no such pool */
   async allocate(pool: string, bytes: number): Promise<Allocation> {
     if (bytes <= 0 || bytes > this.extentBytesMax)
       throw new RangeError(`an extent has 1 to ${this.extentBytesMax} bytes, not ${bytes}`);

@@ -22,6 +22,7 @@ import type { Bodies } from './bodies.js';
 import { isReadOnly, type Buckets } from './buckets.js';
 import { checkWrite, type Conditions } from './conditions.js';
 import { allowsType, compare, Digests, joinedChecksum, joinedEtag, type Expected } from './digests.js';
+import type { EarlyDestage } from './early_destage.js';
 import { comingOf, named, transactOn } from './making.js';
 import { ending, type Meter } from './meter.js';
 import { noCause, type Cause } from './notices.js';
@@ -92,6 +93,7 @@ export interface UploadsOptions {
   readonly versions: Versions;
   readonly objects: Objects;
   readonly bodies: Bodies;
+  readonly early: Pick<EarlyDestage, 'note' | 'finish'>;
   readonly ids: IdAllocator;
   readonly meter: Meter;
   readonly sums: MakeSums;
@@ -129,7 +131,7 @@ export class Uploads {
 
   /** A part that is there under the number is replaced. */
   async putPart(order: PartOrder): Promise<PartView> {
-    const { catalog, bodies, ids, now, sums } = this.#options;
+    const { catalog, bodies, early, ids, now, sums } = this.#options;
     const { number, bytes, content, expected = {}, objectKey } = order;
     checkPart(number, bytes ?? 0);
     const upload = await this.find(order);
@@ -148,7 +150,7 @@ export class Uploads {
     const salt = objectKey === undefined ? undefined : newSalt();
     const passing = sealedWith(objectKey, salt, digests.through(content));
     const stored = await bodies.write({ pool: upload.bucket.pool, bytes, content: passing });
-    return named(catalog, stored, async (transact) => {
+    const view = await named(catalog, stored, async (transact) => {
       const { etag: md5, checksum } = digests.finish();
       const etag = sealedEtag(upload.record.attributes.seal, objectKey, md5);
       const sum = kind === null ? '' : (checksum?.value ?? '');
@@ -157,6 +159,8 @@ export class Uploads {
       const record = { id: await ids.next(), etag, modifiedAt: now(), part };
       return this.commitPart(upload, number, record, (compares, writes) => transact(compares, [...writes, ...stored.writes]));
     });
+    early.note(stored.segments);
+    return view;
   }
 
   /** Of a part whose bytes are durable. */
@@ -207,7 +211,7 @@ export class Uploads {
    * @throws SkerryError invalid (invalid-part, invalid-part-order, entity-too-small, wrong-size, bad-digest), conflict (precondition-failed)
    */
   async complete(order: CompleteOrder): Promise<Version> {
-    const { versions, objects, meter, catalog, now } = this.#options;
+    const { versions, objects, meter, catalog, early, now } = this.#options;
     const { key, conditions = {}, cause = noCause } = order;
     return this.#gates.close(uploadNumber(order.uploadId), async () => {
       const upload = await this.#open(order);
@@ -238,9 +242,11 @@ export class Uploads {
         return transactOn(catalog)([...compares, { key: at, revision }], writes);
       };
       const arrival = { kind: 'upload', cause } as const;
-      return ending(reservation, async () =>
-        versionOf(key, await versions.install(bucket, key, reservation, make, arrival, transact)),
-      );
+      return ending(reservation, async () => {
+        const made = await versions.install(bucket, key, reservation, make, arrival, transact);
+        early.finish(parts.flatMap((part) => part.segments));
+        return versionOf(key, made);
+      });
     });
   }
 

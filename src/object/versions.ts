@@ -65,6 +65,12 @@ export interface Departure {
   readonly cause: Cause;
 }
 
+/** What is told of a version of which something else is said from now on. */
+export interface Restatement {
+  readonly kind: Extract<NoticeKind, 'tagged' | 'untagged' | 'granted'>;
+  readonly cause: Cause;
+}
+
 /** The same of one change. */
 interface Told {
   readonly kind: NoticeKind;
@@ -190,21 +196,25 @@ export class Versions {
     });
   }
 
-  /** Changes what is said of a version. @returns null where there is none */
+  /** Changes what is said of a version, and tells of it where `told` says so of what it was. @returns null where there is none */
   async change(
     bucket: BucketRecord,
     key: string,
     versionId: string | null,
     next: (record: ObjectRecord) => ObjectRecord,
+    told: (before: ObjectRecord) => Restatement | null = () => null,
   ): Promise<ObjectRecord | null> {
     const changed = await this.#turn(bucket, key, async (now, compares) => {
       const entry = versionId === null ? await this.newest(now, key) : await this.get(now, key, versionId);
       if (entry === null) return { record: null };
       const record = next(entry.record);
+      const restatement = told(entry.record);
+      const noticed = restatement === null ? unnoticed : await this.#noticed(now, key, record, restatement);
       const made = await this.#plainly(
         [...compares, { key: entry.at, revision: entry.revision }],
-        [{ key: entry.at, value: encodeObject(record) }],
+        [{ key: entry.at, value: encodeObject(record) }, ...noticed.writes],
       );
+      if (made) noticed.made();
       return made ? { record } : null;
     });
     return changed.record;

@@ -1,4 +1,6 @@
-/** The object layer as a client of S3 sees it: objects, copies and uploads by the SDK of AWS, all else by the layer beneath. */
+/** The object layer as a client of S3 sees it, by the SDK of AWS; what is said of objects in documents that only the layer reads is the layer's. */
+import { Readable } from 'node:stream';
+
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -6,38 +8,34 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
+  GetObjectTaggingCommand,
   HeadObjectCommand,
   ListPartsCommand,
   PutObjectCommand,
+  PutObjectLegalHoldCommand,
+  PutObjectRetentionCommand,
+  PutObjectTaggingCommand,
   UploadPartCommand,
   UploadPartCopyCommand,
   type HeadObjectCommandOutput,
   type S3Client,
 } from '@aws-sdk/client-s3';
 
-import { checksumAlgorithms, type Attributes, type Checksum } from '../../src/catalog/object_records.js';
-import { SkerryError } from '../../src/core/errors.js';
+import { checksumAlgorithms, type Attributes, type Checksum, type Retention } from '../../src/catalog/object_records.js';
 import type { Conditions } from '../../src/object/conditions.js';
 import type { ObjectStore } from '../../src/object/object_store.js';
 import type { Version, VersionName } from '../../src/object/object_version.js';
 import type { Opened } from '../../src/object/objects.js';
 import type { UploadName } from '../../src/object/uploads.js';
 import { gather } from '../harness/object_world.ts';
+import { s3BucketStore, s3Listing } from './s3_bucket_store.ts';
+import { told } from './s3_reasons.ts';
 
-const reasons: Readonly<Record<string, string>> = {
-  AccessDenied: 'object-locked',
-  BadDigest: 'bad-digest',
-  InvalidPart: 'invalid-part',
-  InvalidPartOrder: 'invalid-part-order',
-  InvalidRange: 'invalid-range',
-  KeyTooLongError: 'key-too-long',
-  NoSuchBucket: 'no-such-bucket',
-  NoSuchKey: 'no-such-key',
-  NoSuchUpload: 'no-such-upload',
-  PreconditionFailed: 'precondition-failed',
-};
-
-export function s3ObjectStore(client: S3Client, beneath: ObjectStore): ObjectStore {
+/** `clients`: of accounts by their numbers in the laws, the first of whom asks for all but buckets. */
+export function s3ObjectStore(clients: ReadonlyMap<number, S3Client>, beneath: ObjectStore): ObjectStore {
+  const [first] = clients.values();
+  if (first === undefined) throw new Error('there is no client');
+  const client: S3Client = first;
   const kinds = new Map<string, Pick<Checksum, 'algorithm' | 'type'>>();
   const uploadOf = ({ bucket: Bucket, key: Key, uploadId: UploadId }: UploadName) => ({ Bucket, Key, UploadId });
 
@@ -45,13 +43,31 @@ export function s3ObjectStore(client: S3Client, beneath: ObjectStore): ObjectSto
     // By GET, for an error of HEAD has no words.
     const found = await told(client.send(new GetObjectCommand({ ...named(name), ChecksumMode: 'ENABLED' })));
     await found.Body?.transformToByteArray();
-    return versionOf(name, found);
+    const version = versionOf(name, found);
+    const { TagSet = [] } = (found.TagCount ?? 0) > 0 ? await told(client.send(new GetObjectTaggingCommand(named(name)))) : {};
+    const tags = Object.fromEntries(TagSet.map(({ Key = '', Value = '' }) => [Key, Value]));
+    const { acl } = (await beneath.objects.head(name)).attributes;
+    return { ...version, attributes: { ...version.attributes, tags, acl } };
   }
 
   const objects: ObjectStore['objects'] = {
-    ...bound(beneath.objects, ['setAttributes', 'setRetention']),
     head,
-    async put({ bucket, key, content, attributes, expected = {}, conditions = {} }) {
+    async setAttributes(name, { tags, acl, legalHold }) {
+      const TagSet = Object.entries(tags ?? {}).map(([Key, Value]) => ({ Key, Value }));
+      const Status = legalHold === true ? 'ON' : 'OFF';
+      if (tags !== undefined) await told(client.send(new PutObjectTaggingCommand({ ...named(name), Tagging: { TagSet } })));
+      if (legalHold !== undefined)
+        await told(client.send(new PutObjectLegalHoldCommand({ ...named(name), LegalHold: { Status } })));
+      if (acl !== undefined) await beneath.objects.setAttributes(name, { acl });
+      return head(name);
+    },
+    async setRetention(name, retention, BypassGovernanceRetention) {
+      const { ObjectLockMode: Mode, ObjectLockRetainUntilDate: RetainUntilDate } = locked(retention);
+      const Retention = Mode === undefined ? {} : { Mode, RetainUntilDate };
+      await told(client.send(new PutObjectRetentionCommand({ ...named(name), Retention, BypassGovernanceRetention })));
+      return head(name);
+    },
+    async put({ bucket, key, content, bytes, attributes, expected = {}, conditions = {} }) {
       const { md5, checksum } = expected;
       const value = typeof checksum?.value === 'function' ? checksum.value() : checksum?.value;
       const { VersionId } = await told(
@@ -59,7 +75,7 @@ export function s3ObjectStore(client: S3Client, beneath: ObjectStore): ObjectSto
           new PutObjectCommand({
             Bucket: bucket,
             Key: key,
-            Body: await gather(content),
+            Body: bytes === null ? Readable.from(content) : await gather(content),
             ...said(attributes),
             ...etags(conditions),
             ...(md5 === undefined ? {} : { ContentMD5: md5 }),
@@ -193,11 +209,7 @@ export function s3ObjectStore(client: S3Client, beneath: ObjectStore): ObjectSto
     },
   };
 
-  return { buckets: beneath.buckets, listing: beneath.listing, objects, copies, uploads, partCopies };
-}
-
-function bound<T extends object, Name extends keyof T>(of: T, names: readonly Name[]): Pick<T, Name> {
-  return Object.fromEntries(names.map((name) => [name, (of[name] as () => unknown).bind(of)])) as Pick<T, Name>;
+  return { buckets: s3BucketStore(clients, beneath), listing: s3Listing(client), objects, copies, uploads, partCopies };
 }
 
 function named({ bucket: Bucket, key: Key, versionId: VersionId }: VersionName) {
@@ -214,13 +226,14 @@ function said({ headers, metadata = {}, tags = {}, retention }: Partial<Attribut
     ...(headers?.['content-type'] === undefined ? {} : { ContentType: headers['content-type'] }),
     Metadata: Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name, encodeURIComponent(value)])),
     ...(Object.keys(tags).length === 0 ? {} : { Tagging: new URLSearchParams(tags).toString() }),
-    ...(retention === undefined || retention === null
-      ? {}
-      : {
-          ObjectLockMode: retention.mode === 'governance' ? ('GOVERNANCE' as const) : ('COMPLIANCE' as const),
-          ObjectLockRetainUntilDate: new Date(retention.until),
-        }),
+    ...locked(retention),
   };
+}
+
+function locked(retention: Retention | null | undefined) {
+  if (retention === undefined || retention === null) return {};
+  const ObjectLockMode = retention.mode === 'governance' ? ('GOVERNANCE' as const) : ('COMPLIANCE' as const);
+  return { ObjectLockMode, ObjectLockRetainUntilDate: new Date(retention.until) };
 }
 
 function etags({ ifMatch, ifNoneMatch }: Conditions) {
@@ -268,15 +281,4 @@ function typeOf({ type }: Pick<Checksum, 'type'>): 'COMPOSITE' | 'FULL_OBJECT' {
 
 function plain(etag: string): string {
   return etag.replace(/^"(.*)"$/, '$1');
-}
-
-/** With the reasons that the laws know. */
-async function told<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    const { name, $response } = error as { name: string; $response?: { headers: Record<string, string> } };
-    const marker = name === 'NoSuchKey' && $response?.headers['x-amz-delete-marker'] === 'true';
-    throw new SkerryError('invalid', name, { reason: marker ? 'delete-marker' : (reasons[name] ?? name), cause: error });
-  }
 }

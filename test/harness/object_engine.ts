@@ -15,6 +15,7 @@ import { Mapper } from '../../src/mapper/mapper.ts';
 import type { PoolUsers } from '../../src/mapper/pool_verbs.ts';
 import { PrivateExports } from '../../src/mapper/private_exports.ts';
 import { Shelves } from '../../src/mapper/shelves.ts';
+import { ImageObjects } from '../../src/object/image_objects.ts';
 import { ObjectDisks } from '../../src/object/object_disks.ts';
 import { ObjectLayer } from '../../src/object/object_layer.ts';
 import { Publications } from '../../src/object/publications.ts';
@@ -87,10 +88,15 @@ export async function openObjectEngine() {
   const assemblies = new Assemblies({ ...shared, removal: mapper.removal });
   const shelves = new Shelves({ catalog, ledger, engine, pools });
   const frozen = new FrozenShelves({ catalog, ledger, locks, engine, pools });
-  const layer = await ObjectLayer.open({ catalog, engine, shelves, log, frozen, partBytesMin: 1 });
+  const destage = (shelf: number) => engine.destage(shelf);
+  const layer = await ObjectLayer.open({ catalog, engine, shelves, log, frozen, destage, partBytesMin: 1 });
   const { buckets, listing, published } = layer;
   const publications = new Publications({ catalog, ledger, frozen, defaultPool: pool, log, buckets, listing, published });
   await publications.start();
+  const accounts = { get: async (name: string) => ({ id: name === 'acme' ? 1 : 2 }), list: async () => [{ id: 1 }] };
+  const defaults = { accounts, account: null, defaultPool: pool };
+  const imageObjects = new ImageObjects({ catalog, ledger, frozen, log, buckets, published, ...defaults });
+  await imageObjects.start();
   const disks = new ObjectDisks({ buckets, objects: layer.objects, assemblies, resources: mapper });
   return {
     catalog,
@@ -100,6 +106,7 @@ export async function openObjectEngine() {
     layer,
     disks,
     publications,
+    imageObjects,
     complaints,
     /** Bytes of packs that were put so far: what is found again is not counted. */
     putBytes: (): number => engine.stats().pools[0]?.putBytes ?? Number.NaN,
@@ -110,6 +117,7 @@ export async function openObjectEngine() {
       return gather(pieces());
     },
     async stop(): Promise<void> {
+      await imageObjects.stop();
       await publications.stop();
       await mapper.stop();
       await layer.stop();

@@ -83,11 +83,14 @@ export class S3Requests {
     return exchange({ host: hostname, port, method, path: target, headers: signed.headers }, body);
   }
 
-  /** As AWS's presigner makes it, for an hour: path and query of what may be asked for without a key. `path`: decoded. */
-  async presigned(method: string, path: string): Promise<string> {
+  /**
+   * As AWS's presigner makes it, for an hour: path and query of what may be asked for without a key. `path`: decoded. `more`: headers, of which
+   * it puts those of S3's own into the query.
+   */
+  async presigned(method: string, path: string, more: Readonly<Record<string, string>> = {}): Promise<string> {
     if (this.#signer === null) throw new Error('without a key nothing is signed');
     const [hostname = ''] = this.#address.split(':');
-    const headers = { host: this.#address, 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' };
+    const headers = { ...more, host: this.#address, 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' };
     const plain = { method, protocol: 'http:', hostname, path: encodedPathOf(path), query: {}, headers };
     const signed = await this.#signer.presign(plain);
     return targetOf(signed.path, signed.query);

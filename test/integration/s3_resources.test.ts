@@ -16,7 +16,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import type { NewKeyView, PoolView, ResourceView } from '../../src/api/shapes.js';
+import type { NewKeyView, PoolView, PublicationView, ResourceView } from '../../src/api/shapes.js';
 import { DaemonProcess } from '../harness/daemon_process.ts';
 import { pattern } from '../harness/object_world.ts';
 
@@ -77,6 +77,22 @@ it('an object is a volume, which shares its blocks and survives it', async () =>
   expect(await sumOf('vm1')).toBe(sum(data));
 });
 
+it.each([
+  ['whole blocks', 2 * MiB],
+  ['blocks and a rest that is copied', 2 * MiB + 5000],
+])('a volume with durability pool is made of %s', async (_what, bytes) => {
+  const data = pattern(bytes, 3);
+  await put('ledger.raw', data);
+  const from = ['--from', 's3://images/ledger.raw', '--durability', 'pool'];
+  const made = await daemon.json<ResourceView>('volume', 'create', 'ledger', ...from);
+  expect(made).toMatchObject({ durability: 'pool', sizeBytes: Math.ceil(bytes / 4096) * 4096 });
+  const whole = Buffer.concat([data, Buffer.alloc(made.sizeBytes - bytes)]);
+  expect(await sumOf('ledger')).toBe(sum(whole));
+  await daemon.kill('SIGKILL');
+  await daemon.start();
+  expect(await sumOf('ledger')).toBe(sum(whole));
+});
+
 it('what names no object is refused with words', async () => {
   const refused = (source: string) => daemon.cli('volume', 'create', 'vm1', '--from', source);
   expect(await refused('s3://images/absent')).toMatchObject({ code: 3 });
@@ -127,6 +143,26 @@ it('an imported image and the snapshots of a volume are objects, and stay so aft
   await daemon.json('publication', 'delete', 'volume-vm1');
   expect(sum(await got(Bucket, 'copy.raw'))).toBe(sum(data));
   expect(sum(await got('gallery', 'debian.raw'))).toBe(sum(data));
+});
+
+it('a publication follows its volume to another pool, and leaves nothing in the old one', async () => {
+  const data = pattern(4 * MiB, 7);
+  await put('debian.raw', data);
+  await daemon.json('pool', 'create', 'second', '--driver', 'local', '--set', `directory=${join(daemon.directory, 'second')}`);
+  await daemon.json('volume', 'create', 'vm1', '--from', 's3://images/debian.raw');
+  await daemon.json('snapshot', 'create', 'vm1@monday');
+  await daemon.json('publication', 'create', '--account', 'acme', '--volume', 'vm1');
+  expect(await shown('volume-vm1', 'monday')).toBe(data.length);
+  await daemon.json('volume', 'move', 'vm1', '--pool', 'second');
+  const follows = async (): Promise<boolean> => {
+    const [publication] = await daemon.json<PublicationView[]>('publication', 'list');
+    return publication?.pool === 'second';
+  };
+  while (!(await follows())) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(await shown('volume-vm1', 'monday')).toBe(data.length);
+  expect(sum(await got('volume-vm1', 'monday'))).toBe(sum(data));
+  await daemon.json('pool', 'gc', 'default');
+  expect(sum(await got('volume-vm1', 'monday'))).toBe(sum(data));
 });
 
 it('an upload of many parts is a disk right after it was completed', async () => {

@@ -20,6 +20,7 @@ import { isSnapshotName } from '../../core/names.js';
 import { isObjectUri, parseObjectUri } from '../../core/object_uri.js';
 import { checkVolumeBytes } from '../../core/sizes.js';
 import type { Resource, ResourceKind, Resources } from '../../mapper/resources.js';
+import type { ImageObjects } from '../../object/image_objects.js';
 import type { ObjectDisks } from '../../object/object_disks.js';
 import { registerContent } from './content.js';
 import { invalidRequest, unknownRoute, wireError } from './errors.js';
@@ -63,6 +64,7 @@ export interface AdminOptions {
   readonly identity: IdentitySource;
   readonly disks: DiskSource;
   readonly publications: PublicationSource;
+  readonly imageObjects: Pick<ImageObjects, 'plan'>;
   /** Where the daemon listens: absolute paths of sockets, HOST:PORT. */
   readonly listeners: () => Readonly<Record<string, string>>;
   readonly log: AdminLog;
@@ -155,6 +157,7 @@ function handlersFor({
   identity,
   disks,
   publications,
+  imageObjects,
   listeners,
   nbdTls = false,
 }: AdminOptions): Handlers {
@@ -219,7 +222,19 @@ function handlersFor({
       const { shown, next } = await list('image', query);
       return { images: shown, next };
     },
-    imageImport: async ({ body }) => viewTransfer(await resources.importImage(body)),
+    imageImport: async ({ body: { account, bucket, ...order } }) => {
+      const plan = await imageObjects.plan({
+        name: order.name,
+        ...(order.pool === undefined ? {} : { pool: order.pool }),
+        ...(account === undefined ? {} : { account }),
+        ...(bucket === undefined ? {} : { bucket }),
+      });
+      const { place } = plan;
+      const transfer = viewTransfer(await resources.importImage(place === null ? order : { ...order, also: plan.also }));
+      return place === null
+        ? { ...transfer, object: null, objectProblem: plan.why }
+        : { ...transfer, object: `s3://${place.bucket}/${place.key}`, objectProblem: null };
+    },
     imageGet: ({ params }) => get('image', params.name),
     imageRename: async ({ params, body }) => viewResource(await resources.rename('image', params.name, body.name)),
     imageDelete: ({ params }) => remove('image', params.name),

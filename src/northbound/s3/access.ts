@@ -58,6 +58,16 @@ export class Access {
     if (!(await this.allows(exchange, wanted))) throw new S3Failure('AccessDenied');
   }
 
+  /**
+   * Asked of what comes along with something that is allowed, and needs no leave of its own: a policy may still forbid it.
+   * @throws S3Failure AccessDenied where one does
+   */
+  async refuseDenied(exchange: Exchange, wanted: Omit<Wanted, 'grant'>): Promise<void> {
+    const policy = await this.#policies.of(wanted.bucket.name);
+    const verdict = policy === null ? 'none' : this.#verdict(policy, exchange, { ...wanted, grant: { of: 'owner' } });
+    if (verdict === 'deny') throw new S3Failure('AccessDenied');
+  }
+
   async allows(exchange: Exchange, wanted: Wanted): Promise<boolean> {
     const { bucket, grant } = wanted;
     const policy = await this.#policies.of(bucket.name);

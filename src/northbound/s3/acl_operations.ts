@@ -5,7 +5,7 @@ import { givenAcl, refusePublic, saysAcl } from './acl_headers.js';
 import { aclOfXml, aclXml } from './acl_xml.js';
 import { emptyAnswer, xmlAnswer } from './answer.js';
 import { S3Failure } from './errors.js';
-import type { Exchange, Operation } from './exchange.js';
+import { causeOf, type Exchange, type Operation } from './exchange.js';
 import { objectOwnership } from './object_ownership.js';
 import type { Route } from './operations.js';
 import { bucketFor, versionFor } from './subjects.js';
@@ -61,7 +61,8 @@ const putObjectAcl: Operation = {
     const owner = await canonicalId(exchange, version.attributes.owner);
     const acl = await requestedAcl(exchange, owner, await canonicalId(exchange, bucket.account));
     await refusePublic(exchange, bucket.name, acl);
-    await exchange.services.store.objects.setAttributes({ ...name, versionId: version.versionId }, { acl: encodeAcl(acl) });
+    const place = { ...name, versionId: version.versionId };
+    await exchange.services.store.objects.setAttributes(place, { acl: encodeAcl(acl) }, causeOf(exchange));
     return emptyAnswer(200, headers);
   },
 };

@@ -43,7 +43,8 @@ const wireCodes: Readonly<Record<ErrorCode, S3ErrorCode>> = {
   io: 'InternalError',
   'no-space': 'InsufficientStorage',
   corrupt: 'InternalError',
-  'not-found': 'NoSuchKey',
+  // What clients asked for and is not there says so with a reason (failures.ts): this is something of ours.
+  'not-found': 'InternalError',
   invalid: 'InvalidRequest',
   'read-only': 'AccessDenied',
   'try-again': 'SlowDown',

@@ -24,6 +24,7 @@ export function eventMessage(id: string, notice: NoticeRecord, { region, owner }
     });
   const expired = kind === 'expired' || kind === 'expired-marked';
   const gone = expired || kind === 'removed' || kind === 'marked';
+  const said = kind === 'tagged' || kind === 'untagged' || kind === 'granted';
   const record = {
     eventVersion: '2.1',
     eventSource: 'aws:s3',
@@ -39,7 +40,8 @@ export function eventMessage(id: string, notice: NoticeRecord, { region, owner }
       bucket: { name: bucket, ownerIdentity: { principalId: owner }, arn: `arn:aws:s3:::${bucket}` },
       object: {
         key: urlEncoded(notice.key),
-        ...(gone ? {} : { size: notice.bytes, eTag: notice.etag }),
+        ...(gone || said ? {} : { size: notice.bytes }),
+        ...(gone ? {} : { eTag: notice.etag }),
         ...(notice.versionId === '' ? {} : { versionId: notice.versionId }),
         sequencer: id.toUpperCase(),
       },

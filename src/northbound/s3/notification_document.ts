@@ -24,6 +24,9 @@ const eventNames: Readonly<Record<Exclude<NoticeKind, 'test'>, string>> = {
   marked: 's3:ObjectRemoved:DeleteMarkerCreated',
   expired: 's3:LifecycleExpiration:Delete',
   'expired-marked': 's3:LifecycleExpiration:DeleteMarkerCreated',
+  tagged: 's3:ObjectTagging:Put',
+  untagged: 's3:ObjectTagging:Delete',
+  granted: 's3:ObjectAcl:Put',
 };
 const allNames = Object.values(eventNames);
 const known = new Set([...allNames, ...allNames.map((name) => name.replace(/:[^:]*$/, ':*'))]);

@@ -3,6 +3,7 @@ import type { BucketRecord } from '../../catalog/object_records.js';
 import type { Version } from '../../object/object_version.js';
 import type { PutOrder } from '../../object/objects.js';
 import { put_bytes_max } from '../../object/uploads.js';
+import { saysAcl } from './acl_headers.js';
 import { emptyAnswer } from './answer.js';
 import { attributesOf } from './attribute_headers.js';
 import { checksumHeaders, expectedSums } from './checksum_headers.js';
@@ -36,6 +37,9 @@ export async function requirePut(exchange: Exchange, bucket: BucketRecord): Prom
   ] as const;
   for (const [header, action] of locks)
     if (headers.has(header)) await access.require(exchange, { ...wanted, action, grant: { of: 'owner' } });
+  // Who may put an object may say these of it, as clients take for granted whose policies allow s3:PutObject alone.
+  if (saysAcl(exchange.request)) await access.refuseDenied(exchange, { ...wanted, action: 's3:PutObjectAcl' });
+  if (headers.has('x-amz-tagging')) await access.refuseDenied(exchange, { ...wanted, action: 's3:PutObjectTagging' });
 }
 
 /** `bytes`: null where nobody knows. @throws S3Failure, SkerryError: nothing is stored then */

@@ -17,6 +17,7 @@ import { S3Failure, toS3Failure } from './errors.js';
 import type { Exchange, S3Services } from './exchange.js';
 import { withWireWords } from './failures.js';
 import type { HeaderLine } from './headers.js';
+import { withHoistedHeaders } from './hoisted_headers.js';
 import { operationOf } from './operations.js';
 import { Patience } from './patience.js';
 import { RequestBody } from './request_body.js';
@@ -208,12 +209,13 @@ export class S3Server {
     request.authenticated = true;
     request.caller = caller;
     this.#rates.admit(caller?.principal.account ?? 0);
-    const operation = operationOf(asked, address);
+    const meant = caller?.scheme === 'v4-presigned' ? withHoistedHeaders(asked) : asked;
+    const operation = operationOf(meant, address);
     request.operation = operation.name;
     const body = new RequestBody(asked, incoming, plan, request.hooks);
     if ((body.bytes ?? upload_bytes_held) > small_body_bytes)
       await request.takeMemory(Math.min(body.bytes ?? upload_bytes_held, upload_bytes_held));
-    const exchange: Exchange = { requestId, request: asked, address, caller, body, clientAddress, services };
+    const exchange: Exchange = { requestId, request: meant, address, caller, body, clientAddress, services };
     return operation.run(exchange);
   }
 

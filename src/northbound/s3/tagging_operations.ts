@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { emptyAnswer, xmlAnswer } from './answer.js';
 import { readDocument, writeDocument, type DocumentKind } from './bucket_documents.js';
 import { S3Failure } from './errors.js';
-import type { Exchange, Operation } from './exchange.js';
+import { causeOf, type Exchange, type Operation } from './exchange.js';
 import { checkedTags } from './object_tags.js';
 import type { Route } from './operations.js';
 import { tagContext } from './request_context.js';
@@ -74,7 +74,7 @@ const putObjectTagging: Operation = {
       context: tagContext(given),
     });
     const tags = checkedTags(given);
-    await exchange.services.store.objects.setAttributes({ ...name, versionId: version.versionId }, { tags });
+    await exchange.services.store.objects.setAttributes({ ...name, versionId: version.versionId }, { tags }, causeOf(exchange));
     return emptyAnswer(200, headers);
   },
 };
@@ -86,7 +86,7 @@ const deleteObjectTagging: Operation = {
       current: 's3:DeleteObjectTagging',
       version: 's3:DeleteObjectVersionTagging',
     });
-    await exchange.services.store.objects.setAttributes({ ...name, versionId: version.versionId }, { tags: {} });
+    await exchange.services.store.objects.setAttributes({ ...name, versionId: version.versionId }, { tags: {} }, causeOf(exchange));
     return emptyAnswer(204, headers);
   },
 };

@@ -29,6 +29,8 @@ describe('each verb', () => {
       ['volume uri vm1', /^nbd\+unix:\/\/\/vm1\?socket=\S+\/nbd\.sock\n$/],
       ['volume uri vm1@monday', /^nbd\+unix:\/\/\/vm1@monday\?socket=\S+\/nbd\.sock\n$/],
       ['image import debian-13.raw debian-13', /^imported image debian-13 \(1G, 128M of it data\) in [\d.]+ s\n$/],
+      ['image import d.raw unowned', /^imported image unowned .* s; it is no object of S3: there are several accounts\n$/],
+      ['image import d.raw own --account acme --bucket b2', /^imported image own .* s; it is the object s3:\/\/b2\/own\n$/],
       [
         'image export vm1@monday monday.raw',
         /^exported vm1@monday to \/home\/me\/monday\.raw \(1G, 128M of it data\) in [\d.]+ s\n$/,

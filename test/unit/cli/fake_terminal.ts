@@ -13,6 +13,7 @@ import { FakeCollections } from '../northbound/admin/fake_collections.js';
 import { FakeMoves } from '../northbound/admin/fake_moves.js';
 import { memoryIdentity } from '../northbound/admin/memory_identity.js';
 import { FakeReplications } from '../northbound/admin/fake_replications.js';
+import { FakeImageObjects } from '../northbound/admin/fake_image_objects.js';
 import { FakePublications } from '../northbound/admin/fake_publications.js';
 import { FakeScrubs } from '../northbound/admin/fake_scrubs.js';
 import {
@@ -142,6 +143,7 @@ export class FakeDaemon {
       identity: daemon.identity,
       disks: new FakeDisks(daemon.resources),
       publications: new FakePublications(),
+      imageObjects: new FakeImageObjects(),
       scrubs: daemon.scrubs,
       listeners: () => listeners,
       log: { error: () => {} },

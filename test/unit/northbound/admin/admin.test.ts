@@ -12,6 +12,7 @@ import type { Identity } from '../../../../src/identity/identity.js';
 import { buildAdmin } from '../../../../src/northbound/admin/admin.js';
 import { tcpUri, unixUri } from '../../../../src/northbound/admin/uri.js';
 import { FakeCollections } from './fake_collections.js';
+import { FakeImageObjects } from './fake_image_objects.js';
 import { FakePublications } from './fake_publications.js';
 import { FakeMoves } from './fake_moves.js';
 import { FakeReplications } from './fake_replications.js';
@@ -52,6 +53,7 @@ beforeEach(async () => {
     identity,
     disks: new FakeDisks(resources),
     publications: new FakePublications(),
+    imageObjects: new FakeImageObjects(),
     collections: new FakeCollections(),
     moves: new FakeMoves(),
     replications: new FakeReplications(),

@@ -5,11 +5,15 @@ import {
   CreateBucketCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
+  DeleteObjectTaggingCommand,
   DeleteObjectsCommand,
   GetBucketNotificationConfigurationCommand,
+  HeadObjectCommand,
   PutBucketNotificationConfigurationCommand,
   PutBucketVersioningCommand,
+  PutObjectAclCommand,
   PutObjectCommand,
+  PutObjectTaggingCommand,
   UploadPartCommand,
   type NotificationConfiguration,
   type QueueConfiguration,
@@ -269,6 +273,24 @@ test('copies, uploads in parts and versions that go are told as what they are', 
   ]);
   // Many are removed at once.
   expect(all.slice(3).toSorted()).toEqual(['ObjectRemoved:Delete a r', 'ObjectRemoved:DeleteMarkerCreated b r']);
+});
+
+test('other tags and another list of an object that is there are told', async () => {
+  await set({ QueueConfigurations: [queue({ Id: 'r', Events: ['s3:ObjectTagging:*', 's3:ObjectAcl:Put'] })] });
+  const ask = { Bucket, Key: 'a' };
+  await client.send(new PutObjectCommand({ ...ask, Body: 'content', Tagging: 'a=b' }));
+  await client.send(new PutObjectTaggingCommand({ ...ask, Tagging: { TagSet: [{ Key: 'c', Value: 'd' }] } }));
+  await client.send(new DeleteObjectTaggingCommand(ask));
+  await client.send(new PutObjectAclCommand({ ...ask, ACL: 'public-read' }));
+  await client.send(new PutObjectAclCommand({ ...ask, ACL: 'public-read' }));
+  const { ETag } = await client.send(new HeadObjectCommand(ask));
+  const told = (await messages()) as unknown as { Records: [{ eventName: string; s3: { object: object } }] }[];
+  const object = { key: 'a', eTag: ETag?.replaceAll('"', ''), sequencer: expect.any(String) };
+  expect(told.map(({ Records: [record] }) => [record.eventName, record.s3.object])).toEqual([
+    ['ObjectTagging:Put', object],
+    ['ObjectTagging:Delete', object],
+    ['ObjectAcl:Put', object],
+  ]);
 });
 
 test('each webhook that is named hears a test event, unless that is not wanted', async () => {

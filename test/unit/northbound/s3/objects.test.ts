@@ -16,16 +16,20 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { pattern } from '../../../harness/object_world.ts';
 import { S3Endpoint } from '../../../harness/s3_endpoint.ts';
+import { S3Requests } from '../../../harness/s3_requests.ts';
 
 let endpoint: S3Endpoint;
 let alice: S3Client;
 let bob: S3Client;
+let requests: S3Requests;
 const Bucket = 'objects';
 const Versioned = 'versioned';
 
 beforeAll(async () => {
   endpoint = await S3Endpoint.start();
-  alice = endpoint.client(await endpoint.account('alice'));
+  const key = await endpoint.account('alice');
+  requests = new S3Requests(endpoint.address, key);
+  alice = endpoint.client(key);
   bob = endpoint.client(await endpoint.account('bob'));
   await alice.send(new CreateBucketCommand({ Bucket }));
   await alice.send(new CreateBucketCommand({ Bucket: Versioned }));
@@ -430,5 +434,40 @@ describe('copying', () => {
     expect(await failure(alice.send(new CopyObjectCommand({ ...copy, CopySource: 'absent-bucket/x' })))).toBe('404 NoSuchBucket');
     expect(await failure(alice.send(new CopyObjectCommand({ ...copy, CopySource: 'nothing' })))).toBe('400 InvalidArgument');
     expect(await failure(alice.send(new HeadObjectCommand({ Bucket, Key: 'conditional' })))).toMatch(/^404 /);
+  });
+});
+
+describe('headers that a presigner puts into the query', () => {
+  const put = async (Key: string, headers: Record<string, string>, more: RequestInit = {}): Promise<number> => {
+    const target = await requests.presigned('PUT', `/${Bucket}/${Key}`, headers);
+    return (await fetch(`http://${endpoint.address}${target}`, { method: 'PUT', body: 'content', ...more })).status;
+  };
+
+  test('mean what they mean as headers', async () => {
+    const said = { 'x-amz-meta-colour': 'blue', 'x-amz-tagging': 'one=1&two=2', 'x-amz-acl': 'public-read' };
+    expect(await put('hoisted', said)).toBe(200);
+    const ask = { Bucket, Key: 'hoisted' };
+    const { Metadata, TagCount } = await alice.send(new GetObjectCommand(ask));
+    expect([Metadata, TagCount]).toEqual([{ colour: 'blue' }, 2]);
+    expect((await read('hoisted', {}, bob)).toString()).toBe('content');
+    const target = await requests.presigned('PUT', `/${Bucket}/hoisted-copy`, { 'x-amz-copy-source': `/${Bucket}/hoisted` });
+    expect((await fetch(`http://${endpoint.address}${target}`, { method: 'PUT' })).status).toBe(200);
+    expect((await read('hoisted-copy')).toString()).toBe('content');
+  });
+
+  test('are refused where they would be, and cannot be changed', async () => {
+    expect(await put('refused', { 'x-amz-acl': 'nobody-at-all' })).toBe(400);
+    const target = await requests.presigned('PUT', `/${Bucket}/refused`, { 'x-amz-acl': 'private' });
+    const changed = target.replace('private', 'public-read');
+    expect(changed).not.toBe(target);
+    expect((await fetch(`http://${endpoint.address}${changed}`, { method: 'PUT', body: 'x' })).status).toBe(403);
+    // One that comes besides is signed by nobody.
+    expect(await put('refused', {}, { headers: { 'x-amz-acl': 'public-read' } })).toBe(403);
+  });
+
+  test('but for sums of a body that was not there yet', async () => {
+    const ofNothing = { 'x-amz-sdk-checksum-algorithm': 'CRC32', 'x-amz-checksum-crc32': 'AAAAAA==' };
+    expect(await put('summed', ofNothing)).toBe(200);
+    expect((await read('summed')).toString()).toBe('content');
   });
 });

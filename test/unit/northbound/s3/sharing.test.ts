@@ -13,6 +13,7 @@ import {
   PutBucketOwnershipControlsCommand,
   PutBucketPolicyCommand,
   PutObjectAclCommand,
+  PutObjectCommand,
   PutPublicAccessBlockCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
@@ -63,6 +64,27 @@ const policyWith = (statement: object): string =>
     Version: '2012-10-17',
     Statement: [{ Effect: 'Allow', Principal: '*', Action: 's3:*', Resource: `arn:aws:s3:::${Bucket}`, ...statement }],
   });
+
+describe('a policy', () => {
+  test('that allows puts allows what is said with them, unless it denies that', async () => {
+    const Resource = `arn:aws:s3:::${Bucket}/*`;
+    const allow = { Effect: 'Allow', Principal: '*', Action: 's3:PutObject', Resource };
+    const set = (more: readonly object[]) =>
+      alice.send(
+        new PutBucketPolicyCommand({ Bucket, Policy: JSON.stringify({ Version: '2012-10-17', Statement: [allow, ...more] }) }),
+      );
+    const tagged = { Bucket, Key: 'said', Body: 'x', Tagging: 'a=b' };
+    const listed = { Bucket, Key: 'said', Body: 'x', ACL: 'private' as const };
+    await set([]);
+    await bob.send(new PutObjectCommand(tagged));
+    await bob.send(new PutObjectCommand(listed));
+    await set([{ ...allow, Effect: 'Deny', Action: ['s3:PutObjectTagging', 's3:PutObjectAcl'] }]);
+    await expect(bob.send(new PutObjectCommand(tagged))).rejects.toMatchObject(denied);
+    await expect(bob.send(new PutObjectCommand(listed))).rejects.toMatchObject(denied);
+    await bob.send(new PutObjectCommand({ Bucket, Key: 'said', Body: 'x' }));
+    await alice.send(new DeleteBucketPolicyCommand({ Bucket }));
+  });
+});
 
 describe('lists', () => {
   test('of a new bucket grant all to its owner', async () => {
