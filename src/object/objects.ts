@@ -78,7 +78,7 @@ export interface OpenObject {
   /** After the first `skipped`: where parts lie. */
   parts(skipped: number, partsMax: number): Promise<readonly PartRange[]>;
   /** Where its bytes lie, in their order. */
-  segments(): AsyncIterable<Segment>;
+  segments(): Iterable<Segment> | AsyncIterable<Segment>;
   /** Doing so twice is fine. */
   close(): void;
 }
