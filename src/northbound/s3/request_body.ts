@@ -82,7 +82,9 @@ export class RequestBody {
       });
       incoming.once('end', () => resolve(pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)));
       incoming.once('error', reject);
-      incoming.once('close', () => reject(new ClientGone()));
+      incoming.once('close', () => {
+        if (!incoming.readableEnded) reject(new ClientGone());
+      });
     });
   }
 
