@@ -57,7 +57,8 @@ export class RequestBody {
     this.#hooks.onFirstRead();
     try {
       if ((contentLength(this.#request) ?? Number.POSITIVE_INFINITY) <= gathered_bytes_max) {
-        yield await this.#gathered();
+        const whole = await this.#gathered();
+        if (whole.length > 0) yield whole;
         return;
       }
       // What is left of it when somebody ends early is passed over by who answers.
