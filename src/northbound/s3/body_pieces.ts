@@ -80,7 +80,7 @@ class Filling {
   readonly #onChunk = (chunk: Buffer): void => {
     this.#onReceived(chunk.length);
     for (let at = 0; at < chunk.length; ) {
-      this.#piece ??= pieceBuffers.take(Math.min(Math.max(this.#left, 1), piece_bytes));
+      this.#piece ??= pieceBuffers.take(this.#left > 0 ? Math.min(this.#left, piece_bytes) : piece_bytes);
       const copied = chunk.copy(this.#piece, this.#filled, at);
       this.#filled += copied;
       this.#left -= copied;
