@@ -1,6 +1,8 @@
 #include "md5.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -12,15 +14,23 @@ namespace {
 
 /** What lanes take before it is looked who has come meanwhile. */
 constexpr size_t kBlocksTogetherMax = 1024;
+/** For others to come: lanes cost the same however few of them are taken. */
+constexpr std::chrono::milliseconds kPatience(2);
 
 }  // namespace
 
 /**
- * Who updates a sum while nobody else does leads: takes its own blocks together with those of whoever comes meanwhile, until its own
- * are done. Then another of them leads.
+ * Who updates a sum while nobody else does leads: waits a moment for half of those that may come, and takes its own blocks together with theirs, and
+ * with those of whoever comes meanwhile, until its own are done. Then another of them leads.
  */
 class Md5Gang {
  public:
+  static Md5Gang& Shared() {
+    static Md5Gang gang;
+    return gang;
+  }
+  void Join() { ++sums_; }
+  void Leave() { --sums_; }
   /** Takes all whole blocks of what the sum is updated with. */
   void Take(Md5& sum);
   static void TakeAlone(Md5& sum);
@@ -35,7 +45,11 @@ class Md5Gang {
   /** Some blocks of as many as there are lanes for. */
   void TakeSome(Lock& lock);
 
+  size_t Expected() const { return std::min(sums_.load(), Md5LanesHere()) / 2; }
+
+  std::atomic<size_t> sums_{0};   // that there are
   std::mutex mutex_;
+  std::condition_variable come_;
   std::deque<Member*> waiting_;
   std::vector<Member*> in_lanes_;   // of who leads
   bool led_ = false;
@@ -45,9 +59,14 @@ void Md5Gang::Take(Md5& sum) {
   Member member{sum};
   Lock lock(mutex_);
   waiting_.push_back(&member);
-  if (led_) member.told.wait(lock, [&] { return member.done || member.leads; });
-  if (member.done) return;
-  led_ = true;
+  if (led_) {
+    if (waiting_.size() >= Expected()) come_.notify_one();
+    member.told.wait(lock, [&] { return member.done || member.leads; });
+    if (member.done) return;
+  } else {
+    led_ = true;
+    come_.wait_for(lock, kPatience, [&] { return waiting_.size() >= Expected(); });
+  }
   while (!member.done) TakeSome(lock);
   if (in_lanes_.empty() && waiting_.empty()) {
     led_ = false;
@@ -92,15 +111,18 @@ void Md5Gang::TakeAlone(Md5& sum) {
   } while (sum.Took(blocks));
 }
 
+Md5::Md5() { Md5Gang::Shared().Join(); }
+
+Md5::~Md5() { Md5Gang::Shared().Leave(); }
+
 void Md5::Update(std::span<const ConstBytes> pieces) {
-  static Md5Gang gang;
   for (const ConstBytes piece : pieces) bytes_ += piece.size();
   pieces_ = pieces;
   if (!Took(0)) return;
   if (Md5LanesHere() == 1) {
     Md5Gang::TakeAlone(*this);
   } else {
-    gang.Take(*this);
+    Md5Gang::Shared().Take(*this);
   }
 }
 
