@@ -1,5 +1,5 @@
 /** Buckets: whose they are, where their bodies lie, and documents about them that the object layer keeps and does not read. */
-import type { Catalog, Compare } from '../catalog/catalog.js';
+import type { Catalog, CatalogEntry, Compare } from '../catalog/catalog.js';
 import {
   accountBucketKey,
   accountBucketsPrefix,
@@ -64,6 +64,8 @@ export interface BucketsOptions {
 
 export class Buckets {
   readonly #options: BucketsOptions;
+  /** What an entry was decoded as: the catalog gives the same one until it changes. */
+  readonly #decoded = new WeakMap<CatalogEntry, BucketEntry>();
 
   constructor(options: BucketsOptions) {
     this.#options = options;
@@ -107,9 +109,11 @@ export class Buckets {
 
   /** @throws SkerryError not-found (no-such-bucket) */
   async get(name: string): Promise<BucketEntry> {
-    const found = await this.#find(name);
-    if (found === null || found.record.deleting) throw noSuchBucket(name);
-    return found;
+    // Not by way of #find(): every request asks several times, and each step more is a promise more.
+    const found = bucket_name.test(name) ? await this.#options.catalog.get(bucketKey(name)) : null;
+    const entry = found === null ? null : this.#decode(found);
+    if (entry === null || entry.record.deleting) throw noSuchBucket(name);
+    return entry;
   }
 
   /** Of one account, by name; `next` is what the next page comes after, null where this was the last. */
@@ -187,8 +191,9 @@ export class Buckets {
 
   /** Such as a policy, or rules of CORS; null where there is none. */
   async document(name: string, kind: string): Promise<Uint8Array | null> {
+    const { catalog } = this.#options;
     const { record } = await this.get(name);
-    return (await this.#options.catalog.get(bucketDocumentKey(record.id, checkKind(kind))))?.value ?? null;
+    return (await catalog.get(bucketDocumentKey(record.id, checkKind(kind))))?.value ?? null;
   }
 
   /** null removes it. */
@@ -209,7 +214,16 @@ export class Buckets {
   async #find(name: string): Promise<BucketEntry | null> {
     if (!bucket_name.test(name)) return null;
     const found = await this.#options.catalog.get(bucketKey(name));
-    return found === null ? null : { record: decodeBucket(found.value), revision: found.revision };
+    return found === null ? null : this.#decode(found);
+  }
+
+  #decode(found: CatalogEntry): BucketEntry {
+    let entry = this.#decoded.get(found);
+    if (entry === undefined) {
+      entry = { record: decodeBucket(found.value), revision: found.revision };
+      this.#decoded.set(found, entry);
+    }
+    return entry;
   }
 
   async #update(name: string, next: (record: BucketRecord) => BucketRecord): Promise<BucketRecord> {

@@ -6,11 +6,15 @@ import { Digests } from '../../object/digests.js';
 import { sumsHere } from '../../object/sums.js';
 import type { BodyPlan } from './authenticator.js';
 import { bodyDecoder, type BodyDecoder } from './body_decoder.js';
+import { piecesOf } from './body_pieces.js';
 import { sumsOf } from './checksum_headers.js';
+import { ClientGone } from './client_gone.js';
 import { S3Failure } from './errors.js';
 import type { S3Request } from './request.js';
 import { parseXml, xmlLimits, type XmlElement } from './xml_tree.js';
 
+/** A body up to here is gathered while it comes: handing on its pieces one by one would cost more than it. */
+const gathered_bytes_max = 65_536;
 /** Of a configuration, such as a policy or rules: none is as large. */
 const document_bytes_max = 1 << 20;
 
@@ -45,14 +49,34 @@ export class RequestBody {
    * at the latest.
    */
   stream(): AsyncIterable<Buffer> {
-    if (this.#decoder !== null) throw new Error('the body was read already');
-    this.#decoder = bodyDecoder(this.#plan, { sums: sumsElsewhere, onSignedChunk: this.#hooks.onSignedChunk });
-    return this.#decoder.through(this.#received());
+    return this.#decoded('kept');
   }
 
-  async *#received(): AsyncGenerator<Buffer, void> {
+  /** The same for who stores it: a piece stays as it is until the next is asked for, and as long as somebody holds it in pieceBuffers. */
+  passing(): AsyncIterable<Buffer> {
+    return this.#decoded('let go');
+  }
+
+  #decoded(pieces: 'kept' | 'let go'): AsyncIterable<Buffer> {
+    if (this.#decoder !== null) throw new Error('the body was read already');
+    this.#decoder = bodyDecoder(this.#plan, { sums: sumsElsewhere, onSignedChunk: this.#hooks.onSignedChunk });
+    return this.#decoder.through(this.#received(pieces));
+  }
+
+  async *#received(pieces: 'kept' | 'let go'): AsyncGenerator<Buffer, void> {
     this.#hooks.onFirstRead();
     try {
+      const bytes = contentLength(this.#request);
+      if (bytes !== null && bytes <= gathered_bytes_max) {
+        const whole = await this.#gathered();
+        if (whole.length > 0) yield whole;
+        return;
+      }
+      // What is in chunks is taken apart further, by who may keep some of it.
+      if (bytes !== null && this.#plan.form === 'plain') {
+        yield* piecesOf(this.#incoming, { bytes, pieces, onReceived: this.#hooks.onReceived });
+        return;
+      }
       // What is left of it when somebody ends early is passed over by who answers.
       for await (const piece of this.#incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         this.#hooks.onReceived(piece.length);
@@ -61,6 +85,24 @@ export class RequestBody {
     } catch (cause) {
       throw new S3Failure('IncompleteBody', undefined, { cause });
     }
+  }
+
+  /** All of it, with its framing. */
+  #gathered(): Promise<Buffer> {
+    const incoming = this.#incoming;
+    return new Promise((resolve, reject) => {
+      if (incoming.destroyed) return reject(incoming.errored ?? new ClientGone());
+      const pieces: Buffer[] = [];
+      incoming.on('data', (piece: Buffer) => {
+        this.#hooks.onReceived(piece.length);
+        pieces.push(piece);
+      });
+      incoming.once('end', () => resolve(pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)));
+      incoming.once('error', reject);
+      incoming.once('close', () => {
+        if (!incoming.readableEnded) reject(new ClientGone());
+      });
+    });
   }
 
   /** As it came, with its framing, for who takes it apart otherwise: a form. */

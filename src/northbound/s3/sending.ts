@@ -1,9 +1,9 @@
 /** Writes an answer, and sees to what nobody read of the request: the next request on the connection begins behind it. */
-import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
-import { finished, pipeline } from 'node:stream/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 
+import { pieceBuffers } from '../../object/piece_buffers.js';
 import type { Answer, StreamedBody } from './answer.js';
+import { ClientGone } from './client_gone.js';
 import type { UnderWay } from './under_way.js';
 
 /** So much of a body is read for nothing rather than a connection made anew. */
@@ -33,11 +33,18 @@ export async function sendAnswer(request: UnderWay, { status, headers, body }: A
   const rest = unreadBytes(request);
   const closes = rest > unread_bytes_max || (rest > 0 && request.awaitsLeave);
   request.status = status;
-  response.writeHead(status, {
-    ...(bodiless ? {} : { 'content-length': String(bytes) }),
-    ...headers,
-    ...(closes ? { connection: 'close' } : {}),
-  });
+  response.writeHead(
+    status,
+    flat({
+      'x-amz-request-id': request.requestId,
+      'x-amz-id-2': request.requestId,
+      server: 'Skerry',
+      ...request.corsHeaders,
+      ...(bodiless ? {} : { 'content-length': String(bytes) }),
+      ...headers,
+      ...(closes ? { connection: 'close' } : {}),
+    }),
+  );
   if (streamed !== null && whole === null) return stream(request, streamed);
   const content = whole ?? (typeof body === 'string' && incoming.method !== 'HEAD' && !bodiless ? body : '');
   request.bytesOut += Buffer.byteLength(content);
@@ -50,7 +57,27 @@ export async function sendAnswer(request: UnderWay, { status, headers, body }: A
     passOver(incoming);
     response.end(content);
   }
-  await finished(response);
+  await ended(response);
+}
+
+/** As node takes headers without looking at each: names and values in turn. */
+function flat(headers: Readonly<Record<string, string>>): string[] {
+  const all: string[] = [];
+  for (const name in headers) all.push(name, headers[name] ?? '');
+  return all;
+}
+
+/** Resolves when all that was written is taken; fails where the client is gone before. */
+function ended(response: ServerResponse): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const tell = (error?: Error): void => {
+      if (response.writableFinished) resolve();
+      else reject(error ?? new ClientGone());
+    };
+    if (response.destroyed) return tell();
+    response.once('close', tell);
+    response.once('error', tell);
+  });
 }
 
 async function read({ bytes, content }: StreamedBody): Promise<Uint8Array> {
@@ -63,14 +90,40 @@ async function read({ bytes, content }: StreamedBody): Promise<Uint8Array> {
 }
 
 async function stream(request: UnderWay, { content }: StreamedBody): Promise<void> {
-  passOver(request.incoming);
-  async function* counted(): AsyncGenerator<Uint8Array> {
+  const { incoming, response } = request;
+  passOver(incoming);
+  try {
+    let before: Promise<void> | undefined;
     for await (const piece of content) {
       request.bytesOut += piece.length;
-      yield piece;
+      const written = write(response, piece);
+      // Told when its turn comes.
+      written.catch(() => undefined);
+      // One piece is with the socket while the next one is brought.
+      await before;
+      before = written;
     }
+    await before;
+  } catch (error) {
+    response.destroy();
+    throw error;
   }
-  await pipeline(Readable.from(counted()), request.response);
+  response.end();
+  await ended(response);
+}
+
+/** Resolves when the socket has taken all of it; fails where the client is gone before. */
+function write(response: ServerResponse, piece: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onLeft = (): void => reject(new ClientGone());
+    response.once('close', onLeft);
+    response.write(piece, (error) => {
+      response.off('close', onLeft);
+      if (error) return onLeft();
+      pieceBuffers.letGo(piece);
+      resolve();
+    });
+  });
 }
 
 /** Of the request's body; Infinity where nobody said how long it is. */

@@ -51,7 +51,7 @@ const uploadPart: Operation = {
     const expected = expectedSums(exchange);
     const upload = await openUpload(exchange);
     const sealing = await uploadKey(exchange, bucket, upload);
-    const order = { ...uploadName(exchange), number, content: bounded(exchange.body.stream()), bytes, expected, ...sealing };
+    const order = { ...uploadName(exchange), number, content: bounded(exchange.body.passing()), bytes, expected, ...sealing };
     const part = await exchange.services.store.uploads.putPart(order);
     const algorithm = part.checksum === '' ? undefined : (expected.checksum ?? upload?.checksum)?.algorithm;
     return emptyAnswer(200, {
