@@ -48,7 +48,7 @@ Result<std::unique_ptr<BodySums>> BodySums::Begin(const std::vector<SumKind>& ki
   auto body = std::make_unique<BodySums>();
   for (const SumKind kind : kinds) {
     if (kind == SumKind::kMd5) {
-      body->sums_.emplace_back(std::make_unique<Md5>());
+      body->sums_.emplace_back(Md5());
     } else if (kind == SumKind::kCrc32) {
       body->sums_.emplace_back(Crc32(kCrc32Tables));
     } else if (kind == SumKind::kCrc32c) {
@@ -66,8 +66,8 @@ Result<std::unique_ptr<BodySums>> BodySums::Begin(const std::vector<SumKind>& ki
 
 Status BodySums::Update(std::span<const ConstBytes> pieces) {
   for (Sum& sum : sums_) {
-    if (auto* const md5 = std::get_if<std::unique_ptr<Md5>>(&sum)) {
-      (*md5)->Update(pieces);
+    if (Md5* const md5 = std::get_if<Md5>(&sum)) {
+      md5->Update(pieces);
       continue;
     }
     for (const ConstBytes piece : pieces) {
@@ -86,8 +86,8 @@ Status BodySums::Update(std::span<const ConstBytes> pieces) {
 Result<std::vector<std::vector<uint8_t>>> BodySums::Finish() {
   std::vector<std::vector<uint8_t>> values;
   for (Sum& sum : sums_) {
-    if (auto* const md5 = std::get_if<std::unique_ptr<Md5>>(&sum)) {
-      const std::array<uint8_t, 16> value = (*md5)->Finish();
+    if (Md5* const md5 = std::get_if<Md5>(&sum)) {
+      const std::array<uint8_t, 16> value = md5->Finish();
       values.emplace_back(value.begin(), value.end());
     } else if (Digest* const digest = std::get_if<Digest>(&sum)) {
       std::vector<uint8_t> value(EVP_MAX_MD_SIZE);

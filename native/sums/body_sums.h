@@ -35,7 +35,7 @@ class BodySums {
     void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
   };
   using Digest = std::unique_ptr<EVP_MD_CTX, FreeContext>;
-  using Sum = std::variant<std::unique_ptr<Md5>, Digest, Crc32, Crc64>;
+  using Sum = std::variant<Md5, Digest, Crc32, Crc64>;
 
   std::vector<Sum> sums_;
 };

@@ -1,7 +1,6 @@
 #include "md5.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -14,14 +13,15 @@ namespace {
 
 /** What lanes take before it is looked who has come meanwhile. */
 constexpr size_t kBlocksTogetherMax = 1024;
-/** For others to come: lanes cost the same however few of them are taken. */
-constexpr std::chrono::milliseconds kPatience(2);
+/** For as many to come as there were lately: lanes cost the same however few of them are taken. */
+constexpr std::chrono::milliseconds kPatience(4);
+constexpr size_t kExpectedMax = kMd5LanesMax * 3 / 4;
 
 }  // namespace
 
 /**
- * Who updates a sum while nobody else does leads: waits a moment for half of those that may come, and takes its own blocks together with theirs, and
- * with those of whoever comes meanwhile, until its own are done. Then another of them leads.
+ * Who updates a sum while nobody else does leads: waits a moment where others were there lately, and takes its own blocks together with theirs,
+ * and with those of whoever comes meanwhile, until its own are done. Then another of them leads.
  */
 class Md5Gang {
  public:
@@ -29,8 +29,6 @@ class Md5Gang {
     static Md5Gang gang;
     return gang;
   }
-  void Join() { ++sums_; }
-  void Leave() { --sums_; }
   /** Takes all whole blocks of what the sum is updated with. */
   void Take(Md5& sum);
   static void TakeAlone(Md5& sum);
@@ -45,11 +43,9 @@ class Md5Gang {
   /** Some blocks of as many as there are lanes for. */
   void TakeSome(Lock& lock);
 
-  size_t Expected() const { return std::min(sums_.load(), Md5LanesHere()) / 2; }
-
-  std::atomic<size_t> sums_{0};   // that there are
   std::mutex mutex_;
   std::condition_variable come_;
+  size_t expected_ = 1;            // as many as were there together; fewer once they were waited for in vain
   std::deque<Member*> waiting_;
   std::vector<Member*> in_lanes_;   // of who leads
   bool led_ = false;
@@ -60,12 +56,12 @@ void Md5Gang::Take(Md5& sum) {
   Lock lock(mutex_);
   waiting_.push_back(&member);
   if (led_) {
-    if (waiting_.size() >= Expected()) come_.notify_one();
+    if (waiting_.size() >= expected_) come_.notify_one();
     member.told.wait(lock, [&] { return member.done || member.leads; });
     if (member.done) return;
   } else {
     led_ = true;
-    come_.wait_for(lock, kPatience, [&] { return waiting_.size() >= Expected(); });
+    if (!come_.wait_for(lock, kPatience, [&] { return waiting_.size() >= expected_; })) expected_ = waiting_.size();
   }
   while (!member.done) TakeSome(lock);
   if (in_lanes_.empty() && waiting_.empty()) {
@@ -79,6 +75,7 @@ void Md5Gang::Take(Md5& sum) {
 
 void Md5Gang::TakeSome(Lock& lock) {
   for (; in_lanes_.size() < Md5LanesHere() && !waiting_.empty(); waiting_.pop_front()) in_lanes_.push_back(waiting_.front());
+  expected_ = std::max(expected_, std::min(in_lanes_.size(), kExpectedMax));
   lock.unlock();
   std::array<Md5State*, kMd5LanesMax> states{};
   std::array<const uint8_t*, kMd5LanesMax> streams{};
@@ -110,10 +107,6 @@ void Md5Gang::TakeAlone(Md5& sum) {
     CompressMd5({&state, 1}, {&sum.blocks_at_, 1}, blocks);
   } while (sum.Took(blocks));
 }
-
-Md5::Md5() { Md5Gang::Shared().Join(); }
-
-Md5::~Md5() { Md5Gang::Shared().Leave(); }
 
 void Md5::Update(std::span<const ConstBytes> pieces) {
   for (const ConstBytes piece : pieces) bytes_ += piece.size();

@@ -12,10 +12,6 @@ namespace skerry {
 /** One body's. Any thread, one at a time. */
 class Md5 {
  public:
-  Md5();
-  ~Md5();
-  Md5(const Md5&) = delete;
-  Md5& operator=(const Md5&) = delete;
   /** Returns when all of it is taken. */
   void Update(std::span<const ConstBytes> pieces);
   /** Ends it. */
