@@ -63,7 +63,9 @@ const schema = protobuf.Root.fromJSON({
         sum: { type: 'bytes', id: 4 },
       },
     },
-    Known: { fields: { version: { type: 'uint32', id: 1 }, shelf: { type: 'uint64', id: 2 }, offset: { type: 'uint64', id: 3 } } },
+    Known: {
+      fields: { version: { type: 'uint32', id: 1 }, shelf: { type: 'uint64', id: 2 }, offset: { type: 'uint64', id: 3 } },
+    },
     Segment: {
       fields: {
         shelf: { type: 'uint64', id: 1 },

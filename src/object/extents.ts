@@ -49,17 +49,18 @@ export class Extents {
   }
 
   /**
-   * The same for one segment of an extent that nobody holds: `sum` is that of what it is to have, and an extent has its sum until it
-   * is about to be trimmed. @returns null where it is not there any more
+   * The same for `owners` that name one extent, which nobody holds: `sum` is that of what it is to have, and an extent has its sum until
+   * it is about to be trimmed. @returns null where it is not there any more
    */
   shareKnown<T>(
     segment: Segment,
     sum: Uint8Array,
+    owners: number,
     commit: (compares: readonly Compare[], writes: readonly Write[]) => Promise<T>,
   ): Promise<T | null> {
     return this.#withAll([segment], async (all) => {
       const same = all.every(({ found }) => found?.sum !== undefined && Buffer.compare(found.sum, sum) === 0);
-      return same ? commit(all.map(comparison), all.map(counted(1))) : null;
+      return same ? commit(all.map(comparison), all.map(counted(owners))) : null;
     });
   }
 
@@ -136,7 +137,7 @@ export class Extents {
 const comparison = ({ key, found }: Known): Compare => ({ key, revision: found?.revision ?? 0 });
 
 const counted =
-  (by: 1 | -1) =>
+  (by: number) =>
   ({ key, found, segments }: Known): Write => {
     const owners = (found?.owners ?? 0) + by * segments;
     return { key, value: owners <= 0 || found === null ? null : encodeExtent({ ...found, owners }) };

@@ -13,6 +13,7 @@ import { decodeKnown, encodeExtent, encodeKnown } from '../catalog/shelf_records
 import { block_bytes } from '../core/limits.js';
 import type { Bodies, BodyOrder, StoredBody } from './bodies.js';
 import type { Extents } from './extents.js';
+import { KnownNaming } from './known_naming.js';
 import { StaleBody } from './making.js';
 
 /** After so many times that what was found has gone, or that what was not there has come, the body is stored and not remembered. */
@@ -41,8 +42,11 @@ export class KnownBodies {
   /** By pool and account. */
   readonly #keys = new Map<string, Uint8Array>();
 
+  readonly #naming: KnownNaming;
+
   constructor(options: KnownBodiesOptions) {
     this.#options = options;
+    this.#naming = new KnownNaming(options);
   }
 
   /**
@@ -75,7 +79,7 @@ export class KnownBodies {
 
   /** Nothing of it is to be written. */
   async #found({ bytes, sum }: SmallBody): Promise<StoredBody | null> {
-    const { catalog, extents } = this.#options;
+    const { catalog } = this.#options;
     const entry = await catalog.get(knownKey(sum));
     if (entry === null) return null;
     const { shelf, offset: extent } = decodeKnown(entry.value);
@@ -84,13 +88,7 @@ export class KnownBodies {
       bytes,
       segments: [segment],
       writes: [],
-      commit: async (compares, writes) => {
-        const outcome = await extents.shareKnown(segment, sum, (others, counts) =>
-          catalog.transact([...compares, ...others], [...writes, ...counts]),
-        );
-        if (outcome === null) return 'stale';
-        return outcome.outcome === 'committed' ? 'named' : 'conflict';
-      },
+      commit: (compares, writes) => this.#naming.name({ segment, sum }, compares, writes),
       kept: () => undefined,
       abandon: () => Promise.resolve(),
       leave: () => undefined,

@@ -161,7 +161,8 @@ export class ObjectWorld {
       const { bytes, owners: recorded, sum } = decodeExtent(value);
       if (sum !== undefined) {
         const place = known.get(knownKey(sum));
-        if (place === undefined || extentKey(place.shelf, place.offset) !== key) wrong.push(`the sum of ${key} does not lead to it`);
+        if (place === undefined || extentKey(place.shelf, place.offset) !== key)
+          wrong.push(`the sum of ${key} does not lead to it`);
         known.delete(knownKey(sum));
       }
       if (recorded !== (owners.get(key) ?? 0)) wrong.push(`${key} has ${recorded} owners, and ${owners.get(key) ?? 0} are there`);

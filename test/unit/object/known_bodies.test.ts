@@ -162,6 +162,50 @@ test('of first puts at once one stays, and the others share it', async () => {
   await clean(made);
 });
 
+test('puts of known content at once go together, and one that is refused keeps none of the others from it', async () => {
+  const made = await world();
+  const data = pattern(5000, 1);
+  await put(made, 'first', data);
+  const { transactions } = made.catalog;
+  const conditions = { ifNoneMatch: ['*'] };
+  const content2 = { content: once(data), bytes: data.length, attributes, account: 1 };
+  const refused = made.layer.objects.put({ bucket, key: 'first', ...content2, conditions });
+  const keys = Array.from({ length: 20 }, (_, index) => `key ${index}`);
+  await Promise.all([expect(refused).rejects.toMatchObject({ code: 'conflict' }), ...keys.map((key) => put(made, key, data))]);
+  // Ids come of transactions of their own.
+  expect(made.catalog.transactions - transactions).toBeLessThan(6);
+  expect(await owners(made)).toEqual([21]);
+  await clean(made);
+});
+
+test('a change of the bucket while known content is put at once is met by each', async () => {
+  const made = await world();
+  const data = pattern(5000, 1);
+  await put(made, 'first', data);
+  made.catalog.delays = [30];
+  const keys = Array.from({ length: 8 }, (_, index) => `key ${index}`);
+  const puts = keys.map((key) => put(made, key, data));
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+  await made.layer.buckets.set(bucket, { versioning: 'enabled' });
+  await Promise.all(puts);
+  expect(await owners(made)).toEqual([9]);
+  await clean(made);
+});
+
+test('one part that comes twice at once is there once', async () => {
+  const made = await world();
+  const data = pattern(5000, 1);
+  await put(made, 'first', data);
+  const name = { bucket, key: 'a', uploadId: await made.layer.uploads.create({ bucket, key: 'a', attributes }) };
+  const part = () => ({ ...name, number: 1, content: once(data), bytes: data.length, account: 1 });
+  await Promise.all([1, 2, 3, 4].map(() => made.layer.uploads.putPart(part())));
+  await made.layer.takeBack();
+  expect(await owners(made)).toEqual([2]);
+  await made.layer.uploads.abort(name);
+  await clean(made);
+  expect(await owners(made)).toEqual([1]);
+});
+
 test('what an earlier Skerry stored is not known, and goes as ever', async () => {
   const made = await world();
   const data = pattern(5000, 1);
@@ -179,49 +223,61 @@ test('what an earlier Skerry stored is not known, and goes as ever', async () =>
   expect(await content(made, 'b')).toEqual(Buffer.from(data));
 });
 
-// An extent is trimmed before its record goes, and what is trimmed must not be found: neither where the record's removal fails, nor
-// after a crash between the two.
-test.each(['fails', 'ends with the daemon', 'ends with the power'])('an extent whose taking back %s is found by nobody', async (how) => {
-  const made = await world();
-  const data = pattern(5000, 1);
-  await put(made, 'a', data);
-  await made.layer.objects.remove({ bucket, key: 'a', owner: 1 });
+/** What is trimmed next stays in the catalog. */
+function failAfterTrim(made: ObjectWorld): void {
   const write = made.shelves.write.bind(made.shelves);
   made.shelves.write = async (...args) => {
     await write(...args);
     made.shelves.write = write;
     made.catalog.faults.push('before');
   };
-  await expect(made.layer.takeBack()).rejects.toMatchObject({ code: 'io' });
-  expect(made.shelves.pages).toEqual([]);
-  if (how === 'ends with the power') made.shelves.losePower(0);
-  if (how !== 'fails') await made.start();
-  await put(made, 'b', data);
-  expect(await content(made, 'b')).toEqual(Buffer.from(data));
-  await clean(made);
-  expect(await content(made, 'b')).toEqual(Buffer.from(data));
-});
+}
 
-test('a body that was found and has gone before it was named is stored', async () => {
-  const made = await world();
-  const data = pattern(5000, 1);
-  await put(made, 'a', data);
-  await made.layer.objects.remove({ bucket, key: 'a', owner: 1 });
-  // The key's record is read in the turn that names the body, behind the look at what is known.
-  const get = made.catalog.get.bind(made.catalog);
-  made.catalog.get = async (key) => {
-    const entry = await get(key);
-    if (key.startsWith('known/')) {
-      made.catalog.get = get;
-      await made.layer.takeBack();
-    }
-    return entry;
-  };
-  await put(made, 'b', data);
-  expect(await content(made, 'b')).toEqual(Buffer.from(data));
-  expect(await owners(made)).toEqual([1]);
-  await clean(made);
-});
+// An extent is trimmed before its record goes, and what is trimmed must not be found: neither where the record's removal fails, nor
+// after a crash between the two.
+test.each(['fails', 'ends with the daemon', 'ends with the power'])(
+  'an extent whose taking back %s is found by nobody',
+  async (how) => {
+    const made = await world();
+    const data = pattern(5000, 1);
+    await put(made, 'a', data);
+    await made.layer.objects.remove({ bucket, key: 'a', owner: 1 });
+    failAfterTrim(made);
+    await expect(made.layer.takeBack()).rejects.toMatchObject({ code: 'io' });
+    expect(made.shelves.pages).toEqual([]);
+    if (how === 'ends with the power') made.shelves.losePower(0);
+    if (how !== 'fails') await made.start();
+    await put(made, 'b', data);
+    expect(await content(made, 'b')).toEqual(Buffer.from(data));
+    await clean(made);
+    expect(await content(made, 'b')).toEqual(Buffer.from(data));
+  },
+);
+
+test.each(['whole', 'that fails half-way'])(
+  'a body that is found before a taking back %s, and named behind it, is stored',
+  async (how) => {
+    const made = await world();
+    const data = pattern(5000, 1);
+    await put(made, 'a', data);
+    await made.layer.objects.remove({ bucket, key: 'a', owner: 1 });
+    const get = made.catalog.get.bind(made.catalog);
+    made.catalog.get = async (key) => {
+      const entry = await get(key);
+      if (key.startsWith('known/')) {
+        made.catalog.get = get;
+        if (how !== 'whole') failAfterTrim(made);
+        const [outcome] = await Promise.allSettled([made.layer.takeBack()]);
+        expect(outcome?.status).toBe(how === 'whole' ? 'fulfilled' : 'rejected');
+      }
+      return entry;
+    };
+    await put(made, 'b', data);
+    expect(await content(made, 'b')).toEqual(Buffer.from(data));
+    await clean(made);
+    expect(await content(made, 'b')).toEqual(Buffer.from(data));
+  },
+);
 
 test('a put in doubt of what is known is made or not, as a start finds it', async () => {
   for (const fault of ['before', 'after'] as const) {
