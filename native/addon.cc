@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -24,6 +23,7 @@
 #include "addon_sums.h"
 #include "addon_switch.h"
 #include "addon_values.h"
+#include "engine/own_threads.h"
 #include "nbd/tls_context.h"
 #include "volume/changes.h"
 
@@ -107,8 +107,10 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
 
   PoolOptions ToPool(const Napi::Object& object);
   bool Running(Napi::Env env);
-  /** Runs `work` on a thread of its own, joined at the end; settles the promise with what `work` returned. */
-  Napi::Value OnThread(Napi::Env env, Work work);
+  /** Runs `work` on a thread of its own; settles the promise with what it returned, and lets go what was held for it. */
+  Napi::Value OnThread(Napi::Env env, Work work, uint64_t hold = 0);
+  /** Keeps an object of JavaScript's where it is while work reads or fills it. */
+  uint64_t Hold(const Napi::Object& object);
   void Settle(const Deferred& deferred, Status status, Finish finish);
   void Halt();
 
@@ -120,9 +122,9 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   std::unique_ptr<RecordCaches> caches_;
   std::shared_ptr<BackendErrands> errands_;
   std::unique_ptr<Engine> engine_;
-  std::mutex threads_mutex_;
-  std::map<uint64_t, std::thread> threads_;
-  uint64_t next_thread_ = 1, next_transfer_ = 1;
+  OwnThreads threads_;
+  std::map<uint64_t, Napi::ObjectReference> held_;
+  uint64_t next_held_ = 1, next_transfer_ = 1;
   struct Copying {
     std::unique_ptr<Transfer> transfer;
     std::shared_ptr<Outcome> outcome;
@@ -177,12 +179,8 @@ void NativeEngine::Halt() {
   if (engine_) {
     if (const Status status = engine_->Stop(); !status.ok()) events_->OnLog(LogLevel::kError, "stopping: " + status.detail());
   }
-  std::map<uint64_t, std::thread> threads;
-  {
-    std::lock_guard lock(threads_mutex_);
-    threads.swap(threads_);
-  }
-  for (auto& [id, thread] : threads) thread.join();
+  threads_.Stop();
+  held_.clear();
   engine_.reset();
   caches_->Stop();
   mailbox_->Close();
@@ -204,30 +202,19 @@ void NativeEngine::Settle(const Deferred& deferred, Status status, Finish finish
   });
 }
 
-Napi::Value NativeEngine::OnThread(Napi::Env env, Work work) {
+Napi::Value NativeEngine::OnThread(Napi::Env env, Work work, uint64_t hold) {
   Deferred deferred = std::make_shared<Napi::Promise::Deferred>(env);
-  std::lock_guard lock(threads_mutex_);
-  const uint64_t id = next_thread_++;
-  threads_.emplace(id, std::thread([this, id, deferred, work = std::move(work)] {
+  threads_.Run([this, deferred, hold, work = std::move(work)] {
     Result<Finish> done = work();
-    if (done.ok()) {
-      Settle(deferred, Status::Ok(), std::move(*done));
-    } else {
-      Settle(deferred, done.status(), {});
-    }
-    mailbox_->Post([this, id](Napi::Env, Napi::Array&) {
-      std::thread finished;
-      {
-        std::lock_guard relock(threads_mutex_);
-        const auto found = threads_.find(id);
-        if (found == threads_.end()) return;
-        finished = std::move(found->second);
-        threads_.erase(found);
-      }
-      finished.join();
-    });
-  }));
+    Settle(deferred, done.ok() ? Status::Ok() : done.status(), done.ok() ? std::move(*done) : Finish());
+    if (hold != 0) mailbox_->Post([this, hold](Napi::Env, Napi::Array&) { held_.erase(hold); });
+  });
   return deferred->Promise();
+}
+
+uint64_t NativeEngine::Hold(const Napi::Object& object) {
+  held_.emplace(next_held_, Napi::Persistent(object));
+  return next_held_++;
 }
 
 PoolOptions NativeEngine::ToPool(const Napi::Object& object) {
@@ -383,12 +370,18 @@ Napi::Value NativeEngine::ChangedRanges(const Napi::CallbackInfo& info) {
 
 Napi::Value NativeEngine::Read(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  return OnThread(info.Env(), ReadWork(*engine_, IdOf(info[0]), WholeOf(info[1]), WholeOf(info[2])));
+  Napi::Uint8Array into = ArrayToFill(info[2]);
+  const ReadOrder order{IdOf(info[0]), WholeOf(info[1]), Bytes(into.Data(), into.ByteLength())};
+  if (const std::optional<Status> now = ReadNow(*engine_, order)) return Settled(info.Env(), *now, into);
+  const uint64_t hold = Hold(into);
+  return OnThread(info.Env(), ReadWork(*engine_, order, [this, hold](Napi::Env) { return held_.at(hold).Value(); }), hold);
 }
 
 Napi::Value NativeEngine::Write(const Napi::CallbackInfo& info) {
   if (!Running(info.Env())) return info.Env().Undefined();
-  return OnThread(info.Env(), WriteWork(*engine_, info));
+  const WriteOrder order = ToWriteOrder(info);
+  if (const std::optional<Status> now = WriteNow(*engine_, order)) return Settled(info.Env(), *now, info.Env().Undefined());
+  return OnThread(info.Env(), WriteWork(*engine_, order), info[2].IsObject() ? Hold(info[2].As<Napi::Object>()) : 0);
 }
 
 Napi::Value NativeEngine::Flush(const Napi::CallbackInfo& info) {

@@ -1,7 +1,9 @@
 #include "addon_access.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "addon_values.h"
 #include "volume/changes.h"
@@ -10,6 +12,9 @@ namespace skerry::addon {
 namespace {
 
 constexpr size_t kExtentsMax = 256;
+constexpr uint64_t kAccessBytesMax = 4u << 20;
+/** On JavaScript's own thread: more would hold up all others for longer than another thread takes to answer. */
+constexpr uint64_t kNowBytesMax = 64u << 10;
 
 Result<std::shared_ptr<LiveVolume>> Known(Engine& engine, ResourceId id) {
   std::shared_ptr<LiveVolume> volume = engine.store().Find(id);
@@ -20,6 +25,27 @@ Result<std::shared_ptr<LiveVolume>> Known(Engine& engine, ResourceId id) {
 Status CheckRange(const LiveVolume& volume, uint64_t offset, uint64_t length) {
   if (offset <= volume.size() && length <= volume.size() - offset) return Status::Ok();
   return Status(Code::kInvalid, "a range past the end of a resource of " + std::to_string(volume.size()) + " bytes");
+}
+
+Status Read(Engine& engine, const ReadOrder& order, bool may_block) {
+  const Result<std::shared_ptr<LiveVolume>> volume = Known(engine, order.resource);
+  if (!volume.ok()) return volume.status();
+  if (order.into.size() > kAccessBytesMax) return Status(Code::kInvalid, "too much to read at once");
+  if (Status status = CheckRange(**volume, order.offset, order.into.size()); !status.ok()) return status;
+  return (*volume)->Read(order.offset, order.into, may_block);
+}
+
+Status Write(Engine& engine, const WriteOrder& order) {
+  const Result<std::shared_ptr<LiveVolume>> volume = Known(engine, order.resource);
+  if (!volume.ok()) return volume.status();
+  const ConstBytes data = order.data;
+  if (data.size() > kAccessBytesMax) return Status(Code::kInvalid, "too much to write at once");
+  if (Status status = CheckRange(**volume, order.offset, data.empty() ? order.zero_bytes : data.size()); !status.ok()) return status;
+  const Result<WriteOutcome> wrote = data.empty() ? (*volume)->Zero(order.offset, order.zero_bytes, true) : (*volume)->Write(order.offset, data);
+  if (wrote.code() == Code::kTryAgain) engine.WhenAdmitted(order.resource, [] {});  // wakes flusher and destager
+  if (!wrote.ok()) return wrote.status();
+  engine.Kick();
+  return Status::Ok();
 }
 
 }  // namespace
@@ -98,38 +124,54 @@ Work RemovePoolWork(Engine& engine, std::string name) {
   };
 }
 
-Work ReadWork(Engine& engine, ResourceId resource, uint64_t offset, uint64_t length) {
-  return [&engine, resource, offset, length]() -> Result<Finish> {
-    Result<std::shared_ptr<LiveVolume>> volume = Known(engine, resource);
-    if (!volume.ok()) return volume.status();
-    if (length > kAccessBytesMax) return Status(Code::kInvalid, "too much to read at once");
-    if (Status status = CheckRange(**volume, offset, length); !status.ok()) return status;
-    auto bytes = std::make_shared<std::vector<uint8_t>>(length);
-    if (Status status = (*volume)->Read(offset, *bytes, true); !status.ok()) return status;
-    return Finish([bytes](Napi::Env env) -> Napi::Value { return Napi::Buffer<uint8_t>::Copy(env, bytes->data(), bytes->size()); });
+Napi::Uint8Array ArrayToFill(const Napi::Value& given) {
+  if (given.IsTypedArray()) return given.As<Napi::Uint8Array>();
+  // One byte too many, where there are, is refused like what they would hold.
+  const uint64_t bytes = std::min(static_cast<uint64_t>(given.ToNumber().DoubleValue()), kAccessBytesMax + 1);
+  return Napi::Buffer<uint8_t>::New(given.Env(), bytes);
+}
+
+Napi::Value Settled(Napi::Env env, const Status& status, const Napi::Value& value) {
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  status.ok() ? deferred.Resolve(value) : deferred.Reject(ToError(env, status).Value());
+  return deferred.Promise();
+}
+
+WriteOrder ToWriteOrder(const Napi::CallbackInfo& info) {
+  WriteOrder order{static_cast<ResourceId>(info[0].ToNumber().DoubleValue()), static_cast<uint64_t>(info[1].ToNumber().DoubleValue()), {}, 0};
+  if (info[2].IsTypedArray()) {
+    const auto data = info[2].As<Napi::Uint8Array>();
+    order.data = ConstBytes(data.Data(), data.ByteLength());
+  } else {
+    order.zero_bytes = static_cast<uint64_t>(info[2].ToNumber().DoubleValue());
+  }
+  return order;
+}
+
+std::optional<Status> ReadNow(Engine& engine, const ReadOrder& order) {
+  if (order.into.size() > kNowBytesMax) return std::nullopt;
+  Status status = Read(engine, order, false);
+  if (status.code() == Code::kTryAgain) return std::nullopt;
+  return status;
+}
+
+std::optional<Status> WriteNow(Engine& engine, const WriteOrder& order) {
+  // What holds a whole block is hashed and put in a pack; the rest goes to the journal's memory.
+  if (order.data.empty() || order.data.size() > kNowBytesMax || LiveVolume::HoldsBlocks(order.offset, order.data.size())) return std::nullopt;
+  return Write(engine, order);
+}
+
+Work ReadWork(Engine& engine, const ReadOrder& order, Finish finish) {
+  return [&engine, order, finish = std::move(finish)]() -> Result<Finish> {
+    if (Status status = Read(engine, order, true); !status.ok()) return status;
+    return finish;
   };
 }
 
-Work WriteWork(Engine& engine, const Napi::CallbackInfo& info) {
-  const auto resource = static_cast<ResourceId>(info[0].ToNumber().DoubleValue());
-  const auto offset = static_cast<uint64_t>(info[1].ToNumber().DoubleValue());
-  std::vector<uint8_t> data;
-  if (info[2].IsTypedArray()) {
-    const Napi::Uint8Array given = info[2].As<Napi::Uint8Array>();
-    data.assign(given.Data(), given.Data() + given.ByteLength());
-  }
-  const uint64_t zero_bytes = info[2].IsNumber() ? static_cast<uint64_t>(info[2].ToNumber().DoubleValue()) : 0;
-  auto held = std::make_shared<std::vector<uint8_t>>(std::move(data));
-  return [&engine, resource, offset, held, zero_bytes]() -> Result<Finish> {
-    Result<std::shared_ptr<LiveVolume>> volume = Known(engine, resource);
-    if (!volume.ok()) return volume.status();
-    if (held->size() > kAccessBytesMax) return Status(Code::kInvalid, "too much to write at once");
-    if (Status status = CheckRange(**volume, offset, held->empty() ? zero_bytes : held->size()); !status.ok()) return status;
-    Result<WriteOutcome> wrote = held->empty() ? (*volume)->Zero(offset, zero_bytes, true) : (*volume)->Write(offset, *held);
-    if (wrote.code() == Code::kTryAgain) engine.WhenAdmitted(resource, [] {});  // wakes flusher and destager
-    if (!wrote.ok()) return wrote.status();
-    engine.Kick();
-    return Finish([](Napi::Env env) -> Napi::Value { return env.Undefined(); });
+Work WriteWork(Engine& engine, const WriteOrder& order) {
+  return [&engine, order]() -> Result<Finish> {
+    if (Status status = Write(engine, order); !status.ok()) return status;
+    return Finish();
   };
 }
 

@@ -73,6 +73,8 @@ class LiveVolume : public Volume {
   std::shared_ptr<Pool> pool() const;
   uint64_t sequence() const { return sequence_; }   // of the last record; for recovery, which is single-threaded
 
+  /** Whether these bytes hold a whole block, which goes to a pack and not through the journal. */
+  static bool HoldsBlocks(uint64_t offset, uint64_t length);
   Result<WriteOutcome> Write(uint64_t offset, ConstBytes data) override;
   bool Stages(uint64_t offset, uint64_t length) const override;
   Result<std::unique_ptr<StagedWrite>> Stage(uint64_t offset, ConstBytes data) override;
@@ -186,8 +188,6 @@ class LiveVolume : public Volume {
 
  private:
   using Lock = std::unique_lock<std::mutex>;
-  /** Whether these bytes hold a whole block, which goes to a pack and not through the journal. */
-  static bool HoldsBlocks(uint64_t offset, uint64_t length);
   /** kReadOnly for one that takes no writes; the journal's failure once it failed. */
   Status TakesChangesLocked() const;
   Status AdmitLocked(uint64_t bytes);

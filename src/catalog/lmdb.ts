@@ -20,6 +20,7 @@ import type {
   Write,
 } from './catalog.js';
 import { lockDirectory, type DirectoryLock } from './directory_lock.js';
+import { KeptEntries } from './kept_entries.js';
 
 const format_version = 1;
 /** LMDB's own bound is 1978 bytes. An object's key of 1024 bytes has 1366 characters here (object_keys.ts). */
@@ -47,6 +48,12 @@ async function commitFailure(thrown: unknown): Promise<unknown> {
   } catch (cause) {
     return cause;
   }
+}
+
+/** A value behind room for its revision; null: it is removed. */
+interface PackedWrite {
+  readonly key: string;
+  readonly packed: Buffer | null;
 }
 
 interface Watcher {
@@ -127,6 +134,7 @@ class LmdbCatalog implements Catalog {
   readonly #entries: Database<Buffer, string>;
   readonly #meta: Database<Buffer, string>;
   readonly #lock: DirectoryLock;
+  readonly #kept = new KeptEntries();
   readonly #watchers = new Set<Watcher>();
   readonly #holders = new Map<string, string>();
   readonly #underWay = new Set<Promise<unknown>>();
@@ -157,7 +165,7 @@ class LmdbCatalog implements Catalog {
 
   async get(key: string): Promise<CatalogEntry | null> {
     this.#refuseIfClosed();
-    return this.#read(checkKey(key));
+    return this.#kept.get(checkKey(key), this.#read);
   }
 
   async range(prefix: string, options: RangeOptions = {}): Promise<readonly CatalogEntry[]> {
@@ -202,30 +210,39 @@ class LmdbCatalog implements Catalog {
       }
     }
     // The caller may go on using its buffers as soon as it waits.
-    const copies = writes.map(({ key, value }) => ({ key, value: value === null ? null : Uint8Array.from(value) }));
+    const copies = writes.map(({ key, value }) => ({ key, packed: value === null ? null : packedValue(value) }));
     return this.#track(this.#transact(compares, copies));
   }
 
-  async #transact(compares: readonly Compare[], writes: readonly Write[]): Promise<TransactOutcome> {
-    const outcome = await this.#commit((): TransactOutcome => {
+  async #transact(compares: readonly Compare[], writes: readonly PackedWrite[]): Promise<TransactOutcome> {
+    const keys = writes.map(({ key }) => key);
+    this.#kept.begin(keys);
+    const outcome = await this.#committed(compares, writes).finally(() => this.#kept.end(keys));
+    if (outcome.outcome === 'committed')
+      for (const watcher of this.#watchers) {
+        const seen = writes.filter(({ key }) => key.startsWith(watcher.prefix)).map(plainWrite);
+        if (seen.length > 0) watcher.push({ revision: outcome.revision, writes: seen });
+      }
+    return outcome;
+  }
+
+  #committed(compares: readonly Compare[], writes: readonly PackedWrite[]): Promise<TransactOutcome> {
+    return this.#commit((): TransactOutcome => {
       for (const { key, revision } of compares) {
         const found = this.#read(key)?.revision ?? 0;
         if (found !== revision) return { outcome: 'conflict', key, revision: found };
       }
       const revision = this.#nextRevision();
-      for (const { key, value } of writes) {
-        if (value === null) this.#entries.removeSync(key);
-        else this.#entries.putSync(key, packEntry(revision, value));
+      for (const { key, packed } of writes) {
+        if (packed === null) {
+          this.#entries.removeSync(key);
+          continue;
+        }
+        writeNumber(packed, revision);
+        this.#entries.putSync(key, packed);
       }
       return { outcome: 'committed', revision };
     });
-    if (outcome.outcome === 'committed') {
-      for (const watcher of this.#watchers) {
-        const seen = writes.filter(({ key }) => key.startsWith(watcher.prefix));
-        if (seen.length > 0) watcher.push({ revision: outcome.revision, writes: seen });
-      }
-    }
-    return outcome;
   }
 
   watch(prefix: string, signal?: AbortSignal): AsyncIterable<CatalogChange> {
@@ -355,10 +372,11 @@ class LmdbCatalog implements Catalog {
     return revision;
   }
 
-  #read(key: string): CatalogEntry | null {
-    const found = this.#entries.get(key);
+  readonly #read = (key: string): CatalogEntry | null => {
+    // In memory that the next read has as well: unpackEntry copies it.
+    const found = this.#entries.getBinaryFast(key);
     return found === undefined ? null : unpackEntry(key, found);
-  }
+  };
 
   #track<T>(work: Promise<T>): Promise<T> {
     this.#underWay.add(work);
@@ -385,11 +403,15 @@ function checkKey(key: string): string {
   return key;
 }
 
-function packEntry(revision: number, value: Uint8Array): Buffer {
+/** A copy, with room for the revision before it. */
+function packedValue(value: Uint8Array): Buffer {
   const packed = Buffer.allocUnsafe(revision_bytes + value.length);
-  packed.writeBigUInt64LE(BigInt(revision));
   packed.set(value, revision_bytes);
   return packed;
+}
+
+function plainWrite({ key, packed }: PackedWrite): Write {
+  return { key, value: packed === null ? null : Uint8Array.from(packed.subarray(revision_bytes)) };
 }
 
 function unpackEntry(key: string, packed: Buffer): CatalogEntry {
@@ -404,8 +426,14 @@ function unpackEntry(key: string, packed: Buffer): CatalogEntry {
 
 function packNumber(value: number): Buffer {
   const packed = Buffer.allocUnsafe(8);
-  packed.writeBigUInt64LE(BigInt(value));
+  writeNumber(packed, value);
   return packed;
+}
+
+/** Into the first eight bytes. */
+function writeNumber(packed: Buffer, value: number): void {
+  packed.writeUInt32LE(value % 2 ** 32, 0);
+  packed.writeUInt32LE(Math.floor(value / 2 ** 32), 4);
 }
 
 function unpackNumber(packed: Buffer): number {

@@ -9,6 +9,7 @@ import { SkerryError } from '../core/errors.js';
 import { idText } from './keys.js';
 
 export const bucketPrefix = 'bucket/';
+export const bucketDocumentPrefix = 'bucket-document/';
 export const shelfPrefix = 'shelf/';
 export const regionPrefix = 'region/';
 export const extentPrefix = 'extent/';
@@ -42,7 +43,7 @@ export function accountBucketKey(account: number, name: string): string {
 }
 
 export function bucketDocumentsPrefix(bucket: number): string {
-  return `bucket-document/${idText(bucket)}/`;
+  return `${bucketDocumentPrefix}${idText(bucket)}/`;
 }
 
 export function bucketDocumentKey(bucket: number, kind: string): string {

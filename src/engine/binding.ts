@@ -392,9 +392,15 @@ export interface NativeEngine extends PoolSwitch, TreeCarrier, VolumeLogs {
     offset: number,
     rangesMax: number,
   ): Promise<{ readonly ranges: readonly ChangedRange[]; readonly next: number }>;
-  /** Bytes [offset, offset + length) of a resource, for what is not served by NBD. At most 4 MiB. */
-  read(resource: number, offset: number, length: number): Promise<Uint8Array>;
-  /** Writes `data` to a volume, or zeroes `data` bytes where it is a number. Resolves when it is journalled; waits for room. */
+  /**
+   * Bytes of a resource from `offset` on, for what is not served by NBD: so many, in an array of their own, or as many as `into` has, which
+   * is filled and resolved with, and is nobody else's until then. At most 4 MiB.
+   */
+  read(resource: number, offset: number, into: number | Uint8Array): Promise<Uint8Array>;
+  /**
+   * Writes `data` to a volume, which must stay as it is until that resolves, or zeroes `data` bytes where it is a number. Resolves when it is
+   * journalled; waits for room.
+   */
   write(volume: number, offset: number, data: Uint8Array | number): Promise<void>;
   /** Resolves once all that the volume was given so far is durable. */
   flush(volume: number): Promise<void>;

@@ -5,8 +5,11 @@
 import type { Catalog } from '../catalog/catalog.js';
 import { accessKeyPrefix, accountPrefix, userPrefix } from '../catalog/keys.js';
 import { isSkerryError } from '../core/errors.js';
+import { pause } from '../core/pause.js';
 
 const keys_max = 10_000;
+/** Before the catalog is watched again where that failed. */
+const watch_pause_milliseconds = 100;
 const watchedPrefixes = [accessKeyPrefix, accountPrefix, userPrefix];
 
 export interface KeyCacheOptions<T> {
@@ -22,6 +25,8 @@ export class KeyCache<T> {
   readonly #ending = new AbortController();
   /** Grows with each change: what was read before one and comes after it is not kept. */
   #changes = 0;
+  /** Prefixes that are not watched just now: nothing is kept meanwhile. */
+  #unwatched = 0;
 
   constructor(options: KeyCacheOptions<T>) {
     this.#options = options;
@@ -37,7 +42,8 @@ export class KeyCache<T> {
     }
     const changes = this.#changes;
     const read = await this.#options.read(accessKey);
-    if (read !== null && changes === this.#changes && !this.#ending.signal.aborted) this.#keep(accessKey, read);
+    const isCurrent = changes === this.#changes && this.#unwatched === 0;
+    if (read !== null && isCurrent && !this.#ending.signal.aborted) this.#keep(accessKey, read);
     return read;
   }
 
@@ -78,6 +84,11 @@ export class KeyCache<T> {
         // Too far behind: what was missed may be any of them.
         this.forgetAll();
         if (isSkerryError(error, 'closed')) return;
+        this.#unwatched += 1;
+        await pause(watch_pause_milliseconds, this.#ending.signal);
+        this.#unwatched -= 1;
+        // What was read meanwhile, and comes when it is watched, may have changed in between.
+        this.#changes += 1;
       }
     }
   }

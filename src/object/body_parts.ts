@@ -80,8 +80,21 @@ export async function* partsFrom(
   }
 }
 
-/** Segments that hold bytes [offset, offset + length) and no others. */
-export async function* segmentsWithin(
+/** Segments that hold bytes [offset, offset + length) and no others. Of a body of one part they are known without asking the catalog. */
+export function segmentsWithin(
+  catalog: Catalog,
+  id: number,
+  body: BodyRecord,
+  offset: number,
+  length: number,
+): Iterable<Segment> | AsyncIterable<Segment> {
+  const { parts, chain } = body;
+  const [first] = parts;
+  if (first !== undefined && parts.length === 1 && chain.length === 0) return segmentsOf(first, offset, offset + length);
+  return segmentsOfParts(catalog, id, body, offset, length);
+}
+
+async function* segmentsOfParts(
   catalog: Catalog,
   id: number,
   body: BodyRecord,

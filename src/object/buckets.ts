@@ -1,5 +1,5 @@
 /** Buckets: whose they are, where their bodies lie, and documents about them that the object layer keeps and does not read. */
-import type { Catalog, Compare } from '../catalog/catalog.js';
+import type { Catalog, CatalogEntry, Compare } from '../catalog/catalog.js';
 import {
   accountBucketKey,
   accountBucketsPrefix,
@@ -64,6 +64,8 @@ export interface BucketsOptions {
 
 export class Buckets {
   readonly #options: BucketsOptions;
+  /** What an entry was decoded as: the catalog gives the same one until it changes. */
+  readonly #decoded = new WeakMap<CatalogEntry, BucketEntry>();
 
   constructor(options: BucketsOptions) {
     this.#options = options;
@@ -207,7 +209,13 @@ export class Buckets {
   async #find(name: string): Promise<BucketEntry | null> {
     if (!bucket_name.test(name)) return null;
     const found = await this.#options.catalog.get(bucketKey(name));
-    return found === null ? null : { record: decodeBucket(found.value), revision: found.revision };
+    if (found === null) return null;
+    let entry = this.#decoded.get(found);
+    if (entry === undefined) {
+      entry = { record: decodeBucket(found.value), revision: found.revision };
+      this.#decoded.set(found, entry);
+    }
+    return entry;
   }
 
   async #update(name: string, next: (record: BucketRecord) => BucketRecord): Promise<BucketRecord> {

@@ -29,6 +29,11 @@ export function judgeRead(conditions: Conditions, { etag, modifiedAt }: Judged):
   return 'proceed';
 }
 
+/** Whether there is anything to judge by. */
+export function isConditional({ ifMatch, ifNoneMatch, ifModifiedSince, ifUnmodifiedSince }: Conditions): boolean {
+  return (ifMatch ?? ifNoneMatch ?? ifModifiedSince ?? ifUnmodifiedSince) !== undefined;
+}
+
 /** `current`: what a reader would find; null where that is nothing, or a delete marker. @throws SkerryError conflict (precondition-failed), not-found (no-such-key) */
 export function checkWrite(conditions: Conditions, current: Judged | null): void {
   const { ifMatch, ifNoneMatch, ifUnmodifiedSince } = conditions;

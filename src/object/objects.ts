@@ -11,7 +11,7 @@ import { partRanges, segmentsWithin, type PartRange } from './body_parts.js';
 import { readBody } from './body_reading.js';
 import type { BodyHolds } from './body_holds.js';
 import { isReadOnly, type Buckets } from './buckets.js';
-import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
+import { checkWrite, isConditional, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import { Digests, type Expected } from './digests.js';
 import { domainOf, type KnownBodies } from './known_bodies.js';
 import { comingOf, named, partsOfBody } from './making.js';
@@ -81,7 +81,7 @@ export interface OpenObject {
   /** After the first `skipped`: where parts lie. */
   parts(skipped: number, partsMax: number): Promise<readonly PartRange[]>;
   /** Where its bytes lie, in their order. */
-  segments(): AsyncIterable<Segment>;
+  segments(): Iterable<Segment> | AsyncIterable<Segment>;
   /** Doing so twice is fine. */
   close(): void;
 }
@@ -115,7 +115,7 @@ export class Objects {
     if (bucket.readOnly === true) throw isReadOnly(bucket.name);
     this.withDefaults(bucket, order.attributes);
     // Nobody should send a body in vain; what counts is looked at once more when it is there.
-    checkWrite(conditions, visible((await versions.newest(bucket, key))?.record ?? null));
+    if (isConditional(conditions)) checkWrite(conditions, visible((await versions.newest(bucket, key))?.record ?? null));
     const reservation = meter.reserve(bucket, { bytes: bytes ?? 0, objects: 1 });
     const digests = new Digests(order.expected ?? {}, sums);
     const salt = objectKey === undefined ? undefined : newSalt();

@@ -10,7 +10,7 @@ import { bucketKey, last_order, nullVersionKey, orderOf, versionKey, versionsPre
 import { decodeId, encodeId } from '../catalog/keys.js';
 import { decodeObject, emptyBody, encodeObject, type BucketRecord, type ObjectRecord } from '../catalog/object_records.js';
 import type { NoticeKind } from '../catalog/notice_record.js';
-import { SkerryError } from '../core/errors.js';
+import { isSkerryError, SkerryError } from '../core/errors.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import { isReadOnly, noSuchBucket, type Buckets } from './buckets.js';
@@ -99,10 +99,13 @@ export class Versions {
   }
 
   /** The newest, be it a delete marker; null where there is none. */
-  async newest({ id, versioning }: BucketRecord, key: string): Promise<VersionEntry | null> {
-    const only = versioning === 'never' ? await this.#at(versionKey(id, key, last_order)) : null;
-    // Where there is none, versioning may have begun since the bucket was read, and moved it.
-    if (only !== null) return only;
+  async newest(bucket: BucketRecord, key: string): Promise<VersionEntry | null> {
+    const { id } = bucket;
+    if (bucket.versioning === 'never') {
+      const only = await this.#at(versionKey(id, key, last_order));
+      // Where there is none, versioning may have begun since the bucket was read, and moved it.
+      if (only !== null || (await this.#isUnversioned(bucket))) return only;
+    }
     const [found] = await this.#options.catalog.range(versionsPrefix(id, key), { entriesMax: 1 });
     return found === undefined ? null : { at: found.key, record: decodeObject(found.value), revision: found.revision };
   }
@@ -222,7 +225,7 @@ export class Versions {
     const newest = await this.newest(bucket, key);
     const id = await this.#options.ids.next();
     const coming = make(id, newest?.record ?? null, bucket);
-    const place = await this.#placeFor(bucket, key, id);
+    const place = await this.#placeFor(bucket, key, id, newest);
     const record = { ...coming.record, isNull: place.isNull };
     const noticed = await this.#noticed(bucket, key, record, told);
     const counting = reservation.count(usageOf([record], place.gone));
@@ -299,17 +302,24 @@ export class Versions {
   readonly #plainly: Transact = async (compares, writes) =>
     (await this.#options.catalog.transact(compares, writes)).outcome === 'committed';
 
-  async #placeFor({ id: bucket, versioning }: BucketRecord, key: string, id: number): Promise<Place> {
+  /** `newest`: of that key. Where it is not as the bucket says, the bucket has changed, and the transaction meets that. */
+  async #placeFor(
+    { id: bucket, versioning }: BucketRecord,
+    key: string,
+    id: number,
+    newest: VersionEntry | null,
+  ): Promise<Place> {
     if (versioning === 'enabled') {
       const at = versionKey(bucket, key, orderOf(id));
       return { at, isNull: false, gone: [], compares: [{ key: at, revision: 0 }], writes: [] };
     }
-    const { entry, pointer } = await this.#nullVersion({ id: bucket }, key);
-    const gone = entry === null ? [] : [entry];
     if (versioning === 'never') {
       const at = versionKey(bucket, key, last_order);
-      return { at, isNull: true, gone, compares: [{ key: at, revision: entry?.revision ?? 0 }], writes: [] };
+      const gone = newest?.at === at ? [newest] : [];
+      return { at, isNull: true, gone, compares: [{ key: at, revision: gone[0]?.revision ?? 0 }], writes: [] };
     }
+    const { entry, pointer } = await this.#nullVersion({ id: bucket }, key);
+    const gone = entry === null ? [] : [entry];
     const at = versionKey(bucket, key, orderOf(id));
     const pointerKey = nullVersionKey(bucket, key);
     return {
@@ -329,6 +339,17 @@ export class Versions {
     const pointer = await this.#options.catalog.get(nullVersionKey(bucket, key));
     const order = pointer === null ? last_order : orderOf(decodeId(pointer.value));
     return { pointer, entry: await this.#at(versionKey(bucket, key, order)) };
+  }
+
+  /** As it is now, and so ever before. */
+  async #isUnversioned({ id, name }: BucketRecord): Promise<boolean> {
+    try {
+      const { record } = await this.#options.buckets.get(name);
+      return record.id === id && record.versioning === 'never';
+    } catch (error) {
+      if (isSkerryError(error, 'not-found')) return false;
+      throw error;
+    }
   }
 
   async #at(at: string): Promise<VersionEntry | null> {

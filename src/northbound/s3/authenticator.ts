@@ -122,10 +122,10 @@ export class Authenticator<Principal> {
     const payload = payloadOf(request, claim.contentSha256);
     if (payload.form === 'chunked' && payload.signed && claim.form === 'presigned')
       throw new S3Failure('InvalidRequest', 'Chunks are signed with a signature in the Authorization header only');
-    const signatures = new ChunkSignatures({ key, timestamp, scope: credential.scope, seed: signature });
+    const signaturesOf = (): ChunkSignatures => new ChunkSignatures({ key, timestamp, scope: credential.scope, seed: signature });
     return {
       caller: { principal, accessKey: credential.accessKey, scheme: `v4-${claim.form}` },
-      body: payload.form === 'plain' ? payload : { ...payload, signatures: payload.signed ? signatures : null },
+      body: payload.form === 'plain' ? payload : { ...payload, signatures: payload.signed ? signaturesOf() : null },
     };
   }
 

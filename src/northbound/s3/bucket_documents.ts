@@ -14,6 +14,9 @@ export interface DocumentKind<T> {
 
 export type BucketDocuments = Pick<Buckets, 'document' | 'setDocument'>;
 
+/** What was read of a document: the catalog gives the same bytes until it changes. */
+const known = new WeakMap<Uint8Array, unknown>();
+
 const envelope = z.strictObject({ version: z.int(), document: z.unknown() });
 
 export function encodeDocument(document: unknown): Uint8Array {
@@ -28,11 +31,15 @@ export async function readDocument<T>(
 ): Promise<T | null> {
   const bytes = await buckets.document(bucket, kind);
   if (bytes === null) return null;
+  // Each kind has bytes of its own, so what they were read as has its shape.
+  if (known.has(bytes)) return known.get(bytes) as T;
   try {
     const { version, document } = envelope.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
     if (version > document_version)
       throw new SkerryError('unsupported', `bucket ${bucket} has a ${kind} that a newer version of Skerry wrote`);
-    return schema.parse(document);
+    const read = schema.parse(document);
+    known.set(bytes, read);
+    return read;
   } catch (cause) {
     if (cause instanceof SkerryError) throw cause;
     throw new SkerryError('corrupt', `what bucket ${bucket} has as its ${kind} is none`, { cause });

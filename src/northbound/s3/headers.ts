@@ -38,7 +38,8 @@ export class Headers {
   /** The values of that name, without the space around them, as one list: which is what several lines mean. */
   get(name: string): string | undefined {
     const values = this.#values.get(name);
-    return values?.map(unfolded).join(',');
+    const [first] = values ?? [];
+    return values?.length === 1 && first !== undefined ? unfolded(first) : values?.map(unfolded).join(',');
   }
 }
 
@@ -64,7 +65,7 @@ function isSpace(code: number): boolean {
 }
 
 function isFieldValue(value: string): boolean {
-  const plain = value.replace(/\r?\n[ \t]+/g, ' ');
+  const plain = value.includes('\n') ? value.replace(/\r?\n[ \t]+/g, ' ') : value;
   // oxlint-disable-next-line no-control-regex
   return /^[\t\x20-\x7e\x80-\xff]*$/.test(plain);
 }

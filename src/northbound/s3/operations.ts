@@ -28,6 +28,7 @@ const routes: readonly Route[] = [
   ...objectOperations,
   ...bucketOperations,
 ].sort((a, b) => specificity(b) - specificity(a));
+const routesOf = Map.groupBy(routes, ({ target, method }) => `${method} ${target}`);
 
 /**
  * Names in a query that choose an operation, whether there is one here or not: a request that has one is never taken for the plain one, or
@@ -44,7 +45,7 @@ const subresources = new Set(
 /** @throws S3Failure NotImplemented, MethodNotAllowed */
 export function operationOf(request: S3Request, address: Address): Operation {
   const target = address.bucket === null ? 'service' : address.key === null ? 'bucket' : 'object';
-  const found = routes.find((route) => fits(route, target, request));
+  const found = routesOf.get(`${request.method} ${target}`)?.find((route) => fits(route, request));
   const wanted = request.query.parameters.filter(({ name }) => subresources.has(name)).map(({ name }) => name);
   if (found !== undefined && wanted.every((name) => found.query?.includes(name) === true)) return found.operation;
   if (wanted.length > 0 && !routes.some((route) => route.target === target && isOf(route, wanted)))
@@ -52,13 +53,8 @@ export function operationOf(request: S3Request, address: Address): Operation {
   throw new S3Failure('MethodNotAllowed', undefined, { details: { Method: request.method, ResourceType: target.toUpperCase() } });
 }
 
-function fits({ target, method, query = [], header }: Route, wanted: Route['target'], request: S3Request): boolean {
-  return (
-    target === wanted &&
-    method === request.method &&
-    query.every((name) => request.query.has(name)) &&
-    (header === undefined || request.headers.has(header))
-  );
+function fits({ query = [], header }: Route, request: S3Request): boolean {
+  return query.every((name) => request.query.has(name)) && (header === undefined || request.headers.has(header));
 }
 
 /** Whether a route is of those sub-resources, by whatever method. */

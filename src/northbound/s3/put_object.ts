@@ -18,7 +18,10 @@ export const putObject: Operation = {
   async run(exchange) {
     const bucket = await requestedBucket(exchange);
     await requirePut(exchange, bucket);
-    const version = await store(exchange, bucket, { content: bounded(exchange.body.stream()), bytes: announcedBytes(exchange) });
+    const bytes = announcedBytes(exchange);
+    // One of another length than it announced is refused by who stores it.
+    const content = bytes === null ? bounded(exchange.body.stream()) : exchange.body.stream();
+    const version = await store(exchange, bucket, { content, bytes });
     const expiration = await expirationHeaders(exchange.services.store.buckets, bucket.name, version);
     return emptyAnswer(200, { ...storedHeaders(exchange, bucket, version), ...expiration });
   },

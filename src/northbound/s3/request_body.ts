@@ -7,10 +7,13 @@ import { sumsHere } from '../../object/sums.js';
 import type { BodyPlan } from './authenticator.js';
 import { bodyDecoder, type BodyDecoder } from './body_decoder.js';
 import { sumsOf } from './checksum_headers.js';
+import { ClientGone } from './client_gone.js';
 import { S3Failure } from './errors.js';
 import type { S3Request } from './request.js';
 import { parseXml, xmlLimits, type XmlElement } from './xml_tree.js';
 
+/** A body up to here is gathered while it comes: handing on its pieces one by one would cost more than it. */
+const gathered_bytes_max = 65_536;
 /** Of a configuration, such as a policy or rules: none is as large. */
 const document_bytes_max = 1 << 20;
 
@@ -53,6 +56,10 @@ export class RequestBody {
   async *#received(): AsyncGenerator<Buffer, void> {
     this.#hooks.onFirstRead();
     try {
+      if ((contentLength(this.#request) ?? Number.POSITIVE_INFINITY) <= gathered_bytes_max) {
+        yield await this.#gathered();
+        return;
+      }
       // What is left of it when somebody ends early is passed over by who answers.
       for await (const piece of this.#incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         this.#hooks.onReceived(piece.length);
@@ -61,6 +68,22 @@ export class RequestBody {
     } catch (cause) {
       throw new S3Failure('IncompleteBody', undefined, { cause });
     }
+  }
+
+  /** All of it, with its framing. */
+  #gathered(): Promise<Buffer> {
+    const incoming = this.#incoming;
+    return new Promise((resolve, reject) => {
+      if (incoming.destroyed) return reject(incoming.errored ?? new ClientGone());
+      const pieces: Buffer[] = [];
+      incoming.on('data', (piece: Buffer) => {
+        this.#hooks.onReceived(piece.length);
+        pieces.push(piece);
+      });
+      incoming.once('end', () => resolve(pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)));
+      incoming.once('error', reject);
+      incoming.once('close', () => reject(new ClientGone()));
+    });
   }
 
   /** As it came, with its framing, for who takes it apart otherwise: a form. */

@@ -11,6 +11,7 @@ import { AccountRates } from './account_rates.js';
 import { addressOf, type AddressingOptions } from './address.js';
 import type { Answer } from './answer.js';
 import { badHead } from './bad_head.js';
+import { isClientGone } from './client_gone.js';
 import { corsHeaders, preflight } from './cors.js';
 import { errorAnswer } from './error_document.js';
 import { S3Failure, toS3Failure } from './errors.js';
@@ -175,9 +176,6 @@ export class S3Server {
 
   async #serve(request: UnderWay): Promise<void> {
     const { incoming, response } = request;
-    response.setHeader('x-amz-request-id', request.requestId);
-    response.setHeader('x-amz-id-2', request.requestId);
-    response.setHeader('server', 'Skerry');
     this.#underWay.set(incoming.socket, request);
     const endWatch = this.#patience.watch(incoming, response, () => this.#late(request));
     try {
@@ -193,7 +191,7 @@ export class S3Server {
 
   async #answer(request: UnderWay): Promise<Answer> {
     const { services } = this.#options;
-    const { incoming, response, requestId, clientAddress } = request;
+    const { incoming, requestId, clientAddress } = request;
     // With itself among them.
     if (this.#patience.count > this.#limits.requestsMax) throw new S3Failure('SlowDown');
     const asked = requestOf(incoming, this.#options.tls !== undefined);
@@ -203,7 +201,7 @@ export class S3Server {
       request.operation = 'PreflightRequest';
       return preflight(asked, address, services);
     }
-    for (const [name, value] of Object.entries(await corsHeaders(asked, address, services))) response.setHeader(name, value);
+    request.corsHeaders = await corsHeaders(asked, address, services);
     const { caller, body: plan } = await services.authenticator.authenticate(asked, address);
     request.authenticated = true;
     request.caller = caller;
@@ -260,14 +258,10 @@ export class S3Server {
 /** Of the server's side, and nothing that an operator should look at. */
 const expectedCodes: ReadonlySet<string> = new Set(['SlowDown', 'NotImplemented']);
 
-/** Nobody is there to take the answer. */
-function isClientGone(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ECONNRESET' || code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED';
-}
-
 function requestOf(incoming: IncomingMessage, secure: boolean): S3Request {
-  const lines = incoming.rawHeaders.flatMap((name, at, all): HeaderLine[] => (at % 2 === 0 ? [[name, all[at + 1] ?? '']] : []));
+  const { rawHeaders } = incoming;
+  const lines: HeaderLine[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) lines.push([rawHeaders[at] ?? '', rawHeaders[at + 1] ?? '']);
   return readRequest({
     method: incoming.method ?? '',
     target: incoming.url ?? '',

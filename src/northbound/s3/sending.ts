@@ -1,9 +1,10 @@
 /** Writes an answer, and sees to what nobody read of the request: the next request on the connection begins behind it. */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { finished, pipeline } from 'node:stream/promises';
+import { pipeline } from 'node:stream/promises';
 
 import type { Answer, StreamedBody } from './answer.js';
+import { ClientGone } from './client_gone.js';
 import type { UnderWay } from './under_way.js';
 
 /** So much of a body is read for nothing rather than a connection made anew. */
@@ -32,11 +33,18 @@ export async function sendAnswer(request: UnderWay, { status, headers, body }: A
   const rest = unreadBytes(request);
   const closes = rest > unread_bytes_max || request.awaitsLeave;
   request.status = status;
-  response.writeHead(status, {
-    ...(bodiless ? {} : { 'content-length': String(bytes) }),
-    ...headers,
-    ...(closes ? { connection: 'close' } : {}),
-  });
+  response.writeHead(
+    status,
+    flat({
+      'x-amz-request-id': request.requestId,
+      'x-amz-id-2': request.requestId,
+      server: 'Skerry',
+      ...request.corsHeaders,
+      ...(bodiless ? {} : { 'content-length': String(bytes) }),
+      ...headers,
+      ...(closes ? { connection: 'close' } : {}),
+    }),
+  );
   if (streamed !== null && whole === null) return stream(request, streamed);
   const content = whole ?? (typeof body === 'string' && incoming.method !== 'HEAD' && !bodiless ? body : '');
   request.bytesOut += Buffer.byteLength(content);
@@ -49,7 +57,27 @@ export async function sendAnswer(request: UnderWay, { status, headers, body }: A
     passOver(incoming);
     response.end(content);
   }
-  await finished(response);
+  await ended(response);
+}
+
+/** As node takes headers without looking at each: names and values in turn. */
+function flat(headers: Readonly<Record<string, string>>): string[] {
+  const all: string[] = [];
+  for (const name in headers) all.push(name, headers[name] ?? '');
+  return all;
+}
+
+/** Resolves when all that was written is taken; fails where the client is gone before. */
+function ended(response: ServerResponse): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const tell = (error?: Error): void => {
+      if (response.writableFinished) resolve();
+      else reject(error ?? new ClientGone());
+    };
+    if (response.destroyed) return tell();
+    response.once('close', tell);
+    response.once('error', tell);
+  });
 }
 
 async function read({ bytes, content }: StreamedBody): Promise<Uint8Array> {

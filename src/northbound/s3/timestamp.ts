@@ -4,11 +4,17 @@
 export function parseBasicTime(text: string): number | null {
   const parts = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text);
   if (parts === null) return null;
-  const [, year, month, day, hour, minute, second] = parts;
-  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
-  const time = Date.parse(iso);
-  // Date.parse takes the 31st of any month; it does not come back as it was.
-  return Number.isNaN(time) || new Date(time).toISOString() !== iso ? null : time;
+  const [, year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts.map(Number);
+  const date = new Date(Date.UTC(year, month - 1, day, hour, minute, second));
+  // It takes the 31st of any month, and the 61st second; that does not come back as it was.
+  const same =
+    date.getUTCFullYear() === year &&
+    date.getUTCMonth() === month - 1 &&
+    date.getUTCDate() === day &&
+    date.getUTCHours() === hour &&
+    date.getUTCMinutes() === minute &&
+    date.getUTCSeconds() === second;
+  return same ? date.getTime() : null;
 }
 
 /** `20130524T000000Z`. */

@@ -29,6 +29,8 @@ export class UnderWay {
   authenticated = false;
   caller: Caller<Principal> | null = null;
   operation: string | null = null;
+  /** That go with whatever it is answered. */
+  corsHeaders: Readonly<Record<string, string>> = {};
   status = 0;
   code: string | null = null;
   bytesIn = 0;

@@ -32,8 +32,7 @@ export function claimOfHeader(request: S3Request, authorization: string, { regio
     throw headerMalformed(`the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".`);
   const signedHeaders = parseSignedHeaders(fields.SignedHeaders);
   if (signedHeaders === null) throw headerMalformed('the SignedHeaders are mal-formed.');
-  const time = timeOfHeaders(request);
-  const timestamp = basicTime(time);
+  const { time, timestamp } = timeOfHeaders(request);
   checkScope(credential.scope, region, timestamp, headerMalformed);
   checkSkew(time, now);
   const contentSha256 = request.headers.get('x-amz-content-sha256');
@@ -81,10 +80,10 @@ function presignedSha256({ query, headers }: S3Request): string {
   return moved?.value ?? headers.get('x-amz-content-sha256') ?? 'UNSIGNED-PAYLOAD';
 }
 
-const fieldNames = ['Credential', 'SignedHeaders', 'Signature'] as const;
+type HeaderFields = Record<'Credential' | 'SignedHeaders' | 'Signature', string>;
 
 /** `AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...`, in any order, with or without the spaces. */
-function headerFields(authorization: string): Record<(typeof fieldNames)[number], string> {
+function headerFields(authorization: string): HeaderFields {
   const found = new Map<string, string>();
   for (const part of authorization.slice(v4_algorithm.length).split(',')) {
     const equals = part.indexOf('=');
@@ -92,8 +91,8 @@ function headerFields(authorization: string): Record<(typeof fieldNames)[number]
     if (found.has(name)) throw headerMalformed(`more than one ${name} was provided.`);
     found.set(name, part.slice(equals + 1).trim());
   }
-  const [Credential, SignedHeaders, Signature] = fieldNames.map((name) => found.get(name));
-  if (Credential === undefined || SignedHeaders === undefined || Signature === undefined || found.size !== fieldNames.length)
+  const [Credential, SignedHeaders, Signature] = [found.get('Credential'), found.get('SignedHeaders'), found.get('Signature')];
+  if (Credential === undefined || SignedHeaders === undefined || Signature === undefined || found.size !== 3)
     throw headerMalformed('it takes the fields Credential, SignedHeaders and Signature.');
   return { Credential, SignedHeaders, Signature };
 }
@@ -105,12 +104,15 @@ function parseSignedHeaders(text: string): string[] | null {
   return names.every((name, at) => at === 0 || (names[at - 1] ?? '') < name) ? names : null;
 }
 
-function timeOfHeaders({ headers }: S3Request): number {
+/** Also as it is signed. */
+function timeOfHeaders({ headers }: S3Request): { readonly time: number; readonly timestamp: string } {
   const amzDate = headers.get('x-amz-date');
-  const date = headers.get('date') ?? '';
-  const time = amzDate === undefined ? (parseHttpDate(date) ?? parseBasicTime(date)) : parseBasicTime(amzDate);
+  const text = amzDate ?? headers.get('date') ?? '';
+  const basic = parseBasicTime(text);
+  if (basic !== null) return { time: basic, timestamp: text };
+  const time = amzDate === undefined ? parseHttpDate(text) : null;
   if (time === null) throw new S3Failure('AccessDenied', 'AWS authentication requires a valid Date or x-amz-date header');
-  return time;
+  return { time, timestamp: basicTime(time) };
 }
 
 /** @throws S3Failure RequestTimeTooSkewed; both in milliseconds since 1970 */

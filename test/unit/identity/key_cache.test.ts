@@ -1,5 +1,6 @@
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 
+import { SkerryError } from '../../../src/core/errors.js';
 import { KeyCache } from '../../../src/identity/key_cache.js';
 import { MemoryCatalog } from './memory_catalog.js';
 
@@ -58,4 +59,30 @@ it('those used longest ago go first, and none are kept after the end', async () 
   cache.close();
   void cache.get('k0');
   expect(reads).toHaveLength(1);
+});
+
+it('a catalog that cannot be watched is asked again after a while, and nothing is kept until it can be', async () => {
+  const catalog = new MemoryCatalog();
+  const watch = catalog.watch.bind(catalog);
+  const askedAt: number[] = [];
+  let fails = true;
+  catalog.watch = (prefix, signal) => {
+    if (!fails) return watch(prefix, signal);
+    askedAt.push(performance.now());
+    return (async function* failing() {
+      yield* [];
+      throw new SkerryError('io', 'the disk failed');
+    })();
+  };
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  let reads = 0;
+  const cache = new KeyCache<string>({ catalog, read: async (key) => `${key}${(reads += 1)}` });
+  onTestFinished(() => cache.close());
+  await turn();
+  expect([await cache.get('a'), await cache.get('a')]).toEqual(['a1', 'a2']);
+  // Accounts, users and keys are watched by themselves: a second time each.
+  while (askedAt.length < 6) await turn();
+  expect((askedAt[3] ?? 0) - (askedAt[2] ?? 0)).toBeGreaterThan(50);
+  fails = false;
+  while ((await cache.get('a')) !== (await cache.get('a'))) await turn();
 });
