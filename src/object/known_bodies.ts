@@ -41,7 +41,6 @@ export class KnownBodies {
   readonly #options: KnownBodiesOptions;
   /** By pool and account. */
   readonly #keys = new Map<string, Uint8Array>();
-
   readonly #naming: KnownNaming;
 
   constructor(options: KnownBodiesOptions) {

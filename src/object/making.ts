@@ -1,5 +1,5 @@
 /** How bytes that are stored become a version: the steps that put, copy and complete have in common. */
-import type { Catalog, Write } from '../catalog/catalog.js';
+import type { Catalog, Compare, Write } from '../catalog/catalog.js';
 import type { Attributes, BodyPart, Checksum } from '../catalog/object_records.js';
 import type { Naming, StoredBody } from './bodies.js';
 import { bodyOf } from './body_parts.js';
@@ -45,7 +45,7 @@ export class StaleBody extends Error {}
  */
 export async function named<T>(catalog: Catalog, stored: StoredBody, work: (transact: Transact) => Promise<T>): Promise<T> {
   let state: 'unnamed' | 'in doubt' | 'named' = 'unnamed';
-  const plainly: NonNullable<StoredBody['commit']> = async (compares, writes): Promise<Naming> =>
+  const plainly = async (compares: readonly Compare[], writes: readonly Write[]): Promise<Naming> =>
     (await transactOn(catalog)(compares, writes)) ? 'named' : 'conflict';
   const commit = stored.commit ?? plainly;
   const transact: Transact = async (compares, writes) => {

@@ -77,9 +77,9 @@ it('an object is a volume, which shares its blocks and survives it', async () =>
   expect(await sumOf('vm1')).toBe(sum(data));
 });
 
-/** When all of the shelf is in blocks: a volume of an object has it so. */
+/** When all of the shelf is in blocks: a volume of an object of whole blocks has it so. */
 async function poolBytes(turn: number): Promise<number> {
-  await put(`marker ${turn}`, pattern(5000, 1));
+  await put(`marker ${turn}`, pattern(65_536, 1));
   await daemon.json('volume', 'create', `settled-${turn}`, '--from', `s3://images/marker ${turn}`);
   await daemon.json('volume', 'delete', `settled-${turn}`);
   return (await daemon.json<PoolView>('pool', 'show', 'default')).storedBytes;
