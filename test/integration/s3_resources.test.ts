@@ -37,8 +37,8 @@ afterEach(async () => {
   await daemon.destroy();
 });
 
-async function connect(account = 'acme'): Promise<void> {
-  const { accessKey, secretKey } = await daemon.json<NewKeyView>('key', 'create', account);
+async function connect(): Promise<void> {
+  const { accessKey, secretKey } = await daemon.json<NewKeyView>('key', 'create', 'acme');
   client = new S3Client({
     endpoint: `http://${daemon.ready?.listeners['s3']}`,
     region: 'us-east-1',
@@ -75,50 +75,6 @@ it('an object is a volume, which shares its blocks and survives it', async () =>
   await daemon.kill('SIGKILL');
   await daemon.start();
   expect(await sumOf('vm1')).toBe(sum(data));
-});
-
-/** When all of the shelf is in blocks: a volume of an object of whole blocks has it so. */
-async function poolBytes(turn: number): Promise<number> {
-  await put(`marker ${turn}`, pattern(65_536, 1));
-  await daemon.json('volume', 'create', `settled-${turn}`, '--from', `s3://images/marker ${turn}`);
-  await daemon.json('volume', 'delete', `settled-${turn}`);
-  return (await daemon.json<PoolView>('pool', 'show', 'default')).storedBytes;
-}
-
-it('small objects that come again in another order store nothing, but for another account', async () => {
-  const count = 200;
-  const bodies = Array.from({ length: count }, (_, index) => Buffer.from(pattern(4096 * (1 + (index % 15)), index + 2)));
-  const bytes = bodies.reduce((all, { length }) => all + length, 0);
-  const putAll = async (prefix: string, order: readonly number[], bucket = Bucket): Promise<void> => {
-    const left = [...order];
-    const lane = async (): Promise<void> => {
-      for (let index = left.pop(); index !== undefined; index = left.pop())
-        await client.send(new PutObjectCommand({ Bucket: bucket, Key: `${prefix}/${index}`, Body: bodies[index] ?? '' }));
-    };
-    await Promise.all(Array.from({ length: 8 }, lane));
-  };
-  const order = bodies.map((_, index) => index);
-  const shuffled = order.toSorted((a, b) => ((a * 7919) % count) - ((b * 7919) % count));
-  await poolBytes(0);
-  await putAll('first', order);
-  const first = await poolBytes(1);
-  await putAll('again', shuffled);
-  const again = await poolBytes(2);
-  expect((again - first) / bytes).toBeLessThanOrEqual(0.01);
-  await daemon.kill('SIGKILL');
-  await daemon.start();
-  await connect();
-  for (const index of order) {
-    const { Body } = await client.send(new GetObjectCommand({ Bucket, Key: `again/${index}` }));
-    if (!bodies[index]?.equals((await Body?.transformToByteArray()) ?? Buffer.alloc(0)))
-      throw new Error(`again/${index} is another`);
-  }
-  await daemon.json('account', 'create', 'emca');
-  await connect('emca');
-  await client.send(new CreateBucketCommand({ Bucket: 'of-emca' }));
-  await putAll('first', shuffled, 'of-emca');
-  await connect();
-  expect((await poolBytes(3)) - again).toBeGreaterThan(bytes);
 });
 
 it('what names no object is refused with words', async () => {
