@@ -55,16 +55,14 @@ export class KnownBodies {
    */
   async storing<T>(order: BodyOrder, account: number | null, work: (stored: StoredBody) => Promise<T>): Promise<T> {
     const { bodies } = this.#options;
-    const key = account === null || !isSmall(order.bytes) ? null : await this.#keyOf(account, order.pool);
-    if (key === null) return work(await bodies.write(order));
-    const pieces = await gathered(order);
-    const again = (): BodyOrder => ({ ...order, content: each(pieces) });
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const { bytes, pool } = order;
+    const key = account === null || !isSmall(bytes) ? null : await this.#keyOf(account, pool);
+    if (bytes === null || key === null) return work(await bodies.write(order));
+    const whole = await gathered(order, bytes);
+    const again = (): BodyOrder => ({ ...order, content: once(whole) });
     // Storing it says what is wrong with it.
-    if (bytes !== order.bytes) return work(await bodies.write(again()));
-    const hmac = createHmac('sha256', key);
-    for (const piece of pieces) hmac.update(piece);
-    const sum = Uint8Array.from(hmac.digest());
+    if (whole.length !== bytes) return work(await bodies.write(again()));
+    const sum = Uint8Array.from(createHmac('sha256', key).update(whole).digest());
     for (let attempt = 1; attempt < attempts_max; attempt += 1) {
       const body = { order: again(), bytes, sum };
       try {
@@ -146,18 +144,18 @@ function isSmall(bytes: number | null): boolean {
   return bytes !== null && bytes > 0 && bytes < block_bytes;
 }
 
-/** All of it, or little more than was announced. */
-async function gathered({ content, bytes }: BodyOrder): Promise<readonly Uint8Array[]> {
-  const pieces: Uint8Array[] = [];
-  let came = 0;
+/** All of it, or a piece more than was announced, in memory of its own: what passes is used again. */
+async function gathered({ content }: BodyOrder, bytes: number): Promise<Buffer> {
+  const whole = Buffer.allocUnsafe(bytes);
+  let filled = 0;
   for await (const piece of content) {
-    pieces.push(piece);
-    came += piece.length;
-    if (came > (bytes ?? 0)) break;
+    if (filled + piece.length > bytes) return Buffer.concat([whole.subarray(0, filled), piece]);
+    whole.set(piece, filled);
+    filled += piece.length;
   }
-  return pieces;
+  return whole.subarray(0, filled);
 }
 
-async function* each(pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* pieces;
+async function* once(whole: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield whole;
 }

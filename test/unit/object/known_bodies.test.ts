@@ -5,6 +5,8 @@ import { expect, test } from 'vitest';
 
 import { decodeExtent, encodeExtent } from '../../../src/catalog/shelf_records.js';
 import { SkerryError } from '../../../src/core/errors.js';
+import type { BodyOrder } from '../../../src/object/bodies.js';
+import { KnownBodies } from '../../../src/object/known_bodies.js';
 import { newSeal } from '../../../src/object/seals.js';
 import { gather, ObjectWorld, once, pattern } from '../../harness/object_world.ts';
 
@@ -54,6 +56,26 @@ test('content that comes again writes nothing, and is what was put', async () =>
   expect(await owners(made)).toEqual([2, 2, 2]);
   expect(made.catalog.keys('known/').length).toBe(3);
   await clean(made);
+});
+
+test('content whose memory is used again while it comes is what was put', async () => {
+  const made = await world();
+  const data = pattern(5000, 1);
+  async function* passing(): AsyncGenerator<Uint8Array> {
+    const memory = new Uint8Array(1000);
+    for (let at = 0; at < data.length; at += memory.length) {
+      memory.set(data.subarray(at, at + memory.length));
+      yield memory;
+      memory.fill(0);
+    }
+  }
+  const order = { pool: 'default', bytes: data.length, content: passing() };
+  const write = async (body: BodyOrder): Promise<never> => {
+    throw new Error((await gather(body.content)).equals(data) ? 'the same' : 'another');
+  };
+  const others = { catalog: made.catalog, extents: { shareKnown: async () => null } };
+  const known = new KnownBodies({ ...others, bodies: { write }, domainKeys: async () => new Uint8Array(32) });
+  await expect(known.storing(order, 1, async () => undefined)).rejects.toThrow('the same');
 });
 
 test('each of two goes by itself, and what was stored goes with the last', async () => {
