@@ -14,6 +14,7 @@ export const shelfPrefix = 'shelf/';
 export const regionPrefix = 'region/';
 export const extentPrefix = 'extent/';
 export const frozenShelfPrefix = 'shelf-frozen/';
+export const knownPrefix = 'known/';
 export const releasedPrefix = 'released/';
 export const objectCounterKey = 'counter/object';
 
@@ -114,6 +115,11 @@ export function extentsPrefix(shelf: number): string {
 
 export function extentKey(shelf: number, offset: number): string {
   return `${extentsPrefix(shelf)}${hex(offset)}`;
+}
+
+/** Of a small body by the sum of its content, which is of one account and pool. */
+export function knownKey(sum: Uint8Array): string {
+  return knownPrefix + Buffer.from(sum.buffer, sum.byteOffset, sum.byteLength).toString('base64url');
 }
 
 /** Of a body that nothing names any more, by the id that it had. */

@@ -1,6 +1,7 @@
 /** What the catalog holds of the shelves that bodies of objects lie in (docs/formats/object_records.md). */
 import protobuf from 'protobufjs';
 
+import { SkerryError } from '../core/errors.js';
 import { segmentFields, segmentOf, type Segment } from './object_records.js';
 import { decode, encode, exact, record_version } from './records.js';
 
@@ -19,11 +20,25 @@ export interface RegionRecord {
   readonly grain: number;
 }
 
+/** Of an extent with a sum: a Skerry that trims it and does not take the sum away first must not touch it. */
+export const known_extent_version = 2;
+/** Of what an extent holds, under a key of the account whose it is. */
+export const known_sum_bytes = 32;
+
 /** A body's run of bytes in a shelf. */
 export interface ExtentRecord {
   readonly bytes: number;
   /** Segments that name it. */
   readonly owners: number;
+  /** The record under knownKey() of this leads here. Absent: nobody finds the extent by what it holds. */
+  readonly sum?: Uint8Array;
+}
+
+/** Where a small body lies that may come again. */
+export interface KnownRecord {
+  readonly shelf: number;
+  /** Of the extent. */
+  readonly offset: number;
 }
 
 /** What nothing names any more, and upkeep has to take back. */
@@ -41,7 +56,15 @@ const schema = protobuf.Root.fromJSON({
       fields: { version: { type: 'uint32', id: 1 }, bytes: { type: 'uint64', id: 2 }, grain: { type: 'uint64', id: 3 } },
     },
     Extent: {
-      fields: { version: { type: 'uint32', id: 1 }, bytes: { type: 'uint64', id: 2 }, owners: { type: 'uint64', id: 3 } },
+      fields: {
+        version: { type: 'uint32', id: 1 },
+        bytes: { type: 'uint64', id: 2 },
+        owners: { type: 'uint64', id: 3 },
+        sum: { type: 'bytes', id: 4 },
+      },
+    },
+    Known: {
+      fields: { version: { type: 'uint32', id: 1 }, shelf: { type: 'uint64', id: 2 }, offset: { type: 'uint64', id: 3 } },
     },
     Segment: {
       fields: {
@@ -65,6 +88,7 @@ const schema = protobuf.Root.fromJSON({
 const shelfType = schema.lookupType('Shelf');
 const regionType = schema.lookupType('Region');
 const extentType = schema.lookupType('Extent');
+const knownType = schema.lookupType('Known');
 const releasedType = schema.lookupType('Released');
 
 export function encodeShelf({ id, next }: ShelfRecord): Uint8Array {
@@ -86,13 +110,30 @@ export function decodeRegion(data: Uint8Array): RegionRecord {
   return { bytes: fields.number('bytes'), grain: fields.number('grain') };
 }
 
-export function encodeExtent({ bytes, owners }: ExtentRecord): Uint8Array {
-  return encode(extentType, { version: record_version, bytes: exact(bytes, 'bytes'), owners: exact(owners, 'owners') });
+export function encodeExtent({ bytes, owners, sum }: ExtentRecord): Uint8Array {
+  const fields = { bytes: exact(bytes, 'bytes'), owners: exact(owners, 'owners') };
+  if (sum === undefined) return encode(extentType, { version: record_version, ...fields });
+  if (sum.length !== known_sum_bytes) throw new RangeError(`a sum has ${known_sum_bytes} bytes`);
+  return encode(extentType, { version: known_extent_version, ...fields, sum });
 }
 
 export function decodeExtent(data: Uint8Array): ExtentRecord {
-  const fields = decode(extentType, data, 'extent');
-  return { bytes: fields.number('bytes'), owners: fields.number('owners') };
+  const fields = decode(extentType, data, 'extent', known_extent_version);
+  const record = { bytes: fields.number('bytes'), owners: fields.number('owners') };
+  const sum = fields.bytes('sum');
+  if (sum.length === 0) return record;
+  if (sum.length !== known_sum_bytes)
+    throw new SkerryError('corrupt', `an extent record of the catalog has a sum of ${sum.length} bytes`);
+  return { ...record, sum };
+}
+
+export function encodeKnown({ shelf, offset }: KnownRecord): Uint8Array {
+  return encode(knownType, { version: record_version, shelf: exact(shelf, 'shelf'), offset: exact(offset, 'offset') });
+}
+
+export function decodeKnown(data: Uint8Array): KnownRecord {
+  const fields = decode(knownType, data, 'known body');
+  return { shelf: fields.number('shelf'), offset: fields.number('offset') };
 }
 
 export function encodeReleased({ segments, chainFirst, chainCount }: ReleasedRecord): Uint8Array {

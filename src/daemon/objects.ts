@@ -24,6 +24,7 @@ import type { RequestRecord } from '../northbound/s3/request_record.js';
 import { countRequest } from '../northbound/s3/request_usage.js';
 import { S3Server, type S3Certificate } from '../northbound/s3/s3_server.js';
 import { ImageObjects } from '../object/image_objects.js';
+import type { DomainKeys } from '../object/known_bodies.js';
 import { ObjectDisks } from '../object/object_disks.js';
 import { ObjectLayer, type ObjectLayerOptions } from '../object/object_layer.js';
 import { Publications } from '../object/publications.js';
@@ -135,7 +136,8 @@ export class ObjectService {
       },
     });
     const destage = (shelf: number) => engine.destage(shelf);
-    const parts = { catalog, engine, shelves, log, meter, frozen, destage, onTrim, notices };
+    const domainKeys = domainKeysOf(identity);
+    const parts = { catalog, engine, shelves, log, meter, frozen, destage, onTrim, notices, domainKeys };
     const layer = await ObjectLayer.open({ ...parts, sums: sumsElsewhere });
     return new ObjectService(options, layer, frozen, webhooks);
   }
@@ -261,4 +263,16 @@ export class ObjectService {
     };
     return { material, follow };
   }
+}
+
+/** Where an account's key cannot be had, what it stores is stored whatever is there. */
+function domainKeysOf({ accounts }: Identity): DomainKeys {
+  return async (account) => {
+    try {
+      return (await accounts.secrets(account)).domainKey;
+    } catch (error) {
+      if (isSkerryError(error, 'not-found', 'unavailable', 'corrupt')) return null;
+      throw error;
+    }
+  };
 }

@@ -2,7 +2,7 @@
  * What objects hold, as the object layer sees it: bytes that are written once, read in ranges, and shared by copies. A body's
  * bytes are durable before anything names them; what is never named, and what is named no more, is taken back.
  */
-import type { Write } from '../catalog/catalog.js';
+import type { Compare, Write } from '../catalog/catalog.js';
 import type { Segment } from '../catalog/object_records.js';
 
 /** A buffer that a reader of a body is handed has at most so many bytes. */
@@ -16,12 +16,17 @@ export interface BodyOrder {
   readonly content: AsyncIterable<Uint8Array>;
 }
 
+/** `stale`: what it relies on is not so any more, and nothing was written; the body is to be stored once more. */
+export type Naming = 'named' | 'conflict' | 'stale';
+
 /** Durable, and not yet named. Exactly one of kept, abandon and leave is called. */
 export interface StoredBody {
   readonly bytes: number;
   readonly segments: readonly Segment[];
   /** To be part of the transaction that names the segments. */
   readonly writes: readonly Write[];
+  /** Makes the transaction that names the segments, where more has to hold than it says. Absent: it is one as any other. */
+  readonly commit?: (compares: readonly Compare[], writes: readonly Write[]) => Promise<Naming>;
   /** That transaction was made. */
   kept(): void;
   /** It was not, and never will be. Rejects never. */

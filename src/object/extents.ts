@@ -3,9 +3,9 @@
  * record; an extent without owners is trimmed, and its record goes.
  */
 import type { Catalog, Compare, Write } from '../catalog/catalog.js';
-import { extentKey } from '../catalog/object_keys.js';
+import { extentKey, knownKey } from '../catalog/object_keys.js';
 import type { Segment } from '../catalog/object_records.js';
-import { decodeExtent, encodeExtent, type ExtentRecord } from '../catalog/shelf_records.js';
+import { decodeExtent, decodeKnown, encodeExtent, type ExtentRecord } from '../catalog/shelf_records.js';
 import { SkerryError } from '../core/errors.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import type { ShelfWriter } from './shelf_writer.js';
@@ -49,8 +49,24 @@ export class Extents {
   }
 
   /**
+   * The same for `owners` that name one extent, which nobody holds: `sum` is that of what it is to have, and an extent has its sum until
+   * it is about to be trimmed. @returns null where it is not there any more
+   */
+  shareKnown<T>(
+    segment: Segment,
+    sum: Uint8Array,
+    owners: number,
+    commit: (compares: readonly Compare[], writes: readonly Write[]) => Promise<T>,
+  ): Promise<T | null> {
+    return this.#withAll([segment], async (all) => {
+      const same = all.every(({ found }) => found?.sum !== undefined && Buffer.compare(found.sum, sum) === 0);
+      return same ? commit(all.map(comparison), all.map(counted(owners))) : null;
+    });
+  }
+
+  /**
    * Takes back what `segments` owned: trims extents that nobody owns any more, and makes that durable together with `also`, what
-   * else says that they are released. A crash in between leaves them released, to be trimmed again.
+   * else says that they are released. A crash in between leaves them released, to be trimmed again, and found by nobody.
    * `reasons`: the records that say so, as they were read. What they gave back once is not taken from its other owners as well.
    * @returns false where one of the reasons is not as it was read: nothing is done then
    */
@@ -59,14 +75,43 @@ export class Extents {
       const { writer, catalog } = this.#options;
       // Before the trim, which no transaction takes back; only a release changes them, and that holds the same locks.
       for (const { key, revision } of reasons) if (((await catalog.get(key))?.revision ?? 0) !== revision) return false;
-      const there = all.filter(({ found }) => found !== null);
-      const last = there.filter(({ found, segments: count }) => found !== null && found.owners <= count);
+      const there = await this.#forgotten(all.filter(({ found }) => found !== null));
+      const last = there.filter(isLast);
       for (const { shelf, offset, found } of last) await writer.trim(shelf, offset, found?.bytes ?? 0);
       for (const shelf of new Set(last.map((one) => one.shelf))) await writer.flush(shelf);
       const compares = [...reasons, ...there.map(comparison)];
       const outcome = await catalog.transact(compares, [...there.map(counted(-1)), ...also]);
-      if (outcome.outcome === 'conflict') throw new SkerryError('try-again', `${outcome.key} of the catalog changed meanwhile`);
+      if (outcome.outcome === 'conflict') throw changedMeanwhile(outcome.key);
       return true;
+    });
+  }
+
+  /** The same, where extents that are about to be trimmed are not found by their content any more: durably, for so is the trim. */
+  async #forgotten(there: readonly Known[]): Promise<readonly Known[]> {
+    const { catalog } = this.#options;
+    const compares: Compare[] = [];
+    const writes: Write[] = [];
+    const forgotten = new Map<string, ExtentRecord>();
+    for (const one of there) {
+      const { key, shelf, offset, found } = one;
+      if (found?.sum === undefined || !isLast(one)) continue;
+      const { bytes, owners, sum } = found;
+      forgotten.set(key, { bytes, owners });
+      compares.push(comparison(one));
+      writes.push({ key, value: encodeExtent({ bytes, owners }) });
+      const known = await catalog.get(knownKey(sum));
+      const place = known === null ? null : decodeKnown(known.value);
+      if (known === null || place?.shelf !== shelf || place.offset !== offset) continue;
+      compares.push({ key: known.key, revision: known.revision });
+      writes.push({ key: known.key, value: null });
+    }
+    if (writes.length === 0) return there;
+    const outcome = await catalog.transact(compares, writes);
+    if (outcome.outcome === 'conflict') throw changedMeanwhile(outcome.key);
+    const { revision } = outcome;
+    return there.map((one) => {
+      const record = forgotten.get(one.key);
+      return record === undefined ? one : { ...one, found: { ...record, revision } };
     });
   }
 
@@ -92,8 +137,15 @@ export class Extents {
 const comparison = ({ key, found }: Known): Compare => ({ key, revision: found?.revision ?? 0 });
 
 const counted =
-  (by: 1 | -1) =>
+  (by: number) =>
   ({ key, found, segments }: Known): Write => {
     const owners = (found?.owners ?? 0) + by * segments;
-    return { key, value: owners <= 0 || found === null ? null : encodeExtent({ bytes: found.bytes, owners }) };
+    return { key, value: owners <= 0 || found === null ? null : encodeExtent({ ...found, owners }) };
   };
+
+/** These are all of its owners. */
+const isLast = ({ found, segments }: Known): boolean => found !== null && found.owners <= segments;
+
+function changedMeanwhile(key: string): SkerryError {
+  return new SkerryError('try-again', `${key} of the catalog changed meanwhile`);
+}

@@ -1,7 +1,7 @@
 /** How bytes that are stored become a version: the steps that put, copy and complete have in common. */
-import type { Catalog, Write } from '../catalog/catalog.js';
+import type { Catalog, Compare, Write } from '../catalog/catalog.js';
 import type { Attributes, BodyPart, Checksum } from '../catalog/object_records.js';
-import type { StoredBody } from './bodies.js';
+import type { Naming, StoredBody } from './bodies.js';
 import { bodyOf } from './body_parts.js';
 import type { Coming, Transact } from './versions.js';
 
@@ -35,17 +35,25 @@ export const transactOn =
   async (compares, writes) =>
     (await catalog.transact(compares, writes)).outcome === 'committed';
 
+/** A body was not named, and never will be: it relied on what is not so any more. */
+export class StaleBody extends Error {}
+
 /**
  * Runs `work`, which names a stored body by the transaction that it is given. Where that rejects nobody can say whether it was
  * made, not even by reading: what is there may not be durable. So the body stays until the next start, which knows.
+ * @throws StaleBody where it is to be stored once more; what `work` throws
  */
 export async function named<T>(catalog: Catalog, stored: StoredBody, work: (transact: Transact) => Promise<T>): Promise<T> {
   let state: 'unnamed' | 'in doubt' | 'named' = 'unnamed';
+  const plainly = async (compares: readonly Compare[], writes: readonly Write[]): Promise<Naming> =>
+    (await transactOn(catalog)(compares, writes)) ? 'named' : 'conflict';
+  const commit = stored.commit ?? plainly;
   const transact: Transact = async (compares, writes) => {
     state = 'in doubt';
-    const made = await transactOn(catalog)(compares, writes);
-    state = made ? 'named' : 'unnamed';
-    return made;
+    const naming = await commit(compares, writes);
+    state = naming === 'named' ? 'named' : 'unnamed';
+    if (naming === 'stale') throw new StaleBody();
+    return naming === 'named';
   };
   // A function, for what it says changes while work() is under way.
   const isNow = (one: typeof state): boolean => state === one;

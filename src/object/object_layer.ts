@@ -23,6 +23,7 @@ import { Notices, type NoticesSettings } from './notices.js';
 import { Objects } from './objects.js';
 import { PartCopies } from './part_copies.js';
 import { FirstFailure } from './first_failure.js';
+import { KnownBodies, type DomainKeys } from './known_bodies.js';
 import { findOldRegions, recoverRegion, type OldRegion } from './region_recovery.js';
 import { PublishedObjects } from './published_objects.js';
 import { Releases } from './releases.js';
@@ -46,6 +47,8 @@ export interface ObjectLayerOptions {
   readonly destage?: (shelf: number) => Promise<void>;
   /** Room that objects took is given back: there is something to collect. */
   readonly onTrim?: () => void;
+  /** Absent: no small body is known when it comes again. */
+  readonly domainKeys?: DomainKeys;
   /** Of large bodies; else in this thread. */
   readonly sums?: MakeSums;
   /** Milliseconds since 1970. */
@@ -89,13 +92,14 @@ export class ObjectLayer {
     const holds = new BodyHolds();
     const extents = new Extents({ catalog, writer: this.#writer });
     const bodies = new EngineBodies({ engine, writer: this.#writer, space: this.#space, log: options.log });
+    const known = new KnownBodies({ catalog, bodies, extents, domainKeys: options.domainKeys });
     this.buckets = new Buckets({ catalog, ids, meter, now });
     const settings = options.notices?.(this.buckets) ?? nobodyHears;
     this.notices = new Notices({ ...settings, catalog, ids, now });
     const { notices } = this;
     const versions = new Versions({ catalog, buckets: this.buckets, ids, meter, notices });
     const early = this.#early;
-    const shared = { catalog, buckets: this.buckets, versions, bodies, early, extents, holds, meter, sums, ids, now };
+    const shared = { catalog, buckets: this.buckets, versions, bodies, known, early, extents, holds, meter, sums, ids, now };
     this.objects = new Objects(shared);
     this.copies = new Copies({ ...shared, objects: this.objects });
     this.listing = new Listing(shared);

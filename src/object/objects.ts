@@ -14,6 +14,7 @@ import { isReadOnly, type Buckets } from './buckets.js';
 import { checkWrite, isConditional, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import { Digests, type Expected } from './digests.js';
 import type { EarlyDestage } from './early_destage.js';
+import { domainOf, type KnownBodies } from './known_bodies.js';
 import { comingOf, named, partsOfBody } from './making.js';
 import { ending, type Meter, type Reservation } from './meter.js';
 import { noCause, type Cause } from './notices.js';
@@ -41,6 +42,8 @@ export interface PutOrder extends ObjectName {
   readonly conditions?: Conditions;
   /** Where the attributes have a seal: what it wraps. */
   readonly objectKey?: Uint8Array;
+  /** Who brings it. Small content that the bucket's own account brings once more is not stored again. */
+  readonly account?: number;
   /** Told to who hears of changes; absent: `put`. */
   readonly kind?: Arrival['kind'];
   readonly cause?: Cause;
@@ -90,6 +93,7 @@ export interface ObjectsOptions {
   readonly versions: Versions;
   readonly bodies: Bodies;
   readonly early: Pick<EarlyDestage, 'note'>;
+  readonly known: KnownBodies;
   readonly holds: BodyHolds;
   readonly meter: Meter;
   readonly sums: MakeSums;
@@ -105,7 +109,7 @@ export class Objects {
 
   /** @throws SkerryError invalid (bad-digest, incomplete-body), conflict (precondition-failed), not-found; no-space */
   async put(order: PutOrder): Promise<Version> {
-    const { catalog, buckets, versions, bodies, early, meter, now, sums } = this.#options;
+    const { catalog, buckets, versions, known, early, meter, now, sums } = this.#options;
     const { key, conditions = {}, content, bytes, objectKey, kind = 'put', cause = noCause } = order;
     checkKey(key);
     checkKeyGiven(order.attributes.seal, objectKey);
@@ -116,13 +120,9 @@ export class Objects {
     if (isConditional(conditions)) checkWrite(conditions, visible((await versions.newest(bucket, key))?.record ?? null));
     const reservation = meter.reserve(bucket, { bytes: bytes ?? 0, objects: 1 });
     const digests = new Digests(order.expected ?? {}, sums);
-    return ending(reservation, async () => {
-      const salt = objectKey === undefined ? undefined : newSalt();
-      const stored = await bodies.write({
-        pool: bucket.pool,
-        bytes,
-        content: sealedWith(objectKey, salt, digests.through(content)),
-      });
+    const salt = objectKey === undefined ? undefined : newSalt();
+    const body = { pool: bucket.pool, bytes, content: sealedWith(objectKey, salt, digests.through(content)) };
+    const store = async (stored: StoredBody): Promise<Version> => {
       if (bytes === null) await extended(reservation, stored);
       const record = await named(catalog, stored, async (transact) => {
         const summed = digests.finish();
@@ -136,7 +136,8 @@ export class Objects {
       });
       early.note(stored.segments);
       return versionOf(key, record);
-    });
+    };
+    return ending(reservation, () => known.storing(body, domainOf(order, bucket), store));
   }
 
   /** @throws SkerryError not-found (no-such-key, no-such-version, delete-marker), conflict (precondition-failed) */

@@ -18,11 +18,12 @@ import {
 import type { MakeSums } from '../engine/body_sums.js';
 import { SkerryError } from '../core/errors.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
-import type { Bodies } from './bodies.js';
+import type { StoredBody } from './bodies.js';
 import { isReadOnly, type Buckets } from './buckets.js';
 import { checkWrite, type Conditions } from './conditions.js';
 import { allowsType, compare, Digests, joinedChecksum, joinedEtag, type Expected } from './digests.js';
 import type { EarlyDestage } from './early_destage.js';
+import { domainOf, type KnownBodies } from './known_bodies.js';
 import { comingOf, named, transactOn } from './making.js';
 import { ending, type Meter } from './meter.js';
 import { noCause, type Cause } from './notices.js';
@@ -58,6 +59,8 @@ export interface PartOrder extends UploadName {
   readonly expected?: Expected;
   /** Where the upload has a seal: what it wraps. */
   readonly objectKey?: Uint8Array;
+  /** Who brings it, as in PutOrder. */
+  readonly account?: number;
 }
 
 export interface PartView {
@@ -92,7 +95,7 @@ export interface UploadsOptions {
   readonly buckets: Buckets;
   readonly versions: Versions;
   readonly objects: Objects;
-  readonly bodies: Bodies;
+  readonly known: KnownBodies;
   readonly early: Pick<EarlyDestage, 'note' | 'finish'>;
   readonly ids: IdAllocator;
   readonly meter: Meter;
@@ -131,7 +134,7 @@ export class Uploads {
 
   /** A part that is there under the number is replaced. */
   async putPart(order: PartOrder): Promise<PartView> {
-    const { catalog, bodies, early, ids, now, sums } = this.#options;
+    const { catalog, known, early, ids, now, sums } = this.#options;
     const { number, bytes, content, expected = {}, objectKey } = order;
     checkPart(number, bytes ?? 0);
     const upload = await this.find(order);
@@ -149,18 +152,20 @@ export class Uploads {
       });
     const salt = objectKey === undefined ? undefined : newSalt();
     const passing = sealedWith(objectKey, salt, digests.through(content));
-    const stored = await bodies.write({ pool: upload.bucket.pool, bytes, content: passing });
-    const view = await named(catalog, stored, async (transact) => {
-      const { etag: md5, checksum } = digests.finish();
-      const etag = sealedEtag(upload.record.attributes.seal, objectKey, md5);
-      const sum = kind === null ? '' : (checksum?.value ?? '');
-      const sealing = salt === undefined ? {} : { salt };
-      const part = { bytes: stored.bytes, checksum: sum, segments: stored.segments, ...sealing };
-      const record = { id: await ids.next(), etag, modifiedAt: now(), part };
-      return this.commitPart(upload, number, record, (compares, writes) => transact(compares, [...writes, ...stored.writes]));
-    });
-    early.note(stored.segments);
-    return view;
+    const store = async (stored: StoredBody): Promise<PartView> => {
+      const view = await named(catalog, stored, async (transact) => {
+        const { etag: md5, checksum } = digests.finish();
+        const etag = sealedEtag(upload.record.attributes.seal, objectKey, md5);
+        const sum = kind === null ? '' : (checksum?.value ?? '');
+        const sealing = salt === undefined ? {} : { salt };
+        const part = { bytes: stored.bytes, checksum: sum, segments: stored.segments, ...sealing };
+        const record = { id: await ids.next(), etag, modifiedAt: now(), part };
+        return this.commitPart(upload, number, record, (compares, writes) => transact(compares, [...writes, ...stored.writes]));
+      });
+      early.note(stored.segments);
+      return view;
+    };
+    return known.storing({ pool: upload.bucket.pool, bytes, content: passing }, domainOf(order, upload.bucket), store);
   }
 
   /** Of a part whose bytes are durable. */

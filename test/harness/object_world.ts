@@ -1,8 +1,8 @@
 /** An object layer over a catalog and shelves in memory, that can lose power and be started again, and be audited. */
 import { decodeId } from '../../src/catalog/keys.ts';
-import { extentKey, orderOf, splitKey } from '../../src/catalog/object_keys.ts';
+import { extentKey, knownKey, orderOf, splitKey } from '../../src/catalog/object_keys.ts';
 import { decodeBodyParts, decodeObject, decodePart, type Segment } from '../../src/catalog/object_records.ts';
-import { decodeExtent } from '../../src/catalog/shelf_records.ts';
+import { decodeExtent, decodeKnown } from '../../src/catalog/shelf_records.ts';
 import type { SkerryError } from '../../src/core/errors.ts';
 import { page_bytes } from '../../src/core/limits.ts';
 import { ObjectLayer, type ObjectLayerOptions } from '../../src/object/object_layer.ts';
@@ -129,6 +129,7 @@ export class ObjectWorld {
       log: () => undefined,
       now: () => this.now,
       partBytesMin: 1,
+      domainKeys: async (account) => new Uint8Array(32).fill(account),
       ...options,
     });
   }
@@ -156,13 +157,21 @@ export class ObjectWorld {
       for (const part of decodeBodyParts(value)) count(part.segments);
     }
     const pages = new Set<string>();
+    const known = new Map((await this.catalog.range('known/')).map(({ key, value }) => [key, decodeKnown(value)]));
     for (const { key, value } of await this.catalog.range('extent/')) {
-      const { bytes, owners: recorded } = decodeExtent(value);
+      const { bytes, owners: recorded, sum } = decodeExtent(value);
+      if (sum !== undefined) {
+        const place = known.get(knownKey(sum));
+        if (place === undefined || extentKey(place.shelf, place.offset) !== key)
+          wrong.push(`the sum of ${key} does not lead to it`);
+        known.delete(knownKey(sum));
+      }
       if (recorded !== (owners.get(key) ?? 0)) wrong.push(`${key} has ${recorded} owners, and ${owners.get(key) ?? 0} are there`);
       owners.delete(key);
       const [, shelf, offset] = key.split('/').map((part) => Number.parseInt(part, 16));
       for (let at = 0; at < bytes; at += page_bytes) pages.add(`${shelf} ${((offset ?? 0) + at) / page_bytes}`);
     }
+    for (const key of known.keys()) wrong.push(`${key} leads to no extent that has this sum`);
     for (const key of owners.keys()) wrong.push(`${key} is named, and not there`);
     for (const [shelf, page] of this.shelves.pages)
       if (!pages.has(`${shelf} ${page}`)) wrong.push(`page ${page} of shelf ${shelf} is nobody's`);

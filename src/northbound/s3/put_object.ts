@@ -56,11 +56,17 @@ export async function store(
     bucket: bucketName(exchange),
     key: objectKey(exchange),
     ...body,
+    ...broughtBy(exchange),
     cause: causeOf(exchange),
     ...sealedAttributes(await attributesOf(exchange, bucket), await sealingOf(exchange, bucket)),
     expected: expectedSums(exchange),
     conditions: writeConditions(request.headers),
   });
+}
+
+/** Nobody, where nobody signed. */
+export function broughtBy({ caller }: Exchange): Pick<PutOrder, 'account'> {
+  return caller === null ? {} : { account: caller.principal.account };
 }
 
 export function storedHeaders(exchange: Exchange, bucket: BucketRecord, version: Version): Record<string, string> {

@@ -15,7 +15,7 @@ import { documentKey } from './object_key.js';
 import type { Route } from './operations.js';
 import { uploadPartCopy } from './part_copy.js';
 import { requestedBucket } from './object_access.js';
-import { announcedBytes, bounded, requirePut } from './put_object.js';
+import { announcedBytes, bounded, broughtBy, requirePut } from './put_object.js';
 import { openUpload, partNumber, requireUpload, requireWrite, uploadName } from './upload_access.js';
 import { completeMultipartUpload } from './upload_completion.js';
 import { documentTime } from './timestamp.js';
@@ -51,7 +51,8 @@ const uploadPart: Operation = {
     const expected = expectedSums(exchange);
     const upload = await openUpload(exchange);
     const sealing = await uploadKey(exchange, bucket, upload);
-    const order = { ...uploadName(exchange), number, content: bounded(exchange.body.passing()), bytes, expected, ...sealing };
+    const body = { content: bounded(exchange.body.passing()), bytes, ...broughtBy(exchange) };
+    const order = { ...uploadName(exchange), number, ...body, expected, ...sealing };
     const part = await exchange.services.store.uploads.putPart(order);
     const algorithm = part.checksum === '' ? undefined : (expected.checksum ?? upload?.checksum)?.algorithm;
     return emptyAnswer(200, {

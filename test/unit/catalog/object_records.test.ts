@@ -15,10 +15,12 @@ import {
 } from '../../../src/catalog/object_records.js';
 import {
   decodeExtent,
+  decodeKnown,
   decodeRegion,
   decodeReleased,
   decodeShelf,
   encodeExtent,
+  encodeKnown,
   encodeRegion,
   encodeReleased,
   encodeShelf,
@@ -29,13 +31,25 @@ import * as samples from './object_samples.ts';
 
 interface Kind {
   readonly name: string;
+  readonly version: number;
+  /** The first version that is not read. */
+  readonly newer: number;
   encode(): Uint8Array;
   decode(data: Uint8Array): unknown;
   readonly sample: unknown;
 }
 
-const kind = <T>(name: string, sample: T, encode: (record: T) => Uint8Array, decode: (data: Uint8Array) => T): Kind => ({
+const kind = <T>(
+  name: string,
+  sample: T,
+  encode: (record: T) => Uint8Array,
+  decode: (data: Uint8Array) => T,
+  versions: Partial<Pick<Kind, 'version' | 'newer'>> = {},
+): Kind => ({
   name,
+  version: 1,
+  newer: 2,
+  ...versions,
   encode: () => encode(sample),
   decode,
   sample,
@@ -53,13 +67,15 @@ const kinds: readonly Kind[] = [
   kind('upload_part_sealed', samples.sealedPartSample, encodePart, decodePart),
   kind('shelf', samples.shelfSample, encodeShelf, decodeShelf),
   kind('region', samples.regionSample, encodeRegion, decodeRegion),
-  kind('extent', samples.extentSample, encodeExtent, decodeExtent),
+  kind('extent', samples.extentSample, encodeExtent, decodeExtent, { newer: 3 }),
+  kind('extent_known', samples.knownExtentSample, encodeExtent, decodeExtent, { version: 2, newer: 3 }),
+  kind('known', samples.knownSample, encodeKnown, decodeKnown),
   kind('released', samples.releasedSample, encodeReleased, decodeReleased),
 ];
 
 describe.each(kinds)('$name', (one) => {
-  const { name, sample } = one;
-  const golden = readGolden(new URL(`golden/${name}_v1.hex`, import.meta.url));
+  const { name, sample, version, newer: unread } = one;
+  const golden = readGolden(new URL(`golden/${name}_v${version}.hex`, import.meta.url));
 
   test('is read, and written as it always was', () => {
     expect(one.decode(golden)).toEqual(sample);
@@ -68,8 +84,8 @@ describe.each(kinds)('$name', (one) => {
 
   test('of a newer version is refused', () => {
     const newer = Uint8Array.from(golden);
-    newer[1] = 2;
-    expect(() => one.decode(newer)).toThrow(/version 2/);
+    newer[1] = unread;
+    expect(() => one.decode(newer)).toThrow(`version ${unread}`);
   });
 
   test('that is damaged is refused as what it is, or read as something that can be', () => {
@@ -85,6 +101,14 @@ describe.each(kinds)('$name', (one) => {
       }),
     );
   });
+});
+
+test('a sum of another length is none', () => {
+  expect(() => encodeExtent({ ...samples.extentSample, sum: new Uint8Array(31) })).toThrow(/32 bytes/);
+  const cut = encodeExtent(samples.knownExtentSample).slice(0, -1);
+  // Of the field, which is the last.
+  cut[cut.length - 32] = 31;
+  expect(() => decodeExtent(cut)).toThrow(/a sum of 31 bytes/);
 });
 
 test('an object whose parts are not as long as it is, is none', () => {

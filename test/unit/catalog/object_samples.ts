@@ -83,4 +83,6 @@ export const sealedPartSample: PartRecord = { ...partSample, part: sealedPart };
 export const shelfSample = { id: 0x1234, next: 2 ** 41 };
 export const regionSample = { bytes: 2 ** 30, grain: 4096 };
 export const extentSample = { bytes: 1_000_000, owners: 3 };
+export const knownExtentSample = { bytes: 5000, owners: 2, sum: Uint8Array.from({ length: 32 }, (_, index) => 7 * index) };
+export const knownSample = { shelf: 0x1234, offset: 2 ** 40 + 4096 };
 export const releasedSample = { segments: [segment], chainFirst: 2, chainCount: 9 };

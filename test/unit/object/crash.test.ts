@@ -15,6 +15,8 @@ const keys = fc.constantFrom('a', 'b', 'c');
 
 type Step =
   | { readonly do: 'put'; readonly key: string; readonly bytes: number }
+  /** Of content that others of these have too. */
+  | { readonly do: 'put-again'; readonly key: string; readonly bytes: number; readonly content: number }
   | { readonly do: 'remove'; readonly key: string }
   | { readonly do: 'copy'; readonly key: string; readonly from: string }
   | { readonly do: 'parts'; readonly key: string; readonly bytes: number; readonly ends: 'complete' | 'abort' | 'not' }
@@ -22,6 +24,14 @@ type Step =
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('put' as const), key: keys, bytes: sizes }),
+  ...[fc.constantFrom('a', 'b'), fc.constantFrom('b', 'c')].map((places) =>
+    fc.record({
+      do: fc.constant('put-again' as const),
+      key: places,
+      bytes: fc.constantFrom(4096, 5000),
+      content: fc.constantFrom(-1, -2),
+    }),
+  ),
   fc.record({ do: fc.constant('remove' as const), key: keys }),
   fc.record({ do: fc.constant('copy' as const), key: keys, from: keys }),
   fc.record({
@@ -41,6 +51,11 @@ async function take(layer: ObjectLayer, one: Step, seed: number): Promise<Uint8A
     await layer.objects.put({ bucket, key: one.key, content: once(data), bytes, attributes });
     return data;
   }
+  if (one.do === 'put-again') {
+    const data = pattern(one.bytes, one.content);
+    await layer.objects.put({ bucket, key: one.key, content: once(data), bytes: data.length, attributes, account: 1 });
+    return data;
+  }
   if (one.do === 'remove') {
     await layer.objects.remove({ bucket, key: one.key, owner: 1 });
     return null;
@@ -57,7 +72,7 @@ async function take(layer: ObjectLayer, one: Step, seed: number): Promise<Uint8A
   const name = { bucket, key: one.key, uploadId };
   const data = pattern(one.bytes, seed);
   const first = await layer.uploads.putPart({ ...name, number: 1, content: once(data), bytes: data.length });
-  await layer.uploads.putPart({ ...name, number: 2, content: once('left out'), bytes: null });
+  await layer.uploads.putPart({ ...name, number: 2, content: once('left out'), bytes: 8, account: 1 });
   if (one.ends === 'complete') await layer.uploads.complete({ ...name, parts: [first] });
   if (one.ends === 'abort') await layer.uploads.abort(name);
   return one.ends === 'complete' ? data : 'same';
