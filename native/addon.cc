@@ -18,6 +18,7 @@
 #include "addon_events.h"
 #include "addon_failpoints.h"
 #include "addon_handshake.h"
+#include "addon_log.h"
 #include "addon_mailbox.h"
 #include "addon_space.h"
 #include "addon_sums.h"
@@ -92,6 +93,10 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value SwitchPool(const Napi::CallbackInfo& info) {
     return Running(info.Env()) ? OnThread(info.Env(), SwitchWork(*engine_, info)) : info.Env().Undefined();
   }
+  Napi::Value VolumeLog(const Napi::CallbackInfo& info) {
+    const bool before_start = info[0].ToString().Utf8Value() == "ring";
+    return before_start ? OnThread(info.Env(), RingWork(*system_, store_options_.journal)) : SwitchPool(info);
+  }
   Napi::Value Space(const Napi::CallbackInfo& info) {
     return Running(info.Env()) ? OnThread(info.Env(), space_.Ask(*engine_, info)) : info.Env().Undefined();
   }
@@ -152,7 +157,7 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
                       InstanceMethod<&NativeEngine::AllocatedBytes>("allocatedBytes"), InstanceMethod<&NativeEngine::Space>("space"),
                       InstanceMethod<&NativeEngine::Space>("collect"), InstanceMethod<&NativeEngine::Space>("scrub"), InstanceMethod<&NativeEngine::Space>("carry"), InstanceMethod<&NativeEngine::EstimateFiles>("estimate"),
                       InstanceMethod<&NativeEngine::Stop>("stop"),
-                      InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"), InstanceMethod<&NativeEngine::SwitchPool>("switchPool"), InstanceMethod<&NativeEngine::SwitchPool>("volumeLog"),
+                      InstanceMethod<&NativeEngine::AddPool>("addPool"), InstanceMethod<&NativeEngine::RemovePool>("removePool"), InstanceMethod<&NativeEngine::SwitchPool>("switchPool"), InstanceMethod<&NativeEngine::VolumeLog>("volumeLog"),
                       InstanceMethod<&NativeEngine::CompleteFetch>("completeFetch"), InstanceMethod<&NativeEngine::CompleteChange>("completeChange"),
                       InstanceMethod<&NativeEngine::CompleteList>("completeList")});
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "addon_values.h"
+#include "journal/standing_ring.h"
 
 namespace skerry::addon {
 namespace {
@@ -56,16 +57,23 @@ Result<Finish> Late(Engine& engine, ResourceId id, const std::string& why) {
   return Nothing();
 }
 
-Result<Finish> JournalId(Engine& engine) {
-  const auto id = std::make_shared<std::array<uint8_t, 16>>(engine.store().journal().id());
-  return Finish([id](Napi::Env env) -> Napi::Value { return Napi::Buffer<uint8_t>::Copy(env, id->data(), id->size()); });
+Finish Id(const std::array<uint8_t, 16>& id) {
+  return [id](Napi::Env env) -> Napi::Value { return Napi::Buffer<uint8_t>::Copy(env, id.data(), id.size()); };
 }
 
 }  // namespace
 
+Work RingWork(Env& env, const JournalOptions& journal) {
+  return [&env, &journal]() -> Result<Finish> {
+    const Result<std::array<uint8_t, 16>> id = StandingRing(env, journal);
+    if (!id.ok()) return id.status();
+    return Id(*id);
+  };
+}
+
 Work LogWork(Engine& engine, const Napi::CallbackInfo& info) {
   const std::string what = info[0].ToString().Utf8Value();
-  if (what == "journal") return [&engine] { return JournalId(engine); };
+  if (what == "journal") return [&engine]() -> Result<Finish> { return Id(engine.store().journal().id()); };
   const auto id = static_cast<ResourceId>(info[1].ToNumber().DoubleValue());
   if (what == "sequence") return [&engine, id] { return Sequence(engine, id); };
   if (what == "late") return [&engine, id, why = info[2].ToString().Utf8Value()] { return Late(engine, id, why); };

@@ -19,6 +19,8 @@ class Journal::Impl {
   // Opening (recovery.cc), in this order.
   Status LoadIdentity();
   Status MapRing();
+  /** Of this journal, of this boot, of this size. */
+  bool RingIsOurs() const;
   Status Recover(const std::function<Status(const ReplayedRecord&)>& replay, ReplayReport& report);
 
   Result<std::vector<Appended>> Begin(std::span<const RecordDraft> records, bool salvaged);
@@ -117,8 +119,6 @@ class Journal::Impl {
   Status RewriteRing();
   Result<std::vector<Appended>> WriteMarker(std::span<const RecordDraft> records, Lsn* open);
   void StampRing(Lsn open);
-  /** Of this journal, of this boot, of this size. */
-  bool RingIsOurs() const;
 
   Env& env_;
   JournalOptions options_;

@@ -1,35 +1,13 @@
 #include "server.h"
 
-#include <atomic>
-
 #include "reactor.h"
 
 namespace skerry {
-namespace {
-
-/** Two that are waited for at once; the first failure is told, and whatever comes then is not. */
-class Both {
- public:
-  explicit Both(std::function<void(Status)> done) : done_(std::move(done)) {}
-  void Tell(const Status& status) {
-    if (status.ok() && left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    if (!told_.exchange(true)) done_(status);
-  }
-
- private:
-  const std::function<void(Status)> done_;
-  std::atomic<int> left_{2};
-  std::atomic<bool> told_{false};
-};
-
-}  // namespace
 
 void NbdBackend::WhenFlushed(Volume& volume, Lsn target, std::function<void(Status)> done) {
-  if (!volume.flushes_to_pool()) return WhenDurable(target, std::move(done));
-  const auto both = std::make_shared<Both>(std::move(done));
-  volume.WhenInPool(target, [both](const Status& status) { both->Tell(status); });
-  // A backend on this host needs the processor and the disk that an eager flusher would take just then.
-  WhenDurableToo(target, [both](const Status& status) { both->Tell(status); });
+  // What is in the pool is read from there by a start whose journal may lack it: no sync of this host's disk is waited for, nor asked for.
+  if (volume.flushes_to_pool()) return volume.WhenInPool(target, std::move(done));
+  WhenDurable(target, std::move(done));
 }
 
 namespace nbd {

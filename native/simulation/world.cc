@@ -70,6 +70,7 @@ bool World::Open() {
   std::vector<ResourceSpec> resources;
   for (const auto& [id, named] : catalog_) resources.push_back(named.spec);
   // A clone or snapshot stands after what it is pending on: ids grow, so their order is that order.
+  if (!DistrustLostRing()) return false;
   StoreReport report;
   Result<std::unique_ptr<Store>> store = Store::Open(env_, Options(), resources, report);
   if (!store.ok()) {
@@ -140,7 +141,8 @@ void World::CheckRecovered(bool host) {
       for (const auto& [rewound, kept] : rewound_) {
         if (rewound == id) sequence = kept;
       }
-      const uint64_t lowest = host_lost_ ? named.log.promised : host ? named.history->flushed() : named.history->last().sequence;
+      const uint64_t in_pool = shelf_ ? named.log.promised : 0;
+      const uint64_t lowest = host_lost_ ? in_pool : host ? std::max(in_pool, named.history->flushed()) : named.history->last().sequence;
       const std::string wrong = named.history->Recover(sequence, lowest, taken, *content, losses_);
       if (!wrong.empty()) return Fail("volume " + std::to_string(id) + (host ? " after a host crash: " : " after a process crash: ") + wrong);
       // What was recovered is durable: a later host crash must keep it.
@@ -374,6 +376,8 @@ void World::Read() {
 }
 
 void World::Flush() {
+  // Flushes to a pool ask for no sync.
+  if (shelf_ && Dice(2) == 0) return FlushToPool();
   if (!MakeDurable()) return;
   for (auto& [id, named] : catalog_) {
     if (named.history && !named.deleting) named.history->Flushed(named.history->last().sequence);

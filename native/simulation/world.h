@@ -141,6 +141,7 @@ class World {
   void ShortenLog(Named& named, const RootTaker& taker);
   void FirstLog(Named& named);
   void FlushToPool();
+  bool DistrustLostRing();
   /** The machine dies, or the process alone; with the machine its disk may go. */
   void Die(bool host);
   bool TwoPools() const { return Moves() || Carries(); }

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "../journal/standing_ring.h"
 #include "world.h"
 
 namespace skerry::simulation {
@@ -18,6 +19,20 @@ void World::LoseHost() {
   host_lost_ = true;
   ++outcome_.hosts_lost;
   Say("the host is lost");
+}
+
+/** Before the journal is opened: what it may lack, its logs have. A crash in what follows must not make it look as if it had all. */
+bool World::DistrustLostRing() {
+  if (!shelf_) return true;
+  const Result<std::array<uint8_t, 16>> ring = StandingRing(env_, Options().journal);
+  if (!ring.ok()) {
+    Blame("looking at the ring", ring.status());
+    return false;
+  }
+  for (auto& [id, named] : catalog_) {
+    if (named.history && named.log.journal != *ring) named.log.journal = {};
+  }
+  return true;
 }
 
 bool World::BeginLogs() {
@@ -123,7 +138,7 @@ void World::FirstLog(Named& named) {
   if (!begun.ok()) Fail("the first log of a volume cannot be begun: " + begun.detail());
 }
 
-/** The journal has all of it by now; each is answered once its pool has it, too. */
+/** Each is answered once its pool has it, whether the journal does or not. */
 void World::FlushToPool() {
   if (!shelf_) return;
   for (auto& [id, named] : catalog_) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 
+#include "../journal/standing_ring.h"
 #include "../simulation/sim_env.h"
 #include "../volume/store.h"
 #include "check.h"
@@ -94,6 +95,9 @@ class World {
     spec.volume.applied_sequence = catalog_.applied;
     spec.volume.lineage = catalog_.lineage;
     spec.root = catalog_.root;
+    const Result<std::array<uint8_t, 16>> ring = StandingRing(*env_, options.journal);
+    CHECK_OK(ring.status());
+    if (*ring != catalog_.journal) catalog_.journal = {};
     StoreReport report;
     Result<std::unique_ptr<Store>> store = Store::Open(*env_, options, {spec}, report);
     CHECK_OK(store.status());
@@ -180,14 +184,14 @@ class World {
 
   void Flush() {
     const Lsn target = volume().FlushTarget();
-    const auto flush = std::make_shared<Flushing>(Flushing{history_.size() - 1, target, false});
+    const auto flush = std::make_shared<Flushing>(Flushing{history_.size() - 1, false});
     flushing_.push_back(flush);
     volume().WhenInPool(target, [flush, life = life_, this](const Status& status) { flush->in_pool = status.ok() && life == life_; });
   }
   /** Flushes that could be answered now are. */
   void Settle() {
     std::erase_if(flushing_, [&](const auto& flush) {
-      if (!flush->in_pool || store_->journal().durable() < flush->target) return false;
+      if (!flush->in_pool) return false;
       flushed_ = std::max(flushed_, flush->version);
       ++flushes_answered_;
       return true;
@@ -268,7 +272,6 @@ class World {
 
   struct Flushing {
     size_t version;
-    Lsn target;
     bool in_pool;
   };
   SimRandom random_;

@@ -55,6 +55,21 @@ export class VolumeLogs {
   }
 
   /**
+   * Before a journal is opened. Flushes to pools wait for no sync of this host's disk: where the ring is gone, as after a power cut, the
+   * journal may lack what they promised, and it is read from the pools.
+   */
+  async distrustWithoutRing(records: readonly ResourceRecord[]): Promise<void> {
+    const logged = records.filter(({ log, state }) => log !== null && state !== 'deleting');
+    if (logged.length === 0) return;
+    const ring = await this.#options.engine.volumeLog('ring');
+    // Which journal an empty one means is not known yet: only a ring tells that it has everything.
+    const none = ring.every((byte) => byte === 0);
+    await this.distrustJournal(
+      logged.filter(({ log }) => log !== null && (log.journal.length > 0 ? Buffer.compare(log.journal, ring) !== 0 : none)),
+    );
+  }
+
+  /**
    * Once the engine has replayed its journal, and before it serves. @throws SkerryError where a log that has to be read cannot be: what
    * was flushed must not be missing from what is served
    */

@@ -26,6 +26,8 @@ export interface LogMark {
 }
 
 export interface VolumeLogs {
+  /** Before the engine starts: what 'journal' will say where that journal has all it was given; zeroes where it may lack what no sync covered. */
+  volumeLog(what: 'ring'): Promise<Uint8Array>;
   /** 16 bytes: of the journal that is open. */
   volumeLog(what: 'journal'): Promise<Uint8Array>;
   /**
