@@ -8,6 +8,7 @@
 #include "../simulation/copy_root.h"
 #include "../simulation/sim_env.h"
 #include "check.h"
+#include "log_shelf.h"
 
 namespace skerry::switch_life {
 
@@ -44,6 +45,7 @@ class Life {
       pool.packs.pack_bytes = 1 << 20;
       pool.packs.reserve_bytes = 0;
       pool.domain_key.assign(32, static_cast<uint8_t>(options.pools.size()));
+      pool.logs = logs.at(name);
     }
     std::vector<ResourceSpec> specs;
     for (const auto& [id, spec] : catalog) specs.push_back(spec);
@@ -62,9 +64,11 @@ class Life {
   std::shared_ptr<Pool> pool(const char* name) { return store_->FindPool(name); }
   LiveVolume& volume(ResourceId id) { return *store_->Find(id); }
 
-  ResourceId Create(uint64_t blocks = kBlocks) {
+  /** `flushes_to_pool`: of one volume at most, for a shelf of logs has one. */
+  ResourceId Create(uint64_t blocks = kBlocks, bool flushes_to_pool = false) {
     const ResourceId id = next_++;
     catalog[id] = {{id, blocks * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, {}, 0, kOld};
+    catalog[id].volume.flushes_to_pool = flushes_to_pool;
     content[id].resize(blocks * kBlockBytes);
     CHECK_OK(store_->Add(catalog[id]));
     return id;
@@ -194,6 +198,7 @@ class Life {
   std::map<ResourceId, ResourceSpec> catalog;
   std::map<ResourceId, std::vector<uint8_t>> content;
   std::map<std::string, int> commits;
+  const std::map<std::string, std::shared_ptr<check::LogShelf>> logs{{kOld, std::make_shared<check::LogShelf>()}, {kNew, std::make_shared<check::LogShelf>()}};
 
  private:
   SimEnv env_;
