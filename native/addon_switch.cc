@@ -31,6 +31,15 @@ Result<Finish> Hold(Engine& engine, ResourceId id, const std::string& pool) {
   return Finish([held = *held](Napi::Env env) { return FromHeld(env, held); });
 }
 
+/** 0 for one that has no log. */
+uint64_t Fence(const Napi::Value& given) { return given.IsNumber() ? static_cast<uint64_t>(given.ToNumber().DoubleValue()) : 0; }
+
+Result<Finish> Switch(Engine& engine, ResourceId id, uint64_t fence) {
+  const Result<uint64_t> sequence = engine.Switch(id, fence);
+  if (!sequence.ok()) return sequence.status();
+  return Finish([sequence = *sequence](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(sequence)); });
+}
+
 Result<Finish> Nothing(const Status& status) {
   if (!status.ok()) return status;
   return Finish([](Napi::Env env) { return env.Undefined(); });
@@ -43,7 +52,7 @@ Work SwitchWork(Engine& engine, const Napi::CallbackInfo& info) {
   const auto id = static_cast<ResourceId>(info[1].ToNumber().DoubleValue());
   if (what == "hold") return [&engine, id, pool = info[2].ToString().Utf8Value()] { return Hold(engine, id, pool); };
   if (what == "expect") return [&engine, id, root = ToRoot(info[2].As<Napi::Object>())] { return Nothing(engine.Expect(id, root)); };
-  if (what == "switch") return [&engine, id] { return Nothing(engine.Switch(id)); };
+  if (what == "switch") return [&engine, id, fence = Fence(info[2])] { return Switch(engine, id, fence); };
   if (what != "release") return LogWork(engine, info);
   return [&engine, id] {
     engine.Release(id);

@@ -62,7 +62,7 @@ class Engine : public NbdBackend {
   /** `done` once all that the resource held is in a committed root of its pool. Where that fails, it is held no longer. */
   void HoldForSwitch(ResourceId id, const std::string& to_pool, std::function<void(Result<Store::HeldResource>)> done);
   Status Expect(ResourceId id, const TreeRoot& root) { return store_->Expect(id, root); }
-  Status Switch(ResourceId id);
+  Result<uint64_t> Switch(ResourceId id, uint64_t log_fence);
   void Release(ResourceId id);
   /** Destages all that the volume (0: every volume) holds; `done` once its roots are committed. */
   void DestageAll(ResourceId id, std::function<void(Status)> done);

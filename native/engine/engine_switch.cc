@@ -32,13 +32,13 @@ void Engine::HoldForSwitch(ResourceId id, const std::string& to_pool, std::funct
   WakeDestagers();
 }
 
-Status Engine::Switch(ResourceId id) {
-  Status status = store_->Switch(id);
-  if (!status.ok()) return status;
+Result<uint64_t> Engine::Switch(ResourceId id, uint64_t log_fence) {
+  Result<uint64_t> switched = store_->Switch(id, log_fence);
+  if (!switched.ok()) return switched;
   // Who waited because it was held need not wait on, and what is in the journal may be destaged again.
   Pace();
   RunAdmitted();
-  return status;
+  return switched;
 }
 
 void Engine::Release(ResourceId id) {

@@ -34,6 +34,7 @@ enum class Failpoint : uint8_t {
   kMoveCarried,              // all of it is, and its destage is held
   kMoveRootsPut,             // the new pool has its root chunks, too
   kMoveCommitted,            // the catalog says that it is in the new pool, and the engine has it in the old one
+  kMoveLogKnown,             // the catalog knows where the log of what moved goes on, and its pool does not
 };
 
 struct FailpointName {
@@ -63,6 +64,7 @@ inline constexpr std::array kFailpointNames = {
     FailpointName{Failpoint::kMoveCarried, "move-carried"},
     FailpointName{Failpoint::kMoveRootsPut, "move-roots-put"},
     FailpointName{Failpoint::kMoveCommitted, "move-committed"},
+    FailpointName{Failpoint::kMoveLogKnown, "move-log-known"},
 };
 
 /** "NAME:N", N from 1 to 999999. kInvalid, with all names, where it is none. */

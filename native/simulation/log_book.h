@@ -30,6 +30,17 @@ struct LogBook {
     journal = of;
   }
 
+  /** In another pool, whose root holds all up to `applied`, and so all that a flush was answered for. It has nothing of the log yet. */
+  void Move(uint64_t applied) {
+    older.reset();
+    log = {log.fence + 2, applied + 1, 0, LogSpan{}.until};
+  }
+  /** Its log goes on there after `sequence`. What lies between is in no chunk, and no flush is answered before a root holds it. */
+  void Moved(uint64_t applied, uint64_t sequence) {
+    if (applied < sequence) older = LogSpan{log.fence - 1, log.from, 0, sequence};
+    log.from = sequence + 1;
+  }
+
   void Over(uint64_t applied, const std::optional<LogMark>& mark) {
     if (!mark || mark->fence != log.fence) return;
     if (applied + 1 >= log.from) older.reset();

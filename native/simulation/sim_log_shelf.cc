@@ -26,6 +26,10 @@ void SimLogShelf::Deliver() {
     const auto which = static_cast<ptrdiff_t>(dice_.Below(puts.size()));
     Underway put = std::move(puts[static_cast<size_t>(which)]);
     puts.erase(puts.begin() + which);
+    if (held_.contains(put.chunk.volume)) {
+      underway_.push_back(std::move(put));
+      continue;
+    }
     const uint64_t fate = dice_.Below(8);
     // Whoever does not hear of it puts the same once more.
     if (fate < 4) {
@@ -41,11 +45,13 @@ void SimLogShelf::Deliver() {
 
 void SimLogShelf::Forget() {
   for (const Underway& put : underway_) {
+    if (held_.contains(put.chunk.volume)) continue;
     const uint64_t fate = dice_.Below(3);
     if (fate == 0) Arrive(put.chunk);
     if (fate == 1) late_.push_back(put.chunk);
   }
   underway_.clear();
+  held_.clear();
 }
 
 const LogChunk* SimLogShelf::Find(ResourceId volume, uint64_t fence, uint64_t number) const {

@@ -2,6 +2,7 @@
 // Where the logs of a world's volumes go: chunks in memory that outlive every host. Puts arrive when the world says so and in any order;
 // some are not heard of and made again, some arrive once more, and those of a host that died may come in a later life.
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -17,6 +18,9 @@ class SimLogShelf : public LogBackend {
 
   void PutLog(const LogChunk& chunk, std::function<void(Status)> done) override { underway_.push_back({chunk, std::move(done)}); }
 
+  /** Until Release no put of the volume arrives. */
+  void Hold(ResourceId volume) { held_.insert(volume); }
+  void Release(ResourceId volume) { held_.erase(volume); }
   /** Lets some of the puts under way arrive, and tells of it. */
   void Deliver();
   /** The process has died: what was under way may have arrived, or come later, and nobody waits for it. */
@@ -43,6 +47,7 @@ class SimLogShelf : public LogBackend {
   SimRandom dice_;
   std::map<Key, LogChunk> chunks_;
   std::vector<Underway> underway_;
+  std::set<ResourceId> held_;
   std::vector<LogChunk> late_;   // will arrive, and nobody waits for them
   std::string wrong_;
 };

@@ -11,7 +11,7 @@ constexpr int kRetriesMax = 6000;   // of 50 ms: a pack whose shipping fails twe
 constexpr uint64_t kDiskBytes = 1ull << 40;
 constexpr int kPatienceMax = 30;   // more than a backend throttles in a row
 constexpr int kRetriesFaultyMax = 40;
-constexpr uint64_t kBackendSalt = 0x6261636b656e64, kSecondBackendSalt = 0x7365636f6e64, kShelfSalt = 0x7368656c66;
+constexpr uint64_t kBackendSalt = 0x6261636b656e64, kSecondBackendSalt = 0x7365636f6e64, kShelfSalt = 0x7368656c66, kSecondShelfSalt = 0x7368656c6632;
 
 uint64_t Mix(uint64_t value) {
   value += 0x9e3779b97f4a7c15ull;
@@ -25,7 +25,8 @@ uint64_t Mix(uint64_t value) {
 World::World(WorldOptions options) : options_(options), env_(options.seed), dice_(Mix(options.seed)) {
   if (options.seed % 2 == 0 || Logs()) backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kBackendSalt));
   if (Logs()) shelf_ = std::make_shared<SimLogShelf>(Mix(options.seed ^ kShelfSalt));
-  if (TwoPools() && options.seed / 5 % 3 == 0) second_backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kSecondBackendSalt));
+  if (Logs() && TwoPools()) second_shelf_ = std::make_shared<SimLogShelf>(Mix(options.seed ^ kSecondShelfSalt));
+  if (TwoPools() && (Logs() || options.seed / 5 % 3 == 0)) second_backend_ = std::make_shared<SimBackend>(env_, Mix(options.seed ^ kSecondBackendSalt));
 }
 
 uint64_t World::Dice(uint64_t sides) {

@@ -5,7 +5,7 @@
 // compresses, with another setting in each life; every fifth is encrypted. Of three worlds one has a second pool, and resources move
 // between the two while they are written; of five one, and trees are carried from one to the other. Of five one makes volumes of parts
 // of others. In one of sixteen volumes flush to their pool, and hosts are lost with all that is on them: then each volume must be what
-// pool and catalog promised.
+// pool and catalog promised, in whichever pool it is by then.
 #include <map>
 #include <memory>
 #include <string>
@@ -111,7 +111,10 @@ class World {
   bool HasMoved();
   void CollectBetween();
   void TakeMoved();
-  bool Moves() const { return options_.seed % 3 == 2 && !Logs(); }
+  /** The store changes pools; of a volume with a log the catalog does not know yet where that goes on. */
+  void SwitchMoved(Named& named);
+  void LearnWhereLogGoesOn(Named& named);
+  bool Moves() const { return options_.seed % 3 == 2; }
   void Rot();
   /** A bit of a pack flips, or some of its bytes stand elsewhere too; all is read, and the disk heals. */
   void RotAtRest();
@@ -132,6 +135,7 @@ class World {
   bool Splices() const { return options_.theme == Theme::kAll && options_.seed % 5 == 2 && !Logs(); }
   bool Logs() const { return options_.theme == Theme::kLostHosts || (options_.theme == Theme::kAll && options_.seed % 16 == 10); }
   // Of worlds whose volumes flush to their pool.
+  SimLogShelf& ShelfOf(const Named& named) { return named.spec.pool == kSecondPool ? *second_shelf_ : *shelf_; }
   void LoseHost();
   /** What each life does first: reads logs where the host is another one, and begins the next. False where this life is over. */
   bool BeginLogs();
@@ -192,7 +196,7 @@ class World {
   uint64_t dice_;
   unsigned step_ = 0;
   std::shared_ptr<SimBackend> backend_, second_backend_;   // of a remote world; of a remote second pool
-  std::shared_ptr<SimLogShelf> shelf_;    // of a world with logs
+  std::shared_ptr<SimLogShelf> shelf_, second_shelf_;   // of a world with logs; of its second pool
   std::string home_ = "/sim";             // of the host that there is
   uint64_t hosts_lost_ = 0;
   bool host_lost_ = false;                // since the last recovery that was looked at
@@ -237,6 +241,7 @@ class World {
     std::optional<CopiedRoot> copied;
     uint32_t mark = 0;   // packs of the other pool that the copy needs
     bool expected = false, taken = false;
+    std::optional<uint64_t> switched{};   // after which sequence the volume's log goes on; the catalog does not know it yet
   };
   std::optional<Moving> move_;
   std::optional<RootCommit> held_;   // on its way to the catalog while other things happen

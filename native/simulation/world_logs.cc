@@ -50,7 +50,7 @@ bool World::BeginLog(Named& named) {
   uint64_t fence = named.log.log.fence + 1;
   if (journal != named.log.journal) {
     if (!RestoreLog(named)) return false;
-    fence = std::max(fence, shelf_->FenceMax(id) + 1);
+    fence = std::max(fence, ShelfOf(named).FenceMax(id) + 1);
   }
   if (!MakeDurable()) return false;
   const uint64_t sequence = store_->Find(id)->sequence();
@@ -60,7 +60,7 @@ bool World::BeginLog(Named& named) {
   const Status begun = store_->BeginLog(id, fence, sequence);
   if (!begun.ok()) Fail("a log cannot be begun: " + begun.detail());
   const LogBook& book = named.log;
-  shelf_->Remove(id, [&](const LogChunk& chunk) {
+  ShelfOf(named).Remove(id, [&](const LogChunk& chunk) {
     return chunk.fence != fence && !(book.older && chunk.fence == book.older->fence && chunk.number >= book.older->first);
   });
   return begun.ok();
@@ -71,7 +71,7 @@ bool World::RestoreLog(Named& named) {
   const LogSpan span = named.log.Readable(named.spec.volume.applied_sequence);
   uint64_t number = span.first;
   for (;; ++number) {
-    const LogChunk* chunk = shelf_->Find(id, span.fence, number);
+    const LogChunk* chunk = ShelfOf(named).Find(id, span.fence, number);
     if (chunk == nullptr || chunk->first_sequence > span.until) break;
     const std::shared_ptr<const std::vector<uint8_t>> entries = chunk->entries;
     int tries = 0;
@@ -91,7 +91,7 @@ bool World::RestoreLog(Named& named) {
     }
     if (Dice(8) == 0 && !MakeRoom()) return false;
   }
-  const LogChunk* last = shelf_->Last(id, span.fence);
+  const LogChunk* last = ShelfOf(named).Last(id, span.fence);
   if (last != nullptr && last->settled > number) {
     Fail("log chunk " + std::to_string(number) + " of volume " + std::to_string(id) + " is gone, and chunk " + std::to_string(last->number) + " says that it was there");
     return false;
@@ -126,7 +126,7 @@ void World::ShortenLog(Named& named, const RootTaker& taker) {
   named.log.Over(taker.applied_sequence, taker.log);
   const LogSpan& log = named.log.log;
   const bool older_goes = had_older && !named.log.older;
-  shelf_->Remove(taker.id, [&](const LogChunk& chunk) { return chunk.fence == log.fence ? chunk.number < log.first : older_goes && chunk.fence < log.fence; });
+  ShelfOf(named).Remove(taker.id, [&](const LogChunk& chunk) { return chunk.fence == log.fence ? chunk.number < log.first : older_goes && chunk.fence < log.fence; });
 }
 
 /** Of a volume that was just added. */

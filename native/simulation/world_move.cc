@@ -40,13 +40,10 @@ void World::Move() {
       if (!collector_ && Dice(2) == 0) CollectBetween();
     } else if (!move_->taken) {
       TakeMoved();
+    } else if (!move_->switched) {
+      SwitchMoved(found->second);
     } else {
-      const Status switched = store_->Switch(move_->id);
-      if (!switched.ok()) return Fail("what the catalog has taken cannot be switched: " + switched.detail());
-      if (const Status audit = store_->Audit(); !audit.ok()) return Fail("audit after a switch: " + audit.detail());
-      ++outcome_.switches;
-      Say("switched " + std::to_string(move_->id) + " to " + move_->to);
-      move_.reset();
+      LearnWhereLogGoesOn(found->second);
     }
     if (life != lives_ || Crashed() || fault_met_ || !outcome_.failure.empty()) return;
   }
@@ -70,6 +67,7 @@ void World::BeginMove() {
 
 void World::GiveUpMove() {
   store_->Release(move_->id);
+  if (move_->switched) (move_->to == kSecondPool ? second_shelf_ : shelf_)->Release(move_->id);
   Say("release " + std::to_string(move_->id));
   move_.reset();
 }
@@ -134,9 +132,34 @@ void World::TakeMoved() {
   if (!same) return Fail("resource " + std::to_string(id) + " got another root while it was held");
   spec.pool = move_->to;
   spec.root = move_->copied->root;
+  if (shelf_ && named.history) catalog_.at(id).log.Move(held.at.applied_sequence);
   move_->taken = true;
   Say("taken " + std::to_string(id));
   if (Dice(4) == 0) Crash(HostDies());   // and the store never heard of it
+}
+
+void World::SwitchMoved(Named& named) {
+  const bool logs = shelf_ && named.history;
+  // Chunks that the catalog cannot place would be taken for a log with a gap.
+  if (logs) ShelfOf(named).Hold(move_->id);
+  const Result<uint64_t> switched = store_->Switch(move_->id, named.log.log.fence);
+  if (!switched.ok()) return Fail("what the catalog has taken cannot be switched: " + switched.status().detail());
+  if (const Status audit = store_->Audit(); !audit.ok()) return Fail("audit after a switch: " + audit.detail());
+  ++outcome_.switches;
+  Say("switched " + std::to_string(move_->id) + " to " + move_->to);
+  if (logs) move_->switched = *switched;
+  else move_.reset();
+}
+
+void World::LearnWhereLogGoesOn(Named& named) {
+  const ResourceId id = move_->id;
+  named.log.Moved(named.spec.volume.applied_sequence, *move_->switched);
+  SimLogShelf& there = ShelfOf(named);
+  SimLogShelf& left = &there == shelf_.get() ? *second_shelf_ : *shelf_;
+  left.Remove(id, [](const LogChunk&) { return true; });
+  there.Release(id);
+  Say("the log of " + std::to_string(id) + " goes on in " + move_->to);
+  move_.reset();
 }
 
 }  // namespace skerry::simulation

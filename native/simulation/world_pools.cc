@@ -52,6 +52,7 @@ PackStore& World::Packs() { return *store_->pools().front()->packs; }
 /** Of another key, so that no id means there what it means in the first one. */
 PoolOptions World::SecondPool(PoolOptions like) const {
   like.name = kSecondPool;
+  like.logs = second_shelf_;
   like.packs.directory = home_ + "/second";
   like.packs.checkpoint = home_ + "/second.checkpoint";
   like.domain_key.assign(32, 8);
@@ -85,13 +86,16 @@ std::vector<TreeRoot> World::RootsIn(const Pool& pool) const {
 void World::ForgetBackends() {
   if (backend_) backend_->Forget();
   if (second_backend_) second_backend_->Forget();
-  if (shelf_) shelf_->Forget();
+  for (const auto& shelf : {shelf_, second_shelf_}) {
+    if (shelf) shelf->Forget();
+  }
 }
 
 void World::UpkeepBackends() {
-  if (shelf_) {
-    shelf_->Deliver();
-    if (!shelf_->wrong().empty()) Fail(shelf_->wrong());
+  for (const auto& shelf : {shelf_, second_shelf_}) {
+    if (!shelf) continue;
+    shelf->Deliver();
+    if (!shelf->wrong().empty()) Fail(shelf->wrong());
   }
   for (const auto& pool : store_->pools()) {
     const std::shared_ptr<SimBackend>& backend = pool->name == kSecondPool ? second_backend_ : backend_;

@@ -8,6 +8,7 @@
 #include "../simulation/copy_root.h"
 #include "../simulation/sim_env.h"
 #include "check.h"
+#include "log_shelf.h"
 #include "small_store.h"
 
 namespace skerry::switch_life {
@@ -31,7 +32,8 @@ class Life {
   Life() : env_(1) { Open(); }
   void Open() {
     store_.reset();
-    const StoreOptions options = check::SmallStore("/switch", {{kOld, 1 << 20}, {kNew, 1 << 20}});
+    StoreOptions options = check::SmallStore("/switch", {{kOld, 1 << 20}, {kNew, 1 << 20}});
+    for (PoolOptions& pool : options.pools) pool.logs = logs.at(pool.name);
     std::vector<ResourceSpec> specs;
     for (const auto& [id, spec] : catalog) specs.push_back(spec);
     StoreReport report;
@@ -49,9 +51,11 @@ class Life {
   std::shared_ptr<Pool> pool(const char* name) { return store_->FindPool(name); }
   LiveVolume& volume(ResourceId id) { return *store_->Find(id); }
 
-  ResourceId Create(uint64_t blocks = kBlocks) {
+  /** `flushes_to_pool`: of one volume at most, for a shelf of logs has one. */
+  ResourceId Create(uint64_t blocks = kBlocks, bool flushes_to_pool = false) {
     const ResourceId id = next_++;
     catalog[id] = {{id, blocks * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, {}, 0, kOld};
+    catalog[id].volume.flushes_to_pool = flushes_to_pool;
     content[id].resize(blocks * kBlockBytes);
     CHECK_OK(store_->Add(catalog[id]));
     return id;
@@ -181,6 +185,7 @@ class Life {
   std::map<ResourceId, ResourceSpec> catalog;
   std::map<ResourceId, std::vector<uint8_t>> content;
   std::map<std::string, int> commits;
+  const std::map<std::string, std::shared_ptr<check::LogShelf>> logs{{kOld, std::make_shared<check::LogShelf>()}, {kNew, std::make_shared<check::LogShelf>()}};
 
  private:
   SimEnv env_;

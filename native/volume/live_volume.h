@@ -151,8 +151,11 @@ class LiveVolume : public Volume {
   bool held() const;
   /** As before Hold. */
   void Release();
-  /** After Held: rests on `root` in `pool`, which equals what Held told, and is held no longer. */
-  void Switch(const std::shared_ptr<Pool>& pool, const TreeRoot& root);
+  /**
+   * After Held: rests on `root` in `pool`, which equals what Held told, and is held no longer. Its log, where it has one, goes on there
+   * under `log_fence`, after the sequence that is returned; flushes are answered once a root there holds all up to that.
+   */
+  uint64_t Switch(const std::shared_ptr<Pool>& pool, const TreeRoot& root, uint64_t log_fence);
 
   /** The oldest frozen generations up to the first with a snapshot; empty when there are none, or the base is pending. */
   std::optional<DestageGroup> OldestGroup() const;

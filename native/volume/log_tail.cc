@@ -17,11 +17,49 @@ void LogTail::Begin(std::shared_ptr<LogBackend> backend, uint64_t fence, uint64_
   Ready ready;
   {
     std::lock_guard lock(mutex_);
-    backend_ = std::move(backend);
-    fence_ = fence;
-    before_ = last_sequence;
-    open_end_ = sealed_end_ = logged_end_ = end;
-    begun_.store(true, std::memory_order_release);
+    BeginLocked(std::move(backend), fence, last_sequence, end);
+    ready = CollectLocked();
+  }
+  Send(std::move(ready));
+}
+
+void LogTail::BeginLocked(std::shared_ptr<LogBackend> backend, uint64_t fence, uint64_t last_sequence, Lsn end) {
+  backend_ = std::move(backend);
+  fence_ = fence;
+  before_ = last_sequence;
+  open_end_ = sealed_end_ = logged_end_ = end;
+  begun_.store(true, std::memory_order_release);
+}
+
+void LogTail::Suspend() {
+  std::lock_guard lock(mutex_);
+  suspended_ = !IsMutant(Mutant::kMovedLogUnheld);
+}
+
+void LogTail::Resume() {
+  Ready ready;
+  {
+    std::lock_guard lock(mutex_);
+    suspended_ = false;
+    ready = CollectLocked();
+  }
+  Send(std::move(ready));
+}
+
+void LogTail::MoveTo(std::shared_ptr<LogBackend> backend, std::shared_ptr<LogBudget> budget, uint64_t fence, uint64_t last_sequence, Lsn end) {
+  Ready ready;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_ || ended_) return;
+    Uncount(bytes_);
+    budget_ = std::move(budget);
+    open_.clear();
+    sealed_.clear();
+    marks_.clear();
+    next_number_ = frozen_number_ = first_number_ = 0;
+    in_flight_ = 0;
+    suspended_ = false;
+    BeginLocked(std::move(backend), fence, IsMutant(Mutant::kMovedLogUnrooted) ? 0 : last_sequence, end);
     ready = CollectLocked();
   }
   Send(std::move(ready));
@@ -153,7 +191,7 @@ void LogTail::Froze() {
 
 /** What the log of this life holds is worth something only over a root with all that came before it. */
 bool LogTail::VouchedLocked(Lsn target) const {
-  if (!begun() || !based_) return false;
+  if (!begun() || !based_ || suspended_) return false;
   if (rooted_ < before_ && !IsMutant(Mutant::kLogUnrooted)) return false;
   return target <= logged_end_ || IsMutant(Mutant::kFlushBeforePool);
 }
@@ -184,6 +222,7 @@ void LogTail::SettleLocked() {
 LogTail::Ready LogTail::CollectLocked() {
   Ready ready;
   if (!begun() || closed_ || ended_) return ready;
+  ready.backend = backend_;
   SettleLocked();
   while (!waiters_.empty() && VouchedLocked(waiters_.begin()->first)) {
     ready.waiters.push_back(std::move(waiters_.begin()->second));
@@ -207,15 +246,17 @@ LogTail::Ready LogTail::CollectLocked() {
 
 void LogTail::Send(Ready ready) {
   for (const LogChunk& chunk : ready.puts) {
-    backend_->PutLog(chunk, [self = shared_from_this(), number = chunk.number](const Status& status) { self->Done(number, status); });
+    ready.backend->PutLog(chunk, [self = shared_from_this(), fence = chunk.fence, number = chunk.number](const Status& status) { self->Done(fence, number, status); });
   }
   for (const auto& done : ready.waiters) done(Status::Ok());
 }
 
-void LogTail::Done(uint64_t number, const Status& status) {
+void LogTail::Done(uint64_t fence, uint64_t number, const Status& status) {
   Ready ready;
   {
     std::lock_guard lock(mutex_);
+    // Of the pool that the volume has left.
+    if (fence != fence_ && !IsMutant(Mutant::kMovedLogMixed)) return;
     --in_flight_;
     const auto found = std::ranges::find(sealed_, number, [](const Sealed& sealed) { return sealed.chunk.number; });
     if (found != sealed_.end()) found->state = status.ok() ? State::kPut : State::kWaiting;

@@ -59,6 +59,11 @@ class LogTail : public std::enable_shared_from_this<LogTail> {
 
   /** What is added from here on follows `last_sequence`, which ends at `end` in the journal. What came before is vouched for by a root alone. */
   void Begin(std::shared_ptr<LogBackend> backend, uint64_t fence, uint64_t last_sequence, Lsn end);
+  /** No flush is answered until Resume or MoveTo: all that was answered before lies at or below what the volume holds now. Puts go on. */
+  void Suspend();
+  void Resume();
+  /** The same as Begin in another pool, whose root holds what was answered. What is on its way to the pool before matters no more. */
+  void MoveTo(std::shared_ptr<LogBackend> backend, std::shared_ptr<LogBudget> budget, uint64_t fence, uint64_t last_sequence, Lsn end);
   bool begun() const { return begun_.load(std::memory_order_acquire); }
   /** In the order of sequences. */
   void Add(const LogEntry& entry, Lsn end);
@@ -89,9 +94,11 @@ class LogTail : public std::enable_shared_from_this<LogTail> {
     State state = State::kWaiting;
   };
   struct Ready {
+    std::shared_ptr<LogBackend> backend;
     std::vector<std::function<void(Status)>> waiters;
     std::vector<LogChunk> puts;
   };
+  void BeginLocked(std::shared_ptr<LogBackend> backend, uint64_t fence, uint64_t last_sequence, Lsn end);
   bool VouchedLocked(Lsn target) const;
   void Count(size_t bytes);
   void Uncount(size_t bytes);
@@ -101,10 +108,10 @@ class LogTail : public std::enable_shared_from_this<LogTail> {
   Ready CollectLocked();
   /** Without the lock. */
   void Send(Ready ready);
-  void Done(uint64_t number, const Status& status);
+  void Done(uint64_t fence, uint64_t number, const Status& status);
 
   const ResourceId volume_;
-  const std::shared_ptr<LogBudget> budget_;
+  std::shared_ptr<LogBudget> budget_;   // changed under the volume's lock, too
   std::atomic<bool> begun_{false};
   std::atomic<size_t> bytes_{0};     // of open_ and of what is sealed
 
@@ -114,6 +121,7 @@ class LogTail : public std::enable_shared_from_this<LogTail> {
   uint64_t before_ = 0;              // the last sequence before this log
   uint64_t rooted_;
   bool based_ = true;
+  bool suspended_ = false;
   bool closed_ = false;              // the volume is gone
   bool ended_ = false;               // nobody puts anything any more
   std::vector<uint8_t> open_;

@@ -111,8 +111,11 @@ class Store {
    * a clone came meanwhile that the catalog says to wait for the resource.
    */
   Status Expect(ResourceId id, const TreeRoot& root);
-  /** After Expect, and only once the catalog says so. kNotFound where the resource was deleted meanwhile. */
-  Status Switch(ResourceId id);
+  /**
+   * After Expect, and only once the catalog says so. kNotFound where the resource was deleted meanwhile. The sequence after which the
+   * resource's log goes on there, under `log_fence`, where it flushes to its pool.
+   */
+  Result<uint64_t> Switch(ResourceId id, uint64_t log_fence = 0);
   /** Only where the catalog did not take the other pool. Idempotent. */
   void Release(ResourceId id);
 

@@ -18,6 +18,7 @@ Status Store::Hold(ResourceId id, const std::string& to_pool) {
   std::shared_ptr<Pool> pool = FindPool(to_pool);
   if (!pool) return {Code::kNotFound, "there is no pool " + to_pool};
   LiveVolume& volume = *found->second.volume;
+  if (volume.flushes_to_pool() && !pool->logs) return {Code::kInvalid, "pool " + to_pool + " takes no logs"};
   if (volume.pool() == pool) return {Code::kInvalid, "resource " + std::to_string(id) + " is in pool " + to_pool + " already"};
   if (Status failed = journal_->failure(); !failed.ok()) return failed;
   if (Status status = volume.Hold(); !status.ok()) return status;
@@ -67,19 +68,21 @@ Status Store::Expect(ResourceId id, const TreeRoot& root) {
   return {};
 }
 
-Status Store::Switch(ResourceId id) {
+Result<uint64_t> Store::Switch(ResourceId id, uint64_t log_fence) {
   std::unique_lock lock(mutex_);
   const auto found = leaving_.find(id);
   if (found == leaving_.end()) return NotHeld(id);
-  if (!found->second.root) return {Code::kInvalid, "resource " + std::to_string(id) + " is not expected anywhere else"};
+  if (!found->second.root) return Status(Code::kInvalid, "resource " + std::to_string(id) + " is not expected anywhere else");
   const Destination to = std::move(found->second);
   leaving_.erase(found);
   Entry& entry = entries_.at(id);
-  entry.volume->Switch(to.pool, *to.root);
+  const uint64_t sequence = entry.volume->Switch(to.pool, *to.root, log_fence);
   entry.base.reset();   // what clones began with while it was pending
   // Announced by the volume: the book moves it to the other pool when it looks.
   RefreshLocked();
-  return {};
+  // Flushes wait for a root with what was written while it was held.
+  if (entry.volume->flushes_to_pool()) FreezeLocked(id);
+  return sequence;
 }
 
 void Store::Release(ResourceId id) {

@@ -12,7 +12,7 @@ import { passFailpoint } from '../engine/failpoints.js';
 import type { Ledger } from '../mapper/ledger.js';
 import { idLock, type KeyedLocks } from '../mapper/locks.js';
 import { keptRoot, type RootStores } from '../mapper/root_store.js';
-import { nextLog, readableLog } from '../mapper/volume_log.js';
+import { logAfterMove, nextLog, readableLog } from '../mapper/volume_log.js';
 import type { LogKeeper } from '../pool/log_keeper.js';
 
 /** While the engine has no room for what is restored. */
@@ -27,7 +27,7 @@ export interface VolumeLogsOptions {
   readonly ledger: Ledger;
   readonly engine: Pick<NativeEngine, 'volumeLog'>;
   /** Of a pool. @throws SkerryError not-found */
-  readonly keeper: (pool: string) => Pick<LogKeeper, 'chunks' | 'fenceMax' | 'trim' | 'sweep' | 'hold' | 'tellIfAway'>;
+  readonly keeper: (pool: string) => Pick<LogKeeper, 'chunks' | 'fenceMax' | 'trim' | 'sweep' | 'hold' | 'leave' | 'tellIfAway'>;
   readonly roots: RootStores;
   readonly locks: KeyedLocks;
   /** A list of the pool may show what was put only later. */
@@ -35,6 +35,14 @@ export interface VolumeLogsOptions {
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
+}
+
+interface Moved {
+  readonly id: number;
+  readonly from: string;
+  readonly fence: number;
+  readonly sequence: number;
+  readonly release: () => void;
 }
 
 export class VolumeLogs {
@@ -91,6 +99,42 @@ export class VolumeLogs {
     });
   }
 
+  /** Of a volume on its way to `pool`: for its log there. Neither it nor the one below was ever used there. @throws SkerryError of the pool */
+  async fenceIn(pool: string, id: number, log: LogRecord): Promise<number> {
+    const { keeper, listsLate, now = Date.now } = this.#options;
+    // Another catalog may have begun logs there that this one knows nothing of.
+    return Math.max(log.fence, await keeper(pool).fenceMax(id), listsLate(pool) ? now() : 0) + 2;
+  }
+
+  /** Until the answer is called no chunk of the volume's log is put into the pool. */
+  hold(pool: string, id: number): () => void {
+    return this.#options.keeper(pool).hold(id);
+  }
+
+  /**
+   * The volume left `from`, and its log goes on in the pool that the catalog names, under `fence` after `sequence`. Its chunks there wait until the catalog
+   * knows, and the pool: what reads them otherwise takes them for a log with a gap.
+   */
+  moved({ id, from, fence, sequence, release }: Moved): void {
+    const { ledger, keeper } = this.#options;
+    keeper(from).leave(id, fence);
+    // Where the daemon stops meanwhile, or the volume was deleted, nothing may be put: it is not released.
+    this.#background(id, async () => {
+      const record = await this.#retried(id, () => ledger.update(id, (now) => goesOnAfter(now, fence, sequence)));
+      if (record === null) return;
+      passFailpoint('move-log-known');
+      this.#background(id, () => this.#tellPool(id, release));
+      this.#background(id, () => this.#untilRooted(id, sequence));
+      // What it left behind when it was there before.
+      await keeper(record.pool).sweep(id, (of) => of >= fence);
+    });
+  }
+
+  /** The volume is in another pool. @throws SkerryError of the pool */
+  async forget(pool: string, id: number): Promise<void> {
+    await this.#options.keeper(pool).sweep(id, () => false);
+  }
+
   /** Waits for what is under way. What is left the next start does. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -132,7 +176,7 @@ export class VolumeLogs {
     passFailpoint('log-begun');
     const release = keeper(pool).hold(id);
     await engine.volumeLog('begin', id, fence, sequence);
-    this.#background(id, () => this.#tellPool(id).then(release));
+    this.#background(id, () => this.#tellPool(id, release));
     this.#background(id, () => this.#untilRooted(id, sequence));
     const { older } = begun.log;
     // What a life before left behind: chunks that came late, or that it did not come to remove.
@@ -142,24 +186,41 @@ export class VolumeLogs {
   }
 
   /** The pool alone must be enough to find the log: its root chunk says where that is. Where it is away, it is told when it is back. */
-  async #tellPool(id: number): Promise<void> {
+  async #tellPool(id: number, told: () => void): Promise<void> {
     const { ledger, locks, roots, log } = this.#options;
     for (let attempt = 1; !this.#stopping.signal.aborted; attempt += 1) {
       try {
-        const told = await locks.run([idLock(id)], async () => {
+        const knows = await locks.run([idLock(id)], async () => {
           const record = (await ledger.get(id))?.record;
           // A root that is still to come says it by itself.
           if (record === undefined || record.pendingOf !== 0) return record === undefined;
           await roots.of(record.pool).putRoot(keptRoot(record));
           return true;
         });
-        if (told) return;
+        if (knows) return told();
       } catch (error) {
         if (attempt === 1)
           log('warn', 'a pool cannot be told where a log goes on: flushes wait for that', { resource: id, error: String(error) });
       }
       await pause(tell_pause_milliseconds, this.#stopping.signal);
     }
+  }
+
+  /** The volume's flushes wait for it. null once the daemon stops. */
+  async #retried<T>(id: number, work: () => Promise<T>): Promise<T | null> {
+    for (let attempt = 1; !this.#stopping.signal.aborted; attempt += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        if (attempt === 1)
+          this.#options.log('warn', 'the catalog cannot be told where a log goes on: flushes wait for that', {
+            resource: id,
+            error: String(error),
+          });
+      }
+      await pause(tell_pause_milliseconds, this.#stopping.signal);
+    }
+    return null;
   }
 
   /** Flushes wait until a root holds all up to `sequence`, and no put of theirs tells them that the pool is away. */
@@ -221,4 +282,9 @@ export class VolumeLogs {
       .finally(() => this.#underWay.delete(running));
     this.#underWay.add(running);
   }
+}
+
+function goesOnAfter(record: ResourceRecord, fence: number, sequence: number): ResourceRecord | null {
+  const { log, appliedSequence } = record;
+  return log?.fence !== fence ? null : { ...record, log: logAfterMove(log, appliedSequence, sequence) };
 }

@@ -214,6 +214,15 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     onEnd: (view) => metrics.countCollection(view),
     intervalMilliseconds: config.gcSeconds * 1000,
   });
+  const logs = new VolumeLogs({
+    ledger,
+    engine: running,
+    keeper: (pool) => pools.get(pool).logs,
+    roots: pools,
+    locks,
+    listsLate: (pool) => pools.get(pool).traits.listsLate === true,
+    log: logOf(logger, 'log'),
+  });
   const carriage = new EngineCarriage(running);
   const moves = new Moves({
     ledger,
@@ -221,6 +230,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     book: moveBook,
     carriage,
     pools: poolVerbs,
+    logs,
     forgetRoots: (pool, id) => pools.get(pool).forgetRoots(id),
     onMoved: () => collections.noteRemoval(),
     log: logOf(logger, 'move'),
@@ -252,15 +262,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     locks,
     engine: running,
     roots: pools,
-    logs: new VolumeLogs({
-      ledger,
-      engine: running,
-      keeper: (pool) => pools.get(pool).logs,
-      roots: pools,
-      locks,
-      listsLate: (pool) => pools.get(pool).traits.listsLate === true,
-      log: logOf(logger, 'log'),
-    }),
+    logs,
     salvages: config.salvageJournal,
     log: logOf(logger, 'composer'),
     onCommitted: () => upkeep.poke(),

@@ -163,7 +163,8 @@ export class Engine implements NativeEngine {
 
   switchPool(what: 'hold', resource: number, pool: string): Promise<HeldResource>;
   switchPool(what: 'expect', resource: number, root: TreeRootSpec): Promise<void>;
-  switchPool(what: 'switch' | 'release', resource: number): Promise<void>;
+  switchPool(what: 'switch', resource: number, logFence?: number): Promise<number>;
+  switchPool(what: 'release', resource: number): Promise<void>;
   switchPool(...asked: readonly unknown[]): Promise<unknown> {
     const ask = this.#native.switchPool.bind(this.#native) as (...given: readonly unknown[]) => Promise<unknown>;
     return attemptAsync(() => ask(...asked));

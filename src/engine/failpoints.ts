@@ -17,7 +17,8 @@ export type Failpoint =
   | 'move-step'
   | 'move-carried'
   | 'move-roots-put'
-  | 'move-committed';
+  | 'move-committed'
+  | 'move-log-known';
 
 let armed: { readonly name: string; readonly module: NativeModule } | null = null;
 

@@ -31,8 +31,12 @@ export interface PoolSwitch {
    * no-space where that pool takes no writes; after it has resolved only a deleted resource keeps switch from succeeding.
    */
   switchPool(what: 'expect', resource: number, root: TreeRootSpec): Promise<void>;
-  /** The resource is in the other pool, as the catalog says by now. not-found: it was deleted. */
-  switchPool(what: 'switch', resource: number): Promise<void>;
+  /**
+   * The resource is in the other pool, as the catalog says by now. not-found: it was deleted. `logFence`: of a volume that flushes to its
+   * pool, for its log there, which goes on after the sequence that is answered. From hold to here none of its flushes is answered, and
+   * from here on none before a root there holds all up to that sequence.
+   */
+  switchPool(what: 'switch', resource: number, logFence?: number): Promise<number>;
   /** As before hold; not once the catalog says the other pool. */
   switchPool(what: 'release', resource: number): Promise<void>;
 }

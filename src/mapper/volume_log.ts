@@ -45,6 +45,23 @@ export function logOverRoot(log: LogRecord | null, appliedSequence: number, mark
   return first === log.first && older === log.older ? log : { ...log, first, older };
 }
 
+/**
+ * In another pool, whose root holds all up to `appliedSequence`, and with that all that a flush was answered for. That pool has nothing
+ * under `fence`, nor under the one below.
+ */
+export function movedLog(log: LogRecord, appliedSequence: number, fence: number): LogRecord {
+  return { journal: log.journal, fence, from: appliedSequence + 1, first: 0, older: null };
+}
+
+/**
+ * There it goes on after `sequence`. What was written before that and is in no root is in no chunk either, so the span that goes on from
+ * the root is an empty one: no flush is answered before a root holds it.
+ */
+export function logAfterMove(log: LogRecord, appliedSequence: number, sequence: number): LogRecord {
+  const older = appliedSequence >= sequence ? null : { fence: log.fence - 1, from: log.from, first: 0, until: sequence };
+  return { ...log, from: sequence + 1, older };
+}
+
 export interface LoggedVolumesOptions {
   readonly ledger: Ledger;
   readonly locks: KeyedLocks;

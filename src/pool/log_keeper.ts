@@ -45,8 +45,8 @@ export class LogKeeper {
   readonly #closing = new AbortController();
   /** By volume. */
   readonly #puts = new Map<number, Set<Promise<void>>>();
-  /** Volumes that were deleted in this life. */
-  readonly #gone = new Set<number>();
+  /** By volume: what has a lower fence is given up, for the volume has left the pool, or was deleted. */
+  readonly #goneBelow = new Map<number, number>();
   /** Volumes of which nothing is put yet, and how each is let go. */
   readonly #holds = new Map<number, { readonly ended: Promise<void>; readonly end: () => void }>();
   /** When puts began to fail, in a row; null while they do not. In milliseconds of performance.now(). */
@@ -161,9 +161,14 @@ export class LogKeeper {
 
   /** The volume is gone: so is its log, and what is on its way there is given up. @throws SkerryError of the driver */
   async forget(volume: number): Promise<void> {
-    this.#gone.add(volume);
-    this.#release(volume);
+    this.leave(volume, Number.POSITIVE_INFINITY);
     await this.sweep(volume, () => false);
+  }
+
+  /** The volume is in another pool: what has a lower fence than its log there, and is not here yet, is given up. */
+  leave(volume: number, fence: number): void {
+    this.#goneBelow.set(volume, fence);
+    this.#release(volume);
   }
 
   /** Removes whatever there is of the volume that `wanted` does not want. @throws SkerryError of the driver */
@@ -199,6 +204,10 @@ export class LogKeeper {
     this.#holds.delete(volume);
   }
 
+  #isGone({ volume, fence }: Pick<LogChunkEvent, 'volume' | 'fence'>): boolean {
+    return fence < (this.#goneBelow.get(volume) ?? 0);
+  }
+
   /** Resolves once chunks of the volume may be put; those who wait for it are told when that takes too long. */
   async #released(volume: number, engine: Answers): Promise<void> {
     const milliseconds = Math.max(this.#options.stallMilliseconds, retry_pause_milliseconds);
@@ -215,9 +224,10 @@ export class LogKeeper {
     this.#answer(() => void engine.volumeLog('late', volume, told).catch(() => undefined));
   }
 
+  /** What is held is not on its way. */
   async #settled(volume: number): Promise<void> {
     const puts = this.#puts.get(volume);
-    if (puts !== undefined) await Promise.allSettled(puts);
+    if (puts !== undefined && !this.#holds.has(volume)) await Promise.allSettled(puts);
   }
 
   async #put(event: LogChunkEvent, engine: Answers): Promise<void> {
@@ -226,7 +236,7 @@ export class LogKeeper {
     const key = logChunkKey(event);
     const sealed = encodeLogChunk({ poolUuid, volume, fence, number, firstSequence, lastSequence, settled, entries }, cipher);
     await this.#released(volume, engine);
-    for (const began = performance.now(); ; ) {
+    for (const began = performance.now(); !this.#isGone(event) && !this.#closing.signal.aborted; ) {
       try {
         this.#putsUnderWay += 1;
         await hasty.put(key, sealed).finally(() => {
@@ -249,13 +259,12 @@ export class LogKeeper {
           });
         this.#awaySince ??= now;
         const waited = now - Math.min(began, this.#awaySince);
+        if (this.#isGone(event)) break;
         if (!error.retry || waited >= this.#options.stallMilliseconds) this.#tellLate(volume, error.message, engine);
         await pause(retry_pause_milliseconds, this.#closing.signal);
-        if (!this.#closing.signal.aborted && !this.#gone.has(volume)) continue;
-        this.#answer(() => engine.completeChange(event.errand, { code: 'closed', message: 'nobody waits for it any more' }));
-        return;
       }
     }
+    this.#answer(() => engine.completeChange(event.errand, { code: 'closed', message: 'nobody waits for it any more' }));
   }
 
   /** An engine that has stopped wants no answer any more. */

@@ -38,8 +38,11 @@ export interface Carriage {
   hold(id: number, toPool: string): Promise<void>;
   /** Of one that is held: what it will be in its new pool. The catalog may say so from here on. @throws SkerryError where it cannot be */
   expect(record: Pick<ResourceRecord, 'id' | 'root'>): Promise<void>;
-  /** After expect, once the catalog says so. */
-  switch(id: number): Promise<void>;
+  /**
+   * After expect, once the catalog says so. `logFence`: of a volume that flushes to its pool, for its log in the new one. After which
+   * sequence that goes on.
+   */
+  switch(id: number, logFence?: number): Promise<number>;
   /** It stays in its pool. */
   release(id: number): Promise<void>;
 }

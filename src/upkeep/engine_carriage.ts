@@ -96,8 +96,8 @@ export class EngineCarriage implements Carriage {
     await this.#engine.switchPool('expect', id, rootSpec(root));
   }
 
-  async switch(id: number): Promise<void> {
-    await this.#engine.switchPool('switch', id);
+  async switch(id: number, logFence?: number): Promise<number> {
+    return this.#engine.switchPool('switch', id, logFence);
   }
 
   async release(id: number): Promise<void> {

@@ -4,6 +4,7 @@
  * of all of them. A daemon that dies finds it whole in one pool or in the other, and goes on from what was durable in the new one.
  */
 import { emptyRoot, type ResourceRecord } from '../catalog/records.js';
+import type { LogRecord } from '../catalog/log_record.js';
 import type { CarriedRecord, MoveRecord } from '../catalog/move_record.js';
 import { compresses } from '../core/compression.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
@@ -14,6 +15,7 @@ import { idLock, nameLock, type KeyedLocks } from '../mapper/locks.js';
 import type { PoolUsers } from '../mapper/pool_verbs.js';
 import { sameRoot } from '../mapper/resource_spec.js';
 import { keptRoot } from '../mapper/root_store.js';
+import { movedLog } from '../mapper/volume_log.js';
 import type { Carriage, CarryStep } from './carriage.js';
 import type { MoveBook } from './move_book.js';
 
@@ -26,12 +28,31 @@ const pending_milliseconds_max = 120_000;
 const switch_attempts_max = 20;
 const switch_pause_milliseconds = 50;
 
+/** Of volumes with durability `pool`: their logs, which go on in the new pool (docs/decisions/0071-logs-move-with-their-volumes.md). */
+export interface MovingLogs {
+  /** For the volume's log in the pool: nothing there has it, nor the one below. @throws SkerryError of the pool */
+  fenceIn(pool: string, id: number, log: LogRecord): Promise<number>;
+  /** Before the engine switches: until what is answered is called, no chunk of the volume is put there. */
+  hold(pool: string, id: number): () => void;
+  /** The volume has left `from`, and its log goes on after `sequence`: once the catalog and its new pool know that, chunks are put. */
+  moved(move: {
+    readonly id: number;
+    readonly from: string;
+    readonly fence: number;
+    readonly sequence: number;
+    readonly release: () => void;
+  }): void;
+  /** What the pool that it left has of its log goes. @throws SkerryError of the pool */
+  forget(pool: string, id: number): Promise<void>;
+}
+
 export interface MoveOptions {
   readonly ledger: Ledger;
   readonly locks: KeyedLocks;
   readonly pools: Pick<PoolUsers, 'of' | 'allowFrames'>;
   readonly book: MoveBook;
   readonly carriage: Carriage;
+  readonly logs: MovingLogs;
   /** What the pool keeps of a resource that is there no more goes. Resolves once it is gone. */
   readonly forgetRoots: (pool: string, id: number) => Promise<void>;
 }
@@ -139,7 +160,7 @@ export class Move {
         passFailpoint('move-committed');
         book.switched(this.#record);
         this.#record = { ...this.#record, switched: true };
-        for (const id of ids) await carriage.switch(id);
+        for (const { record } of changes) await this.#switchOne(record);
         await ledger.rootsKept(ids);
         return;
       }
@@ -153,17 +174,31 @@ export class Move {
     if (from === null || carried === null || !carried.done || !sameRoot(carried.to, from.record.root)) {
       throw new SkerryError('try-again', `resource ${id} changed while it was moved`);
     }
-    return { change: 'update', from, record: { ...from.record, pool: this.#record.to, root: carried.target } };
+    const { log, appliedSequence } = from.record;
+    const { to } = this.#record;
+    const moved = log === null ? null : movedLog(log, appliedSequence, await this.#options.logs.fenceIn(to, id, log));
+    return { change: 'update', from, record: { ...from.record, pool: to, root: carried.target, log: moved } };
+  }
+
+  async #switchOne({ id, log }: ResourceRecord): Promise<void> {
+    const { carriage, logs } = this.#options;
+    const { from, to } = this.#record;
+    if (log === null) return void (await carriage.switch(id));
+    // The catalog does not say yet where the log goes on: chunks would look like one with a gap.
+    const release = logs.hold(to, id);
+    const sequence = await carriage.switch(id, log.fence);
+    logs.moved({ id, from, fence: log.fence, sequence, release });
   }
 
   /** What the old pool says of them would be believed where the catalog is lost. */
   async #leave(): Promise<void> {
-    const { ledger, forgetRoots } = this.#options;
+    const { ledger, forgetRoots, logs } = this.#options;
     for (const { record } of await this.#resources()) {
       // A clone whose own root chunk is due is known there by this one's alone.
       while (ledger.isNeeded(record.id)) await pause(pending_pause_milliseconds, this.#signal);
       this.#signal.throwIfAborted();
       await forgetRoots(this.#record.from, record.id);
+      if (record.log !== null) await logs.forget(this.#record.from, record.id);
     }
   }
 

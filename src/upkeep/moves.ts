@@ -72,19 +72,15 @@ export class Moves {
 
   /**
    * `source`: a volume or an image. Its snapshots go with a volume. @throws SkerryError not-found, invalid for a snapshot or the pool
-   * that it is in, conflict while it is on its way to another
+   * that it is in, conflict while it is on its way to another, unsupported where that pool cannot hold its log
    */
   async begin(source: string, to: string): Promise<MoveView> {
     const { ledger, book, pools } = this.#options;
     if (this.#stopped) throw new SkerryError('unavailable', 'the daemon is stopping');
     const { id, kind, name, pool, log } = (await findSource(ledger, source)).record;
     if (kind === 'snapshot') throw new SkerryError('invalid', `${name} is a snapshot: it goes with its volume`);
-    if (log !== null)
-      throw new SkerryError(
-        'unsupported',
-        `volume ${name} has durability pool, and its log cannot follow it to another pool: replicate it there`,
-      );
-    pools.of(to);
+    const target = pools.of(to);
+    if (log !== null) target.mustTakeLogs();
     const known = book.get(id);
     if (known === null && pool === to) throw new SkerryError('invalid', `${kind} ${name} is in pool ${to} already`);
     if (known !== null && known.to !== to) {

@@ -25,3 +25,6 @@ export const logFailpoints = ['log-chunk-put', 'log-restored', 'log-begun'] as c
 
 /** Those of a move, in the order in which it comes there. */
 export const moveFailpoints = ['move-step', 'move-carried', 'move-roots-put', 'move-committed'] as const;
+
+/** The last one of a move of a volume that flushes to its pool. */
+export const movedLogFailpoint = 'move-log-known';

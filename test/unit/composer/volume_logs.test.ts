@@ -34,6 +34,7 @@ async function open(chunks: readonly Pick<LogChunk, 'firstSequence' | 'lastSeque
     trim: async (_volume: number, fence: number, from: number, to: number) => void kept.push(`trim ${fence} ${from}-${to}`),
     sweep: async () => void kept.push('sweep'),
     tellIfAway: () => void kept.push('tell if away'),
+    leave: (_volume: number, fence: number) => void kept.push(`leave below ${fence}`),
     hold: () => {
       kept.push('hold');
       return () => void kept.push('released');
@@ -174,4 +175,49 @@ test('a root takes chunks off the log, and a life before with all of its own', a
   logs.shorten(record, before, before);
   await logs.stop();
   expect(kept).toHaveLength(2);
+});
+
+test('in another pool a log is released once catalog and pool know where it goes on', async () => {
+  const { world, kept, id, log, say, logs } = await open();
+  await say({ fence: 9, from: 41, first: 0, older: null }, 40);
+  const release = () => void kept.push(`released, from ${world.pool.roots.get(id)?.log?.from}`);
+  logs.moved({ id, from: 'left', fence: 9, sequence: 50, release });
+  await expect.poll(() => kept, { timeout: 5000 }).toContain('released, from 51');
+  expect(kept[0]).toBe('leave below 9');
+  expect(await log()).toEqual({
+    journal: mine,
+    fence: 9,
+    from: 51,
+    first: 0,
+    older: { fence: 8, from: 41, first: 0, until: 50 },
+  });
+  await logs.stop();
+});
+
+test('it is not released while the catalog takes nothing, nor where the daemon ends before that', async () => {
+  const { world, kept, id, say, logs } = await open();
+  await say({ fence: 9, from: 41, first: 0, older: null }, 40);
+  for (let failure = 0; failure < 100; failure += 1) world.transactFailures.push(new SkerryError('io', 'the disk is gone'));
+  logs.moved({ id, from: 'left', fence: 9, sequence: 50, release: () => void kept.push('released') });
+  await expect.poll(() => world.transactFailures.length, { timeout: 5000 }).toBeLessThan(100);
+  await logs.stop();
+  expect(kept).toEqual(['leave below 9']);
+});
+
+test('nor is it where the pool does not hear of it before the daemon ends', async () => {
+  const { world, kept, id, log, say, logs } = await open();
+  await say({ fence: 9, from: 41, first: 0, older: null }, 40);
+  for (let failure = 0; failure < 100; failure += 1) world.pool.failures.push(new SkerryError('unavailable', 'away'));
+  logs.moved({ id, from: 'left', fence: 9, sequence: 50, release: () => void kept.push('released') });
+  await expect.poll(() => world.pool.failures.length, { timeout: 5000 }).toBeLessThan(100);
+  await logs.stop();
+  expect(await log()).toMatchObject({ from: 51 });
+  expect(kept).not.toContain('released');
+});
+
+test('in its new pool it has a fence above all that there is, and above one that nothing has', async () => {
+  const { logs, id } = await open();
+  const log = { journal: mine, fence: 4, from: 1, first: 0, older: null };
+  expect(await logs.fenceIn('far', id, log)).toBe(13);
+  expect(await logs.fenceIn('far', id, { ...log, fence: 20 })).toBe(22);
 });

@@ -157,9 +157,10 @@ export class FakeEngine implements NativeEngine {
 
   switchPool(what: 'hold', resource: number, pool: string): Promise<HeldResource>;
   switchPool(what: 'expect', resource: number, root: TreeRootSpec): Promise<void>;
-  switchPool(what: 'switch' | 'release', resource: number): Promise<void>;
-  async switchPool(what: string, resource: number, to?: string | TreeRootSpec): Promise<HeldResource | void> {
-    await this.#step(`engine.switchPool ${what}`, resource, typeof to === 'string' ? to : (to?.id ?? ''));
+  switchPool(what: 'switch', resource: number, logFence?: number): Promise<number>;
+  switchPool(what: 'release', resource: number): Promise<void>;
+  async switchPool(what: string, resource: number, to?: string | TreeRootSpec | number): Promise<HeldResource | number | void> {
+    await this.#step(`engine.switchPool ${what}`, resource, typeof to === 'object' ? to.id : (to ?? ''));
     const known = this.known.get(resource);
     if (what === 'release') {
       this.#held.delete(resource);
@@ -173,12 +174,13 @@ export class FakeEngine implements NativeEngine {
     }
     const held = this.#held.get(resource);
     if (held === undefined) throw new SkerryError('not-found', `resource ${resource} is not held`);
-    if (to !== undefined) {
+    if (typeof to === 'object') {
       this.#held.set(resource, { ...held, root: to });
       return;
     }
     this.#held.delete(resource);
     this.known.set(resource, { ...known, ...held });
+    return this.lastSequence;
   }
 
   async rollback(volume: number, snapshot: number): Promise<void> {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { SkerryError } from '../../../src/core/errors.js';
-import { firstLog, logOverRoot, nextLog, readableLog } from '../../../src/mapper/volume_log.js';
+import { firstLog, logAfterMove, logOverRoot, movedLog, nextLog, readableLog } from '../../../src/mapper/volume_log.js';
 import { openWorld } from './world.js';
 
 const journal = new Uint8Array(16).fill(7);
@@ -46,6 +46,38 @@ describe('the log of a volume', () => {
     expect(logOverRoot(log, 5, null)).toBe(log);
     expect(logOverRoot(log, 5, { fence: 9, first: 4 })).toBe(log);
     expect(logOverRoot(null, 5, { fence: 1, first: 4 })).toBeNull();
+  });
+});
+
+describe('the log of a volume that moved to another pool', () => {
+  const before = nextLog(firstLog(journal), 0, { journal, sequence: 90, fence: 2 });
+  const moved = movedLog(before, 120, 9);
+
+  test('is an empty one over the root there, until it is known where it goes on', () => {
+    expect(moved).toEqual({ journal, fence: 9, from: 121, first: 0, older: null });
+    // A daemon that dies now reads nothing there, and its next life begins under a fence of its own.
+    expect(nextLog(moved, 120, { journal, sequence: 150, fence: 10 })).toEqual({
+      journal,
+      fence: 10,
+      from: 151,
+      first: 0,
+      older: { fence: 9, from: 121, first: 0, until: 150 },
+    });
+  });
+
+  test('is read past what was written while it was held only over a root that has that', () => {
+    const goesOn = logAfterMove(moved, 120, 150);
+    expect(readableLog(goesOn, 120)).toEqual({ fence: 8, from: 121, first: 0, until: 150 });
+    expect(readableLog(goesOn, 149)).toMatchObject({ fence: 8 });
+    const over = logOverRoot(goesOn, 150, { fence: 9, first: 2 });
+    expect(over).toEqual({ journal, fence: 9, from: 151, first: 2, older: null });
+    expect(logAfterMove(moved, 120, 120)).toEqual(moved);
+  });
+
+  test('is the same where that root comes before the word of where it goes on', () => {
+    const over = logOverRoot(moved, 160, { fence: 9, first: 2 }) ?? moved;
+    expect(over).toMatchObject({ first: 2, older: null });
+    expect(logAfterMove(over, 160, 150)).toEqual({ journal, fence: 9, from: 151, first: 2, older: null });
   });
 });
 

@@ -161,8 +161,32 @@ test('a volume that is gone waits for no backend', async () => {
   const { put, keeper, shelf, answers } = open(null, 60_000);
   shelf.away = new SkerryError('exists', 'another chunk is there');
   put(1, 0);
+  await expect.poll(() => answers, { timeout: 5000 }).toEqual([`late ${volume}`]);
   await keeper.forget(volume);
-  expect(answers).toEqual([`late ${volume}`, '1 closed']);
+  expect(answers.at(-1)).toBe('1 closed');
+});
+
+test('what a volume that has moved left behind is given up, and what it puts when it is back is not', async () => {
+  const { put, keeper, shelf, answers } = open(null, 60_000);
+  shelf.away = new SkerryError('unavailable', 'away');
+  put(1, 0);
+  await expect.poll(() => shelf.attempts.length, { timeout: 5000 }).toBeGreaterThan(0);
+  keeper.leave(volume, 3);
+  put(1, 1);
+  await expect.poll(() => answers.toSorted(), { timeout: 5000 }).toEqual(['1 closed', '2 closed']);
+  expect(shelf.attempts).toHaveLength(1);
+  shelf.away = null;
+  put(5, 0);
+  await expect.poll(() => answers, { timeout: 5000 }).toContain('3 put');
+});
+
+test('of a volume that is held nothing is put when the daemon ends, for the pool does not know of it', async () => {
+  const { put, keeper, shelf, answers } = open(null, 60_000);
+  keeper.hold(volume);
+  put(1, 0);
+  await keeper.close();
+  expect(shelf.attempts).toEqual([]);
+  expect(answers).toEqual(['1 closed']);
 });
 
 test('nothing is put of a volume that is held, and flushes are told when that takes too long', async () => {
@@ -171,6 +195,8 @@ test('nothing is put of a volume that is held, and flushes are told when that ta
   put(1, 0);
   await expect.poll(() => answers, { timeout: 5000 }).toContain(`late ${volume}`);
   expect(shelf.attempts).toEqual([]);
+  // Nor does anybody wait for it who removes what is not wanted.
+  await keeper.sweep(volume, (fence) => fence === 1);
   release();
   await expect.poll(() => answers, { timeout: 5000 }).toContain('1 put');
 });

@@ -6,6 +6,8 @@ export class FakeCarriage implements Carriage {
   readonly steps: string[] = [];
   /** Failures of the calls to come. */
   readonly failures: Error[] = [];
+  /** Of the volume's last record, as it is switched. */
+  sequence = 0;
   /** Called in the middle of each copy. */
   between: () => Promise<void> = async () => {};
   /** Called once a resource is held. */
@@ -41,8 +43,9 @@ export class FakeCarriage implements Carriage {
     this.steps.push(`expect ${id} as ${textOf(root)}`);
   }
 
-  async switch(id: number): Promise<void> {
-    this.steps.push(`switch ${id}`);
+  async switch(id: number, logFence?: number): Promise<number> {
+    this.steps.push(`switch ${id}${logFence === undefined ? '' : ` with ${logFence}`}`);
+    return this.sequence;
   }
 
   async forget(): Promise<void> {}

@@ -10,7 +10,7 @@ import { FakeCarriage } from './fake_carriage.js';
 
 const rootOf = (digit: string) => ({ id: rootId(digit), levels: 1, pack: 1, offset: 4096, storedBytes: 512 });
 
-async function moving(world: World, carriage = new FakeCarriage()) {
+async function moving(world: World, carriage = new FakeCarriage(), logless: Error | null = null) {
   const forgotten: string[] = [];
   const kept: string[] = [];
   const book = await MoveBook.open(world.catalog);
@@ -26,13 +26,24 @@ async function moving(world: World, carriage = new FakeCarriage()) {
           putRoot: async ({ id }) => void kept.push(`${pool} ${id}`),
           rootsSettled: async () => {},
           putTombstone: async () => {},
-          mustTakeLogs: () => {},
+          mustTakeLogs: () => {
+            if (logless !== null) throw logless;
+          },
           holdLog: () => () => {},
           forgetLog: async () => {},
         };
       },
       allowFrames: async () => {},
       using: (_pool, work) => work(),
+    },
+    logs: {
+      fenceIn: async (_pool, _id, log) => log.fence + 7,
+      hold(pool, id) {
+        carriage.steps.push(`hold the log of ${id} in ${pool}`);
+        return () => {};
+      },
+      moved: ({ id, from, sequence }) => void carriage.steps.push(`the log of ${id} left ${from} after ${sequence}`),
+      forget: async (pool, id) => void forgotten.push(`log of ${id} in ${pool}`),
     },
     forgetRoots: async (pool, id) => void forgotten.push(`${pool} ${id}`),
     onMoved: () => {},
@@ -80,12 +91,39 @@ it('snapshots first, each by its difference from the one before; then one transa
   expect((await MoveBook.open(world.catalog)).rootsIn('far')).toEqual([]);
 });
 
-it('a volume whose log is in its pool is refused', async () => {
+it('a volume with a log has an empty one over its root in the new pool, and nothing is put there before it is known where it goes on', async () => {
+  const world = await openWorld();
+  const { id } = await world.mapper.create({ name: 'ledger', sizeBytes: 1 << 20, durability: 'pool' });
+  await world.commit({ takers: [{ id, appliedSequence: 9, fence: 1 }], root: rootOf('b') });
+  const carriage = new FakeCarriage();
+  carriage.sequence = 12;
+  const { moves, forgotten } = await moving(world, carriage);
+  await moves.begin('ledger', 'far');
+  expect(await moves.view('ledger', 10_000)).toMatchObject({ state: 'done', error: null });
+  expect(carriage.steps.slice(-4)).toEqual([
+    `expect ${id} as bc`,
+    `hold the log of ${id} in far`,
+    `switch ${id} with 8`,
+    `the log of ${id} left default after 12`,
+  ]);
+  expect((await world.ledger.get(id))?.record).toMatchObject({
+    pool: 'far',
+    appliedSequence: 9,
+    log: { fence: 8, from: 10, first: 0, older: null },
+  });
+  // A root chunk that names a log without chunks would be refused where the pool alone is left.
+  expect(forgotten).toEqual([`default ${id}`, `log of ${id} in default`]);
+});
+
+it('a volume with a log is refused by a pool that cannot hold one, and others are not', async () => {
   const world = await openWorld();
   await world.mapper.create({ name: 'ledger', sizeBytes: 1 << 20, durability: 'pool' });
-  const { moves, book } = await moving(world);
-  await expect(moves.begin('ledger', 'far')).rejects.toMatchObject({ code: 'unsupported' });
+  await world.mapper.create({ name: 'vm1', sizeBytes: 1 << 20 });
+  const { moves, book } = await moving(world, new FakeCarriage(), new SkerryError('unsupported', 'takes 1 MiB at once'));
+  await expect(moves.begin('ledger', 'far')).rejects.toMatchObject({ code: 'unsupported', message: 'takes 1 MiB at once' });
   expect(book.all()).toEqual([]);
+  await moves.begin('vm1', 'far');
+  expect(await moves.view('vm1', 10_000)).toMatchObject({ state: 'done' });
 });
 
 it('what is written meanwhile goes by its difference, and what was begun is ended first after a restart', async () => {
