@@ -144,8 +144,12 @@ function passOver(incoming: IncomingMessage): void {
 async function linger(incoming: IncomingMessage): Promise<void> {
   const enough = Promise.withResolvers<void>();
   const patience = setTimeout(enough.resolve, lingering_milliseconds);
-  const quiet = setTimeout(enough.resolve, quiet_milliseconds);
   let bytes = 0;
+  const quiet = setTimeout(() => {
+    const before = bytes;
+    // Where we were late ourselves, what came meanwhile is handed over first.
+    setImmediate(() => (bytes === before ? enough.resolve() : quiet.refresh()));
+  }, quiet_milliseconds);
   incoming.on('data', (piece: Buffer) => {
     bytes += piece.length;
     quiet.refresh();

@@ -18,7 +18,7 @@ it('accounts are made, shown, renamed, suspended and deleted', async () => {
     /^NAME +DISPLAYED AS +STATE +LOGICAL +OBJECTS +QUOTA +NUMBER\nacme +Acme +active +0 +0 +no limit +\d{12}\nother /,
   );
   expect((await daemon.run('account show acme')).output).toMatch(
-    /^name +acme\ndisplayed as +Acme\nstate +active\nnumber +\d{12}\ncanonical id +[0-9a-f]{64}\n/,
+    /^name +acme\ndisplayed as +Acme\nstate +active\nnumber +(\d{12}), as in arn:aws:iam::\1:root\ncanonical id +[0-9a-f]{64}\n/,
   );
   expect((await daemon.run('account suspend other')).output).toMatch(/^account other is suspended; to undo that: /);
   expect(await daemon.json('account resume other')).toMatchObject({ name: 'other', state: 'active' });
