@@ -191,9 +191,8 @@ export class Buckets {
 
   /** Such as a policy, or rules of CORS; null where there is none. */
   async document(name: string, kind: string): Promise<Uint8Array | null> {
-    const { catalog } = this.#options;
     const { record } = await this.get(name);
-    return (await catalog.get(bucketDocumentKey(record.id, checkKind(kind))))?.value ?? null;
+    return (await this.#options.catalog.get(bucketDocumentKey(record.id, checkKind(kind))))?.value ?? null;
   }
 
   /** null removes it. */
