@@ -41,7 +41,8 @@ test('more than was announced comes all the same', async () => {
   const incoming = new PassThrough();
   send(incoming, pattern(200_000, 1), 65_536);
   let bytes = 0;
-  for await (const piece of piecesOf(incoming, { bytes: 100_000, pieces: 'kept', onReceived: () => undefined })) bytes += piece.length;
+  for await (const piece of piecesOf(incoming, { bytes: 100_000, pieces: 'kept', onReceived: () => undefined }))
+    bytes += piece.length;
   expect(bytes).toBe(200_000);
 });
 
@@ -50,7 +51,8 @@ test('pieces that are kept are nobody else’s', async () => {
   const incoming = new PassThrough();
   send(incoming, body, 65_536);
   const found: Buffer[] = [];
-  for await (const piece of piecesOf(incoming, { bytes: body.length, pieces: 'kept', onReceived: () => undefined })) found.push(piece);
+  for await (const piece of piecesOf(incoming, { bytes: body.length, pieces: 'kept', onReceived: () => undefined }))
+    found.push(piece);
   expect(Buffer.concat(found).equals(body)).toBe(true);
 });
 
