@@ -47,6 +47,7 @@ class Filling {
     this.#onReceived = onReceived;
     if (incoming.destroyed) this.#failure = incoming.errored ?? new ClientGone();
     incoming.on('end', this.#onEnd).on('error', this.#onFailure).on('close', this.#onFailure).on('data', this.#onChunk);
+    incoming.resume();
   }
 
   /** null at its end. */

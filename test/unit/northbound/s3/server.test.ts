@@ -191,6 +191,34 @@ test('a client that does not take its answer is not waited for', async () => {
   expect(record.bytesOut).toBeLessThan(body.length);
 });
 
+test('answers of many pieces to requests that were sent together come whole, one after the other', async () => {
+  const { connect, endpoint, key } = await start();
+  const bytes = (2 << 20) + 5;
+  for (const name of ['a', 'b'])
+    await endpoint.client(key).send(new PutObjectCommand({ Bucket: 'photos', Key: name, Body: Buffer.alloc(bytes, name) }));
+  const connection = await connect();
+  for (const name of ['a', 'b', 'a'])
+    connection.send(`GET ${presignedTarget(key, 'GET', `/photos/${name}`)} HTTP/1.1`, 'Host: localhost', '', '');
+  connection.send(`GET ${presignedTarget(key, 'GET', '/photos/none')} HTTP/1.1`, 'Host: localhost', '', '');
+  const text = await connection.until(/<\/Error>$/);
+  const bodies = text.split('\r\n\r\n').map((part) => part.replace(/HTTP\/1\.1 [^]*$/, ''));
+  expect(bodies.slice(1, 4).map((body) => [body.length, new Set(body)])).toEqual(
+    ['a', 'b', 'a'].map((name) => [bytes, new Set([name])]),
+  );
+});
+
+test('a large object that cannot be read to its end ends the connection', async () => {
+  const { connect, endpoint, key, told } = await start();
+  const body = Buffer.alloc(6 << 20, 'skerry');
+  await endpoint.client(key).send(new PutObjectCommand({ Bucket: 'photos', Key: 'large', Body: body }));
+  const connection = await connect();
+  endpoint.world.shelves.readFaults.push(new SkerryError('corrupt', 'a page is damaged'));
+  connection.send(`GET ${presignedTarget(key, 'GET', '/photos/large')} HTTP/1.1`, 'Host: localhost', '', '');
+  await connection.ended();
+  expect(await told(({ operation }) => operation === 'GetObject')).toMatchObject({ aborted: true });
+  expect(endpoint.complaints.splice(0)).toEqual([expect.stringContaining('a page is damaged')]);
+});
+
 test('a small object that cannot be read is an error that says so, and the connection goes on', async () => {
   const { connect, endpoint, key, told } = await start();
   await endpoint.client(key).send(new PutObjectCommand({ Bucket: 'photos', Key: 'a', Body: 'hello' }));
