@@ -24,12 +24,7 @@ class Updating : public Napi::AsyncWorker {
   Napi::Promise promise() const { return deferred_.Promise(); }
 
  private:
-  void Execute() override {
-    for (const ConstBytes piece : pieces_) {
-      status_ = sums_->Update(piece);
-      if (!status_.ok()) return;
-    }
-  }
+  void Execute() override { status_ = sums_->Update(pieces_); }
   void OnOK() override {
     if (status_.ok()) {
       deferred_.Resolve(Env().Undefined());

@@ -2,6 +2,9 @@
 import { createHmac, hash } from 'node:crypto';
 import { connect } from 'node:net';
 
+/** What is read from a socket at once, into memory that is used again: a client that costs more tells less of the servers. */
+const read_bytes = 1 << 20;
+
 export class Connection {
   #job;
   #socket;
@@ -15,12 +18,16 @@ export class Connection {
     const connection = new Connection();
     connection.#job = job;
     connection.#host = host;
-    connection.#socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    const take = (bytes, buffer) => {
+      connection.#take(buffer.subarray(0, bytes));
+      return true;
+    };
+    const onread = { buffer: Buffer.alloc(read_bytes), callback: take };
+    connection.#socket = connect({ host: hostname, port: Number(port), noDelay: true, onread });
     await new Promise((resolve, reject) => {
       connection.#socket.once('connect', resolve);
       connection.#socket.once('error', reject);
     });
-    connection.#socket.on('data', (piece) => connection.#take(piece));
     connection.#socket.on('error', (error) => connection.#fail(error));
     connection.#socket.on('close', () => connection.#fail(new Error('the server ended the connection')));
     return connection;
@@ -44,7 +51,7 @@ export class Connection {
 
   #ask(verb, key, body, expected) {
     const { promise, resolve, reject } = Promise.withResolvers();
-    this.#answer = { what: `${verb} ${key}`, head: null, gathered: [], bytes: 0, length: 0, expected, resolve, reject };
+    this.#answer = { what: `${verb} ${key}`, head: null, gathered: null, bytes: 0, length: 0, expected, resolve, reject };
     this.#socket.cork();
     this.#socket.write(this.#head(verb, `/${this.#job.bucket}/${key}`, body), 'latin1');
     if (body !== null) this.#socket.write(body);
@@ -80,15 +87,18 @@ export class Connection {
     return this.#signing.key;
   }
 
+  /** `piece` is only for now. */
   #take(piece) {
     const answer = this.#answer;
     if (answer === null) return this.#fail(new Error('the server said something that nobody asked for'));
     let rest = piece;
     if (answer.head === null) {
-      answer.gathered.push(piece);
-      const all = answer.gathered.length === 1 ? piece : Buffer.concat(answer.gathered);
+      const all = answer.gathered === null ? piece : Buffer.concat([answer.gathered, piece]);
       const end = all.indexOf('\r\n\r\n');
-      if (end < 0) return;
+      if (end < 0) {
+        answer.gathered = Buffer.from(all);
+        return;
+      }
       answer.head = all.latin1Slice(0, end);
       rest = all.subarray(end + 4);
       if (!answer.head.startsWith('HTTP/1.1 200 ')) return this.#fail(new Error(`${answer.what}: ${all.toString()}`));

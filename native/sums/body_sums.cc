@@ -19,8 +19,6 @@ constexpr std::array<std::pair<std::string_view, SumKind>, 6> kNames{{{"MD5", Su
 
 const EVP_MD* DigestOf(SumKind kind) {
   switch (kind) {
-    case SumKind::kMd5:
-      return EVP_md5();
     case SumKind::kSha1:
       return EVP_sha1();
     default:
@@ -49,7 +47,9 @@ std::optional<SumKind> SumKindOf(std::string_view name) {
 Result<std::unique_ptr<BodySums>> BodySums::Begin(const std::vector<SumKind>& kinds) {
   auto body = std::make_unique<BodySums>();
   for (const SumKind kind : kinds) {
-    if (kind == SumKind::kCrc32) {
+    if (kind == SumKind::kMd5) {
+      body->sums_.emplace_back(std::make_unique<Md5>());
+    } else if (kind == SumKind::kCrc32) {
       body->sums_.emplace_back(Crc32(kCrc32Tables));
     } else if (kind == SumKind::kCrc32c) {
       body->sums_.emplace_back(Crc32(kCrc32cTables));
@@ -64,14 +64,20 @@ Result<std::unique_ptr<BodySums>> BodySums::Begin(const std::vector<SumKind>& ki
   return body;
 }
 
-Status BodySums::Update(ConstBytes bytes) {
+Status BodySums::Update(std::span<const ConstBytes> pieces) {
   for (Sum& sum : sums_) {
-    if (Digest* const digest = std::get_if<Digest>(&sum)) {
-      if (EVP_DigestUpdate(digest->get(), bytes.data(), bytes.size()) != 1) return Failed();
-    } else if (Crc32* const crc = std::get_if<Crc32>(&sum)) {
-      crc->Update(bytes);
-    } else {
-      std::get<Crc64>(sum).Update(bytes);
+    if (auto* const md5 = std::get_if<std::unique_ptr<Md5>>(&sum)) {
+      (*md5)->Update(pieces);
+      continue;
+    }
+    for (const ConstBytes piece : pieces) {
+      if (Digest* const digest = std::get_if<Digest>(&sum)) {
+        if (EVP_DigestUpdate(digest->get(), piece.data(), piece.size()) != 1) return Failed();
+      } else if (Crc32* const crc = std::get_if<Crc32>(&sum)) {
+        crc->Update(piece);
+      } else {
+        std::get<Crc64>(sum).Update(piece);
+      }
     }
   }
   return Status();
@@ -80,7 +86,10 @@ Status BodySums::Update(ConstBytes bytes) {
 Result<std::vector<std::vector<uint8_t>>> BodySums::Finish() {
   std::vector<std::vector<uint8_t>> values;
   for (Sum& sum : sums_) {
-    if (Digest* const digest = std::get_if<Digest>(&sum)) {
+    if (auto* const md5 = std::get_if<std::unique_ptr<Md5>>(&sum)) {
+      const std::array<uint8_t, 16> value = (*md5)->Finish();
+      values.emplace_back(value.begin(), value.end());
+    } else if (Digest* const digest = std::get_if<Digest>(&sum)) {
       std::vector<uint8_t> value(EVP_MAX_MD_SIZE);
       unsigned size = 0;
       if (EVP_DigestFinal_ex(digest->get(), value.data(), &size) != 1) return Failed();

@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "../env/env.h"
 #include "crc.h"
+#include "md5.h"
 
 namespace skerry {
 
@@ -24,7 +26,7 @@ class BodySums {
  public:
   /** kIo where the crypto library does not have one of them. */
   static Result<std::unique_ptr<BodySums>> Begin(const std::vector<SumKind>& kinds);
-  Status Update(ConstBytes bytes);
+  Status Update(std::span<const ConstBytes> pieces);
   /** One for each kind, in the order they were asked for; cyclic ones big-endian. Ends it. */
   Result<std::vector<std::vector<uint8_t>>> Finish();
 
@@ -33,7 +35,7 @@ class BodySums {
     void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
   };
   using Digest = std::unique_ptr<EVP_MD_CTX, FreeContext>;
-  using Sum = std::variant<Digest, Crc32, Crc64>;
+  using Sum = std::variant<std::unique_ptr<Md5>, Digest, Crc32, Crc64>;
 
   std::vector<Sum> sums_;
 };

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -13,7 +14,7 @@ using namespace skerry;
 
 namespace {
 
-/** Opens once so many have come. */
+/** Opens once so many have come; each of them shares in it, for none knows who is the last to leave. */
 class Gate {
  public:
   explicit Gate(size_t wanted) : wanted_(wanted) {}
@@ -36,9 +37,9 @@ TEST("work that waits for work asked for later ends, however much of it there is
   OwnThreads threads;
   // Twice: threads that are left over from the first must not be counted on by more than one.
   for (int round = 0; round < 2; ++round) {
-    Gate gate(65);
-    for (int i = 0; i < 64; ++i) threads.Run([&gate] { gate.Come(); });
-    gate.Come();
+    const auto gate = std::make_shared<Gate>(65);
+    for (int i = 0; i < 64; ++i) threads.Run([gate] { gate->Come(); });
+    gate->Come();
   }
 }
 
@@ -47,12 +48,12 @@ TEST("one piece of work after another needs no second thread") {
   std::mutex mutex;
   std::set<std::thread::id> seen;
   for (int i = 0; i < 100; ++i) {
-    Gate done(2);
-    threads.Run([&] {
+    const auto done = std::make_shared<Gate>(2);
+    threads.Run([&, done] {
       { std::lock_guard lock(mutex); seen.insert(std::this_thread::get_id()); }
-      done.Come();
+      done->Come();
     });
-    done.Come();
+    done->Come();
   }
   // The thread that is just done may not be idle yet when the next comes.
   std::lock_guard lock(mutex);

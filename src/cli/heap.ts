@@ -13,6 +13,11 @@ export function boundHeap(): void {
   if (words.some((word) => /--max[-_]old[-_]space[-_]size/.test(word)) || process.execve === undefined) return;
   // That execve is new in Node is nothing an operator needs to hear of at each start.
   process.removeAllListeners('warning');
-  const flags = [`--max-old-space-size=${old_space_mebibytes_max}`, `--max-semi-space-size=${semi_space_mebibytes_max}`];
+  const flags = [
+    `--max-old-space-size=${old_space_mebibytes_max}`,
+    `--max-semi-space-size=${semi_space_mebibytes_max}`,
+    // Little survives of what requests leave: threads that look for it together cost more than they spare, and others want those processors.
+    '--no-parallel-scavenge',
+  ];
   process.execve(process.execPath, [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)]);
 }

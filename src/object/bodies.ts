@@ -12,7 +12,7 @@ export interface BodyOrder {
   readonly pool: string;
   /** Where it is known. Content of another length is refused. */
   readonly bytes: number | null;
-  /** Taken as fast as it can be stored, and no faster. What it throws ends the writing, and nothing of it stays. */
+  /** Taken as fast as it can be stored, and no faster; a chunk of pieceBuffers is held as long as it is needed. What it throws ends the writing, and nothing of it stays. */
   readonly content: AsyncIterable<Uint8Array>;
 }
 
@@ -38,6 +38,9 @@ export interface StoredBody {
 export interface Bodies {
   /** @throws SkerryError invalid (incomplete-body) for content of another length than told; no-space; else of the engine. */
   write(order: BodyOrder): Promise<StoredBody>;
-  /** The segments' bytes one after another. Whoever reads holds the body for as long (BodyHolds). Ends early without harm. */
+  /**
+   * The segments' bytes one after another, in pieces that the reader may give back to pieceBuffers. Whoever reads holds the body for as long
+   * (BodyHolds). Ends early without harm.
+   */
   read(segments: Iterable<Segment> | AsyncIterable<Segment>): AsyncGenerator<Buffer, void>;
 }

@@ -1,14 +1,14 @@
 /**
- * One body on its way into shelves. It has one buffer that fills, and a bounded number that are being written: so however long a
- * body is, and however slowly it comes, it takes no more memory than that.
+ * One body on its way into shelves. It has one buffer that fills, and a bounded number that are being written, its own or what came as a
+ * whole piece: so however long a body is, and however slowly it comes, it takes no more memory than that.
  */
 import type { Segment } from '../catalog/object_records.js';
 import { SkerryError } from '../core/errors.js';
 import { page_bytes } from '../core/limits.js';
+import { pieceBuffers, piece_bytes } from './piece_buffers.js';
 import { unknown_extent_bytes, type Allocation, type ShelfSpace } from './shelf_space.js';
 import type { ShelfWriter } from './shelf_writer.js';
 
-export const piece_bytes = 1 << 20;
 const pieces_in_flight_max = 4;
 
 export interface BodyWritingOptions {
@@ -29,8 +29,6 @@ export class BodyWriting {
   readonly #options: BodyWritingOptions;
   readonly #runs: Run[] = [];
   readonly #pieceBytes: number;
-  /** Written, and to be filled again. */
-  readonly #spare: Buffer[] = [];
   #piece: Buffer | null = null;
   readonly #inFlight = new Set<Promise<void>>();
   #filled = 0;
@@ -72,14 +70,25 @@ export class BodyWriting {
   async #add(chunk: Uint8Array): Promise<void> {
     this.#bytes += chunk.length;
     this.#checkLength(this.#bytes <= (this.#options.bytes ?? this.#bytes));
+    if (this.#isPiece(chunk)) {
+      pieceBuffers.hold(chunk);
+      this.#piece = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+      this.#filled = chunk.length;
+      return await this.#writePiece(false);
+    }
     for (let at = 0; at < chunk.length; ) {
       if (this.#filled === this.#pieceBytes) await this.#writePiece(false);
-      this.#piece ??= this.#spare.pop() ?? Buffer.allocUnsafe(this.#pieceBytes);
+      this.#piece ??= pieceBuffers.take(this.#pieceBytes);
       const part = chunk.subarray(at, at + this.#pieceBytes - this.#filled);
       this.#piece.set(part, this.#filled);
       this.#filled += part.length;
       at += part.length;
     }
+  }
+
+  /** It can be written as it is. Where nobody knows the length, only the end tells which is the last. */
+  #isPiece(chunk: Uint8Array): boolean {
+    return this.#options.bytes !== null && chunk.length === this.#pieceBytes && (this.#piece === null || this.#filled === 0);
   }
 
   #checkLength(sound: boolean): void {
@@ -112,7 +121,7 @@ export class BodyWriting {
       .finally(() => {
         this.#inFlight.delete(writing);
         // A write that waited for room reads it until now.
-        this.#spare.push(piece);
+        pieceBuffers.letGo(piece);
       });
     this.#inFlight.add(writing);
   }

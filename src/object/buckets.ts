@@ -112,9 +112,11 @@ export class Buckets {
 
   /** @throws SkerryError not-found (no-such-bucket) */
   async get(name: string): Promise<BucketEntry> {
-    const found = await this.#find(name);
-    if (found === null || found.record.deleting) throw noSuchBucket(name);
-    return found;
+    // Not by way of #find(): every request asks several times, and each step more is a promise more.
+    const found = bucket_name.test(name) ? await this.#options.catalog.get(bucketKey(name)) : null;
+    const entry = found === null ? null : this.#decode(found);
+    if (entry === null || entry.record.deleting) throw noSuchBucket(name);
+    return entry;
   }
 
   /** Of one account, by name; `next` is what the next page comes after, null where this was the last. */
@@ -209,7 +211,10 @@ export class Buckets {
   async #find(name: string): Promise<BucketEntry | null> {
     if (!bucket_name.test(name)) return null;
     const found = await this.#options.catalog.get(bucketKey(name));
-    if (found === null) return null;
+    return found === null ? null : this.#decode(found);
+  }
+
+  #decode(found: CatalogEntry): BucketEntry {
     let entry = this.#decoded.get(found);
     if (entry === undefined) {
       entry = { record: decodeBucket(found.value), revision: found.revision };

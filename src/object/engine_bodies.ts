@@ -4,6 +4,7 @@ import { extentKey } from '../catalog/object_keys.js';
 import { encodeExtent } from '../catalog/shelf_records.js';
 import { read_bytes_max, type Bodies, type BodyOrder, type StoredBody } from './bodies.js';
 import { BodyWriting } from './body_writing.js';
+import { pieceBuffers } from './piece_buffers.js';
 import type { Allocation, ShelfSpace } from './shelf_space.js';
 import type { ShelfEngine, ShelfWriter } from './shelf_writer.js';
 
@@ -47,22 +48,28 @@ export class EngineBodies implements Bodies {
   }
 
   async *read(segments: Iterable<Segment> | AsyncIterable<Segment>): AsyncGenerator<Buffer, void> {
-    const ahead: Promise<Uint8Array>[] = [];
+    const ahead: Promise<Buffer>[] = [];
     try {
       for await (const { shelf, extent, start, bytes } of segments) {
         for (let at = 0; at < bytes; at += read_bytes_max) {
-          const piece = this.#options.engine.read(shelf, extent + start + at, Math.min(read_bytes_max, bytes - at));
+          const piece = this.#readPiece(shelf, extent + start + at, Math.min(read_bytes_max, bytes - at));
           // Its failure is told when its turn comes, or to nobody where the reader has left.
           piece.catch(() => undefined);
           ahead.push(piece);
-          if (ahead.length > pieces_ahead_max) yield buffer(await ahead.shift());
+          if (ahead.length > pieces_ahead_max) yield await next(ahead);
         }
       }
-      while (ahead.length > 0) yield buffer(await ahead.shift());
+      while (ahead.length > 0) yield await next(ahead);
     } finally {
       // Whoever held the body lets it go when this ends: no read of it may come later.
-      await Promise.allSettled(ahead);
+      for (const piece of await Promise.allSettled(ahead)) if (piece.status === 'fulfilled') pieceBuffers.letGo(piece.value);
     }
+  }
+
+  async #readPiece(shelf: number, offset: number, bytes: number): Promise<Buffer> {
+    const piece = pieceBuffers.take(bytes);
+    await this.#options.engine.read(shelf, offset, piece);
+    return piece;
   }
 
   async #trim(allocations: readonly Allocation[]): Promise<void> {
@@ -87,7 +94,8 @@ function settle(allocations: readonly Allocation[], known: boolean): void {
   for (const allocation of allocations) allocation.settle(known);
 }
 
-function buffer(bytes: Uint8Array | undefined): Buffer {
-  if (bytes === undefined) return Buffer.alloc(0);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function next(ahead: Promise<Buffer>[]): Promise<Buffer> {
+  const piece = ahead.shift();
+  if (piece === undefined) throw new Error('nothing is read ahead');
+  return piece;
 }

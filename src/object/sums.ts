@@ -4,6 +4,7 @@ import { crc32 } from 'node:zlib';
 
 import type { BodySums, MakeSums, SumName } from '../engine/body_sums.js';
 import { Crc32c, Crc64Nvme, type Crc } from './crc.js';
+import { pieceBuffers } from './piece_buffers.js';
 
 class Crc32 implements Crc {
   #value = 0;
@@ -66,26 +67,33 @@ export class StreamSums {
     this.#make = make;
   }
 
-  /** Await it before the next. The piece must stay as it is. */
+  /** Await it before the next. The piece must stay as it is; one of pieceBuffers is held. */
   async add(piece: Uint8Array): Promise<void> {
+    pieceBuffers.hold(piece);
     this.#batch.push(piece);
     this.#bytes += piece.length;
     if (this.#bytes < batch_bytes) return;
     await this.#under;
     this.#sums ??= this.#make(this.#names);
-    this.#under = this.#sums.update(this.#batch);
+    this.#under = this.#update(this.#sums);
     // Told by the next await of it; or to nobody, where whoever brought the pieces left.
     this.#under.catch(() => undefined);
-    this.#batch = [];
-    this.#bytes = 0;
   }
 
   /** In the order of the names. Once, and last. */
   async end(): Promise<readonly Buffer[]> {
     await this.#under;
     this.#sums ??= (this.#bytes <= here_bytes_max ? sumsHere : this.#make)(this.#names);
-    await this.#sums.update(this.#batch);
+    await this.#update(this.#sums);
     return this.#sums.finish();
+  }
+
+  async #update(sums: BodySums): Promise<void> {
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#bytes = 0;
+    await sums.update(batch);
+    for (const piece of batch) pieceBuffers.letGo(piece);
   }
 }
 
@@ -98,7 +106,7 @@ export class PassingSums {
     this.#sums = new StreamSums(names, make);
   }
 
-  /** What is yielded must stay as it is. */
+  /** What is yielded must stay as it is, as with StreamSums. */
   async *through(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const piece of content) {
       await this.#sums.add(piece);

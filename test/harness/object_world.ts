@@ -33,12 +33,13 @@ export class MemoryShelves implements ShelfEngine {
     this.#over = false;
   }
 
-  async read(shelf: number, offset: number, length: number): Promise<Uint8Array> {
+  async read(shelf: number, offset: number, wanted: number | Uint8Array): Promise<Uint8Array> {
     this.reads += 1;
     await Promise.resolve();
     const fault = this.readFaults.shift();
     if (fault !== undefined) throw fault;
-    const into = new Uint8Array(length);
+    const into = typeof wanted === 'number' ? new Uint8Array(wanted) : wanted.fill(0);
+    const { length } = into;
     for (let at = 0; at < length; ) {
       const within = (offset + at) % page_bytes;
       const take = Math.min(page_bytes - within, length - at);

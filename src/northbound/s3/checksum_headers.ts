@@ -117,6 +117,6 @@ function sumHeaders(names: readonly string[]): string[] {
 }
 
 function trailerNames({ headers }: S3Request): string[] {
-  const names = (headers.get('x-amz-trailer') ?? '').split(',').map((name) => name.trim().toLowerCase());
-  return sumHeaders(names);
+  const trailer = headers.get('x-amz-trailer');
+  return trailer === undefined ? [] : sumHeaders(trailer.split(',').map((name) => name.trim().toLowerCase()));
 }

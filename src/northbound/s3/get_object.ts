@@ -164,6 +164,7 @@ const overridable = [
 
 /** Who signs may say with which headers it is answered. @throws S3Failure InvalidRequest, InvalidArgument */
 function overriddenHeaders({ caller, request }: Exchange): Record<string, string> {
+  if (request.query.parameters.length === 0) return {};
   const given = overridable.flatMap((header): [string, string][] => {
     const value = request.query.get(`response-${header}`);
     return value === undefined ? [] : [[header, bytesOfText(value)]];

@@ -29,6 +29,11 @@ const routes: readonly Route[] = [
   ...bucketOperations,
 ].sort((a, b) => specificity(b) - specificity(a));
 const routesOf = Map.groupBy(routes, ({ target, method }) => `${method} ${target}`);
+/** The same without those that want something of the query: most requests have none. */
+const plainRoutesOf = Map.groupBy(
+  routes.filter(({ query = [] }) => query.length === 0),
+  ({ target, method }) => `${method} ${target}`,
+);
 
 /**
  * Names in a query that choose an operation, whether there is one here or not: a request that has one is never taken for the plain one, or
@@ -45,7 +50,8 @@ const subresources = new Set(
 /** @throws S3Failure NotImplemented, MethodNotAllowed */
 export function operationOf(request: S3Request, address: Address): Operation {
   const target = address.bucket === null ? 'service' : address.key === null ? 'bucket' : 'object';
-  const found = routesOf.get(`${request.method} ${target}`)?.find((route) => fits(route, request));
+  const candidates = request.query.parameters.length === 0 ? plainRoutesOf : routesOf;
+  const found = candidates.get(`${request.method} ${target}`)?.find((route) => fits(route, request));
   const wanted = request.query.parameters.filter(({ name }) => subresources.has(name)).map(({ name }) => name);
   if (found !== undefined && wanted.every((name) => found.query?.includes(name) === true)) return found.operation;
   if (wanted.length > 0 && !routes.some((route) => route.target === target && isOf(route, wanted)))

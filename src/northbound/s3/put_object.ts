@@ -20,7 +20,7 @@ export const putObject: Operation = {
     await requirePut(exchange, bucket);
     const bytes = announcedBytes(exchange);
     // One of another length than it announced is refused by who stores it.
-    const content = bytes === null ? bounded(exchange.body.stream()) : exchange.body.stream();
+    const content = bytes === null ? bounded(exchange.body.passing()) : exchange.body.passing();
     const version = await store(exchange, bucket, { content, bytes });
     const expiration = await expirationHeaders(exchange.services.store.buckets, bucket.name, version);
     return emptyAnswer(200, { ...storedHeaders(exchange, bucket, version), ...expiration });

@@ -37,7 +37,7 @@ export class Query {
   }
 
   has(name: string): boolean {
-    return this.parameters.some((parameter) => parameter.name === name);
+    return this.parameters.length > 0 && this.parameters.some((parameter) => parameter.name === name);
   }
 
   /** All values of that name, in the order they came. */
@@ -50,6 +50,7 @@ export class Query {
    * @throws S3Failure InvalidArgument where there are several: whoever signed them may have meant another than we would take
    */
   get(name: string): string | undefined {
+    if (this.parameters.length === 0) return undefined;
     const values = this.all(name);
     if (values.length > 1)
       throw new S3Failure('InvalidArgument', `The query parameter ${name} may be there once only`, {

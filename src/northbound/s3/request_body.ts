@@ -6,6 +6,7 @@ import { Digests } from '../../object/digests.js';
 import { sumsHere } from '../../object/sums.js';
 import type { BodyPlan } from './authenticator.js';
 import { bodyDecoder, type BodyDecoder } from './body_decoder.js';
+import { piecesOf } from './body_pieces.js';
 import { sumsOf } from './checksum_headers.js';
 import { ClientGone } from './client_gone.js';
 import { S3Failure } from './errors.js';
@@ -48,16 +49,32 @@ export class RequestBody {
    * at the latest.
    */
   stream(): AsyncIterable<Buffer> {
-    if (this.#decoder !== null) throw new Error('the body was read already');
-    this.#decoder = bodyDecoder(this.#plan, { sums: sumsElsewhere, onSignedChunk: this.#hooks.onSignedChunk });
-    return this.#decoder.through(this.#received());
+    return this.#decoded('kept');
   }
 
-  async *#received(): AsyncGenerator<Buffer, void> {
+  /** The same for who stores it: a piece stays as it is until the next is asked for, and as long as somebody holds it in pieceBuffers. */
+  passing(): AsyncIterable<Buffer> {
+    return this.#decoded('let go');
+  }
+
+  #decoded(pieces: 'kept' | 'let go'): AsyncIterable<Buffer> {
+    if (this.#decoder !== null) throw new Error('the body was read already');
+    this.#decoder = bodyDecoder(this.#plan, { sums: sumsElsewhere, onSignedChunk: this.#hooks.onSignedChunk });
+    return this.#decoder.through(this.#received(pieces));
+  }
+
+  async *#received(pieces: 'kept' | 'let go'): AsyncGenerator<Buffer, void> {
     this.#hooks.onFirstRead();
     try {
-      if ((contentLength(this.#request) ?? Number.POSITIVE_INFINITY) <= gathered_bytes_max) {
-        yield await this.#gathered();
+      const bytes = contentLength(this.#request);
+      if (bytes !== null && bytes <= gathered_bytes_max) {
+        const whole = await this.#gathered();
+        if (whole.length > 0) yield whole;
+        return;
+      }
+      // What is in chunks is taken apart further, by who may keep some of it.
+      if (bytes !== null && this.#plan.form === 'plain') {
+        yield* piecesOf(this.#incoming, { bytes, pieces, onReceived: this.#hooks.onReceived });
         return;
       }
       // What is left of it when somebody ends early is passed over by who answers.
@@ -82,7 +99,9 @@ export class RequestBody {
       });
       incoming.once('end', () => resolve(pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)));
       incoming.once('error', reject);
-      incoming.once('close', () => reject(new ClientGone()));
+      incoming.once('close', () => {
+        if (!incoming.readableEnded) reject(new ClientGone());
+      });
     });
   }
 

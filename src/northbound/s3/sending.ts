@@ -1,8 +1,7 @@
 /** Writes an answer, and sees to what nobody read of the request: the next request on the connection begins behind it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 
+import { pieceBuffers } from '../../object/piece_buffers.js';
 import type { Answer, StreamedBody } from './answer.js';
 import { ClientGone } from './client_gone.js';
 import type { UnderWay } from './under_way.js';
@@ -90,14 +89,40 @@ async function read({ bytes, content }: StreamedBody): Promise<Uint8Array> {
 }
 
 async function stream(request: UnderWay, { content }: StreamedBody): Promise<void> {
-  passOver(request.incoming);
-  async function* counted(): AsyncGenerator<Uint8Array> {
+  const { incoming, response } = request;
+  passOver(incoming);
+  try {
+    let before: Promise<void> | undefined;
     for await (const piece of content) {
       request.bytesOut += piece.length;
-      yield piece;
+      const written = write(response, piece);
+      // Told when its turn comes.
+      written.catch(() => undefined);
+      // One piece is with the socket while the next one is brought.
+      await before;
+      before = written;
     }
+    await before;
+  } catch (error) {
+    response.destroy();
+    throw error;
   }
-  await pipeline(Readable.from(counted()), request.response);
+  response.end();
+  await ended(response);
+}
+
+/** Resolves when the socket has taken all of it; fails where the client is gone before. */
+function write(response: ServerResponse, piece: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onLeft = (): void => reject(new ClientGone());
+    response.once('close', onLeft);
+    response.write(piece, (error) => {
+      response.off('close', onLeft);
+      if (error) return onLeft();
+      pieceBuffers.letGo(piece);
+      resolve();
+    });
+  });
 }
 
 /** Of the request's body; Infinity where nobody said how long it is. */
