@@ -86,7 +86,11 @@ const deleteObjectTagging: Operation = {
       current: 's3:DeleteObjectTagging',
       version: 's3:DeleteObjectVersionTagging',
     });
-    await exchange.services.store.objects.setAttributes({ ...name, versionId: version.versionId }, { tags: {} }, causeOf(exchange));
+    await exchange.services.store.objects.setAttributes(
+      { ...name, versionId: version.versionId },
+      { tags: {} },
+      causeOf(exchange),
+    );
     return emptyAnswer(204, headers);
   },
 };

@@ -181,7 +181,8 @@ describe('an error', () => {
       const { status } = toS3Failure(new SkerryError(code as ErrorCode, 'x'));
       if (retry) expect([500, 503]).toContain(status);
       // What of ours is not there is no key that a client should believe to be gone: those have a reason.
-      else if (!['corrupt', 'internal', 'closed', 'not-found'].includes(code)) expect([400, 403, 404, 409, 501, 507]).toContain(status);
+      else if (!['corrupt', 'internal', 'closed', 'not-found'].includes(code))
+        expect([400, 403, 404, 409, 501, 507]).toContain(status);
     }
   });
 
