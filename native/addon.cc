@@ -90,16 +90,11 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   Napi::Value AllocatedBytes(const Napi::CallbackInfo& info) {
     return Running(info.Env()) ? OnThread(info.Env(), AllocatedWork(*engine_, IdOf(info[0]))) : info.Env().Undefined();
   }
-  Napi::Value SwitchPool(const Napi::CallbackInfo& info) {
-    return Running(info.Env()) ? OnThread(info.Env(), SwitchWork(*engine_, info)) : info.Env().Undefined();
-  }
+  Napi::Value SwitchPool(const Napi::CallbackInfo& info) { return Running(info.Env()) ? OnThread(info.Env(), SwitchWork(*engine_, info)) : info.Env().Undefined(); }
   Napi::Value VolumeLog(const Napi::CallbackInfo& info) {
-    const bool before_start = info[0].ToString().Utf8Value() == "ring";
-    return before_start ? OnThread(info.Env(), RingWork(*system_, store_options_.journal)) : SwitchPool(info);
+    return info[0].ToString().Utf8Value() == "ring" ? OnThread(info.Env(), RingWork(*system_, store_options_.journal)) : SwitchPool(info);
   }
-  Napi::Value Space(const Napi::CallbackInfo& info) {
-    return Running(info.Env()) ? OnThread(info.Env(), space_.Ask(*engine_, info)) : info.Env().Undefined();
-  }
+  Napi::Value Space(const Napi::CallbackInfo& info) { return Running(info.Env()) ? OnThread(info.Env(), space_.Ask(*engine_, info)) : info.Env().Undefined(); }
   Napi::Value EstimateFiles(const Napi::CallbackInfo& info) {
     return Running(info.Env()) ? OnThread(info.Env(), estimator_.Ask(*system_, *engine_, info)) : info.Env().Undefined();
   }

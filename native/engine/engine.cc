@@ -56,16 +56,13 @@ void Engine::Kick() {
   flush_wake_.notify_one();
 }
 
-void Engine::WhenDurable(Lsn target, std::function<void(Status)> done) { AwaitDurable(target, std::move(done), true); }
-void Engine::WhenDurableToo(Lsn target, std::function<void(Status)> done) { AwaitDurable(target, std::move(done), false); }
-
-void Engine::AwaitDurable(Lsn target, std::function<void(Status)> done, bool eager) {
+void Engine::WhenDurable(Lsn target, std::function<void(Status)> done) {
   if (Status failed = store_->failure(); !failed.ok()) return done(std::move(failed));
   if (store_->journal().durable() >= target) return done(Status::Ok());
   {
     std::lock_guard lock(flush_mutex_);
     durable_waiters_.emplace(target, std::move(done));
-    if (eager) flushed_nanos_.store(env_.NowNanos(), std::memory_order_relaxed);
+    flushed_nanos_.store(env_.NowNanos(), std::memory_order_relaxed);
   }
   flush_wake_.notify_one();
 }

@@ -71,7 +71,6 @@ class Engine : public NbdBackend {
   void Committed(uint64_t token, bool ok);
 
   void WhenDurable(Lsn target, std::function<void(Status)> done) override;
-  void WhenDurableToo(Lsn target, std::function<void(Status)> done) override;
   void Kick() override;
   void WhenAdmitted(ResourceId volume, std::function<void()> retry) override;
 
@@ -98,8 +97,6 @@ class Engine : public NbdBackend {
   void WakePreparer();
   /** Paces the store; where room has come back, destage that failed for want of it is tried again at once. */
   void Pace();
-  /** `eager`: the next such flush shall find its data on the way. */
-  void AwaitDurable(Lsn target, std::function<void(Status)> done, bool eager);
   void AnswerDurable(const Status& failure);
   /** Whether nothing is written any more. Logs that, once. */
   bool Failed();

@@ -86,9 +86,7 @@ class NbdBackend {
    * Calls `done` (from any thread, or at once) when the journal is durable up to `target` (Status ok), or can no longer be.
    */
   virtual void WhenDurable(Lsn target, std::function<void(Status)> done) = 0;
-  /** The same for who waits longer for something else: what he writes next need not be on its way before he asks again. */
-  virtual void WhenDurableToo(Lsn target, std::function<void(Status)> done) { WhenDurable(target, std::move(done)); }
-  /** The same where a flush of `volume` has to be: in its pool, too, where it flushes to that. */
+  /** The same where a flush of `volume` has to be: in its pool instead, where it flushes to that. */
   void WhenFlushed(Volume& volume, Lsn target, std::function<void(Status)> done);
   /** Tells the flusher that something was appended. Cheap; call once a batch of requests. */
   virtual void Kick() = 0;

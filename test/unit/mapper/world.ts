@@ -141,7 +141,13 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
     log,
     gatherMilliseconds: 0,
   });
-  const logs = { distrustJournal: async () => {}, distrustWithoutRing: async () => {}, start: async () => {}, shorten: () => {}, stop: async () => {} };
+  const logs = {
+    distrustJournal: async () => {},
+    distrustWithoutRing: async () => {},
+    start: async () => {},
+    shorten: () => {},
+    stop: async () => {},
+  };
   const composer = new Composer({ ledger, locks, engine, roots: pools, logs, log });
   const domainKey = new Uint8Array(32);
   await composer.start(
