@@ -6,7 +6,14 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { packageRoot } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
-import { type FailpointName, failpoints, goneFailpoint, logFailpoints, movedLogFailpoint, moveFailpoints } from '../harness/failpoints.ts';
+import {
+  type FailpointName,
+  failpoints,
+  goneFailpoint,
+  logFailpoints,
+  movedLogFailpoint,
+  moveFailpoints,
+} from '../harness/failpoints.ts';
 import { FsxWorld } from '../harness/fsx_world.ts';
 
 const seed = Number(process.env['SKERRY_FSX_SEED'] ?? 20_261_122);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
+import { connect } from '../../src/control/client.js';
 import { DaemonProcess } from '../harness/daemon_process.ts';
 import { movedLogFailpoint, moveFailpoints } from '../harness/failpoints.ts';
 import { Stamper } from '../harness/stamper.ts';
@@ -40,11 +41,13 @@ const poolOf = async (): Promise<string> => (await daemon.json<{ pool: string }>
 const logsIn = (pool: string): readonly string[] =>
   readdirSync(join(scratch, pool, 'logs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.length > 49);
 
-/** Stamps while it moves, and until the daemon dies; whatever is killed last, `milliseconds` after the move was asked for. */
+/** Stamps while it moves, and until the daemon dies: by itself, or so many milliseconds after the move was asked for. */
 async function moveUntilDeath(to: string, milliseconds: number | null): Promise<void> {
   const running = stamper.ask('run');
   await sleep(200);
-  await daemon.cli('volume', 'move', 'stamped', '--pool', to);
+  const client = connect({ dataDirectory: daemon.directory });
+  await client.beginMove('stamped', to).catch(() => undefined);
+  client.close();
   if (milliseconds === null) expect(await daemon.gone()).toBe('SIGKILL');
   else {
     await sleep(milliseconds);
@@ -93,7 +96,7 @@ it.each([...moveFailpoints, movedLogFailpoint])(
 );
 
 it('moved to and fro under flushes, with a death of the host at any moment, it loses nothing that was flushed', async () => {
-  for (const milliseconds of [0, 40, 80, 150, 300, 600, 1200]) {
+  for (const milliseconds of [0, 50, 100, 200, 300, 500, 800]) {
     const to = (await poolOf()) === 'near' ? 'far' : 'near';
     await moveUntilDeath(to, milliseconds);
     daemon.loseHost();
