@@ -60,7 +60,6 @@ enum class Mutant : uint8_t {
   kLogUnrooted,              // nor does it wait for a root with what came before the log
   kMovedLogUnheld,           // flushes are answered while the volume is held, out of the log in the pool that it leaves
   kMovedLogUnrooted,         // in its new pool they do not wait for a root with what was written while it was held
-  kMovedLogMixed,            // a put to the old pool counts for a chunk of the new one
 };
 
 #ifdef SKERRY_MUTANTS

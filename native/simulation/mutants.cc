@@ -53,7 +53,6 @@ constexpr SownBug kSownBugs[] = {
     {Mutant::kLogUnrooted, "log-unrooted", "a flush is answered out of a log over a root that does not hold what came before it", 2000, 0, Theme::kLostHosts},
     {Mutant::kMovedLogUnheld, "moved-log-unheld", "flushes of a volume on its way to another pool are answered out of the log that stays behind", 2000, 0, Theme::kLostHosts},
     {Mutant::kMovedLogUnrooted, "moved-log-unrooted", "flushes of a volume in its new pool do not wait for a root with what was written while it was held", 2000, 0, Theme::kLostHosts},
-    {Mutant::kMovedLogMixed, "moved-log-mixed", "a log chunk that reached the old pool counts as one that reached the new one", 2000, 0, Theme::kLostHosts},
 };
 
 }  // namespace

@@ -256,7 +256,7 @@ void LogTail::Done(uint64_t fence, uint64_t number, const Status& status) {
   {
     std::lock_guard lock(mutex_);
     // Of the pool that the volume has left.
-    if (fence != fence_ && !IsMutant(Mutant::kMovedLogMixed)) return;
+    if (fence != fence_) return;
     --in_flight_;
     const auto found = std::ranges::find(sealed_, number, [](const Sealed& sealed) { return sealed.chunk.number; });
     if (found != sealed_.end()) found->state = status.ok() ? State::kPut : State::kWaiting;

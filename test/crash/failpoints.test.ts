@@ -6,7 +6,14 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { packageRoot } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
-import { type FailpointName, failpoints, goneFailpoint, logFailpoints, moveFailpoints } from '../harness/failpoints.ts';
+import {
+  type FailpointName,
+  failpoints,
+  goneFailpoint,
+  logFailpoints,
+  movedLogFailpoint,
+  moveFailpoints,
+} from '../harness/failpoints.ts';
 import { FsxWorld } from '../harness/fsx_world.ts';
 
 const seed = Number(process.env['SKERRY_FSX_SEED'] ?? 20_261_122);
@@ -72,7 +79,7 @@ describe('killed at a named place under random requests, the daemon comes back w
     const table = readFileSync(join(packageRoot, 'native', 'env', 'failpoints.h'), 'utf8');
     const names = [...table.matchAll(/FailpointName\{Failpoint::\w+, "([a-z-]+)"\}/g)].map(([, name]) => name);
     // lost_collector.test.ts comes to that of a list of what is gone, lost_host.test.ts to those of a log, moves_under_fio.test.ts to those of a move.
-    const passed = [...Object.keys(failpoints), goneFailpoint, ...logFailpoints, ...moveFailpoints];
+    const passed = [...Object.keys(failpoints), goneFailpoint, ...logFailpoints, ...moveFailpoints, movedLogFailpoint];
     expect(new Set(names)).toEqual(new Set(passed));
     expect(names).toHaveLength(passed.length);
   });
