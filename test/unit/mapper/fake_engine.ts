@@ -114,9 +114,7 @@ export class FakeEngine implements NativeEngine {
     return { epoch: 1, records: 0, ringRecords: 0, ringUsed: false, segments: 1, packs: 0, notes: ['a note'], lost: this.lost };
   }
 
-  async listenUnix(path: string): Promise<string> {
-    return path;
-  }
+  readonly listenUnix = (path: string): Promise<string> => Promise.resolve(path);
 
   async listenTcp(host: string, port: number): Promise<string> {
     return `${host}:${port === 0 ? 40_000 : port}`;
