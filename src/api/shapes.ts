@@ -95,8 +95,9 @@ export const importView = transferView.extend({
   object: z
     .string()
     .nullable()
+    .optional()
     .describe('The object, s3://BUCKET/KEY, that the image will be soon after the import; null: none.'),
-  objectProblem: z.string().nullable().describe('Why it will be none, where an operator can do something about it.'),
+  objectProblem: z.string().nullable().optional().describe('Why it will be none, where an operator can do something about it.'),
 });
 export type ImportView = z.infer<typeof importView>;
 

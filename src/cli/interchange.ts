@@ -89,8 +89,8 @@ async function importImage(context: Context, options: ImportOptions, source = ''
   let object = '';
   const beginImport = async (from: { stream: true } | { uri: string } | { path: string }): Promise<TransferView> => {
     const { object: uri, objectProblem: problem, ...begun } = await client.importImage({ ...order, ...from });
-    if (uri !== null) object = `; it is the object ${uri}`;
-    else if (problem !== null) object = `; it is no object of S3: ${problem}`;
+    if (typeof uri === 'string') object = `; it is the object ${uri}`;
+    else if (typeof problem === 'string') object = `; it is no object of S3: ${problem}`;
     return begun;
   };
   let transfer: TransferView;
