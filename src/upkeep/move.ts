@@ -236,9 +236,12 @@ export class Move {
       try {
         await this.#carryOn(begun.carried, begun.record);
       } catch (error) {
-        // A root that only the catalog's word of this move names is unknown to an engine that was started since.
-        const { from, next } = begun.carried;
-        if (!isSkerryError(error, 'not-found') || (from.id.length === 0 && next === 0)) throw error;
+        // A root that only the catalog's word of this move names is unknown to an engine that was started since, and what was begun may
+        // have been of one that was replaced meanwhile.
+        const { from, next, to } = begun.carried;
+        const root = (await this.#options.ledger.get(id))?.record.root;
+        const asBefore = from.id.length === 0 && next === 0 && root !== undefined && sameRoot(to, root);
+        if (!isSkerryError(error, 'not-found') || asBefore) throw error;
         await this.#startOver(id);
       }
     }
