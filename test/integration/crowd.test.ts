@@ -22,7 +22,7 @@ const ceiling_bytes = 1024 * MiB;
 const crowd = { calm: 400, flood: 16, slow: 40, half: 40, vanish: 4 };
 const connections_count = Object.values(crowd).reduce((a, b) => a + b);
 /** What the second of two equal crowds may leave above what the first left: caches and arenas of threads fill by chance. */
-const growth_bytes_max = 96 * MiB;
+const growth_bytes_max = 160 * MiB;
 
 interface Outcome {
   /** Of each calm connection. */
