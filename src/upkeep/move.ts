@@ -238,10 +238,10 @@ export class Move {
       } catch (error) {
         // A root that only the catalog's word of this move names is unknown to an engine that was started since, and what was begun may
         // have been of one that was replaced meanwhile.
+        if (!isSkerryError(error, 'not-found')) throw error;
         const { from, next, to } = begun.carried;
         const root = (await this.#options.ledger.get(id))?.record.root;
-        const asBefore = from.id.length === 0 && next === 0 && root !== undefined && sameRoot(to, root);
-        if (!isSkerryError(error, 'not-found') || asBefore) throw error;
+        if (from.id.length === 0 && next === 0 && root !== undefined && sameRoot(to, root)) throw error;
         await this.#startOver(id);
       }
     }

@@ -3,10 +3,11 @@
  * Pure: it decides, and changes nothing. Where the two do not tell enough it keeps content under a name of its own making
  * rather than let it go, and says so.
  */
-import { cacheModes, durabilities, emptyRoot, noLimit, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
+import { cacheModes, durabilities, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
 import { page_bytes, volume_name_characters_max } from '../core/limits.js';
 import { checkResourceName } from '../core/names.js';
 import type { JournalSurvey } from '../engine/surveys.js';
+import { newRecord } from '../mapper/new_resource.js';
 import { compareAge, type PoolSurvey, type ResourceChunks } from '../pool/pool_survey.js';
 import type { RootChunk } from '../pool/root_chunk.js';
 
@@ -250,30 +251,8 @@ class Planner {
   }
 
   #blank(id: number, kind: ResourceKind, name: string): ResourceRecord {
-    return {
-      id,
-      kind,
-      name,
-      pool: this.#input.pool,
-      sizeBytes: 0,
-      state: 'ready',
-      durability: 'local',
-      cache: 'writeback',
-      description: '',
-      createdAt: this.#input.now,
-      parentId: 0,
-      parentName: '',
-      root: emptyRoot,
-      appliedSequence: 0,
-      fence: 1,
-      pendingOf: 0,
-      lineage: 0,
-      labels: {},
-      limit: noLimit,
-      access: null,
-      compression: 'inherit',
-      log: null,
-    };
+    const { pool, now: createdAt } = this.#input;
+    return newRecord({ id, kind, name, pool, sizeBytes: 0, createdAt });
   }
 
   #recordOf(chunk: RootChunk): ResourceRecord {
