@@ -52,6 +52,7 @@ import { DaemonViews } from './views.js';
 /** Of one part, and of all together. The engine ends by itself, as fast as the disk takes one flush: it cannot be left behind. */
 const close_milliseconds_max = 5000;
 const stop_milliseconds_max = 10_000;
+const left_rings_told_max = 8;
 
 export interface RunningDaemon {
   readonly config: Config;
@@ -427,7 +428,9 @@ async function tellLeftRings(own: string, log: ReturnType<typeof logOf>): Promis
   const rings = await leftRings(own).catch(() => []);
   if (rings.length === 0) return;
   log('info', 'rings in shared memory that no daemon uses: remove those whose data directory is gone for good, and no others', {
-    rings,
+    count: rings.length,
+    bytes: rings.reduce((bytes, ring) => bytes + ring.bytes, 0),
+    rings: rings.slice(0, left_rings_told_max),
   });
 }
 
