@@ -96,7 +96,7 @@ export function partKey(upload: number, number: number): string {
   return `${partsPrefix(upload)}${hex(number, 4)}`;
 }
 
-/** Which shelf a body may lie in: of one pool, and of one domain (docs/decisions/0076), null for the pool's own. */
+/** Which shelf a body may lie in: of a pool and a domain, null for the pool's own (docs/decisions/0076-a-domain-for-each-account.md). */
 export interface ShelfPlace {
   readonly pool: string;
   readonly domain: number | null;

@@ -76,7 +76,7 @@ export interface ResourceRecord {
   readonly log: LogRecord | null;
   /** A volume that nobody sees: bodies of objects lie in it. Its name is of names of its own. */
   readonly shelf?: boolean;
-  /** Of its blocks: nobody else finds them by their content (docs/decisions/0076). Absent: its pool's own, which many share. */
+  /** Of its blocks. Absent: its pool's own (docs/decisions/0076-a-domain-for-each-account.md). */
   readonly domain?: number;
 }
 

@@ -13,6 +13,7 @@ import { decodeShelf, encodeRegion, encodeShelf } from '../catalog/shelf_records
 import { SkerryError } from '../core/errors.js';
 import { block_bytes, page_bytes, volume_bytes_max } from '../core/limits.js';
 import type { NativeEngine } from '../engine/binding.js';
+import { KeyedLocks } from '../mapper/locks.js';
 import type { Shelves } from '../mapper/shelves.js';
 
 const MiB = 1 << 20;
@@ -120,6 +121,8 @@ export class ShelfSpace {
   readonly #open = new Map<string, Region>();
   readonly #leasing = new Map<string, Promise<Region>>();
   readonly #ending = new Set<Promise<void>>();
+  /** Of two grains that want the first shelf of a place at once, one makes it. */
+  readonly #places = new KeyedLocks();
 
   constructor(options: ShelfSpaceOptions) {
     this.#options = options;
@@ -164,7 +167,7 @@ export class ShelfSpace {
     const { catalog, regionGrains } = this.#options;
     const bytes = regionGrains === undefined ? regionBytes : regionGrains * grain;
     for (let attempt = 0; attempt < lease_attempts_max; attempt += 1) {
-      const shelf = await this.#shelfWithRoom(place, bytes);
+      const shelf = await this.#places.run([shelvesPrefix(place)], () => this.#shelfWithRoom(place, bytes));
       const { id, next: start } = decodeShelf(shelf.value);
       const outcome = await catalog.transact(
         [{ key: shelf.key, revision: shelf.revision }],

@@ -1,7 +1,12 @@
+import { setImmediate } from 'node:timers/promises';
+
 import { expect, test } from 'vitest';
 
 import { block_bytes } from '../../../src/core/limits.js';
 import { domainOfAccount } from '../../../src/identity/accounts.js';
+import type { Shelves } from '../../../src/mapper/shelves.js';
+import { ShelfSpace } from '../../../src/object/shelf_space.js';
+import { MemoryCatalog } from '../../harness/memory_catalog.ts';
 import { ObjectWorld, once, pattern } from '../../harness/object_world.ts';
 
 const attributes = { owner: 1 };
@@ -39,6 +44,24 @@ test('each account has domains and shelves of its own, and so have all whom nobo
   expect(new Set([1, 2, null].map(domainOfAccount)).size).toBe(3);
   await made.layer.takeBack();
   expect(await made.audit()).toEqual([]);
+});
+
+test('bodies of every length that are the first of an account, all at once, lie in one shelf', async () => {
+  const catalog = new MemoryCatalog();
+  let made = 0;
+  const make: Shelves['make'] = async (_place, also) => {
+    const id = (made += 1);
+    await setImmediate();
+    await catalog.transact([], also(id));
+    return id;
+  };
+  const engine = { flush: async () => undefined };
+  const space = new ShelfSpace({ catalog, engine, shelves: { make }, log: () => undefined });
+  const place = { pool: 'default', domain: domainOfAccount(1) };
+  const all = await Promise.all([5000, block_bytes, 32 << 20].map((bytes) => space.allocate(place, bytes)));
+  expect(new Set(all.map(({ shelf }) => shelf))).toEqual(new Set([1]));
+  expect(made).toBe(1);
+  expect((await space.allocate({ ...place, domain: null }, 5000)).shelf).toBe(2);
 });
 
 test('parts are of who brings them, and so are copies that have to be stored again', async () => {
