@@ -158,22 +158,26 @@ TEST("content under the key of another domain than its header says is damaged") 
 
 TEST("a block that a scrub puts again stays in its domain") {
   World world;
-  const ResourceId one = CreateIn(world, kOne);
+  const ResourceId one = CreateIn(world, kOne), two = CreateIn(world, kOne);
   world.Write(one, 0, 20, 1);
   world.Settle();
   const BlockId id = IdIn(*world.pool(), kOne, 7, 1);
-  const std::optional<Location> at = world.packs().Find(id);
-  CHECK(at.has_value());
-  // The page cache has it whole still, and the disk has not.
-  CHECK_OK(world.env().FlipBit(PackPath("/collect/default", at->pack, true), CellOffset(*at, 3) + 100, 2));
-  world.packs().NoteDamaged(*at);
-  world.Write(one, 32, 1, 5);
-  const std::vector<uint8_t> data = World::Data(8, 1);
-  CHECK_OK(world.store().Find(one)->Write(40 * kBlockBytes, ConstBytes(data).subspan(7 * kBlockBytes)).status());
+  const std::optional<Location> first = world.packs().Find(id);
+  CHECK(first.has_value());
+  // Known as damaged, it is stored once more; and it is that copy which rots.
+  world.packs().NoteDamaged(*first);
+  world.Write(two, 0, 20, 1);
   world.Settle();
+  const std::optional<Location> second = world.packs().Find(id);
+  CHECK(second.has_value() && !(*second == *first));
+  CHECK_OK(world.env().FlipBit(PackPath("/collect/default", second->pack, true), CellOffset(*second, 3) + 100, 2));
   const ScrubReport report = Run(world);
-  CHECK(report.damaged == 1 && report.open == 0);
-  CHECK(DomainOf(*world.pool(), kOne, 7, 1) == kOne && world.Holds(one, 0, 20, 1));
+  CHECK(report.damaged == 1 && report.repaired == 1 && report.open == 0);
+  const std::optional<Location> third = world.packs().Find(id);
+  CHECK(third.has_value() && !(*third == *first) && !(*third == *second));
+  uint64_t domain = 0;
+  CHECK_OK(world.packs().ReadRecord(*third, id, true, &domain).status());
+  CHECK(domain == kOne && world.Holds(one, 0, 20, 1) && world.Holds(two, 0, 20, 1));
 }
 
 TEST("what is carried to another pool keeps its domain there, under that pool's keys; the pool's own becomes the other's own") {
