@@ -101,6 +101,7 @@ ResourceSpec ToResource(const Napi::Object& object) {
   spec.volume.lineage = Whole(object, "lineage");
   spec.volume.limit = ToLimit(object.Get("limit").As<Napi::Object>());
   spec.volume.compression = ToCompression(object.Get("compression"));
+  spec.volume.domain = Whole(object, "domain");
   spec.root = ToRoot(object.Get("root").As<Napi::Object>());
   spec.pending_of = Whole(object, "pendingOf");
   spec.pool = Text(object, "pool");

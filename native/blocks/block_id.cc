@@ -12,6 +12,7 @@ namespace {
 constexpr size_t kShaBlockBytes = kSha256BlockBytes;
 constexpr size_t kDigestBytes = SHA256_DIGEST_LENGTH;
 constexpr char kNodeTag[] = {'n', 'o', 'd', 'e'};
+constexpr std::array<uint8_t, 6> kDomainTag = {'d', 'o', 'm', 'a', 'i', 'n'};
 static_assert(kShaBlockBytes == SHA256_CBLOCK && kPageBytes % kShaBlockBytes == 0);
 
 /** The state of SHA-256 once it has taken one block. */
@@ -136,6 +137,15 @@ BlockId DomainKey::NodeIdOf(ConstBytes canonical) const {
   SHA256_Update(&inner, kNodeTag, sizeof(kNodeTag));
   if (!canonical.empty()) SHA256_Update(&inner, canonical.data(), canonical.size());
   return Finish(inner, outer_);
+}
+
+DomainKey DomainKey::ForDomain(uint64_t domain, uint64_t own) const {
+  if (domain == 0 || domain == own) return *this;
+  // As long as nothing else that is hashed under a pool's key: no page, hashes of pages, node or header is 14 bytes.
+  std::array<uint8_t, kDomainTag.size() + sizeof(domain)> said;
+  std::ranges::copy(kDomainTag, said.begin());
+  std::memcpy(said.data() + kDomainTag.size(), &domain, sizeof(domain));
+  return DomainKey(Mac(said).bytes);
 }
 
 bool IsZero(ConstBytes bytes) {

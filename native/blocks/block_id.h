@@ -2,6 +2,9 @@
 // Identity of blocks and nodes. page hash = HMAC-SHA-256(domain key, page); block id = HMAC-SHA-256(domain key, its page
 // hashes). A node's id = HMAC-SHA-256(domain key, "node" || its canonical bytes). The id of the all-zero block is never
 // stored: a zero block is an absent slot.
+//
+// A pool has its own domain, whose key is the pool's, and those of accounts, whose keys are made of it: key of domain d =
+// HMAC-SHA-256(pool's key, "domain" || d in 8 bytes). Blocks are of a domain, nodes are the pool's.
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -38,6 +41,8 @@ class DomainKey {
   /** `block`: whole pages, at least one. Tests force the portable hashing. */
   BlockId BlockIdOf(ConstBytes block, PageHashing hashing = PageHashing::kFastest) const;
   BlockId NodeIdOf(ConstBytes canonical) const;
+  /** Of a pool's key: that of `domain` in the pool whose own domain is `own`. 0: its own too. Costs as much as hashing 256 bytes. */
+  DomainKey ForDomain(uint64_t domain, uint64_t own) const;
 
  private:
   /** HMACs of the first whole pages of `pages`, one to each of `macs`. False, and nothing done: see CompressLanes. */

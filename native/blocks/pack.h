@@ -51,14 +51,14 @@ struct PackRecordHeader {
   RecordKind kind;
   Codec codec;
   HashAlgorithm algorithm;
-  uint32_t key_id;          // of the domain key
+  uint32_t key_id;          // of the pool's domain key
   uint32_t raw_bytes;       // payload as the reader wants it
-  uint64_t domain;
+  uint64_t domain;          // of a block's id; of a node the pool's own
   uint32_t stored_bytes;    // header, cells and padding: what the record takes in the pack
   uint32_t flags;
   uint8_t id[32];
   uint64_t pack;            // number of the pack it was written to
-  uint8_t proof[16];        // HeaderProof under the domain key: what a guest writes into a payload is no header (cell.h)
+  uint8_t proof[16];        // HeaderProof under the pool's domain key: what a guest writes into a payload is no header (cell.h)
   // Stored bytes of each frame; all zero where the codec is kRaw. Of an encrypted record kEncryptedFramesMax of them, then the salt.
   uint16_t frame_bytes[kFramesMax];
   uint64_t sum;             // XXH3 of the bytes before, seeded with the record's offset
@@ -130,9 +130,9 @@ struct PackStoreOptions {
   std::string checkpoint;           // path of the location index's checkpoint, on local disk
   uint32_t pack_bytes = kPackBytes;
   uint64_t reserve_bytes = 64 << 20;  // free space that only kNode records and urgent ones may use
-  uint64_t domain = 1;
+  uint64_t domain = 1;                // the pool's own
   uint32_t key_id = 1;
-  DomainKey key{ConstBytes{}};        // proves record headers, and ids where a header has no proof
+  DomainKey key{ConstBytes{}};        // of that; proves record headers, and ids where a header has no proof
   std::optional<RecordCipher> cipher{};  // of an encrypted pool: no record without it is written, or believed
   std::optional<RemotePackOptions> remote{};  // absent: `directory` is where the packs rest
 };
@@ -155,6 +155,8 @@ struct PackPut {
   uint32_t lost = 0;
   /** A wish: what is no block of 64 KiB, has lost pages or hardly shrinks is stored raw. */
   Compression compression{};
+  /** That a block's id is of; 0: the pool's own. */
+  uint64_t domain = 0;
 };
 
 /** Pages in a row of one record. */
@@ -236,9 +238,14 @@ class PackStore {
   void ReadAhead(std::span<const CellRun> runs);
   /**
    * Reads a whole record's payload (nodes, blocks), header verified against `id`. kNotFound when the record there is
-   * another's: the hint is stale, Find may know better.
+   * another's: the hint is stale, Find may know better. `domain`: gets what the header says.
    */
-  Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
+  Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block, uint64_t* domain = nullptr);
+  /**
+   * The domain of a block, as a whole header of it says, at `hint` or wherever else it is. May block. kCorrupt where no place has such a
+   * header, kNotFound where no place is known; kIo where it cannot be looked at.
+   */
+  Result<uint64_t> DomainOf(const Location& hint, const BlockId& id);
   /** The id in the record header at `at` (stored_bytes unknown there), verified by the header's own sum; `full` gets the whole location. */
   Result<BlockId> IdAt(const Location& at, Location* full);
   /** True if the record at `at` is whole and is `id`: every sum read and checked, or known to have been when it was shipped. */
@@ -287,10 +294,15 @@ class PackStore {
   Result<std::vector<PackFooterEntry>> FooterAtRest(uint32_t pack, uint64_t file_bytes);
   /** Of a pack whose footer is damaged: what its records say, or what is known of it here. */
   Result<std::vector<PackFooterEntry>> ScannedEntries(uint32_t pack);
-  /** The payload. kNotFound: the pack is gone. Anything else but Ok: the record is damaged, and from now on known as such. */
-  Result<std::vector<uint8_t>> ReadAtRest(uint32_t pack, const PackFooterEntry& entry);
+  /** A record that was read whole, and what its header says besides. */
+  struct Payload {
+    std::vector<uint8_t> raw;
+    uint64_t domain = 0;
+  };
+  /** kNotFound: the pack is gone. Anything else but Ok: the record is damaged, and from now on known as such. */
+  Result<Payload> ReadAtRest(uint32_t pack, const PackFooterEntry& entry);
   /** The same from a copy of the pack, or a cache, which may still have what has rotted. */
-  Result<std::vector<uint8_t>> ReadCached(uint32_t pack, const PackFooterEntry& entry);
+  Result<Payload> ReadCached(uint32_t pack, const PackFooterEntry& entry);
   /** Its content is not what its id says, though its sums hold. */
   void NoteDamaged(const Location& at);
   /** What was damaged there stands elsewhere by now, durably, and the index leads to that: it is not counted any more. */

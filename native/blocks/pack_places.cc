@@ -83,4 +83,17 @@ Status PackStore::Impl::ReadBlock(const Location& hint, const BlockId& id, uint3
   return status;
 }
 
+Result<uint64_t> PackStore::Impl::DomainOf(const Location& hint, const BlockId& id) {
+  Status status(Code::kNotFound, "a mapped block is in no pack");
+  std::vector<Location> places = Places(id);
+  if (hint.known()) places.insert(places.begin(), hint);
+  for (const Location& at : places) {
+    Result<PackRecordHeader> header = Elsewhere(at.pack) ? RemoteHeader(at, true) : ReadHeader(at, true);
+    if (WentAway(header.status(), at.pack)) header = RemoteHeader(at, true);
+    if (header.ok() && std::ranges::equal(header->id, id.bytes)) return header->domain;
+    if (!header.ok()) status = Graver(std::move(status), header.status());
+  }
+  return status;
+}
+
 }  // namespace skerry

@@ -21,7 +21,7 @@ PackRecordHeader HeaderFor(Env& env, const PackStoreOptions& options, const Pack
   header.algorithm = HashAlgorithm::kHmacSha256;
   header.key_id = options.key_id;
   header.raw_bytes = static_cast<uint32_t>(put.raw.size());
-  header.domain = options.domain;
+  header.domain = put.domain == 0 ? options.domain : put.domain;
   header.stored_bytes = options.cipher ? EncryptedStoredBytes(header.raw_bytes) : RecordStoredBytes(header.raw_bytes);
   header.flags = put.lost != 0 ? kRecordLostPages : 0;
   std::memcpy(header.id, put.id.bytes.data(), sizeof(header.id));

@@ -150,18 +150,18 @@ Result<PackRecordHeader> PackStore::Impl::ReadHeader(const Location& at, bool ma
 }
 
 // A record of another id where this one was expected is no rot: the hint is stale, and the index knows better.
-Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, const BlockId& id, bool may_block) {
+Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, const BlockId& id, bool may_block, uint64_t* domain) {
   Location where = at;
   if (!where.known()) {
     const std::optional<Location> found = Find(id);
     if (!found) return Status(Code::kNotFound, "a record is in no pack of the index");
     where = *found;
   }
-  if (Elsewhere(where.pack)) return RemoteRecord(where, id, may_block);
+  if (Elsewhere(where.pack)) return RemoteRecord(where, id, may_block, domain);
   // What cannot be a record's length is unknown or damaged; the header has it.
   if (where.stored_bytes < sizeof(PackRecordHeader) || where.stored_bytes > RecordStoredBytes(kRecordRawBytesMax)) {
     const Result<PackRecordHeader> header = ReadHeader(where, may_block);
-    if (WentAway(header.status(), where.pack)) return RemoteRecord(where, id, may_block);
+    if (WentAway(header.status(), where.pack)) return RemoteRecord(where, id, may_block, domain);
     if (!header.ok()) return header.status();
     where.stored_bytes = header.value().stored_bytes;
   }
@@ -170,7 +170,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, con
   uint32_t failed_cell = 0;
   bool direct = false;
   Status status = ReadRange(where.pack, where.offset, record, may_block);
-  if (WentAway(status, where.pack)) return RemoteRecord(where, id, may_block);
+  if (WentAway(status, where.pack)) return RemoteRecord(where, id, may_block, domain);
   while (status.ok()) {
     if (const auto header = ParseHeader(record, where.pack, where.offset)) {
       if (std::memcmp(header->id, id.bytes.data(), sizeof(header->id)) != 0) {
@@ -183,10 +183,13 @@ Result<std::vector<uint8_t>> PackStore::Impl::ReadRecord(const Location& at, con
       }
       payload.resize(header->raw_bytes);
       failed_cell = CheckCells(record, *header, payload, Cipher());
-      if (failed_cell == CellCount(header->raw_bytes)) return payload;
+      if (failed_cell == CellCount(header->raw_bytes)) {
+        if (domain != nullptr) *domain = header->domain;
+        return payload;
+      }
     }
     if (!may_block) return WouldBlock();
-    if (direct && OnBackend(where.pack)) return RemoteRecord(where, id, may_block);
+    if (direct && OnBackend(where.pack)) return RemoteRecord(where, id, may_block, domain);
     if (direct) {
       NotePage(where, failed_cell);
       return Status(Code::kCorrupt, "the record at " + Where(where.pack, where.offset) + " fails its sums");

@@ -183,7 +183,7 @@ Status PackStore::Impl::RemotePages(const Location& at, uint64_t prefix, uint32_
   return {Code::kCorrupt, "the page at " + Where(at.pack, at.framed ? at.offset : CellOffset(at, first)) + " fails its sum"};
 }
 
-Result<std::vector<uint8_t>> PackStore::Impl::RemoteRecord(const Location& at, const BlockId& id, bool may_block) {
+Result<std::vector<uint8_t>> PackStore::Impl::RemoteRecord(const Location& at, const BlockId& id, bool may_block, uint64_t* domain) {
   uint32_t failed_cell = 0;
   for (const bool again : {false, true}) {
     const Result<std::shared_ptr<const RecordImage>> record = Record(at, 0, 1, may_block, again);
@@ -200,6 +200,7 @@ Result<std::vector<uint8_t>> PackStore::Impl::RemoteRecord(const Location& at, c
         failed_cell = CheckCells(**record, *header, payload, Cipher());
         if (failed_cell == CellCount(header->raw_bytes)) {
           if (again) Keep(KeyOf(at.pack, at.offset), *record);
+          if (domain != nullptr) *domain = header->domain;
           return payload;
         }
       }

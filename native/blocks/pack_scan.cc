@@ -53,7 +53,10 @@ PackFooterEntry EntryOf(const PackRecordHeader& header, uint32_t offset) {
   return entry;
 }
 
-/** Whether all of the payload holds and is what the id says: for headers that an earlier writer made, without a proof. */
+/**
+ * Whether all of the payload holds and is what the id says: for headers that an earlier writer made, without a proof. He knew of no domain
+ * but the pool's own.
+ */
 bool IsOfItsId(ConstBytes record, const PackRecordHeader& header, const DomainKey& key) {
   // Sums first: they tell most of what is none within its first cell, however long it claims to be.
   const uint32_t cells = CellCount(header.raw_bytes);

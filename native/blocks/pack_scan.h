@@ -19,7 +19,7 @@ struct PackScan {
 };
 
 /**
- * Reads all of `file`, which may be a direct one. `key`: of the records' domain. `cipher`: of the pool; nullptr where it is not
+ * Reads all of `file`, which may be a direct one. `key`: of the pool's own domain. `cipher`: of the pool; nullptr where it is not
  * encrypted. kIo when it cannot be read.
  */
 Result<PackScan> ScanPack(File& file, uint32_t pack, const DomainKey& key, const RecordCipher* cipher = nullptr);

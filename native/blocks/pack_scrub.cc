@@ -85,7 +85,7 @@ Result<std::vector<PackFooterEntry>> PackStore::Impl::ScannedEntries(uint32_t pa
 }
 
 /** The payload of a record that was read whole; kCorrupt, and which page, where it is not what the entry says. */
-Result<std::vector<uint8_t>> PackStore::Impl::PayloadOf(ConstBytes record, uint32_t pack, const PackFooterEntry& entry, uint32_t* page) const {
+Result<PackStore::Payload> PackStore::Impl::PayloadOf(ConstBytes record, uint32_t pack, const PackFooterEntry& entry, uint32_t* page) const {
   *page = 0;
   const auto header = ParseHeader(record, pack, entry.offset);
   if (!header) return Status(Code::kCorrupt, "its header fails its sum");
@@ -93,23 +93,23 @@ Result<std::vector<uint8_t>> PackStore::Impl::PayloadOf(ConstBytes record, uint3
       header->raw_bytes != entry.raw_bytes || header->stored_bytes != entry.stored_bytes) {
     return Status(Code::kCorrupt, "its header is not what the footer says");
   }
-  std::vector<uint8_t> payload(header->raw_bytes);
-  *page = CheckCells(record, *header, payload, Cipher());
+  Payload payload{std::vector<uint8_t>(header->raw_bytes), header->domain};
+  *page = CheckCells(record, *header, payload.raw, Cipher());
   if (*page == CellCount(header->raw_bytes)) return payload;
   return Status(Code::kCorrupt, "page " + std::to_string(*page) + " fails its sum");
 }
 
-Result<std::vector<uint8_t>> PackStore::Impl::ReadAtRest(uint32_t pack, const PackFooterEntry& entry) {
+Result<PackStore::Payload> PackStore::Impl::ReadAtRest(uint32_t pack, const PackFooterEntry& entry) {
   std::vector<uint8_t> record(entry.stored_bytes);
   const Status status = ReadResting(pack, entry.offset, record);
   if (status.code() == Code::kTryAgain || (status.code() == Code::kNotFound && !OnBackend(pack))) return status;
   uint32_t page = 0;
-  Result<std::vector<uint8_t>> payload = status.ok() ? PayloadOf(record, pack, entry, &page) : Result<std::vector<uint8_t>>(status);
+  Result<Payload> payload = status.ok() ? PayloadOf(record, pack, entry, &page) : Result<Payload>(status);
   if (!payload.ok()) NotePage(PlaceOf(pack, entry), page);
   return payload;
 }
 
-Result<std::vector<uint8_t>> PackStore::Impl::ReadCached(uint32_t pack, const PackFooterEntry& entry) {
+Result<PackStore::Payload> PackStore::Impl::ReadCached(uint32_t pack, const PackFooterEntry& entry) {
   uint32_t page = 0;
   if (Elsewhere(pack)) {
     const RecordKey key = KeyOf(pack, entry.offset);

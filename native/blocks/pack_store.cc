@@ -47,9 +47,10 @@ Status PackStore::ReadBlock(const Location& hint, const BlockId& id, uint32_t fi
 }
 std::vector<Location> PackStore::Places(const BlockId& id) const { return impl_->Places(id); }
 void PackStore::ReadAhead(std::span<const CellRun> runs) { impl_->ReadAhead(runs); }
-Result<std::vector<uint8_t>> PackStore::ReadRecord(const Location& at, const BlockId& id, bool may_block) {
-  return impl_->ReadRecord(at, id, may_block);
+Result<std::vector<uint8_t>> PackStore::ReadRecord(const Location& at, const BlockId& id, bool may_block, uint64_t* domain) {
+  return impl_->ReadRecord(at, id, may_block, domain);
 }
+Result<uint64_t> PackStore::DomainOf(const Location& hint, const BlockId& id) { return impl_->DomainOf(hint, id); }
 Result<BlockId> PackStore::IdAt(const Location& at, Location* full) { return impl_->IdAt(at, full); }
 bool PackStore::Verify(const Location& at, const BlockId& id) {
   const Result<bool> whole = impl_->Confirm(at, id);
@@ -79,8 +80,8 @@ std::vector<PackStore::Sealed> PackStore::SealedHere() const { return impl_->Sea
 Status PackStore::HeaderAtRest(uint32_t pack) { return impl_->HeaderAtRest(pack); }
 Result<std::vector<PackFooterEntry>> PackStore::FooterAtRest(uint32_t pack, uint64_t file_bytes) { return impl_->FooterAtRest(pack, file_bytes); }
 Result<std::vector<PackFooterEntry>> PackStore::ScannedEntries(uint32_t pack) { return impl_->ScannedEntries(pack); }
-Result<std::vector<uint8_t>> PackStore::ReadAtRest(uint32_t pack, const PackFooterEntry& entry) { return impl_->ReadAtRest(pack, entry); }
-Result<std::vector<uint8_t>> PackStore::ReadCached(uint32_t pack, const PackFooterEntry& entry) { return impl_->ReadCached(pack, entry); }
+Result<PackStore::Payload> PackStore::ReadAtRest(uint32_t pack, const PackFooterEntry& entry) { return impl_->ReadAtRest(pack, entry); }
+Result<PackStore::Payload> PackStore::ReadCached(uint32_t pack, const PackFooterEntry& entry) { return impl_->ReadCached(pack, entry); }
 void PackStore::NoteDamaged(const Location& at) { impl_->NoteDamaged(at); }
 void PackStore::NoteRepaired(const Location& at) { impl_->NoteRepaired(at); }
 void PackStore::Adopt(uint32_t pack, const PackFooterEntry& entry) { impl_->Adopt(pack, entry); }

@@ -80,7 +80,8 @@ class PackStore::Impl {
   Status ReadBlock(const Location& hint, const BlockId& id, uint32_t first, uint32_t count, Bytes into, bool may_block);
   std::vector<Location> Places(const BlockId& id) const;
   void ReadAhead(std::span<const CellRun> runs);
-  Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block);
+  Result<std::vector<uint8_t>> ReadRecord(const Location& at, const BlockId& id, bool may_block, uint64_t* domain = nullptr);
+  Result<uint64_t> DomainOf(const Location& hint, const BlockId& id);
   Result<BlockId> IdAt(const Location& at, Location* full);
   Result<bool> Confirm(const Location& at, const BlockId& id);
   uint32_t RottenPages(const Location& at, const BlockId& id);
@@ -108,8 +109,8 @@ class PackStore::Impl {
   Status HeaderAtRest(uint32_t pack);
   Result<std::vector<PackFooterEntry>> FooterAtRest(uint32_t pack, uint64_t file_bytes);
   Result<std::vector<PackFooterEntry>> ScannedEntries(uint32_t pack);
-  Result<std::vector<uint8_t>> ReadAtRest(uint32_t pack, const PackFooterEntry& entry);
-  Result<std::vector<uint8_t>> ReadCached(uint32_t pack, const PackFooterEntry& entry);
+  Result<Payload> ReadAtRest(uint32_t pack, const PackFooterEntry& entry);
+  Result<Payload> ReadCached(uint32_t pack, const PackFooterEntry& entry);
   void NoteDamaged(const Location& at) { NotePage(at, 0); }
   void NoteRepaired(const Location& at);
   void Adopt(uint32_t pack, const PackFooterEntry& entry) { AdoptEntry(pack, entry); }
@@ -177,7 +178,7 @@ class PackStore::Impl {
   // pack_scrub.cc
   Status ReadResting(uint32_t pack, uint64_t offset, Bytes into);
   Status FetchWindow(uint32_t pack, uint64_t offset, uint32_t bytes);
-  Result<std::vector<uint8_t>> PayloadOf(ConstBytes record, uint32_t pack, const PackFooterEntry& entry, uint32_t* page) const;
+  Result<Payload> PayloadOf(ConstBytes record, uint32_t pack, const PackFooterEntry& entry, uint32_t* page) const;
 
   // pack_removal.cc
   bool IsCondemned(uint32_t pack) const;
@@ -208,7 +209,7 @@ class PackStore::Impl {
   Result<std::shared_ptr<const RecordImage>> LookAgain(const std::shared_ptr<RecordFetch>& fetch);
   Status RemotePages(const Location& at, uint64_t prefix, uint32_t first, uint32_t count, Bytes into, bool may_block);
   Status RemoteCells(uint32_t pack, uint32_t cell, uint64_t seed, uint32_t count, Bytes into, bool may_block);
-  Result<std::vector<uint8_t>> RemoteRecord(const Location& at, const BlockId& id, bool may_block);
+  Result<std::vector<uint8_t>> RemoteRecord(const Location& at, const BlockId& id, bool may_block, uint64_t* domain);
   Result<PackRecordHeader> RemoteHeader(const Location& at, bool may_block);
   /** Of what came from the backend, in every tier; of what proved wrong, from every tier. */
   void Keep(const RecordKey& key, const std::shared_ptr<const RecordImage>& record);

@@ -213,7 +213,10 @@ Status Carrier::ReadAll(Batch& batch) {
     for (size_t i = first; i < first + count; ++i) {
       const Bytes block = memory_->bytes().subspan(i * kBlockBytes, kBlockBytes);
       if (Status read = ReadBlock(batch.sources[i], block, batch.lost[i]); !read.ok()) return read;
-      batch.puts[i] = {RecordKind::kBlock, order_.target->key->BlockIdOf(block), block, {}, false, batch.lost[i], compression};
+      const Result<uint64_t> domain = DomainOf(batch.sources[i]);
+      if (!domain.ok()) return domain.status();
+      const BlockId id = order_.target->KeyOf(*domain).BlockIdOf(block);
+      batch.puts[i] = {RecordKind::kBlock, id, block, {}, false, batch.lost[i], compression, *domain};
     }
     return Status::Ok();
   });
@@ -232,6 +235,13 @@ Status Carrier::ReadBlock(const MapSlot& slot, Bytes block, uint32_t& lost) {
   }
   FillLost(*order_.target->key, slot.id, lost, block);
   return Status::Ok();
+}
+
+/** In the target: what is of the source's own domain becomes of the target's, and so does what no header is left of. */
+Result<uint64_t> Carrier::DomainOf(const MapSlot& slot) {
+  Result<uint64_t> domain = order_.source->packs->DomainOf(slot.at, slot.id);
+  if (domain.code() == Code::kCorrupt || (domain.ok() && *domain == order_.source->domain)) return 0;
+  return domain;
 }
 
 /** From the first put, or find, till the root that leads there is held it stays in the gate. */

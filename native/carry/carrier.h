@@ -1,7 +1,7 @@
 #pragma once
 // Copies what a tree of one pool holds into another pool, by what differs from a tree that is there already. Each pool has a key of
-// its own, so no id of one means anything in the other: blocks are read, every page checked, hashed under the target's key and put,
-// and the target's tree is made of that.
+// its own, so no id of one means anything in the other: blocks are read, every page checked, hashed under the target's key of
+// the domain that they are of, and put, and the target's tree is made of that.
 //
 // Nothing that it needs is collected meanwhile. What it reads is reached from roots that it holds. What it has put, or found, in the
 // target is named within one stay in the gate by an interim root, equal to the source's up to some block, which is held before the
@@ -78,6 +78,7 @@ class Carrier {
   Status CollectDiffering(Batch& batch, uint64_t blocks);
   Status ReadAll(Batch& batch);
   Status ReadBlock(const MapSlot& slot, Bytes block, uint32_t& lost);
+  Result<uint64_t> DomainOf(const MapSlot& slot);
   Status Name(Batch& batch);
   Status Put(std::span<PackPut> puts);
   void Count(const Batch& batch);

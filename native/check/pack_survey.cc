@@ -178,7 +178,7 @@ void PackSurvey::CheckContent(uint32_t pack, const PackFooterEntry& entry) {
   if (raw.ok() && (header.kind != entry.kind || header.codec != entry.codec || header.raw_bytes != entry.raw_bytes)) {
     status = Status(Code::kCorrupt, "its header is not what the footer says");
   }
-  if (status.ok() && options_.content == Content::kHashes) status = CheckIdentity(entry.kind, *raw, id);
+  if (status.ok() && options_.content == Content::kHashes) status = CheckIdentity(header, *raw, id);
   if (status.ok()) return;
   damaged_.insert(PackedLocation::Of(at).raw);
   Report({.what = Finding::What::kRecord, .pack = pack, .offset = entry.offset, .id = id,
@@ -186,9 +186,10 @@ void PackSurvey::CheckContent(uint32_t pack, const PackFooterEntry& entry) {
                     (entry.kind == RecordKind::kNode ? "map node" : "block") + " is damaged (" + status.detail() + ")"});
 }
 
-Status PackSurvey::CheckIdentity(RecordKind kind, ConstBytes raw, const BlockId& id) const {
-  if (kind == RecordKind::kNode) return Node::Decode(raw, key_, id).status();
-  if (!raw.empty() && raw.size() % kPageBytes == 0 && key_.BlockIdOf(raw) == id) return {};
+Status PackSurvey::CheckIdentity(const PackRecordHeader& header, ConstBytes raw, const BlockId& id) const {
+  if (header.kind == RecordKind::kNode) return Node::Decode(raw, key_, id).status();
+  const DomainKey key = key_.ForDomain(header.domain, options_.domain);
+  if (!raw.empty() && raw.size() % kPageBytes == 0 && key.BlockIdOf(raw) == id) return {};
   return Status(Code::kCorrupt, "its content does not hash to its id");
 }
 

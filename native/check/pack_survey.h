@@ -47,7 +47,7 @@ class PackSurvey {
   void Take(uint32_t pack, const std::vector<PackFooterEntry>& entries);
   /** Header and page sums against the footer, and where asked the content against its id: what fails is reported. */
   void CheckContent(uint32_t pack, const PackFooterEntry& entry);
-  Status CheckIdentity(RecordKind kind, ConstBytes raw, const BlockId& id) const;
+  Status CheckIdentity(const PackRecordHeader& header, ConstBytes raw, const BlockId& id) const;
   void Know(const BlockId& id, const Location& at);
   void LoadIndex(const std::map<uint32_t, uint64_t>& sealed);
   void CompareIndex();
@@ -56,7 +56,7 @@ class PackSurvey {
   Env& env_;
   const PoolCheckOptions& options_;
   PoolCheckReport& report_;
-  const DomainKey key_;
+  const DomainKey key_;   // of the pool's own domain
   PackFiles files_;
   LocationIndex index_;
   std::multimap<uint64_t, Location> others_;   // places besides, by the id's prefix

@@ -23,7 +23,7 @@ enum class Content : uint8_t {
 struct PoolCheckOptions {
   std::string directory;       // of the packs
   std::string checkpoint;      // of the index; '' where it is not to be compared
-  uint64_t domain = 1;
+  uint64_t domain = 1;         // the pool's own
   std::vector<uint8_t> domain_key;
   std::optional<RecordCipher> cipher{};   // of an encrypted pool
   std::vector<CheckedRoot> roots;

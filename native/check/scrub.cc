@@ -108,10 +108,10 @@ Status Scrub::ReadRecord(uint32_t pack, const PackFooterEntry& entry) {
   }
   ++report_.records;
   report_.bytes += entry.stored_bytes;
-  const Result<std::vector<uint8_t>> raw = packs_.ReadAtRest(pack, entry);
-  if (raw.code() == Code::kTryAgain) return raw.status();
-  Status status = raw.ok() ? CheckIdentity(entry, *raw) : raw.status();
-  if (raw.ok() && !status.ok()) packs_.NoteDamaged(PlaceOf(pack, entry));
+  const Result<PackStore::Payload> payload = packs_.ReadAtRest(pack, entry);
+  if (payload.code() == Code::kTryAgain) return payload.status();
+  Status status = payload.ok() ? CheckIdentity(entry, *payload) : payload.status();
+  if (payload.ok() && !status.ok()) packs_.NoteDamaged(PlaceOf(pack, entry));
   if (!status.ok()) {
     ++report_.damaged;
     rotten_.push_back({pack, entry, status.detail(), false, false});
@@ -132,10 +132,11 @@ bool Scrub::Missed(const Location& at) const {
   return found != scanned_.end() && !found->second.contains(at.offset);
 }
 
-Status Scrub::CheckIdentity(const PackFooterEntry& entry, ConstBytes raw) const {
+Status Scrub::CheckIdentity(const PackFooterEntry& entry, const PackStore::Payload& payload) const {
+  const auto& [raw, domain] = payload;
   const BlockId id = IdOf(entry);
   if (entry.kind == RecordKind::kNode) return Node::Decode(raw, *pool_->key, id).status();
-  if (raw.size() % kPageBytes == 0 && pool_->key->BlockIdOf(raw) == id) return Status::Ok();
+  if (raw.size() % kPageBytes == 0 && pool_->KeyOf(domain).BlockIdOf(raw) == id) return Status::Ok();
   return Status(Code::kCorrupt, "its content does not hash to its id");
 }
 
@@ -144,17 +145,18 @@ bool Scrub::RepairAtOnce(Rotten& rotten) {
   const Location here = PlaceOf(rotten.pack, rotten.entry);
   const std::optional<Location> now = packs_.Find(id);
   if (now && !(*now == here)) {
-    const Result<std::vector<uint8_t>> raw = packs_.ReadRecord(*now, id, true);
-    rotten.put_again = raw.ok() && CheckIdentity(rotten.entry, *raw).ok();
+    uint64_t domain = 0;
+    Result<std::vector<uint8_t>> raw = packs_.ReadRecord(*now, id, true, &domain);
+    rotten.put_again = raw.ok() && CheckIdentity(rotten.entry, {std::move(*raw), domain}).ok();
     if (rotten.put_again) return true;
   }
-  const Result<std::vector<uint8_t>> cached = packs_.ReadCached(rotten.pack, rotten.entry);
+  const Result<PackStore::Payload> cached = packs_.ReadCached(rotten.pack, rotten.entry);
   return cached.ok() && CheckIdentity(rotten.entry, *cached).ok() && PutAgain(rotten, *cached);
 }
 
-bool Scrub::PutAgain(Rotten& rotten, ConstBytes raw) {
+bool Scrub::PutAgain(Rotten& rotten, const PackStore::Payload& payload) {
   const Compression as_it_was{rotten.entry.codec, rotten.entry.codec == Codec::kZstd ? kZstdLevelDefault : uint8_t{0}};
-  PackPut put{rotten.entry.kind, IdOf(rotten.entry), raw, {}, false, 0, as_it_was};
+  PackPut put{rotten.entry.kind, IdOf(rotten.entry), payload.raw, {}, false, 0, as_it_was, payload.domain};
   if (!packs_.PutAll({&put, 1}, true).ok()) return false;
   rotten.put_again = !(put.at == PlaceOf(rotten.pack, rotten.entry));
   return rotten.put_again;
@@ -176,8 +178,8 @@ Status Scrub::LookForCopies(const Mark::GoOn& go_on) {
       Rotten& rotten = *found->second;
       if (rotten.put_again || std::memcmp(entry.id, rotten.entry.id, sizeof(entry.id)) != 0) continue;
       if (sealed.pack == rotten.pack && entry.offset == rotten.entry.offset) continue;
-      const Result<std::vector<uint8_t>> raw = packs_.ReadAtRest(sealed.pack, entry);
-      if (raw.ok() && CheckIdentity(entry, *raw).ok()) (void)PutAgain(rotten, *raw);
+      const Result<PackStore::Payload> payload = packs_.ReadAtRest(sealed.pack, entry);
+      if (payload.ok() && CheckIdentity(entry, *payload).ok()) (void)PutAgain(rotten, *payload);
     }
   }
   return Status::Ok();

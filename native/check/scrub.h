@@ -62,10 +62,10 @@ class Scrub {
   Status ReadRecord(uint32_t pack, const PackFooterEntry& entry);
   /** A record that was not found where the index has it, for its pack's footer is damaged and so is it. */
   bool Missed(const Location& at) const;
-  Status CheckIdentity(const PackFooterEntry& entry, ConstBytes raw) const;
+  Status CheckIdentity(const PackFooterEntry& entry, const PackStore::Payload& payload) const;
   /** From the page cache, or from where the index leads to. */
   bool RepairAtOnce(Rotten& rotten);
-  bool PutAgain(Rotten& rotten, ConstBytes raw);
+  bool PutAgain(Rotten& rotten, const PackStore::Payload& payload);
   /** Other packs may hold what no index leads to any more. */
   Status LookForCopies(const Mark::GoOn& go_on);
   /** What was put again counts only now. */

@@ -79,7 +79,7 @@ class Memories {
 class Batch {
  public:
   Batch(Journal& journal, Pool& pool, const DestageGroup& group, BatchMemory& memory)
-      : journal_(journal), pool_(pool), group_(group), memory_(memory) {}
+      : journal_(journal), pool_(pool), group_(group), memory_(memory), key_(pool.KeyOf(group.domain)) {}
 
   /** Fills the slots of the changes, at most kBatchBlocks. */
   Status Run(std::span<MapChange> changes) {
@@ -177,7 +177,7 @@ class Batch {
       if (status.ok()) FillLost(first, lost, block);
     }
     if (!status.ok() || IsZero(block)) return status;
-    puts_.push_back({RecordKind::kBlock, pool_.key->BlockIdOf(block), block, {}, false, lost, group_.compression});
+    puts_.push_back({RecordKind::kBlock, key_.BlockIdOf(block), block, {}, false, lost, group_.compression, group_.domain});
     owners_.push_back(wanted.change);
     return Status::Ok();
   }
@@ -203,6 +203,7 @@ class Batch {
   Pool& pool_;
   const DestageGroup& group_;
   BatchMemory& memory_;
+  const DomainKey key_;
   std::vector<Wanted> wanted_;
   std::vector<JournalStretch> ahead_;   // by place
   std::vector<PageIndex> lost_;

@@ -245,11 +245,12 @@ Status Collector::CopyBatch(Candidate& candidate, std::span<const PackFooterEntr
   std::vector<PackPut> puts;
   for (size_t i = 0; i < batch.size(); ++i) {
     const PackFooterEntry& entry = *batch[i];
-    Result<std::vector<uint8_t>> payload = packs_.ReadRecord(places[i], IdOf(entry), true);
+    uint64_t domain = 0;
+    Result<std::vector<uint8_t>> payload = packs_.ReadRecord(places[i], IdOf(entry), true, &domain);
     if (!payload.ok()) return payload.status();
     payloads.push_back(std::move(*payload));
     const Compression as_it_was{entry.codec, entry.codec == Codec::kZstd ? kZstdLevelDefault : uint8_t{0}};
-    puts.push_back({entry.kind, IdOf(entry), payloads.back(), {}, false, 0, as_it_was});
+    puts.push_back({entry.kind, IdOf(entry), payloads.back(), {}, false, 0, as_it_was, domain});
   }
   Status status = packs_.PutAll(puts, true);
   for (const PackPut& one : puts) {

@@ -25,6 +25,8 @@ namespace skerry::simulation {
 
 inline constexpr size_t kResourcesMax = 12;
 inline constexpr const char* kSecondPool = "second";
+/** Of a volume's blocks: half of them are of the pool's own domain, and two accounts share the others. */
+inline constexpr uint64_t DomainOfVolume(ResourceId id) { return id % 4 < 2 ? 0 : (1 << 20) + id % 2; }
 
 /** What worlds turn to again and again, for bugs that show only where rare things meet. */
 enum class Theme : uint8_t {

@@ -110,6 +110,7 @@ void World::Adopt(ConstBytes content, const std::string& pool, const TreeRoot& r
   const ResourceId id = next_id_++;
   Named named;
   named.spec.volume = {id, content.size(), false, false, 0, 1, 0};
+  named.spec.volume.domain = DomainOfVolume(id);
   named.spec.pool = pool;
   named.spec.root = root;
   named.history = std::make_unique<History>(content.size());

@@ -17,6 +17,7 @@ void World::Create() {
   Named named;
   named.spec.volume = {id, kVolumeBytes, false, false, 0, 1, 0};
   named.spec.volume.flushes_to_pool = shelf_ != nullptr;
+  named.spec.volume.domain = DomainOfVolume(id);
   named.history = std::make_unique<History>(kVolumeBytes);
   const Status added = store_->Add(named.spec);
   if (!added.ok()) return Fail("create: " + added.detail());
@@ -60,6 +61,7 @@ void World::Clone() {
   Named clone;
   clone.spec.volume = {id, source.content.bytes(), false, false, 0, 1, 0};
   clone.spec.volume.flushes_to_pool = shelf_ != nullptr;
+  clone.spec.volume.domain = DomainOfVolume(id);
   clone.spec.root = source.spec.root;
   clone.spec.pool = source.spec.pool;
   clone.spec.pending_of = source.spec.pending_of != 0 ? source.spec.volume.id : 0;

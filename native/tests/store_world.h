@@ -71,8 +71,10 @@ class World {
   std::shared_ptr<Pool> pool() { return store_->pools().front(); }
   std::shared_ptr<Pool> second() { return store_->FindPool(kSecond); }
   PackStore& packs() { return *pool()->packs; }
-  ResourceId Create(TreeRoot root = {}, const std::string& pool = kFirst, uint64_t blocks = kBlocks) {
-    const ResourceSpec spec{{next_, blocks * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, root, 0, pool};
+  /** `domain`: of its blocks; 0: the pool's own. */
+  ResourceId Create(TreeRoot root = {}, const std::string& pool = kFirst, uint64_t blocks = kBlocks, uint64_t domain = 0) {
+    ResourceSpec spec{{next_, blocks * kBlockBytes, false, false, 0, 1, 0, {}}, ResourceKind::kVolume, root, 0, pool};
+    spec.volume.domain = domain;
     CHECK_OK(store_->Add(spec));
     catalog_[next_] = spec;
     return next_++;

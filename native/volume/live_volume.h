@@ -25,6 +25,7 @@ struct VolumeSpec {
   RateLimitSpec limit{};
   std::optional<Compression> compression{};   // absent: the pool's
   bool flushes_to_pool = false; // durability `pool`: see LogTail
+  uint64_t domain = 0;          // of its blocks; 0: its pool's own
 };
 
 inline constexpr size_t kPendingSnapshotsMax = 1024;  // of one volume: each holds a list of the generations before it
@@ -46,6 +47,7 @@ struct DestageGroup {
   uint64_t size_bytes = 0;      // of the volume in that root
   uint64_t lineage = 0;         // a root of another one than the volume's is not its root any more
   Compression compression{};    // of the blocks that it becomes
+  uint64_t domain = 0;          // likewise, as in VolumeSpec
 };
 
 /** What one block of a large write became. */

@@ -18,7 +18,7 @@ namespace skerry {
 struct PoolOptions {
   std::string name = "default";
   PackStoreOptions packs;
-  std::vector<uint8_t> domain_key;           // 32 bytes
+  std::vector<uint8_t> domain_key;           // of the pool's own domain, 32 bytes
   Compression compression{};                 // of new blocks of volumes that have no wish of their own
   std::shared_ptr<LogBackend> logs{};        // of volumes whose flushes reach the pool
 };
@@ -26,7 +26,8 @@ struct PoolOptions {
 struct Pool {
   std::string name;
   std::unique_ptr<PackStore> packs;
-  std::unique_ptr<DomainKey> key;
+  uint64_t domain = 0;               // the pool's own
+  std::unique_ptr<DomainKey> key;    // of that: of nodes, and of blocks that are of no other
   std::unique_ptr<Tree> tree;
   PoolRoom room;
   RefNames named;             // by journalled large writes
@@ -40,6 +41,9 @@ struct Pool {
   Parallel* parallel = nullptr;     // for the parts of a large request; null: they are done one after the other
   Parallel* background = nullptr;   // the same for destage, which must not keep requests from their processor
   const std::shared_ptr<LogBudget> log_budget = std::make_shared<LogBudget>();
+
+  /** Of blocks of `domain`; 0: of the pool's own. */
+  DomainKey KeyOf(uint64_t of) const { return key->ForDomain(of, domain); }
 };
 
 }  // namespace skerry

@@ -27,7 +27,8 @@ WholeBlocks WholeBlocksOf(uint64_t offset, uint64_t length) {
 }
 
 /** Finds zeroes, hashes, compresses, and puts what is left in the pool. */
-Status PutBlocks(Pool& pool, const Compression& how, ConstBytes data, std::span<WrittenBlock> blocks) {
+Status PutBlocks(Pool& pool, uint64_t domain, const Compression& how, ConstBytes data, std::span<WrittenBlock> blocks) {
+  const DomainKey key = pool.KeyOf(domain);
   std::vector<PackPut> puts;
   std::vector<WrittenBlock*> owners;
   puts.reserve(blocks.size());
@@ -35,7 +36,7 @@ Status PutBlocks(Pool& pool, const Compression& how, ConstBytes data, std::span<
     const ConstBytes block = data.subspan(i * kBlockBytes, kBlockBytes);
     blocks[i].zero = IsZero(block);
     if (blocks[i].zero) continue;
-    puts.push_back({RecordKind::kBlock, pool.key->BlockIdOf(block), block, {}, false, 0, how});
+    puts.push_back({RecordKind::kBlock, key.BlockIdOf(block), block, {}, false, 0, how, domain});
     owners.push_back(&blocks[i]);
   }
   if (Status status = pool.packs->PutAll(puts); !status.ok()) return status;
@@ -88,7 +89,7 @@ Result<std::unique_ptr<StagedWrite>> LiveVolume::Stage(uint64_t offset, ConstByt
   const Compression how = CompressionIn(*in);
   const auto part = [&](size_t number) {
     const size_t first = number * kPartBlocks, count = std::min(kPartBlocks, blocks.size() - first);
-    results[number] = PutBlocks(*in, how, bytes.subspan(first * kBlockBytes, count * kBlockBytes), std::span(blocks).subspan(first, count));
+    results[number] = PutBlocks(*in, spec_.domain, how, bytes.subspan(first * kBlockBytes, count * kBlockBytes), std::span(blocks).subspan(first, count));
   };
   if (in->parallel != nullptr) {
     in->parallel->Run(results.size(), part);

@@ -111,6 +111,7 @@ std::optional<DestageGroup> LiveVolume::OldestGroup() const {
   group.base = base_;
   group.lineage = lineage_;
   group.compression = CompressionIn(*base_->pool);
+  group.domain = spec_.domain;
   for (const FrozenGeneration& frozen : frozen_) {
     group.generations.push_back(frozen);
     group.applied_sequence = frozen.last_sequence;

@@ -17,9 +17,7 @@ export const accountView = z.strictObject({
   displayName: z.string(),
   canonicalId: z.string().describe('64 hexadecimal digits: who an owner or a grantee is.'),
   accountNumber: z.string().describe('12 digits, as in `arn:aws:iam::123456789012:root`.'),
-  domain: count.describe(
-    'Of deduplication, kept for the account. Nothing is stored in it yet: objects share blocks with all that is in their pool.',
-  ),
+  domain: count.describe('Of deduplication: what the account stores shares blocks with nothing that others store.'),
   state: z.enum(['active', 'suspended', 'deleting']).describe('Only of an active one keys open anything.'),
   createdAt: time,
   quota: z.strictObject(limits),

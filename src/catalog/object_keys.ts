@@ -10,7 +10,8 @@ import { idText } from './keys.js';
 
 export const bucketPrefix = 'bucket/';
 export const bucketDocumentPrefix = 'bucket-document/';
-export const shelfPrefix = 'shelf/';
+const shelfPrefix = 'shelf/';
+const domainShelfPrefix = 'shelf-domain/';
 export const regionPrefix = 'region/';
 export const extentPrefix = 'extent/';
 export const frozenShelfPrefix = 'shelf-frozen/';
@@ -95,9 +96,19 @@ export function partKey(upload: number, number: number): string {
   return `${partsPrefix(upload)}${hex(number, 4)}`;
 }
 
-/** `number` counts the shelves of a pool. */
-export function shelfKey(pool: string, number: number): string {
-  return `${shelfPrefix}${pool}/${hex(number, 8)}`;
+/** Which shelf a body may lie in: of a pool and a domain, null for the pool's own (docs/decisions/0076-a-domain-for-each-account.md). */
+export interface ShelfPlace {
+  readonly pool: string;
+  readonly domain: number | null;
+}
+
+export function shelvesPrefix({ pool, domain }: ShelfPlace): string {
+  return domain === null ? `${shelfPrefix}${pool}/` : `${domainShelfPrefix}${pool}/${hex(domain)}/`;
+}
+
+/** `number` counts the shelves of a place. */
+export function shelfKey(place: ShelfPlace, number: number): string {
+  return `${shelvesPrefix(place)}${hex(number, 8)}`;
 }
 
 /** Of a shelf that holds one resource, by its own resource id. */

@@ -5,11 +5,14 @@
 import protobuf from 'protobufjs';
 
 import { SkerryError } from '../core/errors.js';
+import { accessFields, accessMessage, accessOf, grantMessage, type AccessRecord } from './access_record.js';
 import { logFields, logMessage, logOf, olderLogMessage, type LogRecord } from './log_record.js';
 
 export const record_version = 1;
 /** Of a shelf, and of a volume that flushes to its pool: a Skerry that knows neither must not serve them. */
 export const special_resource_version = 2;
+/** Of one whose blocks have a domain of their own: a Skerry that knows of none would put them in its pool's. */
+export const domain_resource_version = 3;
 /** Of a pool whose packs may hold compressed records: a Skerry that cannot read those must not open it. */
 export const framed_pool_version = 2;
 /** Of a pool that is encrypted: likewise. */
@@ -73,19 +76,8 @@ export interface ResourceRecord {
   readonly log: LogRecord | null;
   /** A volume that nobody sees: bodies of objects lie in it. Its name is of names of its own. */
   readonly shelf?: boolean;
-}
-
-/** certificate: a name (common name or DNS name) in a certificate that a client of TLS shows. user: an id, on a Unix socket. */
-export const grantKinds = ['certificate', 'user'] as const;
-
-/** None: nobody may. */
-export interface AccessRecord {
-  readonly grants: readonly {
-    readonly kind: (typeof grantKinds)[number];
-    /** A name, or a user's id in digits. */
-    readonly client: string;
-    readonly readOnly: boolean;
-  }[];
+  /** Of its blocks. Absent: its pool's own (docs/decisions/0076-a-domain-for-each-account.md). */
+  readonly domain?: number;
 }
 
 /** What a volume's connections may use together; 0 where there is no limit. */
@@ -177,18 +169,13 @@ const schema = protobuf.Root.fromJSON({
         compression: { type: 'string', id: 22 },
         log: { type: 'Log', id: 23 },
         shelf: { type: 'bool', id: 24 },
+        domain: { type: 'uint64', id: 25 },
       },
     },
     Log: logMessage,
     OlderLog: olderLogMessage,
-    Access: { fields: { grants: { rule: 'repeated', type: 'Grant', id: 1 } } },
-    Grant: {
-      fields: {
-        kind: { type: 'uint32', id: 1 },
-        client: { type: 'string', id: 2 },
-        readOnly: { type: 'bool', id: 3 },
-      },
-    },
+    Access: accessMessage,
+    Grant: grantMessage,
     Limit: {
       fields: {
         iops: { type: 'uint64', id: 1 },
@@ -237,18 +224,19 @@ export function encodeResource(record: ResourceRecord): Uint8Array {
     exact(record[field], field);
   if (record.id <= 0) throw new RangeError(`${record.id} is no resource id`);
   if (record.root.id.length !== 0 && record.root.id.length !== 32) throw new RangeError('a root id has 32 bytes or none');
-  const { lineage, labels, limit, access, compression, shelf, log, ...fields } = record;
+  const { lineage, labels, limit, access, compression, shelf, log, domain, ...fields } = record;
   return encode(resourceType, {
     ...fields,
     // Later than the first fields: left out where they say nothing, so that such a record reads as it always did.
     ...(lineage === 0 ? {} : { lineage }),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(limit.iops === 0 && limit.bandwidth === 0 ? {} : { limit: exactLimit(limit) }),
-    ...(access === null ? {} : { access: numberedAccess(access) }),
+    ...(access === null ? {} : { access: accessFields(access) }),
     ...(compression === 'inherit' ? {} : { compression }),
     ...(shelf === true ? { shelf } : {}),
     ...(log === null ? {} : { log: logFields(log) }),
-    version: shelf === true || log !== null ? special_resource_version : record_version,
+    ...(domain === undefined ? {} : { domain: exactDomain(domain) }),
+    version: resourceVersion(record),
     id: exact(record.id, 'id'),
     kind: number(resourceKinds, record.kind),
     state: number(resourceStates, record.state),
@@ -258,10 +246,22 @@ export function encodeResource(record: ResourceRecord): Uint8Array {
   });
 }
 
+function resourceVersion({ shelf, log, domain }: ResourceRecord): number {
+  if (domain !== undefined) return domain_resource_version;
+  return shelf === true || log !== null ? special_resource_version : record_version;
+}
+
+/** 0 on the wire is none. */
+function exactDomain(domain: number): number {
+  if (domain === 0) throw new RangeError('a domain counts from 1');
+  return exact(domain, 'domain');
+}
+
 /** @throws SkerryError corrupt, or unsupported for a newer version. */
 export function decodeResource(data: Uint8Array): ResourceRecord {
-  const fields = decode(resourceType, data, 'resource', special_resource_version);
+  const fields = decode(resourceType, data, 'resource', domain_resource_version);
   const root = fields.message('root');
+  const domain = fields.number('domain');
   const record: ResourceRecord = {
     id: fields.number('id'),
     kind: fields.choice('kind', resourceKinds),
@@ -292,6 +292,7 @@ export function decodeResource(data: Uint8Array): ResourceRecord {
     compression: fields.text('compression') || 'inherit',
     log: logOf(fields.optional('log')),
     ...(fields.flag('shelf') ? { shelf: true } : {}),
+    ...(domain === 0 ? {} : { domain }),
   };
   if (record.id === 0) throw new SkerryError('corrupt', 'a resource record of the catalog has no id');
   if (record.root.id.length !== 0 && record.root.id.length !== 32) {
@@ -310,20 +311,6 @@ function exactLimit({ iops, bandwidth, burst }: LimitRecord): LimitRecord {
 function limitOf(fields: Fields | null): LimitRecord {
   if (fields === null) return noLimit;
   return { iops: fields.number('iops'), bandwidth: fields.number('bandwidth'), burst: fields.number('burst') };
-}
-
-function numberedAccess({ grants }: AccessRecord): Record<string, unknown> {
-  return { grants: grants.map((grant) => ({ ...grant, kind: number(grantKinds, grant.kind) })) };
-}
-
-function accessOf(fields: Fields | null): AccessRecord | null {
-  if (fields === null) return null;
-  const grants = fields.messages('grants').map((grant) => ({
-    kind: grant.choice('kind', grantKinds),
-    client: grant.text('client'),
-    readOnly: grant.flag('readOnly'),
-  }));
-  return { grants };
 }
 
 export function encodePool(record: PoolRecord): Uint8Array {

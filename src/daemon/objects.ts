@@ -5,7 +5,7 @@ import type { Catalog } from '../catalog/catalog.js';
 import { isSkerryError, toSkerryError } from '../core/errors.js';
 import { sumsElsewhere } from '../engine/body_sums.js';
 import type { Engine } from '../engine/engine.js';
-import type { Account } from '../identity/accounts.js';
+import { domainOfAccount, type Account } from '../identity/accounts.js';
 import type { Identity } from '../identity/identity.js';
 import type { Ledger } from '../mapper/ledger.js';
 import { Assemblies } from '../mapper/assemblies.js';
@@ -137,7 +137,19 @@ export class ObjectService {
     });
     const destage = (shelf: number) => engine.destage(shelf);
     const domainKeys = domainKeysOf(identity);
-    const parts = { catalog, engine, shelves, log, meter, frozen, destage, onTrim, notices, domainKeys };
+    const parts = {
+      catalog,
+      engine,
+      shelves,
+      log,
+      meter,
+      frozen,
+      destage,
+      onTrim,
+      notices,
+      domainKeys,
+      blockDomain: domainOfAccount,
+    };
     const layer = await ObjectLayer.open({ ...parts, sums: sumsElsewhere });
     return new ObjectService(options, layer, frozen, webhooks);
   }

@@ -104,6 +104,8 @@ export interface ResourceSpec {
   readonly limit: LimitSpec;
   /** null: as its pool does. */
   readonly compression: CompressionSpec | null;
+  /** Of its blocks; 0: its pool's own. */
+  readonly domain: number;
 }
 
 /** Of blocks that are written from here on. `level`: of zstd, 1 to 19. */

@@ -36,7 +36,7 @@ import { newAccountNumber, newUserId } from './random_text.js';
 import type { Vault } from './vault.js';
 
 export const rootUserName = 'root';
-/** Domains below are those of pools, which count from 1. */
+/** Domains below are those of pools, which count from 1. Accounts count from 1 too: this one is of whom nobody knows. */
 const account_domain_first = 2 ** 20;
 const secret_bytes = 32;
 
@@ -60,6 +60,11 @@ export interface AccountSecrets {
   readonly domainKey: Uint8Array;
   /** 32 bytes: what its blocks are encrypted with. */
   readonly encryptionKey: Uint8Array;
+}
+
+/** Of the blocks that an account stores; null: of all who bring something without saying who they are. */
+export function domainOfAccount(id: number | null): number {
+  return account_domain_first + (id ?? 0);
 }
 
 /** An account as it was read, to be compared in a transaction that is decided on it. */
@@ -104,7 +109,7 @@ export class Accounts {
         displayName,
         canonicalId: Uint8Array.from(randomBytes(32)),
         accountNumber: newAccountNumber(),
-        domain: account_domain_first + id,
+        domain: domainOfAccount(id),
         wrapped: vault.wrap(accountKey(id), secrets),
         state: 'active',
         createdAt: now(),

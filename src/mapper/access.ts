@@ -1,5 +1,6 @@
 /** Who may attach a volume: the list of clients that its record holds, and how it changes. */
-import type { AccessRecord, ResourceRecord } from '../catalog/records.js';
+import type { AccessRecord } from '../catalog/access_record.js';
+import type { ResourceRecord } from '../catalog/records.js';
 import { SkerryError } from '../core/errors.js';
 import { access_grants_max, client_name_characters_max } from '../core/limits.js';
 import type { Ledger } from './ledger.js';

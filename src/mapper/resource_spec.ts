@@ -19,6 +19,7 @@ export function resourceSpec(record: ResourceRecord): ResourceSpec {
     lineage,
     limit,
     compression: compressionOf(record.compression),
+    domain: record.domain ?? 0,
   };
 }
 

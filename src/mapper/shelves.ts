@@ -3,6 +3,7 @@
  * everything else about them is a volume's: journal, destage, collection, scrub, recovery.
  */
 import type { Catalog, Write } from '../catalog/catalog.js';
+import type { ShelfPlace } from '../catalog/object_keys.js';
 import type { ResourceRecord } from '../catalog/records.js';
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { volume_bytes_max } from '../core/limits.js';
@@ -33,17 +34,18 @@ export class Shelves {
   }
 
   /**
-   * Makes one in `pool`, in one transaction with what `also` says of it. @returns its resource id
+   * Makes one in `pool`, in one transaction with what `also` says of it. `domain`: of its blocks; null: the pool's own. @returns its resource id
    * @throws SkerryError unavailable where there is no such pool, for who stores a body asked for none; else of the catalog
    */
-  async make(pool: string, also: (id: number) => readonly Write[]): Promise<number> {
+  async make(place: ShelfPlace, also: (id: number) => readonly Write[]): Promise<number> {
     const { pools } = this.#options;
+    const { pool } = place;
     // Within, not-found means something else.
     let found = false;
     try {
       return await pools.using(pool, () => {
         found = true;
-        return this.#make(pool, also);
+        return this.#make(place, also);
       });
     } catch (error) {
       if (found || !isSkerryError(error, 'not-found')) throw error;
@@ -52,10 +54,11 @@ export class Shelves {
     }
   }
 
-  async #make(pool: string, also: (id: number) => readonly Write[]): Promise<number> {
+  async #make({ pool, domain }: ShelfPlace, also: (id: number) => readonly Write[]): Promise<number> {
     const { onUpkeep, now = Date.now } = this.#options;
     const id = await this.#ids.next();
-    await insertResource(this.#options, shelfRecord(id, pool, now()), { rootDue: true, also: also(id) });
+    const record = { ...shelfRecord(id, pool, now()), ...(domain === null ? {} : { domain }) };
+    await insertResource(this.#options, record, { rootDue: true, also: also(id) });
     onUpkeep?.();
     return id;
   }

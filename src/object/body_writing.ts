@@ -2,6 +2,7 @@
  * One body on its way into shelves. It has one buffer that fills, and a bounded number that are being written, its own or what came as a
  * whole piece: so however long a body is, and however slowly it comes, it takes no more memory than that.
  */
+import type { ShelfPlace } from '../catalog/object_keys.js';
 import type { Segment } from '../catalog/object_records.js';
 import { SkerryError } from '../core/errors.js';
 import { page_bytes } from '../core/limits.js';
@@ -12,7 +13,7 @@ import type { ShelfWriter } from './shelf_writer.js';
 const pieces_in_flight_max = 4;
 
 export interface BodyWritingOptions {
-  readonly pool: string;
+  readonly place: ShelfPlace;
   /** null where nobody knows. */
   readonly bytes: number | null;
   readonly space: ShelfSpace;
@@ -131,14 +132,14 @@ export class BodyWriting {
     const current = this.#runs.at(-1);
     if (current !== undefined && current.bytes + bytes <= current.allocation.bytes) return current;
     const before = this.#runs.reduce((sum, run) => sum + run.bytes, 0);
-    const { pool, space, bytes: announced } = this.#options;
+    const { place, space, bytes: announced } = this.#options;
     const wanted =
       announced !== null
         ? announced - before
         : last
           ? bytes
           : Math.max(unknown_extent_bytes, 2 ** Math.ceil(Math.log2(Math.max(before, 1))));
-    const allocation = await space.allocate(pool, Math.min(wanted, space.extentBytesMax));
+    const allocation = await space.allocate(place, Math.min(wanted, space.extentBytesMax));
     const run = { allocation, bytes: 0 };
     this.#runs.push(run);
     return run;

@@ -31,6 +31,8 @@ export interface CopyOrder extends ObjectName {
   /** The copy is to have this sum: where its source has another the bytes are read. Absent: that of the source. */
   readonly checksum?: ChecksumAlgorithm;
   readonly owner: number;
+  /** Who asks for it, as in PutOrder: where bytes have to be stored again they are his. */
+  readonly account?: number;
   readonly conditions?: Conditions;
   /** Of a source that is sealed, and of a copy that is to be: what is sealed is read, and sealed anew. Asked when the attributes are known. */
   readonly keys?: (source: Version) => Promise<CopyKeys>;
@@ -128,7 +130,8 @@ export class Copies {
     // Of the very body that is held: a null version may be another by now.
     const content = readBody(this.#options, source, { offset: 0, bytes, objectKey: keys.source });
     const sealing = keys.copy === undefined ? {} : { objectKey: keys.copy };
-    const told = { kind: 'copy', cause } as const;
+    const by = order.account === undefined ? {} : { account: order.account };
+    const told = { kind: 'copy', cause, ...by } as const;
     return objects.put({ bucket, key, conditions, bytes, attributes, expected, content, ...sealing, ...told });
   }
 }

@@ -11,10 +11,15 @@ import type { ShelfEngine, ShelfWriter } from './shelf_writer.js';
 /** Of one reader: the next piece is fetched while it takes the one before. */
 const pieces_ahead_max = 2;
 
+/** The domain of the blocks of who brings a body; `account` null: of all whom nobody knows. */
+export type BlockDomain = (account: number | null) => number;
+
 export interface EngineBodiesOptions {
   readonly engine: Pick<ShelfEngine, 'read'>;
   readonly writer: ShelfWriter;
   readonly space: ShelfSpace;
+  /** Absent: all blocks are of their pool's own domain. */
+  readonly blockDomain: BlockDomain | undefined;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -25,8 +30,9 @@ export class EngineBodies implements Bodies {
     this.#options = options;
   }
 
-  async write({ pool, bytes, content }: BodyOrder): Promise<StoredBody> {
-    const writing = new BodyWriting({ ...this.#options, pool, bytes });
+  async write({ pool, account, bytes, content }: BodyOrder): Promise<StoredBody> {
+    const place = { pool, domain: this.#options.blockDomain?.(account) ?? null };
+    const writing = new BodyWriting({ ...this.#options, place, bytes });
     try {
       await writing.take(content);
     } catch (error) {

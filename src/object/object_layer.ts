@@ -13,7 +13,7 @@ import { BodyHolds } from './body_holds.js';
 import { Buckets } from './buckets.js';
 import { Copies } from './copies.js';
 import { EarlyDestage } from './early_destage.js';
-import { EngineBodies } from './engine_bodies.js';
+import { EngineBodies, type BlockDomain } from './engine_bodies.js';
 import { Extents } from './extents.js';
 import type { LifecycleRule } from './lifecycle.js';
 import { LifecycleRun, type LifecycleReport } from './lifecycle_run.js';
@@ -49,6 +49,8 @@ export interface ObjectLayerOptions {
   readonly onTrim?: () => void;
   /** Absent: no small body is known when it comes again. */
   readonly domainKeys?: DomainKeys;
+  /** Absent: whoever stores, blocks are shared within the pool. */
+  readonly blockDomain?: BlockDomain;
   /** Of large bodies; else in this thread. */
   readonly sums?: MakeSums;
   /** Milliseconds since 1970. */
@@ -91,7 +93,7 @@ export class ObjectLayer {
     const ids = new IdAllocator(catalog, objectCounterKey);
     const holds = new BodyHolds();
     const extents = new Extents({ catalog, writer: this.#writer });
-    const bodies = new EngineBodies({ engine, writer: this.#writer, space: this.#space, log: options.log });
+    const bodies = new EngineBodies({ ...options, blockDomain: options.blockDomain, writer: this.#writer, space: this.#space });
     const known = new KnownBodies({ catalog, bodies, extents, domainKeys: options.domainKeys });
     this.buckets = new Buckets({ catalog, ids, meter, now });
     const settings = options.notices?.(this.buckets) ?? nobodyHears;

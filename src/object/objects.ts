@@ -121,7 +121,8 @@ export class Objects {
     const reservation = meter.reserve(bucket, { bytes: bytes ?? 0, objects: 1 });
     const digests = new Digests(order.expected ?? {}, sums);
     const salt = objectKey === undefined ? undefined : newSalt();
-    const body = { pool: bucket.pool, bytes, content: sealedWith(objectKey, salt, digests.through(content)) };
+    const account = order.account ?? null;
+    const body = { pool: bucket.pool, account, bytes, content: sealedWith(objectKey, salt, digests.through(content)) };
     const store = async (stored: StoredBody): Promise<Version> => {
       if (bytes === null) await extended(reservation, stored);
       const record = await named(catalog, stored, async (transact) => {

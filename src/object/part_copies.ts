@@ -29,6 +29,8 @@ export interface PartCopyOrder extends UploadName {
   readonly sourceKey?: Uint8Array;
   /** Where the upload has a seal. */
   readonly objectKey?: Uint8Array;
+  /** Who asks for it, as in PutOrder. */
+  readonly account?: number;
 }
 
 export interface PartCopiesOptions {

@@ -1,17 +1,19 @@
 /**
  * Who gives out addresses of shelves. An address is given out once and never again, so no leftover of one body is ever taken
- * for another, and nothing has to be known about what is free.
+ * for another, and nothing has to be known about what is free. What different accounts bring lies in different shelves, whose blocks
+ * are of different domains.
  *
  * Addresses come from *regions*, which the catalog knows before anything is written in them. A region stays there until all
  * that was given out of it is committed, or durably trimmed: what a crash left of a region is found by comparing it with the
  * extents of the catalog (region_recovery.ts).
  */
 import type { Catalog } from '../catalog/catalog.js';
-import { regionKey, shelfKey, shelfPrefix, lastNumber } from '../catalog/object_keys.js';
+import { lastNumber, regionKey, shelfKey, shelvesPrefix, type ShelfPlace } from '../catalog/object_keys.js';
 import { decodeShelf, encodeRegion, encodeShelf } from '../catalog/shelf_records.js';
 import { SkerryError } from '../core/errors.js';
 import { block_bytes, page_bytes, volume_bytes_max } from '../core/limits.js';
 import type { NativeEngine } from '../engine/binding.js';
+import { KeyedLocks } from '../mapper/locks.js';
 import type { Shelves } from '../mapper/shelves.js';
 
 const MiB = 1 << 20;
@@ -115,10 +117,12 @@ export class ShelfSpace {
   readonly #shelfBytesMax: number;
   /** Of one allocation. */
   readonly extentBytesMax: number;
-  /** The one that takes bodies, for each pool and grain. */
+  /** The one that takes bodies, for each place and grain. */
   readonly #open = new Map<string, Region>();
   readonly #leasing = new Map<string, Promise<Region>>();
   readonly #ending = new Set<Promise<void>>();
+  /** Of two grains that want the first shelf of a place at once, one makes it. */
+  readonly #places = new KeyedLocks();
 
   constructor(options: ShelfSpaceOptions) {
     this.#options = options;
@@ -128,15 +132,15 @@ export class ShelfSpace {
   }
 
   /** @throws SkerryError of the catalog, and unavailable where there is no such pool */
-  async allocate(pool: string, bytes: number): Promise<Allocation> {
+  async allocate(place: ShelfPlace, bytes: number): Promise<Allocation> {
     if (bytes <= 0 || bytes > this.extentBytesMax)
       throw new RangeError(`an extent has 1 to ${this.extentBytesMax} bytes, not ${bytes}`);
     const kind = grains.find(({ below }) => bytes < below) ?? grains[2];
-    const name = `${kind.grain} ${pool}`;
+    const name = `${kind.grain} ${shelvesPrefix(place)}`;
     for (;;) {
       const taken = this.#open.get(name)?.take(bytes);
       if (taken !== undefined && taken !== null) return taken;
-      await this.#lease(name, pool, kind);
+      await this.#lease(name, place, kind);
     }
   }
 
@@ -145,10 +149,10 @@ export class ShelfSpace {
     await Promise.all(this.#ending);
   }
 
-  #lease(name: string, pool: string, kind: (typeof grains)[number]): Promise<Region> {
+  #lease(name: string, place: ShelfPlace, kind: (typeof grains)[number]): Promise<Region> {
     let leasing = this.#leasing.get(name);
     if (leasing === undefined) {
-      leasing = this.#newRegion(pool, kind).then((region) => {
+      leasing = this.#newRegion(place, kind).then((region) => {
         this.#open.set(name, region);
         return region;
       });
@@ -159,11 +163,11 @@ export class ShelfSpace {
     return leasing;
   }
 
-  async #newRegion(pool: string, { grain, regionBytes }: (typeof grains)[number]): Promise<Region> {
+  async #newRegion(place: ShelfPlace, { grain, regionBytes }: (typeof grains)[number]): Promise<Region> {
     const { catalog, regionGrains } = this.#options;
     const bytes = regionGrains === undefined ? regionBytes : regionGrains * grain;
     for (let attempt = 0; attempt < lease_attempts_max; attempt += 1) {
-      const shelf = await this.#shelfWithRoom(pool, bytes);
+      const shelf = await this.#places.run([shelvesPrefix(place)], () => this.#shelfWithRoom(place, bytes));
       const { id, next: start } = decodeShelf(shelf.value);
       const outcome = await catalog.transact(
         [{ key: shelf.key, revision: shelf.revision }],
@@ -174,15 +178,15 @@ export class ShelfSpace {
       );
       if (outcome.outcome === 'committed') return new Region({ shelf: id, start, bytes, grain }, (done) => this.#end(done));
     }
-    throw new SkerryError('try-again', `the shelves of pool ${pool} change all the time`);
+    throw new SkerryError('try-again', `the shelves of pool ${place.pool} change all the time`);
   }
 
-  async #shelfWithRoom(pool: string, bytes: number) {
+  async #shelfWithRoom(place: ShelfPlace, bytes: number) {
     const { catalog, shelves } = this.#options;
-    const last = (await catalog.range(`${shelfPrefix}${pool}/`)).at(-1);
+    const last = (await catalog.range(shelvesPrefix(place))).at(-1);
     if (last !== undefined && decodeShelf(last.value).next + bytes <= this.#shelfBytesMax) return last;
-    const key = shelfKey(pool, last === undefined ? 0 : lastNumber(last.key) + 1);
-    await shelves.make(pool, (id) => [{ key, value: encodeShelf({ id, next: 0 }) }]);
+    const key = shelfKey(place, last === undefined ? 0 : lastNumber(last.key) + 1);
+    await shelves.make(place, (id) => [{ key, value: encodeShelf({ id, next: 0 }) }]);
     const made = await catalog.get(key);
     if (made === null) throw new SkerryError('internal', `${key} of the catalog is gone as soon as it was made`);
     return made;

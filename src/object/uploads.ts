@@ -165,7 +165,8 @@ export class Uploads {
       early.note(stored.segments);
       return view;
     };
-    return known.storing({ pool: upload.bucket.pool, bytes, content: passing }, domainOf(order, upload.bucket), store);
+    const body = { pool: upload.bucket.pool, account: order.account ?? null, bytes, content: passing };
+    return known.storing(body, domainOf(order, upload.bucket), store);
   }
 
   /** Of a part whose bytes are durable. */

@@ -1,6 +1,6 @@
 /** An object layer over a catalog and shelves in memory, that can lose power and be started again, and be audited. */
 import { decodeId } from '../../src/catalog/keys.ts';
-import { extentKey, knownKey, orderOf, splitKey } from '../../src/catalog/object_keys.ts';
+import { extentKey, knownKey, orderOf, splitKey, type ShelfPlace } from '../../src/catalog/object_keys.ts';
 import { decodeBodyParts, decodeObject, decodePart, type Segment } from '../../src/catalog/object_records.ts';
 import { decodeExtent, decodeKnown } from '../../src/catalog/shelf_records.ts';
 import type { SkerryError } from '../../src/core/errors.ts';
@@ -104,6 +104,8 @@ export class MemoryShelves implements ShelfEngine {
 export class ObjectWorld {
   readonly catalog = new MemoryCatalog();
   readonly shelves = new MemoryShelves();
+  /** Of each shelf that was made. */
+  readonly places = new Map<number, ShelfPlace>();
   now = Date.UTC(2026, 0, 1);
   layer!: ObjectLayer;
   #shelf = 0;
@@ -120,8 +122,9 @@ export class ObjectWorld {
       catalog: this.catalog,
       engine: this.shelves,
       shelves: {
-        make: async (_pool, also) => {
+        make: async (place, also) => {
           this.#shelf += 1;
+          this.places.set(this.#shelf, place);
           await this.catalog.transact([], also(this.#shelf));
           return this.#shelf;
         },

@@ -24,6 +24,7 @@ const facts = {
   lineage: 0,
   limit,
   compression: null,
+  domain: 0,
 } as const;
 let directory: string;
 let ringName: string;

@@ -47,7 +47,10 @@ beforeEach(async () => {
     pendingOf: 0,
     lineage: 0,
   };
-  await engine.start([pool], [{ id: image, kind: 'volume', pool: 'default', root, limit, compression: null, ...facts }]);
+  await engine.start(
+    [pool],
+    [{ id: image, kind: 'volume', pool: 'default', root, limit, compression: null, domain: 0, ...facts }],
+  );
   writeFileSync(join(directory, 'disk.raw'), Buffer.alloc(MiB, 7));
 });
 

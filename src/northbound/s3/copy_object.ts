@@ -14,7 +14,7 @@ import { S3Failure } from './errors.js';
 import { bucketName, causeOf, objectKey, type Exchange, type Operation } from './exchange.js';
 import { requestedBucket, versionHeader } from './object_access.js';
 import { tagsOfHeader } from './object_tags.js';
-import { requirePut } from './put_object.js';
+import { broughtBy, requirePut } from './put_object.js';
 import { documentTime } from './timestamp.js';
 import { element } from './xml_document.js';
 
@@ -62,6 +62,7 @@ export const copyObject: Operation = {
         from,
         fromConditions: copyConditions(headers),
         owner: placement.owner,
+        ...broughtBy(exchange),
         cause: causeOf(exchange),
         attributes,
         keys,

@@ -10,6 +10,7 @@ import type { Exchange, Operation } from './exchange.js';
 import type { Headers } from './headers.js';
 import { invalidArgument } from './list_parameters.js';
 import { documentTime } from './timestamp.js';
+import { broughtBy } from './put_object.js';
 import { openUpload, partNumber, requireWrite, uploadName } from './upload_access.js';
 import { element } from './xml_document.js';
 
@@ -34,7 +35,7 @@ export const uploadPartCopy: Operation = {
     const order = { ...uploadName(exchange), number, from: judged, fromConditions, ...(range === undefined ? {} : { range }) };
     const upload = await openUpload(exchange);
     const keys = { ...(await uploadKey(exchange, bucket, upload)), ...(sourceKey === undefined ? {} : { sourceKey }) };
-    const part = await exchange.services.store.partCopies.copyPart({ ...order, ...keys });
+    const part = await exchange.services.store.partCopies.copyPart({ ...order, ...broughtBy(exchange), ...keys });
     const kind = part.checksum === '' ? null : (upload?.checksum ?? null);
     return xmlAnswer(
       'CopyPartResult',

@@ -16,6 +16,7 @@ import {
   sampleFramedPool,
   sampleImport,
   sampleLogged,
+  sampleOfDomain,
   samplePool,
   sampleRestricted,
   sampleRolledBack,
@@ -33,6 +34,7 @@ test.each([
   ['resource_compressed_v1', sampleCompressed],
   ['resource_shelf_v2', { ...sampleVolume, shelf: true }],
   ['resource_logged_v2', sampleLogged],
+  ['resource_domain_v3', sampleOfDomain],
 ])('%s is read, and written as it always was', (name, record) => {
   expect(decodeResource(golden(name))).toEqual(record);
   expect(hexLines(encodeResource(record))).toBe(hexLines(golden(name)));
@@ -42,6 +44,13 @@ test('a volume that flushes to its pool is kept as version 2, which an older Ske
   expect([...encodeResource(sampleLogged).subarray(0, 2)]).toEqual([8, 2]);
   const log = { ...sampleLogged.log, journal: new Uint8Array(0), older: null } as typeof sampleLogged.log;
   expect(decodeResource(encodeResource({ ...sampleLogged, log }))).toEqual({ ...sampleLogged, log });
+});
+
+test('one whose blocks have a domain of their own is kept as version 3, which an older Skerry refuses', () => {
+  expect([...encodeResource(sampleOfDomain).subarray(0, 2)]).toEqual([8, 3]);
+  expect(encodeResource({ ...sampleVolume, domain: 5 })[1]).toBe(3);
+  expect(() => encodeResource({ ...sampleVolume, domain: 0 })).toThrow(RangeError);
+  expect(decodeResource(golden('resource_shelf_v2'))).not.toHaveProperty('domain');
 });
 
 test('a pool record is read, and written as it always was', () => {
@@ -81,9 +90,9 @@ test('a record of a newer version is refused, with the way out', () => {
   // Field 1, the version, comes first: 08 01.
   const newer = Uint8Array.from(encodeResource(sampleVolume));
   expect([...newer.subarray(0, 2)]).toEqual([8, 1]);
-  newer[1] = 3;
+  newer[1] = 4;
   expect(() => decodeResource(newer)).toThrow(expect.objectContaining({ code: 'unsupported' }));
-  expect(() => decodeResource(newer)).toThrow(/version 3, and this Skerry reads up to 2: start a newer Skerry/);
+  expect(() => decodeResource(newer)).toThrow(/version 4, and this Skerry reads up to 3: start a newer Skerry/);
 });
 
 test('a field of a later minor change is passed over', () => {

@@ -55,6 +55,9 @@ export const sampleRestricted: ResourceRecord = {
 /** With a list that nobody is on, which is another thing than none. */
 export const sampleClosed: ResourceRecord = { ...sampleVolume, access: { grants: [] } };
 
+/** A shelf of an account. */
+export const sampleOfDomain: ResourceRecord = { ...sampleVolume, shelf: true, domain: 2 ** 20 + 7 };
+
 /** Of which flushes reach its pool, in a life that no root is of yet. */
 export const sampleLogged: ResourceRecord = {
   ...sampleVolume,

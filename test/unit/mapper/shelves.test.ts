@@ -10,8 +10,20 @@ it('a shelf in a pool that is not there is no thing that somebody asked for: not
   };
   const world = await openWorld();
   const shelves = new Shelves({ ...world, engine: { add: () => undefined }, pools: { using } });
-  await expect(shelves.make('far', () => [])).rejects.toMatchObject({
+  await expect(shelves.make({ pool: 'far', domain: null }, () => [])).rejects.toMatchObject({
     code: 'unavailable',
     message: expect.stringContaining('skerry pool create far'),
   });
+});
+
+it('a shelf of an account is one whose blocks are of that domain: catalog and engine hear of it', async () => {
+  const heard: unknown[] = [];
+  const world = await openWorld();
+  const engine = { add: (spec: unknown) => void heard.push(spec) };
+  const shelves = new Shelves({ ...world, engine, pools: { using: (_pool, work) => work() } });
+  for (const domain of [null, 2 ** 20 + 3]) {
+    const id = await shelves.make({ pool: 'default', domain }, () => []);
+    expect(heard.at(-1)).toMatchObject({ id, domain: domain ?? 0 });
+    expect((await world.ledger.get(id))?.record).toMatchObject({ shelf: true, ...(domain === null ? {} : { domain }) });
+  }
 });

@@ -69,7 +69,7 @@ test('content whose memory is used again while it comes is what was put', async 
       memory.fill(0);
     }
   }
-  const order = { pool: 'default', bytes: data.length, content: passing() };
+  const order = { pool: 'default', account: 1, bytes: data.length, content: passing() };
   const write = async (body: BodyOrder): Promise<never> => {
     throw new Error((await gather(body.content)).equals(data) ? 'the same' : 'another');
   };
