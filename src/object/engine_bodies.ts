@@ -3,7 +3,7 @@ import type { Segment } from '../catalog/object_records.js';
 import { extentKey } from '../catalog/object_keys.js';
 import { encodeExtent } from '../catalog/shelf_records.js';
 import { read_bytes_max, type Bodies, type BodyOrder, type StoredBody } from './bodies.js';
-import { BodyWriting } from './body_writing.js';
+import { BodyWriting, type BodyWritingOptions } from './body_writing.js';
 import { pieceBuffers } from './piece_buffers.js';
 import type { Allocation, ShelfSpace } from './shelf_space.js';
 import type { ShelfEngine, ShelfWriter } from './shelf_writer.js';
@@ -11,7 +11,7 @@ import type { ShelfEngine, ShelfWriter } from './shelf_writer.js';
 /** Of one reader: the next piece is fetched while it takes the one before. */
 const pieces_ahead_max = 2;
 
-export interface EngineBodiesOptions {
+export interface EngineBodiesOptions extends Pick<BodyWritingOptions, 'onWritten'> {
   readonly engine: Pick<ShelfEngine, 'read'>;
   readonly writer: ShelfWriter;
   readonly space: ShelfSpace;
