@@ -6,7 +6,7 @@ import { read_bytes_max, type Bodies, type BodyOrder, type StoredBody } from './
 import { BodyWriting, type BodyWritingOptions } from './body_writing.js';
 import { pieceBuffers } from './piece_buffers.js';
 import type { Allocation, ShelfSpace } from './shelf_space.js';
-import type { ShelfEngine, ShelfWriter } from './shelf_writer.js';
+import { shelfFailure, type ShelfEngine, type ShelfWriter } from './shelf_writer.js';
 
 /** Of one reader: the next piece is fetched while it takes the one before. */
 const pieces_ahead_max = 2;
@@ -68,8 +68,12 @@ export class EngineBodies implements Bodies {
 
   async #readPiece(shelf: number, offset: number, bytes: number): Promise<Buffer> {
     const piece = pieceBuffers.take(bytes);
-    await this.#options.engine.read(shelf, offset, piece);
-    return piece;
+    try {
+      await this.#options.engine.read(shelf, offset, piece);
+      return piece;
+    } catch (error) {
+      throw shelfFailure(error, shelf);
+    }
   }
 
   async #trim(allocations: readonly Allocation[]): Promise<void> {
