@@ -48,7 +48,7 @@ class Filling {
   #piece: Buffer | null = null;
   #filled = 0;
   #ended = false;
-  #failure: unknown = null;
+  #failure: Error | null = null;
   #wake: () => void = () => undefined;
 
   constructor(incoming: Readable, { bytes, onReceived, framing }: Coming) {
@@ -134,7 +134,7 @@ class Filling {
   readonly #onFailure = (error?: Error): void => this.#fail(error ?? new ClientGone());
 
   #fail(failure: unknown): void {
-    if (!this.#ended) this.#failure ??= failure;
+    if (!this.#ended) this.#failure ??= failure instanceof Error ? failure : new Error(String(failure));
     this.#wake();
   }
 }

@@ -48,7 +48,13 @@ function framed(body: Uint8Array, sizes: readonly number[], signed: boolean, sen
 }
 
 /** What is handed on of it, where it comes in chunks of a socket of that size, and who reads lets go of what was read. */
-async function read(wire: Buffer, decodedBytes: number, signed: boolean, socketBytes: number, onPiece = (_: Buffer): void => {}) {
+async function read(
+  wire: Buffer,
+  decodedBytes: number,
+  signed: boolean,
+  socketBytes: number,
+  onPiece: (piece: Buffer) => void = () => undefined,
+) {
   const signatures = signed ? new ChunkSignatures({ key, timestamp, scope, seed }) : null;
   const plan = { form: 'chunked', signed, trailers: [trailer[0]], decodedBytes, signatures } as const;
   const decoder = bodyDecoder(plan, { runSums: sha256OfRunsElsewhere });
