@@ -10,7 +10,7 @@ import { ChunkDecoder, type Claim } from './chunk_decoder.js';
 import type { ChunkSignatures } from './chunk_signatures.js';
 import { S3Failure } from './errors.js';
 import { HeldBytes } from './held_bytes.js';
-import { sha256OfRunsHere, soundPieces } from './sound_pieces.js';
+import { checkClaim, sha256OfRunsHere, soundPieces } from './sound_pieces.js';
 
 export interface BodyDecoder {
   /**
@@ -113,14 +113,12 @@ class ChunkedBody implements BodyDecoder {
   #judged(piece: Buffer, signatures: ChunkSignatures): readonly Buffer[] {
     const out: Buffer[] = [];
     const claim = (one: Claim): void => {
-      if (one.of === 'trailers') {
-        if (!signatures.takeTrailers(one.sha256, one.signature)) throw new S3Failure('SignatureDoesNotMatch');
-        return;
-      }
-      const chunk = this.#held.take();
-      const sum = createHash('sha256');
-      for (const part of chunk) sum.update(part);
-      if (!signatures.takeChunk(sum.digest('hex'), one.signature)) throw new S3Failure('SignatureDoesNotMatch');
+      const chunk = one.of === 'chunk' ? this.#held.take() : [];
+      checkClaim(signatures, one, () => {
+        const sum = createHash('sha256');
+        for (const part of chunk) sum.update(part);
+        return sum.digest('hex');
+      });
       out.push(...chunk);
     };
     this.#decoder.take(piece, { bytes: (part) => this.#held.add(part), claim });

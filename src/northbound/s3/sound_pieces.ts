@@ -39,6 +39,15 @@ export async function* soundPieces(pieces: AsyncIterable<Buffer>, options: Sound
   }
 }
 
+/** In their order. `chunkSha256`: in hexadecimal, asked of a chunk. @throws S3Failure SignatureDoesNotMatch */
+export function checkClaim(signatures: ChunkSignatures, claim: Claim, chunkSha256: () => string): void {
+  const right =
+    claim.of === 'trailers'
+      ? signatures.takeTrailers(claim.sha256, claim.signature)
+      : signatures.takeChunk(chunkSha256(), claim.signature);
+  if (!right) throw new S3Failure('SignatureDoesNotMatch');
+}
+
 /** In this thread. */
 export const sha256OfRunsHere: Sha256OfRuns = async (pieces, lengths) => {
   const sums = Buffer.alloc(sha256_bytes * lengths.length);
@@ -78,14 +87,7 @@ class Judging {
     const sumsOf = bytes <= here_bytes_max ? sha256OfRunsHere : this.#options.sums;
     const sums = Buffer.from(await sumsOf(ranges(this.#held, this.#soundBytes, bytes), lengths));
     let at = 0;
-    for (const claim of claims) {
-      const { signatures } = this.#options;
-      const right =
-        claim.of === 'trailers'
-          ? signatures.takeTrailers(claim.sha256, claim.signature)
-          : signatures.takeChunk(sums.toString('hex', at, (at += sha256_bytes)), claim.signature);
-      if (!right) throw new S3Failure('SignatureDoesNotMatch');
-    }
+    for (const claim of claims) checkClaim(this.#options.signatures, claim, () => sums.toString('hex', at, (at += sha256_bytes)));
     this.#soundBytes += bytes;
   }
 
