@@ -40,6 +40,52 @@ class Updating : public Napi::AsyncWorker {
   Status status_;
 };
 
+/** sha256OfRuns(pieces, lengths): holds the pieces, too. */
+class SummingRuns : public Napi::AsyncWorker {
+ public:
+  SummingRuns(Napi::Env env, const Napi::Array& pieces, const Napi::Array& lengths)
+      : Napi::AsyncWorker(env, "skerry-run-sums"), deferred_(env), held_(Napi::Persistent(pieces.As<Napi::Object>())) {
+    for (uint32_t i = 0; i < pieces.Length(); ++i) {
+      const auto piece = pieces.Get(i).As<Napi::Uint8Array>();
+      pieces_.emplace_back(piece.Data(), piece.ByteLength());
+    }
+    for (uint32_t i = 0; i < lengths.Length(); ++i)
+      lengths_.push_back(static_cast<uint64_t>(lengths.Get(i).As<Napi::Number>().Int64Value()));
+  }
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ private:
+  void Execute() override {
+    Result<std::vector<uint8_t>> sums = Sha256OfRuns(pieces_, lengths_);
+    if (sums.ok()) {
+      sums_ = std::move(*sums);
+    } else {
+      status_ = sums.status();
+    }
+  }
+  void OnOK() override {
+    if (status_.ok()) {
+      deferred_.Resolve(Napi::Buffer<uint8_t>::Copy(Env(), sums_.data(), sums_.size()));
+    } else {
+      deferred_.Reject(ToError(Env(), status_).Value());
+    }
+  }
+
+  Napi::Promise::Deferred deferred_;
+  const Napi::ObjectReference held_;
+  std::vector<ConstBytes> pieces_;
+  std::vector<uint64_t> lengths_;
+  std::vector<uint8_t> sums_;
+  Status status_;
+};
+
+Napi::Value SumRuns(const Napi::CallbackInfo& info) {
+  auto* const summing = new SummingRuns(info.Env(), info[0].As<Napi::Array>(), info[1].As<Napi::Array>());
+  const Napi::Promise promise = summing->promise();
+  summing->Queue();   // it deletes itself
+  return promise;
+}
+
 class JsBodySums : public Napi::ObjectWrap<JsBodySums> {
  public:
   static Napi::Function Define(Napi::Env env) {
@@ -92,6 +138,9 @@ class JsBodySums : public Napi::ObjectWrap<JsBodySums> {
 
 }  // namespace
 
-void DefineBodySums(Napi::Env env, Napi::Object& exports) { exports.Set("BodySums", JsBodySums::Define(env)); }
+void DefineBodySums(Napi::Env env, Napi::Object& exports) {
+  exports.Set("BodySums", JsBodySums::Define(env));
+  exports.Set("sha256OfRuns", Napi::Function::New<&SumRuns>(env, "sha256OfRuns"));
+}
 
 }  // namespace skerry::addon

@@ -1,5 +1,6 @@
 #include "body_sums.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -102,6 +103,37 @@ Result<std::vector<std::vector<uint8_t>>> BodySums::Finish() {
     }
   }
   return values;
+}
+
+Result<std::vector<uint8_t>> Sha256OfRuns(std::span<const ConstBytes> pieces, std::span<const uint64_t> lengths) {
+  constexpr size_t kSha256Bytes = 32;
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  if (!context) return Failed();
+  std::vector<uint8_t> sums(lengths.size() * kSha256Bytes);
+  size_t piece = 0;
+  size_t at = 0;   // in the piece
+  for (size_t run = 0; run < lengths.size(); ++run) {
+    if (EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) return Failed();
+    for (uint64_t left = lengths[run]; left > 0;) {
+      if (piece == pieces.size()) return Status(Code::kInvalid, "the runs are longer than the pieces");
+      const ConstBytes rest = pieces[piece].subspan(at);
+      const size_t taken = std::min<uint64_t>(left, rest.size());
+      if (EVP_DigestUpdate(context.get(), rest.data(), taken) != 1) return Failed();
+      left -= taken;
+      at += taken;
+      if (at == pieces[piece].size()) {
+        ++piece;
+        at = 0;
+      }
+    }
+    if (EVP_DigestFinal_ex(context.get(), sums.data() + run * kSha256Bytes, nullptr) != 1) return Failed();
+  }
+  while (piece < pieces.size() && at == pieces[piece].size()) {
+    ++piece;
+    at = 0;
+  }
+  if (piece < pieces.size()) return Status(Code::kInvalid, "the pieces are longer than the runs");
+  return sums;
 }
 
 }  // namespace skerry

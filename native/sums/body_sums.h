@@ -40,4 +40,10 @@ class BodySums {
   std::vector<Sum> sums_;
 };
 
+/**
+ * SHA-256 of each of the runs that `pieces`, one after another, are made of: 32 bytes for each of `lengths`. kInvalid where these are not as long
+ * together as the pieces.
+ */
+Result<std::vector<uint8_t>> Sha256OfRuns(std::span<const ConstBytes> pieces, std::span<const uint64_t> lengths);
+
 }  // namespace skerry

@@ -1,6 +1,7 @@
 // Sums of bodies: the check values of each algorithm's definition, and the same for every way to cut a body in pieces.
 #include "../sums/body_sums.h"
 
+#include <algorithm>
 #include <random>
 #include <string>
 
@@ -51,6 +52,35 @@ TEST("the check values of the definitions: RFC 1321, FIPS 180-4, and 123456789 o
   CHECK(found[3] == "cbf43926");
   CHECK(found[4] == "e3069283");
   CHECK(found[5] == "ae8b14860a799888");
+}
+
+TEST("runs of a body have the sums that they have by themselves, wherever pieces end") {
+  std::mt19937 random(7);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<uint8_t> body(random() % 5000);
+    for (uint8_t& byte : body) byte = static_cast<uint8_t>(random());
+    std::vector<ConstBytes> pieces;
+    for (size_t at = 0; at < body.size();) {
+      const size_t length = std::min<size_t>(body.size() - at, random() % 900);
+      pieces.emplace_back(body.data() + at, length);
+      at += length;
+    }
+    std::vector<uint64_t> lengths;
+    std::string wanted;
+    for (size_t at = 0; at < body.size() || random() % 3 == 0;) {
+      const size_t length = std::min<size_t>(body.size() - at, random() % 1300);
+      lengths.push_back(length);
+      wanted += SumsOf({body.data() + at, length}, {})[2];
+      at += length;
+    }
+    const Result<std::vector<uint8_t>> found = Sha256OfRuns(pieces, lengths);
+    CHECK(found.ok());
+    CHECK(Hex(*found) == wanted);
+    lengths.push_back(1);
+    CHECK(Sha256OfRuns(pieces, lengths).status().code() == Code::kInvalid);
+    pieces.emplace_back(wanted.empty() ? nullptr : reinterpret_cast<const uint8_t*>(wanted.data()), wanted.empty() ? 0 : 2);
+    if (!wanted.empty()) CHECK(Sha256OfRuns(pieces, lengths).status().code() == Code::kInvalid);
+  }
 }
 
 TEST("a body of nothing") {

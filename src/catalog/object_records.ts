@@ -4,6 +4,9 @@ import protobuf from 'protobufjs';
 import { SkerryError } from '../core/errors.js';
 import { decode, encode, exact, record_version, type Fields } from './records.js';
 
+/** Of a part that is counted: a Skerry that would count it once more when its upload is completed must not touch it. */
+export const counted_part_version = 2;
+
 /** never: a key has one version, and it is replaced. suspended: versions are kept, and new ones replace the null version. */
 export const versionings = ['never', 'enabled', 'suspended'] as const;
 export type Versioning = (typeof versionings)[number];
@@ -151,6 +154,8 @@ export interface PartRecord {
   readonly etag: string;
   readonly modifiedAt: number;
   readonly part: BodyPart;
+  /** Its bytes are in what the bucket holds. Absent: an older Skerry stored it, and counts no part before its upload is completed. */
+  readonly counted?: true;
 }
 
 export const emptyBody: BodyRecord = { parts: [], chain: [] };
@@ -255,6 +260,7 @@ const schema = protobuf.Root.fromJSON({
         etag: { type: 'string', id: 3 },
         modifiedAt: { type: 'uint64', id: 4 },
         part: { type: 'Part', id: 5 },
+        counted: { type: 'bool', id: 6 },
       },
     },
   },
@@ -366,16 +372,18 @@ export function decodeUpload(data: Uint8Array): UploadRecord {
 
 export function encodePart(record: PartRecord): Uint8Array {
   for (const field of ['id', 'modifiedAt'] as const) exact(record[field], field);
-  return encode(partType, { ...record, version: record_version, part: partFields(record.part) });
+  const version = record.counted === true ? counted_part_version : record_version;
+  return encode(partType, { ...record, version, part: partFields(record.part) });
 }
 
 export function decodePart(data: Uint8Array): PartRecord {
-  const fields = decode(partType, data, 'uploaded part');
+  const fields = decode(partType, data, 'uploaded part', counted_part_version);
   return {
     id: fields.number('id'),
     etag: fields.text('etag'),
     modifiedAt: fields.number('modifiedAt'),
     part: partOf(fields.message('part')),
+    ...(fields.flag('counted') ? { counted: true } : {}),
   };
 }
 

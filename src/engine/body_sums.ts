@@ -14,8 +14,15 @@ export interface BodySums {
 
 export type MakeSums = (names: readonly SumName[]) => BodySums;
 
+/**
+ * SHA-256 of each run that `pieces`, one after another, are made of: 32 bytes for each of `lengths`, which are as long together as the pieces. These
+ * stay as they are until it resolves.
+ */
+export type Sha256OfRuns = (pieces: readonly Uint8Array[], lengths: readonly number[]) => Promise<Uint8Array>;
+
 /** The addon's part of it. */
 export interface NativeSums {
+  readonly sha256OfRuns: Sha256OfRuns;
   /** Throws `invalid` for a name that is none. */
   BodySums: new (
     names: readonly SumName[],
@@ -23,3 +30,5 @@ export interface NativeSums {
 }
 
 export const sumsElsewhere: MakeSums = (names) => new (loadNativeModule().BodySums)(names);
+
+export const sha256OfRunsElsewhere: Sha256OfRuns = (pieces, lengths) => loadNativeModule().sha256OfRuns(pieces, lengths);

@@ -18,6 +18,8 @@ export interface BodyWritingOptions {
   readonly bytes: number | null;
   readonly space: ShelfSpace;
   readonly writer: ShelfWriter;
+  /** Hears of each piece that a shelf has taken. */
+  readonly onWritten?: (shelf: number, bytes: number) => void;
 }
 
 interface Run {
@@ -116,6 +118,7 @@ export class BodyWriting {
     run.bytes += bytes;
     const writing = this.#options.writer
       .write(shelf, at, piece.subarray(0, padded))
+      .then(() => this.#options.onWritten?.(shelf, bytes))
       .catch((error: unknown) => {
         this.#failure ??= { error };
       })

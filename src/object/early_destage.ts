@@ -31,14 +31,15 @@ export class EarlyDestage {
     this.#options = options;
   }
 
-  /** Of a body that is durable. Short ones are no disks, and share blocks with others that are still to come: they are left to the engine. */
-  note(segments: readonly Segment[]): void {
-    for (const { shelf: id, bytes } of segments) {
-      if (bytes < block_bytes) continue;
-      const shelf = this.#shelf(id);
-      shelf.bytes += bytes;
-      this.#run(id, shelf, false);
-    }
+  /**
+   * So much of a body was written, which may be still to end. What is short is no disk, and shares blocks with what is still to come: it is
+   * left to the engine.
+   */
+  note(id: number, bytes: number): void {
+    if (bytes < block_bytes) return;
+    const shelf = this.#shelf(id);
+    shelf.bytes += bytes;
+    this.#run(id, shelf, false);
   }
 
   /** Of an object that has come to its end: what is left of it does not wait for more to come. */

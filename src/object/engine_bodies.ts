@@ -3,10 +3,10 @@ import type { Segment } from '../catalog/object_records.js';
 import { extentKey } from '../catalog/object_keys.js';
 import { encodeExtent } from '../catalog/shelf_records.js';
 import { read_bytes_max, type Bodies, type BodyOrder, type StoredBody } from './bodies.js';
-import { BodyWriting } from './body_writing.js';
+import { BodyWriting, type BodyWritingOptions } from './body_writing.js';
 import { pieceBuffers } from './piece_buffers.js';
 import type { Allocation, ShelfSpace } from './shelf_space.js';
-import type { ShelfEngine, ShelfWriter } from './shelf_writer.js';
+import { shelfFailure, type ShelfEngine, type ShelfWriter } from './shelf_writer.js';
 
 /** Of one reader: the next piece is fetched while it takes the one before. */
 const pieces_ahead_max = 2;
@@ -14,7 +14,7 @@ const pieces_ahead_max = 2;
 /** The domain of the blocks of who brings a body; `account` null: of all whom nobody knows. */
 export type BlockDomain = (account: number | null) => number;
 
-export interface EngineBodiesOptions {
+export interface EngineBodiesOptions extends Pick<BodyWritingOptions, 'onWritten'> {
   readonly engine: Pick<ShelfEngine, 'read'>;
   readonly writer: ShelfWriter;
   readonly space: ShelfSpace;
@@ -74,8 +74,12 @@ export class EngineBodies implements Bodies {
 
   async #readPiece(shelf: number, offset: number, bytes: number): Promise<Buffer> {
     const piece = pieceBuffers.take(bytes);
-    await this.#options.engine.read(shelf, offset, piece);
-    return piece;
+    try {
+      await this.#options.engine.read(shelf, offset, piece);
+      return piece;
+    } catch (error) {
+      throw shelfFailure(error, shelf);
+    }
   }
 
   async #trim(allocations: readonly Allocation[]): Promise<void> {

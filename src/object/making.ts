@@ -3,6 +3,7 @@ import type { Catalog, Compare, Write } from '../catalog/catalog.js';
 import type { Attributes, BodyPart, Checksum } from '../catalog/object_records.js';
 import type { Naming, StoredBody } from './bodies.js';
 import { bodyOf } from './body_parts.js';
+import type { Reservation } from './meter.js';
 import type { Coming, Transact } from './versions.js';
 
 /** What is to become a version. */
@@ -34,6 +35,16 @@ export const transactOn =
   (catalog: Catalog): Transact =>
   async (compares, writes) =>
     (await catalog.transact(compares, writes)).outcome === 'committed';
+
+/** Of a body whose length nobody told. Where there is no room for it nothing of it stays. */
+export async function extended(reservation: Reservation, stored: StoredBody): Promise<void> {
+  try {
+    reservation.extend({ bytes: stored.bytes, objects: 0 });
+  } catch (error) {
+    await stored.abandon();
+    throw error;
+  }
+}
 
 /** A body was not named, and never will be: it relied on what is not so any more. */
 export class StaleBody extends Error {}

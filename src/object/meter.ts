@@ -8,6 +8,8 @@ export interface UsageChange {
   readonly objects: number;
 }
 
+export const nothing: UsageChange = { bytes: 0, objects: 0 };
+
 /** What goes into a transaction, so that it is counted where it is made. */
 export interface Counting {
   readonly compares: readonly Compare[];

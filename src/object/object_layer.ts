@@ -93,14 +93,16 @@ export class ObjectLayer {
     const ids = new IdAllocator(catalog, objectCounterKey);
     const holds = new BodyHolds();
     const extents = new Extents({ catalog, writer: this.#writer });
-    const bodies = new EngineBodies({ ...options, blockDomain: options.blockDomain, writer: this.#writer, space: this.#space });
+    const early = this.#early;
+    const onWritten = (shelf: number, bytes: number): void => early.note(shelf, bytes);
+    const { blockDomain, log } = options;
+    const bodies = new EngineBodies({ engine, blockDomain, writer: this.#writer, space: this.#space, onWritten, log });
     const known = new KnownBodies({ catalog, bodies, extents, domainKeys: options.domainKeys });
     this.buckets = new Buckets({ catalog, ids, meter, now });
     const settings = options.notices?.(this.buckets) ?? nobodyHears;
     this.notices = new Notices({ ...settings, catalog, ids, now });
     const { notices } = this;
     const versions = new Versions({ catalog, buckets: this.buckets, ids, meter, notices });
-    const early = this.#early;
     const shared = { catalog, buckets: this.buckets, versions, bodies, known, early, extents, holds, meter, sums, ids, now };
     this.objects = new Objects(shared);
     this.copies = new Copies({ ...shared, objects: this.objects });

@@ -15,8 +15,8 @@ import { checkWrite, isConditional, judgeRead, preconditionFailed, type Conditio
 import { Digests, type Expected } from './digests.js';
 import type { EarlyDestage } from './early_destage.js';
 import { domainOf, type KnownBodies } from './known_bodies.js';
-import { comingOf, named, partsOfBody } from './making.js';
-import { ending, type Meter, type Reservation } from './meter.js';
+import { comingOf, extended, named, partsOfBody } from './making.js';
+import { ending, type Meter } from './meter.js';
 import { noCause, type Cause } from './notices.js';
 import {
   DeleteMarkerFound,
@@ -92,7 +92,7 @@ export interface ObjectsOptions {
   readonly buckets: Buckets;
   readonly versions: Versions;
   readonly bodies: Bodies;
-  readonly early: Pick<EarlyDestage, 'note'>;
+  readonly early: Pick<EarlyDestage, 'finish'>;
   readonly known: KnownBodies;
   readonly holds: BodyHolds;
   readonly meter: Meter;
@@ -135,7 +135,7 @@ export class Objects {
         };
         return versions.install(bucket, key, reservation, make, { kind, cause }, transact);
       });
-      early.note(stored.segments);
+      early.finish(stored.segments);
       return versionOf(key, record);
     };
     return ending(reservation, () => known.storing(body, domainOf(order, bucket), store));
@@ -271,15 +271,5 @@ export class Objects {
     const record = await this.#options.versions.change(bucket, key, versionId, changed, told);
     if (record === null) throw notFound(versionId === null ? 'no-such-key' : 'no-such-version', name);
     return versionOf(key, record);
-  }
-}
-
-/** Of a body whose length nobody told. Where there is no room for it nothing of it stays. */
-async function extended(reservation: Reservation, stored: StoredBody): Promise<void> {
-  try {
-    reservation.extend({ bytes: stored.bytes, objects: 0 });
-  } catch (error) {
-    await stored.abandon();
-    throw error;
   }
 }

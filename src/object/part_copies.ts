@@ -12,6 +12,7 @@ import { judgeRead, preconditionFailed, type Conditions } from './conditions.js'
 import { newSum } from './sums.js';
 import type { Extents } from './extents.js';
 import { transactOn } from './making.js';
+import { ending, type Meter } from './meter.js';
 import type { Objects } from './objects.js';
 import type { VersionName } from './object_version.js';
 import { sharedEtag, type OpenUpload, type PartView, type UploadName, type Uploads } from './uploads.js';
@@ -41,6 +42,7 @@ export interface PartCopiesOptions {
   readonly bodies: Bodies;
   readonly extents: Extents;
   readonly holds: BodyHolds;
+  readonly meter: Meter;
   readonly ids: IdAllocator;
   readonly now: () => number;
 }
@@ -87,14 +89,16 @@ export class PartCopies {
     segments: readonly Segment[],
     { offset, bytes }: { readonly offset: number; readonly bytes: number },
   ): Promise<PartView> {
-    const { catalog, uploads, extents, ids, now } = this.#options;
+    const { catalog, uploads, extents, meter, ids, now } = this.#options;
     const whole = bytes === source.bytes && !source.multipart;
     const etag = whole ? source.etag : sharedEtag(source.id, offset, bytes);
-    const part = { bytes, checksum: await this.#checksum(upload, segments), segments };
-    const record = { id: await ids.next(), etag, modifiedAt: now(), part };
-    return uploads.commitPart(upload, number, record, (compares, writes) =>
-      extents.share(segments, (others, counts) => transactOn(catalog)([...compares, ...others], [...writes, ...counts])),
-    );
+    return ending(meter.reserve(upload.bucket, { bytes, objects: 0 }), async (reservation) => {
+      const part = { bytes, checksum: await this.#checksum(upload, segments), segments };
+      const record = { id: await ids.next(), etag, modifiedAt: now(), part };
+      return uploads.commitPart(upload, number, record, reservation, (compares, writes) =>
+        extents.share(segments, (others, counts) => transactOn(catalog)([...compares, ...others], [...writes, ...counts])),
+      );
+    });
   }
 
   /** An upload with checksums wants one of every part, for which it has to be read. */

@@ -1,5 +1,5 @@
 /** Writes and trims of shelves: what the engine has no room for right now waits. */
-import { isSkerryError } from '../core/errors.js';
+import { isSkerryError, SkerryError } from '../core/errors.js';
 import { page_bytes } from '../core/limits.js';
 import { pause } from '../core/pause.js';
 import type { NativeEngine } from '../engine/binding.js';
@@ -29,8 +29,12 @@ export class ShelfWriter {
     this.#onTrim();
   }
 
-  flush(shelf: number): Promise<void> {
-    return this.#engine.flush(shelf);
+  async flush(shelf: number): Promise<void> {
+    try {
+      await this.#engine.flush(shelf);
+    } catch (error) {
+      throw shelfFailure(error, shelf);
+    }
   }
 
   async #withRoom(shelf: number, offset: number, what: Uint8Array | number): Promise<void> {
@@ -40,9 +44,16 @@ export class ShelfWriter {
         return;
       } catch (error) {
         // The journal makes room as fast as it is destaged; a pool that is full says so with another code.
-        if (!isSkerryError(error, 'try-again')) throw error;
+        if (!isSkerryError(error, 'try-again')) throw shelfFailure(error, shelf);
         await pause(room_pause_milliseconds);
       }
     }
   }
+}
+
+/** A shelf that the catalog has and the engine has not is of a pool that is not open. What lies in it is there, and nobody is told that it is not. */
+export function shelfFailure(error: unknown, shelf: number): unknown {
+  if (!isSkerryError(error, 'not-found')) return error;
+  const message = `shelf ${shelf} cannot be reached, for its pool is not open: make the pool available again`;
+  return new SkerryError('unavailable', message, { cause: error });
 }

@@ -24,8 +24,8 @@ import { checkWrite, type Conditions } from './conditions.js';
 import { allowsType, compare, Digests, joinedChecksum, joinedEtag, type Expected } from './digests.js';
 import type { EarlyDestage } from './early_destage.js';
 import { domainOf, type KnownBodies } from './known_bodies.js';
-import { comingOf, named, transactOn } from './making.js';
-import { ending, type Meter } from './meter.js';
+import { comingOf, extended, named, transactOn } from './making.js';
+import { counted, ending, nothing, type Meter, type Reservation } from './meter.js';
 import { noCause, type Cause } from './notices.js';
 import type { GivenAttributes, Objects } from './objects.js';
 import { versionOf, type ObjectName, type Version } from './object_version.js';
@@ -96,7 +96,7 @@ export interface UploadsOptions {
   readonly versions: Versions;
   readonly objects: Objects;
   readonly known: KnownBodies;
-  readonly early: Pick<EarlyDestage, 'note' | 'finish'>;
+  readonly early: Pick<EarlyDestage, 'finish'>;
   readonly ids: IdAllocator;
   readonly meter: Meter;
   readonly sums: MakeSums;
@@ -132,14 +132,12 @@ export class Uploads {
     throw new SkerryError('try-again', `bucket ${name} changes all the time`);
   }
 
-  /** A part that is there under the number is replaced. */
+  /** A part that is there under the number is replaced; until then there is room for both. @throws SkerryError no-space (quota-exceeded) */
   async putPart(order: PartOrder): Promise<PartView> {
-    const { catalog, known, early, ids, now, sums } = this.#options;
+    const { catalog, known, ids, meter, now, sums } = this.#options;
     const { number, bytes, content, expected = {}, objectKey } = order;
     checkPart(number, bytes ?? 0);
     const upload = await this.find(order);
-    // Parts are counted when the upload is completed. One that there is no room for even by itself is refused before it is stored.
-    this.#options.meter.reserve(upload.bucket, { bytes: bytes ?? 0, objects: 0 }).end();
     checkKeyGiven(upload.record.attributes.seal, objectKey);
     const kind = upload.record.checksum;
     const digests = new Digests(
@@ -151,39 +149,51 @@ export class Uploads {
         reason: 'bad-checksum-algorithm',
       });
     const salt = objectKey === undefined ? undefined : newSalt();
+    const reservation = meter.reserve(upload.bucket, { bytes: bytes ?? 0, objects: 0 });
     const passing = sealedWith(objectKey, salt, digests.through(content));
     const store = async (stored: StoredBody): Promise<PartView> => {
-      const view = await named(catalog, stored, async (transact) => {
+      if (bytes === null) await extended(reservation, stored);
+      return named(catalog, stored, async (transact) => {
         const { etag: md5, checksum } = digests.finish();
         const etag = sealedEtag(upload.record.attributes.seal, objectKey, md5);
         const sum = kind === null ? '' : (checksum?.value ?? '');
         const sealing = salt === undefined ? {} : { salt };
         const part = { bytes: stored.bytes, checksum: sum, segments: stored.segments, ...sealing };
         const record = { id: await ids.next(), etag, modifiedAt: now(), part };
-        return this.commitPart(upload, number, record, (compares, writes) => transact(compares, [...writes, ...stored.writes]));
+        const storing: Transact = (compares, writes) => transact(compares, [...writes, ...stored.writes]);
+        return this.commitPart(upload, number, record, reservation, storing);
       });
-      early.note(stored.segments);
-      return view;
     };
     const body = { pool: upload.bucket.pool, account: order.account ?? null, bytes, content: passing };
-    return known.storing(body, domainOf(order, upload.bucket), store);
+    return ending(reservation, () => known.storing(body, domainOf(order, upload.bucket), store));
   }
 
-  /** Of a part whose bytes are durable. */
-  async commitPart(upload: OpenUpload, number: number, record: PartRecord, transact: Transact): Promise<PartView> {
+  /** Of a part whose bytes are durable, and reserved. */
+  async commitPart(
+    upload: OpenUpload,
+    number: number,
+    stored: Omit<PartRecord, 'counted'>,
+    reservation: Reservation,
+    transact: Transact,
+  ): Promise<PartView> {
     const { catalog } = this.#options;
-    checkPart(number, record.part.bytes);
+    const { bytes } = stored.part;
+    const record = { ...stored, counted: true as const };
+    checkPart(number, bytes);
     const key = partKey(upload.record.id, number);
     await this.#gates.enter(upload.record.id, async () => {
       for (let attempt = 1; attempt <= attempts_max; attempt += 1) {
         if ((await catalog.get(upload.at)) === null) throw noSuchUpload();
         const before = await catalog.get(key);
+        const replaced = before === null ? [] : [before];
+        const counting = reservation.count({ bytes: bytes - countedBytesOf(replaced), objects: 0 });
         const compares = [
           { key: upload.at, revision: upload.revision },
           { key, revision: before?.revision ?? 0 },
+          ...counting.compares,
         ];
-        const writes = [{ key, value: encodePart(record) }, ...(before === null ? [] : releaseOfPart(before))];
-        if (await transact(compares, writes)) return;
+        const writes = [{ key, value: encodePart(record) }, ...replaced.flatMap(releaseOfPart), ...counting.writes];
+        if (await counted(counting, () => transact(compares, writes))) return;
       }
       throw new SkerryError('try-again', `part ${number} of the upload changes all the time`);
     });
@@ -202,12 +212,18 @@ export class Uploads {
 
   /** @throws SkerryError not-found (no-such-upload) */
   async abort(name: UploadName): Promise<void> {
-    const { catalog } = this.#options;
-    const { record, at, revision } = await this.find(name);
+    const { catalog, meter } = this.#options;
+    const { bucket, record, at, revision } = await this.find(name);
     await this.#gates.close(record.id, async () => {
+      const parts = await this.#parts(record.id);
       const writes: Write[] = [{ key: at, value: null }];
-      for (const entry of await this.#parts(record.id)) writes.push({ key: entry.key, value: null }, ...releaseOfPart(entry));
-      if (!(await transactOn(catalog)([{ key: at, revision }], writes))) throw noSuchUpload();
+      for (const entry of parts) writes.push({ key: entry.key, value: null }, ...releaseOfPart(entry));
+      await ending(meter.reserve(bucket, nothing), async (reservation) => {
+        const counting = reservation.count({ bytes: -countedBytesOf(parts), objects: 0 });
+        const compares = [{ key: at, revision }, ...counting.compares];
+        if (!(await counted(counting, () => transactOn(catalog)(compares, [...writes, ...counting.writes]))))
+          throw noSuchUpload();
+      });
     });
   }
 
@@ -232,7 +248,9 @@ export class Uploads {
         });
       const checksum = record.checksum === null ? null : joinedChecksum(record.checksum, parts);
       if (order.checksum !== undefined && checksum !== null) compare(checksum.algorithm, order.checksum, checksum.value);
-      const reservation = meter.reserve(bucket, { bytes, objects: 1 });
+      // What the parts are counted for becomes the object's, and what is left is given back.
+      const countedBytes = countedBytesOf(entries);
+      const reservation = meter.reserve(bucket, { bytes: Math.max(bytes - countedBytes, 0), objects: 1 });
       const also = [
         { key: at, value: null },
         ...entries.map((entry) => ({ key: entry.key, value: null })),
@@ -241,7 +259,8 @@ export class Uploads {
       const content = { parts, etag: joinedEtag(etags), checksum, multipart: true, upload: record.id };
       const make: Make = (id, newest, bucketNow) => {
         checkWrite(conditions, visible(newest));
-        return comingOf(id, now(), { ...content, attributes: objects.withDefaults(bucketNow, record.attributes) }, also);
+        const attributes = objects.withDefaults(bucketNow, record.attributes);
+        return { ...comingOf(id, now(), { ...content, attributes }, also), countedBytes };
       };
       const transact: Transact = async (compares, writes) => {
         if ((await catalog.get(at)) === null) throw noSuchUpload();
@@ -352,6 +371,13 @@ function releaseOfPart(entry: CatalogEntry): readonly Write[] {
   const { id, part } = decodePart(entry.value);
   const released = releaseOf(id, { parts: [part], chain: [] });
   return released === null ? [] : [released];
+}
+
+function countedBytesOf(entries: readonly CatalogEntry[]): number {
+  return entries.reduce((sum, { value }) => {
+    const { counted: isCounted, part } = decodePart(value);
+    return isCounted === true ? sum + part.bytes : sum;
+  }, 0);
 }
 
 function viewOf(number: number, { etag, modifiedAt, part }: PartRecord): PartView {

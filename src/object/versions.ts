@@ -14,7 +14,7 @@ import { isSkerryError, SkerryError } from '../core/errors.js';
 import type { IdAllocator } from '../mapper/id_allocator.js';
 import { KeyedLocks } from '../mapper/locks.js';
 import { isReadOnly, noSuchBucket, type Buckets } from './buckets.js';
-import { counted, ending, type Meter, type Reservation, type UsageChange } from './meter.js';
+import { counted, ending, nothing, type Meter, type Reservation, type UsageChange } from './meter.js';
 import type { Cause, Noticed, Notices } from './notices.js';
 import { releaseOf } from './releases.js';
 import { idOfTold, toldId } from './told_ids.js';
@@ -36,6 +36,8 @@ export interface Coming {
   readonly record: ObjectRecord;
   readonly compares: readonly Compare[];
   readonly writes: readonly Write[];
+  /** That are in what the bucket holds already, and not once more: those of an upload's parts. */
+  readonly countedBytes?: number;
 }
 
 /** `bucket`: as it is in this turn, which the transaction compares. */
@@ -92,7 +94,6 @@ interface Turn {
   readonly compares: readonly Compare[];
 }
 
-const nothing: UsageChange = { bytes: 0, objects: 0 };
 const unnoticed: Noticed = { writes: [], made: () => undefined };
 
 export class Versions {
@@ -238,7 +239,8 @@ export class Versions {
     const place = await this.#placeFor(bucket, key, id, newest);
     const record = { ...coming.record, isNull: place.isNull };
     const noticed = await this.#noticed(bucket, key, record, told);
-    const counting = reservation.count(usageOf([record], place.gone));
+    const change = usageOf([record], place.gone);
+    const counting = reservation.count({ ...change, bytes: change.bytes - (coming.countedBytes ?? 0) });
     const made = await counted(counting, () =>
       transact(
         [...compares, ...place.compares, ...coming.compares, ...counting.compares],

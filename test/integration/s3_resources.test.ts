@@ -145,6 +145,22 @@ it('an imported image and the snapshots of a volume are objects, and stay so aft
   expect(sum(await got('gallery', 'debian.raw'))).toBe(sum(data));
 });
 
+it('an imported image is an object of the account and bucket that are named, beside what is there', async () => {
+  const data = pattern(3 * MiB, 3);
+  const path = join(daemon.directory, 'source.raw');
+  writeFileSync(path, data);
+  await daemon.json('account', 'create', 'other');
+  await put('notes', data.subarray(0, 100));
+  await daemon.json('image', 'import', path, 'debian', '--account', 'acme', '--bucket', Bucket);
+  await daemon.json('image', 'import', path, 'alpine', '--account', 'acme', '--bucket', 'appliances');
+  expect(await shown(Bucket, 'debian')).toBe(data.length);
+  expect(await shown('appliances', 'alpine')).toBe(data.length);
+  expect(sum(await got(Bucket, 'debian'))).toBe(sum(data));
+  expect(await shown(Bucket, 'notes')).toBe(100);
+  const others = await daemon.cli('image', 'import', path, 'third', '--account', 'other', '--bucket', Bucket);
+  expect([others.code, others.stderr]).toEqual([1, expect.stringContaining('is another account')]);
+});
+
 it('a publication follows its volume to another pool, and leaves nothing in the old one', async () => {
   const data = pattern(4 * MiB, 7);
   await put('debian.raw', data);

@@ -1,9 +1,16 @@
 /** The body of a request on its way to whoever stores it: without its framing, and judged. */
-import type { MakeSums } from '../../engine/body_sums.js';
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+
+import type { MakeSums, Sha256OfRuns } from '../../engine/body_sums.js';
 import { StreamSums, sumsHere } from '../../object/sums.js';
 import type { BodyPlan } from './authenticator.js';
-import { ChunkDecoder } from './chunk_decoder.js';
+import { piecesOf, type Coming, type Framing } from './body_pieces.js';
+import { ChunkDecoder, type Claim } from './chunk_decoder.js';
+import type { ChunkSignatures } from './chunk_signatures.js';
 import { S3Failure } from './errors.js';
+import { HeldBytes } from './held_bytes.js';
+import { checkClaim, sha256OfRunsHere, soundPieces } from './sound_pieces.js';
 
 export interface BodyDecoder {
   /**
@@ -11,6 +18,8 @@ export interface BodyDecoder {
    * instead. Content-MD5 and the sums of trailers are the reader's to compare.
    */
   through(content: AsyncIterable<Buffer>): AsyncIterable<Buffer>;
+  /** The same of a large body that comes over a socket, in pieces as `coming` wants them. @throws Error where it ends early */
+  pieces(incoming: Readable, coming: Omit<Coming, 'framing'>): AsyncIterable<Buffer>;
   /** Headers that followed the body, by name in lower case. Whole once it has ended. */
   readonly trailers: ReadonlyMap<string, string>;
 }
@@ -18,12 +27,15 @@ export interface BodyDecoder {
 export interface DecodingOptions {
   /** How sums of large bodies are taken. */
   readonly sums?: MakeSums;
+  readonly runSums?: Sha256OfRuns;
   readonly onSignedChunk?: (bytes: number) => void;
 }
 
-export function bodyDecoder(plan: BodyPlan, { sums = sumsHere, onSignedChunk }: DecodingOptions = {}): BodyDecoder {
+export function bodyDecoder(plan: BodyPlan, options: DecodingOptions = {}): BodyDecoder {
+  const { sums = sumsHere, runSums = sha256OfRunsHere, onSignedChunk } = options;
   if (plan.form === 'plain') return new PlainBody(plan.sha256, sums);
-  return new ChunkedBody(new ChunkDecoder({ ...plan, ...(onSignedChunk === undefined ? {} : { onSignedChunk }) }));
+  const decoder = new ChunkDecoder({ ...plan, ...(onSignedChunk === undefined ? {} : { onSignedChunk }) });
+  return new ChunkedBody(decoder, plan.signatures, runSums);
 }
 
 class PlainBody implements BodyDecoder {
@@ -40,6 +52,10 @@ class PlainBody implements BodyDecoder {
     return this.#sha256 === null ? content : this.#judged(content, this.#sha256);
   }
 
+  pieces(incoming: Readable, coming: Coming): AsyncIterable<Buffer> {
+    return this.through(piecesOf(incoming, coming));
+  }
+
   async *#judged(content: AsyncIterable<Buffer>, given: string): AsyncGenerator<Buffer, void> {
     const sums = new StreamSums(['SHA256'], this.#make);
     for await (const piece of content) {
@@ -54,9 +70,15 @@ class PlainBody implements BodyDecoder {
 
 class ChunkedBody implements BodyDecoder {
   readonly #decoder: ChunkDecoder;
+  readonly #signatures: ChunkSignatures | null;
+  readonly #sums: Sha256OfRuns;
+  /** Of a signed chunk that is not whole yet. */
+  readonly #held = new HeldBytes();
 
-  constructor(decoder: ChunkDecoder) {
+  constructor(decoder: ChunkDecoder, signatures: ChunkSignatures | null, sums: Sha256OfRuns) {
     this.#decoder = decoder;
+    this.#signatures = signatures;
+    this.#sums = sums;
   }
 
   get trailers(): ReadonlyMap<string, string> {
@@ -64,8 +86,43 @@ class ChunkedBody implements BodyDecoder {
   }
 
   async *through(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
-    for await (const piece of content) yield* this.#decoder.push(piece);
+    for await (const piece of content)
+      yield* this.#signatures === null ? this.#taken(piece) : this.#judged(piece, this.#signatures);
     this.#decoder.end();
+  }
+
+  pieces(incoming: Readable, coming: Coming): AsyncIterable<Buffer> {
+    const claims: Claim[] = [];
+    const claim = (one: Claim): void => void claims.push(one);
+    const framing: Framing = {
+      unwrap: (chunk, bytes) => this.#decoder.take(chunk, { bytes, claim }),
+      end: () => this.#decoder.end(),
+    };
+    const pieces = piecesOf(incoming, { ...coming, framing });
+    return this.#signatures === null ? pieces : soundPieces(pieces, { signatures: this.#signatures, claims, sums: this.#sums });
+  }
+
+  /** Parts of what came in. */
+  #taken(piece: Buffer): readonly Buffer[] {
+    const out: Buffer[] = [];
+    this.#decoder.take(piece, { bytes: (part) => void out.push(part), claim: () => undefined });
+    return out;
+  }
+
+  /** Of chunks whose signatures were found right. */
+  #judged(piece: Buffer, signatures: ChunkSignatures): readonly Buffer[] {
+    const out: Buffer[] = [];
+    const claim = (one: Claim): void => {
+      const chunk = one.of === 'chunk' ? this.#held.take() : [];
+      checkClaim(signatures, one, () => {
+        const sum = createHash('sha256');
+        for (const part of chunk) sum.update(part);
+        return sum.digest('hex');
+      });
+      out.push(...chunk);
+    };
+    this.#decoder.take(piece, { bytes: (part) => this.#held.add(part), claim });
+    return out;
   }
 }
 

@@ -13,6 +13,15 @@ export interface Coming {
   /** What is yielded is of pieceBuffers, and let go when the next is asked for; or left to who gets it. */
   readonly pieces: 'kept' | 'let go';
   readonly onReceived: (bytes: number) => void;
+  /** What it is wrapped in; absent: it comes as it stands. */
+  readonly framing?: Framing;
+}
+
+export interface Framing {
+  /** The body's own of what came, in its order, goes to `onBytes`. @throws whatever is wrong with it, and takes nothing more then */
+  unwrap(chunk: Buffer, onBytes: (part: Buffer) => void): void;
+  /** @throws where the body is not whole */
+  end(): void;
 }
 
 /** What is left where the reader ends early stays in the stream. @throws Error where that ends early */
@@ -33,6 +42,7 @@ export async function* piecesOf(incoming: Readable, coming: Coming): AsyncGenera
 class Filling {
   readonly #incoming: Readable;
   readonly #onReceived: (bytes: number) => void;
+  readonly #framing: Framing | null;
   readonly #full: Buffer[] = [];
   #left: number;
   #piece: Buffer | null = null;
@@ -41,10 +51,11 @@ class Filling {
   #failure: Error | null = null;
   #wake: () => void = () => undefined;
 
-  constructor(incoming: Readable, { bytes, onReceived }: Coming) {
+  constructor(incoming: Readable, { bytes, onReceived, framing }: Coming) {
     this.#incoming = incoming;
     this.#left = bytes;
     this.#onReceived = onReceived;
+    this.#framing = framing ?? null;
     if (incoming.destroyed) this.#failure = incoming.errored ?? new ClientGone();
     incoming.on('end', this.#onEnd).on('error', this.#onFailure).on('close', this.#onFailure).on('data', this.#onChunk);
     incoming.resume();
@@ -80,9 +91,24 @@ class Filling {
 
   readonly #onChunk = (chunk: Buffer): void => {
     this.#onReceived(chunk.length);
-    for (let at = 0; at < chunk.length; ) {
+    if (this.#failure !== null) return;
+    if (this.#framing === null) this.#fill(chunk);
+    else this.#unwrap(this.#framing, chunk);
+    freeChunk(chunk);
+  };
+
+  #unwrap(framing: Framing, chunk: Buffer): void {
+    try {
+      framing.unwrap(chunk, this.#fill);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  readonly #fill = (bytes: Buffer): void => {
+    for (let at = 0; at < bytes.length; ) {
       this.#piece ??= pieceBuffers.take(this.#left > 0 ? Math.min(this.#left, piece_bytes) : piece_bytes);
-      const copied = chunk.copy(this.#piece, this.#filled, at);
+      const copied = bytes.copy(this.#piece, this.#filled, at);
       this.#filled += copied;
       this.#left -= copied;
       at += copied;
@@ -93,16 +119,22 @@ class Filling {
       if (this.#full.length >= ahead_max) this.#incoming.pause();
       this.#wake();
     }
-    freeChunk(chunk);
   };
 
   readonly #onEnd = (): void => {
-    this.#ended = true;
-    this.#wake();
+    try {
+      this.#framing?.end();
+      this.#ended = true;
+      this.#wake();
+    } catch (error) {
+      this.#fail(error);
+    }
   };
 
-  readonly #onFailure = (error?: Error): void => {
-    if (!this.#ended) this.#failure ??= error ?? new ClientGone();
+  readonly #onFailure = (error?: Error): void => this.#fail(error ?? new ClientGone());
+
+  #fail(failure: unknown): void {
+    if (!this.#ended) this.#failure ??= failure instanceof Error ? failure : new Error(String(failure));
     this.#wake();
-  };
+  }
 }

@@ -1,12 +1,11 @@
 /**
- * The framing of `aws-chunked`, as a state machine that does no I/O. Of chunks that are signed no byte is handed on before the signature
- * of its chunk was found right; of others all are at once. A body is never gathered, a signed chunk is.
+ * The framing of `aws-chunked`, as a state machine that does no I/O, and copies nothing. What is signed of a body it tells as claims, in their
+ * order: who takes the bytes hands on none of them before the claim on its chunk was found right.
  */
-import { createHash, hash, type Hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import type { ChunkSignatures } from './chunk_signatures.js';
 import { S3Failure } from './errors.js';
-import { HeldBytes } from './held_bytes.js';
 
 /** Of a chunk that is signed, for it is held in memory. Clients make them of 64 KiB to 1 MiB. */
 export const signed_chunk_bytes_max = 16 << 20;
@@ -28,6 +27,18 @@ export interface ChunkDecoderOptions {
   readonly onSignedChunk?: (bytes: number) => void;
 }
 
+/** A signature that came: of the last `bytes` that were taken, or of what this SHA-256, in hexadecimal, is of: the trailers. */
+export type Claim =
+  | { readonly of: 'chunk'; readonly bytes: number; readonly signature: string }
+  | { readonly of: 'trailers'; readonly sha256: string; readonly signature: string };
+
+/** Who takes a body apart from its framing, as it comes. */
+export interface ChunkTaker {
+  /** Part of what came in. */
+  bytes(part: Buffer): void;
+  claim(claim: Claim): void;
+}
+
 type State = 'header' | 'data' | 'after data' | 'trailers' | 'end' | 'failed';
 
 const trailerSignatureName = 'x-amz-trailer-signature';
@@ -36,7 +47,6 @@ export class ChunkDecoder {
   readonly #options: ChunkDecoderOptions;
   /** By name in lower case, without the signature. Whole only once the end was reached. */
   readonly trailers = new Map<string, string>();
-  readonly #held = new HeldBytes();
   #state: State = 'header';
   /** The line that is not whole yet, a character for each byte. */
   #line = '';
@@ -45,7 +55,7 @@ export class ChunkDecoder {
   #received = 0;
   /** Of the chunk under way. */
   #left = 0;
-  #hash: Hash | null = null;
+  #size = 0;
   #signature = '';
   /** Whether a chunk came that only the last may be. */
   #short = false;
@@ -54,19 +64,14 @@ export class ChunkDecoder {
     this.#options = options;
   }
 
-  /**
-   * The decoded bytes that may be handed on. They are parts of what came in, or copies.
-   * @throws S3Failure and nothing else is taken from then on
-   */
-  push(input: Buffer): Buffer[] {
-    const out: Buffer[] = [];
+  /** @throws S3Failure, or what `taker` throws, and nothing else is taken from then on */
+  take(input: Buffer, taker: ChunkTaker): void {
     try {
-      for (let at = 0; at < input.length; ) at = this.#step(input, at, out);
+      for (let at = 0; at < input.length; ) at = this.#step(input, at, taker);
     } catch (error) {
       this.#state = 'failed';
       throw error;
     }
-    return out;
   }
 
   /** @throws S3Failure IncompleteBody where the body is not whole */
@@ -76,19 +81,19 @@ export class ChunkDecoder {
   }
 
   /** Takes some of `input` from `at`, and says where it goes on. */
-  #step(input: Buffer, at: number, out: Buffer[]): number {
+  #step(input: Buffer, at: number, taker: ChunkTaker): number {
     switch (this.#state) {
       case 'header':
-        return this.#lineStep(input, at, chunk_header_bytes_max, (line) => this.#chunkHeader(line));
+        return this.#lineStep(input, at, chunk_header_bytes_max, (line) => this.#chunkHeader(line, taker));
       case 'data':
-        return this.#dataStep(input, at, out);
+        return this.#dataStep(input, at, taker);
       case 'after data':
         return this.#lineStep(input, at, 2, (line) => {
           if (line !== '\r\n') throw malformed('a chunk is longer than its size says');
           this.#state = 'header';
         });
       case 'trailers':
-        return this.#lineStep(input, at, trailer_bytes_max - this.#trailerBytes, (line) => this.#trailerLine(line));
+        return this.#lineStep(input, at, trailer_bytes_max - this.#trailerBytes, (line) => this.#trailerLine(line, taker));
       case 'end':
         throw malformed('something follows its end');
       case 'failed':
@@ -113,7 +118,7 @@ export class ChunkDecoder {
     return end;
   }
 
-  #chunkHeader(line: string): void {
+  #chunkHeader(line: string, taker: ChunkTaker): void {
     const { signatures, decodedBytes } = this.#options;
     const form = signatures === null ? /^([0-9A-Fa-f]{1,13})\r\n$/ : /^([0-9A-Fa-f]{1,13});chunk-signature=([0-9a-f]{64})\r\n$/;
     const [, digits, signature = ''] = form.exec(line) ?? [];
@@ -122,14 +127,14 @@ export class ChunkDecoder {
     if (this.#received + size > decodedBytes || (size === 0 && this.#received !== decodedBytes)) throw lengthDiffers();
     if (signatures !== null) {
       this.#checkSize(size);
-      this.#hash = createHash('sha256');
       this.#signature = signature;
     }
+    this.#size = size;
     this.#received += size;
     this.#left = size;
     this.#state = 'data';
     if (size > 0) return;
-    this.#checkSignature();
+    this.#claimChunk(taker);
     this.#state = 'trailers';
   }
 
@@ -142,36 +147,26 @@ export class ChunkDecoder {
     this.#options.onSignedChunk?.(size);
   }
 
-  #dataStep(input: Buffer, at: number, out: Buffer[]): number {
+  #dataStep(input: Buffer, at: number, taker: ChunkTaker): number {
     const end = Math.min(input.length, at + this.#left);
-    const piece = input.subarray(at, end);
-    this.#left -= piece.length;
-    if (this.#hash === null) {
-      out.push(piece);
-    } else {
-      this.#hash.update(piece);
-      this.#held.add(piece);
-    }
+    taker.bytes(input.subarray(at, end));
+    this.#left -= end - at;
     if (this.#left > 0) return end;
-    this.#checkSignature();
-    out.push(...this.#held.take());
+    this.#claimChunk(taker);
     this.#state = 'after data';
     return end;
   }
 
-  #checkSignature(): void {
-    if (this.#hash === null || this.#options.signatures === null) return;
-    if (!this.#options.signatures.takeChunk(this.#hash.digest('hex'), this.#signature))
-      throw new S3Failure('SignatureDoesNotMatch');
-    this.#hash = null;
+  #claimChunk(taker: ChunkTaker): void {
+    if (this.#options.signatures !== null) taker.claim({ of: 'chunk', bytes: this.#size, signature: this.#signature });
   }
 
-  #trailerLine(line: string): void {
+  #trailerLine(line: string, taker: ChunkTaker): void {
     this.#trailerBytes += line.length;
     const { trailers, signatures } = this.#options;
     // AWS's own example ends a trailer's line with a line feed alone, and then with both.
     const text = line.replace(/\r?\n$/, '');
-    if (text === '') return this.#blankLine(line);
+    if (text === '') return this.#blankLine(line, taker);
     const [, name, value] = /^([A-Za-z0-9-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)[ \t]*$/.exec(text) ?? [];
     if (name === undefined || value === undefined || this.#trailerSignature !== null)
       throw new S3Failure('MalformedTrailerError');
@@ -185,21 +180,22 @@ export class ChunkDecoder {
     }
   }
 
-  #blankLine(line: string): void {
+  #blankLine(line: string, taker: ChunkTaker): void {
     const { trailers, signatures } = this.#options;
     const announced = trailers ?? [];
     const awaitsSignature = signatures !== null && trailers !== null && this.#trailerSignature === null;
     if (awaitsSignature && announced.length > 0 && announced.every((name) => this.trailers.has(name))) return;
     if (line !== '\r\n' || awaitsSignature || announced.some((name) => !this.trailers.has(name)))
       throw new S3Failure('MalformedTrailerError');
-    if (signatures !== null && this.#trailerSignature !== null) this.#checkTrailers(signatures, this.#trailerSignature);
+    const signature = this.#trailerSignature;
+    if (signature !== null) taker.claim({ of: 'trailers', sha256: this.#trailersSha256(), signature });
     this.#state = 'end';
   }
 
-  #checkTrailers(signatures: ChunkSignatures, signature: string): void {
+  #trailersSha256(): string {
     // By their names: a name that another begins with comes first, whatever the other goes on with.
     const lines = [...this.trailers].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => `${name}:${value}\n`);
-    if (!signatures.takeTrailers(hash('sha256', lines.join(''), 'hex'), signature)) throw new S3Failure('SignatureDoesNotMatch');
+    return hash('sha256', lines.join(''), 'hex');
   }
 }
 

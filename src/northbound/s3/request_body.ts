@@ -1,12 +1,11 @@
 /** The body of a request, for whoever wants it: read once, decoded and judged on the way. */
 import { finished, PassThrough, type Readable } from 'node:stream';
 
-import { sumsElsewhere } from '../../engine/body_sums.js';
+import { sha256OfRunsElsewhere, sumsElsewhere } from '../../engine/body_sums.js';
 import { Digests } from '../../object/digests.js';
 import { sumsHere } from '../../object/sums.js';
 import type { BodyPlan } from './authenticator.js';
 import { bodyDecoder, type BodyDecoder } from './body_decoder.js';
-import { piecesOf } from './body_pieces.js';
 import { sumsOf } from './checksum_headers.js';
 import { ClientGone } from './client_gone.js';
 import { S3Failure } from './errors.js';
@@ -59,22 +58,29 @@ export class RequestBody {
 
   #decoded(pieces: 'kept' | 'let go'): AsyncIterable<Buffer> {
     if (this.#decoder !== null) throw new Error('the body was read already');
-    this.#decoder = bodyDecoder(this.#plan, { sums: sumsElsewhere, onSignedChunk: this.#hooks.onSignedChunk });
-    return this.#decoder.through(this.#received(pieces));
+    const { onSignedChunk } = this.#hooks;
+    this.#decoder = bodyDecoder(this.#plan, { sums: sumsElsewhere, runSums: sha256OfRunsElsewhere, onSignedChunk });
+    const length = contentLength(this.#request);
+    return length === null || length <= gathered_bytes_max
+      ? this.#decoder.through(this.#received(length))
+      : this.#large(this.#decoder, this.bytes ?? length, pieces);
   }
 
-  async *#received(pieces: 'kept' | 'let go'): AsyncGenerator<Buffer, void> {
+  async *#large(decoder: BodyDecoder, bytes: number, pieces: 'kept' | 'let go'): AsyncGenerator<Buffer, void> {
     this.#hooks.onFirstRead();
     try {
-      const bytes = contentLength(this.#request);
-      if (bytes !== null && bytes <= gathered_bytes_max) {
+      yield* decoder.pieces(this.#incoming, { bytes, pieces, onReceived: this.#hooks.onReceived });
+    } catch (cause) {
+      throw cause instanceof S3Failure ? cause : new S3Failure('IncompleteBody', undefined, { cause });
+    }
+  }
+
+  async *#received(length: number | null): AsyncGenerator<Buffer, void> {
+    this.#hooks.onFirstRead();
+    try {
+      if (length !== null) {
         const whole = await this.#gathered();
         if (whole.length > 0) yield whole;
-        return;
-      }
-      // What is in chunks is taken apart further, by who may keep some of it.
-      if (bytes !== null && this.#plan.form === 'plain') {
-        yield* piecesOf(this.#incoming, { bytes, pieces, onReceived: this.#hooks.onReceived });
         return;
       }
       // What is left of it when somebody ends early is passed over by who answers.

@@ -30,6 +30,7 @@ export async function sendAnswer(request: UnderWay, { status, headers, body }: A
   const streamed = body !== null && typeof body !== 'string' && incoming.method !== 'HEAD' && !bodiless ? body : null;
   if (streamed !== null) await request.takeMemory(Math.min(bytes, download_bytes_held));
   const whole = streamed !== null && bytes <= whole_bytes_max ? await read(streamed) : null;
+  const begun = streamed !== null && whole === null ? await begin(streamed) : null;
   const rest = unreadBytes(request);
   const closes = rest > unread_bytes_max || (rest > 0 && request.awaitsLeave);
   request.status = status;
@@ -45,7 +46,7 @@ export async function sendAnswer(request: UnderWay, { status, headers, body }: A
       ...(closes ? { connection: 'close' } : {}),
     }),
   );
-  if (streamed !== null && whole === null) return stream(request, streamed);
+  if (begun !== null) return stream(request, begun);
   const content = whole ?? (typeof body === 'string' && incoming.method !== 'HEAD' && !bodiless ? body : '');
   request.bytesOut += Buffer.byteLength(content);
   if (closes) {
@@ -89,12 +90,25 @@ async function read({ bytes, content }: StreamedBody): Promise<Uint8Array> {
   return whole;
 }
 
-async function stream(request: UnderWay, { content }: StreamedBody): Promise<void> {
+/** A long body whose first piece was read. */
+interface Begun {
+  readonly first: IteratorResult<Uint8Array, unknown>;
+  readonly more: AsyncIterator<Uint8Array, unknown>;
+}
+
+/** Where already its first piece cannot be read there is still an answer for that. */
+async function begin({ content }: StreamedBody): Promise<Begun> {
+  const more = content[Symbol.asyncIterator]();
+  return { first: await more.next(), more };
+}
+
+async function stream(request: UnderWay, { first, more }: Begun): Promise<void> {
   const { incoming, response } = request;
   passOver(incoming);
   try {
     let before: Promise<void> | undefined;
-    for await (const piece of content) {
+    for (let next = first; next.done !== true; next = await more.next()) {
+      const piece = next.value;
       request.bytesOut += piece.length;
       const written = write(response, piece);
       // Told when its turn comes.
@@ -106,6 +120,7 @@ async function stream(request: UnderWay, { content }: StreamedBody): Promise<voi
     await before;
   } catch (error) {
     response.destroy();
+    await more.return?.();
     throw error;
   }
   response.end();

@@ -80,6 +80,8 @@ export const sealedSample: ObjectRecord = {
 
 export const sealedPartSample: PartRecord = { ...partSample, part: sealedPart };
 
+export const countedPartSample: PartRecord = { ...partSample, counted: true };
+
 export const shelfSample = { id: 0x1234, next: 2 ** 41 };
 export const regionSample = { bytes: 2 ** 30, grain: 4096 };
 export const extentSample = { bytes: 1_000_000, owners: 3 };

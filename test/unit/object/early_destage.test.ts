@@ -20,12 +20,12 @@ function held(stepBytes = 4 * MiB) {
 
 it('a shelf is destaged whenever so much of long bodies came, and one at a time', async () => {
   const { begun, end, early } = held();
-  early.note(body(3 * MiB));
+  early.note(1, 3 * MiB);
   expect(begun).toEqual([]);
-  early.note(body(MiB));
+  early.note(1, MiB);
   expect(begun).toEqual([1]);
-  early.note(body(9 * MiB));
-  early.note(body(4 * MiB, 2));
+  early.note(1, 9 * MiB);
+  early.note(2, 4 * MiB);
   expect(begun).toEqual([1, 2]);
   end();
   await turn();
@@ -34,23 +34,23 @@ it('a shelf is destaged whenever so much of long bodies came, and one at a time'
   end();
   await turn();
   expect(begun).toEqual([1, 2, 1]);
-  early.note(body(4 * MiB));
+  early.note(1, 4 * MiB);
   expect(begun).toEqual([1, 2, 1, 1]);
 });
 
 it('short bodies are left to the engine', () => {
   const { begun, early } = held();
-  for (let made = 0; made < 1000; made += 1) early.note(body(60_000));
+  for (let made = 0; made < 1000; made += 1) early.note(1, 60_000);
   expect(begun).toEqual([]);
 });
 
 it('the rest of a long object is destaged when it ends, also behind one that is under way', async () => {
   const { begun, end, early } = held();
-  early.note(body(3 * MiB));
+  early.note(1, 3 * MiB);
   early.finish(body(3 * MiB));
   expect(begun).toEqual([]);
-  early.note(body(2 * MiB));
-  early.note(body(MiB));
+  early.note(1, 2 * MiB);
+  early.note(1, MiB);
   early.finish([...body(5 * MiB), ...body(MiB)]);
   expect(begun).toEqual([1]);
   end();
@@ -60,10 +60,29 @@ it('the rest of a long object is destaged when it ends, also behind one that is 
   await turn();
   early.finish(body(6 * MiB));
   expect(begun).toEqual([1, 1]);
-  early.note(body(MiB));
+  early.note(1, MiB);
   early.stop();
   early.finish(body(6 * MiB));
   expect(begun).toEqual([1, 1]);
+});
+
+it('a body is destaged while it comes, whether its length is known or not', async () => {
+  for (const bytes of [5 * MiB, null]) {
+    const destaged: number[] = [];
+    const world = await ObjectWorld.open({ destage: async (shelf) => void destaged.push(shelf), destageStepBytes: 2 * MiB });
+    const { buckets, objects } = world.layer;
+    await buckets.create({ name: 'images', account: 1, pool: 'default' });
+    async function* content(): AsyncGenerator<Uint8Array> {
+      for (let sent = 0; sent < 5; sent += 1) {
+        yield pattern(MiB, sent);
+        await turn();
+      }
+      // What is not whole yet is there in two steps.
+      expect(destaged).toEqual([1, 1]);
+    }
+    await objects.put({ bucket: 'images', key: 'disk', content: content(), bytes, attributes: { owner: 1 } });
+    expect(destaged).toEqual([1, 1, 1]);
+  }
 });
 
 it('parts of an upload are noted as they come', async () => {

@@ -212,10 +212,17 @@ test('a large object that cannot be read to its end ends the connection', async 
   const body = Buffer.alloc(6 << 20, 'skerry');
   await endpoint.client(key).send(new PutObjectCommand({ Bucket: 'photos', Key: 'large', Body: body }));
   const connection = await connect();
-  endpoint.world.shelves.readFaults.push(new SkerryError('corrupt', 'a page is damaged'));
+  const { shelves } = endpoint.world;
+  const { reads } = shelves;
+  const read = shelves.read.bind(shelves);
+  shelves.read = async (...place) => {
+    // Behind those that are read before anything is sent.
+    if (shelves.reads === reads + 4) throw new SkerryError('corrupt', 'a page is damaged');
+    return read(...place);
+  };
   connection.send(`GET ${presignedTarget(key, 'GET', '/photos/large')} HTTP/1.1`, 'Host: localhost', '', '');
   await connection.ended();
-  expect(await told(({ operation }) => operation === 'GetObject')).toMatchObject({ aborted: true });
+  expect(await told(({ operation }) => operation === 'GetObject')).toMatchObject({ aborted: true, status: 200 });
   expect(endpoint.complaints.splice(0)).toEqual([expect.stringContaining('a page is damaged')]);
 });
 
@@ -232,6 +239,26 @@ test('a small object that cannot be read is an error that says so, and the conne
   await connection.until(/200 OK[^]*hello$/);
   expect(await told(({ operation, status }) => operation === 'GetObject' && status === 200)).toMatchObject({ bytesOut: 5 });
 });
+
+test.each([5, 6 << 20])(
+  'an object of %i bytes whose pool is not open is to be asked for again, and never said to be none',
+  async (bytes) => {
+    const { connect, endpoint, key, told } = await start();
+    const body = Buffer.alloc(bytes, 'skerry');
+    await endpoint.client(key).send(new PutObjectCommand({ Bucket: 'photos', Key: 'a', Body: body }));
+    const get = [`GET ${presignedTarget(key, 'GET', '/photos/a')} HTTP/1.1`, 'Host: localhost', '', ''];
+    const connection = await connect();
+    // As the engine has it.
+    endpoint.world.shelves.readFaults.push(...Array.from({ length: 3 }, () => new SkerryError('not-found', 'no resource 1')));
+    connection.send(...get);
+    expect(await connection.until(/<\/Error>/)).toMatch(/^HTTP\/1\.1 503 [^]*<Code>ServiceUnavailable<\/Code>/);
+    expect(endpoint.complaints.splice(0).join()).toMatch(/shelf 1 cannot be reached, for its pool is not open/);
+    endpoint.world.shelves.readFaults.length = 0;
+    connection.send(...get);
+    await connection.until(/200 OK/);
+    expect(await told(({ operation, status }) => operation === 'GetObject' && status === 200)).toMatchObject({ bytesOut: bytes });
+  },
+);
 
 describe('bounds', () => {
   test('of requests at once are told by SlowDown', async () => {
