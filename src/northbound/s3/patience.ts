@@ -38,7 +38,14 @@ export class Patience {
 
   /** @returns what ends the watch */
   watch(incoming: IncomingMessage, response: ServerResponse, onLate: () => void): () => void {
-    const watched = { incoming, response, onLate, leave: () => undefined, since: performance.now(), moved: movedBytes(incoming) };
+    const watched: Watched = {
+      incoming,
+      response,
+      onLate,
+      leave: () => undefined,
+      since: performance.now(),
+      moved: movedBytes(incoming),
+    };
     watched.leave = this.#watched.add(watched);
     return watched.leave;
   }
