@@ -35,7 +35,7 @@ Status Read(Engine& engine, const ReadOrder& order, bool may_block) {
   return (*volume)->Read(order.offset, order.into, may_block);
 }
 
-Status Write(Engine& engine, const WriteOrder& order) {
+Status Write(Engine& engine, const WriteOrder& order, bool kick) {
   const Result<std::shared_ptr<LiveVolume>> volume = Known(engine, order.resource);
   if (!volume.ok()) return volume.status();
   const ConstBytes data = order.data;
@@ -44,7 +44,7 @@ Status Write(Engine& engine, const WriteOrder& order) {
   const Result<WriteOutcome> wrote = data.empty() ? (*volume)->Zero(order.offset, order.zero_bytes, true) : (*volume)->Write(order.offset, data);
   if (wrote.code() == Code::kTryAgain) engine.WhenAdmitted(order.resource, [] {});  // wakes flusher and destager
   if (!wrote.ok()) return wrote.status();
-  engine.Kick();
+  if (kick) engine.Kick();
   return Status::Ok();
 }
 
@@ -158,7 +158,8 @@ std::optional<Status> ReadNow(Engine& engine, const ReadOrder& order) {
 std::optional<Status> WriteNow(Engine& engine, const WriteOrder& order) {
   // What holds a whole block is hashed and put in a pack; the rest goes to the journal's memory.
   if (order.data.empty() || order.data.size() > kNowBytesMax || LiveVolume::HoldsBlocks(order.offset, order.data.size())) return std::nullopt;
-  return Write(engine, order);
+  // No kick: whoever writes so little flushes it soon, and a flusher that is woken for the first record alone writes and syncs twice.
+  return Write(engine, order, false);
 }
 
 Work ReadWork(Engine& engine, const ReadOrder& order, Finish finish) {
@@ -170,7 +171,7 @@ Work ReadWork(Engine& engine, const ReadOrder& order, Finish finish) {
 
 Work WriteWork(Engine& engine, const WriteOrder& order) {
   return [&engine, order]() -> Result<Finish> {
-    if (Status status = Write(engine, order); !status.ok()) return status;
+    if (Status status = Write(engine, order, true); !status.ok()) return status;
     return Finish();
   };
 }

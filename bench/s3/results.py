@@ -58,13 +58,15 @@ def milliseconds(one):
 def report(result):
     meta, samples, servers = result["meta"], result["samples"], result["servers"]
     lines = ["# S3 side by side", "",
-             "%s, %s, %d CPUs, kernel %s, load %.1f when it began. %d connections, %g s a sample, %d rounds, interleaved." % (
+             "%s, %s, %d CPUs, kernel %s, load %.1f when it began. %d connections, %g s a sample, %d rounds, interleaved, after one that does not count." % (
                  meta["date"], meta["cpu"], meta["cpus"], meta["kernel"], meta["load"], meta["connections"], meta["seconds"], meta["rounds"]), ""]
     lines += ["- **%s**: %s" % (name, note) for name, note in servers.items()]
     lines += ["", "## Targets: median of the ratios of each round, and their spread", ""] + targets(samples)
     lines += ["## Known data, put a second time: bytes stored for each byte", ""] + again(samples, servers)
     lines += ["## Medians: objects a second (4k) or MB a second (1m, 64m)", ""]
     lines += by_server(samples, servers, lambda found: show(median([s["rate"] for s in found])))
+    lines += ["## The round before them, which does not count", ""]
+    lines += by_server(result["warm_up"], servers, lambda found: show(median([s["rate"] for s in found])))
     lines += ["## The server's processors, milliseconds an object", ""]
     lines += by_server(samples, servers, lambda found: show(median([milliseconds(s) for s in found])))
     lines += ["## Latency p50 / p99, microseconds", ""]

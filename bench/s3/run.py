@@ -3,6 +3,7 @@
 on the same disk, side by side.
 
 In each round objects of each size are put, and then got in another order; servers take turns, and their order rotates. Every byte that comes back is compared with what was put.
+Before the first round comes one like it that is told, and does not count: both servers are warm from then on.
 In the end what the first round put is put again under other keys, and told is what that has the pool grow. Writes FILE.json and FILE.md. Wants the
 built tree, root, and Debian's ceph and radosgw.
 """
@@ -16,6 +17,8 @@ import sys
 import tempfile
 import time
 
+# The number of the round that does not count: its keys and its content are like no other round's.
+WARM_UP = -1
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path += [os.path.join(os.path.dirname(HERE), name) for name in ("nbd", "southbound")]
 from endpoints import SERVERS, load
@@ -65,8 +68,9 @@ class Bench:
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             self.result["errors"].append("%s: %s round %d: %s" % (server.name, row, number, error))
             return log(self.result["errors"][-1])
-        self.result["samples"].append(dict(one, server=server.name, row=row, round=number))
-        log("round %d %-9s %-8s %s" % (number, row, server.name, "%.1f" % one["rate"]))
+        warms = number == WARM_UP
+        self.result["warm_up" if warms else "samples"].append(dict(one, server=server.name, row=row, round=number))
+        log("%s %-9s %-8s %s" % ("warm-up" if warms else "round %d" % number, row, server.name, "%.1f" % one["rate"]))
 
     def round(self, number):
         for size in self.a.sizes:
@@ -125,12 +129,12 @@ def main():
     with open("/proc/cpuinfo") as f:
         cpu = next((line.split(": ")[1].strip() for line in f if line.startswith("model name")), "unknown")
     result = dict(meta=dict(date=time.strftime("%F %T"), cpu=cpu, cpus=os.cpu_count(), kernel=os.uname().release, load=os.getloadavg()[0], seconds=a.seconds,
-                            rounds=a.rounds, connections=a.connections), servers={}, samples=[], errors=[])
+                            rounds=a.rounds, connections=a.connections), servers={}, warm_up=[], samples=[], errors=[])
     directory = tempfile.mkdtemp(prefix="sk-s3-", dir=a.directory)
     bench = Bench(a, directory, result)
     try:
         bench.start()
-        for number in range(a.rounds):
+        for number in range(WARM_UP, a.rounds):
             bench.round(number)
         bench.again()
     finally:

@@ -8,6 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 
 import { isSkerryError, SkerryError } from '../core/errors.js';
+import { Roster } from '../core/roster.js';
 import type {
   Catalog,
   CatalogChange,
@@ -137,7 +138,7 @@ class LmdbCatalog implements Catalog {
   readonly #kept = new KeptEntries();
   readonly #watchers = new Set<Watcher>();
   readonly #holders = new Map<string, string>();
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #underWay = new Roster<Promise<unknown>>();
   #closing: Promise<void> | null = null;
 
   constructor(environment: RootDatabase<Buffer, string>, lock: DirectoryLock) {
@@ -379,10 +380,7 @@ class LmdbCatalog implements Catalog {
   };
 
   #track<T>(work: Promise<T>): Promise<T> {
-    this.#underWay.add(work);
-    const done = (): void => {
-      this.#underWay.delete(work);
-    };
+    const done = this.#underWay.add(work);
     work.then(done, done);
     return work;
   }

@@ -1,4 +1,6 @@
 /** Writes and trims of shelves: what the engine has no room for right now waits. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { isSkerryError, SkerryError } from '../core/errors.js';
 import { page_bytes } from '../core/limits.js';
 import { pause } from '../core/pause.js';
@@ -11,6 +13,8 @@ export type ShelfEngine = Pick<NativeEngine, 'read' | 'write' | 'flush'>;
 export class ShelfWriter {
   readonly #engine: ShelfEngine;
   readonly #onTrim: () => void;
+  /** By shelf: asked for, and not begun. */
+  readonly #flushes = new Map<number, Promise<void>>();
 
   /** `onTrim`: hears of each, when it is done. */
   constructor(engine: ShelfEngine, onTrim: () => void = () => undefined) {
@@ -29,7 +33,22 @@ export class ShelfWriter {
     this.#onTrim();
   }
 
-  async flush(shelf: number): Promise<void> {
+  /**
+   * Of all that was written before. It begins when the event loop has handed out what has come, so that whoever writes in this turn has the same one: a
+   * flush of the first alone would have all others wait for a second.
+   */
+  flush(shelf: number): Promise<void> {
+    let flush = this.#flushes.get(shelf);
+    if (flush === undefined) {
+      flush = this.#flushNextTurn(shelf);
+      this.#flushes.set(shelf, flush);
+    }
+    return flush;
+  }
+
+  async #flushNextTurn(shelf: number): Promise<void> {
+    await nextTurn();
+    this.#flushes.delete(shelf);
     try {
       await this.#engine.flush(shelf);
     } catch (error) {

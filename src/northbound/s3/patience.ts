@@ -1,6 +1,8 @@
 /** Ends requests whose clients neither send nor take what they should: time is only counted while the client is waited for. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
+import { Roster } from '../../core/roster.js';
+
 export interface PatienceOptions {
   /** A client that is waited for through all of such a window, and moves less than `bytesMin` in it, is gone. */
   readonly windowMilliseconds: number;
@@ -14,13 +16,14 @@ interface Watched {
   readonly incoming: IncomingMessage;
   readonly response: ServerResponse;
   readonly onLate: () => void;
+  leave: () => void;
   since: number;
   moved: number;
 }
 
 export class Patience {
   readonly #options: PatienceOptions;
-  readonly #watched = new Set<Watched>();
+  readonly #watched = new Roster<Watched>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: PatienceOptions) {
@@ -35,9 +38,16 @@ export class Patience {
 
   /** @returns what ends the watch */
   watch(incoming: IncomingMessage, response: ServerResponse, onLate: () => void): () => void {
-    const watched = { incoming, response, onLate, since: performance.now(), moved: movedBytes(incoming) };
-    this.#watched.add(watched);
-    return () => this.#watched.delete(watched);
+    const watched: Watched = {
+      incoming,
+      response,
+      onLate,
+      leave: () => undefined,
+      since: performance.now(),
+      moved: movedBytes(incoming),
+    };
+    watched.leave = this.#watched.add(watched);
+    return watched.leave;
   }
 
   stop(): void {
@@ -53,7 +63,7 @@ export class Patience {
         watched.since = now;
         watched.moved = moved;
       } else if (now - watched.since >= windowMilliseconds) {
-        this.#watched.delete(watched);
+        watched.leave();
         watched.onLate();
       }
     }

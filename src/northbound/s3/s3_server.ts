@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { Server as TlsServer } from 'node:tls';
 
 import { SkerryError, toSkerryError } from '../../core/errors.js';
+import { Roster } from '../../core/roster.js';
 import { settledWithin } from '../../mapper/verbs.js';
 import { AccountRates } from './account_rates.js';
 import { addressOf, type AddressingOptions } from './address.js';
@@ -90,7 +91,7 @@ export class S3Server {
   readonly #memory: TransferMemory;
   readonly #patience: Patience;
   readonly #rates: AccountRates;
-  readonly #serving = new Set<Promise<void>>();
+  readonly #serving = new Roster<Promise<void>>();
   readonly #underWay = new WeakMap<Duplex, UnderWay>();
 
   constructor(options: S3ServerOptions) {
@@ -106,8 +107,7 @@ export class S3Server {
     this.#server.maxHeadersCount = 0;
     const serve = (incoming: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
       const serving = this.#serve(new UnderWay(incoming, response, expectsContinue, this.#memory));
-      this.#serving.add(serving);
-      void serving.finally(() => this.#serving.delete(serving));
+      void serving.finally(this.#serving.add(serving));
     };
     this.#server.on('request', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, false));
     this.#server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) => serve(incoming, response, true));
