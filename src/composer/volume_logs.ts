@@ -63,17 +63,17 @@ export class VolumeLogs {
   }
 
   /**
-   * Before a journal is opened. Flushes to pools wait for no sync of this host's disk: where the ring is gone, as after a power cut, the
-   * journal may lack what they promised, and it is read from the pools.
+   * Before a journal is opened. Flushes to pools wait for no sync of this host's disk: where the ring is gone, as after a power cut, and the
+   * life before did not end in order, the journal may lack what they promised, and it is read from the pools.
    */
-  async distrustWithoutRing(records: readonly ResourceRecord[]): Promise<void> {
+  async distrustPartialJournal(records: readonly ResourceRecord[]): Promise<void> {
     const logged = records.filter(({ log, state }) => log !== null && state !== 'deleting');
     if (logged.length === 0) return;
-    const ring = await this.#options.engine.volumeLog('ring');
-    // Which journal an empty one means is not known yet: only a ring tells that it has everything.
-    const none = ring.every((byte) => byte === 0);
+    const whole = await this.#options.engine.volumeLog('whole');
+    // Which journal an empty one means is not known yet: only that no part of it can be missing.
+    const none = whole.every((byte) => byte === 0);
     await this.distrustJournal(
-      logged.filter(({ log }) => log !== null && (log.journal.length > 0 ? Buffer.compare(log.journal, ring) !== 0 : none)),
+      logged.filter(({ log }) => log !== null && (log.journal.length > 0 ? Buffer.compare(log.journal, whole) !== 0 : none)),
     );
   }
 

@@ -135,20 +135,20 @@ test('a journal of which something may be given up is not believed, though it is
 });
 
 test.each([
-  ['a journal without its ring', mine],
+  ['a journal of which a part may be missing', mine],
   ['any journal where the catalog knows of none', new Uint8Array(0)],
 ])('%s is not believed, for flushes waited for no sync of it', async (_what, journal) => {
   const { world, logs, kept, say, start, log } = await open([{ firstSequence: 41, lastSequence: 60 }]);
   await say({ journal, fence: 5, from: 31, first: 3 }, 40);
   world.fake.lastSequence = 60;
   const records = async () => (await world.ledger.list('volume')).map(({ record }) => record);
-  await logs.distrustWithoutRing(await records());
+  await logs.distrustPartialJournal(await records());
   expect((await log())?.journal).toEqual(journal);
-  world.fake.ring = new Uint8Array(16);
-  await logs.distrustWithoutRing(await records());
+  world.fake.whole = new Uint8Array(16);
+  await logs.distrustPartialJournal(await records());
   // From here on, whenever the daemon dies.
   expect((await log())?.journal).toEqual(new Uint8Array(16));
-  world.fake.ring = mine;
+  world.fake.whole = mine;
   await start();
   expect(kept[0]).toBe('read 5 from 3');
   expect((await log())?.journal).toEqual(mine);
