@@ -123,10 +123,18 @@ it('a daemon that ended in order serves it after a boot while its pool is away',
   expect(await daemon.kill('SIGTERM')).toBe(0);
   daemon.wipeRing();
   const bringBack = takeAway();
+  const before = daemon.log.length;
   await daemon.start();
   expect(await unavailable()).toBeNull();
-  expect(await stamper.ask('check')).toBe('ok');
+  expect(daemon.log.slice(before)).not.toMatch(/the journal here may lack/);
+  const session = await NbdSession.open(await daemon.uri('stamped'));
+  expect(await session.ask('size')).toBe(String(sizeBytes));
+  await session.close();
   bringBack();
+  // What lies in packs that only the pool has can be read once it is seen to be back.
+  const healthy = async (): Promise<boolean> => (await daemon.json<{ healthy: boolean }>('pool', 'show', 'far')).healthy;
+  await expect.poll(healthy, { timeout: 60_000, interval: 100 }).toBe(true);
+  expect(await stamper.ask('check')).toBe('ok');
 });
 
 it('what was flushed since is read from the pool again after a kill and a power cut, though the life before ended in order', async () => {
