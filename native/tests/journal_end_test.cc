@@ -26,7 +26,11 @@ bool Whole(Lives& lives) {
 /** As Store::End does. */
 Status End(Lives& lives) {
   lives.journal->StopAppends();
-  lives.Flush();
+  for (Result<bool> wrote = true; *wrote;) {
+    wrote = lives.journal->Write();
+    if (!wrote.ok()) return wrote.status();
+  }
+  if (Status status = lives.journal->Sync(); !status.ok()) return status;
   return lives.journal->MarkEnd();
 }
 
@@ -45,8 +49,7 @@ TEST("without its ring a journal has all only where it ended in order, and only 
   env.HostCrash();
   CHECK(*WholeJournal(env, lives.options) == id);
   // A start that died before it began an epoch changed nothing.
-  CHECK(lives.Look() == Code::kOk && lives.report.ended_in_order);
-  lives.CheckPrefix(20);
+  CHECK(lives.Look() == Code::kOk && lives.report.ended_in_order && lives.kept.size() == 20);
   env.HostCrash();
   CHECK(Whole(lives));
   // One that began it may have been written to, whether that reached the disk or not.
