@@ -92,7 +92,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   }
   Napi::Value SwitchPool(const Napi::CallbackInfo& info) { return Running(info.Env()) ? OnThread(info.Env(), SwitchWork(*engine_, info)) : info.Env().Undefined(); }
   Napi::Value VolumeLog(const Napi::CallbackInfo& info) {
-    return info[0].ToString().Utf8Value() == "ring" ? OnThread(info.Env(), RingWork(*system_, store_options_.journal)) : SwitchPool(info);
+    return info[0].ToString().Utf8Value() == "whole" ? OnThread(info.Env(), WholeWork(*system_, store_options_.journal)) : SwitchPool(info);
   }
   Napi::Value Space(const Napi::CallbackInfo& info) { return Running(info.Env()) ? OnThread(info.Env(), space_.Ask(*engine_, info)) : info.Env().Undefined(); }
   Napi::Value EstimateFiles(const Napi::CallbackInfo& info) {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "addon_values.h"
-#include "journal/standing_ring.h"
+#include "journal/whole_journal.h"
 
 namespace skerry::addon {
 namespace {
@@ -63,9 +63,9 @@ Finish Id(const std::array<uint8_t, 16>& id) {
 
 }  // namespace
 
-Work RingWork(Env& env, const JournalOptions& journal) {
+Work WholeWork(Env& env, const JournalOptions& journal) {
   return [&env, &journal]() -> Result<Finish> {
-    const Result<std::array<uint8_t, 16>> id = StandingRing(env, journal);
+    const Result<std::array<uint8_t, 16>> id = WholeJournal(env, journal);
     if (!id.ok()) return id.status();
     return Id(*id);
   };

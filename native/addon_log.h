@@ -6,8 +6,8 @@
 
 namespace skerry::addon {
 
-/** volumeLog('ring'), before the engine starts. */
-Work RingWork(Env& env, const JournalOptions& journal);
+/** volumeLog('whole'), before the engine starts. */
+Work WholeWork(Env& env, const JournalOptions& journal);
 /** volumeLog('journal'), ('restore', volume, entries, until), ('sequence', volume), ('begin', volume, fence, sequence), ('late', volume, why): src/engine/binding.ts. */
 Work LogWork(Engine& engine, const Napi::CallbackInfo& info);
 

@@ -413,7 +413,8 @@ Status Engine::Stop() {
   stopped_ = true;
   if (nbd_) nbd_->Stop();
   Status status = Status::Ok();
-  if (flusher_.joinable()) {
+  const bool ran = flusher_.joinable();
+  if (ran) {
     // What is only in the ring survives the process, not the host: leave nothing there.
     if (!failed_.load()) {
       std::mutex mutex;
@@ -446,6 +447,8 @@ Status Engine::Stop() {
     destager->pool->packs->OnShipped({});
     destager->thread.join();
   }
+  // Nobody writes to the journal any more but who is refused from here on.
+  if (ran && status.ok() && !failed_.load()) status = store_->End();
   for (const auto& pool : store_ ? store_->pools() : std::vector<std::shared_ptr<Pool>>()) {
     // Sealed packs need no scan at the next start.
     Status saved = pool->packs->Seal();

@@ -20,6 +20,8 @@ enum class Mutant : uint8_t {
   kRingNotRewritten,         // what only the ring held is not moved to segments before the ring is used again
   kVacatedUndurable,         // a segment goes before the copies of its records are durable
   kFailedSyncForgotten,      // a sync that failed counts as one that succeeded
+  kEndUnsynced,              // the log's end is marked though what stands before it was not synced
+  kEndForgotten,             // the mark of a log's end counts although a later epoch was begun
   // Volumes and the overlay.
   kPublishedUnappended,      // zeroes show before they have a place in the journal
   kBarrierSkipped,           // a snapshot leaves no record

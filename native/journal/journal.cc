@@ -32,6 +32,8 @@ Result<std::vector<Appended>> Journal::Begin(std::span<const RecordDraft> record
 Result<Appended> Journal::Append(const RecordDraft& draft) { return impl_->Append(draft); }
 Result<bool> Journal::Write() { return impl_->Write(); }
 Status Journal::Sync() { return impl_->Sync(); }
+void Journal::StopAppends() { impl_->StopAppends(); }
+Status Journal::MarkEnd() { return impl_->MarkEnd(); }
 Result<bool> Journal::PrepareSegment() { return impl_->PrepareSegment(); }
 std::array<uint8_t, 16> Journal::id() const { return impl_->id(); }
 Lsn Journal::appended() const { return impl_->appended(); }
@@ -148,6 +150,7 @@ Result<Appended> Journal::Impl::Append(const RecordDraft& draft) {
   }
   const uint64_t record_bytes = RecordBytes(HeaderOf(draft, sums.size())), entry_bytes = IndexBuilder::EntryBytes(static_cast<uint32_t>(sums.size()));
   std::lock_guard lock(mutex_);
+  if (stopped_) return Status(Code::kClosed, "the journal takes no more records");
   if (!FitsLocked(record_bytes, entry_bytes)) {
     if (record_bytes + entry_bytes + kSlackBytes + 3 * kSectorBytes > segment_bytes_) return Status(Code::kInvalid, "a record that no segment can hold");
     const uint64_t next = SegmentOf(batch_start_) + 1;
@@ -275,6 +278,23 @@ Status Journal::Impl::Sync() {
   syncs_.fetch_add(1, std::memory_order_relaxed);
   durable_.store(target, std::memory_order_release);
   return Status::Ok();
+}
+
+void Journal::Impl::StopAppends() {
+  std::lock_guard lock(mutex_);
+  stopped_ = true;
+}
+
+// Its one sector has room: an append leaves three for what may have to stand behind it, and the end of the segment takes one.
+Status Journal::Impl::MarkEnd() {
+  {
+    std::lock_guard lock(mutex_);
+    const bool all = stopped_ && batch_records_ == 0 && closed_.empty() && (durable() == written() || IsMutant(Mutant::kEndUnsynced));
+    if (!all) return Status(Code::kInvalid, "not all that the journal was given is durable");
+    CloseBatchLocked(kBatchEndsInOrder);
+  }
+  if (Result<bool> wrote = Write(); !wrote.ok()) return wrote.status();
+  return Sync();
 }
 
 // The ring may be overwritten under this copy; the caller looks at the tail afterwards and then throws the copy away.

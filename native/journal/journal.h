@@ -66,6 +66,7 @@ struct ReplayReport {
   uint64_t records = 0;
   uint64_t ring_records = 0;      // of these, found only in the ring
   bool ring_used = false;
+  bool ended_in_order = false;    // nothing that was ever appended can be missing: see MarkEnd
   uint64_t segments = 0;
   bool salvaged = false;          // this opening gave something up
   Lsn gaps_below = 0;             // what is missing below this was given up, by this opening or an earlier one
@@ -113,6 +114,13 @@ class Journal {
   Result<bool> Write();
   /** Makes all that is written durable and advances durable(). One caller at a time, the one that calls Write. */
   Status Sync();
+  /** From here on every Append is kClosed. Thread-safe. */
+  void StopAppends();
+  /**
+   * After StopAppends, once all that was appended is durable: says so durably, at the log's end. Whoever finds that there needs no ring to know that
+   * nothing is missing; the batch that begins the next epoch stands behind it, and it is the end no more. The caller is the one that calls Write.
+   */
+  Status MarkEnd();
   /** Prepares (prewrites or recycles) one segment ahead of need; false where enough are ready. Any thread. */
   Result<bool> PrepareSegment();
 

@@ -28,6 +28,8 @@ class Journal::Impl {
   Result<Appended> Append(const RecordDraft& draft);
   Result<bool> Write();
   Status Sync();
+  void StopAppends();
+  Status MarkEnd();
   Status Read(Lsn place, Bytes into, bool may_block);
   void ReadAhead(std::span<Lsn> places);
   void ReadMany(std::span<JournalStretch> stretches);
@@ -136,6 +138,7 @@ class Journal::Impl {
   std::map<uint64_t, IndexBuilder> indices_;   // of segments not yet sealed
   Lsn trim_ = 0;
   std::string failure_;              // set once, before `failed_`
+  bool stopped_ = false;             // nothing is appended any more
 
   // What Recover leaves to Begin.
   struct Opening {

@@ -69,13 +69,14 @@ struct BatchHeader {
   uint64_t bytes;          // header and records, without padding
   Lsn durable;             // everything before this Lsn was durable when the batch was built
   uint32_t record_count;
-  uint32_t flags;          // kBatchEndsSegment: the next batch is the first of the next segment
+  uint32_t flags;          // kBatchEndsSegment: the next batch is the first of the next segment; others below
   uint64_t journal;        // first 8 bytes of the journal's uuid
   uint64_t sum;            // XXH3 of the bytes before
 };
 static_assert(sizeof(BatchHeader) == 64);
 inline constexpr uint32_t kBatchEndsSegment = 1;
 inline constexpr uint32_t kBatchBeginsEpoch = 2;
+inline constexpr uint32_t kBatchEndsInOrder = 4;   // holds nothing: all that was appended stands before it, and is durable
 
 /** Where one block of a kRef record rests. `id` is its block id; page sums stand in the pack record. */
 struct RefPlace {

@@ -189,6 +189,7 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
     const uint64_t number = survey.segments[i].header.number;
     if (sealed[i]) {
       if (Status status = DeliverIndex(survey.segments[i], entries[i], footers[i], delivery); !status.ok()) return status;
+      report.ended_in_order = false;
       end = FirstBatch(number + 1);
       continue;
     }
@@ -232,6 +233,7 @@ Status Journal::Impl::Recover(const std::function<Status(const ReplayedRecord&)>
   epoch_ = report.epoch;
   opening_ = {std::move(from_ring), next, survey.mark, report.salvaged, std::move(opening_.unsealed)};
   if (report.salvaged) report.gaps_below = next;
+  report.ended_in_order &= !report.salvaged && opening_.from_ring.empty();
   for (const Segments::Found& segment : survey.segments) {
     headed_.insert(segment.header.number);
     // What was read may only be in the page cache: this epoch's marks will vouch for it.

@@ -216,6 +216,9 @@ Status Journal::Impl::ScanSegment(const Segments::Found& segment, Survey& survey
     }
     epoch = header.epoch;
     survey.epoch = std::max(survey.epoch, epoch);
+    // A later epoch that left any trace had begun, or nearly.
+    const bool marked = (header.flags & kBatchEndsInOrder) != 0 && (epoch == survey.epoch || IsMutant(Mutant::kEndForgotten));
+    delivery.report.ended_in_order = marked || (IsMutant(Mutant::kEndForgotten) && delivery.report.ended_in_order);
     if ((header.flags & kBatchEndsSegment) != 0) {
       end = FirstBatch(number + 1);
       return Status::Ok();

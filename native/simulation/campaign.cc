@@ -38,6 +38,7 @@ void Add(WorldOutcome& total, const WorldOutcome& one) {
   total.spliced += one.spliced;
   total.resumed += one.resumed;
   total.hosts_lost += one.hosts_lost;
+  total.orderly_ends += one.orderly_ends;
   total.pool_flushes += one.pool_flushes;
   total.cached += one.cached;
   total.cache_damaged += one.cache_damaged;
@@ -45,11 +46,11 @@ void Add(WorldOutcome& total, const WorldOutcome& one) {
 
 void PrintCounts(uint64_t worlds, const WorldOutcome& total) {
   std::printf("%llu seeds: %llu process and %llu host crashes, %llu writes, %llu flushes, %llu roots, %llu snapshots, %llu clones, %llu resizes, "
-              "%llu rollbacks, %llu pools switched, %llu compares, %llu segments moved, %llu rotten pages, %llu compressed blocks, %llu times rot at rest, %llu disk faults, %llu refusals of a backend, %llu packs removed, %llu bytes moved before that, %llu scrubs, %llu records repaired, %llu trees carried, %llu times in more than one life, %llu spliced, %llu hosts lost for good, %llu flushes answered by the pool, %llu records from the local cache, %llu damaged there\n",
+              "%llu rollbacks, %llu pools switched, %llu compares, %llu segments moved, %llu rotten pages, %llu compressed blocks, %llu times rot at rest, %llu disk faults, %llu refusals of a backend, %llu packs removed, %llu bytes moved before that, %llu scrubs, %llu records repaired, %llu trees carried, %llu times in more than one life, %llu spliced, %llu hosts lost for good, %llu ends in order, %llu flushes answered by the pool, %llu records from the local cache, %llu damaged there\n",
               Number(worlds), Number(total.process_crashes), Number(total.host_crashes), Number(total.writes), Number(total.flushes),
               Number(total.roots), Number(total.snapshots), Number(total.clones), Number(total.resizes), Number(total.rollbacks), Number(total.switches),
               Number(total.compares), Number(total.moves), Number(total.rotten), Number(total.framed), Number(total.damaged), Number(total.faults), Number(total.refusals), Number(total.removed), Number(total.copied),
-              Number(total.scrubs), Number(total.repaired), Number(total.carried), Number(total.resumed), Number(total.spliced), Number(total.hosts_lost), Number(total.pool_flushes), Number(total.cached), Number(total.cache_damaged));
+              Number(total.scrubs), Number(total.repaired), Number(total.carried), Number(total.resumed), Number(total.spliced), Number(total.hosts_lost), Number(total.orderly_ends), Number(total.pool_flushes), Number(total.cached), Number(total.cache_damaged));
 }
 
 void PrintTrace(const std::vector<std::string>& trace) {

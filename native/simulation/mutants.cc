@@ -19,6 +19,8 @@ constexpr SownBug kSownBugs[] = {
     {Mutant::kRingNotRewritten, "ring-not-rewritten", "what only the ring held is not moved to segments at recovery", 100},
     {Mutant::kVacatedUndurable, "vacated-undurable", "a segment goes before the copies of its records are durable", 2000},
     {Mutant::kFailedSyncForgotten, "failed-sync-forgotten", "a sync that failed counts as one that succeeded", 2000, 0, Theme::kFailingSyncs},
+    {Mutant::kEndUnsynced, "end-unsynced", "a log's end is marked though what stands before it was not synced", 500, 0, Theme::kLostHosts},
+    {Mutant::kEndForgotten, "end-forgotten", "the mark of a log's end counts although a later epoch was begun", 2000, 0, Theme::kLostHosts},
     {Mutant::kPublishedUnappended, "published-unappended", "zeroes show before they have a place in the journal", 2000},
     {Mutant::kBarrierSkipped, "barrier-skipped", "a snapshot leaves no record in the journal", 100},
     {Mutant::kCloneReadsNewer, "clone-reads-newer", "a clone of a pending snapshot reads what was written since", 100},

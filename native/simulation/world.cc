@@ -71,7 +71,7 @@ bool World::Open() {
   std::vector<ResourceSpec> resources;
   for (const auto& [id, named] : catalog_) resources.push_back(named.spec);
   // A clone or snapshot stands after what it is pending on: ids grow, so their order is that order.
-  if (!DistrustLostRing()) return false;
+  if (!DistrustPartialJournal()) return false;
   StoreReport report;
   Result<std::unique_ptr<Store>> store = Store::Open(env_, Options(), resources, report);
   if (!store.ok()) {
@@ -102,6 +102,7 @@ void World::Crash(bool host) {
   if (kept_) kept_->hold.reset();
   move_.reset();
   for (auto& [id, named] : catalog_) named.dropped = false;
+  ended_in_order_ = EndInOrder();
   env_.ClearFaults();
   env_.SetFreeBytes(kDiskBytes);
   fault_asked_ = fault_met_ = sync_failed_ = false;
@@ -143,7 +144,8 @@ void World::CheckRecovered(bool host) {
         if (rewound == id) sequence = kept;
       }
       const uint64_t in_pool = shelf_ ? named.log.promised : 0;
-      const uint64_t lowest = host_lost_ ? in_pool : host ? std::max(in_pool, named.history->flushed()) : named.history->last().sequence;
+      const bool all = !host || ended_in_order_;
+      const uint64_t lowest = host_lost_ ? in_pool : all ? named.history->last().sequence : std::max(in_pool, named.history->flushed());
       const std::string wrong = named.history->Recover(sequence, lowest, taken, *content, losses_);
       if (!wrong.empty()) return Fail("volume " + std::to_string(id) + (host ? " after a host crash: " : " after a process crash: ") + wrong);
       // What was recovered is durable: a later host crash must keep it.

@@ -48,7 +48,7 @@ struct WorldOutcome {
   std::string failure;     // empty: all held
   unsigned failed_step = 0;
   uint64_t digest = 0;
-  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, switches = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0, carried = 0, resumed = 0, spliced = 0, hosts_lost = 0, pool_flushes = 0, cached = 0, cache_damaged = 0;
+  uint64_t process_crashes = 0, host_crashes = 0, writes = 0, flushes = 0, roots = 0, snapshots = 0, clones = 0, resizes = 0, rollbacks = 0, compares = 0, moves = 0, switches = 0, rotten = 0, framed = 0, damaged = 0, faults = 0, refusals = 0, removed = 0, copied = 0, scrubs = 0, repaired = 0, carried = 0, resumed = 0, spliced = 0, hosts_lost = 0, orderly_ends = 0, pool_flushes = 0, cached = 0, cache_damaged = 0;
   std::vector<std::string> trace;
 };
 
@@ -147,7 +147,8 @@ class World {
   void ShortenLog(Named& named, const RootTaker& taker);
   void FirstLog(Named& named);
   void FlushToPool();
-  bool DistrustLostRing();
+  bool EndInOrder();
+  bool DistrustPartialJournal();
   /** The machine dies, or the process alone; with the machine its disk may go. */
   void Die(bool host);
   bool TwoPools() const { return Moves() || Carries(); }
@@ -202,6 +203,7 @@ class World {
   std::string home_ = "/sim";             // of the host that there is
   uint64_t hosts_lost_ = 0;
   bool host_lost_ = false;                // since the last recovery that was looked at
+  bool ended_in_order_ = false;           // the life before that recovery
   uint64_t elsewhere_ = 0;                // other hosts that a root was read on
   std::shared_ptr<LocalCache> local_;   // of this life, where there is one
   std::unique_ptr<Store> store_;

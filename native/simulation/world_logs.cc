@@ -2,7 +2,7 @@
 #include <memory>
 #include <utility>
 
-#include "../journal/standing_ring.h"
+#include "../journal/whole_journal.h"
 #include "world.h"
 
 namespace skerry::simulation {
@@ -21,16 +21,26 @@ void World::LoseHost() {
   Say("the host is lost");
 }
 
+/** Now and then a life ends in order: then its host may be booted, and nothing is missing. */
+bool World::EndInOrder() {
+  if (!shelf_ || fault_asked_ || Crashed() || Dice(6) != 0) return false;
+  const Status ended = store_->End();
+  if (!ended.ok()) Blame("ending in order", ended);
+  if (ended.ok()) ++outcome_.orderly_ends;
+  Say(ended.ok() ? "ended in order" : "ending in order was cut short");
+  return ended.ok();
+}
+
 /** Before the journal is opened: what it may lack, its logs have. A crash in what follows must not make it look as if it had all. */
-bool World::DistrustLostRing() {
+bool World::DistrustPartialJournal() {
   if (!shelf_) return true;
-  const Result<std::array<uint8_t, 16>> ring = StandingRing(env_, Options().journal);
-  if (!ring.ok()) {
-    Blame("looking at the ring", ring.status());
+  const Result<std::array<uint8_t, 16>> whole = WholeJournal(env_, Options().journal);
+  if (!whole.ok()) {
+    Blame("looking at the journal", whole.status());
     return false;
   }
   for (auto& [id, named] : catalog_) {
-    if (named.history && named.log.journal != *ring) named.log.journal = {};
+    if (named.history && named.log.journal != *whole) named.log.journal = {};
   }
   return true;
 }

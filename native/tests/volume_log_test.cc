@@ -1,10 +1,10 @@
-// A volume that flushes to its pool, over lives that end by a kill, a power cut, or the loss of the whole host, when nothing is left but
+// A volume that flushes to its pool, over lives that end in order, by a kill, a power cut, or the loss of the whole host, when nothing is left but
 // the pool and the catalog. Whatever happens, it is then what it was at one moment no older than its last answered flush.
 #include <algorithm>
 #include <cstring>
 #include <map>
 
-#include "../journal/standing_ring.h"
+#include "../journal/whole_journal.h"
 #include "../simulation/sim_env.h"
 #include "../volume/store.h"
 #include "check.h"
@@ -22,7 +22,7 @@ constexpr uint64_t kPages = 64;
 constexpr uint64_t kPiecePages = 8;   // of large writes that are journalled whole
 constexpr uint64_t kForEver = ~0ull >> 12;
 
-enum class Death : uint8_t { kKill, kPowerCut, kHostLost };
+enum class Death : uint8_t { kKill, kPowerCut, kHostLost, kInOrder };
 
 struct Span {
   uint64_t fence = 1, from = 1, first = 0, until = kForEver;
@@ -95,9 +95,11 @@ class World {
     spec.volume.applied_sequence = catalog_.applied;
     spec.volume.lineage = catalog_.lineage;
     spec.root = catalog_.root;
-    const Result<std::array<uint8_t, 16>> ring = StandingRing(*env_, options.journal);
-    CHECK_OK(ring.status());
-    if (*ring != catalog_.journal) catalog_.journal = {};
+    const Result<std::array<uint8_t, 16>> whole = WholeJournal(*env_, options.journal);
+    CHECK_OK(whole.status());
+    if (*whole != catalog_.journal) catalog_.journal = {};
+    CHECK(!ended_ || *whole == catalog_.journal);
+    ended_ = false;
     StoreReport report;
     Result<std::unique_ptr<Store>> store = Store::Open(*env_, options, {spec}, report);
     CHECK_OK(store.status());
@@ -152,7 +154,7 @@ class World {
     else if (dice < 90) store_->FreezeAll();
     else if (dice < 95) DestageOne();
     else if (dice < 97) store_->Pace();
-    else Die(random_.Chance(1, 3) ? Death::kKill : random_.Chance(1, 2) ? Death::kPowerCut : Death::kHostLost);
+    else Die(random_.Chance(1, 4) ? Death::kKill : random_.Chance(1, 3) ? Death::kPowerCut : random_.Chance(1, 2) ? Death::kHostLost : Death::kInOrder);
     Settle();
   }
 
@@ -231,22 +233,25 @@ class World {
     });
   }
 
+  /** In order: the host is booted anew after it. */
   void Die(Death how) {
+    ended_ = how == Death::kInOrder;
+    if (ended_) CHECK_OK(store_->End());
     store_.reset();
     flushing_.clear();
     offered_.reset();
     shelf_->HostDied(random_);
     if (how == Death::kKill) env_->ProcessCrash();
-    if (how == Death::kPowerCut) env_->HostCrash();
+    if (how == Death::kPowerCut || how == Death::kInOrder) env_->HostCrash();
     if (how == Death::kHostLost) {
       env_ = std::make_unique<SimEnv>(++seed_ * 1000);
       auto backend = std::make_shared<check::PlainBackend>(*env_);
       backend->chunks = backend_->chunks;
       backend_ = std::move(backend);
     }
-    const size_t floor = how == Death::kKill && !lost_since_ ? history_.size() - 1 : flushed_;
+    const size_t floor = (how == Death::kKill || how == Death::kInOrder) && !lost_since_ ? history_.size() - 1 : flushed_;
     // Until it has been looked at, a second death may come, which may cost what was not flushed.
-    lost_since_ |= how != Death::kKill;
+    lost_since_ |= how == Death::kPowerCut || how == Death::kHostLost;
     const uint64_t life = life_;
     Begin();
     // It may have died once more as it began, and was looked at then.
@@ -284,7 +289,7 @@ class World {
   std::optional<RootCommit> offered_;
   std::vector<Version> history_;
   size_t flushed_ = 0;
-  bool lost_since_ = false;
+  bool lost_since_ = false, ended_ = false;
   std::vector<std::shared_ptr<Flushing>> flushing_;
 };
 
@@ -308,6 +313,11 @@ TEST("a root that a rollback overtook on its way to the catalog vouches for what
     store = std::move(*opened);
   };
   open();
+  // Whoever wrote now would take the place of what the pool has.
+  CHECK(store->Find(kVolume)->Write(0, data).code() == Code::kTryAgain);
+  CHECK(store->Find(kVolume)->Zero(0, kPageBytes, true).code() == Code::kTryAgain);
+  CHECK(store->Resize(kVolume, kPageBytes).code() == Code::kTryAgain);
+  CHECK_OK(store->BeginLog(kVolume, 1, 0));
   CHECK_OK(store->Find(kVolume)->Write(0, data).status());
   store.reset();
   env.ProcessCrash();
@@ -352,6 +362,7 @@ TEST("what a volume rested on before a rollback is kept until a root is past tha
     return std::ranges::any_of(untaken, [&](const TreeRoot& root) { return root.id == passed.id; });
   };
   open();
+  CHECK_OK(store->BeginLog(kVolume, 1, 0));
   CHECK_OK(store->Find(kVolume)->Rollback(98, passed, kPages * kPageBytes).status());
   CHECK_OK(store->Find(kVolume)->Rollback(99, TreeRoot{}, kPages * kPageBytes).status());
   CHECK(keeps());
@@ -359,6 +370,7 @@ TEST("what a volume rested on before a rollback is kept until a root is past tha
   env.ProcessCrash();
   open();
   CHECK(keeps());
+  CHECK_OK(store->BeginLog(kVolume, 2, 2));
   CHECK_OK(store->Find(kVolume)->Write(0, std::vector<uint8_t>(kPageBytes, 5)).status());
   CHECK_OK(store->Freeze(kVolume));
   std::optional<RootCommit> offered;

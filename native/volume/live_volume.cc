@@ -30,6 +30,12 @@ Status LiveVolume::TakesChangesLocked() const {
   return journal_.failure();
 }
 
+// A record that came in between would take the sequence of one that was flushed, and the start would pass that over.
+Status LiveVolume::GoesOnLocked() const {
+  if (!tail_ || tail_->begun() || restorer_ == std::this_thread::get_id()) return Status::Ok();
+  return {Code::kTryAgain, "what the pool has of the volume is still to be read"};
+}
+
 Status LiveVolume::AdmitLocked(uint64_t bytes) {
   if (Status status = TakesChangesLocked(); !status.ok()) return status;
   if (tail_ && tail_->IsFull()) return Status(Code::kTryAgain, "log chunks wait to be put into the pool");
@@ -88,6 +94,7 @@ Result<Lsn> LiveVolume::WriteJournalled(uint64_t offset, ConstBytes data) {
   draft.sums = sums;
   Lock lock(mutex_);
   if (Status status = CheckEndLocked(offset + data.size()); !status.ok()) return status;
+  if (Status status = GoesOnLocked(); !status.ok()) return status;
   draft.sequence = sequence_ + 1;
   AnnounceLocked();
   Result<Appended> appended = journal_.Append(draft);
@@ -126,6 +133,7 @@ void LiveVolume::PublishRef(uint64_t offset, std::span<const RefPlace> places) {
 }
 
 Result<Lsn> LiveVolume::AppendLocked(RecordType type, uint64_t offset, uint64_t length, ConstBytes payload) {
+  if (Status status = type == RecordType::kDrop ? Status::Ok() : GoesOnLocked(); !status.ok()) return status;
   RecordDraft draft{type, 0, spec_.id, sequence_ + 1, spec_.fence, offset, length, payload};
   AnnounceLocked();
   Result<Appended> appended = journal_.Append(draft);

@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <thread>
 
 #include "admission.h"
 #include "base.h"
@@ -201,6 +202,8 @@ class LiveVolume : public Volume {
   /** kReadOnly for one that takes no writes; the journal's failure once it failed. */
   Status TakesChangesLocked() const;
   Status AdmitLocked(uint64_t bytes);
+  /** Whether a record of this thread may come next: before the log of this life begins, only of one that restores what the pool has of it. */
+  Status GoesOnLocked() const;
   /** Whether bytes up to `end` may be changed now: the size may have shrunk since the caller looked. */
   Status CheckEndLocked(uint64_t end) const;
   /** What is refused while the volume is held. */
@@ -259,6 +262,7 @@ class LiveVolume : public Volume {
   bool announced_ = false;                  // since the load was last taken
   bool dropped_ = false;
   std::optional<HeldAt> held_;              // without the root
+  std::thread::id restorer_{};              // while it restores a record
   std::atomic<uint64_t> size_{0};           // changed under the lock
   CompressionSetting compression_;
   std::atomic<Lsn> last_end_{0};

@@ -129,6 +129,11 @@ class Store {
   /** Writes what was appended; then, if `target` is not yet durable, makes everything written durable (packs first). */
   Result<bool> WriteStep() { return journal_->Write(); }
   Status SyncStep();
+  /**
+   * An orderly end: takes no more changes (kClosed), makes all that there were durable, and has the journal say so. Where anything of that
+   * fails it does not. By the one that calls WriteStep.
+   */
+  Status End();
   /** Ok until a write or sync of journal or packs failed. Then kIo for every change there will ever be; reads go on. */
   Status failure() const { return journal_->failure(); }
 

@@ -104,4 +104,15 @@ Status Store::SyncStep() {
   return journal_->Sync();
 }
 
+Status Store::End() {
+  journal_->StopAppends();
+  for (bool more = true; more;) {
+    const Result<bool> wrote = WriteStep();
+    if (!wrote.ok()) return wrote.status();
+    more = *wrote;
+  }
+  if (Status status = IsMutant(Mutant::kEndUnsynced) ? Status::Ok() : SyncStep(); !status.ok()) return status;
+  return journal_->MarkEnd();
+}
+
 }  // namespace skerry

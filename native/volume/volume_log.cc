@@ -33,6 +33,10 @@ Result<size_t> LiveVolume::Restore(ConstBytes entries, uint64_t until) {
       return Damaged(spec_.id, "records " + std::to_string(sequence_ + 1) + " to " + std::to_string(entry->sequence - 1) + " are missing");
     }
     const Status status = RestoreEntry(*entry);
+    {
+      Lock lock(mutex_);
+      restorer_ = {};
+    }
     if (status.code() == Code::kTryAgain) return done;
     if (!status.ok()) return status;
   }
@@ -42,6 +46,7 @@ Result<size_t> LiveVolume::Restore(ConstBytes entries, uint64_t until) {
 Status LiveVolume::RestoreEntry(const LogEntry& entry) {
   {
     Lock lock(mutex_);
+    restorer_ = std::this_thread::get_id();
     if (Status status = AdmitLocked(entry.payload.size()); !status.ok()) return status;
     const bool writes = entry.type <= RecordType::kTrim;
     if (writes && (entry.offset > size() || entry.length > size() - entry.offset)) return Damaged(spec_.id, "a record lies past the volume's end");

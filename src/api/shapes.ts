@@ -57,6 +57,10 @@ export const resourceView = z.strictObject({
   pool: z.string().describe('The pool that keeps its content.'),
   sizeBytes: bytes.describe('What a guest sees as the size of its disk.'),
   pending: z.boolean().describe('Its content is still in the journal only; it is readable all the same.'),
+  unavailable: z
+    .string()
+    .nullable()
+    .describe('Why it cannot be used yet, and what to do: what was flushed to it is in a pool that is away. null where it can.'),
   durability: durability.describe('Where a flushed write must be.'),
   cache: cache.describe(
     'When a write is answered: `writeback` once it survives the process, `writethrough` once it survives the host.',

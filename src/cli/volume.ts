@@ -203,6 +203,7 @@ export function resourceFacts(view: ResourceView): readonly Fact[] {
     ['created', when(view.createdAt)],
     ['parent', view.parent],
     ['attached', attachment(view)],
+    ['unavailable', view.unavailable],
     ['cache', isVolume ? view.cache : null],
     ['durability', isVolume ? view.durability : null],
     ['limit', isVolume ? limitText(view) : null],

@@ -35,5 +35,6 @@ export function counted(count: number, what: string): string {
 }
 
 export function attachment(resource: ResourceView): string {
+  if (resource.unavailable !== null) return 'unavailable';
   return resource.attachedConnections === 0 ? '-' : counted(resource.attachedConnections, 'connection');
 }

@@ -32,7 +32,7 @@ export interface ComposerOptions {
   readonly engine: Pick<NativeEngine, 'start' | 'committed'>;
   readonly roots: RootStores;
   /** Of volumes that flush to their pools. */
-  readonly logs: Pick<VolumeLogs, 'distrustJournal' | 'distrustWithoutRing' | 'start' | 'shorten' | 'stop'>;
+  readonly logs: Pick<VolumeLogs, 'distrustJournal' | 'distrustPartialJournal' | 'start' | 'shorten' | 'stop'>;
   /** The operator lets go what a damaged journal does not have. */
   readonly salvages?: boolean;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -63,7 +63,7 @@ export class Composer {
   async start(pools: readonly PoolSpec[], entries: readonly LedgerEntry[]): Promise<StartReport> {
     const records = await this.#endInterruptedImports(entries.map(({ record }) => record));
     if (this.#options.salvages === true) await this.#options.logs.distrustJournal(records);
-    else await this.#options.logs.distrustWithoutRing(records);
+    else await this.#options.logs.distrustPartialJournal(records);
     const report = await this.#options.engine.start(pools, inOrder(records).map(resourceSpec));
     for (const note of report.notes) this.#options.log('warn', note);
     // Their content is gone; a name that cannot be opened would keep the daemon from starting as long as it is there.

@@ -22,12 +22,19 @@ const begun_at_once_max = 4;
 const tell_pause_milliseconds = 1000;
 /** Of a journal's id; zeroes are nobody's. */
 const journal_bytes = 16;
+/** Of a pool, before its volumes' logs are read: a start waits no longer for one that is away. */
+const answer_milliseconds = 5000;
+/** While a pool is away that logs are to be read from; each pause is half of it or more. */
+const away_pause_milliseconds_min = 500;
+const away_pause_milliseconds_max = 10_000;
 
 export interface VolumeLogsOptions {
   readonly ledger: Ledger;
   readonly engine: Pick<NativeEngine, 'volumeLog'>;
   /** Of a pool. @throws SkerryError not-found */
-  readonly keeper: (pool: string) => Pick<LogKeeper, 'chunks' | 'fenceMax' | 'trim' | 'sweep' | 'hold' | 'leave' | 'tellIfAway'>;
+  readonly keeper: (
+    pool: string,
+  ) => Pick<LogKeeper, 'ask' | 'chunks' | 'fenceMax' | 'trim' | 'sweep' | 'hold' | 'leave' | 'tellIfAway'>;
   readonly roots: RootStores;
   readonly locks: KeyedLocks;
   /** A list of the pool may show what was put only later. */
@@ -49,6 +56,8 @@ export class VolumeLogs {
   readonly #options: VolumeLogsOptions;
   readonly #underWay = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
+  /** Pools that logs are to be read from and that did not answer, and how they did not. */
+  readonly #away = new Map<string, SkerryError>();
 
   constructor(options: VolumeLogsOptions) {
     this.#options = options;
@@ -63,30 +72,42 @@ export class VolumeLogs {
   }
 
   /**
-   * Before a journal is opened. Flushes to pools wait for no sync of this host's disk: where the ring is gone, as after a power cut, the
-   * journal may lack what they promised, and it is read from the pools.
+   * Before a journal is opened. Flushes to pools wait for no sync of this host's disk: where the ring is gone, as after a power cut, and the
+   * life before did not end in order, the journal may lack what they promised, and it is read from the pools.
    */
-  async distrustWithoutRing(records: readonly ResourceRecord[]): Promise<void> {
+  async distrustPartialJournal(records: readonly ResourceRecord[]): Promise<void> {
     const logged = records.filter(({ log, state }) => log !== null && state !== 'deleting');
     if (logged.length === 0) return;
-    const ring = await this.#options.engine.volumeLog('ring');
-    // Which journal an empty one means is not known yet: only a ring tells that it has everything.
-    const none = ring.every((byte) => byte === 0);
+    const whole = await this.#options.engine.volumeLog('whole');
+    // Which journal an empty one means is not known yet: only that no part of it can be missing.
+    const none = whole.every((byte) => byte === 0);
     await this.distrustJournal(
-      logged.filter(({ log }) => log !== null && (log.journal.length > 0 ? Buffer.compare(log.journal, ring) !== 0 : none)),
+      logged.filter(({ log }) => log !== null && (log.journal.length > 0 ? Buffer.compare(log.journal, whole) !== 0 : none)),
     );
   }
 
   /**
-   * Once the engine has replayed its journal, and before it serves. @throws SkerryError where a log that has to be read cannot be: what
-   * was flushed must not be missing from what is served
+   * Once the engine has replayed its journal, and before it serves. Where a log has to be read and its pool is away, its volume is one of
+   * the ledger's unreadLogs until that answers. @throws SkerryError where a log cannot be read though its pool is there: what was flushed must
+   * not be missing from what is served
    */
   async start(records: readonly ResourceRecord[]): Promise<void> {
     const logged = records.filter(({ log, state }) => log !== null && state !== 'deleting');
     if (logged.length === 0) return;
-    const journal = await this.#options.engine.volumeLog('journal');
+    const { engine, ledger, log } = this.#options;
+    const journal = await engine.volumeLog('journal');
     // A few at once, for their transactions share a sync.
-    await inParallel(logged, begun_at_once_max, ({ id }) => this.#begin(id, journal));
+    await inParallel(logged, begun_at_once_max, async ({ id, name, pool }) => {
+      const away = await this.#begin(id, journal);
+      if (away === null) return;
+      this.#away.set(pool, away);
+      ledger.unreadLogs.note(id, pool, away.message);
+      log('error', `volume ${name} is not served before pool ${pool} answers, for what was flushed to it is there`, {
+        resource: id,
+        error: away.message,
+      });
+    });
+    for (const pool of this.#away.keys()) this.#readOnceBack(pool, journal);
   }
 
   /** The catalog has a root of the volume: what of its log that holds is nobody's any more. */
@@ -141,14 +162,54 @@ export class VolumeLogs {
     await Promise.all(this.#underWay);
   }
 
-  async #begin(id: number, journal: Uint8Array): Promise<void> {
+  /** Begins the logs that wait for this pool, once it answers. */
+  #readOnceBack(pool: string, journal: Uint8Array): void {
+    const { signal } = this.#stopping;
+    const reading = (async () => {
+      for (let most = away_pause_milliseconds_min; ; most = Math.min(most * 2, away_pause_milliseconds_max)) {
+        await pause((most * (1 + Math.random())) / 2, signal);
+        if (signal.aborted || (await this.#readUnread(pool, journal))) return;
+      }
+    })().finally(() => this.#underWay.delete(reading));
+    this.#underWay.add(reading);
+  }
+
+  /** Whether none waits for the pool any more. Never rejects. */
+  async #readUnread(pool: string, journal: Uint8Array): Promise<boolean> {
+    const { ledger, log } = this.#options;
+    const { unreadLogs } = ledger;
+    for (const id of unreadLogs.in(pool)) {
+      try {
+        const away = await this.#begin(id, journal, { again: true });
+        if (away !== null) {
+          unreadLogs.note(id, pool, away.message);
+          return false;
+        }
+        unreadLogs.forget(id);
+        log('info', 'the pool of a volume answers, and its log was read: the volume is served', { resource: id, pool });
+      } catch (thrown) {
+        const { code, message } = toSkerryError(thrown);
+        // The daemon ends.
+        if (code === 'closed') return false;
+        unreadLogs.note(id, pool, message);
+        log('error', 'the pool of a volume answers, and its log there cannot be read', { resource: id, pool, error: message });
+      }
+    }
+    return unreadLogs.in(pool).length === 0;
+  }
+
+  /** null once it has begun; else why the pool, which it has to be read from, did not answer. `again`: though it did not before. */
+  async #begin(id: number, journal: Uint8Array, { again = false } = {}): Promise<SkerryError | null> {
     const { engine, ledger, log, keeper, listsLate, now = Date.now } = this.#options;
     const record = (await ledger.get(id))?.record;
-    if (record?.log === null || record?.log === undefined) return;
+    if (record?.log === null || record?.log === undefined) return null;
     const { name, pool } = record;
     let fence = record.log.fence + 1;
     if (Buffer.compare(record.log.journal, journal) !== 0) {
+      const known = this.#away.get(pool);
+      if (known !== undefined && !again) return known;
       try {
+        await this.#mustAnswer(pool, id);
         const records = (await this.#goesOn(record, record.log)) ? 0 : await this.#restore(record, record.log);
         // Another catalog may have begun logs that this one knows nothing of.
         fence = Math.max(fence, (await keeper(pool).fenceMax(id)) + 1, listsLate(pool) ? now() : 0);
@@ -157,7 +218,8 @@ export class VolumeLogs {
           restoredRecords: records,
         });
       } catch (thrown) {
-        const { code, message } = toSkerryError(thrown);
+        const { code, message, retry } = toSkerryError(thrown);
+        if (retry) return new SkerryError('unavailable', message, { cause: thrown });
         throw new SkerryError(
           code,
           `volume ${name} flushes to pool ${pool}, the journal here does not have all of it, and its log there cannot be read: ${message}`,
@@ -172,7 +234,7 @@ export class VolumeLogs {
         ? null
         : { ...current, log: nextLog(current.log, current.appliedSequence, { journal, sequence, fence }) },
     );
-    if (begun?.log === null || begun?.log === undefined) return;
+    if (begun?.log === null || begun?.log === undefined) return null;
     passFailpoint('log-begun');
     const release = keeper(pool).hold(id);
     await engine.volumeLog('begin', id, fence, sequence);
@@ -183,6 +245,19 @@ export class VolumeLogs {
     this.#background(id, () =>
       keeper(pool).sweep(id, (of, number) => of === fence || (older !== null && of === older.fence && number >= older.first)),
     );
+    return null;
+  }
+
+  /** A start waits long for what a pool hands out, and not for one that is away. @throws SkerryError of its driver, unavailable where that takes long */
+  async #mustAnswer(pool: string, id: number): Promise<void> {
+    const answered = new AbortController();
+    const late = pause(answer_milliseconds, answered.signal).then(() => {
+      if (!answered.signal.aborted) throw new SkerryError('unavailable', 'its backend does not answer');
+    });
+    const asking = this.#options.keeper(pool).ask(id);
+    // What comes later is nobody's.
+    for (const one of [late, asking]) one.catch(() => undefined);
+    await Promise.race([asking, late]).finally(() => answered.abort());
   }
 
   /** The pool alone must be enough to find the log: its root chunk says where that is. Where it is away, it is told when it is back. */

@@ -303,6 +303,18 @@ export class Metrics {
     );
   }
 
+  /** `waiting`: how many volumes are not served before this pool answers. */
+  followUnreadLogs(waiting: () => ReadonlyMap<string, number>): void {
+    this.#register(
+      {
+        name: 'skerry_volumes_unread',
+        help: 'Volumes that are not served before what they flushed is read from their pool',
+        type: 'gauge',
+      },
+      () => [...waiting()].map(([pool, volumes]) => ({ value: volumes, labels: { pool } })),
+    );
+  }
+
   countCollection({ pool, state, packsRemoved, freedBytes }: CollectionView): void {
     const { runs, packs, freed } = this.#collections;
     runs.inc({ pool, outcome: state });

@@ -296,6 +296,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   const report = await composer.start(pools.specs(), entries);
   engine = running;
   pools.started();
+  metrics.followUnreadLogs(() => ledger.unreadLogs.counts());
   logOf(logger, 'daemon')('info', 'the journal is replayed', { ...report, resources: entries.length });
   closers.add('mapper', () => mapper.stop());
   await mapper.removeLeftFiles();
@@ -355,6 +356,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     },
     resources: mapper,
     pools,
+    unreadLogs: () => ledger.unreadLogs.counts(),
     identityProblem: () => identity.problem,
     listeners: () => listeners,
   });

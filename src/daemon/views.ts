@@ -27,6 +27,8 @@ export interface ViewSources {
   readonly named: (id: number) => Promise<Pick<Resource, 'kind' | 'name'> | null>;
   readonly resources: Pick<Resources, 'total'>;
   readonly pools: Pick<Pools, 'names' | 'get' | 'record' | 'settings'>;
+  /** How many volumes are not served before this pool answers. */
+  readonly unreadLogs: () => ReadonlyMap<string, number>;
   /** Why no account's secrets can be used; null: they can. */
   readonly identityProblem: () => string | null;
   readonly listeners: () => Readonly<Record<string, string>>;
@@ -48,6 +50,12 @@ export class DaemonViews implements PoolsView {
     for (const { name } of pools) {
       const problem = this.#poolProblem(name);
       if (problem !== null) problems.push(`POOL AWAY: ${problem}`);
+    }
+    for (const [pool, volumes] of this.#sources.unreadLogs()) {
+      const which = volumes === 1 ? 'a volume is' : `${volumes} volumes are`;
+      problems.push(
+        `UNREAD: ${which} not served before pool ${pool} answers, for what was flushed to ${volumes === 1 ? 'it' : 'them'} is there. skerry volume list shows which; the rest goes on by itself`,
+      );
     }
     problems.push(...pools.map(fullness).filter((problem) => problem !== null));
     problems.push(...pools.map(rot).filter((problem) => problem !== null));

@@ -170,7 +170,7 @@ export class Engine implements NativeEngine {
     return attemptAsync(() => ask(...asked));
   }
 
-  volumeLog(what: 'ring' | 'journal'): Promise<Uint8Array>;
+  volumeLog(what: 'whole' | 'journal'): Promise<Uint8Array>;
   volumeLog(what: 'restore', volume: number, entries: Uint8Array, until: number): Promise<number>;
   volumeLog(what: 'sequence', volume: number): Promise<number>;
   volumeLog(what: 'begin', volume: number, fence: number, sequence: number): Promise<void>;

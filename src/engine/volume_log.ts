@@ -26,8 +26,11 @@ export interface LogMark {
 }
 
 export interface VolumeLogs {
-  /** Before the engine starts: what 'journal' will say where that journal has all it was given; zeroes where it may lack what no sync covered. */
-  volumeLog(what: 'ring'): Promise<Uint8Array>;
+  /**
+   * Before the engine starts: what 'journal' will say where that journal has all it was given, for its ring stands or it ended in order; zeroes where it may
+   * lack what no sync covered. Fails as a start does.
+   */
+  volumeLog(what: 'whole'): Promise<Uint8Array>;
   /** 16 bytes: of the journal that is open. */
   volumeLog(what: 'journal'): Promise<Uint8Array>;
   /**

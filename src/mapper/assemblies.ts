@@ -99,7 +99,7 @@ export class Assemblies {
             if (ready === null) throw new SkerryError('internal', `the record of volume ${name} is gone while it was made`);
             return ready;
           });
-          return viewOf(made, engine);
+          return viewOf(made, engine, ledger.unreadLogs);
         });
       }),
     );

@@ -15,7 +15,7 @@ import type { Ledger, LedgerEntry } from './ledger.js';
 import { nameLock, type KeyedLocks } from './locks.js';
 import type { Difference } from './resources.js';
 import { whenThereIsRoom } from './room.js';
-import { findReady, findSource, readyOrNull } from './sources.js';
+import { findReady, findServed, findSource, readyOrNull } from './sources.js';
 
 /** Of one answer; the next one begins where it ends. */
 export const ranges_per_answer_max = 4096;
@@ -87,7 +87,7 @@ export class Differences {
    */
   async apply(name: string, bytes: AsyncIterable<Uint8Array>, { anyBase = false } = {}): Promise<LedgerEntry> {
     const { ledger, engine } = this.#options;
-    const { record } = await findReady(ledger, 'volume', name);
+    const { record } = await findServed(ledger, 'volume', name);
     const { id } = record;
     const reader = new DiffReader();
     let checked = false;
@@ -176,7 +176,10 @@ export class Differences {
   }
 
   async #find(source: string): Promise<Found> {
-    return this.#found((await findSource(this.#options.ledger, source)).record);
+    const { ledger } = this.#options;
+    const { record } = await findSource(ledger, source);
+    ledger.unreadLogs.refuse(record);
+    return this.#found(record);
   }
 
   #found({ id, kind, name, sizeBytes }: ResourceRecord): Found {

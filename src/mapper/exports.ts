@@ -85,6 +85,7 @@ export class Exports {
     return locks.run([nameLock(record.name)], async () => {
       // Under the name's lock nobody removes it, and once it is tracked remove() refuses.
       const found = await findSource(ledger, `${record.kind}/${record.name}`);
+      ledger.unreadLogs.refuse(found.record);
       const frozen = await this.#freeze(found);
       const job =
         path === undefined

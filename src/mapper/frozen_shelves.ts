@@ -15,7 +15,7 @@ import { insertResource } from './new_resource.js';
 import type { PoolUsers } from './pool_verbs.js';
 import { withoutName } from './removal.js';
 import { shelfRecord } from './shelves.js';
-import { findReady } from './sources.js';
+import { findReady, findServed } from './sources.js';
 
 const shelves_per_read_max = 256;
 
@@ -48,7 +48,7 @@ export class FrozenShelves {
    */
   async during<T>(kind: 'snapshot' | 'image', name: string, work: (shelf: ResourceRecord) => Promise<T>): Promise<T> {
     const { ledger, engine } = this.#options;
-    const { id, pendingOf } = (await findReady(ledger, kind, name)).record;
+    const { id, pendingOf } = (await findServed(ledger, kind, name)).record;
     if (pendingOf !== 0) await engine.destage(id);
     const shelf = await this.#make(kind, name);
     try {

@@ -17,6 +17,7 @@ import {
 } from '../catalog/keys.js';
 import { decodeResource, encodeResource, type ResourceKind, type ResourceRecord } from '../catalog/records.js';
 import { SkerryError } from '../core/errors.js';
+import { UnreadLogs } from './unread_logs.js';
 
 export interface LedgerEntry {
   readonly record: ResourceRecord;
@@ -46,6 +47,8 @@ const update_attempts_max = 16;
 const entries_per_read_max = 1024;
 
 export class Ledger {
+  /** Of volumes that are known, and not served yet. */
+  readonly unreadLogs = new UnreadLogs();
   readonly #catalog: Catalog;
   /** Ids of what waits for the root of a resource. Small: only what is pending is in it. */
   readonly #waiting = new Map<number, Set<number>>();

@@ -29,7 +29,7 @@ import { viewOf } from './resource_view.js';
 import { LoggedVolumes } from './volume_log.js';
 import type { PoolUsers } from './pool_verbs.js';
 import type { Difference, Page, Resource, Resources, TransferState } from './resources.js';
-import { findReady, findSource, refuseTaken } from './sources.js';
+import { findReady, findServed, findSource, refuseTaken } from './sources.js';
 import { Transfers } from './transfers.js';
 import { Verbs, type VerbObserver } from './verbs.js';
 
@@ -168,7 +168,7 @@ export class Mapper implements Resources {
       const compression = volumeCompressionText(options.compression ?? 'inherit');
       const { kind, name: sourceName } = (await findSource(this.#ledger, source)).record;
       return this.#locks.run([nameLock(name), nameLock(sourceName)], async () => {
-        const from = await findReady(this.#ledger, kind, sourceName);
+        const from = await findServed(this.#ledger, kind, sourceName);
         await refuseTaken(this.#ledger, 'volume', name);
         const { pool, sizeBytes, id: parentId } = from.record;
         const { cache = from.record.cache, durability = from.record.durability } = options;
@@ -211,7 +211,7 @@ export class Mapper implements Resources {
       const { volume } = parseSnapshotName(name);
       const description = checkDescription(options.description ?? '');
       return this.#locks.run([nameLock(name), nameLock(volume)], async () => {
-        const from = await findReady(this.#ledger, 'volume', volume);
+        const from = await findServed(this.#ledger, 'volume', volume);
         await refuseTaken(this.#ledger, 'snapshot', name);
         const id = await this.#ids.next();
         return this.#guarded([id], from.record.pool, async () => {
@@ -317,7 +317,7 @@ export class Mapper implements Resources {
   remove(kind: ResourceKind, name: string): Promise<void> {
     return this.#change('remove', () =>
       this.#locks.run([nameLock(name)], async () => {
-        const { id } = (await findReady(this.#ledger, kind, name)).record;
+        const { id } = (await findServed(this.#ledger, kind, name)).record;
         const attached = this.#options.engine.attached(id);
         if (attached > 0) {
           throw new SkerryError(
@@ -467,6 +467,6 @@ export class Mapper implements Resources {
   }
 
   #view(record: ResourceRecord): Resource {
-    return viewOf(record, this.#options.engine);
+    return viewOf(record, this.#options.engine, this.#ledger.unreadLogs);
   }
 }

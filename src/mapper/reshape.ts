@@ -9,7 +9,7 @@ import type { NativeEngine } from '../engine/binding.js';
 import type { Ledger, LedgerEntry } from './ledger.js';
 import { nameLock, type KeyedLocks } from './locks.js';
 import { whenThereIsRoom } from './room.js';
-import { findReady } from './sources.js';
+import { findReady, findServed } from './sources.js';
 
 /** How often a record is tried that the journal has no room for: about 10 seconds long. */
 const room_attempts_max = 2000;
@@ -37,7 +37,7 @@ export class Reshape {
     checkVolumeName(name);
     const wanted = checkVolumeBytes(sizeBytes);
     return locks.run([nameLock(name)], async () => {
-      const entry = await findReady(ledger, 'volume', name);
+      const entry = await findServed(ledger, 'volume', name);
       const { id } = entry.record;
       const now = engine.sizeBytes(id) ?? entry.record.sizeBytes;
       if (wanted === now) return entry;
@@ -58,7 +58,7 @@ export class Reshape {
     const { ledger, locks, engine } = this.#options;
     const { volume } = parseSnapshotName(name);
     return locks.run([nameLock(name), nameLock(volume)], async () => {
-      const { id } = (await findReady(ledger, 'volume', volume)).record;
+      const { id } = (await findServed(ledger, 'volume', volume)).record;
       const snapshot = (await findReady(ledger, 'snapshot', name)).record.id;
       for (let attempt = 1; ; attempt += 1) {
         const attached = engine.attached(id);

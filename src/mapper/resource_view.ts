@@ -3,8 +3,13 @@ import type { ResourceRecord } from '../catalog/records.js';
 import type { NativeEngine } from '../engine/binding.js';
 import { rootIdText } from './resource_spec.js';
 import type { Resource } from './resources.js';
+import type { UnreadLogs } from './unread_logs.js';
 
-export function viewOf(record: ResourceRecord, engine: Pick<NativeEngine, 'sizeBytes' | 'attached'>): Resource {
+export function viewOf(
+  record: ResourceRecord,
+  engine: Pick<NativeEngine, 'sizeBytes' | 'attached'>,
+  unread: UnreadLogs,
+): Resource {
   return {
     id: record.id,
     kind: record.kind,
@@ -13,6 +18,7 @@ export function viewOf(record: ResourceRecord, engine: Pick<NativeEngine, 'sizeB
     // A volume may have been resized since its last root was committed.
     sizeBytes: engine.sizeBytes(record.id) ?? record.sizeBytes,
     pending: record.pendingOf !== 0,
+    unavailable: unread.reasonOf(record),
     durability: record.durability,
     cache: record.cache,
     description: record.description,

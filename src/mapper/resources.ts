@@ -20,6 +20,8 @@ export interface Resource {
   readonly sizeBytes: number;
   /** Its root is not yet in the pool: its content is in the journal, and is served from there. */
   readonly pending: boolean;
+  /** Why it cannot be used yet, and what to do; null where it can. */
+  readonly unavailable: string | null;
   readonly durability: 'local' | 'pool';
   readonly cache: 'writeback' | 'writethrough';
   readonly description: string;

@@ -32,6 +32,13 @@ export async function findReady(ledger: Ledger, kind: ResourceKind, name: string
   return found;
 }
 
+/** The same of one that something is to be done with. @throws SkerryError unavailable, too, while it is not served yet */
+export async function findServed(ledger: Ledger, kind: ResourceKind, name: string): Promise<LedgerEntry> {
+  const found = await findReady(ledger, kind, name);
+  ledger.unreadLogs.refuse(found.record);
+  return found;
+}
+
 /** An image that is being imported holds its name, and is not there yet for anybody else. */
 export function readyOrNull(entry: LedgerEntry | null): LedgerEntry | null {
   return entry === null || entry.record.state !== 'ready' ? null : entry;

@@ -83,6 +83,11 @@ export class LogKeeper {
     if (outage !== null && outage.milliseconds >= this.#options.stallMilliseconds) this.#tellLate(volume, outage.why, engine);
   }
 
+  /** Asks for a chunk as a read does, and is not patient. @throws SkerryError of the driver where the pool does not answer */
+  async ask(volume: number): Promise<void> {
+    await this.#options.hasty.stat(logChunkKey({ volume, fence: 1, number: 0 }));
+  }
+
   /** null where there is no such chunk. @throws SkerryError of the driver; corrupt for what is no such chunk, denied without the cipher */
   async read(volume: number, fence: number, number: number): Promise<LogChunk | null> {
     const { chunks, cipher, poolUuid } = this.#options;

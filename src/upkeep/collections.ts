@@ -5,6 +5,7 @@
  */
 import { SkerryError, toSkerryError } from '../core/errors.js';
 import type { CollectReport, EngineStats, NativeEngine } from '../engine/binding.js';
+import type { Ledger } from '../mapper/ledger.js';
 import { settledWithin } from '../mapper/verbs.js';
 import { renewedRoots, type RenewalSource } from './pool_roots.js';
 
@@ -32,6 +33,7 @@ export interface CollectionView extends CollectReport {
 
 export interface CollectionsOptions extends RenewalSource {
   readonly engine: Pick<NativeEngine, 'collect' | 'stats'>;
+  readonly ledger: RenewalSource['ledger'] & Pick<Ledger, 'unreadLogs'>;
   /** What was deleted before it was asked for counts as gone. */
   readonly finishDeletions: (pool: string) => Promise<void>;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -95,6 +97,14 @@ export class Collections {
   begin(pool: string, { dryRun }: { readonly dryRun: boolean }): CollectionView {
     if (this.#stopped) throw new SkerryError('unavailable', 'the daemon is stopping');
     this.#options.pools.get(pool);
+    const unread = this.#options.ledger.unreadLogs.in(pool).length;
+    // Their logs may name what no root does: a rollback to a snapshot that was deleted since.
+    if (unread > 0) {
+      throw new SkerryError(
+        'unavailable',
+        `pool ${pool} is not collected before what ${unread} of its volumes have flushed was read from it: that goes on by itself once it answers`,
+      );
+    }
     if (this.#running.has(pool)) {
       throw new SkerryError(
         'conflict',
@@ -166,6 +176,7 @@ export class Collections {
       // Given back and deleted is counted for all pools together: a run in vain costs little.
       const changed = putBytes + engineStats.nbd.trim.operations + engineStats.nbd.zero.operations + this.#removals;
       if (this.#stopped || this.#running.has(name) || !pools.names().includes(name)) continue;
+      if (this.#options.ledger.unreadLogs.in(name).length > 0) continue;
       const seen = this.#seen.get(name) ?? { changed: 0, at: 0 };
       const wait = isCrowded(stats) ? Math.min(intervalMilliseconds, crowded_interval_milliseconds) : intervalMilliseconds;
       // Space dies where something is deleted, written over or given back; where nothing was, there is nothing new to find.

@@ -77,7 +77,9 @@ export class Moves {
   async begin(source: string, to: string): Promise<MoveView> {
     const { ledger, book, pools } = this.#options;
     if (this.#stopped) throw new SkerryError('unavailable', 'the daemon is stopping');
-    const { id, kind, name, pool, log } = (await findSource(ledger, source)).record;
+    const { record: found } = await findSource(ledger, source);
+    ledger.unreadLogs.refuse(found);
+    const { id, kind, name, pool, log } = found;
     if (kind === 'snapshot') throw new SkerryError('invalid', `${name} is a snapshot: it goes with its volume`);
     const target = pools.of(to);
     if (log !== null) target.mustTakeLogs();
@@ -159,6 +161,8 @@ export class Moves {
     const attempts = async (): Promise<void> => {
       for (let wait = retry_milliseconds_min; ; wait = Math.min(wait * 2, retry_milliseconds_max)) {
         try {
+          // One of a former daemon may be on its way there.
+          this.#options.ledger.unreadLogs.refuse({ id: record.id, kind, name, pendingOf: 0 });
           await this.#options.pools.using(to, () => move.run());
           state = 'done';
           error = null;

@@ -60,7 +60,7 @@ export async function openObjectEngine() {
   };
   const logs = {
     distrustJournal: async () => undefined,
-    distrustWithoutRing: async () => undefined,
+    distrustPartialJournal: async () => undefined,
     start: async () => undefined,
     shorten: () => undefined,
     stop: async () => undefined,

@@ -36,6 +36,7 @@ export function viewResource(resource: Resource): ResourceView {
     pool: resource.pool,
     sizeBytes: resource.sizeBytes,
     pending: resource.pending,
+    unavailable: resource.unavailable,
     durability: resource.durability,
     cache: resource.cache,
     description: resource.description,

@@ -180,6 +180,7 @@ export class NbdHandshakes {
         this.#options.log('warn', 'a client was refused an export', { export: name, listener, ...describePeer(peer) });
         return { outcome: 'refused', message: `this client may not attach ${name}: ask for it to be put on the volume's list` };
       }
+      if (resource.unavailable !== null) return { outcome: 'unknown', message: resource.unavailable };
       const exported = toExport(resource, right);
       return { outcome: 'found', exported, since: await this.#snapshotsOf(name, snapshots) };
     } catch (error) {

@@ -1,8 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import { VolumeLogs } from '../../../src/composer/volume_logs.js';
 import type { LogRecord } from '../../../src/catalog/log_record.js';
-import { SkerryError } from '../../../src/core/errors.js';
+import { isSkerryError, SkerryError } from '../../../src/core/errors.js';
 import type { LogChunk } from '../../../src/pool/log_chunk.js';
 import { openWorld, type World } from '../mapper/world.js';
 
@@ -20,14 +20,23 @@ interface Lives {
   readonly start: () => Promise<void>;
 }
 
-async function open(chunks: readonly Pick<LogChunk, 'firstSequence' | 'lastSequence'>[] = [], failure?: Error): Promise<Lives> {
+/** `failure`: how the pool fails just now; one that passes by itself shows in every answer of the backend. */
+async function open(
+  chunks: readonly Pick<LogChunk, 'firstSequence' | 'lastSequence'>[] = [],
+  failure: () => Error | null = () => null,
+): Promise<Lives> {
   const world = await openWorld();
   const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: 1 << 20, durability: 'pool' });
   const kept: string[] = [];
   const keeper = {
+    ask: async () => {
+      const failed = failure();
+      if (isSkerryError(failed) && failed.retry) throw failed;
+    },
     async *chunks(_volume: number, fence: number, first: number) {
       kept.push(`read ${fence} from ${first}`);
-      if (failure !== undefined) throw failure;
+      const failed = failure();
+      if (failed !== null) throw failed;
       for (const chunk of chunks) yield { ...chunk, entries: new Uint8Array(10) } as LogChunk;
     },
     fenceMax: async () => 11,
@@ -135,33 +144,113 @@ test('a journal of which something may be given up is not believed, though it is
 });
 
 test.each([
-  ['a journal without its ring', mine],
+  ['a journal of which a part may be missing', mine],
   ['any journal where the catalog knows of none', new Uint8Array(0)],
 ])('%s is not believed, for flushes waited for no sync of it', async (_what, journal) => {
   const { world, logs, kept, say, start, log } = await open([{ firstSequence: 41, lastSequence: 60 }]);
   await say({ journal, fence: 5, from: 31, first: 3 }, 40);
   world.fake.lastSequence = 60;
   const records = async () => (await world.ledger.list('volume')).map(({ record }) => record);
-  await logs.distrustWithoutRing(await records());
+  await logs.distrustPartialJournal(await records());
   expect((await log())?.journal).toEqual(journal);
-  world.fake.ring = new Uint8Array(16);
-  await logs.distrustWithoutRing(await records());
+  world.fake.whole = new Uint8Array(16);
+  await logs.distrustPartialJournal(await records());
   // From here on, whenever the daemon dies.
   expect((await log())?.journal).toEqual(new Uint8Array(16));
-  world.fake.ring = mine;
+  world.fake.whole = mine;
   await start();
   expect(kept[0]).toBe('read 5 from 3');
   expect((await log())?.journal).toEqual(mine);
 });
 
-test('a log that cannot be read keeps the daemon from starting, with words', async () => {
-  const { say, start, log } = await open([], new SkerryError('unavailable', 'it is away'));
+test('a log that is damaged keeps the daemon from starting, with words', async () => {
+  const { say, start, log, world } = await open([], () => new SkerryError('corrupt', 'it is damaged'));
   await say({ journal: another });
   await expect(start()).rejects.toMatchObject({
-    code: 'unavailable',
-    message: expect.stringMatching(/volume vm1 flushes to pool default, .*it is away/) as string,
+    code: 'corrupt',
+    message: expect.stringMatching(/volume vm1 flushes to pool default, .*it is damaged/) as string,
   });
   expect((await log())?.journal).toEqual(another);
+  expect(world.ledger.unreadLogs.counts().size).toBe(0);
+});
+
+describe('a volume whose log is to be read while its pool is away', () => {
+  const away = new SkerryError('unavailable', 'nobody is there');
+
+  test('is known and not served, and nothing of it is touched, until the pool answers: then it is read and served', async () => {
+    let failure: Error | null = away;
+    const { world, kept, say, start, log, logs, id } = await open([{ firstSequence: 41, lastSequence: 60 }], () => failure);
+    const { mapper, ledger } = world;
+    await mapper.create({ name: 'plain', sizeBytes: 1 << 20 });
+    await say({ journal: another, fence: 5, from: 31, first: 3 }, 40);
+    world.fake.lastSequence = 60;
+    const before = world.steps.length;
+    await start();
+    expect(ledger.unreadLogs.counts()).toEqual(new Map([['default', 1]]));
+    const refused = {
+      code: 'unavailable',
+      retry: true,
+      message: expect.stringMatching(/vm1.*nobody is there.*skerry pool show default/) as string,
+    };
+    const verbs = [
+      () => mapper.snapshot('vm1@a'),
+      () => mapper.clone('vm1', 'vm2'),
+      () => mapper.resize('vm1', 2 << 20),
+      () => mapper.remove('volume', 'vm1'),
+      () => mapper.changes('vm1', 'plain'),
+      () => mapper.exportResource({ source: 'vm1', stream: true, format: 'raw' }),
+    ];
+    for (const verb of verbs) await expect(verb()).rejects.toMatchObject(refused);
+    expect(await mapper.get('volume', 'vm1')).toMatchObject({ unavailable: refused.message });
+    expect(await mapper.list('volume')).toMatchObject([
+      { name: 'plain', unavailable: null },
+      { name: 'vm1', unavailable: refused.message },
+    ]);
+    await mapper.snapshot('plain@a');
+    // Nothing was asked of the engine for it, and nothing of its log was read or removed.
+    expect(world.steps.slice(before).filter((step) => step.startsWith('engine.') && step.includes(` ${id}`))).toEqual([]);
+    expect(kept).toEqual([]);
+    expect((await log())?.journal).toEqual(another);
+
+    failure = null;
+    await expect.poll(() => ledger.unreadLogs.counts().size, { timeout: 10_000 }).toBe(0);
+    expect(kept[0]).toBe('read 5 from 3');
+    expect(await log()).toMatchObject({ journal: mine, fence: 12, from: 61 });
+    expect((await mapper.get('volume', 'vm1')).unavailable).toBeNull();
+    await mapper.resize('vm1', 2 << 20);
+    await logs.stop();
+  });
+
+  test('waits on where its log is damaged, and the daemon goes on', async () => {
+    let failure = away;
+    const { world, say, start, logs } = await open([], () => failure);
+    await say({ journal: another });
+    const before = world.steps.length;
+    await start();
+    failure = new SkerryError('corrupt', 'a chunk is gone');
+    const reason = async () => (await world.mapper.get('volume', 'vm1')).unavailable;
+    await expect.poll(reason, { timeout: 10_000 }).toMatch(/a chunk is gone/);
+    await logs.stop();
+    expect(world.steps.slice(before).some((step) => step.includes('volumeLog begin'))).toBe(false);
+  });
+
+  test('is one only where the journal here may lack something: else the pool is not asked', async () => {
+    const { world, say, start, logs } = await open([], () => away);
+    await say({ journal: mine });
+    const before = world.steps.length;
+    await start();
+    expect(world.ledger.unreadLogs.counts().size).toBe(0);
+    expect(world.steps.slice(before).some((step) => step.includes('volumeLog begin'))).toBe(true);
+    await logs.stop();
+  });
+
+  test('is waited for no longer once the daemon ends', async () => {
+    const { say, start, logs, world } = await open([], () => away);
+    await say({ journal: another });
+    await start();
+    await logs.stop();
+    expect(world.ledger.unreadLogs.counts().size).toBe(1);
+  });
 });
 
 test('a root takes chunks off the log, and a life before with all of its own', async () => {

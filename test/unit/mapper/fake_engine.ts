@@ -53,7 +53,7 @@ export class FakeEngine implements NativeEngine {
   failed = '';
   lastSequence = 0;
   /** What volumeLog('ring') says: that the journal has all it was given. */
-  ring = new Uint8Array(16).fill(7);
+  whole = new Uint8Array(16).fill(7);
   readonly poolNames: string[] = [];
   /** What errands were answered with. */
   readonly completed: {
@@ -187,7 +187,7 @@ export class FakeEngine implements NativeEngine {
 
   readonly volumeLog = (async (what: string, ...asked: readonly unknown[]): Promise<unknown> => {
     await this.#step(`engine.volumeLog ${what}`, ...asked.map((one) => (one instanceof Uint8Array ? one.length : one)));
-    if (what === 'ring') return this.ring;
+    if (what === 'whole') return this.whole;
     if (what === 'journal') return new Uint8Array(16).fill(7);
     if (what === 'restore') return (asked[1] as Uint8Array).length;
     return what === 'sequence' ? this.lastSequence : undefined;

@@ -143,7 +143,7 @@ export async function openWorld(directory = temporaryDirectory()): Promise<World
   });
   const logs = {
     distrustJournal: async () => {},
-    distrustWithoutRing: async () => {},
+    distrustPartialJournal: async () => {},
     start: async () => {},
     shorten: () => {},
     stop: async () => {},

@@ -62,6 +62,20 @@ async function collected(told: Partial<Told> = {}) {
   return { world, driver, collections, state, runs, logged, ends };
 }
 
+it('not while the log of a volume is still to be read from the pool: it may name what no root does', async () => {
+  const { world, collections, state, runs } = await collected();
+  world.ledger.unreadLogs.note(5, 'default', 'it is away');
+  expect(() => collections.begin('default', { dryRun: false })).toThrow(
+    /not collected before what 1 of its volumes have flushed/,
+  );
+  state.pool.putBytes += 1;
+  await collections.round();
+  expect(runs()).toBe(0);
+  world.ledger.unreadLogs.forget(5);
+  await collections.round();
+  expect(runs()).toBe(1);
+});
+
 it('all that the catalog and root chunks name is told to be wanted, but for what a tombstone stands against', async () => {
   const { world, driver, collections } = await collected();
   const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: 1 << 20 });

@@ -52,6 +52,7 @@ export class FakeResources implements Resources {
       pool: 'default',
       sizeBytes: 2 ** 30,
       pending: false,
+      unavailable: null,
       durability: 'local',
       cache: 'writeback',
       description: '',

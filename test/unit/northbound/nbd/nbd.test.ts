@@ -15,6 +15,7 @@ const volume: Resource = {
   pool: 'default',
   sizeBytes: 1 << 20,
   pending: false,
+  unavailable: null,
   durability: 'local',
   cache: 'writeback',
   description: '',
@@ -111,6 +112,15 @@ test('a snapshot is found under VOL@SNAP; an empty and an unknown name are not',
   }
   await ask(handshakes, 1, option.go, go('vm1@a'));
   expect(answers.at(-1)?.answer).toMatchObject({ next: 'transmit', resource: 8 });
+});
+
+test('a volume that is not served yet is not attached, and the client hears why', async () => {
+  const unavailable = 'volume vm1 is not served yet: what was flushed to it is in pool far';
+  const { handshakes, answers } = open({ get: async () => ({ ...volume, unavailable }) });
+  await connect(handshakes, 1);
+  await ask(handshakes, 1, option.go, go('vm1'));
+  expect(typeOf(answers.at(-1))).toBe(reply.unknown);
+  expect(Buffer.from(answers.at(-1)?.answer.send ?? []).toString('latin1')).toContain(unavailable);
 });
 
 test('a private export is found on a Unix socket alone, for as long as it is needed, and is never listed', async () => {
