@@ -71,8 +71,9 @@ void BackendErrands::Log(OnChanged done, std::function<void(Napi::Object&)> even
 void BackendErrands::OpenGone(OnFetched done, std::function<void(Napi::Object&)> event) { Post(fetches_, std::move(done), "open-gone", std::move(event)); }
 void BackendErrands::KeepGone(OnChanged done, std::function<void(Napi::Object&)> event) { Post(changes_, std::move(done), "keep-gone", std::move(event)); }
 
-void BackendErrands::Fetched(uint64_t errand, Result<std::vector<uint8_t>> bytes) {
-  if (const OnFetched done = Take(fetches_, errand)) done(std::move(bytes));
+void BackendErrands::Fetched(uint64_t errand, const Napi::Uint8Array& bytes) { fetched_.HandOn(errand, bytes, Take(fetches_, errand)); }
+void BackendErrands::FetchFailed(uint64_t errand, const Status& failure) {
+  if (const OnFetched done = Take(fetches_, errand)) done(failure);
 }
 void BackendErrands::Changed(uint64_t errand, const Status& status) {
   if (const OnChanged done = Take(changes_, errand)) done(status);
@@ -95,6 +96,7 @@ void BackendErrands::Close() {
   for (const auto& [errand, done] : fetches) done(Closed());
   for (const auto& [errand, done] : changes) done(Closed());
   for (const auto& [errand, done] : lists) done(Closed());
+  fetched_.Stop();
 }
 
 void JsBackend::Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) {
@@ -106,7 +108,7 @@ void JsBackend::Ship(uint32_t pack, const std::string& path, uint64_t bytes, std
   });
 }
 
-void JsBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) {
+void JsBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<FetchedBytes>)> done) {
   errands_->Fetch(AsItsOwn(std::move(done)), [pool = pool_, pack, offset, bytes](Napi::Object& event) {
     event.Set("pool", pool);
     event.Set("pack", static_cast<double>(pack));
@@ -126,7 +128,7 @@ void JsBackend::List(std::function<void(Result<std::vector<Chunk>>)> done) {
   errands_->List(AsItsOwn(std::move(done)), [pool = pool_](Napi::Object& event) { event.Set("pool", pool); });
 }
 
-void JsBackend::OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) {
+void JsBackend::OpenGone(std::function<void(Result<FetchedBytes>)> done) {
   errands_->OpenGone(std::move(done), [pool = pool_](Napi::Object& event) { event.Set("pool", pool); });
 }
 
@@ -152,12 +154,11 @@ void JsBackend::PutLog(const LogChunk& chunk, std::function<void(Status)> done) 
 }
 
 void AnswerFetch(BackendErrands& errands, const Napi::CallbackInfo& info) {
-  Result<std::vector<uint8_t>> bytes = FailureOf(info[2]);
   if (info[1].IsTypedArray()) {
-    const Napi::Uint8Array given = info[1].As<Napi::Uint8Array>();
-    bytes = std::vector<uint8_t>(given.Data(), given.Data() + given.ByteLength());
+    errands.Fetched(ErrandOf(info), info[1].As<Napi::Uint8Array>());
+  } else {
+    errands.FetchFailed(ErrandOf(info), FailureOf(info[2]));
   }
-  errands.Fetched(ErrandOf(info), std::move(bytes));
 }
 
 void AnswerChange(BackendErrands& errands, const Napi::CallbackInfo& info) {

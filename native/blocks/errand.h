@@ -59,13 +59,16 @@ class Errand {
 /** A record that is wanted of a pack on a backend. */
 class RecordFetch : public Errand {
  public:
-  RecordFetch(RecordKey key, uint32_t bytes, uint64_t pack_end, bool again) : key(key), bytes(bytes), pack_end(pack_end), again(again) {}
+  RecordFetch(RecordKey key, uint32_t bytes, uint64_t pack_end, bool again, bool planned)
+      : key(key), bytes(bytes), pack_end(pack_end), again(again), planned(planned) {}
   const RecordKey key;
   /** As far as is known before its header was seen. Of the fetcher, under its lock. */
   uint32_t bytes;
   const uint64_t pack_end;
   /** Asked for a second time: what is wrong with it now is wrong for good. */
   const bool again;
+  /** Nothing is fetched with it on a guess. */
+  const bool planned;
   /** Once done, and where that went well. It stands here whether or not the cache kept it. */
   std::shared_ptr<const RecordImage> record;
 };

@@ -32,7 +32,7 @@ std::shared_ptr<Errand> GoneKeeper::Keep() {
 
 void GoneKeeper::Begin() {
   if (gone_->number() > 0) return Put();
-  backend_->OpenGone([self = shared_from_this()](Result<std::vector<uint8_t>> before) {
+  backend_->OpenGone([self = shared_from_this()](Result<FetchedBytes> before) {
     if (!before.ok() && before.code() != Code::kNotFound) return self->End(before.status());
     const bool none = !before.ok() || IsMutant(Mutant::kGoneUnread);
     {

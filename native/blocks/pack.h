@@ -217,6 +217,10 @@ class PackStore {
   void OnShipped(std::function<void()> changed);
   /** Asks for records that are not on this host, so that they come together and not one after the other. */
   void FetchAhead(std::span<const Location> places);
+  /** The same for what nobody waits for: it comes after all that is waited for, and nobody is told if it does not. */
+  void FetchLater(std::span<const Location> places);
+  /** Of records that came and were not asked for yet, as many as are sure to be kept until they are; 0 where all packs are here. */
+  uint64_t ahead_bytes_max() const;
   /** Where the index may lack something: looks again which packs there are. Ok at once where it is known to be whole. */
   Status RefreshIndex();
 

@@ -89,7 +89,7 @@ void PackListing::Next(const std::shared_ptr<Lesson>& lesson) {
 
 void PackListing::ReadTail(const std::shared_ptr<Lesson>& lesson, PackBackend::Chunk pack, uint64_t bytes) {
   bytes = std::min(bytes, pack.bytes);
-  const auto took = [self = shared_from_this(), lesson, pack, bytes](Result<std::vector<uint8_t>> tail) {
+  const auto took = [self = shared_from_this(), lesson, pack, bytes](Result<FetchedBytes> tail) {
     if (!tail.ok()) return self->Took(lesson, tail.status());
     const Result<uint64_t> footer_bytes = FooterBytesAt(*tail, pack.pack);
     if (!footer_bytes.ok()) return self->Took(lesson, footer_bytes.status());

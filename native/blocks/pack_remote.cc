@@ -225,8 +225,7 @@ std::optional<PackFooterEntry> PackStore::Impl::KnownEntry(const Location& at) {
   return entry != nullptr ? std::optional(*entry) : std::nullopt;
 }
 
-void PackStore::Impl::FetchAhead(std::span<const Location> places) {
-  if (!remote_) return;
+std::vector<RecordWish> PackStore::Impl::WishesOf(std::span<const Location> places) {
   ReadWaits* const waits = ReadWaits::Current();
   std::vector<RecordWish> wishes;
   for (const Location& at : places) {
@@ -235,12 +234,31 @@ void PackStore::Impl::FetchAhead(std::span<const Location> places) {
     if ((waits != nullptr && waits->Find(key)) || options_.remote->cache->Peek(key)) continue;
     if (options_.remote->local && options_.remote->local->Prepare(key)) continue;
     wishes.push_back(WishOf(at.pack, at.offset, at.stored_bytes, false));
+    // Of a guest's reads it is known what comes next (volume/sequential_readers.h).
+    wishes.back().planned = waits != nullptr;
   }
+  return wishes;
+}
+
+void PackStore::Impl::FetchAhead(std::span<const Location> places) {
+  if (!remote_) return;
+  const std::vector<RecordWish> wishes = WishesOf(places);
   if (wishes.empty()) return;
+  ReadWaits* const waits = ReadWaits::Current();
   for (auto& fetch : remote_->fetcher->Ask(wishes)) {
     if (waits != nullptr) waits->Add(std::move(fetch));
   }
 }
+
+void PackStore::Impl::FetchLater(std::span<const Location> places) {
+  if (!remote_) return;
+  std::vector<RecordWish> wishes = WishesOf(places);
+  for (RecordWish& wish : wishes) wish.planned = true;
+  if (!wishes.empty()) remote_->fetcher->AskAhead(wishes);
+}
+
+// What is new in the cache has a tenth of it for sure, and what was just read is there too.
+uint64_t PackStore::Impl::AheadBytesMax() const { return remote_ ? options_.remote->cache->bytes_max() / 16 : 0; }
 
 Status PackStore::Impl::RefreshIndex() {
   if (!remote_ || remote_->listing->complete()) return {};

@@ -40,8 +40,8 @@ Status PackStore::Impl::FetchWindow(uint32_t pack, uint64_t offset, uint32_t byt
   const uint64_t end = WishOf(pack, 0, 0, false).pack_end;
   const uint64_t ahead = std::min<uint64_t>(kRestingWindowBytes, end > offset ? end - offset : 0);
   const auto answer = std::make_shared<Answer>();
-  options_.remote->backend->Fetch(pack, offset, std::max(bytes, static_cast<uint32_t>(ahead)), [answer](Result<std::vector<uint8_t>> got) {
-    if (got.ok()) answer->bytes = std::move(*got);
+  options_.remote->backend->Fetch(pack, offset, std::max(bytes, static_cast<uint32_t>(ahead)), [answer](Result<FetchedBytes> got) {
+    if (got.ok()) answer->bytes.assign(ConstBytes(*got).begin(), ConstBytes(*got).end());
     answer->Finish(got.status());
   });
   answer->Wait();

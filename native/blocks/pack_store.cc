@@ -66,6 +66,8 @@ bool PackStore::crowded() const { return impl_->Crowded(); }
 Status PackStore::Upkeep() { return impl_->Upkeep(); }
 void PackStore::OnShipped(std::function<void()> changed) { impl_->OnShipped(std::move(changed)); }
 void PackStore::FetchAhead(std::span<const Location> places) { impl_->FetchAhead(places); }
+void PackStore::FetchLater(std::span<const Location> places) { impl_->FetchLater(places); }
+uint64_t PackStore::ahead_bytes_max() const { return impl_->AheadBytesMax(); }
 Status PackStore::RefreshIndex() { return impl_->RefreshIndex(); }
 PackStore::Usage PackStore::usage() const { return impl_->usage(); }
 PutGate& PackStore::gate() { return impl_->gate(); }

@@ -94,6 +94,8 @@ class PackStore::Impl {
   Status Upkeep();
   void OnShipped(std::function<void()> changed);
   void FetchAhead(std::span<const Location> places);
+  void FetchLater(std::span<const Location> places);
+  uint64_t AheadBytesMax() const;
   Status RefreshIndex();
   std::optional<Location> Find(const BlockId& id) const { return index_.Find(id.prefix()); }
   uint64_t RecordBytes() const { return index_.totals().stored_bytes; }
@@ -204,6 +206,8 @@ class PackStore::Impl {
   bool KnowsPack(uint32_t pack) const;
   RecordKey KeyOf(uint32_t pack, uint32_t offset) const { return {options_.remote->pool, pack, offset}; }
   RecordWish WishOf(uint32_t pack, uint32_t offset, uint32_t bytes, bool again) const;
+  /** For records of these places that are neither here nor wished for by the read that runs. */
+  std::vector<RecordWish> WishesOf(std::span<const Location> places);
   Result<std::shared_ptr<const RecordImage>> Record(const Location& at, uint32_t first, uint32_t count, bool may_block, bool again);
   Result<std::shared_ptr<const RecordImage>> Outcome(const std::shared_ptr<RecordFetch>& fetch, bool may_block);
   Result<std::shared_ptr<const RecordImage>> LookAgain(const std::shared_ptr<RecordFetch>& fetch);

@@ -16,9 +16,7 @@ constexpr uint32_t kRegionFetchesMax = 3;
 /** Of a record of which nothing is known but its place: blocks are the most of all. */
 constexpr uint32_t kGuessBytes = 64u << 10;
 
-std::shared_ptr<const RecordImage> Copy(const std::vector<uint8_t>& bytes, size_t from, size_t count) {
-  return std::make_shared<const RecordImage>(bytes.begin() + static_cast<ptrdiff_t>(from), bytes.begin() + static_cast<ptrdiff_t>(from + count));
-}
+std::shared_ptr<const RecordImage> Copy(ConstBytes bytes) { return std::make_shared<const RecordImage>(bytes.begin(), bytes.end()); }
 
 }  // namespace
 
@@ -31,44 +29,72 @@ std::vector<std::shared_ptr<RecordFetch>> RecordFetcher::Ask(std::span<const Rec
   fetches.reserve(wishes.size());
   {
     std::lock_guard lock(mutex_);
-    for (const RecordWish& wish : wishes) {
-      const Place place{wish.pack, wish.offset};
-      if (const auto found = wanted_.find(place); found != wanted_.end()) {
-        ++usage_.joined;
-        fetches.push_back(found->second);
-        continue;
-      }
-      const RecordKey key{pool_, wish.pack, wish.offset};
-      const uint32_t bytes = wish.bytes >= sizeof(PackRecordHeader) ? wish.bytes : RecordStoredBytes(kGuessBytes);
-      auto fetch = std::make_shared<RecordFetch>(key, bytes, wish.pack_end == 0 ? UINT64_MAX : wish.pack_end, wish.again);
-      // It may have come since the caller looked.
-      if (auto record = wish.again ? nullptr : cache_->Peek(key)) {
-        fetch->record = std::move(record);
-        fetch->Finish({});
-      } else {
-        wanted_.emplace(place, fetch);
-        queued_.emplace(place, fetch);
-        order_.push_back(place);
-      }
-      fetches.push_back(std::move(fetch));
-    }
+    for (const RecordWish& wish : wishes) fetches.push_back(Want(wish, true));
   }
   Dispatch();
   return fetches;
 }
 
+void RecordFetcher::AskAhead(std::span<const RecordWish> wishes) {
+  {
+    std::lock_guard lock(mutex_);
+    for (const RecordWish& wish : wishes) Want(wish, false);
+  }
+  Dispatch();
+}
+
+std::shared_ptr<RecordFetch> RecordFetcher::Want(const RecordWish& wish, bool demand) {
+  const Place place{wish.pack, wish.offset};
+  if (const auto found = wanted_.find(place); found != wanted_.end()) {
+    if (demand) ++usage_.joined;
+    // It was to come later.
+    if (demand && queued_.contains(place)) order_.push_back(place);
+    return found->second;
+  }
+  const RecordKey key{pool_, wish.pack, wish.offset};
+  const uint32_t bytes = wish.bytes >= sizeof(PackRecordHeader) ? wish.bytes : RecordStoredBytes(kGuessBytes);
+  auto fetch = std::make_shared<RecordFetch>(key, bytes, wish.pack_end == 0 ? UINT64_MAX : wish.pack_end, wish.again, wish.planned);
+  // It may have come since the caller looked.
+  if (auto record = wish.again ? nullptr : cache_->Peek(key)) {
+    fetch->record = std::move(record);
+    fetch->Finish({});
+    return fetch;
+  }
+  wanted_.emplace(place, fetch);
+  if (Range* const flight = FlightOf(*fetch)) {
+    ++usage_.joined;
+    flight->fetches.push_back(fetch);
+  } else {
+    queued_.emplace(place, fetch);
+    (demand ? order_ : ahead_).push_back(place);
+  }
+  return fetch;
+}
+
+/** The range on its way that has all of the record, as far as its length is known. What came before is wrong where it is asked for again. */
+RecordFetcher::Range* RecordFetcher::FlightOf(const RecordFetch& fetch) {
+  if (fetch.again) return nullptr;
+  const auto after = flights_.upper_bound({fetch.key.pack, fetch.key.offset});
+  if (after == flights_.begin()) return nullptr;
+  Range& range = *std::prev(after)->second;
+  const uint64_t end = std::min(fetch.key.offset + uint64_t{fetch.bytes}, fetch.pack_end);
+  return range.pack == fetch.key.pack && end <= range.end() ? &range : nullptr;
+}
+
 void RecordFetcher::Dispatch() {
   while (true) {
-    Range range;
+    const auto range = std::make_shared<Range>();
     {
       std::lock_guard lock(mutex_);
-      if (!NextRange(range)) return;
+      if (!NextRange(*range)) return;
       ++in_flight_;
-      in_flight_bytes_ += range.bytes;
+      in_flight_bytes_ += range->bytes;
       ++usage_.fetches;
+      // Where another one begins at the same byte, which was too short, or gave what is wrong, the later is the better.
+      flights_[{range->pack, static_cast<uint32_t>(range->start)}] = range;
     }
-    backend_->Fetch(range.pack, range.start, range.bytes, [self = shared_from_this(), range](Result<std::vector<uint8_t>> bytes) {
-      self->Answer(range, std::move(bytes));
+    backend_->Fetch(range->pack, range->start, range->bytes, [self = shared_from_this(), range](const Result<FetchedBytes>& bytes) {
+      self->Answer(range, bytes);
     });
   }
 }
@@ -78,14 +104,28 @@ void RecordFetcher::Take(Range& range, Fetches::iterator at) {
   queued_.erase(at);
 }
 
+/** Of the oldest wish that may go now: what is asked for ahead leaves half of all room to what is waited for. Under the lock. */
+std::optional<RecordFetcher::Place> RecordFetcher::NextPlace() {
+  for (std::deque<Place>* const order : {&order_, &ahead_}) {
+    while (!order->empty() && !queued_.contains(order->front())) order->pop_front();
+    if (order->empty()) continue;
+    const uint32_t share = order == &ahead_ ? 2 : 1;
+    if (in_flight_ > 0 && in_flight_ >= limits_.in_flight_max / share) return std::nullopt;
+    if (in_flight_ > 0 && in_flight_bytes_ + limits_.fetch_bytes_max > limits_.in_flight_bytes_max / share) return std::nullopt;
+    const Place place = order->front();
+    order->pop_front();
+    return place;
+  }
+  return std::nullopt;
+}
+
 /** The oldest wish, with all around it that can go along. Under the lock. */
 bool RecordFetcher::NextRange(Range& range) {
-  while (!order_.empty() && !queued_.contains(order_.front())) order_.pop_front();
-  if (order_.empty() || in_flight_ >= limits_.in_flight_max) return false;
-  if (in_flight_ > 0 && in_flight_bytes_ + limits_.fetch_bytes_max > limits_.in_flight_bytes_max) return false;
-  const auto head = queued_.find(order_.front());
-  order_.pop_front();
+  const std::optional<Place> place = NextPlace();
+  if (!place) return false;
+  const auto head = queued_.find(*place);
   const uint64_t pack_end = head->second->pack_end;
+  const bool planned = head->second->planned;
   range.pack = head->first.first;
   range.start = head->first.second;
   uint64_t end = range.start + head->second->bytes;
@@ -99,8 +139,8 @@ bool RecordFetcher::NextRange(Range& range) {
     first = before;
   }
   range.bytes = static_cast<uint32_t>(end - range.start);
-  const uint64_t ahead = ReadAhead(range, pack_end);
-  end = std::max(ahead, ahead > end ? end : ReadAround(range, pack_end));
+  const uint64_t ahead = planned ? end : ReadAhead(range, pack_end);
+  end = std::max(ahead, ahead > end || range.bytes >= kRegionBytes ? end : ReadAround(range, pack_end));
   first = queued_.lower_bound({range.pack, static_cast<uint32_t>(range.start)});
   for (auto at = first; at != queued_.end() && at->first.first == range.pack && at->first.second <= end + kGapBytesMax;) {
     const uint64_t its_end = at->first.second + uint64_t{at->second->bytes};
@@ -159,32 +199,43 @@ void RecordFetcher::Keep(const RecordKey& key, const std::shared_ptr<const Recor
   if (local_) local_->Offer(key, record);
 }
 
-void RecordFetcher::Answer(Range range, Result<std::vector<uint8_t>> bytes) {
-  std::vector<std::shared_ptr<RecordFetch>> longer;
-  if (bytes.ok()) Unpack(range, *bytes, longer);
+void RecordFetcher::Answer(const std::shared_ptr<Range>& range, const Result<FetchedBytes>& bytes) {
+  std::vector<std::shared_ptr<RecordFetch>> wishes;
+  {
+    std::lock_guard lock(mutex_);
+    wishes = range->fetches;
+  }
+  const ConstBytes body = bytes.ok() ? ConstBytes(*bytes) : ConstBytes();
+  std::ranges::sort(wishes, {}, [](const auto& fetch) { return fetch->key.offset; });
+  const Records records = Unpack(*range, body, wishes);
+  wishes.clear();
   {
     std::lock_guard lock(mutex_);
     --in_flight_;
-    in_flight_bytes_ -= range.bytes;
+    in_flight_bytes_ -= range->bytes;
     if (!bytes.ok()) ++usage_.failures;
-    if (bytes.ok()) usage_.fetched_bytes += bytes->size();
-    for (const auto& fetch : range.fetches) {
+    usage_.fetched_bytes += body.size();
+    const auto flight = flights_.find({range->pack, static_cast<uint32_t>(range->start)});
+    if (flight != flights_.end() && flight->second == range) flights_.erase(flight);
+    // Those too that joined since.
+    for (const auto& fetch : range->fetches) {
       const Place place{fetch->key.pack, fetch->key.offset};
-      if (std::find(longer.begin(), longer.end(), fetch) != longer.end()) {
+      if (bytes.ok() && !Settle(*range, body, records, fetch)) {
         queued_.emplace(place, fetch);
         order_.push_front(place);
-      } else {
-        wanted_.erase(place);
-        ++usage_.records;
+        continue;
       }
+      wanted_.erase(place);
+      ++usage_.records;
+      wishes.push_back(fetch);
     }
+    usage_.ahead_records += records.size() - std::min(records.size(), wishes.size());
   }
-  for (const auto& fetch : range.fetches) {
-    if (std::find(longer.begin(), longer.end(), fetch) != longer.end()) continue;
+  for (const auto& fetch : wishes) {
     if (!bytes.ok()) {
       fetch->Finish(bytes.status());
     } else if (fetch->record == nullptr) {
-      fetch->Finish({Code::kCorrupt, "pack " + std::to_string(range.pack) + " ends before the record at its byte " + std::to_string(fetch->key.offset)});
+      fetch->Finish({Code::kCorrupt, "pack " + std::to_string(range->pack) + " ends before the record at its byte " + std::to_string(fetch->key.offset)});
     } else {
       fetch->Finish({});
     }
@@ -192,54 +243,54 @@ void RecordFetcher::Answer(Range range, Result<std::vector<uint8_t>> bytes) {
   Dispatch();
 }
 
+/** False where the record is longer than was known, and all of it may be had. Under the lock. */
+bool RecordFetcher::Settle(const Range& range, ConstBytes bytes, const Records& records, const std::shared_ptr<RecordFetch>& fetch) {
+  if (const auto found = records.find(fetch->key.offset); found != records.end()) {
+    fetch->record = found->second;
+    return true;
+  }
+  const size_t from = fetch->key.offset - range.start, left = from < bytes.size() ? bytes.size() - from : 0;
+  const auto header = ParseHeader(bytes.last(left), range.pack, fetch->key.offset);
+  if (header && header->stored_bytes > fetch->bytes && fetch->key.offset + uint64_t{header->stored_bytes} <= fetch->pack_end) {
+    fetch->bytes = header->stored_bytes;
+    return false;
+  }
+  // Its header is not whole; its cells may be.
+  if (left > 0) fetch->record = Copy(bytes.subspan(from, std::min<size_t>(left, fetch->bytes)));
+  return true;
+}
+
 // A place that holds neither a record header nor the zeroes between groups is passed over up to the next wish: what looks
 // like a record inside another's payload is a guest's data.
-void RecordFetcher::Unpack(const Range& range, const std::vector<uint8_t>& bytes, std::vector<std::shared_ptr<RecordFetch>>& longer) {
-  auto wish = range.fetches.begin();
+RecordFetcher::Records RecordFetcher::Unpack(const Range& range, ConstBytes bytes, std::span<const std::shared_ptr<RecordFetch>> wishes) {
+  Records records;
+  auto wish = wishes.begin();
   uint64_t at = range.start;
-  uint64_t ahead = 0;
   while (true) {
-    while (wish != range.fetches.end() && (*wish)->key.offset < at) ++wish;
-    const bool wished = wish != range.fetches.end() && (*wish)->key.offset == at;
+    while (wish != wishes.end() && (*wish)->key.offset < at) ++wish;
+    const bool wished = wish != wishes.end() && (*wish)->key.offset == at;
     const size_t from = at - range.start;
     const size_t left = from < bytes.size() ? bytes.size() - from : 0;
-    const auto header = left >= sizeof(PackRecordHeader) && at <= UINT32_MAX
-                            ? ParseHeader({bytes.data() + from, left}, range.pack, static_cast<uint32_t>(at))
-                            : std::nullopt;
+    const auto header = at <= UINT32_MAX ? ParseHeader(bytes.last(left), range.pack, static_cast<uint32_t>(at)) : std::nullopt;
     if (header && header->stored_bytes <= left) {
-      auto record = Copy(bytes, from, header->stored_bytes);
-      const RecordKey key{pool_, range.pack, static_cast<uint32_t>(at)};
-      if (wished) {
-        // What is fetched for the second time was wrong in the cache, or is wrong for good: it does not go there unseen.
-        if (!(*wish)->again) Keep(key, record);
-        (*wish)->record = std::move(record);
-      } else {
-        Keep(key, record);
-        ++ahead;
-      }
+      auto record = Copy(bytes.subspan(from, header->stored_bytes));
+      // What is fetched for the second time was wrong in the cache, or is wrong for good: it does not go there unseen.
+      if (!wished || !(*wish)->again) Keep({pool_, range.pack, static_cast<uint32_t>(at)}, record);
+      records.emplace_hint(records.end(), at, std::move(record));
       at += header->stored_bytes;
       continue;
-    }
-    if (wished && header && header->stored_bytes > (*wish)->bytes && at + header->stored_bytes <= (*wish)->pack_end) {
-      (*wish)->bytes = header->stored_bytes;
-      longer.push_back(*wish);
-    } else if (wished && left > 0) {
-      // Its header is not whole; its cells may be.
-      (*wish)->record = Copy(bytes, from, std::min<size_t>(left, (*wish)->bytes));
     }
     if (wished) ++wish;
     // Groups of records begin at whole sectors: between them there may be zeroes.
     const uint64_t next = (at / kSectorBytes + 1) * kSectorBytes;
-    const bool before_wish = wish == range.fetches.end() || next <= (*wish)->key.offset;
-    if (!wished && before_wish && next - range.start < bytes.size() && IsZero(ConstBytes(bytes).subspan(from, next - at))) {
+    const bool before_wish = wish == wishes.end() || next <= (*wish)->key.offset;
+    if (!wished && before_wish && next - range.start < bytes.size() && IsZero(bytes.subspan(from, next - at))) {
       at = next;
       continue;
     }
-    if (wish == range.fetches.end()) break;
+    if (wish == wishes.end()) return records;
     at = (*wish)->key.offset;
   }
-  std::lock_guard lock(mutex_);
-  usage_.ahead_records += ahead;
 }
 
 RecordFetcher::Usage RecordFetcher::usage() const {

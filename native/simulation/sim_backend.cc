@@ -52,15 +52,15 @@ void SimBackend::RemoveSome(uint64_t one_of) {
   }
 }
 
-void SimBackend::OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) {
+void SimBackend::OpenGone(std::function<void(Result<FetchedBytes>)> done) {
   if (list_faults_ && dice_.Chance(1, 4)) return done(Status(Code::kIo, "away"));
   ++host_;
   done(LastGone());
 }
 
-Result<std::vector<uint8_t>> SimBackend::LastGone() const {
+Result<FetchedBytes> SimBackend::LastGone() const {
   if (gone_.empty()) return Status(Code::kNotFound, "there is no list");
-  return gone_.rbegin()->second;
+  return FetchedBytes(gone_.rbegin()->second);
 }
 
 void SimBackend::ArriveGone(const GoneKey& key, const std::vector<uint8_t>& list) {
@@ -124,7 +124,7 @@ void SimBackend::Forget() {
   ArriveSomeGone(4);
 }
 
-void SimBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) {
+void SimBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<FetchedBytes>)> done) {
   if (Throttles()) return done(Status(Code::kIo, "slow down"));
   const auto found = chunks_.find(pack);
   if (found == chunks_.end()) return done(Status(Code::kNotFound, "no pack " + std::to_string(pack)));
@@ -136,7 +136,7 @@ void SimBackend::Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::func
     ++refusals_;
     body.resize(dice_.Below(body.size()));
   }
-  done(std::move(body));
+  done(FetchedBytes(std::move(body)));
 }
 
 SimBackend::Bit SimBackend::Rot(const std::function<uint64_t(uint64_t sides)>& draw) {

@@ -17,11 +17,11 @@ class SimBackend : public PackBackend {
   SimBackend(Env& env, uint64_t seed) : env_(env), dice_(seed) {}
 
   void Ship(uint32_t pack, const std::string& path, uint64_t bytes, std::function<void(Status)> done) override;
-  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override;
+  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<FetchedBytes>)> done) override;
   void Remove(uint32_t pack, std::function<void(Status)> done) override;
   void List(std::function<void(Result<std::vector<Chunk>>)> done) override;
 
-  void OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) override;
+  void OpenGone(std::function<void(Result<FetchedBytes>)> done) override;
   void KeepGone(uint64_t number, std::vector<uint8_t> list, std::function<void(Status)> done) override;
 
   /** Lets some of the ships under way arrive, and tells their outcome. */
@@ -29,7 +29,7 @@ class SimBackend : public PackBackend {
   /** The host has died: what was under way may have arrived, and nobody waits for it. */
   void Forget();
   /** Of the last host that kept one. */
-  Result<std::vector<uint8_t>> LastGone() const;
+  Result<FetchedBytes> LastGone() const;
   bool Has(uint32_t pack) const { return chunks_.contains(pack); }
   /** A bit of a chunk flips, drawn by `draw`; which is told, and flipping it again heals it. 0: there is no chunk. */
   struct Bit {
@@ -86,12 +86,12 @@ class SimVisitor : public PackBackend {
  public:
   explicit SimVisitor(std::shared_ptr<SimBackend> backend) : backend_(std::move(backend)) {}
   void Ship(uint32_t, const std::string&, uint64_t, std::function<void(Status)> done) override { done(Refused()); }
-  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override {
+  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<FetchedBytes>)> done) override {
     backend_->Fetch(pack, offset, bytes, std::move(done));
   }
   void Remove(uint32_t, std::function<void(Status)> done) override { done(Refused()); }
   void List(std::function<void(Result<std::vector<Chunk>>)> done) override { backend_->List(std::move(done)); }
-  void OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) override { done(backend_->LastGone()); }
+  void OpenGone(std::function<void(Result<FetchedBytes>)> done) override { done(backend_->LastGone()); }
   void KeepGone(uint64_t, std::vector<uint8_t>, std::function<void(Status)> done) override { done(Status::Ok()); }
 
  private:

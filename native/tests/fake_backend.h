@@ -51,7 +51,7 @@ class FakeBackend : public PackBackend {
       done({});
     });
   }
-  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override {
+  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<FetchedBytes>)> done) override {
     Later([this, pack, offset, bytes, done = std::move(done)] {
       ++fetch_count;
       if (away) return done(Status(Code::kIo, "away"));
@@ -68,7 +68,7 @@ class FakeBackend : public PackBackend {
         --rotten;
         for (size_t at = 1000; at < part.size(); at += 4096) part[at] ^= 0x10;
       }
-      done(std::move(part));
+      done(FetchedBytes(std::move(part)));
     });
   }
   void Remove(uint32_t pack, std::function<void(Status)> done) override {
@@ -96,7 +96,7 @@ class FakeBackend : public PackBackend {
       done(std::move(listed));
     });
   }
-  void OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) override {
+  void OpenGone(std::function<void(Result<FetchedBytes>)> done) override {
     Later([this, done = std::move(done)] {
       if (away || !lists) return done(Status(Code::kIo, "away"));
       std::vector<uint8_t> last;
@@ -105,7 +105,7 @@ class FakeBackend : public PackBackend {
         ++host_;
         if (!gone_.empty()) last = gone_.rbegin()->second;
       }
-      last.empty() ? done(Status(Code::kNotFound, "there is no list")) : done(std::move(last));
+      last.empty() ? done(Status(Code::kNotFound, "there is no list")) : done(FetchedBytes(std::move(last)));
     });
   }
   void KeepGone(uint64_t number, std::vector<uint8_t> list, std::function<void(Status)> done) override {

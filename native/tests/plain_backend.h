@@ -34,12 +34,12 @@ class PlainBackend : public PackBackend {
     chunks[pack] = std::move(content);
     done({});
   }
-  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<std::vector<uint8_t>>)> done) override {
+  void Fetch(uint32_t pack, uint64_t offset, uint32_t bytes, std::function<void(Result<FetchedBytes>)> done) override {
     if (!state.ok()) return done(state);
     const auto found = chunks.find(pack);
     if (found == chunks.end()) return done(Status(Code::kNotFound, "no such pack"));
     const size_t from = std::min<uint64_t>(offset, found->second.size()), to = std::min<uint64_t>(offset + bytes, found->second.size());
-    done(std::vector<uint8_t>(found->second.begin() + static_cast<ptrdiff_t>(from), found->second.begin() + static_cast<ptrdiff_t>(to)));
+    done(FetchedBytes({found->second.begin() + static_cast<ptrdiff_t>(from), found->second.begin() + static_cast<ptrdiff_t>(to)}));
   }
   void Remove(uint32_t pack, std::function<void(Status)> done) override {
     ++removals;
@@ -53,11 +53,11 @@ class PlainBackend : public PackBackend {
     for (const auto& [pack, bytes] : chunks) listed.push_back({pack, bytes.size()});
     done(std::move(listed));
   }
-  void OpenGone(std::function<void(Result<std::vector<uint8_t>>)> done) override {
+  void OpenGone(std::function<void(Result<FetchedBytes>)> done) override {
     if (!state.ok()) return done(state);
     ++host;
     if (gone.empty()) return done(Status(Code::kNotFound, "there is no list"));
-    done(gone.rbegin()->second);
+    done(FetchedBytes(gone.rbegin()->second));
   }
   void KeepGone(uint64_t number, std::vector<uint8_t> list, std::function<void(Status)> done) override {
     if (!state.ok()) return done(state);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../blocks/errand.h"
 #include "../env/mutants.h"
 
 namespace skerry {
@@ -201,6 +202,8 @@ void AskLayer(const Generation& generation, PageIndex page, PageSource& source) 
 
 Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into, bool may_block) {
   AskTogether(context, root, first, sources, may_block);
+  // Nothing is copied twice: this read comes again when what it lacks has come.
+  if (const ReadWaits* const waits = ReadWaits::Current(); may_block && waits != nullptr && waits->any()) return {Code::kTryAgain, {}};
   if (may_block && context.ahead.empty()) AskJournal(context, sources);
   if (may_block && sources.size() >= kLargeReadPages) AskPacks(context, root, first, sources);
   for (size_t at = 0; at < sources.size();) {
@@ -218,6 +221,19 @@ Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, st
     at += run;
   }
   return Status::Ok();
+}
+
+bool AskAhead(ReadContext context, const TreeRoot& root, BlockIndex first, uint32_t count) {
+  ReadWaits nobody;
+  const ReadWaits::Guard guard(&nobody);
+  std::vector<MapSlot> slots(count);
+  if (context.pool.tree->LookupRun(root, first, count, slots, true).code() == Code::kTryAgain) return false;
+  std::vector<Location> places;
+  for (const MapSlot& slot : slots) {
+    if (slot.at.known()) places.push_back(slot.at);
+  }
+  context.pool.packs->FetchLater(places);
+  return true;
 }
 
 namespace {

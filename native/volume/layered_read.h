@@ -42,6 +42,12 @@ struct ReadContext {
 Status FetchPages(ReadContext context, const TreeRoot& root, PageIndex first, std::vector<PageSource>& sources, Bytes into, bool may_block);
 
 /**
+ * Has the blocks [first, first + count) of the map come into the cache, if they are on a backend, without waiting for any. False where the
+ * map itself is not all here: it was asked for, and those of them that it leads to are to be asked for again.
+ */
+bool AskAhead(ReadContext context, const TreeRoot& root, BlockIndex first, uint32_t count);
+
+/**
  * The same for one block where that ended in kCorrupt, page by page: bit i of `lost` is set where page first + i has rotted, and
  * nothing is filled in there. Rotten is only what was read past every cache and fails its sum. All else is an error as before: a
  * map node that fails, a pack that is away, a disk that does not answer may come back, and what is called lost is lost for good.

@@ -12,6 +12,7 @@
 #include "parallel.h"
 #include "ref_names.h"
 #include "rot_book.h"
+#include "sequential_readers.h"
 
 namespace skerry {
 
@@ -41,6 +42,7 @@ struct Pool {
   Parallel* parallel = nullptr;     // for the parts of a large request; null: they are done one after the other
   Parallel* background = nullptr;   // the same for destage, which must not keep requests from their processor
   const std::shared_ptr<LogBudget> log_budget = std::make_shared<LogBudget>();
+  std::unique_ptr<SequentialReaders> readers;   // null where the packs are on this host: its kernel reads ahead
 
   /** Of blocks of `domain`; 0: of the pool's own. */
   DomainKey KeyOf(uint64_t of) const { return key->ForDomain(of, domain); }

@@ -34,6 +34,7 @@ Result<std::shared_ptr<Pool>> Store::AddPool(const PoolOptions& options, PackRep
   pool->logs = options.logs;
   pool->packs = std::move(*packs);
   pool->domain = options.packs.domain;
+  if (pool->packs->remote()) pool->readers = std::make_unique<SequentialReaders>(pool->packs->ahead_bytes_max());
   pool->key = std::make_unique<DomainKey>(ConstBytes(options.domain_key));
   pool->tree = std::make_unique<Tree>(*pool->packs, *pool->key, node_cache_, options_.node_cache_bytes_max / (first ? 1 : kFurtherPoolsShare));
   std::unique_lock lock(mutex_);

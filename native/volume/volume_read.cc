@@ -79,7 +79,20 @@ Status LiveVolume::ReadPagesOnce(PageIndex first, Bytes into, bool may_block) {
       if (!sources[i].done) AskLayer(*layer, first + i, sources[i]);
     }
   }
-  return FetchPages({journal_, *stack->pool}, stack->root, first, sources, into, may_block);
+  const ReadContext context{journal_, *stack->pool};
+  const auto in_map = [](const PageSource& source) { return !source.done; };
+  if (!stack->pool->readers || std::ranges::none_of(sources, in_map)) return FetchPages(context, stack->root, first, sources, into, may_block);
+  SequentialReaders& readers = *stack->pool->readers;
+  const SequentialReaders::Blocks ahead = readers.Note(spec_.id, first / kPagesPerBlock, (first + count - 1) / kPagesPerBlock);
+  if (ahead.count == 0) return FetchPages(context, stack->root, first, sources, into, may_block);
+  // The map may have to be read for it.
+  if (!may_block) return {Code::kTryAgain, {}};
+  // What is wanted now goes first.
+  Status status = FetchPages(context, stack->root, first, sources, into, may_block);
+  const uint64_t end = std::min(ahead.first + ahead.count, (size() + kBlockBytes - 1) / kBlockBytes);
+  const bool asked = ahead.first >= end || AskAhead(context, stack->root, ahead.first, static_cast<uint32_t>(end - ahead.first));
+  if (asked) readers.Asked(spec_.id, ahead.first + ahead.count);
+  return status;
 }
 
 namespace {

@@ -161,6 +161,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   running.on('log', ({ level, message }) => engineLog(level, message));
   pools.serve(running);
   running.on('fetch', (errand) => pools.take(errand));
+  running.on('fetched', ({ errand }) => pools.fetched(errand));
   running.on('ship', (errand) => pools.take(errand));
   running.on('remove', (errand) => pools.take(errand));
   running.on('list', (errand) => pools.take(errand));

@@ -47,7 +47,10 @@ export interface Driver {
    * Writing the same key with the same bytes again succeeds. `data` is not used after it settled.
    */
   put(key: ChunkKey, data: Uint8Array): Promise<void>;
-  /** Bytes read into `into` from `offset`, short only at the end (0 at or past it); null where there is no such chunk. */
+  /**
+   * Bytes read into `into` from `offset`, short only at the end (0 at or past it); null where there is no such chunk. Nothing is written to
+   * `into` after it settled, whatever came of it: it is used again.
+   */
   get(key: ChunkKey, offset: number, into: Uint8Array): Promise<number | null>;
   /** null where there is no such chunk. */
   stat(key: ChunkKey): Promise<ChunkStat | null>;

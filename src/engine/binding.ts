@@ -169,6 +169,8 @@ export type EngineEvent =
       readonly offset: number;
       readonly bytes: number;
     }
+  /** The bytes that completeFetch gave for this errand are not looked at any more: until then they stay as they are. */
+  | { readonly type: 'fetched'; readonly errand: number }
   | {
       readonly type: 'ship';
       readonly errand: number;
@@ -352,7 +354,7 @@ export interface NativeEngine extends PoolSwitch, TreeCarrier, VolumeLogs {
   addPool(pool: PoolSpec): Promise<StartReport>;
   /** Rejects with invalid while a resource is in it, or something is held that was carried from or to it. */
   removePool(name: string): Promise<void>;
-  /** `bytes` is short only at the end of the pack, or the list of what is gone; null with a failure. What comes twice is nobody's. */
+  /** `bytes` is short only at the end of the pack, or the list of what is gone; null with a failure. What comes twice is nobody's. The event `fetched` gives them back. */
   completeFetch(errand: number, bytes: Uint8Array | null, failure: ErrandFailure | null): void;
   /** Of a ship, a removal or a list of what is gone. Without a failure: it is durable on the backend, or gone from there. */
   completeChange(errand: number, failure: ErrandFailure | null): void;

@@ -8,6 +8,7 @@ import { SkerryError, toSkerryError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
 import { chunkKey, type ChunkKey, type Driver } from '../driver/driver.js';
 import type { EngineEvent, ListedPack, NativeEngine } from '../engine/binding.js';
+import type { FetchBuffers } from './fetch_buffers.js';
 import type { GoneKeeper } from './gone_keeper.js';
 import type { Turns } from './turns.js';
 
@@ -24,6 +25,8 @@ export interface CourierOptions {
   /** The same for lists of what is gone. */
   readonly gone: Pick<GoneKeeper, 'open' | 'keep'>;
   readonly engine: Pick<NativeEngine, 'completeFetch' | 'completeChange' | 'completeList'>;
+  /** Of all pools. */
+  readonly buffers: FetchBuffers;
   /** How long a fetch goes on trying where the backend is away; 0 gives up with the driver's filters. */
   readonly stallMilliseconds: number;
   /** How long a backend may take to begin its answer to a list, and for lists of what is gone: while the daemon starts others wait for that. null: as long as it likes. */
@@ -101,15 +104,17 @@ export class Courier {
   }
 
   async #fetch({ errand, pack, offset, bytes }: EventOf<'fetch'>): Promise<void> {
-    const { engine } = this.#options;
+    const { engine, buffers } = this.#options;
     try {
-      const into = Buffer.allocUnsafe(bytes);
+      const into = buffers.take(bytes);
       const got = await this.#patiently(() => this.#get(packKey(pack), offset, into));
-      this.#answer(() =>
-        got === null
-          ? engine.completeFetch(errand, null, { code: 'not-found', message: `the backend has no chunk ${packKey(pack)}` })
-          : engine.completeFetch(errand, into.subarray(0, got), null),
-      );
+      if (got === null) {
+        const failure = { code: 'not-found', message: `the backend has no chunk ${packKey(pack)}` };
+        this.#answer(() => engine.completeFetch(errand, null, failure));
+        return;
+      }
+      buffers.lend(errand, into);
+      this.#answer(() => engine.completeFetch(errand, into.subarray(0, got), null));
     } catch (error) {
       this.#answer(() => engine.completeFetch(errand, null, failureOf(error)));
     }

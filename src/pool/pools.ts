@@ -15,6 +15,7 @@ import { shownSettings, type DriverRegistry } from '../driver/registry.js';
 import type { NativeEngine, PoolSpec } from '../engine/binding.js';
 import type { LogChunkEvent } from '../engine/volume_log.js';
 import { Courier, type Errand } from './courier.js';
+import { FetchBuffers } from './fetch_buffers.js';
 import { readKey, toldSource, type KeySource } from './key_source.js';
 import { goneKey, listGone } from './gone_chunk.js';
 import { openPool, type Pool, type PoolConfiguration, type PoolOptions } from './pool.js';
@@ -78,6 +79,7 @@ export class Pools {
   readonly #options: PoolsOptions;
   readonly #pools = new Map<string, Opened>();
   readonly #shipTurns = new Turns(ships_in_memory_max);
+  readonly #fetchBuffers = new FetchBuffers();
   readonly #ending = new AbortController();
   /** Uuids of the pools of which this life has put an owner chunk. */
   readonly #claimed = new Set<string>();
@@ -330,9 +332,15 @@ export class Pools {
       stallMilliseconds: splitSettings(opened.record.settings).pool.stallMilliseconds,
       listMilliseconds: () => (this.#starting ? (opened.away ? away_answer_milliseconds : answer_milliseconds) : null),
       shipTurns: this.#shipTurns,
+      buffers: this.#fetchBuffers,
       log: (level, message, fields) => this.#options.log(level, message, { pool: errand.pool, ...fields }),
     });
     opened.courier.take(errand);
+  }
+
+  /** The engine has read what it was given for this errand. */
+  fetched(errand: number): void {
+    this.#fetchBuffers.returned(errand);
   }
 
   /** What an engine asks to be put into a pool for one of its volumes. */

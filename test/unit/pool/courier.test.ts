@@ -7,6 +7,7 @@ import { chunkKey, type Driver } from '../../../src/driver/driver.js';
 import { withFault } from '../../../src/driver/fault.js';
 import { encodeGoneChunk, goneKey } from '../../../src/pool/gone_chunk.js';
 import { GoneKeeper } from '../../../src/pool/gone_keeper.js';
+import { FetchBuffers } from '../../../src/pool/fetch_buffers.js';
 import { Courier, packKey } from '../../../src/pool/courier.js';
 import { Turns } from '../../../src/pool/turns.js';
 import { FakeEngine } from '../mapper/fake_engine.js';
@@ -24,6 +25,7 @@ function courierOver(chunks: Driver, stallMilliseconds = 0) {
     stallMilliseconds,
     listMilliseconds: () => null,
     shipTurns: new Turns(1),
+    buffers: new FetchBuffers(),
     log: (level, message) => void logged.push(`${level} ${message}`),
   });
   onTestFinished(() => courier.close());
