@@ -239,7 +239,10 @@ Status Carrier::ReadBlock(const MapSlot& slot, Bytes block, uint32_t& lost) {
 
 /** In the target: what is of the source's own domain becomes of the target's, and so does what no header is left of. */
 Result<uint64_t> Carrier::DomainOf(const MapSlot& slot) {
-  Result<uint64_t> domain = order_.source->packs->DomainOf(slot.at, slot.id);
+  PackStore& packs = *order_.source->packs;
+  Result<uint64_t> domain = packs.DomainOf(slot.at, slot.id);
+  // Its pack was collected since it was read: by now the index knows where it has gone.
+  if (domain.code() == Code::kNotFound) domain = packs.DomainOf({}, slot.id);
   if (domain.code() == Code::kCorrupt || (domain.ok() && *domain == order_.source->domain)) return 0;
   return domain;
 }

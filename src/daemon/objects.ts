@@ -137,20 +137,8 @@ export class ObjectService {
     });
     const destage = (shelf: number) => engine.destage(shelf);
     const domainKeys = domainKeysOf(identity);
-    const parts = {
-      catalog,
-      engine,
-      shelves,
-      log,
-      meter,
-      frozen,
-      destage,
-      onTrim,
-      notices,
-      domainKeys,
-      blockDomain: domainOfAccount,
-    };
-    const layer = await ObjectLayer.open({ ...parts, sums: sumsElsewhere });
+    const parts = { catalog, engine, shelves, log, meter, frozen, destage, onTrim, notices, domainKeys };
+    const layer = await ObjectLayer.open({ ...parts, blockDomain: domainOfAccount, sums: sumsElsewhere });
     return new ObjectService(options, layer, frozen, webhooks);
   }
 
