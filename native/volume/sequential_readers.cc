@@ -21,8 +21,12 @@ constexpr uint64_t kIdleReads = 1024;
 uint64_t SequentialReaders::WindowMax() const {
   const auto reads = [this](const Reader& reader) { return reader.window > 0 && reader.used + kIdleReads > clock_; };
   const auto readers = static_cast<uint64_t>(std::ranges::count_if(readers_, reads));
-  return std::min(windows_bytes_max_ / std::max<uint64_t>(readers, 1), kWindowBytesMax) / kBlockBytes;
+  return std::max<uint64_t>(std::min(windows_bytes_max_ / std::max<uint64_t>(readers, 1), kWindowBytesMax) / kBlockBytes, 1);
 }
+
+uint64_t SequentialReaders::Window(const Reader& reader) const { return std::min(reader.window, WindowMax()); }
+/** That of what is asked for next. */
+uint64_t SequentialReaders::Grown(const Reader& reader) const { return std::min(2 * reader.window, WindowMax()); }
 
 SequentialReaders::Reader* SequentialReaders::Find(uint64_t volume, uint64_t first, uint64_t reach) {
   for (Reader& reader : readers_) {
@@ -45,24 +49,19 @@ SequentialReaders::Blocks SequentialReaders::Note(uint64_t volume, uint64_t firs
   reader->used = clock_;
   const bool goes_on = last >= reader->next;
   reader->next = std::max(reader->next, last + 1);
-  if (reader->window == 0) {
-    // The same again, or what came before it, is no second read of a reader.
-    if (!goes_on) return {};
-    reader->window = std::max(kWindowBytesMin / kBlockBytes, 2 * count);
-  }
-  reader->window = std::min(reader->window, std::max<uint64_t>(WindowMax(), 1));
-  if (reader->asked > reader->next + reader->window) return {};
+  // The same again, or what came before it, is no second read of a reader.
+  if (reader->window == 0 && goes_on) reader->window = std::max(kWindowBytesMin / kBlockBytes, 2 * count) / 2;
+  if (reader->window == 0 || reader->asked > reader->next + Window(*reader)) return {};
   const uint64_t from = std::max(reader->asked, reader->next);
-  return {from, reader->next + 2 * reader->window - from};
+  return {from, reader->next + 2 * Grown(*reader) - from};
 }
 
 void SequentialReaders::Asked(uint64_t volume, uint64_t end) {
   std::lock_guard lock(mutex_);
   for (Reader& reader : readers_) {
-    const bool was_asked_for = reader.volume == volume && reader.window > 0 && end > reader.asked && end <= reader.next + 2 * reader.window;
-    if (!was_asked_for) continue;
+    if (reader.volume != volume || reader.window == 0 || end <= reader.asked || end > reader.next + 2 * Grown(reader)) continue;
     reader.asked = end;
-    reader.window = std::min(2 * reader.window, kWindowBytesMax / kBlockBytes);
+    reader.window = Grown(reader);
     return;
   }
 }

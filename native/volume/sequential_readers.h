@@ -29,13 +29,15 @@ class SequentialReaders {
     uint64_t volume = 0;
     uint64_t next = 0;     // the block after the last that was read
     uint64_t asked = 0;    // up to where blocks were asked for ahead; not above `next`: none are
-    uint64_t window = 0;   // in blocks; 0: it has read but once
+    uint64_t window = 0;   // in blocks, as it was asked for last; 0: it has read but once
     uint64_t used = 0;
   };
   static constexpr size_t kReadersMax = 32;
 
   Reader* Find(uint64_t volume, uint64_t first, uint64_t reach);
   uint64_t WindowMax() const;
+  uint64_t Window(const Reader& reader) const;
+  uint64_t Grown(const Reader& reader) const;
 
   const uint64_t windows_bytes_max_;
   std::mutex mutex_;

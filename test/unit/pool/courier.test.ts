@@ -18,6 +18,7 @@ const poolUuid = new Uint8Array(16).fill(7);
 function courierOver(chunks: Driver, stallMilliseconds = 0) {
   const engine = new FakeEngine();
   const logged: string[] = [];
+  const buffers = new FetchBuffers();
   const courier = new Courier({
     chunks,
     gone: new GoneKeeper({ identity: { poolUuid, cipher: null }, chunks, look: async () => 1 }),
@@ -25,7 +26,7 @@ function courierOver(chunks: Driver, stallMilliseconds = 0) {
     stallMilliseconds,
     listMilliseconds: () => null,
     shipTurns: new Turns(1),
-    buffers: new FetchBuffers(),
+    buffers,
     log: (level, message) => void logged.push(`${level} ${message}`),
   });
   onTestFinished(() => courier.close());
@@ -33,7 +34,7 @@ function courierOver(chunks: Driver, stallMilliseconds = 0) {
     while (engine.completed.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
     return engine.completed;
   };
-  return { courier, engine, logged, answered };
+  return { courier, engine, buffers, logged, answered };
 }
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
@@ -56,6 +57,34 @@ test('what is asked for is fetched, short only at the end, and what is not there
     { errand: 2, bytes: bytes(4, 5), failure: null },
     { errand: 3, bytes: null, failure: { code: 'not-found' } },
   ]);
+});
+
+test('what a range was fetched into takes another one once the engine has read it, and never where the fetch failed', async () => {
+  const driver = new MemoryDriver();
+  await driver.put(packKey(3), new Uint8Array(200_000));
+  const used: ArrayBufferLike[] = [];
+  const get: Driver['get'] = async (key, offset, into) => {
+    used.push(into.buffer);
+    return driver.get(key, offset, into);
+  };
+  const { courier, buffers, answered } = courierOver({ ...bound(driver), get });
+  const fetch = (errand: number, pack: number): void =>
+    courier.take({ type: 'fetch', errand, pool: 'far', pack, offset: 0, bytes: 100_000 });
+  fetch(1, 3);
+  await answered(1);
+  fetch(2, 3);
+  await answered(2);
+  buffers.returned(1);
+  fetch(3, 3);
+  await answered(3);
+  fetch(4, 4);
+  await answered(4);
+  buffers.returned(4);
+  fetch(5, 3);
+  await answered(5);
+  expect(used[1]).not.toBe(used[0]);
+  expect(used[2]).toBe(used[0]);
+  expect(new Set([used[1], used[2], used[3], used[4]]).size).toBe(4);
 });
 
 /** Answers the first `count` reads with one byte of what was asked for. */
