@@ -56,8 +56,6 @@ export class VolumeLogs {
   readonly #options: VolumeLogsOptions;
   readonly #underWay = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
-  /** Pools that logs are to be read from and that did not answer, and how they did not. */
-  readonly #away = new Map<string, SkerryError>();
 
   constructor(options: VolumeLogsOptions) {
     this.#options = options;
@@ -97,17 +95,18 @@ export class VolumeLogs {
     const { engine, ledger, log } = this.#options;
     const journal = await engine.volumeLog('journal');
     // A few at once, for their transactions share a sync.
+    const away = new Map<string, SkerryError>();
     await inParallel(logged, begun_at_once_max, async ({ id, name, pool }) => {
-      const away = await this.#begin(id, journal);
-      if (away === null) return;
-      this.#away.set(pool, away);
-      ledger.unreadLogs.note(id, pool, away.message);
+      const failure = await this.#begin(id, journal, away);
+      if (failure === null) return;
+      away.set(pool, failure);
+      ledger.unreadLogs.note(id, pool, failure.message);
       log('error', `volume ${name} is not served before pool ${pool} answers, for what was flushed to it is there`, {
         resource: id,
-        error: away.message,
+        error: failure.message,
       });
     });
-    for (const pool of this.#away.keys()) this.#readOnceBack(pool, journal);
+    for (const pool of away.keys()) this.#readOnceBack(pool, journal);
   }
 
   /** The catalog has a root of the volume: what of its log that holds is nobody's any more. */
@@ -180,9 +179,9 @@ export class VolumeLogs {
     const { unreadLogs } = ledger;
     for (const id of unreadLogs.in(pool)) {
       try {
-        const away = await this.#begin(id, journal, { again: true });
-        if (away !== null) {
-          unreadLogs.note(id, pool, away.message);
+        const failure = await this.#begin(id, journal);
+        if (failure !== null) {
+          unreadLogs.note(id, pool, failure.message);
           return false;
         }
         unreadLogs.forget(id);
@@ -191,23 +190,23 @@ export class VolumeLogs {
         const { code, message } = toSkerryError(thrown);
         // The daemon ends.
         if (code === 'closed') return false;
-        unreadLogs.note(id, pool, message);
-        log('error', 'the pool of a volume answers, and its log there cannot be read', { resource: id, pool, error: message });
+        if (unreadLogs.note(id, pool, message))
+          log('error', 'the pool of a volume answers, and its log there cannot be read', { resource: id, pool, error: message });
       }
     }
     return unreadLogs.in(pool).length === 0;
   }
 
-  /** null once it has begun; else why the pool, which it has to be read from, did not answer. `again`: though it did not before. */
-  async #begin(id: number, journal: Uint8Array, { again = false } = {}): Promise<SkerryError | null> {
+  /** null once it has begun; else how the pool that it has to be read from failed. Those that are `away` are not asked. */
+  async #begin(id: number, journal: Uint8Array, away: ReadonlyMap<string, SkerryError> = new Map()): Promise<SkerryError | null> {
     const { engine, ledger, log, keeper, listsLate, now = Date.now } = this.#options;
     const record = (await ledger.get(id))?.record;
     if (record?.log === null || record?.log === undefined) return null;
     const { name, pool } = record;
     let fence = record.log.fence + 1;
     if (Buffer.compare(record.log.journal, journal) !== 0) {
-      const known = this.#away.get(pool);
-      if (known !== undefined && !again) return known;
+      const known = away.get(pool);
+      if (known !== undefined) return known;
       try {
         await this.#mustAnswer(pool, id);
         const records = (await this.#goesOn(record, record.log)) ? 0 : await this.#restore(record, record.log);

@@ -15,8 +15,11 @@ export class UnreadLogs {
   /** By volume. */
   readonly #logs = new Map<number, UnreadLog>();
 
-  note(volume: number, pool: string, why: string): void {
+  /** Whether that is news. */
+  note(volume: number, pool: string, why: string): boolean {
+    const known = this.#logs.get(volume)?.why;
     this.#logs.set(volume, { pool, why });
+    return known !== why;
   }
 
   /** Its log was read: it is served. */
@@ -42,8 +45,8 @@ export class UnreadLogs {
     if (unread === undefined) return null;
     const { pool, why } = unread;
     return (
-      `${kind} ${name} is not served yet: what was flushed to it is in pool ${pool}, which has not answered since the daemon started (${why}). ` +
-      `It is served by itself once the pool answers: skerry pool show ${pool} tells how that fares`
+      `${kind} ${name} is not served yet: what was flushed to it is in pool ${pool}, and could not be read there since the daemon started (${why}). ` +
+      `It is served by itself once that can be read: skerry pool show ${pool} tells how the pool fares`
     );
   }
 

@@ -64,6 +64,8 @@ function takeAway(): () => void {
   };
 }
 
+const metrics = async (): Promise<string> => (await fetch(`http://${daemon.ready?.listeners['http']}/metrics`)).text();
+
 interface Shown {
   readonly unavailable: string | null;
 }
@@ -86,6 +88,7 @@ it('after a power cut all else is served, and the volume by itself once the pool
   expect((await daemon.cli('volume', 'list')).stdout).toMatch(/stamped .*unavailable/);
   expect(await daemon.ok('volume', 'show', 'stamped')).toContain('skerry pool show far');
   expect((await daemon.cli('status')).stdout).toMatch(/UNREAD: a volume is not served before pool far answers/);
+  expect(await metrics()).toContain('skerry_volumes_unread{pool="far"} 1');
   for (const words of [
     ['snapshot', 'create', 'stamped@a'],
     ['volume', 'create', 'copy', '--from', 'stamped'],
@@ -108,6 +111,7 @@ it('after a power cut all else is served, and the volume by itself once the pool
   bringBack();
   await expect.poll(unavailable, { timeout: 60_000, interval: 100 }).toBeNull();
   expect(await stamper.ask('check-flushed')).toBe('ok');
+  expect(await metrics()).not.toContain('skerry_volumes_unread{');
   await daemon.ok('snapshot', 'create', 'stamped@a');
   // And it is written to again, and loses nothing with its host.
   await stampUntilKilled();

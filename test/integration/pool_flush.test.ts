@@ -80,7 +80,7 @@ it('that wait for a root after a start fail so, too, though nothing was written 
   expect(answer).toBe('ok');
 });
 
-it('where the log is away at the start that has to read it, the daemon says so and does not serve', async () => {
+it('where the pool cannot even be opened at the start that has to read its log, the daemon says so and does not serve', async () => {
   await farPool();
   await daemon.ok('volume', 'create', 'ledger', '--size', '16M', '--pool', 'far', '--durability', 'pool');
   await must('qemu-io', ['-f', 'raw', '-c', 'write -P 7 0 64k', '-c', 'flush', await daemon.uri('ledger')]);
