@@ -49,9 +49,18 @@ Engine::~Engine() {
 }
 
 void Engine::Kick() {
+  // Either this thread finds that the flusher has taken the flag back, or the flusher finds what was appended. Many share the flag.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!kicked_.load(std::memory_order_relaxed)) kicked_.store(true, std::memory_order_relaxed);
+  WakeFlusher(wake_at_);
+}
+
+void Engine::KickLater() { WakeFlusher(wake_late_at_); }
+
+void Engine::WakeFlusher(const std::atomic<Lsn>& at) {
   // The order of these loads and the flusher's stores keeps one of the two from missing what the other did.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (!flusher_sleeps_.load(std::memory_order_relaxed) || store_->journal().appended() < wake_at_.load(std::memory_order_relaxed)) return;
+  if (!flusher_sleeps_.load(std::memory_order_relaxed) || store_->journal().appended() < at.load(std::memory_order_relaxed)) return;
   { std::lock_guard lock(flush_mutex_); }
   flush_wake_.notify_one();
 }
@@ -78,6 +87,8 @@ void Engine::WhenAdmitted(ResourceId, std::function<void()> retry) {
 
 // One round: write what was appended meanwhile, sync if somebody waits for it, answer. True when there may be more to do.
 bool Engine::FlushRound() {
+  kicked_.store(false, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   Result<bool> wrote = store_->WriteStep();
   if (!wrote.ok()) {
     AnswerDurable(store_->failure());
@@ -157,7 +168,8 @@ void Engine::FlusherLoop() {
 }
 
 // Where durability was asked for of late, the flusher is eager, so that a flush finds its data on the way. Otherwise it lets
-// some gather: a write of one record costs the machine about as much as one of many. False: stop.
+// some gather: a write of one record costs the machine about as much as one of many. What no flush waits for gathers until it is much, or
+// the flusher is awake anyway. False: stop.
 bool Engine::WaitForWork() {
   const Journal& journal = store_->journal();
   std::unique_lock lock(flush_mutex_);
@@ -170,16 +182,18 @@ bool Engine::WaitForWork() {
     const bool waits = !failed_.load() && !durable_waiters_.empty();
     const Lsn appended = journal.appended(), written = journal.written();
     const bool eager = env_.NowNanos() - flushed_nanos_.load(std::memory_order_relaxed) < kEagerNanos;
-    const bool pending = !failed_.load() && appended > written;
-    if (waits || (pending && (eager || appended - written >= kGatherBytes))) return true;
+    const bool kicked = kicked_.load(std::memory_order_relaxed);
+    const bool pending = !failed_.load() && appended > written && kicked;
+    if (waits || (pending && eager) || (!failed_.load() && appended - written >= kGatherBytes)) return true;
     const auto now = std::chrono::steady_clock::now();
     if (pending && !gather_end) gather_end = now + kGatherTime;
     if (pending && now >= *gather_end) return true;
+    wake_late_at_.store(written + kGatherBytes, std::memory_order_relaxed);
     wake_at_.store(pending ? written + kGatherBytes : 0, std::memory_order_relaxed);
     flusher_sleeps_.store(true, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     // What was appended since it was looked at above did not see anyone asleep.
-    const bool missed = journal.appended() != appended;
+    const bool missed = journal.appended() != appended || kicked_.load(std::memory_order_relaxed) != kicked;
     std::cv_status woken = std::cv_status::no_timeout;
     if (!missed && pending) woken = flush_wake_.wait_until(lock, *gather_end);
     if (!missed && !pending) woken = flush_wake_.wait_for(lock, !admitted_.empty() ? kAdmissionTick : store_->has_room() ? kIdleTick : kFullTick);

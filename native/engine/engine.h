@@ -72,6 +72,7 @@ class Engine : public NbdBackend {
 
   void WhenDurable(Lsn target, std::function<void(Status)> done) override;
   void Kick() override;
+  void KickLater() override;
   void WhenAdmitted(ResourceId volume, std::function<void()> retry) override;
 
   /** CPU time of the destager and those who help it, in seconds. */
@@ -92,6 +93,7 @@ class Engine : public NbdBackend {
   Status DestageRound(Destager& destager);
   void Equip(Pool& pool);
   void WakeDestagers();
+  void WakeFlusher(const std::atomic<Lsn>& at);
   bool FlushRound();
   bool WaitForWork();
   void WakePreparer();
@@ -115,7 +117,9 @@ class Engine : public NbdBackend {
   std::multimap<Lsn, std::function<void(Status)>> durable_waiters_;
   std::vector<std::function<void()>> admitted_;
   std::atomic<bool> flusher_sleeps_{false};
+  std::atomic<bool> kicked_{false};           // since the flusher last began to write: what was appended is to be written soon
   std::atomic<Lsn> wake_at_{0};               // a sleeping flusher is not woken before this much is appended
+  std::atomic<Lsn> wake_late_at_{0};          // nor, by what nobody waits for, before this much
   std::atomic<uint64_t> flushed_nanos_{0};    // when somebody last asked for durability who shall find his data on the way next time
   std::atomic<bool> failed_{false};
   bool flusher_stops_ = false;

@@ -361,7 +361,10 @@ void Connection::EndBatch() {
     backend.WhenFlushed(*volume_, target, [mailbox = mailbox_, id = id_, group](const Status& status) { mailbox->Post(Durable{id, group, status.code()}); });
     appended_ = true;
   }
-  if (std::exchange(appended_, false)) backend.Kick();
+  if (std::exchange(appended_, false)) {
+    if (volume_->flushes_to_pool()) backend.KickLater();
+    else backend.Kick();
+  }
   CountBatch();
   if (!ended()) Flush();
 }

@@ -90,6 +90,8 @@ class NbdBackend {
   void WhenFlushed(Volume& volume, Lsn target, std::function<void(Status)> done);
   /** Tells the flusher that something was appended. Cheap; call once a batch of requests. */
   virtual void Kick() = 0;
+  /** The same of a volume whose flushes wait for its pool: nobody waits for the journal to write it, and more may gather first. */
+  virtual void KickLater() = 0;
   /** Calls `retry` once, from any thread, when a kTryAgain of a write may have passed. */
   virtual void WhenAdmitted(ResourceId volume, std::function<void()> retry) = 0;
 };

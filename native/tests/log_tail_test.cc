@@ -11,6 +11,7 @@ using check::LogShelf;
 namespace {
 
 constexpr ResourceId kVolume = 7;
+constexpr int kAlike = static_cast<int>(Foresight::kAlikeMin);
 
 /** A tail, what it has put, and an entry for each page that is added. */
 struct Tail {
@@ -87,26 +88,28 @@ TEST("flushes that come while as many puts are under way as may be share the nex
   CHECK(shared.number == LogTail::kPutsInFlightMax);
 }
 
-TEST("a client that flushes after so many records again and again finds its chunk on the way, and one that does not costs one chunk") {
+TEST("a client that flushes after so many records again and again finds its chunk on the way, and a wrong guess costs one chunk") {
   Tail one;
   one.tail->Begin(one.shelf, 1, 0, 0);
   const auto settle = [&one] {
     while (!one.shelf->under_way.empty()) one.Finish(0);
   };
-  one.Add();
-  one.Add();
-  CHECK(one.shelf->under_way.empty());
-  one.Flush();
-  settle();
+  for (int i = 0; i < kAlike; ++i) {
+    one.Add();
+    one.Add();
+    CHECK(one.shelf->under_way.empty());
+    one.Flush();
+    settle();
+  }
   // As before: with the second record it goes.
   one.Add();
   CHECK(one.shelf->under_way.empty());
   one.Add();
   CHECK(one.shelf->under_way.size() == 1);
   one.Flush();
-  CHECK(one.shelf->under_way.size() == 1 && one.answered == 1);
+  CHECK(one.shelf->under_way.size() == 1 && one.answered == kAlike);
   settle();
-  CHECK(one.answered == 2);
+  CHECK(one.answered == kAlike + 1);
   // Not as before: a guess, and the rest with the flush.
   for (int i = 0; i < 10; ++i) one.Add();
   CHECK(one.shelf->under_way.size() == 1);
@@ -114,12 +117,70 @@ TEST("a client that flushes after so many records again and again finds its chun
   CHECK(one.shelf->under_way.size() == 2);
   CHECK(one.shelf->under_way[1].chunk.last_sequence - one.shelf->under_way[1].chunk.first_sequence == 7);
   one.Finish(0);
-  CHECK(one.answered == 2);
+  CHECK(one.answered == kAlike + 1);
   settle();
-  CHECK(one.answered == 3);
+  CHECK(one.answered == kAlike + 2);
   // Nobody flushes any more.
   for (int i = 0; i < 100; ++i) one.Add();
-  CHECK(one.shelf->under_way.size() == 1);
+  CHECK(one.shelf->under_way.empty());
+}
+
+namespace {
+
+/** Chunks that come of flushes, each after as many records as the next of `before` says, over and over; each settles before the next. */
+uint64_t ChunksOf(const std::vector<int>& before, uint64_t flushes) {
+  Tail one;
+  one.tail->Begin(one.shelf, 1, 0, 0);
+  uint64_t chunks = 0;
+  for (uint64_t i = 0; i < flushes; ++i) {
+    for (int record = 0; record < before[i % before.size()]; ++record) one.Add();
+    one.Flush();
+    chunks += one.shelf->under_way.size();
+    while (!one.shelf->under_way.empty()) one.Finish(0);
+  }
+  CHECK(static_cast<uint64_t>(one.answered) == flushes);
+  return chunks;
+}
+
+}  // namespace
+
+TEST("a client that flushes seldom, or now so and now so, makes no more chunks than flushes, but for guesses that become rare") {
+  CHECK(ChunksOf({1}, 1000) == 1000);
+  CHECK(ChunksOf({32}, 1000) == 1000);
+  CHECK(ChunksOf({1, 2}, 1000) == 1000);
+  CHECK(ChunksOf({2, 2, 2, 5}, 1000) == 1000);
+  // Five alike and one that is not: wrong once, and then never sure enough.
+  CHECK(ChunksOf({1, 1, 1, 1, 1, 7}, 1200) == 1201);
+  // Thirty alike, of which most find their chunk on the way, are worth the one that does not.
+  std::vector<int> thirty(30, 1);
+  thirty.push_back(9);
+  CHECK(ChunksOf(thirty, 3100) == 3200);
+}
+
+TEST("no guess puts anything while a chunk is under way, and a flush with nothing new waits for that") {
+  Tail one;
+  one.tail->Begin(one.shelf, 1, 0, 0);
+  const auto flushed = [&one](bool settle) {
+    one.Add();
+    const size_t before_flush = one.shelf->under_way.size();
+    one.Flush();
+    if (settle) {
+      while (!one.shelf->under_way.empty()) one.Finish(0);
+    }
+    return before_flush;
+  };
+  for (int i = 0; i < kAlike; ++i) CHECK(flushed(true) == 0);
+  CHECK(flushed(false) == 1);
+  // That one is under way: the next waits for its flush, which seals it.
+  CHECK(flushed(false) == 1);
+  CHECK(one.shelf->under_way.size() == 2);
+  const int answered = one.answered;
+  one.Flush();
+  CHECK(one.shelf->under_way.size() == 2 && one.answered == answered);
+  one.Finish(0);
+  CHECK(one.answered == answered + 1);
+  one.Finish(0);
+  CHECK(one.answered == answered + 3);
 }
 
 TEST("no flush is answered before a root holds what was there before the log, and what the volume was cloned from is one") {

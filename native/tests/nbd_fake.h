@@ -42,6 +42,7 @@ class FakeVolume : public Volume {
   uint64_t size() const override { return bytes_.size(); }
   bool read_only() const override { return read_only_flag; }
   bool writethrough() const override { return writethrough_flag; }
+  bool flushes_to_pool() const override { return to_pool_flag; }
 
   Result<WriteOutcome> Write(uint64_t offset, ConstBytes data) override {
     if (full) return Status(Code::kTryAgain, "no room");
@@ -90,7 +91,7 @@ class FakeVolume : public Volume {
     const std::lock_guard lock(mutex_);
     return {bytes_.begin() + static_cast<ptrdiff_t>(offset), bytes_.begin() + static_cast<ptrdiff_t>(offset + length)};
   }
-  std::atomic<bool> read_only_flag{false}, writethrough_flag{false}, full{false}, cold{false};
+  std::atomic<bool> read_only_flag{false}, writethrough_flag{false}, to_pool_flag{false}, full{false}, cold{false};
   std::atomic<uint64_t> rotten_at{UINT64_MAX};
   std::atomic<Lsn> end{0};
   std::atomic<unsigned> aligned_payloads{0};
@@ -113,6 +114,7 @@ class FakeBackend : public NbdBackend {
     done(Status::Ok());
   }
   void Kick() override { ++kicks; }
+  void KickLater() override { ++late_kicks; }
   void WhenAdmitted(ResourceId, std::function<void()> retry) override {
     const std::lock_guard lock(mutex_);
     retries_.push_back(std::move(retry));
@@ -146,7 +148,7 @@ class FakeBackend : public NbdBackend {
     }
     for (auto& retry : retries) retry();
   }
-  std::atomic<unsigned> kicks{0};
+  std::atomic<unsigned> kicks{0}, late_kicks{0};
 
  private:
   std::mutex mutex_;

@@ -268,6 +268,19 @@ TEST("flush, FUA and writethrough answer only what is durable, and pass its fail
   CHECK(reply.cookie == 3 && reply.error == kErrIo);
 }
 
+TEST("writes and flushes of a volume that flushes to its pool do not hurry the journal's flusher") {
+  World world(OneThread());
+  Client client(world.path);
+  client.Shake();
+  world.volume->to_pool_flag = true;
+  CHECK(client.Ask(kCmdWrite, 0, 4, 0, {1, 2, 3, 4}) == 0);
+  CHECK(client.Ask(kCmdFlush, 0, 0) == 0);
+  CHECK(world.backend.late_kicks == 2 && world.backend.kicks == 0);
+  world.volume->to_pool_flag = false;
+  CHECK(client.Ask(kCmdWrite, 0, 4, 0, {1, 2, 3, 4}) == 0);
+  CHECK(world.backend.late_kicks == 2 && world.backend.kicks == 1);
+}
+
 TEST("a parked write keeps its place and is tried again") {
   World world;
   Client client(world.path);

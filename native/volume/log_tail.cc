@@ -79,8 +79,8 @@ void LogTail::Add(const LogEntry& entry, Lsn end) {
     open_last_ = entry.sequence;
     open_end_ = end;
     Count(open_.size() - before);
-    // A flush that is foreseen finds its chunk on the way. One guess a flush, and only where it makes nobody wait.
-    const bool foreseen = ++since_flush_ == foreseen_ && sealed_.empty();
+    // A flush that is foreseen finds its chunk on the way; only where that makes nobody wait.
+    const bool foreseen = foresight_.Record() && sealed_.empty();
     if (open_.size() < kSealBytes && !foreseen) return;
     SealLocked();
     ready = CollectLocked();
@@ -120,15 +120,11 @@ void LogTail::WhenLogged(Lsn target, std::function<void(Status)> done) {
       ready.waiters.push_back([done = std::move(done)](const Status&) { done(Status(Code::kClosed, "the volume takes no flushes any more")); });
     } else {
       waiters_.emplace(target, std::move(done));
-      ForeseeLocked();
+      foresight_.Flush();
       ready = CollectLocked();
     }
   }
   Send(std::move(ready));
-}
-
-void LogTail::ForeseeLocked() {
-  if (since_flush_ > 0) foreseen_ = std::exchange(since_flush_, 0);
 }
 
 void LogTail::Rooted(uint64_t sequence, const std::optional<LogMark>& mark) {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "foresight.h"
 #include "log_entry.h"
 
 namespace skerry {
@@ -103,7 +104,6 @@ class LogTail : public std::enable_shared_from_this<LogTail> {
   void Count(size_t bytes);
   void Uncount(size_t bytes);
   void SealLocked();
-  void ForeseeLocked();
   void SettleLocked();
   Ready CollectLocked();
   /** Without the lock. */
@@ -127,8 +127,7 @@ class LogTail : public std::enable_shared_from_this<LogTail> {
   std::vector<uint8_t> open_;
   uint64_t open_first_ = 0, open_last_ = 0;
   Lsn open_end_ = 0;
-  uint64_t since_flush_ = 0;         // records that came after the last flush
-  uint64_t foreseen_ = 0;            // that came before it: a client that flushes after so many mostly does so again
+  Foresight foresight_;
   std::deque<Sealed> sealed_;        // that are not in the pool, nor all those before them; oldest first
   struct Mark {
     uint64_t number, last_sequence;

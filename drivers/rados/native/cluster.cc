@@ -28,7 +28,7 @@ void Cluster::Enqueue(std::unique_ptr<BlockingCall> call) {
     std::lock_guard lock(mutex_);
     if (!stopping_) {
       waiting_.push_back({std::move(call), std::chrono::steady_clock::now() + waiting_max_});
-      changed_.notify_all();
+      enqueued_.notify_all();
       return;
     }
   }
@@ -38,7 +38,7 @@ void Cluster::Enqueue(std::unique_ptr<BlockingCall> call) {
 void Cluster::RunBlockingCalls() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+    enqueued_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
     if (stopping_) return;
     Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
@@ -95,7 +95,7 @@ void Cluster::StopThread() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
-    changed_.notify_all();
+    enqueued_.notify_all();
   }
   thread_.join();
   // Only an ending environment leaves calls here, and it takes their promises with it: they may not be touched any more.
@@ -117,7 +117,7 @@ void Cluster::Ending(rados_completion_t completion) {
 void Cluster::Ended() {
   std::lock_guard lock(mutex_);
   under_way_ -= 1;
-  changed_.notify_all();
+  if (under_way_ == 0) idle_.notify_all();
 }
 
 void Cluster::CancelAll() {
@@ -128,7 +128,7 @@ void Cluster::CancelAll() {
 
 void Cluster::WaitForCalls() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return under_way_ == 0; });
+  idle_.wait(lock, [this] { return under_way_ == 0; });
 }
 
 uint32_t Cluster::BeginListing(const std::string& prefix) {

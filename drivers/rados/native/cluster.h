@@ -93,7 +93,8 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   std::shared_ptr<Cluster> self_;
 
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable enqueued_;
+  std::condition_variable idle_;   // by itself, else the end of each call would wake the thread above for nothing
   std::deque<Waiting> waiting_;
   bool stopping_ = false;
   std::set<rados_completion_t> cancellable_;
