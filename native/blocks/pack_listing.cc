@@ -110,6 +110,8 @@ void PackListing::Took(const std::shared_ptr<Lesson>& lesson, const Status& stat
   {
     std::lock_guard lock(lesson->mutex);
     --lesson->in_flight;
+    // All others would be answered so, each within the call of the one before.
+    if (status.code() == Code::kClosed) lesson->packs.clear();
     if (!status.ok() && lesson->failure.ok()) lesson->failure = status;
   }
   Next(lesson);

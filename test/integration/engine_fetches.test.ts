@@ -6,7 +6,7 @@ import { expect, it, onTestFinished } from 'vitest';
 
 import { must, packageRoot } from '../harness/command.ts';
 
-it('a worker thread terminated while an engine reads what was fetched leaves the process alive', async () => {
+it.each(['stop', 'exit'])('an engine lets go of what was fetched when it ends in the midst of that: %s', async (how) => {
   const directory = mkdtempSync(join(tmpdir(), 'skerry-fetching-'));
   onTestFinished(() => {
     rmSync(directory, { recursive: true, force: true });
@@ -14,9 +14,12 @@ it('a worker thread terminated while an engine reads what was fetched leaves the
       if (name.startsWith('skerry-fetching-')) rmSync(join('/dev/shm', name), { force: true });
     }
   });
-  const script = join(packageRoot, 'test', 'harness', 'fetching_worker.mjs');
+  const script = join(packageRoot, 'test', 'harness', 'fetching_engine.mjs');
   const addon = join(packageRoot, 'build', 'Release', 'skerry.node');
   // What was never written, or is gone, must not be taken for anything: the C library fills memory with this.
   const env = { LD_PRELOAD: process.env['LD_PRELOAD'] ?? '', MALLOC_PERTURB_: '165' };
-  expect(await must(process.execPath, [script, addon, directory, '8'], { timeoutSeconds: 200, env })).toBe('alive\n');
+  for (const count of [1, 50, 500]) {
+    const words = [script, addon, join(directory, String(count)), how, String(count)];
+    expect(await must(process.execPath, words, { timeoutSeconds: 100, env })).toBe('alive\n');
+  }
 });
