@@ -56,6 +56,10 @@ void Engine::Kick() {
   flush_wake_.notify_one();
 }
 
+void Engine::KickWhenMuch() {
+  if (store_->journal().appended() - store_->journal().written() >= kGatherBytes) Kick();
+}
+
 void Engine::WhenDurable(Lsn target, std::function<void(Status)> done) {
   if (Status failed = store_->failure(); !failed.ok()) return done(std::move(failed));
   if (store_->journal().durable() >= target) return done(Status::Ok());

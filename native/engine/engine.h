@@ -72,6 +72,8 @@ class Engine : public NbdBackend {
 
   void WhenDurable(Lsn target, std::function<void(Status)> done) override;
   void Kick() override;
+  /** Kick() once there is much to write: for who writes little, and flushes it soon. */
+  void KickWhenMuch();
   void WhenAdmitted(ResourceId volume, std::function<void()> retry) override;
 
   /** CPU time of the destager and those who help it, in seconds. */
