@@ -35,7 +35,7 @@ Status Read(Engine& engine, const ReadOrder& order, bool may_block) {
   return (*volume)->Read(order.offset, order.into, may_block);
 }
 
-Status Write(Engine& engine, const WriteOrder& order, bool kick) {
+Status Write(Engine& engine, const WriteOrder& order) {
   const Result<std::shared_ptr<LiveVolume>> volume = Known(engine, order.resource);
   if (!volume.ok()) return volume.status();
   const ConstBytes data = order.data;
@@ -43,9 +43,7 @@ Status Write(Engine& engine, const WriteOrder& order, bool kick) {
   if (Status status = CheckRange(**volume, order.offset, data.empty() ? order.zero_bytes : data.size()); !status.ok()) return status;
   const Result<WriteOutcome> wrote = data.empty() ? (*volume)->Zero(order.offset, order.zero_bytes, true) : (*volume)->Write(order.offset, data);
   if (wrote.code() == Code::kTryAgain) engine.WhenAdmitted(order.resource, [] {});  // wakes flusher and destager
-  if (!wrote.ok()) return wrote.status();
-  if (kick) engine.Kick();
-  return Status::Ok();
+  return wrote.status();
 }
 
 }  // namespace
@@ -158,8 +156,10 @@ std::optional<Status> ReadNow(Engine& engine, const ReadOrder& order) {
 std::optional<Status> WriteNow(Engine& engine, const WriteOrder& order) {
   // What holds a whole block is hashed and put in a pack; the rest goes to the journal's memory.
   if (order.data.empty() || order.data.size() > kNowBytesMax || LiveVolume::HoldsBlocks(order.offset, order.data.size())) return std::nullopt;
-  // No kick: whoever writes so little flushes it soon, and a flusher that is woken for the first record alone writes and syncs twice.
-  return Write(engine, order, false);
+  const Status status = Write(engine, order);
+  // A flush follows soon: a flusher that is woken for the first record alone would write and sync twice.
+  if (status.ok()) engine.KickLater();
+  return status;
 }
 
 Work ReadWork(Engine& engine, const ReadOrder& order, Finish finish) {
@@ -171,7 +171,8 @@ Work ReadWork(Engine& engine, const ReadOrder& order, Finish finish) {
 
 Work WriteWork(Engine& engine, const WriteOrder& order) {
   return [&engine, order]() -> Result<Finish> {
-    if (Status status = Write(engine, order, true); !status.ok()) return status;
+    if (Status status = Write(engine, order); !status.ok()) return status;
+    engine.Kick();
     return Finish();
   };
 }

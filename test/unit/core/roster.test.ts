@@ -52,7 +52,7 @@ test('what left is taken by a quick collection, however old the roster is', () =
   const roster = new Roster<number[]>();
   const leave: (() => void)[] = [];
   const come = (): void => {
-    leave.push(roster.add(new Array<number>(member_bytes / 8).fill(0.5)));
+    leave.push(roster.add(Array.from({ length: member_bytes / 8 }, () => 0.5)));
     if (leave.length > at_once) leave.shift()?.();
   };
   for (let count = 0; count < 100; count += 1) come();
