@@ -50,9 +50,10 @@ test('what left is taken by a quick collection, however old the roster is', () =
   const members = 2000;
   const at_once = 8;
   const roster = new Roster<number[]>();
+  const member = Array.from({ length: member_bytes / 8 }, () => 0.5);
   const leave: (() => void)[] = [];
   const come = (): void => {
-    leave.push(roster.add(Array.from({ length: member_bytes / 8 }, () => 0.5)));
+    leave.push(roster.add(member.slice()));
     if (leave.length > at_once) leave.shift()?.();
   };
   for (let count = 0; count < 100; count += 1) come();
