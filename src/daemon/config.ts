@@ -4,7 +4,7 @@
  * Memory. The ceiling, memoryBytesMax, is 1 GiB by default, and this is how it is split: the ring 64 MiB (shared memory, counted once it is
  * touched), the overlay 192 MiB, the cache of map nodes 64 MiB, that of blocks of remote pools 64 MiB, finding what the cache on the local disk
  * has 21 MiB, NBD buffers 128 MiB, V8's heap 304 MiB (src/core/heap.ts), and the rest, at least 128 MiB, for packs and logs (32 MiB of
- * each pool) on their way to remote pools, the location index, threads and code.
+ * each pool) on their way to remote pools, what is fetched from there (32 MiB are kept to be used again), the location index, threads and code.
  * Each part keeps to its own limit; parts that would not fit under the ceiling are refused. Bodies of objects on their way get what is left.
  */
 import { readFileSync } from 'node:fs';
