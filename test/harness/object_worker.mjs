@@ -62,7 +62,7 @@ async function open() {
   const locks = new KeyedLocks();
   const store = { putRoot: async () => undefined, rootsSettled: async () => undefined, putTombstone: async () => undefined };
   // No volume here flushes to its pool.
-  const logs = { distrustWithoutRing: async () => undefined, start: async () => undefined, shorten: () => undefined, stop: async () => undefined };
+  const logs = { distrustPartialJournal: async () => undefined, start: async () => undefined, shorten: () => undefined, stop: async () => undefined };
   const composer = new Composer({ ledger, locks, engine, roots: { of: () => store }, logs, log });
   engine.on('commit', ({ commit }) => composer.handle(commit));
   const places = { directory: join(directory, 'pool'), checkpoint: join(directory, 'index'), remote: null };
