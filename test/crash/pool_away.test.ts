@@ -2,11 +2,11 @@
  * A host is booted, in order or after a power cut, while a pool of its volumes is away: whether the daemon serves them, and that nothing of what
  * was flushed is missing once it does.
  */
-import { mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
-import { basename } from 'node:path';
+import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
+import { blockFolders } from '../harness/blocked_folders.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
 import { NbdSession } from '../harness/nbd_session.ts';
 import { Stamper } from '../harness/stamper.ts';
@@ -48,21 +48,7 @@ async function stampUntilKilled(): Promise<void> {
 }
 
 /** From here on nothing can be put there or read, as if the backend failed. */
-function takeAway(): () => void {
-  const places = ['logs', 'roots', 'packs', 'pool', 'health'].map((kind) => `${daemon.directory}-far/${kind}`);
-  for (const place of places) {
-    mkdirSync(place, { recursive: true });
-    renameSync(place, `${place}-away`);
-    // It leads to itself.
-    symlinkSync(basename(place), place);
-  }
-  return () => {
-    for (const place of places) {
-      rmSync(place);
-      renameSync(`${place}-away`, place);
-    }
-  };
-}
+const takeAway = (): (() => void) => blockFolders(`${daemon.directory}-far`, ['logs', 'roots', 'packs', 'pool', 'health']);
 
 const metrics = async (): Promise<string> => (await fetch(`http://${daemon.ready?.listeners['http']}/metrics`)).text();
 

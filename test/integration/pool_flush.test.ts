@@ -1,8 +1,9 @@
 /** Flushes of volumes with durability `pool` while their pool takes nothing. */
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { chmodSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
+import { blockFolders } from '../harness/blocked_folders.ts';
 import { must, run } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
 import { NbdSession } from '../harness/nbd_session.ts';
@@ -27,21 +28,7 @@ async function farPool(...settings: readonly string[]): Promise<void> {
 }
 
 /** From here on nothing can be put there or read, as if the disk failed. */
-function block(...kinds: readonly string[]): () => void {
-  const places = kinds.map((kind) => `${daemon.directory}-far/${kind}`);
-  for (const place of places) {
-    mkdirSync(place, { recursive: true });
-    renameSync(place, `${place}-away`);
-    // It leads to itself.
-    symlinkSync(basename(place), place);
-  }
-  return () => {
-    for (const place of places) {
-      rmSync(place);
-      renameSync(`${place}-away`, place);
-    }
-  };
-}
+const block = (...kinds: readonly string[]): (() => void) => blockFolders(`${daemon.directory}-far`, kinds);
 
 it('fail after the time that the pool says, and nothing is given up: the next one has it all', async () => {
   await farPool('stall-seconds=2');
