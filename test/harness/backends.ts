@@ -34,7 +34,8 @@ export async function startRados(): Promise<Backend> {
 }
 
 export async function startGluster(): Promise<Backend> {
-  const gluster = await Service.start('gluster');
+  // As it is by default. A client that waits less takes a brick for gone that only waits for a processor.
+  const gluster = await Service.start('gluster', { GLUSTER_PING: '42' });
   return {
     driver: 'gluster',
     settings: (place) => ({

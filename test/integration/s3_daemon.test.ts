@@ -8,6 +8,7 @@ import { CreateBucketCommand, GetObjectCommand, PutObjectCommand } from '@aws-sd
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import type { QuotaView, UsageView } from '../../src/api/shapes.js';
+import { awsProgram } from '../harness/aws_command.ts';
 import { Authority } from '../harness/certificates.ts';
 import { must, run, type Outcome } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
@@ -63,8 +64,9 @@ describe.each(['http', 'https'])('over %s', (scheme) => {
     secure ? { ...env, AWS_CA_BUNDLE: authority.certificate, SSL_CERT_FILE: authority.certificate } : env;
 
   test('the command of AWS copies, syncs, presigns, lists and removes', async () => {
+    const program = await awsProgram();
     const aws = (...words: readonly string[]): Promise<string> =>
-      must('aws', ['--endpoint-url', world.endpoint, 's3', ...words], { env: trusting() });
+      must(program, ['--endpoint-url', world.endpoint, 's3', ...words], { env: trusting() });
     await aws('mb', 's3://aws');
     await aws('cp', '--no-progress', large, 's3://aws/large');
     await aws('cp', '--no-progress', 's3://aws/large', join(scratch, 'aws-large'));
@@ -80,7 +82,7 @@ describe.each(['http', 'https'])('over %s', (scheme) => {
     await must('curl', ['--silent', '--fail', ...trust, '--output', join(scratch, 'presigned'), url]);
     await must('cmp', [join(scratch, 'presigned'), join(tree, 'folder 1', 'ünter', 'file+2')]);
     await aws('rm', '--recursive', 's3://aws/tree');
-    const left = await run('aws', ['--endpoint-url', world.endpoint, 's3', 'rb', 's3://aws'], { env: trusting() });
+    const left = await run(program, ['--endpoint-url', world.endpoint, 's3', 'rb', 's3://aws'], { env: trusting() });
     expect([left.code, left.stderr]).toEqual([1, expect.stringContaining('BucketNotEmpty')]);
     await aws('rb', '--force', 's3://aws');
     expect(await aws('ls')).toBe('');

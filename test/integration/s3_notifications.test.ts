@@ -15,6 +15,7 @@ import {
 import { afterEach, expect, test } from 'vitest';
 
 import type { NewKeyView } from '../../src/api/shapes.js';
+import { awsProgram } from '../harness/aws_command.ts';
 import { must } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
 import { smallSettings } from '../harness/small_settings.ts';
@@ -73,8 +74,9 @@ test('the command of AWS sets it up, and messages come signed', async () => {
   writeFileSync(secretFile, `whsec_${secret.toString('base64')}\n`, { mode: 0o600 });
   const hook = await receiver();
   const { daemon, key } = await serving({ indexer: { url: hook.url, secretFile } });
+  const program = await awsProgram();
   const aws = (...words: readonly string[]): Promise<string> =>
-    must('aws', ['--endpoint-url', `http://${daemon.ready?.listeners['s3']}`, ...words], {
+    must(program, ['--endpoint-url', `http://${daemon.ready?.listeners['s3']}`, ...words], {
       env: {
         HOME: scratch,
         AWS_ACCESS_KEY_ID: key.accessKey,

@@ -6,6 +6,8 @@ export interface LedgerEntry {
   /** What it asks for, and what is answered here. */
   readonly reason: string;
   readonly decision: string;
+  /** What arrives here is not what the test means to send, or it reads another answer than was given: nothing that a server could do. */
+  readonly clients?: true;
   /** It passes where the suite speaks through this version of botocore, or a later one. */
   readonly passesFromBotocore?: string;
   /** It passes through all earlier ones. */
@@ -21,20 +23,30 @@ export interface Verdict {
   readonly passes: readonly string[];
   /** In the ledger, and in no suite. */
   readonly unknown: readonly string[];
+  /** In the ledger for a reason of this server's, and of a group that is to pass whole. */
+  readonly short: readonly string[];
 }
 
-/** `results`: of all tests, or of some, where `whole` is false. */
-export function verdictOn(
-  results: readonly TestResult[],
-  run: { readonly ledger: readonly LedgerEntry[]; readonly botocore: string; readonly over: string; readonly whole: boolean },
-): Verdict {
-  const { ledger, whole } = run;
+interface Run {
+  readonly ledger: readonly LedgerEntry[];
+  readonly botocore: string;
+  readonly over: string;
+  /** Whether all tests were run, or some. */
+  readonly whole: boolean;
+  /** Of a test: whether it is of a group that is to pass whole. */
+  readonly isOfWholeGroup: (test: string) => boolean;
+}
+
+export function verdictOn(results: readonly TestResult[], run: Run): Verdict {
+  const { ledger, whole, isOfWholeGroup } = run;
+  const ours = ledger.filter(({ clients, passesFromBotocore }) => clients !== true && passesFromBotocore === undefined);
   const excused = new Set(ledger.filter((entry) => isExcused(entry, run)).map(({ test }) => test));
   const known = new Set(results.map(({ test }) => test));
   return {
     failures: results.filter(({ test, outcome }) => outcome !== 'passed' && !excused.has(test)),
     passes: results.filter(({ test, outcome }) => outcome === 'passed' && excused.has(test)).map(({ test }) => test),
     unknown: whole ? ledger.map(({ test }) => test).filter((test) => !known.has(test)) : [],
+    short: ours.map(({ test }) => test).filter(isOfWholeGroup),
   };
 }
 
@@ -58,7 +70,8 @@ function isExcused(
   return passesFromBotocore === undefined || isBefore(run.botocore, passesFromBotocore);
 }
 
-function isBefore(version: string, other: string): boolean {
+/** Of versions: `1.36.0`. */
+export function isBefore(version: string, other: string): boolean {
   const [a, b] = [version, other].map((text) => text.split('.').map(Number));
   const at = [0, 1, 2].find((place) => a?.[place] !== b?.[place]);
   return at !== undefined && (a?.[at] ?? 0) < (b?.[at] ?? 0);

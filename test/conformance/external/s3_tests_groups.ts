@@ -28,3 +28,19 @@ const groups: readonly (readonly [string, RegExp])[] = [
 export function groupOf(test: string): string {
   return groups.find(([, names]) => names.test(test))?.[0] ?? 'object';
 }
+
+/** Those that are to pass whole, but for what a client does not send as it was meant. */
+const whole = new Set(
+  ['bucket', 'object', 'list', 'multi-delete', 'multipart', 'copy', 'range', 'conditional'].concat([
+    'checksum',
+    'presigned',
+    'header',
+    'tagging',
+    'CORS',
+    'atomic',
+  ]),
+);
+
+export function isOfWholeGroup(test: string): boolean {
+  return whole.has(groupOf(test));
+}
