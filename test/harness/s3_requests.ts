@@ -111,10 +111,12 @@ export class S3Requests {
     const claim = signed.headers['authorization'] ?? '';
     const time = signed.headers['x-amz-date'] ?? '';
     const scope = /Credential=[^/]+\/([^,]+)/.exec(claim)?.[1] ?? '';
-    const key = [...scope.split('/')].reduce<string | Buffer>(
-      (secret, part) => createHmac('sha256', secret).update(part).digest(),
-      `AWS4${this.#key.secretKey}`,
-    );
+    const key = scope
+      .split('/')
+      .reduce<string | Buffer>(
+        (secret, part) => createHmac('sha256', secret).update(part).digest(),
+        `AWS4${this.#key.secretKey}`,
+      );
     let signature = /Signature=([0-9a-f]{64})/.exec(claim)?.[1] ?? '';
     const pieces = all.map((chunk) => {
       const hash = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');
