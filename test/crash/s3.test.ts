@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { CreateBucketCommand } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import type { PoolSpaceView, PoolView, QuotaView, SpaceView } from '../../src/api/shapes.js';
@@ -98,6 +98,32 @@ describe.each([
     expect(referencedBytes).toBeGreaterThan(objects);
     await roomComesBack(daemon, referencedBytes + objects * 2 * block_bytes);
 
+    await torture.removeObjects(s3);
+    expect(await daemon.json<QuotaView>('quota', 'alice')).toMatchObject({ logicalBytes: 0, objects: 0 });
+    await allRoomComesBack(daemon);
+  });
+
+  it('has every version that it acknowledged', async () => {
+    let world = await begin();
+    const { daemon } = world;
+    const versioned = { Bucket: bucket, VersioningConfiguration: { Status: 'Enabled' } } as const;
+    await sdkClient(world).send(new CreateBucketCommand({ Bucket: bucket }));
+    await sdkClient(world).send(new PutBucketVersioningCommand(versioned));
+    const random = dice(power ? 20261125 : 20261126);
+    const torture = new ObjectTorture({ bucket, clients: 6, random });
+    for (let life = 0; life < 4; life += 1) {
+      const before = torture.acknowledged;
+      const working = torture.work(sdkClient(world));
+      while (torture.acknowledged === before) await sleep(20);
+      await sleep(200 + random() * 1500);
+      await daemon.kill();
+      await working;
+      if (power) daemon.wipeRing();
+      world = await beginAgain(world);
+      expect(await torture.check(sdkClient(world))).toEqual([]);
+    }
+    const s3 = sdkClient(world);
+    await torture.abortUploads(s3);
     await torture.removeObjects(s3);
     expect(await daemon.json<QuotaView>('quota', 'alice')).toMatchObject({ logicalBytes: 0, objects: 0 });
     await allRoomComesBack(daemon);

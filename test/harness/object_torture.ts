@@ -1,6 +1,7 @@
 /**
  * Clients of an S3 endpoint that is killed under them: each works on keys of its own, and knows of every key what it may hold. What was
- * acknowledged is what is there; of what was under way at a kill it is either what was before or what came after, and whole.
+ * acknowledged is what is there; of what was under way at a kill it is either what was before or what came after, and whole. In a bucket with
+ * versions each that was acknowledged is there, too.
  */
 import { createCipheriv, createHash } from 'node:crypto';
 
@@ -10,11 +11,14 @@ import {
   CopyObjectCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
+  DeleteObjectsCommand,
   GetObjectCommand,
   ListMultipartUploadsCommand,
+  ListObjectVersionsCommand,
   paginateListObjectsV2,
   PutObjectCommand,
   UploadPartCommand,
+  UploadPartCopyCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
 
@@ -25,6 +29,19 @@ const part_bytes = 5 << 20;
 const sizes = [0, 1, 4000, 65_536, 200_000, 1 << 20, 3_000_001];
 const keys_per_client = 6;
 const absent: ReadonlySet<Content> = new Set([null]);
+
+/** Of a version that was acknowledged; a marker has no ETag. */
+interface Version {
+  readonly key: string;
+  readonly etag: string | null;
+}
+
+/** What answers say of the version that came to be. */
+interface Made {
+  readonly VersionId?: string | undefined;
+  readonly ETag?: string | undefined;
+  readonly CopyObjectResult?: { readonly ETag?: string | undefined } | undefined;
+}
 
 export interface ObjectTortureOptions {
   readonly bucket: string;
@@ -37,6 +54,7 @@ export class ObjectTorture {
   readonly #options: ObjectTortureOptions;
   /** More than one while an operation's outcome is not known. */
   readonly #may = new Map<string, ReadonlySet<Content>>();
+  readonly #versions = new Map<string, Version>();
   #seed = 1;
   acknowledged = 0;
 
@@ -63,7 +81,7 @@ export class ObjectTorture {
       this.#may.set(key, new Set([content?.sum ?? null]));
     }
     for (const key of listed.keys()) if (!this.#may.has(key)) wrong.push(`${key} came from nowhere`);
-    return wrong;
+    return [...wrong, ...(await this.#checkVersions(s3))];
   }
 
   /** Puts what is there, as `check` has found it, where nothing is yet. @returns how many objects */
@@ -80,8 +98,11 @@ export class ObjectTorture {
     return copied;
   }
 
+  /** With all versions. */
   async removeObjects(s3: S3Client): Promise<void> {
-    for (const Key of this.#may.keys()) await s3.send(new DeleteObjectCommand({ Bucket: this.#options.bucket, Key }));
+    const Bucket = this.#options.bucket;
+    for (const { key: Key, version: VersionId } of await this.#listedVersions(s3))
+      await s3.send(new DeleteObjectCommand({ Bucket, Key, VersionId }));
   }
 
   async abortUploads(s3: S3Client): Promise<void> {
@@ -101,8 +122,11 @@ export class ObjectTorture {
         const dice = random();
         if (dice < 0.5) await this.#put(s3, key());
         else if (dice < 0.65) await this.#copy(s3, key(), key());
-        else if (dice < 0.8) await this.#change(key(), null, (at) => s3.send(new DeleteObjectCommand(at)));
-        else await this.#upload(s3, key());
+        else if (dice < 0.75) await this.#change(key(), null, (at) => s3.send(new DeleteObjectCommand(at)));
+        else if (dice < 0.8) await this.#removeTwo(s3, key(), key());
+        else if (dice < 0.9) await this.#upload(s3, key());
+        else if (dice < 0.95) await this.#uploadCopies(s3, key());
+        else await this.#giveUp(s3, key());
       }
     } catch (error) {
       // Only the end of the daemon ends it: an answer would have a status.
@@ -143,16 +167,88 @@ export class ObjectTorture {
     );
   }
 
+  /** Of parts that are copies of ranges of one object. */
+  async #uploadCopies(s3: S3Client, key: string): Promise<void> {
+    const at = { Bucket: this.#options.bucket, Key: key };
+    const from = `${key}/source`;
+    const body = this.#body(part_bytes + 70_000);
+    await this.#change(from, sumOf(body), (source) => s3.send(new PutObjectCommand({ ...source, Body: body })));
+    const { UploadId } = await s3.send(new CreateMultipartUploadCommand(at));
+    // At a bound of blocks and at none.
+    const ranges = [[65_536, 65_536 + part_bytes] as const, [1001, 70_000] as const];
+    const Parts = await Promise.all(
+      ranges.map(async ([first, end], index) => {
+        const CopySource = `${at.Bucket}/${from}`;
+        const PartNumber = index + 1;
+        const CopySourceRange = `bytes=${first}-${end - 1}`;
+        const copied = await s3.send(new UploadPartCopyCommand({ ...at, UploadId, PartNumber, CopySource, CopySourceRange }));
+        return { ETag: copied.CopyPartResult?.ETag, PartNumber };
+      }),
+    );
+    const whole = Buffer.concat(ranges.map(([first, end]) => body.subarray(first, end)));
+    await this.#change(key, sumOf(whole), () =>
+      s3.send(new CompleteMultipartUploadCommand({ ...at, UploadId, MultipartUpload: { Parts } })),
+    );
+  }
+
+  /** Changes nothing that can be read. */
+  async #giveUp(s3: S3Client, key: string): Promise<void> {
+    const at = { Bucket: this.#options.bucket, Key: key };
+    const { UploadId } = await s3.send(new CreateMultipartUploadCommand(at));
+    await s3.send(new UploadPartCommand({ ...at, UploadId, PartNumber: 1, Body: this.#body(200_000) }));
+    await s3.send(new AbortMultipartUploadCommand({ ...at, UploadId }));
+    this.acknowledged += 1;
+  }
+
+  async #removeTwo(s3: S3Client, one: string, other: string): Promise<void> {
+    const keys = [...new Set([one, other])];
+    for (const key of keys) this.#may.set(key, new Set([...(this.#may.get(key) ?? absent), null]));
+    const Delete = { Objects: keys.map((Key) => ({ Key })) };
+    const { Deleted = [], Errors = [] } = await s3.send(new DeleteObjectsCommand({ Bucket: this.#options.bucket, Delete }));
+    if (Errors.length > 0) throw new Error(`not removed: ${JSON.stringify(Errors)}`);
+    for (const { Key = '', DeleteMarkerVersionId } of Deleted) {
+      this.#may.set(Key, absent);
+      this.#know(Key, { VersionId: DeleteMarkerVersionId });
+      this.acknowledged += 1;
+    }
+  }
+
   async #change(
     key: string,
     after: Content,
-    change: (at: { readonly Bucket: string; readonly Key: string }) => Promise<unknown>,
+    change: (at: { readonly Bucket: string; readonly Key: string }) => Promise<Made>,
   ): Promise<void> {
     const before = this.#may.get(key) ?? absent;
     this.#may.set(key, new Set([...before, after]));
-    await change({ Bucket: this.#options.bucket, Key: key });
+    this.#know(key, await change({ Bucket: this.#options.bucket, Key: key }));
     this.#may.set(key, new Set([after]));
     this.acknowledged += 1;
+  }
+
+  #know(key: string, { VersionId, ETag, CopyObjectResult }: Made): void {
+    if (VersionId !== undefined) this.#versions.set(VersionId, { key, etag: ETag ?? CopyObjectResult?.ETag ?? null });
+  }
+
+  async #checkVersions(s3: S3Client): Promise<string[]> {
+    if (this.#versions.size === 0) return [];
+    const listed = new Map((await this.#listedVersions(s3)).map((each) => [each.version, each]));
+    return [...this.#versions].flatMap(([version, { key, etag }]) => {
+      const found = listed.get(version);
+      if (found?.key === key && found.etag === etag) return [];
+      return [`version ${version} of ${key} has ETag ${found?.etag}, and was acknowledged with ${etag}`];
+    });
+  }
+
+  async #listedVersions(s3: S3Client): Promise<(Version & { readonly version: string })[]> {
+    const found: (Version & { readonly version: string })[] = [];
+    const take = (key = '', version = '', etag: string | null = null): void => void found.push({ key, version, etag });
+    for (let markers = {}; ; ) {
+      const page = await s3.send(new ListObjectVersionsCommand({ Bucket: this.#options.bucket, ...markers }));
+      for (const { Key, VersionId, ETag } of page.Versions ?? []) take(Key, VersionId, ETag);
+      for (const { Key, VersionId } of page.DeleteMarkers ?? []) take(Key, VersionId);
+      if (page.IsTruncated !== true) return found;
+      markers = { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker };
+    }
   }
 
   async #read(s3: S3Client, key: string): Promise<{ readonly sum: string; readonly bytes: number } | null> {
