@@ -108,6 +108,9 @@ export const usageView = z.strictObject({
       cells: z.array(usageCell),
       logicalBytes: bytes.nullable().describe('Stored at the end; null: nobody looked.'),
       objects: count.nullable().describe('Stored at the end.'),
+      uniqueBytes: bytes
+        .nullable()
+        .describe('Of distinct blocks, which all buckets of an account share: where the bucket is empty, and they were counted.'),
       logicalBytesMax: bytes.nullable().describe('At most, of what was seen each minute.'),
       objectsMax: count.nullable(),
     }),

@@ -106,6 +106,16 @@ export function shelvesPrefix({ pool, domain }: ShelfPlace): string {
   return domain === null ? `${shelfPrefix}${pool}/` : `${domainShelfPrefix}${pool}/${hex(domain)}/`;
 }
 
+/** Of all shelves whose blocks have a domain of their own. */
+export const domainShelvesPrefix = domainShelfPrefix;
+
+/** Of the blocks of such a shelf, by its key. */
+export function shelfDomain(key: string): number {
+  const domain = Number.parseInt(key.split('/')[2] ?? '', 16);
+  if (Number.isNaN(domain)) throw new RangeError(`${key} is of no shelf with a domain`);
+  return domain;
+}
+
 /** `number` counts the shelves of a place. */
 export function shelfKey(place: ShelfPlace, number: number): string {
   return `${shelvesPrefix(place)}${hex(number, 8)}`;

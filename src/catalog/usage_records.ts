@@ -42,6 +42,8 @@ export interface UsageSliceRecord {
   readonly cells: readonly UsageCell[];
   /** What was stored when it was last looked in this hour, and at most; null where nobody looked. */
   readonly stored: StoredSample | null;
+  /** Of an account, under no bucket: its distinct blocks, in bytes, when they were last counted in this hour; null where nobody did. */
+  readonly uniqueBytes: number | null;
 }
 
 export interface StoredSample {
@@ -73,8 +75,10 @@ const schema = protobuf.Root.fromJSON({
         bucket: { type: 'string', id: 4 },
         cells: { rule: 'repeated', type: 'Cell', id: 5 },
         stored: { type: 'Stored', id: 6 },
+        unique: { type: 'Unique', id: 7 },
       },
     },
+    Unique: { fields: { bytes: { type: 'uint64', id: 1 } } },
     Cell: {
       fields: {
         operation: { type: 'uint32', id: 1 },
@@ -125,10 +129,11 @@ export function encodeUsageSlice(record: UsageSliceRecord): Uint8Array {
     return { ...numbers, operation: number(operationClasses, operation), status: number(statusClasses, status) };
   });
   for (const [name, value] of Object.entries(record.stored ?? {})) exact(value as number, name);
-  const { stored, ...fields } = record;
+  const { stored, uniqueBytes, ...fields } = record;
   return encode(usageType, {
     ...fields,
     ...(stored === null ? {} : { stored }),
+    ...(uniqueBytes === null ? {} : { unique: { bytes: exact(uniqueBytes, 'uniqueBytes') } }),
     version: record_version,
     hour: exact(record.hour, 'hour'),
     cells,
@@ -159,5 +164,6 @@ export function decodeUsageSlice(data: Uint8Array): UsageSliceRecord {
             bytesMax: stored.number('bytesMax'),
             objectsMax: stored.number('objectsMax'),
           },
+    uniqueBytes: fields.optional('unique')?.number('bytes') ?? null,
   };
 }

@@ -30,7 +30,7 @@ export function addUsage(program: Command, terminal: Terminal): void {
     .addOption(new Option('--by <span>', 'add up what lies in one').choices([...spans]).default('hour'))
     .addHelpText(
       'after',
-      `\nTimes are of UTC, and begin with the hour. Requests that are about no bucket, such as a list of them, stand under none.\n${examples('skerry usage acme', 'skerry usage acme --from 30d --by day', 'skerry usage acme --from 2026-11-01 --to 2026-12-01 --by all --json')}`,
+      `\nTimes are of UTC, and begin with the hour. Requests that are about no bucket, such as a list of them, stand under none, and so does what is unique: buckets of an account share what is the same.\n${examples('skerry usage acme', 'skerry usage acme --from 30d --by day', 'skerry usage acme --from 2026-11-01 --to 2026-12-01 --by all --json')}`,
     )
     .action(
       withDaemon(terminal, async (context, options: UsageOptions, account = '') => {
@@ -56,6 +56,12 @@ const columns: readonly Column<UsageSliceView>[] = [
   { title: 'IN', value: (slice) => formatSize(slice.bytesIn), align: 'right' },
   { title: 'OUT', value: (slice) => formatSize(slice.bytesOut), align: 'right' },
   { title: 'STORED', value: (slice) => (slice.logicalBytes === null ? '-' : formatSize(slice.logicalBytes)), align: 'right' },
+  {
+    title: 'UNIQUE',
+    value: (slice) => (slice.uniqueBytes === null ? '-' : formatSize(slice.uniqueBytes)),
+    align: 'right',
+    leaveOut: 3,
+  },
   { title: 'OBJECTS', value: (slice) => (slice.objects === null ? '-' : String(slice.objects)), align: 'right', leaveOut: 2 },
 ];
 
@@ -85,6 +91,7 @@ function sumOf(a: UsageSliceView, b: UsageSliceView): UsageSliceView {
     cells: cellsOf([...a.cells, ...b.cells]),
     logicalBytes: b.logicalBytes ?? a.logicalBytes,
     objects: b.objects ?? a.objects,
+    uniqueBytes: b.uniqueBytes ?? a.uniqueBytes,
     logicalBytesMax: most(a.logicalBytesMax, b.logicalBytesMax),
     objectsMax: most(a.objectsMax, b.objectsMax),
   };

@@ -177,6 +177,8 @@ const settings = z.strictObject({
   /** Between runs by themselves that give space back; 0: only when asked. */
   gcSeconds: wholeNumber(0, 604_800).default(3600),
   scrubSeconds: wholeNumber(0, 2_000_000).default(604_800),
+  /** Between counts of what accounts hold that is distinct, which walk over all maps; 0: never. */
+  usageUniqueSeconds: wholeNumber(0, 604_800).default(3600),
   /** How long it is known what accounts did. */
   usageDays: wholeNumber(1, 3660).default(90),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),

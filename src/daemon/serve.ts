@@ -16,6 +16,7 @@ import type { DriverRegistry } from '../driver/registry.js';
 import type { NativeModule } from '../engine/binding.js';
 import { Engine, loadNativeModule, packageRoot } from '../engine/engine.js';
 import { armFailpoint } from '../engine/failpoints.js';
+import { accountOfDomain } from '../identity/accounts.js';
 import { Identity } from '../identity/identity.js';
 import { IdAllocator } from '../mapper/id_allocator.js';
 import { Estimates } from '../mapper/estimates.js';
@@ -36,6 +37,7 @@ import { Replications } from '../upkeep/replications.js';
 import { MoveBook } from '../upkeep/move_book.js';
 import { Moves } from '../upkeep/moves.js';
 import { Scrubs } from '../upkeep/scrubs.js';
+import { UniqueUsage } from '../upkeep/unique_usage.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import { engineOptions, resolveConfig, type Config, type ServeOptions } from './config.js';
 import { settle } from './home.js';
@@ -342,6 +344,18 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   await objects.start();
   closers.add('objects', () => objects.stop());
 
+  const space = new Space({ ledger, engine: running, pools });
+  const uniqueUsage = new UniqueUsage({
+    catalog,
+    space,
+    usage: identity.usage,
+    accountOf: accountOfDomain,
+    log: logOf(logger, 'identity'),
+    milliseconds: config.usageUniqueSeconds * 1000,
+  });
+  uniqueUsage.start();
+  closers.add('usage', async () => uniqueUsage.stop());
+
   const version = readVersion();
   views = new DaemonViews({
     version,
@@ -387,7 +401,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     poolVerbs,
     status: () => daemonViews.status(),
     activity: () => daemonViews.activity(),
-    space: new Space({ ledger, engine: running, pools }),
+    space,
     collections,
     moves,
     replications,

@@ -62,6 +62,11 @@ export interface AccountSecrets {
   readonly encryptionKey: Uint8Array;
 }
 
+/** null for a domain that is no account's. */
+export function accountOfDomain(domain: number): number | null {
+  return domain > account_domain_first ? domain - account_domain_first : null;
+}
+
 /** Of the blocks that an account stores; null: of all who bring something without saying who they are. */
 export function domainOfAccount(id: number | null): number {
   return account_domain_first + (id ?? 0);

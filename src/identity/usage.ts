@@ -50,6 +50,7 @@ interface Slice {
   readonly bucket: string;
   readonly numbers: Float64Array;
   stored: StoredSample | null;
+  uniqueBytes: number | null;
   /** Not all of it is in the catalog. */
   changed: boolean;
 }
@@ -77,6 +78,7 @@ export class Usage {
       for (const { operation, status, requests, bytesIn, bytesOut } of record.cells)
         slice.numbers.set([requests, bytesIn, bytesOut], placeOf(operation, status));
       slice.stored = record.stored;
+      slice.uniqueBytes = record.uniqueBytes;
     }
     return usage;
   }
@@ -90,6 +92,15 @@ export class Usage {
     numbers[place] = (numbers[place] ?? 0) + 1;
     numbers[place + 1] = (numbers[place + 1] ?? 0) + bytesIn;
     numbers[place + 2] = (numbers[place + 2] ?? 0) + bytesOut;
+    slice.changed = true;
+  }
+
+  /** What the blocks of an account take that are distinct, in bytes, all its buckets together: they share what is the same. */
+  noteUnique(account: number, bytes: number): void {
+    this.#turn();
+    const slice = this.#slice(account, '');
+    if (slice.uniqueBytes === bytes) return;
+    slice.uniqueBytes = bytes;
     slice.changed = true;
   }
 
@@ -183,7 +194,7 @@ export class Usage {
       this.#current.set(account, buckets);
     }
     const numbers = new Float64Array(operationClasses.length * statusClasses.length * numbers_per_cell);
-    const slice = { hour: this.#hour, account, bucket, numbers, stored: null, changed: false };
+    const slice = { hour: this.#hour, account, bucket, numbers, stored: null, uniqueBytes: null, changed: false };
     buckets.set(bucket, slice);
     this.#size += 1;
     return slice;
@@ -242,7 +253,7 @@ function placeOf(operation: OperationClass, status: StatusClass): number {
   return (operationClasses.indexOf(operation) * statusClasses.length + statusClasses.indexOf(status)) * numbers_per_cell;
 }
 
-function recordOf({ hour, account, bucket, numbers, stored }: Slice): UsageSliceRecord {
+function recordOf({ hour, account, bucket, numbers, stored, uniqueBytes }: Slice): UsageSliceRecord {
   const cells = operationClasses.flatMap((operation) =>
     statusClasses.flatMap((status) => {
       const place = placeOf(operation, status);
@@ -250,5 +261,5 @@ function recordOf({ hour, account, bucket, numbers, stored }: Slice): UsageSlice
       return requests === 0 ? [] : [{ operation, status, requests, bytesIn, bytesOut }];
     }),
   );
-  return { hour, account, bucket, cells, stored };
+  return { hour, account, bucket, cells, stored, uniqueBytes };
 }

@@ -99,6 +99,8 @@ export class Space {
   readonly #now: () => number;
   #last: SpaceView | null = null;
   #measuring: Promise<SpaceView> | null = null;
+  /** Of the last walk. */
+  #distinctBytes: ReadonlyMap<number, number> = new Map();
 
   constructor(options: SpaceOptions) {
     this.#options = options;
@@ -154,6 +156,12 @@ export class Space {
     return { view, pool, resource, sharedWith };
   }
 
+  /** Of each resource, by its id, the distinct blocks that it reaches, in bytes; null where no answer is there in time, or a pool could not be measured. */
+  async distinctBytes(ask: SpaceAsk): Promise<ReadonlyMap<number, number> | null> {
+    const view = await this.all(ask);
+    return view === null || view.incomplete !== null ? null : this.#distinctBytes;
+  }
+
   #measure(): Promise<SpaceView> {
     this.#measuring ??= this.#walk().finally(() => {
       this.#measuring = null;
@@ -187,6 +195,8 @@ export class Space {
       for (const resource of held) resources.push(resource);
       totals.push(poolSpace(pool, report, held));
     }
+    const measured = [...reports.values()].flatMap((report) => report.resources);
+    this.#distinctBytes = new Map(measured.map(({ id, reached }) => [id, reached.blocks * block_bytes]));
     const { bytes, bytesMax } = engine.stats().journal;
     this.#last = {
       asOf,

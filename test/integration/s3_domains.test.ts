@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import type { NewKeyView, PoolView } from '../../src/api/shapes.js';
+import type { NewKeyView, PoolView, UsageView } from '../../src/api/shapes.js';
 import { must } from '../harness/command.ts';
 import { pattern } from '../harness/object_world.ts';
 import { sdkClient, serving, type Serving } from '../harness/s3_serving.ts';
@@ -16,7 +16,7 @@ const body = Buffer.from(pattern(bytes, 1));
 
 let world: Serving;
 beforeEach(async () => {
-  world = await serving();
+  world = await serving({ usageUniqueSeconds: 1 });
 });
 afterEach(() => world.daemon.destroy());
 
@@ -60,6 +60,15 @@ it('what an account puts again stores nothing, what another one puts is stored, 
   expect(other - again).toBeGreaterThan(0.9 * bytes);
   await put(bob, 'bob', 'again');
   expect((await storedBytes('bob', 'again')) - other).toBeLessThan(0.1 * bytes);
+
+  // Each of them has what is distinct of its own in its usage, once.
+  for (const account of ['alice', 'bob']) {
+    const unique = async (): Promise<number> => {
+      const { slices } = await daemon.json<UsageView>('usage', account, '--by', 'all');
+      return slices.find(({ bucket }) => bucket === '')?.uniqueBytes ?? 0;
+    };
+    await expect.poll(unique, { interval: 500 }).toBe(bytes);
+  }
 
   // What one of them gives up the other keeps, and a collection that moves it keeps it in its domain.
   await daemon.ok('pool', 'gc', 'default');

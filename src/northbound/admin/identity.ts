@@ -129,7 +129,7 @@ function storedOf({ stored }: Held): { logicalBytes: number; objects: number } {
   return { logicalBytes: Math.max(stored.bytes, 0), objects: Math.max(stored.objects, 0) };
 }
 
-function sliceAnswer({ hour, bucket, cells, stored }: UsageSliceRecord): UsageSliceView {
+function sliceAnswer({ hour, bucket, cells, stored, uniqueBytes }: UsageSliceRecord): UsageSliceView {
   const sum = (of: 'requests' | 'bytesIn' | 'bytesOut', among = cells): number => among.reduce((all, cell) => all + cell[of], 0);
   return {
     from: time(hour),
@@ -145,6 +145,7 @@ function sliceAnswer({ hour, bucket, cells, stored }: UsageSliceRecord): UsageSl
     cells: cells.map((cell) => ({ ...cell })),
     logicalBytes: stored?.bytes ?? null,
     objects: stored?.objects ?? null,
+    uniqueBytes,
     logicalBytesMax: stored?.bytesMax ?? null,
     objectsMax: stored?.objectsMax ?? null,
   };

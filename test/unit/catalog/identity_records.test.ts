@@ -17,7 +17,15 @@ import {
 import { decodeCounted, decodeUsageSlice, encodeCounted, encodeUsageSlice } from '../../../src/catalog/usage_records.js';
 import { SkerryError } from '../../../src/core/errors.js';
 import { hexLines, readGolden } from '../golden.js';
-import { sampleAccessKey, sampleAccount, sampleBucketQuota, sampleCounted, sampleUsage, sampleUser } from './identity_samples.js';
+import {
+  sampleAccessKey,
+  sampleAccount,
+  sampleBucketQuota,
+  sampleCounted,
+  sampleUniqueUsage,
+  sampleUsage,
+  sampleUser,
+} from './identity_samples.js';
 
 interface Kind {
   readonly name: string;
@@ -40,6 +48,12 @@ const kinds: readonly Kind[] = [
   },
   { name: 'identity_check_v1', sample: check, encode: () => encodeIdentityCheck(check), decode: decodeIdentityCheck },
   { name: 'counted_v1', sample: sampleCounted, encode: () => encodeCounted(sampleCounted), decode: decodeCounted },
+  {
+    name: 'usage_slice_v1_unique',
+    sample: sampleUniqueUsage,
+    encode: () => encodeUsageSlice(sampleUniqueUsage),
+    decode: decodeUsageSlice,
+  },
   { name: 'usage_slice_v1', sample: sampleUsage, encode: () => encodeUsageSlice(sampleUsage), decode: decodeUsageSlice },
 ];
 

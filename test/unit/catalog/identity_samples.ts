@@ -55,4 +55,7 @@ export const sampleUsage: UsageSliceRecord = {
     { operation: 'other', status: 'aborted', requests: 1, bytesIn: 7, bytesOut: 0 },
   ],
   stored: { bytes: 10, objects: 1, bytesMax: 2 ** 50, objectsMax: 2 },
+  uniqueBytes: null,
 };
+
+export const sampleUniqueUsage: UsageSliceRecord = { ...sampleUsage, bucket: '', stored: null, uniqueBytes: 2 ** 52 + 1 };

@@ -78,7 +78,7 @@ describe('usage', () => {
     daemon.identity.usage.record(id, 'photos', { ...request, status: '4xx' });
     daemon.identity.usage.record(id, 'docs', { ...request, operation: 'write' });
     expect((await daemon.run('usage acme')).output).toMatch(
-      /^FROM \(UTC\) +BUCKET +REQUESTS +ERRORS +IN +OUT +STORED +OBJECTS\n\d{4}-\d\d-\d\d \d\d:00 +docs +1 +0 +10 +1K +- +-\n.* photos +2 +1 +20 +2K +- +-\n$/,
+      /^FROM \(UTC\) +BUCKET +REQUESTS +ERRORS +IN +OUT +STORED +UNIQUE +OBJECTS\n\d{4}-\d\d-\d\d \d\d:00 +docs +1 +0 +10 +1K +- +- +-\n.* photos +2 +1 +20 +2K +- +- +-\n$/,
     );
     const photos = (await daemon.json('usage acme --bucket photos --from 2d --by day')) as UsageView;
     expect(photos.slices).toMatchObject([{ bucket: 'photos', seconds: 3600, requests: 2, errors: 1, bytesOut: 2048 }]);
@@ -95,15 +95,16 @@ describe('usage', () => {
     const hour = 3_600_000;
     const begin = Math.floor(Date.now() / hour) * hour - 2 * hour;
     const cell = { ...request, requests: 3 };
-    const slice = (at: number, bytes: number | null, bytesMax: number) => ({
+    const slice = (at: number, bytes: number | null, bytesMax: number, uniqueBytes: number | null = null) => ({
       hour: begin + at * hour,
       account: id,
       bucket: 'photos',
       cells: [cell, { ...cell, operation: 'write' as const, requests: 1 }],
       stored: bytes === null ? null : { bytes, objects: 1, bytesMax, objectsMax: 2 },
+      uniqueBytes,
     });
     const { usage } = daemon.identity;
-    usage.read = async () => ({ slices: [slice(0, 500, 900), slice(1, 700, 800), slice(2, null, 0)], next: null });
+    usage.read = async () => ({ slices: [slice(0, 500, 900), slice(1, 700, 800, 400), slice(2, null, 0)], next: null });
     const { slices } = (await daemon.json('usage acme --by all')) as UsageView;
     expect(slices).toMatchObject([
       {
@@ -111,6 +112,7 @@ describe('usage', () => {
         requests: 12,
         bytesIn: 60,
         logicalBytes: 700,
+        uniqueBytes: 400,
         logicalBytesMax: 900,
         objectsMax: 2,
         cells: [

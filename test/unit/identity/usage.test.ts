@@ -42,6 +42,7 @@ it('requests count for their hour, bucket, operation and status, at once and aft
       bucket: '',
       cells: [{ operation: 'list', status: '2xx', requests: 1, bytesIn: 1, bytesOut: 2 }],
       stored: null,
+      uniqueBytes: null,
     },
     {
       hour: start,
@@ -52,8 +53,9 @@ it('requests count for their hour, bucket, operation and status, at once and aft
         { ...get, status: '4xx', requests: 1, bytesOut: 1 },
       ],
       stored: null,
+      uniqueBytes: null,
     },
-    { hour: start + hour, account: 1, bucket: 'a', cells: [{ ...get, requests: 1 }], stored: null },
+    { hour: start + hour, account: 1, bucket: 'a', cells: [{ ...get, requests: 1 }], stored: null, uniqueBytes: null },
   ];
   expect(await slicesOf(usage, 1, all)).toEqual(expected);
   await usage.flush();
@@ -169,4 +171,24 @@ it('of more buckets than there is room for, requests count for their account', a
     expect(slices.reduce((sum, { cells }) => sum + (cells[0]?.requests ?? 0), 0)).toBe(buckets + 1);
     expect(await slicesOf(one, 2, all)).toMatchObject([{ bucket: '' }]);
   }
+});
+
+it('what is unique stands under no bucket, from when it is noted, and is still known after a flush', async () => {
+  const { usage, clock, open } = await world();
+  usage.noteUnique(1, 5000);
+  usage.noteUnique(1, 4000);
+  await usage.flush();
+  clock.now = start + hour;
+  usage.record(1, '', get);
+  usage.record(1, 'a', get);
+  const unique = (of: Usage) =>
+    slicesOf(of, 1, all).then((slices) => slices.map(({ bucket, uniqueBytes }) => [bucket, uniqueBytes]));
+  const expected = [
+    ['', 4000],
+    ['', null],
+    ['a', null],
+  ];
+  expect(await unique(usage)).toEqual(expected);
+  await usage.flush();
+  expect(await unique(await open())).toEqual(expected);
 });
