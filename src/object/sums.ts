@@ -48,7 +48,9 @@ export function sumOf(name: SumName, bytes: Uint8Array): Buffer {
       return hash('sha1', bytes, 'buffer');
     case 'SHA256':
       return hash('sha256', bytes, 'buffer');
-    default: {
+    case 'CRC32':
+    case 'CRC32C':
+    case 'CRC64NVME': {
       const sum = newSum(name);
       sum.update(bytes);
       return sum.digest();
