@@ -64,6 +64,8 @@ export type LeaseOutcome =
 export interface Catalog {
   /** null where there is no such key. Sees every transaction whose transact() resolved. */
   get(key: string): Promise<CatalogEntry | null>;
+  /** What get() would give, where that is known without a look: for what is asked so often that waiting for it costs. undefined: ask get(). */
+  kept(key: string): CatalogEntry | null | undefined;
   /** Entries whose key begins with `prefix`, ascending by key: one snapshot of the catalog. */
   range(prefix: string, options?: RangeOptions): Promise<readonly CatalogEntry[]>;
   /**

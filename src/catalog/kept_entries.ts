@@ -26,6 +26,11 @@ export class KeptEntries {
     return found;
   }
 
+  /** What get() would give without reading; undefined: it would read. */
+  known(key: string): CatalogEntry | null | undefined {
+    return this.#kept.get(key);
+  }
+
   /** Before a transaction that writes these begins. */
   begin(keys: readonly string[]): void {
     for (const key of keys) {

@@ -139,6 +139,8 @@ class LmdbCatalog implements Catalog {
   readonly #watchers = new Set<Watcher>();
   readonly #holders = new Map<string, string>();
   readonly #underWay = new Roster<Promise<unknown>>();
+  /** Of the last commit that was begun. Nobody else writes this catalog, so it is read once. */
+  #revision = 0;
   #closing: Promise<void> | null = null;
 
   constructor(environment: RootDatabase<Buffer, string>, lock: DirectoryLock) {
@@ -148,8 +150,10 @@ class LmdbCatalog implements Catalog {
     this.#meta = environment.openDB<Buffer, string>({ name: 'meta', encoding: 'binary', cache: false });
   }
 
-  /** Writes or checks the version of the format. */
+  /** Writes or checks the version of the format, and finds where the last life ended. */
   async prepare(): Promise<void> {
+    const last = this.#meta.get(revisionKey);
+    this.#revision = last === undefined ? 0 : unpackNumber(last);
     const found = this.#meta.get(formatKey);
     if (found === undefined) {
       await this.#commit(() => this.#meta.putSync(formatKey, packNumber(format_version)));
@@ -167,6 +171,11 @@ class LmdbCatalog implements Catalog {
   async get(key: string): Promise<CatalogEntry | null> {
     this.#refuseIfClosed();
     return this.#kept.get(checkKey(key), this.#read);
+  }
+
+  kept(key: string): CatalogEntry | null | undefined {
+    // get() says what is wrong.
+    return this.#closing === null ? this.#kept.known(key) : undefined;
   }
 
   async range(prefix: string, options: RangeOptions = {}): Promise<readonly CatalogEntry[]> {
@@ -230,7 +239,7 @@ class LmdbCatalog implements Catalog {
   #committed(compares: readonly Compare[], writes: readonly PackedWrite[]): Promise<TransactOutcome> {
     return this.#commit((): TransactOutcome => {
       for (const { key, revision } of compares) {
-        const found = this.#read(key)?.revision ?? 0;
+        const found = this.#revisionOf(key);
         if (found !== revision) return { outcome: 'conflict', key, revision: found };
       }
       const revision = this.#nextRevision();
@@ -366,11 +375,19 @@ class LmdbCatalog implements Catalog {
     }
   }
 
+  /** Whatever becomes of the commit: one that fails leaves a number out. */
   #nextRevision(): number {
-    const found = this.#meta.get(revisionKey);
-    const revision = (found === undefined ? 0 : unpackNumber(found)) + 1;
-    this.#meta.putSync(revisionKey, packNumber(revision));
-    return revision;
+    this.#revision += 1;
+    this.#meta.putSync(revisionKey, packNumber(this.#revision));
+    return this.#revision;
+  }
+
+  /** 0: there is no such key. Asked within a transaction, of which KeptEntries has nothing that it or one before it writes. */
+  #revisionOf(key: string): number {
+    const kept = this.#kept.known(key);
+    if (kept !== undefined) return kept?.revision ?? 0;
+    const found = this.#entries.getBinaryFast(key);
+    return found === undefined ? 0 : revisionOf(key, found);
   }
 
   readonly #read = (key: string): CatalogEntry | null => {
@@ -412,12 +429,16 @@ function plainWrite({ key, packed }: PackedWrite): Write {
   return { key, value: packed === null ? null : Uint8Array.from(packed.subarray(revision_bytes)) };
 }
 
-function unpackEntry(key: string, packed: Buffer): CatalogEntry {
+function revisionOf(key: string, packed: Buffer): number {
   if (packed.length < revision_bytes) throw new SkerryError('corrupt', `${key} of the catalog is too short to have a revision`);
+  return readNumber(packed);
+}
+
+function unpackEntry(key: string, packed: Buffer): CatalogEntry {
   // LMDB lends memory of its map: what is handed on is a copy.
   return {
     key,
-    revision: readNumber(packed),
+    revision: revisionOf(key, packed),
     value: new Uint8Array(packed.buffer, packed.byteOffset + revision_bytes, packed.length - revision_bytes).slice(),
   };
 }

@@ -21,8 +21,10 @@ export const objectCounterKey = 'counter/object';
 
 const digits = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz';
 const standardDigits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-const toOurs = translation(standardDigits, digits);
+const digitCodes = Buffer.from(digits, 'latin1');
 const toStandard = translation(digits, standardDigits);
+/** Of base 64: what an object's key of 1024 bytes takes, and more. */
+const encoding = Buffer.allocUnsafeSlow(2048);
 /** Below every digit: what a key is followed by comes before what a longer key goes on with. */
 const key_end = '!';
 /** Above every digit and every hexadecimal one. */
@@ -158,7 +160,8 @@ export function lastNumber(key: string): number {
 
 /** One character for each byte of the text's UTF-8. */
 export function byteString(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
+  // oxlint-disable-next-line no-control-regex
+  return /^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
 }
 
 export function textOfBytes(bytes: string): string {
@@ -167,7 +170,21 @@ export function textOfBytes(bytes: string): string {
 
 /** `a` before `b` as byte strings says `encodeKey(a)` before `encodeKey(b)`, with what follows a key behind each. */
 export function encodeKey(bytes: string): string {
-  return translated(Buffer.from(bytes, 'latin1').toString('base64url'), toOurs);
+  const characters = Math.ceil((bytes.length * 4) / 3);
+  const encoded = characters <= encoding.length ? encoding : Buffer.allocUnsafe(characters);
+  // Six bits a digit; what is left of the last byte is followed by zeros.
+  let bits = 0;
+  let count = 0;
+  let used = 0;
+  for (let at = 0; at < bytes.length; at += 1) {
+    bits = ((bits << 8) | bytes.charCodeAt(at)) & 0xffff;
+    for (count += 8; count >= 6; ) {
+      count -= 6;
+      encoded[used++] = digitCodes[(bits >> count) & 0x3f] ?? 0;
+    }
+  }
+  if (count > 0) encoded[used++] = digitCodes[(bits << (6 - count)) & 0x3f] ?? 0;
+  return encoded.toString('latin1', 0, used);
 }
 
 /** A catalog key under `prefix` (objectsPrefix, uploadsPrefix) in its parts. @throws SkerryError corrupt */

@@ -7,6 +7,7 @@ import protobuf from 'protobufjs';
 import { SkerryError } from '../core/errors.js';
 import { accessFields, accessMessage, accessOf, grantMessage, type AccessRecord } from './access_record.js';
 import { logFields, logMessage, logOf, olderLogMessage, type LogRecord } from './log_record.js';
+import { written } from './record_writer.js';
 
 export const record_version = 1;
 /** Of a shelf, and of a volume that flushes to its pool: a Skerry that knows neither must not serve them. */
@@ -380,8 +381,7 @@ export function decodeCounter(data: Uint8Array): CounterRecord {
 }
 
 export function encode(type: protobuf.Type, fields: Record<string, unknown>): Uint8Array {
-  // protobufjs answers with a Buffer over its pool; a plain copy is what LMDB and comparisons may keep.
-  return Uint8Array.from(type.encode(type.fromObject(fields)).finish());
+  return written(type, fields);
 }
 
 export function decode(type: protobuf.Type, data: Uint8Array, what: string, version_max = record_version): Fields {

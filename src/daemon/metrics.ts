@@ -13,19 +13,21 @@ import type { DeliveryCounts } from '../upkeep/deliveries.js';
 import type { ScrubView } from '../upkeep/scrubs.js';
 import type { RequestRecord } from '../northbound/s3/request_record.js';
 import type { NbdOccurrence } from '../northbound/nbd/nbd.js';
+import { RequestMetrics } from './request_metrics.js';
 
-interface Sample {
+export interface Sample {
   readonly value: number;
   readonly labels: Readonly<Record<string, string>>;
   /** Where it is not the metric's own: `NAME_bucket` and the like. */
   readonly metricName?: string;
 }
 
-interface Definition {
+/** `From`: what its samples are read of. */
+export interface Definition<From = EngineStats> {
   readonly name: string;
   readonly help: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
-  read(stats: EngineStats): readonly Sample[];
+  read(from: From): readonly Sample[];
 }
 
 const number =
@@ -210,9 +212,7 @@ export class Metrics {
   readonly #collections: Readonly<Record<'runs' | 'packs' | 'freed', Counter>>;
   readonly #scrubs: Readonly<Record<'runs' | 'bytes' | 'damaged' | 'repaired', Counter>>;
   readonly #verbs: Histogram<'verb' | 'outcome'>;
-  readonly #s3Requests: Counter<'operation' | 'status'>;
-  readonly #s3Seconds: Histogram<'operation'>;
-  readonly #s3Bytes: Counter<'direction'>;
+  readonly #requests = new RequestMetrics();
   readonly #notices: Counter<'webhook' | 'outcome'>;
   /** null before the engine runs and after it stopped: then only the process is told of. */
   readonly #stats: () => EngineStats | null;
@@ -225,25 +225,6 @@ export class Metrics {
       help: 'Time of verbs on resources in the daemon',
       labelNames: ['verb', 'outcome'],
       buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5],
-      registers: [this.#registry],
-    });
-    this.#s3Requests = new Counter({
-      name: 'skerry_s3_requests_total',
-      help: 'S3 requests, by operation and status; 0: the client was gone',
-      labelNames: ['operation', 'status'],
-      registers: [this.#registry],
-    });
-    this.#s3Seconds = new Histogram({
-      name: 'skerry_s3_request_seconds',
-      help: 'Time from the head of an S3 request to the end of its answer',
-      labelNames: ['operation'],
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30],
-      registers: [this.#registry],
-    });
-    this.#s3Bytes = new Counter({
-      name: 'skerry_s3_bytes_total',
-      help: 'Bytes of bodies of S3 requests and answers',
-      labelNames: ['direction'],
       registers: [this.#registry],
     });
     this.#notices = new Counter({
@@ -271,6 +252,7 @@ export class Metrics {
       damaged: ofPool('skerry_scrub_damaged_records_total', 'Damaged records that they found'),
       repaired: ofPool('skerry_scrub_repaired_records_total', 'Of these, put again from a second copy'),
     };
+    for (const definition of this.#requests.definitions) this.#register(definition, () => definition.read());
     for (const definition of processDefinitions) this.#register(definition, () => [{ value: definition.read(), labels: {} }]);
     for (const definition of definitions)
       this.#register(definition, () => (this.#current === null ? [] : definition.read(this.#current)));
@@ -284,12 +266,8 @@ export class Metrics {
     this.#verbs.observe({ verb, outcome: ok ? 'ok' : 'failed' }, seconds);
   }
 
-  observeS3({ operation, status, aborted, milliseconds, bytesIn, bytesOut }: RequestRecord): void {
-    const name = operation ?? 'none';
-    this.#s3Requests.inc({ operation: name, status: aborted ? 0 : status });
-    this.#s3Seconds.observe({ operation: name }, milliseconds / 1000);
-    this.#s3Bytes.inc({ direction: 'in' }, bytesIn);
-    this.#s3Bytes.inc({ direction: 'out' }, bytesOut);
+  observeS3(record: RequestRecord): void {
+    this.#requests.observe(record);
   }
 
   countDelivery(webhook: string, counts: Partial<DeliveryCounts>): void {

@@ -100,8 +100,9 @@ export class Counted {
       compares: [{ key: shard.key, revision: shard.revision }],
       writes: [{ key: shard.key, value: this.#encode(shard.number, amount) }],
       settle: once(async (outcome) => {
-        // Where that cannot be found out the shard is never used again.
-        const revision = await this.#revisionAfter(shard, outcome);
+        // Where that cannot be found out the shard is never used again. Nobody else writes it while it is ours.
+        const revision =
+          outcome === null ? ((await this.#options.catalog.get(shard.key))?.revision ?? 0) : revisionAfter(shard, outcome);
         const committed = revision !== shard.revision;
         this.#underWay -= 1;
         if (committed) this.stored = sum(this.stored, actual);
@@ -128,15 +129,6 @@ export class Counted {
     };
   }
 
-  /** That of the shard, or the one that it got. */
-  async #revisionAfter({ key, revision }: Shard, outcome: TransactOutcome | null): Promise<number> {
-    if (outcome?.outcome === 'conflict' && outcome.key === key)
-      throw new SkerryError('internal', `${key} of the catalog was changed by somebody else`);
-    if (outcome !== null) return outcome.outcome === 'committed' ? outcome.revision : revision;
-    // Nobody else writes this shard while it is ours.
-    return (await this.#options.catalog.get(key))?.revision ?? 0;
-  }
-
   #shard(number: number): Shard {
     const { account, bucket } = this.#options;
     return { number, key: countedKey(account, bucket, number), amount: nothing, revision: 0 };
@@ -156,6 +148,13 @@ export class Counted {
   }
 }
 
+/** That of the shard, or the one that it got. */
+function revisionAfter({ key, revision }: Shard, outcome: TransactOutcome): number {
+  if (outcome.outcome === 'committed') return outcome.revision;
+  if (outcome.key === key) throw new SkerryError('internal', `${key} of the catalog was changed by somebody else`);
+  return revision;
+}
+
 export function amountOf(record: Omit<CountedRecord, 'shard'>): Amount {
   return { bytes: record.addedBytes - record.removedBytes, objects: record.addedObjects - record.removedObjects };
 }
@@ -164,8 +163,8 @@ function once(
   settle: (outcome: TransactOutcome | null) => Promise<boolean>,
 ): (outcome: TransactOutcome | null) => Promise<boolean> {
   let settled = false;
-  return async (outcome) => {
-    if (settled) throw new SkerryError('internal', 'the outcome of a counted transaction was told twice');
+  return (outcome) => {
+    if (settled) return Promise.reject(new SkerryError('internal', 'the outcome of a counted transaction was told twice'));
     settled = true;
     return settle(outcome);
   };

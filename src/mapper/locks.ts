@@ -9,26 +9,22 @@ export class KeyedLocks {
    * (nameLock, then idLock), and that order is what keeps callers from waiting in a circle.
    */
   async run<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
-    const wanted = [...new Set(keys)].sort();
-    let release: () => void = () => {};
-    const released = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    const wanted = keys.length === 1 ? keys : new Set(keys);
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
     // All places in line are taken in one turn, so two callers stand in the same order in every line.
-    const before = wanted.map((key) => this.#tails.get(key) ?? Promise.resolve());
-    const tails = wanted.map((key, index) => {
-      const tail = (before[index] ?? Promise.resolve()).then(() => released);
-      this.#tails.set(key, tail);
-      return tail;
-    });
+    const before: Promise<void>[] = [];
+    for (const key of wanted) {
+      const holder = this.#tails.get(key);
+      if (holder !== undefined) before.push(holder);
+      this.#tails.set(key, released);
+    }
     try {
-      await Promise.all(before);
+      // Each waits for who is before it: what is released was released by those, too.
+      if (before.length > 0) await Promise.all(before);
       return await work();
     } finally {
       release();
-      wanted.forEach((key, index) => {
-        if (this.#tails.get(key) === tails[index]) this.#tails.delete(key);
-      });
+      for (const key of wanted) if (this.#tails.get(key) === released) this.#tails.delete(key);
     }
   }
 

@@ -2,7 +2,7 @@
  * What objects hold, as the object layer sees it: bytes that are written once, read in ranges, and shared by copies. A body's
  * bytes are durable before anything names them; what is never named, and what is named no more, is taken back.
  */
-import type { Compare, Write } from '../catalog/catalog.js';
+import type { Compare, TransactOutcome, Write } from '../catalog/catalog.js';
 import type { Segment } from '../catalog/object_records.js';
 
 /** A buffer that a reader of a body is handed has at most so many bytes. */
@@ -14,12 +14,14 @@ export interface BodyOrder {
   readonly account: number | null;
   /** Where it is known. Content of another length is refused. */
   readonly bytes: number | null;
-  /** Taken as fast as it can be stored, and no faster; a chunk of pieceBuffers is held as long as it is needed. What it throws ends the writing, and nothing of it stays. */
+  /** Taken as fast as it can be stored, and no faster; a chunk of pieceBuffers is held as long as it is needed; SmallContent is asked for once. What it throws ends the writing, and nothing of it stays. */
   readonly content: AsyncIterable<Uint8Array>;
+  /** Of the content, to be found by: it goes into the record of the extent, where all of the body lies in one. */
+  readonly sum?: Uint8Array;
 }
 
 /** `stale`: what it relies on is not so any more, and nothing was written; the body is to be stored once more. */
-export type Naming = 'named' | 'conflict' | 'stale';
+export type Naming = TransactOutcome | 'stale';
 
 /** Durable, and not yet named. Exactly one of kept, abandon and leave is called. */
 export interface StoredBody {

@@ -109,9 +109,7 @@ export class Buckets {
 
   /** @throws SkerryError not-found (no-such-bucket) */
   async get(name: string): Promise<BucketEntry> {
-    // Not by way of #find(): every request asks several times, and each step more is a promise more.
-    const found = bucket_name.test(name) ? await this.#options.catalog.get(bucketKey(name)) : null;
-    const entry = found === null ? null : this.#decode(found);
+    const entry = this.#kept(name) ?? (await this.#find(name));
     if (entry === null || entry.record.deleting) throw noSuchBucket(name);
     return entry;
   }
@@ -191,8 +189,11 @@ export class Buckets {
 
   /** Such as a policy, or rules of CORS; null where there is none. */
   async document(name: string, kind: string): Promise<Uint8Array | null> {
-    const { record } = await this.get(name);
-    return (await this.#options.catalog.get(bucketDocumentKey(record.id, checkKind(kind))))?.value ?? null;
+    const { record } = this.#kept(name) ?? (await this.get(name));
+    const { catalog } = this.#options;
+    const key = bucketDocumentKey(record.id, checkKind(kind));
+    const kept = catalog.kept(key);
+    return (kept === undefined ? await catalog.get(key) : kept)?.value ?? null;
   }
 
   /** null removes it. */
@@ -208,6 +209,13 @@ export class Buckets {
       if (outcome.outcome === 'committed') return;
     }
     throw changing(name);
+  }
+
+  /** One that is there, where that is known without waiting: every request asks several times. */
+  #kept(name: string): BucketEntry | null {
+    const kept = this.#options.catalog.kept(bucketKey(name)) ?? null;
+    const entry = kept === null ? null : this.#decode(kept);
+    return entry?.record.deleting === true ? null : entry;
   }
 
   async #find(name: string): Promise<BucketEntry | null> {
@@ -255,10 +263,8 @@ export class Buckets {
       ...documents.map(({ key }) => ({ key, value: null })),
       ...counting.writes,
     ];
-    return counted(
-      counting,
-      async () => (await catalog.transact([...compares, ...counting.compares], writes)).outcome === 'committed',
-    );
+    const { outcome } = await counted(counting, () => catalog.transact([...compares, ...counting.compares], writes));
+    return outcome === 'committed';
   }
 
   /** null while something is on its way into it. */

@@ -8,7 +8,7 @@ import { readBody } from './body_reading.js';
 import type { Buckets } from './buckets.js';
 import { checkWrite, judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import type { Extents } from './extents.js';
-import { comingOf, transactOn } from './making.js';
+import { comingOf } from './making.js';
 import { ending, type Meter } from './meter.js';
 import { noCause, type Cause } from './notices.js';
 import type { GivenAttributes, Objects } from './objects.js';
@@ -107,7 +107,7 @@ export class Copies {
       const transact: Transact = (compares, writes) =>
         extents.share(
           parts.flatMap((part) => [...part.segments]),
-          (others, counts) => transactOn(catalog)([...compares, ...others], [...writes, ...counts]),
+          (others, counts) => catalog.transact([...compares, ...others], [...writes, ...counts]),
         );
       return versionOf(key, await versions.install(bucket, key, reservation, make, { kind: 'copy', cause }, transact));
     });

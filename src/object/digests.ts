@@ -33,7 +33,7 @@ export class Digests {
     this.#sums = new PassingSums(expected.checksum === undefined ? ['MD5'] : ['MD5', expected.checksum.algorithm], make);
   }
 
-  through(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  through(content: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
     return this.#sums.through(content);
   }
 

@@ -1,11 +1,13 @@
 /** Bodies in shelves: written through the engine's own path, so that what is proven of volumes holds of them. */
 import type { Segment } from '../catalog/object_records.js';
-import { extentKey } from '../catalog/object_keys.js';
+import { extentKey, type ShelfPlace } from '../catalog/object_keys.js';
 import { encodeExtent } from '../catalog/shelf_records.js';
+import { page_bytes } from '../core/limits.js';
 import { read_bytes_max, type Bodies, type BodyOrder, type StoredBody } from './bodies.js';
 import { BodyWriting, type BodyWritingOptions } from './body_writing.js';
 import { pieceBuffers } from './piece_buffers.js';
 import type { Allocation, ShelfSpace } from './shelf_space.js';
+import { SmallContent } from './small_content.js';
 import { shelfFailure, type ShelfEngine, type ShelfWriter } from './shelf_writer.js';
 
 /** Of one reader: the next piece is fetched while it takes the one before. */
@@ -30,22 +32,54 @@ export class EngineBodies implements Bodies {
     this.#options = options;
   }
 
-  async write({ pool, account, bytes, content }: BodyOrder): Promise<StoredBody> {
+  async write(order: BodyOrder): Promise<StoredBody> {
+    const { pool, account, bytes, content } = order;
     const place = { pool, domain: this.#options.blockDomain?.(account) ?? null };
-    const writing = new BodyWriting({ ...this.#options, place, bytes });
+    if (content instanceof SmallContent) {
+      const whole = await content.whole();
+      if (whole.length > 0 && whole.length === bytes) return this.#writeWhole(order, place, whole);
+      return this.#writePieces(order, place, new SmallContent(async () => whole));
+    }
+    return this.#writePieces(order, place, content);
+  }
+
+  async #writePieces(order: BodyOrder, place: ShelfPlace, content: BodyOrder['content']): Promise<StoredBody> {
+    const writing = new BodyWriting({ ...this.#options, place, bytes: order.bytes });
     try {
       await writing.take(content);
     } catch (error) {
       await this.#trim(writing.allocations);
       throw error;
     }
-    const { segments, allocations } = writing;
+    const { bytes, segments, allocations } = writing;
+    return this.#stored(order, bytes, segments, allocations);
+  }
+
+  /** What is there at once needs no buffers, and one extent. */
+  async #writeWhole(order: BodyOrder, place: ShelfPlace, whole: Uint8Array): Promise<StoredBody> {
+    const { space, writer, onWritten } = this.#options;
+    const bytes = whole.length;
+    const allocation = await space.allocate(place, bytes);
+    const { shelf, offset } = allocation;
+    try {
+      await writer.write(shelf, offset, inPages(whole));
+      onWritten?.(shelf, bytes);
+      await writer.flush(shelf);
+    } catch (error) {
+      await this.#trim([allocation]);
+      throw error;
+    }
+    return this.#stored(order, bytes, [{ shelf, extent: offset, start: 0, bytes }], [allocation]);
+  }
+
+  #stored({ sum }: BodyOrder, bytes: number, segments: readonly Segment[], allocations: readonly Allocation[]): StoredBody {
+    const known = sum === undefined || segments.length !== 1 ? {} : { sum };
     return {
-      bytes: writing.bytes,
+      bytes,
       segments,
       writes: segments.map(({ shelf, extent, bytes: length }) => ({
         key: extentKey(shelf, extent),
-        value: encodeExtent({ bytes: length, owners: 1 }),
+        value: encodeExtent({ bytes: length, owners: 1, ...known }),
       })),
       kept: () => settle(allocations, true),
       abandon: () => this.#trim(allocations),
@@ -98,6 +132,15 @@ export class EngineBodies implements Bodies {
       }
     }
   }
+}
+
+/** With zeros behind it, as far as its last page goes. */
+function inPages(whole: Uint8Array): Uint8Array {
+  const bytes = Math.ceil(whole.length / page_bytes) * page_bytes;
+  if (bytes === whole.length) return whole;
+  const padded = Buffer.allocUnsafe(bytes);
+  padded.set(whole);
+  return padded.fill(0, whole.length);
 }
 
 function settle(allocations: readonly Allocation[], known: boolean): void {

@@ -8,13 +8,14 @@ import { createHmac } from 'node:crypto';
 
 import type { Catalog } from '../catalog/catalog.js';
 import type { BucketRecord } from '../catalog/object_records.js';
-import { extentKey, knownKey } from '../catalog/object_keys.js';
-import { decodeKnown, encodeExtent, encodeKnown } from '../catalog/shelf_records.js';
+import { knownKey } from '../catalog/object_keys.js';
+import { decodeKnown, encodeKnown } from '../catalog/shelf_records.js';
 import { block_bytes } from '../core/limits.js';
 import type { Bodies, BodyOrder, StoredBody } from './bodies.js';
 import type { Extents } from './extents.js';
 import { KnownNaming } from './known_naming.js';
 import { StaleBody } from './making.js';
+import { SmallContent } from './small_content.js';
 
 /** After so many times that what was found has gone, or that what was not there has come, the body is stored and not remembered. */
 const attempts_max = 4;
@@ -59,7 +60,7 @@ export class KnownBodies {
     const key = account === null || !isSmall(bytes) ? null : await this.#keyOf(account, pool);
     if (bytes === null || key === null) return work(await bodies.write(order));
     const whole = await gathered(order, bytes);
-    const again = (): BodyOrder => ({ ...order, content: once(whole) });
+    const again = (): BodyOrder => ({ ...order, content: new SmallContent(async () => whole) });
     // Storing it says what is wrong with it.
     if (whole.length !== bytes) return work(await bodies.write(again()));
     const sum = Uint8Array.from(createHmac('sha256', key).update(whole).digest());
@@ -95,22 +96,18 @@ export class KnownBodies {
   /** Stored, and found from then on. */
   async #first({ order, sum }: SmallBody): Promise<StoredBody> {
     const { catalog, bodies } = this.#options;
-    const stored = await bodies.write(order);
+    const stored = await bodies.write({ ...order, sum });
     const [segment, ...more] = stored.segments;
     if (segment === undefined || more.length > 0) return stored;
-    const { shelf, extent: offset, bytes } = segment;
+    const { shelf, extent: offset } = segment;
     const key = knownKey(sum);
     return {
       ...stored,
-      writes: [
-        { key: extentKey(shelf, offset), value: encodeExtent({ bytes, owners: 1, sum }) },
-        { key, value: encodeKnown({ shelf, offset }) },
-      ],
+      writes: [...stored.writes, { key, value: encodeKnown({ shelf, offset }) }],
       // Of two at once the second finds the first, and lets go of its own.
       commit: async (compares, writes) => {
         const outcome = await catalog.transact([...compares, { key, revision: 0 }], writes);
-        if (outcome.outcome === 'committed') return 'named';
-        return outcome.key === key ? 'stale' : 'conflict';
+        return outcome.outcome === 'conflict' && outcome.key === key ? 'stale' : outcome;
       },
     };
   }
@@ -145,7 +142,8 @@ function isSmall(bytes: number | null): boolean {
 }
 
 /** All of it, or a piece more than was announced, in memory of its own: what passes is used again. */
-async function gathered({ content }: BodyOrder, bytes: number): Promise<Buffer> {
+async function gathered({ content }: BodyOrder, bytes: number): Promise<Uint8Array> {
+  if (content instanceof SmallContent) return content.whole();
   const whole = Buffer.allocUnsafe(bytes);
   let filled = 0;
   for await (const piece of content) {
@@ -154,8 +152,4 @@ async function gathered({ content }: BodyOrder, bytes: number): Promise<Buffer> 
     filled += piece.length;
   }
   return whole.subarray(0, filled);
-}
-
-async function* once(whole: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield whole;
 }

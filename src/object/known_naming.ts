@@ -74,8 +74,7 @@ export class KnownNaming {
         catalog.transact([...compares, ...others], [...writes, ...counts]),
       );
       if (outcome?.outcome === 'conflict' && batch.length > 1) return false;
-      const naming = outcome === null ? 'stale' : outcome.outcome === 'committed' ? 'named' : 'conflict';
-      for (const { resolve } of batch) resolve(naming);
+      for (const { resolve } of batch) resolve(outcome ?? 'stale');
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }

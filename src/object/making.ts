@@ -31,11 +31,6 @@ export function partsOfBody(
   return bytes === 0 ? [] : [{ bytes, checksum: '', segments, ...(salt === undefined ? {} : { salt }) }];
 }
 
-export const transactOn =
-  (catalog: Catalog): Transact =>
-  async (compares, writes) =>
-    (await catalog.transact(compares, writes)).outcome === 'committed';
-
 /** Of a body whose length nobody told. Where there is no room for it nothing of it stays. */
 export async function extended(reservation: Reservation, stored: StoredBody): Promise<void> {
   try {
@@ -56,15 +51,14 @@ export class StaleBody extends Error {}
  */
 export async function named<T>(catalog: Catalog, stored: StoredBody, work: (transact: Transact) => Promise<T>): Promise<T> {
   let state: 'unnamed' | 'in doubt' | 'named' = 'unnamed';
-  const plainly = async (compares: readonly Compare[], writes: readonly Write[]): Promise<Naming> =>
-    (await transactOn(catalog)(compares, writes)) ? 'named' : 'conflict';
-  const commit = stored.commit ?? plainly;
+  const commit: (compares: readonly Compare[], writes: readonly Write[]) => Promise<Naming> =
+    stored.commit ?? ((...asked) => catalog.transact(...asked));
   const transact: Transact = async (compares, writes) => {
     state = 'in doubt';
     const naming = await commit(compares, writes);
-    state = naming === 'named' ? 'named' : 'unnamed';
+    state = naming !== 'stale' && naming.outcome === 'committed' ? 'named' : 'unnamed';
     if (naming === 'stale') throw new StaleBody();
-    return naming === 'named';
+    return naming;
   };
   // A function, for what it says changes while work() is under way.
   const isNow = (one: typeof state): boolean => state === one;

@@ -1,5 +1,5 @@
 /** Where quotas and usage hook in: identity keeps them, the object layer only tells. */
-import type { Compare, Write } from '../catalog/catalog.js';
+import type { Compare, TransactOutcome, Write } from '../catalog/catalog.js';
 import type { BucketRecord } from '../catalog/object_records.js';
 
 /** What a change adds; less than 0 where it takes away. */
@@ -15,7 +15,7 @@ export interface Counting {
   readonly compares: readonly Compare[];
   readonly writes: readonly Write[];
   /** Once, whatever became of it; null where nobody knows. Rejects never: what was committed is not undone by counting. */
-  settled(made: boolean | null): Promise<void>;
+  settled(outcome: TransactOutcome | null): Promise<void>;
 }
 
 export interface Reservation {
@@ -43,13 +43,13 @@ export const noMeter: Meter = {
 };
 
 /** Runs the transaction that `counting` goes into, and tells it the outcome. */
-export async function counted(counting: Counting, transact: () => Promise<boolean>): Promise<boolean> {
-  let made: boolean | null = null;
+export async function counted(counting: Counting, transact: () => Promise<TransactOutcome>): Promise<TransactOutcome> {
+  let outcome: TransactOutcome | null = null;
   try {
-    made = await transact();
-    return made;
+    outcome = await transact();
+    return outcome;
   } finally {
-    await counting.settled(made);
+    await counting.settled(outcome);
   }
 }
 

@@ -11,7 +11,6 @@ import type { Buckets } from './buckets.js';
 import { judgeRead, preconditionFailed, type Conditions } from './conditions.js';
 import { newSum } from './sums.js';
 import type { Extents } from './extents.js';
-import { transactOn } from './making.js';
 import { ending, type Meter } from './meter.js';
 import type { Objects } from './objects.js';
 import type { VersionName } from './object_version.js';
@@ -96,7 +95,7 @@ export class PartCopies {
       const part = { bytes, checksum: await this.#checksum(upload, segments), segments };
       const record = { id: await ids.next(), etag, modifiedAt: now(), part };
       return uploads.commitPart(upload, number, record, reservation, (compares, writes) =>
-        extents.share(segments, (others, counts) => transactOn(catalog)([...compares, ...others], [...writes, ...counts])),
+        extents.share(segments, (others, counts) => catalog.transact([...compares, ...others], [...writes, ...counts])),
       );
     });
   }

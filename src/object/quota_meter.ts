@@ -1,6 +1,5 @@
 /** The meter that identity keeps: an account's room is taken from its quotas, and counted in the object layer's own transactions. */
 import type { BucketRecord } from '../catalog/object_records.js';
-import type { TransactOutcome } from '../catalog/catalog.js';
 import { SkerryError } from '../core/errors.js';
 import type { Counting as QuotaCounting } from '../identity/counted.js';
 import type { Quotas } from '../identity/quotas.js';
@@ -11,9 +10,6 @@ export interface QuotaMeterOptions {
   readonly quotas: Pick<Quotas, 'reserve' | 'removal'>;
   readonly log: (level: 'error', message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
-
-/** Nothing was written, by whatever compare. */
-const notMade: TransactOutcome = { outcome: 'conflict', key: '', revision: 0 };
 
 export class QuotaMeter implements Meter {
   readonly #options: QuotaMeterOptions;
@@ -27,8 +23,7 @@ export class QuotaMeter implements Meter {
     if (outcome.outcome === 'refused') throw exceeded(outcome);
     const { reservation } = outcome;
     return {
-      // Of one that was made the shard's new revision is looked up: only the catalog knows it.
-      count: (change) => this.#counting(reservation.count(change), (made) => (made === false ? notMade : null)),
+      count: (change) => this.#counting(reservation.count(change)),
       extend: (more) => {
         const refusal = reservation.extend(more);
         if (refusal !== null) throw exceeded(refusal);
@@ -38,18 +33,16 @@ export class QuotaMeter implements Meter {
   }
 
   removal({ account, name }: BucketRecord): Counting {
-    const outcome = (made: boolean | null): TransactOutcome | null =>
-      made === null ? null : made ? { outcome: 'committed', revision: 0 } : notMade;
-    return this.#counting(this.#options.quotas.removal(account, name), outcome);
+    return this.#counting(this.#options.quotas.removal(account, name));
   }
 
-  #counting({ compares, writes, settle }: QuotaCounting, outcomeOf: (made: boolean | null) => TransactOutcome | null): Counting {
+  #counting({ compares, writes, settle }: QuotaCounting): Counting {
     return {
       compares,
       writes,
-      settled: async (made) => {
+      settled: async (outcome) => {
         try {
-          await settle(outcomeOf(made));
+          await settle(outcome);
         } catch (error) {
           this.#options.log('error', 'what was stored is counted anew at the next start', { error: String(error) });
         }

@@ -23,8 +23,8 @@ export class ShelfWriter {
   }
 
   /** Whole pages. `data` is read until it resolves. */
-  async write(shelf: number, offset: number, data: Uint8Array): Promise<void> {
-    await this.#withRoom(shelf, offset, data);
+  write(shelf: number, offset: number, data: Uint8Array): Promise<void> {
+    return this.#withRoom(shelf, offset, data);
   }
 
   /** Of all pages that these bytes have a part in. */

@@ -1,10 +1,11 @@
 /** Sums of one body, computed while it passes: in this thread where it is small, else in others. */
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, hash, type Hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 import type { BodySums, MakeSums, SumName } from '../engine/body_sums.js';
 import { Crc32c, Crc64Nvme, type Crc } from './crc.js';
 import { pieceBuffers } from './piece_buffers.js';
+import { SmallContent } from './small_content.js';
 
 class Crc32 implements Crc {
   #value = 0;
@@ -34,6 +35,26 @@ export function newSum(name: SumName): Crc | Hash {
       return createHash('sha1');
     case 'SHA256':
       return createHash('sha256');
+  }
+}
+
+/** Of bytes that are all there. */
+export function sumOf(name: SumName, bytes: Uint8Array): Buffer {
+  switch (name) {
+    // Without an object for it, which costs as much as the sum of a page.
+    case 'MD5':
+      return hash('md5', bytes, 'buffer');
+    case 'SHA1':
+      return hash('sha1', bytes, 'buffer');
+    case 'SHA256':
+      return hash('sha256', bytes, 'buffer');
+    case 'CRC32':
+    case 'CRC32C':
+    case 'CRC64NVME': {
+      const sum = newSum(name);
+      sum.update(bytes);
+      return sum.digest();
+    }
   }
 }
 
@@ -99,20 +120,34 @@ export class StreamSums {
 
 /** The sums of all that goes through it, once it was read to its end. */
 export class PassingSums {
-  readonly #sums: StreamSums;
+  readonly #names: readonly SumName[];
+  readonly #make: MakeSums;
   #values: readonly Buffer[] | null = null;
 
   constructor(names: readonly SumName[], make: MakeSums) {
-    this.#sums = new StreamSums(names, make);
+    this.#names = names;
+    this.#make = make;
   }
 
-  /** What is yielded must stay as it is, as with StreamSums. */
-  async *through(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  /** Once. What is yielded must stay as it is, as with StreamSums. */
+  through(content: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+    if (content instanceof SmallContent) return new SmallContent(() => this.#whole(content));
+    return this.#pieces(content);
+  }
+
+  async #whole(content: SmallContent): Promise<Uint8Array> {
+    const whole = await content.whole();
+    this.#values = this.#names.map((name) => sumOf(name, whole));
+    return whole;
+  }
+
+  async *#pieces(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const sums = new StreamSums(this.#names, this.#make);
     for await (const piece of content) {
-      await this.#sums.add(piece);
+      await sums.add(piece);
       yield piece;
     }
-    this.#values = await this.#sums.end();
+    this.#values = await sums.end();
   }
 
   /** In the order of the names. */

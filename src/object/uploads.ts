@@ -24,7 +24,7 @@ import { checkWrite, type Conditions } from './conditions.js';
 import { allowsType, compare, Digests, joinedChecksum, joinedEtag, type Expected } from './digests.js';
 import type { EarlyDestage } from './early_destage.js';
 import { domainOf, type KnownBodies } from './known_bodies.js';
-import { comingOf, extended, named, transactOn } from './making.js';
+import { comingOf, extended, named } from './making.js';
 import { counted, ending, nothing, type Meter, type Reservation } from './meter.js';
 import { noCause, type Cause } from './notices.js';
 import type { GivenAttributes, Objects } from './objects.js';
@@ -127,7 +127,8 @@ export class Uploads {
       const given = { ...objects.withDefaults(bucket, attributes), retention: attributes.retention ?? null };
       const value = encodeUpload({ id, startedAt: now(), attributes: given, checksum: checksum ?? null });
       const compares = [{ key: bucketKey(name), revision }];
-      if (await transactOn(catalog)(compares, [{ key: uploadKey(bucket.id, key, id), value }])) return toldId(id);
+      const { outcome } = await catalog.transact(compares, [{ key: uploadKey(bucket.id, key, id), value }]);
+      if (outcome === 'committed') return toldId(id);
     }
     throw new SkerryError('try-again', `bucket ${name} changes all the time`);
   }
@@ -193,7 +194,7 @@ export class Uploads {
           ...counting.compares,
         ];
         const writes = [{ key, value: encodePart(record) }, ...replaced.flatMap(releaseOfPart), ...counting.writes];
-        if (await counted(counting, () => transact(compares, writes))) return;
+        if ((await counted(counting, () => transact(compares, writes))).outcome === 'committed') return;
       }
       throw new SkerryError('try-again', `part ${number} of the upload changes all the time`);
     });
@@ -221,8 +222,8 @@ export class Uploads {
       await ending(meter.reserve(bucket, nothing), async (reservation) => {
         const counting = reservation.count({ bytes: -countedBytesOf(parts), objects: 0 });
         const compares = [{ key: at, revision }, ...counting.compares];
-        if (!(await counted(counting, () => transactOn(catalog)(compares, [...writes, ...counting.writes]))))
-          throw noSuchUpload();
+        const { outcome } = await counted(counting, () => catalog.transact(compares, [...writes, ...counting.writes]));
+        if (outcome === 'conflict') throw noSuchUpload();
       });
     });
   }
@@ -264,7 +265,7 @@ export class Uploads {
       };
       const transact: Transact = async (compares, writes) => {
         if ((await catalog.get(at)) === null) throw noSuchUpload();
-        return transactOn(catalog)([...compares, { key: at, revision }], writes);
+        return catalog.transact([...compares, { key: at, revision }], writes);
       };
       const arrival = { kind: 'upload', cause } as const;
       return ending(reservation, async () => {

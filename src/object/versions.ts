@@ -5,7 +5,7 @@
  * In a bucket that was never versioned a key has one version, at a place that is known: it is found without looking. That
  * place is after those of all versions that come later, as the order of time wants it.
  */
-import type { Catalog, Compare, Write } from '../catalog/catalog.js';
+import type { Catalog, Compare, TransactOutcome, Write } from '../catalog/catalog.js';
 import { bucketKey, last_order, nullVersionKey, orderOf, versionKey, versionsPrefix } from '../catalog/object_keys.js';
 import { decodeId, encodeId } from '../catalog/keys.js';
 import { decodeObject, emptyBody, encodeObject, type BucketRecord, type ObjectRecord } from '../catalog/object_records.js';
@@ -214,12 +214,13 @@ export class Versions {
       const record = next(entry.record);
       const restatement = told(entry.record);
       const noticed = restatement === null ? unnoticed : await this.#noticed(now, key, record, restatement);
-      const made = await this.#plainly(
+      const { outcome } = await this.#plainly(
         [...compares, { key: entry.at, revision: entry.revision }],
         [{ key: entry.at, value: encodeObject(record) }, ...noticed.writes],
       );
-      if (made) noticed.made();
-      return made ? { record } : null;
+      if (outcome === 'conflict') return null;
+      noticed.made();
+      return { record };
     });
     return changed.record;
   }
@@ -241,7 +242,7 @@ export class Versions {
     const noticed = await this.#noticed(bucket, key, record, told);
     const change = usageOf([record], place.gone);
     const counting = reservation.count({ ...change, bytes: change.bytes - (coming.countedBytes ?? 0) });
-    const made = await counted(counting, () =>
+    const { outcome } = await counted(counting, () =>
       transact(
         [...compares, ...place.compares, ...coming.compares, ...counting.compares],
         [
@@ -254,8 +255,9 @@ export class Versions {
         ],
       ),
     );
-    if (made) noticed.made();
-    return made ? record : null;
+    if (outcome === 'conflict') return null;
+    noticed.made();
+    return record;
   }
 
   /** null where something changed meanwhile. */
@@ -281,9 +283,10 @@ export class Versions {
       ...counting.writes,
     ];
     const all = [...compares, { key: entry.at, revision: entry.revision }, ...counting.compares];
-    const made = await counted(counting, () => this.#plainly(all, writes));
-    if (made) noticed.made();
-    return made ? { record: entry.record } : null;
+    const { outcome } = await counted(counting, () => this.#plainly(all, writes));
+    if (outcome === 'conflict') return null;
+    noticed.made();
+    return { record: entry.record };
   }
 
   async #noticed(bucket: BucketRecord, key: string, record: ObjectRecord, told: Told): Promise<Noticed> {
@@ -311,8 +314,7 @@ export class Versions {
     });
   }
 
-  readonly #plainly: Transact = async (compares, writes) =>
-    (await this.#options.catalog.transact(compares, writes)).outcome === 'committed';
+  readonly #plainly: Transact = (compares, writes) => this.#options.catalog.transact(compares, writes);
 
   /** `newest`: of that key. Where it is not as the bucket says, the bucket has changed, and the transaction meets that. */
   async #placeFor(
@@ -370,8 +372,8 @@ export class Versions {
   }
 }
 
-/** @returns whether it was made; false where a compare did not hold */
-export type Transact = (compares: readonly Compare[], writes: readonly Write[]) => Promise<boolean>;
+/** Catalog.transact(), with what else has to hold or is written. */
+export type Transact = (compares: readonly Compare[], writes: readonly Write[]) => Promise<TransactOutcome>;
 
 export function versionIdOf({ id, isNull }: Pick<ObjectRecord, 'id' | 'isNull'>): string {
   return isNull ? 'null' : toldId(id);

@@ -33,6 +33,10 @@ export class MemoryCatalog implements Catalog {
     return this.#entries.get(check(key)) ?? null;
   }
 
+  kept(key: string): CatalogEntry | null | undefined {
+    return this.#entries.get(key);
+  }
+
   async range(prefix: string, { after = '', entriesMax = Number.POSITIVE_INFINITY }: RangeOptions = {}) {
     const found: CatalogEntry[] = [];
     for (let at = this.#place(after > prefix ? after : prefix); at < this.#keys.length && found.length < entriesMax; at += 1) {

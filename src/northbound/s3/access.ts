@@ -54,7 +54,7 @@ export class Access {
 
   /** @throws S3Failure AccessDenied, also where the bucket is not that of the account which the request expects */
   async require(exchange: Exchange, wanted: Wanted): Promise<void> {
-    await this.#checkExpectedOwner(exchange, wanted);
+    if (expectedOwner(exchange, wanted) !== undefined) await this.#checkExpectedOwner(exchange, wanted);
     if (!(await this.allows(exchange, wanted))) throw new S3Failure('AccessDenied');
   }
 
@@ -75,7 +75,7 @@ export class Access {
     const caller = exchange.caller?.principal ?? null;
     const ofAccount = caller !== null && caller.account === bucket.account;
     if (verdict === 'deny') return ofAccount && caller.root && policyActions.has(wanted.action);
-    const owner = await this.#ownerOf(wanted);
+    const owner = ownerOf(wanted) ?? (await this.#givenOwner(wanted));
     if (caller?.account === owner) return true;
     // Of objects of other accounts their lists alone tell, also to the bucket's owner.
     if (verdict === 'allow' && owner === bucket.account && !(await this.#restricted(bucket.name, policy))) return true;
@@ -104,10 +104,9 @@ export class Access {
     return evaluatePolicy(policy, { requester, action, resource, context: requestContext(exchange, context) });
   }
 
-  /** Of what is wanted: an account. */
-  async #ownerOf({ bucket, grant }: Wanted): Promise<number> {
-    if (grant.of !== 'object' || grant.owner === bucket.account) return bucket.account;
-    return (await this.#enforced(bucket.name)) ? bucket.account : grant.owner;
+  /** Of an object that another account brought: an account. */
+  async #givenOwner({ bucket, grant }: Wanted): Promise<number> {
+    return grant.of !== 'object' || (await this.#enforced(bucket.name)) ? bucket.account : grant.owner;
   }
 
   async #granted({ caller }: Exchange, { bucket, grant }: Wanted): Promise<boolean> {
@@ -129,13 +128,22 @@ export class Access {
     return (await publicAccessBlock(this.#options.buckets, bucket)).restrictPublicBuckets;
   }
 
-  async #checkExpectedOwner({ request, services }: Exchange, { bucket, source = false }: Wanted): Promise<void> {
-    const name = source ? 'x-amz-source-expected-bucket-owner' : 'x-amz-expected-bucket-owner';
-    const expected = request.headers.get(name);
+  async #checkExpectedOwner(exchange: Exchange, wanted: Wanted): Promise<void> {
+    const expected = expectedOwner(exchange, wanted);
     if (expected === undefined) return;
+    const { accountNumber } = await exchange.services.accounts.get(wanted.bucket.account);
     // What is no account's number is nobody's bucket.
-    if ((await services.accounts.get(bucket.account)).accountNumber !== expected) throw new S3Failure('AccessDenied');
+    if (accountNumber !== expected) throw new S3Failure('AccessDenied');
   }
+}
+
+function expectedOwner({ request }: Exchange, { source = false }: Wanted): string | undefined {
+  return request.headers.get(source ? 'x-amz-source-expected-bucket-owner' : 'x-amz-expected-bucket-owner');
+}
+
+/** Of what is wanted: an account; null where that of the bucket may not be meant. */
+function ownerOf({ bucket, grant }: Wanted): number | null {
+  return grant.of !== 'object' || grant.owner === bucket.account ? bucket.account : null;
 }
 
 /** What is wanted of an object that is there: its list counts, its owner, and its tags in conditions. */

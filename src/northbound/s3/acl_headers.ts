@@ -44,6 +44,7 @@ export interface AclOwner {
  * @throws S3Failure AccessControlListNotSupported, AccessDenied where public lists are blocked; as givenAcl()
  */
 export async function aclOfHeaders(exchange: Exchange, owner: AclOwner, bucketOwner: AclOwner): Promise<string> {
+  if (!saysAcl(exchange.request)) return '';
   const acl = await givenAcl(exchange, owner, bucketOwner);
   if (acl === null) return '';
   const { address, request, services } = exchange;

@@ -182,7 +182,8 @@ function unsignedBody(request: S3Request): BodyPlan {
  */
 function checkSignedHeaders({ headers }: S3Request, signedHeaders: readonly string[]): void {
   const signed = new Set(signedHeaders);
-  const missing = ['host', ...headers.names().filter((name) => name.startsWith('x-amz-'))].filter((name) => !signed.has(name));
+  const missing = headers.names().filter((name) => name.startsWith('x-amz-') && !signed.has(name));
+  if (!signed.has('host')) missing.unshift('host');
   if (missing.length > 0)
     throw new S3Failure('AccessDenied', 'There were headers present in the request which were not signed', {
       details: { HeadersNotSigned: missing.join(', ') },

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 
 import type { MakeSums, Sha256OfRuns } from '../../engine/body_sums.js';
-import { StreamSums, sumsHere } from '../../object/sums.js';
+import { SmallContent } from '../../object/small_content.js';
+import { StreamSums, sumOf, sumsHere } from '../../object/sums.js';
 import type { BodyPlan } from './authenticator.js';
 import { piecesOf, type Coming, type Framing } from './body_pieces.js';
 import { ChunkDecoder, type Claim } from './chunk_decoder.js';
@@ -49,7 +50,9 @@ class PlainBody implements BodyDecoder {
   }
 
   through(content: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-    return this.#sha256 === null ? content : this.#judged(content, this.#sha256);
+    const given = this.#sha256;
+    if (given === null) return content;
+    return content instanceof SmallContent ? new SmallContent(() => judgedWhole(content, given)) : this.#judged(content, given);
   }
 
   pieces(incoming: Readable, coming: Coming): AsyncIterable<Buffer> {
@@ -63,9 +66,14 @@ class PlainBody implements BodyDecoder {
       yield piece;
     }
     const [sum] = await sums.end();
-    const computed = sum?.toString('hex') ?? null;
-    if (computed !== given) throw sha256Differs(given, computed);
+    compareSha256(given, sum);
   }
+}
+
+async function judgedWhole(content: SmallContent<Buffer>, given: string): Promise<Buffer> {
+  const whole = await content.whole();
+  compareSha256(given, sumOf('SHA256', whole));
+  return whole;
 }
 
 class ChunkedBody implements BodyDecoder {
@@ -126,8 +134,11 @@ class ChunkedBody implements BodyDecoder {
   }
 }
 
-function sha256Differs(given: string, computed: string | null): S3Failure {
-  return new S3Failure('XAmzContentSHA256Mismatch', undefined, {
-    details: { ClientComputedContentSHA256: given, S3ComputedContentSHA256: computed ?? '' },
+/** @throws S3Failure XAmzContentSHA256Mismatch */
+function compareSha256(given: string, sum: Buffer | undefined): void {
+  const computed = sum?.toString('hex') ?? '';
+  if (computed === given) return;
+  throw new S3Failure('XAmzContentSHA256Mismatch', undefined, {
+    details: { ClientComputedContentSHA256: given, S3ComputedContentSHA256: computed },
   });
 }

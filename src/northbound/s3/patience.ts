@@ -17,8 +17,8 @@ interface Watched {
   readonly response: ServerResponse;
   readonly onLate: () => void;
   leave: () => void;
-  since: number;
-  moved: number;
+  /** null before the first look at it, from which on it counts: most requests have none. */
+  looked: { readonly since: number; readonly moved: number } | null;
 }
 
 export class Patience {
@@ -38,14 +38,7 @@ export class Patience {
 
   /** @returns what ends the watch */
   watch(incoming: IncomingMessage, response: ServerResponse, onLate: () => void): () => void {
-    const watched: Watched = {
-      incoming,
-      response,
-      onLate,
-      leave: () => undefined,
-      since: performance.now(),
-      moved: movedBytes(incoming),
-    };
+    const watched: Watched = { incoming, response, onLate, leave: () => undefined, looked: null };
     watched.leave = this.#watched.add(watched);
     return watched.leave;
   }
@@ -59,10 +52,10 @@ export class Patience {
     const now = performance.now();
     for (const watched of this.#watched) {
       const moved = movedBytes(watched.incoming);
-      if (!waitsForClient(watched) || moved - watched.moved >= bytesMin) {
-        watched.since = now;
-        watched.moved = moved;
-      } else if (now - watched.since >= windowMilliseconds) {
+      const { looked } = watched;
+      if (looked === null || !waitsForClient(watched) || moved - looked.moved >= bytesMin) {
+        watched.looked = { since: now, moved };
+      } else if (now - looked.since >= windowMilliseconds) {
         watched.leave();
         watched.onLate();
       }

@@ -10,6 +10,8 @@ export interface QueryParameter {
   readonly hasValue: boolean;
 }
 
+const none = [] as const;
+
 export class Query {
   /** In the order they came. */
   readonly parameters: readonly QueryParameter[];
@@ -20,6 +22,11 @@ export class Query {
    * @throws S3Failure InvalidURI where it does not decode to UTF-8
    */
   constructor(text: string) {
+    if (text === '') {
+      this.#encoded = none;
+      this.parameters = none;
+      return;
+    }
     this.#encoded = text
       .split('&')
       .filter((part) => part !== '')
@@ -61,6 +68,7 @@ export class Query {
 
   /** As signatures of version 4 have it: sorted by encoded name, then value. Without the parameter `except`. */
   canonical(except?: string): string {
+    if (this.#encoded.length === 0) return '';
     return this.#encoded
       .filter(({ parameter }) => parameter.name !== except)
       .sort((a, b) => order(a.name, b.name) || order(a.value, b.value))

@@ -3,6 +3,7 @@ import { finished, PassThrough, type Readable } from 'node:stream';
 
 import { sha256OfRunsElsewhere, sumsElsewhere } from '../../engine/body_sums.js';
 import { Digests } from '../../object/digests.js';
+import { SmallContent } from '../../object/small_content.js';
 import { sumsHere } from '../../object/sums.js';
 import type { BodyPlan } from './authenticator.js';
 import { bodyDecoder, type BodyDecoder } from './body_decoder.js';
@@ -61,9 +62,9 @@ export class RequestBody {
     const { onSignedChunk } = this.#hooks;
     this.#decoder = bodyDecoder(this.#plan, { sums: sumsElsewhere, runSums: sha256OfRunsElsewhere, onSignedChunk });
     const length = contentLength(this.#request);
-    return length === null || length <= gathered_bytes_max
-      ? this.#decoder.through(this.#received(length))
-      : this.#large(this.#decoder, this.bytes ?? length, pieces);
+    if (length === null) return this.#decoder.through(this.#received());
+    if (length <= gathered_bytes_max) return this.#decoder.through(new SmallContent(() => this.#gathered(length)));
+    return this.#large(this.#decoder, this.bytes ?? length, pieces);
   }
 
   async *#large(decoder: BodyDecoder, bytes: number, pieces: 'kept' | 'let go'): AsyncGenerator<Buffer, void> {
@@ -75,14 +76,9 @@ export class RequestBody {
     }
   }
 
-  async *#received(length: number | null): AsyncGenerator<Buffer, void> {
+  async *#received(): AsyncGenerator<Buffer, void> {
     this.#hooks.onFirstRead();
     try {
-      if (length !== null) {
-        const whole = await this.#gathered();
-        if (whole.length > 0) yield whole;
-        return;
-      }
       // What is left of it when somebody ends early is passed over by who answers.
       for await (const piece of this.#incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         this.#hooks.onReceived(piece.length);
@@ -93,20 +89,25 @@ export class RequestBody {
     }
   }
 
-  /** All of it, with its framing. */
-  #gathered(): Promise<Buffer> {
+  /** All of it, with its framing: `length` bytes. Nobody waits for the end, which comes with the last of them. */
+  #gathered(length: number): Promise<Buffer> {
+    this.#hooks.onFirstRead();
     const incoming = this.#incoming;
     return new Promise((resolve, reject) => {
-      if (incoming.destroyed) return reject(incoming.errored ?? new ClientGone());
       const pieces: Buffer[] = [];
+      let left = length;
+      const fail = (cause: Error): void => reject(new S3Failure('IncompleteBody', undefined, { cause }));
+      const ended = (cause?: Error): void => {
+        if (left > 0) fail(cause ?? new ClientGone());
+        else if (length === 0) resolve(Buffer.alloc(0));
+      };
+      if (incoming.destroyed) return fail(incoming.errored ?? new ClientGone());
+      incoming.on('end', ended).on('error', ended).on('close', ended);
       incoming.on('data', (piece: Buffer) => {
         this.#hooks.onReceived(piece.length);
         pieces.push(piece);
-      });
-      incoming.once('end', () => resolve(pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)));
-      incoming.once('error', reject);
-      incoming.once('close', () => {
-        if (!incoming.readableEnded) reject(new ClientGone());
+        left -= piece.length;
+        if (left === 0) resolve(pieces.length === 1 ? piece : Buffer.concat(pieces));
       });
     });
   }

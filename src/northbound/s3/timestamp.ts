@@ -1,7 +1,15 @@
 /** Points in time as requests have them, in milliseconds since 1970. */
 
+/** What was parsed last: all requests of a second say the same. */
+let last: { readonly text: string; readonly time: number | null } = { text: '', time: null };
+
 /** `20130524T000000Z`. null where it is none, or no day of the calendar. */
 export function parseBasicTime(text: string): number | null {
+  if (text !== last.text) last = { text, time: basicTimeOf(text) };
+  return last.time;
+}
+
+function basicTimeOf(text: string): number | null {
   const parts = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text);
   if (parts === null) return null;
   const [, year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts.map(Number);

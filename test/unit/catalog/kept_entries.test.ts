@@ -99,3 +99,44 @@ test('an entry is at any moment what a range finds, whatever is written meanwhil
     { numRuns: 60 },
   );
 });
+
+test('of many who change an entry by what they read of it, none is overwritten unseen', async () => {
+  const catalog = await openLmdbCatalog({ directory: temporaryDirectory() });
+  onTestFinished(() => catalog.close());
+  const key = 'bucket/a';
+  const count = async (): Promise<number> => (await catalog.get(key))?.value[0] ?? 0;
+  let made = 0;
+  let met = 0;
+  const one = async (reads: number): Promise<void> => {
+    for (let turn = 0; turn < 10; turn += 1) {
+      const entry = await catalog.get(key);
+      for (let more = 0; more < reads; more += 1) await catalog.get(key);
+      const value = Uint8Array.of((entry?.value[0] ?? 0) + 1);
+      // What is compared is kept for some, and just being written for others.
+      const { outcome } = await catalog.transact([{ key, revision: entry?.revision ?? 0 }], [{ key, value }]);
+      if (outcome === 'committed') made += 1;
+      else met += 1;
+      expect(catalog.kept(key) ?? (await catalog.get(key))).toEqual(await catalog.get(key));
+    }
+  };
+  await Promise.all([0, 1, 2, 3, 0, 5].map(one));
+  expect(await count()).toBe(made);
+  expect(met).toBeGreaterThan(0);
+});
+
+test('a compare of what others write in the same commit sees what they wrote', async () => {
+  const catalog = await openLmdbCatalog({ directory: temporaryDirectory() });
+  onTestFinished(() => catalog.close());
+  const [bucket, other] = ['bucket/a', 'object/a'];
+  await catalog.transact([], [{ key: bucket, value: Uint8Array.of(1) }]);
+  const revision = (await catalog.get(bucket))?.revision ?? 0;
+  expect(catalog.kept(bucket)?.revision).toBe(revision);
+  // All three are asked for in one turn.
+  const before = catalog.transact([{ key: bucket, revision }], [{ key: other, value: Uint8Array.of(1) }]);
+  const change = catalog.transact([], [{ key: bucket, value: Uint8Array.of(2) }]);
+  const after = catalog.transact([{ key: bucket, revision }], [{ key: other, value: Uint8Array.of(2) }]);
+  expect((await before).outcome).toBe('committed');
+  expect((await change).outcome).toBe('committed');
+  expect((await after).outcome).toBe('conflict');
+  expect((await catalog.get(other))?.value).toEqual(Uint8Array.of(1));
+});

@@ -6,6 +6,7 @@ import {
   afterPrefix,
   beforeKey,
   byteString,
+  encodeKey,
   objectsPrefix,
   orderOf,
   splitKey,
@@ -55,4 +56,17 @@ test('the longest key fits', () => {
     const key = one.repeat(1024 / Buffer.byteLength(one));
     expect(versionKey(2 ** 53 - 1, key, orderOf(1)).length).toBeLessThanOrEqual(1536);
   }
+});
+
+test('keys are base 64 of their bytes, in digits that ascend', () => {
+  const ours = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz';
+  const standard = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+      const expected = Buffer.from(bytes)
+        .toString('base64url')
+        .replace(/./g, (digit) => ours.charAt(standard.indexOf(digit)));
+      expect(encodeKey(Buffer.from(bytes).toString('latin1'))).toBe(expected);
+    }),
+  );
 });

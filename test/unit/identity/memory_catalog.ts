@@ -24,6 +24,10 @@ export class MemoryCatalog implements Catalog {
     return this.#entries.get(key) ?? null;
   }
 
+  kept(key: string): CatalogEntry | null | undefined {
+    return this.#entries.get(key);
+  }
+
   async range(prefix: string, { after = '', entriesMax = Number.POSITIVE_INFINITY }: RangeOptions = {}): Promise<CatalogEntry[]> {
     const keys = [...this.#entries.keys()].filter((key) => key.startsWith(prefix) && key > after).sort();
     return keys.slice(0, entriesMax).flatMap((key) => this.#entries.get(key) ?? []);

@@ -41,3 +41,21 @@ test('a key is free again after work that failed, and is forgotten when nobody w
   expect(await locks.run(['a'], async () => 1)).toBe(1);
   expect(locks.size).toBe(0);
 });
+
+test('a key that others wait for is held by one of them at a time, also where the first held it alone', async () => {
+  const locks = new KeyedLocks();
+  const seen: string[] = [];
+  const work = (name: string) => async (): Promise<void> => {
+    seen.push(`${name} begins`);
+    await turn();
+    seen.push(`${name} ends`);
+  };
+  const first = locks.run(['a'], work('first'));
+  const second = locks.run(['a', 'b'], work('second'));
+  await first;
+  const third = locks.run(['a'], work('third'));
+  const fourth = locks.run(['b'], work('fourth'));
+  await Promise.all([second, third, fourth]);
+  expect(seen.slice(0, 4)).toEqual(['first begins', 'first ends', 'second begins', 'second ends']);
+  expect(locks.size).toBe(0);
+});

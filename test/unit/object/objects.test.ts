@@ -158,7 +158,7 @@ test('whoever counts is asked before, and told once what it came to', async () =
           compares: [],
           writes: [{ key: 'counted', value: new TextEncoder().encode(JSON.stringify(change)) }],
           settled: async (outcome) => {
-            if (outcome === true) counted = change;
+            if (outcome?.outcome === 'committed') counted = change;
           },
         }),
         extend: (more) => refuse(bytes + more.bytes, bucket),

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { sumsElsewhere, type MakeSums, type SumName } from '../../../src/engine/body_sums.ts';
+import { SmallContent } from '../../../src/object/small_content.ts';
 import { PassingSums, sumsHere } from '../../../src/object/sums.ts';
 import { gather, once, pattern } from '../../harness/object_world.ts';
 
@@ -21,6 +22,19 @@ describe('sums of a body', () => {
       for (const piece of [65_536, 700_001, 3 << 20]) expect(await valuesOf(body, piece, sumsElsewhere)).toEqual(here);
     });
   }
+
+  test('that is read as a whole are those of its pieces', async () => {
+    for (const bytes of [0, 1, 4096, 65_536]) {
+      const body = pattern(bytes, 3);
+      const whole = new SmallContent(async () => body);
+      const [passing, iterated] = [new PassingSums(names, sumsHere), new PassingSums(names, sumsHere)];
+      const passed = passing.through(whole);
+      expect(passed instanceof SmallContent && (await passed.whole()) === body).toBe(true);
+      expect(Buffer.compare(await gather(iterated.through(whole)), body)).toBe(0);
+      const expected = await valuesOf(body, 1000, sumsHere);
+      for (const sums of [passing, iterated]) expect(sums.values.map((value) => value.toString('hex'))).toEqual(expected);
+    }
+  });
 
   test('are refused by a name that is none', () => {
     expect(() => sumsElsewhere(['MD4' as SumName])).toThrow('MD4 is no sum');

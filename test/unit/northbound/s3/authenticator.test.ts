@@ -44,6 +44,20 @@ describe('a signature of version 4 in the header', () => {
     expect((await authenticate(reversed)).caller?.principal).toBe(principal);
   });
 
+  test('is judged by all of its header, also where all but the signature was seen before', async () => {
+    const good = signed(get());
+    const after = (text: string) => withAuthorization(good, (value) => value + text);
+    expect((await authenticate(good)).caller?.principal).toBe(principal);
+    expect((await authenticate(after(' '))).caller?.principal).toBe(principal);
+    await failureOf('SignatureDoesNotMatch', () => authenticate(after('0')));
+    for (const more of [',', ', SignedHeaders=host', ', Signature=0', ',Other=1'])
+      await failureOf('AuthorizationHeaderMalformed', () => authenticate(after(more)));
+    // What ends as the name of the field does, and is another.
+    const other = (text: string) => withAuthorization(good, (value) => value.replace('Signature=', text));
+    for (const name of ['XSignature=', 'Other=Signature='])
+      for (let turn = 0; turn < 2; turn += 1) await failureOf('AuthorizationHeaderMalformed', () => authenticate(other(name)));
+  });
+
   test('of a date header alone is taken', async () => {
     const request = wire('GET', 's3.amazonaws.com', '/bucket/key', {
       Date: 'Fri, 24 May 2013 00:00:00 GMT',
