@@ -18,7 +18,6 @@ const stop_milliseconds_max = 5000;
 const late_intervals = 2;
 export const replication_seconds_min = 1;
 export const replication_seconds_max = 31_622_400;
-export const replicas_kept_max = 10_000;
 
 export interface ReplicationView extends Readonly<ReplicaProgress> {
   readonly volume: string;
@@ -125,17 +124,18 @@ export class Replications {
   async remove(name: string): Promise<ReplicationView> {
     const { ledger, book } = this.#options;
     const { record: volume } = await findReady(ledger, 'volume', name);
-    const record = this.#recordOf(volume.id, name);
+    this.#recordOf(volume.id, name);
     const line = this.#line(volume.id);
     line.running?.abort.abort();
     await line.running?.ended;
-    const view = await this.#viewOf(name, book.get(volume.id) ?? record, line);
+    const record = this.#recordOf(volume.id, name);
+    const view = await this.#viewOf(name, record, line);
     await book.remove(volume.id);
     this.#lines.delete(volume.id);
     const replica = new Replica(this.#options, record, new AbortController().signal);
     await replica.forget();
-    // The snapshot that the next copy would have begun with.
-    await replica.prune(volume, { ...record, snapshot: 0, keep: replicas_kept_max });
+    // The snapshot that the next copy would have begun with, and what the copy that was ended would have.
+    await replica.prune(volume, { ...record, snapshot: 0 });
     return { ...view, state: 'stopped' };
   }
 

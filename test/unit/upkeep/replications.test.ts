@@ -189,6 +189,22 @@ it('a replica counts once its pool tells of it, and is not carried again where t
   expect(await second.images()).toHaveLength(1);
 });
 
+it('one that is ended while a replica waits to be told of leaves no more than are to stay', async () => {
+  const it = await ReplicatedWorld.open();
+  await it.replications.set('vm1', { to: 'far', everySeconds: 60, keep: 2 });
+  await it.replications.view('vm1', 10_000);
+  it.time += 60_000;
+  it.replications.look();
+  await it.replications.view('vm1', 10_000);
+  it.telling = [];
+  it.time += 60_000;
+  it.replications.look();
+  await expect.poll(() => it.images()).toHaveLength(3);
+  await it.replications.remove('vm1');
+  expect(await it.images()).toEqual(['vm1.replica-20261122t103100 in far', 'vm1.replica-20261122t103200 in far']);
+  expect(await it.snapshots()).toEqual([]);
+});
+
 it('how often and how many may be changed while a copy is under way', async () => {
   const it = await ReplicatedWorld.open();
   it.carriage.between = async () => {
