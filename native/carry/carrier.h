@@ -29,7 +29,7 @@ struct CarryOrder {
 struct CarryLimits {
   size_t batch_blocks_max = 128;                  // in memory at a time: 8 MiB
   size_t batch_cuts_max = 4096;
-  uint64_t checkpoint_bytes = 4ull << 30;         // carried between two points that are made durable on the way
+  uint64_t checkpoint_bytes = 128ull << 20;       // carried between two points that are made durable on the way: all that a crash costs
 };
 
 struct CarryReport {

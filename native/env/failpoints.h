@@ -35,6 +35,7 @@ enum class Failpoint : uint8_t {
   kMoveRootsPut,             // the new pool has its root chunks, too
   kMoveCommitted,            // the catalog says that it is in the new pool, and the engine has it in the old one
   kMoveLogKnown,             // the catalog knows where the log of what moved goes on, and its pool does not
+  kReplicaStep,              // a part of a replica is in its pool, and the catalog says so
 };
 
 struct FailpointName {
@@ -65,6 +66,7 @@ inline constexpr std::array kFailpointNames = {
     FailpointName{Failpoint::kMoveRootsPut, "move-roots-put"},
     FailpointName{Failpoint::kMoveCommitted, "move-committed"},
     FailpointName{Failpoint::kMoveLogKnown, "move-log-known"},
+    FailpointName{Failpoint::kReplicaStep, "replica-step"},
 };
 
 /** "NAME:N", N from 1 to 999999. kInvalid, with all names, where it is none. */

@@ -26,6 +26,12 @@ export const volumeCompression = z
 
 export const byName = z.strictObject({ name: nameText });
 
+/** Of a query. */
+export const seconds = z
+  .string()
+  .regex(/^\d{1,7}$/, 'must be a whole number of seconds')
+  .transform(Number);
+
 /** Of a list: names after `after`, at most `limit` of them. */
 export const page = {
   after: nameText.exactOptional(),

@@ -1,6 +1,6 @@
 /** What travels about moves and copies to another pool. */
 import { z } from 'zod';
-import { bytes, count, nameText, time } from './fields.js';
+import { byName, bytes, count, nameText, seconds, time } from './fields.js';
 
 export const moveRequest = z.strictObject({
   source: nameText.describe('A volume, whose snapshots go with it, or an image.'),
@@ -43,6 +43,11 @@ export const replicationView = z.strictObject({
   state: z.enum(['waiting', 'running', 'failing', 'stopped']),
   lastAt: time.nullable().describe('As of when the newest replica is.'),
   nextAt: time,
+  lagSeconds: z
+    .number()
+    .nonnegative()
+    .describe('Since when the newest replica is as of; where there is none, since copies were asked for.'),
+  late: z.boolean().describe('That is more than two intervals; of a first copy that is under way it is not said.'),
   replica: z.string().nullable().describe('The newest replica: an image, of which a clone is a volume in that pool at once.'),
   carriedBytes: bytes.describe('Of the last copy: read in the pool of the volume.'),
   putBytes: bytes.describe('Of the last copy: stored in the pool of the replicas.'),
@@ -50,3 +55,14 @@ export const replicationView = z.strictObject({
   error: z.string().nullable().describe('Why the last attempt failed.'),
 });
 export type ReplicationView = z.infer<typeof replicationView>;
+
+/** Part of `shapes`, in a file of its own. */
+export const moveShapes = {
+  replicationSet: { params: byName, body: replicationRequest, answer: replicationView },
+  replicationGet: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: replicationView },
+  replicationStop: { params: byName, answer: replicationView },
+  replicationList: { answer: z.strictObject({ replications: z.array(replicationView) }) },
+  moveBegin: { body: moveRequest, answer: moveView },
+  moveGet: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: moveView },
+  moveCancel: { params: byName, answer: moveView },
+} as const;

@@ -52,6 +52,7 @@ const summaries: Readonly<Record<RouteName, string>> = {
   replicationSet: 'Begins to copy a volume to another pool again and again, by differences, or changes how.',
   replicationGet: 'How that goes.',
   replicationStop: 'Ends it; the replicas stay.',
+  replicationList: 'How it goes for all volumes that are copied so.',
   moveBegin: 'Begins to move a volume with its snapshots, or an image, to another pool, while it is used.',
   moveGet: 'How that goes, or how the last move of it went.',
   moveCancel: 'Ends a move; what moved stays where it is.',

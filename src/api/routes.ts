@@ -29,6 +29,8 @@ export const routes = {
   replicationGet: { method: 'GET', path: '/v1/volumes/:name/replication', status: 200 },
   /** What was copied stays. */
   replicationStop: { method: 'DELETE', path: '/v1/volumes/:name/replication', status: 200 },
+  /** Of all volumes. */
+  replicationList: { method: 'GET', path: '/v1/replications', status: 200 },
   /** `:name` may also be VOL@SNAP. */
   volumeUri: { method: 'GET', path: '/v1/volumes/:name/uri', status: 200 },
   snapshotList: { method: 'GET', path: '/v1/snapshots', status: 200 },

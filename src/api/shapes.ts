@@ -6,10 +6,10 @@ import { z } from 'zod';
 import { errorTable } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
 import { exportFormats, importFormats, isNbdUri } from '../core/image_formats.js';
-import { byName, bytes, count, filePath, nameText, next, page, sourceText, time, volumeCompression } from './fields.js';
+import { byName, bytes, count, filePath, nameText, next, page, seconds, sourceText, time, volumeCompression } from './fields.js';
 import { identityShapes } from './identity_shapes.js';
 import { admin_file_path_characters_max } from './routes.js';
-import { moveRequest, moveView, replicationRequest, replicationView } from './move_shapes.js';
+import { moveShapes } from './move_shapes.js';
 import { publicationShapes } from './publication_shapes.js';
 import { changeKeyRequest, createPoolRequest, setPoolRequest } from './pool_shapes.js';
 import type { RouteName } from './routes.js';
@@ -390,10 +390,6 @@ export const oneSpaceView = z.strictObject({
 });
 export type OneSpaceView = z.infer<typeof oneSpaceView>;
 
-const seconds = z
-  .string()
-  .regex(/^\d{1,7}$/, 'must be a whole number of seconds')
-  .transform(Number);
 /** An answer of the last `age` seconds will do (0: none will); `wait`: how long to wait for a new one. */
 const spaceTimes = { age: seconds.exactOptional(), wait: seconds.exactOptional() };
 const place = z
@@ -471,12 +467,6 @@ export const shapes = {
   poolCollection: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: collectionView },
   poolScrub: { params: byName, answer: scrubView },
   poolScrubbing: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: scrubView },
-  replicationSet: { params: byName, body: replicationRequest, answer: replicationView },
-  replicationGet: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: replicationView },
-  replicationStop: { params: byName, answer: replicationView },
-  moveBegin: { body: moveRequest, answer: moveView },
-  moveGet: { params: byName, query: z.strictObject({ wait: seconds.exactOptional() }), answer: moveView },
-  moveCancel: { params: byName, answer: moveView },
   /** null: no answer was there in time. */
   spaceList: {
     query: z.strictObject({ ...spaceTimes, from: place.exactOptional(), limit: page.limit }),
@@ -486,6 +476,7 @@ export const shapes = {
   estimateBegin: { body: estimateRequest, answer: z.strictObject({ id: count }) },
   estimateRead: { params: byId, body: estimateReadRequest, answer: estimateView },
   estimateEnd: { params: byId, answer: z.strictObject({ id: count }) },
+  ...moveShapes,
   ...identityShapes,
   ...publicationShapes,
 } as const satisfies Readonly<Record<RouteName, Shape>>;

@@ -121,6 +121,7 @@ export const outputs = {
   'volume apply': resourceView,
   'volume move': moveView,
   'volume replicate': replicationView,
+  'volume replicate --list': z.array(replicationView),
   'volume delete': deletedView,
   'snapshot create': resourceView,
   'snapshot list': z.array(resourceView),

@@ -215,6 +215,11 @@ export class Client {
     return this.#call('replicationGet', { params: { name: volume }, query: { wait } });
   }
 
+  /** Of all volumes. */
+  async replications(): Promise<readonly ReplicationView[]> {
+    return (await this.#call('replicationList', {})).replications;
+  }
+
   /** The replicas stay. */
   async stopReplication(volume: string): Promise<ReplicationView> {
     return this.#call('replicationStop', { params: { name: volume } });

@@ -12,7 +12,7 @@ export interface HealthView {
 }
 
 export interface HttpOptions {
-  readonly health: () => HealthView;
+  readonly health: () => Promise<HealthView>;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
 }
 
@@ -20,8 +20,8 @@ const body_bytes_max = 1024;
 
 export function buildHttp(options: HttpOptions): FastifyInstance {
   const app = fastify({ bodyLimit: body_bytes_max, forceCloseConnections: true });
-  app.get('/health', (_request, reply) => {
-    const health = options.health();
+  app.get('/health', async (_request, reply) => {
+    const health = await options.health();
     return reply.code(health.healthy ? 200 : 503).send(health);
   });
   app.get('/metrics', async (_request, reply) => reply.type(options.metrics.contentType).send(await options.metrics.text()));

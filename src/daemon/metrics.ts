@@ -10,6 +10,8 @@ import type { EngineStats, OperationCounters, PoolStats } from '../engine/bindin
 import type { CollectionView } from '../upkeep/collections.js';
 import type { Waiting } from '../object/notices.js';
 import type { DeliveryCounts } from '../upkeep/deliveries.js';
+import type { MoveView, Moves } from '../upkeep/moves.js';
+import type { Replications, ReplicationView } from '../upkeep/replications.js';
 import type { ScrubView } from '../upkeep/scrubs.js';
 import type { RequestRecord } from '../northbound/s3/request_record.js';
 import type { NbdOccurrence } from '../northbound/nbd/nbd.js';
@@ -211,12 +213,16 @@ export class Metrics {
   readonly #occurrences: Readonly<Record<NbdOccurrence, Counter>>;
   readonly #collections: Readonly<Record<'runs' | 'packs' | 'freed', Counter>>;
   readonly #scrubs: Readonly<Record<'runs' | 'bytes' | 'damaged' | 'repaired', Counter>>;
+  readonly #moves: Readonly<Record<'runs' | 'carried' | 'put', Counter>>;
+  readonly #replicated: Readonly<Record<'carried' | 'put', Counter>>;
   readonly #verbs: Histogram<'verb' | 'outcome'>;
   readonly #requests = new RequestMetrics();
   readonly #notices: Counter<'webhook' | 'outcome'>;
   /** null before the engine runs and after it stopped: then only the process is told of. */
   readonly #stats: () => EngineStats | null;
   #current: EngineStats | null = null;
+  #listReplications: Replications['list'] = async () => [];
+  #replications: readonly ReplicationView[] = [];
 
   constructor(stats: () => EngineStats | null) {
     this.#stats = stats;
@@ -251,6 +257,15 @@ export class Metrics {
       bytes: ofPool('skerry_scrub_read_bytes_total', 'Bytes that they read from the disk'),
       damaged: ofPool('skerry_scrub_damaged_records_total', 'Damaged records that they found'),
       repaired: ofPool('skerry_scrub_repaired_records_total', 'Of these, put again from a second copy'),
+    };
+    this.#moves = {
+      runs: ofPool('skerry_moves_total', 'Moves to the pool that ended', 'outcome'),
+      carried: ofPool('skerry_move_carried_bytes_total', 'Bytes that they read in other pools'),
+      put: ofPool('skerry_move_put_bytes_total', 'Bytes that they stored there'),
+    };
+    this.#replicated = {
+      carried: ofPool('skerry_replication_carried_bytes_total', 'Bytes of the volume that were read for replicas', 'volume'),
+      put: ofPool('skerry_replication_put_bytes_total', 'Bytes that replicas took in the pool', 'volume'),
     };
     for (const definition of this.#requests.definitions) this.#register(definition, () => definition.read());
     for (const definition of processDefinitions) this.#register(definition, () => [{ value: definition.read(), labels: {} }]);
@@ -293,6 +308,47 @@ export class Metrics {
     );
   }
 
+  followCopies({
+    moves,
+    replications,
+  }: {
+    readonly moves: Pick<Moves, 'list'>;
+    readonly replications: Pick<Replications, 'list'>;
+  }): void {
+    this.#listReplications = () => replications.list();
+    const ofReplication = (name: string, help: string, value: (view: ReplicationView) => number): void =>
+      this.#register({ name, help, type: 'gauge' }, () =>
+        this.#replications.map((view) => ({ value: value(view), labels: { volume: view.volume, pool: view.to } })),
+      );
+    const seconds = 'Since when the newest replica of the volume is as of; since copies were asked for where there is none';
+    ofReplication('skerry_replication_lag_seconds', seconds, ({ lagSeconds }) => lagSeconds);
+    ofReplication('skerry_replication_late', '1 while that is more than two intervals', ({ late }) => Number(late));
+    ofReplication('skerry_replication_failing', '1 from a copy that failed until one succeeds', ({ error }) =>
+      Number(error !== null),
+    );
+    ofReplication('skerry_replication_running', '1 while a copy is under way', ({ state }) => Number(state === 'running'));
+    const ofMoves = (name: string, help: string, value: (view: MoveView) => number): void =>
+      this.#register({ name, help, type: 'gauge' }, () =>
+        moves.list().map((view) => ({ value: value(view), labels: { kind: view.kind, name: view.name, pool: view.to } })),
+      );
+    ofMoves('skerry_move_running', '1 while it is on its way to the pool, 0 once it has failed', ({ state }) =>
+      Number(state === 'running'),
+    );
+    ofMoves('skerry_move_failing', '1 while it is tried again, or has failed', ({ error }) => Number(error !== null));
+  }
+
+  countMove({ to, state, carriedBytes, putBytes }: MoveView): void {
+    const { runs, carried, put } = this.#moves;
+    runs.inc({ pool: to, outcome: state });
+    carried.inc({ pool: to }, carriedBytes);
+    put.inc({ pool: to }, putBytes);
+  }
+
+  countReplicated(volume: string, to: string, part: { readonly carriedBytes: number; readonly putBytes: number }): void {
+    this.#replicated.carried.inc({ pool: to, volume }, part.carriedBytes);
+    this.#replicated.put.inc({ pool: to, volume }, part.putBytes);
+  }
+
   countCollection({ pool, state, packsRemoved, freedBytes }: CollectionView): void {
     const { runs, packs, freed } = this.#collections;
     runs.inc({ pool, outcome: state });
@@ -312,9 +368,10 @@ export class Metrics {
     this.#occurrences[occurrence].inc();
   }
 
-  text(): Promise<string> {
-    // Read once for all metrics, which the registry collects in this same turn: their numbers are of one moment.
+  async text(): Promise<string> {
+    // Read once for all metrics: their numbers are of one moment.
     this.#current = this.#stats();
+    this.#replications = this.#current === null ? [] : await this.#listReplications();
     return this.#registry.metrics();
   }
 

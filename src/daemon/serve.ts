@@ -117,9 +117,9 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   let engine: Engine | null = null;
   let views: DaemonViews | null = null;
   const metrics = new Metrics(() => (engine === null || state !== 'serving' ? null : engine.stats()));
-  const health = (): HealthView => {
+  const health = async (): Promise<HealthView> => {
     if (state !== 'serving' || views === null) return { state, healthy: false, problems: [`the daemon is ${state}`] };
-    return { state, healthy: !views.failing(), problems: views.problems() };
+    return { state, healthy: !views.failing(), problems: await views.problems() };
   };
   // Before the journal is replayed, so that a port that is taken is told of at once, and a long replay can be watched.
   const http = buildHttp({ health, metrics });
@@ -234,10 +234,12 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     book: moveBook,
     carriage,
     pools: poolVerbs,
+    replications: replicationBook,
     logs,
     forgetRoots: (pool, id) => pools.get(pool).forgetRoots(id),
     onMoved: () => collections.noteRemoval(),
     log: logOf(logger, 'move'),
+    onEnd: (view) => metrics.countMove(view),
   });
   const replications = new Replications({
     ledger,
@@ -248,7 +250,9 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     carriage,
     book: replicationBook,
     pools,
+    moves: moveBook,
     onUpkeep: () => upkeep.poke(),
+    onCarried: (volume, to, part) => metrics.countReplicated(volume, to, part),
     log: logOf(logger, 'replication'),
     now: Date.now,
   });
@@ -300,6 +304,7 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
   engine = running;
   pools.started();
   metrics.followUnreadLogs(() => ledger.unreadLogs.counts());
+  metrics.followCopies({ moves, replications });
   logOf(logger, 'daemon')('info', 'the journal is replayed', { ...report, resources: entries.length });
   closers.add('mapper', () => mapper.stop());
   await mapper.removeLeftFiles();
@@ -373,6 +378,8 @@ async function open(config: Config, parts: Required<ServeParts>, closers: Closer
     pools,
     unreadLogs: () => ledger.unreadLogs.counts(),
     identityProblem: () => identity.problem,
+    replications,
+    moves,
     listeners: () => listeners,
   });
   const daemonViews = views;

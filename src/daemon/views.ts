@@ -10,6 +10,9 @@ import type { Resource, Resources } from '../mapper/resources.js';
 import type { PoolsView } from '../northbound/admin/views.js';
 import { toldSource } from '../pool/key_source.js';
 import type { Pools } from '../pool/pools.js';
+import type { Moves } from '../upkeep/moves.js';
+import type { Replications } from '../upkeep/replications.js';
+import { moveProblems, replicationProblems } from './copy_problems.js';
 
 /** Of its limit, from which on a journal counts as nearly full: well inside the ramp that slows writers. */
 const journal_full_share = 0.9;
@@ -31,6 +34,8 @@ export interface ViewSources {
   readonly unreadLogs: () => ReadonlyMap<string, number>;
   /** Why no account's secrets can be used; null: they can. */
   readonly identityProblem: () => string | null;
+  readonly replications: Pick<Replications, 'list'>;
+  readonly moves: Pick<Moves, 'list'>;
   readonly listeners: () => Readonly<Record<string, string>>;
 }
 
@@ -42,7 +47,9 @@ export class DaemonViews implements PoolsView {
   }
 
   /** A sentence for each thing an operator should look at. */
-  problems(): string[] {
+  async problems(): Promise<string[]> {
+    // Asked for first: all that follows is of one moment.
+    const replications = await this.#sources.replications.list();
     const { failure, journal, pools } = this.#sources.stats();
     const problems: string[] = [];
     // The worst first: what an operator reads before anything else.
@@ -64,6 +71,7 @@ export class DaemonViews implements PoolsView {
         `JOURNAL: ${formatSize(journal.bytes)} of ${formatSize(journal.bytesMax)} are taken, and writes wait for what was written to reach the pool. ` +
           'Where that lasts, the disk of the pool is too slow for what is written, or journalBytesMax is too small',
       );
+    problems.push(...replicationProblems(replications), ...moveProblems(this.#sources.moves.list()));
     const identity = this.#sources.identityProblem();
     if (identity !== null) problems.push(`IDENTITY: ${identity}`);
     const held = heldBytes();
@@ -83,8 +91,8 @@ export class DaemonViews implements PoolsView {
 
   async status(): Promise<StatusView> {
     const { version, dataDirectory, startedAt, now, listeners } = this.#sources;
+    const problems = await this.problems();
     const stats = this.#sources.stats();
-    const problems = this.problems();
     const { volumes, snapshots, images } = this.#totals();
     const { bytes, bytesMax, ringBytes, segments, failed } = stats.journal;
     const { records, hits, misses, damaged, ...cache } = stats.localCache;
@@ -125,7 +133,7 @@ export class DaemonViews implements PoolsView {
       }),
     );
     const resources = found.filter((one) => one !== null).sort((a, b) => (a.name < b.name ? -1 : 1));
-    return { atSeconds, problems: this.problems(), journal: { bytes, bytesMax }, resources };
+    return { atSeconds, problems: await this.problems(), journal: { bytes, bytesMax }, resources };
   }
 
   async list(): Promise<readonly PoolView[]> {

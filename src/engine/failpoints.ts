@@ -18,7 +18,8 @@ export type Failpoint =
   | 'move-carried'
   | 'move-roots-put'
   | 'move-committed'
-  | 'move-log-known';
+  | 'move-log-known'
+  | 'replica-step';
 
 let armed: { readonly name: string; readonly module: NativeModule } | null = null;
 

@@ -164,6 +164,11 @@ export class Ledger {
     return firstOf(this.#rootsDue, idsMax, (_id, due) => due.pool === pool);
   }
 
+  /** Whether its pool does not have its root chunk yet. */
+  isRootDue(id: number): boolean {
+    return this.#rootsDue.has(id);
+  }
+
   /** The root chunks of these are in the pool now, or will not be wanted. Durable when it resolves. */
   async rootsKept(ids: readonly number[]): Promise<void> {
     const due = ids.filter((id) => this.#rootsDue.has(id));

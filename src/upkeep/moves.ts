@@ -6,10 +6,12 @@ import type { MoveRecord } from '../catalog/move_record.js';
 import type { ResourceKind } from '../catalog/records.js';
 import { isSkerryError, SkerryError, toSkerryError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
+import { idLock } from '../mapper/locks.js';
 import type { PoolUsers } from '../mapper/pool_verbs.js';
 import { findSource } from '../mapper/sources.js';
 import { settledWithin } from '../mapper/verbs.js';
 import { Move, type MoveOptions, type MoveProgress } from './move.js';
+import type { ReplicationBook } from './replication_book.js';
 
 /** Between attempts while a backend is away or has no answer. */
 const retry_milliseconds_min = 1000;
@@ -33,6 +35,7 @@ export interface MoveView extends Readonly<MoveProgress> {
 
 export interface MovesOptions extends MoveOptions {
   readonly pools: Pick<PoolUsers, 'of' | 'allowFrames' | 'using'>;
+  readonly replications: Pick<ReplicationBook, 'get'>;
   /** Something left a pool, whose space may be given back. */
   readonly onMoved: () => void;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -72,7 +75,7 @@ export class Moves {
 
   /**
    * `source`: a volume or an image. Its snapshots go with a volume. @throws SkerryError not-found, invalid for a snapshot or the pool
-   * that it is in, conflict while it is on its way to another, unsupported where that pool cannot hold its log
+   * that it is in, conflict while it is on its way to another or its replicas are there, unsupported where that pool cannot hold its log
    */
   async begin(source: string, to: string): Promise<MoveView> {
     const { ledger, book, pools } = this.#options;
@@ -94,8 +97,29 @@ export class Moves {
     const running = this.#running.get(id);
     if (running !== undefined) return running.view();
     const record = known ?? { id, from: pool, to, startedAt: this.#now(), switched: false };
-    if (known === null) await book.put(record);
+    if (known === null) await this.#enter(record, name);
     return this.#begin(record, kind, name);
+  }
+
+  /** Taken down. @throws SkerryError conflict where its replicas are in that pool */
+  async #enter(record: MoveRecord, name: string): Promise<void> {
+    const { book, locks, replications } = this.#options;
+    const { id, to } = record;
+    // No replication to that pool is taken down between the look and the word.
+    await locks.run([idLock(id)], async () => {
+      if (replications.get(id)?.to === to)
+        throw new SkerryError(
+          'conflict',
+          `volume ${name} is replicated to pool ${to}, and a replica belongs in another pool than its volume: skerry volume replicate ${name} --stop, or move it to another pool`,
+        );
+      await book.put(record);
+    });
+  }
+
+  /** Those under way, and those that failed and were not asked for again nor cancelled. */
+  list(): readonly MoveView[] {
+    const failed = [...this.#last].filter(([id]) => this.#options.book.get(id) !== null && !this.#running.has(id));
+    return [...[...this.#running.values()].map((run) => run.view()), ...failed.map(([, view]) => view)];
   }
 
   /** Of the move under way, or else of the last one; waits so long for its end. @throws SkerryError not-found where there was none */

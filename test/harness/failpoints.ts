@@ -28,3 +28,6 @@ export const moveFailpoints = ['move-step', 'move-carried', 'move-roots-put', 'm
 
 /** The last one of a move of a volume that flushes to its pool. */
 export const movedLogFailpoint = 'move-log-known';
+
+/** Each time that a part of a replica is durable. */
+export const replicaFailpoint = 'replica-step';

@@ -20,7 +20,7 @@ import type { PoolsView } from './views.js';
 export type SpaceSource = Pick<Space, 'all' | 'one'>;
 export type CollectionSource = Pick<Collections, 'begin' | 'view'>;
 export type MoveSource = Pick<Moves, 'begin' | 'view' | 'cancel'>;
-export type ReplicationSource = Pick<Replications, 'set' | 'view' | 'remove'>;
+export type ReplicationSource = Pick<Replications, 'set' | 'view' | 'remove' | 'list'>;
 export type ScrubSource = Pick<Scrubs, 'begin' | 'view'>;
 export type EstimateSource = Pick<Estimates, 'begin' | 'read' | 'end'>;
 
@@ -100,13 +100,14 @@ function moveAnswer({ startedAt, ...rest }: MoveView): MoveAnswer {
 
 export function replicationHandlers(
   replications: ReplicationSource,
-): Pick<Handlers, 'replicationSet' | 'replicationGet' | 'replicationStop'> {
+): Pick<Handlers, 'replicationSet' | 'replicationGet' | 'replicationStop' | 'replicationList'> {
   return {
     replicationSet: async ({ params, body: { pool, everySeconds, keep = replicas_kept_default } }) =>
       replicationAnswer(await replications.set(params.name, { to: pool, everySeconds, keep })),
     replicationGet: async ({ params, query: { wait = 0 } }) =>
       replicationAnswer(await replications.view(params.name, Math.min(wait, wait_seconds_max) * 1000)),
     replicationStop: async ({ params }) => replicationAnswer(await replications.remove(params.name)),
+    replicationList: async () => ({ replications: (await replications.list()).map(replicationAnswer) }),
   };
 }
 

@@ -111,6 +111,7 @@ export class FakeDaemon {
   looks = 0;
   readonly space = new FakeSpace(this.resources);
   readonly estimates = new FakeEstimates();
+  readonly replications = new FakeReplications();
   readonly scrubs = new FakeScrubs();
   readonly poolVerbs = new FakePoolVerbs();
   readonly identity: Identity;
@@ -139,7 +140,7 @@ export class FakeDaemon {
       estimates: daemon.estimates,
       collections: new FakeCollections(),
       moves: new FakeMoves(),
-      replications: new FakeReplications(),
+      replications: daemon.replications,
       identity: daemon.identity,
       disks: new FakeDisks(daemon.resources),
       publications: new FakePublications(),

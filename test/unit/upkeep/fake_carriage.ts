@@ -1,11 +1,14 @@
 /** Carries roots by changing their names: what `a...` is in one pool is `a...!` in the other, here a digit further. In two steps each. */
 import type { ResourceRecord, RootRecord } from '../../../src/catalog/records.js';
+import { SkerryError } from '../../../src/core/errors.js';
 import type { Carriage, CarryOrder, CarryStep } from '../../../src/upkeep/carriage.js';
 
 export class FakeCarriage implements Carriage {
   readonly steps: string[] = [];
   /** Failures of the calls to come. */
   readonly failures: Error[] = [];
+  /** Roots of the old pool, by textOf, that nothing there has any more. */
+  readonly gone = new Set<string>();
   /** Of the volume's last record, as it is switched. */
   sequence = 0;
   /** Called in the middle of each copy. */
@@ -17,6 +20,8 @@ export class FakeCarriage implements Carriage {
     const failure = this.failures.shift();
     this.steps.push(`carry ${textOf(order.from)}-${textOf(order.to)} on ${textOf(order.target)} at ${order.next}`);
     if (failure !== undefined) throw failure;
+    if ([order.from, order.to].some((root) => this.gone.has(textOf(root))))
+      throw new SkerryError('not-found', `nothing in pool ${order.pool} has this root any more`);
     const counts = { carriedBytes: 50 << 20, putBytes: 1000, lostPages: 0 };
     if (order.next === 0) {
       await onStep({ target: half(order.to), next: 100, done: false, ...counts });

@@ -5,6 +5,7 @@ import { SkerryError } from '../../../src/core/errors.js';
 import { KeyedLocks } from '../../../src/mapper/locks.js';
 import { MoveBook } from '../../../src/upkeep/move_book.js';
 import { Moves } from '../../../src/upkeep/moves.js';
+import { ReplicationBook } from '../../../src/upkeep/replication_book.js';
 import { openWorld, rootId, type World } from '../mapper/world.js';
 import { FakeCarriage } from './fake_carriage.js';
 
@@ -14,10 +15,12 @@ async function moving(world: World, carriage = new FakeCarriage(), logless: Erro
   const forgotten: string[] = [];
   const kept: string[] = [];
   const book = await MoveBook.open(world.catalog);
+  const replications = await ReplicationBook.open(world.catalog);
   const moves = new Moves({
     ledger: world.ledger,
     locks: new KeyedLocks(),
     book,
+    replications,
     carriage,
     pools: {
       of: (pool) => {
@@ -49,7 +52,7 @@ async function moving(world: World, carriage = new FakeCarriage(), logless: Erro
     onMoved: () => {},
     log: () => {},
   });
-  return { moves, book, carriage, forgotten, kept };
+  return { moves, book, replications, carriage, forgotten, kept };
 }
 
 async function volumeWithSnapshot(world: World): Promise<{ readonly volume: number; readonly snapshot: number }> {
@@ -113,6 +116,36 @@ it('a volume with a log has an empty one over its root in the new pool, and noth
   });
   // A root chunk that names a log without chunks would be refused where the pool alone is left.
   expect(forgotten).toEqual([`default ${id}`, `log of ${id} in default`]);
+});
+
+it('a volume does not move to the pool of its replicas, where no copy of it could be made any more', async () => {
+  const world = await openWorld();
+  const { id } = await world.mapper.create({ name: 'vm1', sizeBytes: 1 << 20 });
+  const { moves, book, replications } = await moving(world);
+  const replication = { id, to: 'far', everySeconds: 60, keep: 2, startedAt: 1, lastAt: 0, snapshot: 0, replica: 0 };
+  await replications.put(replication);
+  await expect(moves.begin('vm1', 'far')).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('skerry volume replicate vm1 --stop'),
+  });
+  expect(book.all()).toEqual([]);
+  await replications.remove(id);
+  await moves.begin('vm1', 'far');
+  expect(await moves.view('vm1', 10_000)).toMatchObject({ state: 'done' });
+});
+
+it('those under way are listed, and those that failed until they are cancelled', async () => {
+  const world = await openWorld();
+  await volumeWithSnapshot(world);
+  const { moves, carriage } = await moving(world);
+  expect(moves.list()).toEqual([]);
+  carriage.failures.push(new SkerryError('no-space', 'pool far is full'));
+  await moves.begin('vm1', 'far');
+  expect(moves.list()).toMatchObject([{ name: 'vm1', state: 'running' }]);
+  await moves.view('vm1', 10_000);
+  expect(moves.list()).toMatchObject([{ name: 'vm1', state: 'failed', error: 'pool far is full' }]);
+  await moves.cancel('vm1');
+  expect(moves.list()).toEqual([]);
 });
 
 it('a volume with a log is refused by a pool that cannot hold one, and others are not', async () => {

@@ -115,6 +115,7 @@ describe('every route', () => {
       poolGet: ['/v1/pools/default'],
       replicationSet: ['/v1/volumes/vm1/replication', { pool: 'far', everySeconds: 300 }],
       replicationGet: ['/v1/volumes/vm1/replication?wait=1'],
+      replicationList: ['/v1/replications'],
       replicationStop: ['/v1/volumes/vm1/replication'],
       moveBegin: ['/v1/moves', { source: 'vm1', pool: 'fast' }],
       moveGet: ['/v1/moves/volume%2Fvm1?wait=1'],

@@ -16,6 +16,8 @@ export class FakeReplications implements ReplicationSource {
       state: 'waiting',
       lastAt: Date.UTC(2026, 10, 22),
       nextAt: Date.UTC(2026, 10, 22) + how.everySeconds * 1000,
+      lagSeconds: 42,
+      late: false,
       replica: `${volume}.replica-20261122t000000`,
       carriedBytes: 2 ** 30,
       putBytes: 2 ** 28,
@@ -28,6 +30,15 @@ export class FakeReplications implements ReplicationSource {
   async view(volume: string): Promise<ReplicationView> {
     if (this.last === null) throw new SkerryError('not-found', `volume ${volume} is not replicated`);
     return this.last;
+  }
+
+  /** As it is from here on. */
+  change(fields: Partial<ReplicationView>): void {
+    if (this.last !== null) this.last = { ...this.last, ...fields };
+  }
+
+  async list(): Promise<readonly ReplicationView[]> {
+    return this.last === null ? [] : [this.last];
   }
 
   async remove(volume: string): Promise<ReplicationView> {
