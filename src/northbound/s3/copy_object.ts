@@ -16,6 +16,7 @@ import { requestedBucket, versionHeader } from './object_access.js';
 import { tagsOfHeader } from './object_tags.js';
 import { broughtBy, requirePut } from './put_object.js';
 import { documentTime } from './timestamp.js';
+import { refusePartOfObject } from './unheeded.js';
 import { element } from './xml_document.js';
 
 export const copyObject: Operation = {
@@ -23,6 +24,7 @@ export const copyObject: Operation = {
   async run(exchange) {
     const { request, services } = exchange;
     const { headers } = request;
+    refusePartOfObject(request);
     const from = copySource(headers);
     const bucket = await requestedBucket(exchange);
     const replaces = { metadata: directive(exchange, 'metadata'), tagging: directive(exchange, 'tagging') };

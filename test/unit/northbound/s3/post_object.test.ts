@@ -107,6 +107,14 @@ describe('a form', () => {
     });
   });
 
+  test('that wants to append is refused', async () => {
+    const answer = await post({ key: 'appended', 'x-amz-write-offset-bytes': '0' }, 'x');
+    expect([answer.status, await answer.text()]).toEqual([
+      501,
+      expect.stringContaining('<Header>x-amz-write-offset-bytes</Header>'),
+    ]);
+  });
+
   test('that nobody signed is refused', async () => {
     const form = new FormData();
     form.set('key', 'anonymous');
