@@ -23,10 +23,7 @@ import { idOfTold, toldId } from './told_ids.js';
 import type { Versions } from './versions.js';
 
 export const list_entries_max = 1000;
-/**
- * Looked at for one page, which ends there whatever it has found, and be it nothing: its next page goes on. So no reader waits for all delete
- * markers of a bucket that was emptied.
- */
+/** Looked at for one page, which ends there whatever it has found: its next page goes on. A bucket that was emptied may have delete markers by the million. */
 export const rows_per_page_max = 10_000;
 
 export interface ListOrder {
@@ -38,6 +35,8 @@ export interface ListOrder {
   /** Where the page before ended; goes before `after`. */
   readonly token?: string;
   readonly entriesMax?: number;
+  /** A page is not ended before something is on it, unless nothing is left: there are clients who take an empty one for the last. */
+  readonly untilFound?: true;
 }
 
 export interface VersionListOrder extends ListOrder {
@@ -154,7 +153,8 @@ export class Listing {
       const { item, jump } = take(row);
       const { key, rest, group } = row;
       // A key that is the end of a group would stand for the whole of it, of which this row is the next.
-      more = item === null ? rows > rowsPerPageMax && group !== passed : entries.length >= entriesMax;
+      const goesOn = order.untilFound === true && entries.length === 0;
+      more = item === null ? rows > rowsPerPageMax && !goesOn && group !== passed : entries.length >= entriesMax;
       if (more) {
         if (group === passed) passed = null;
         return null;

@@ -149,6 +149,7 @@ async function paged(listing: Listing, order: ListOrder, by: 'token' | 'marker')
     found.push(...page.entries.map((entry, at) => (entry.entry === 'item' ? names[at]! : `${names[at]}*`)));
     const { token, passed = names.at(-1) } = page;
     expect(token === null || passed !== undefined).toBe(true);
+    if (order.untilFound === true && token !== null) expect(names).not.toEqual([]);
     next = token === null ? null : by === 'token' ? { token } : { after: passed! };
   }
   return found;
@@ -163,7 +164,8 @@ test('what nobody sees is passed over page by page, and what is seen is on one o
       fc.constantFrom(1, 2, 1000),
       fc.constantFrom(1, 2, 5),
       fc.constantFrom('token' as const, 'marker' as const),
-      async (keys, removed, delimiter, entriesMax, rowsPerPageMax, by) => {
+      fc.constantFrom(true as const, null),
+      async (keys, removed, delimiter, entriesMax, rowsPerPageMax, by, untilFound) => {
         const world = await ObjectWorld.open();
         const { buckets, objects } = world.layer;
         await buckets.create({ name: 'bucket', account: 1, pool: 'default' });
@@ -172,7 +174,8 @@ test('what nobody sees is passed over page by page, and what is seen is on one o
         for (const one of removed) await objects.remove({ bucket: 'bucket', key: one, owner: 1 });
         const there = keys.filter((one) => !removed.includes(one));
         const listing = new Listing({ catalog: world.catalog, buckets, versions: { get: async () => null }, rowsPerPageMax });
-        expect(await paged(listing, { bucket: 'bucket', delimiter, entriesMax }, by)).toEqual(expected(there, { delimiter }));
+        const order = { bucket: 'bucket', delimiter, entriesMax, ...(untilFound === true ? { untilFound } : {}) };
+        expect(await paged(listing, order, by)).toEqual(expected(there, { delimiter }));
       },
     ),
     { numRuns: 300 },

@@ -125,10 +125,15 @@ describe('a list of objects', () => {
     for await (const { KeyCount = 0, Contents = [] } of paginateListObjectsV2({ client }, { Bucket: 'emptied' }))
       found.push([KeyCount, ...Contents.map(({ Key }) => Key)]);
     expect(found).toEqual([[0], [1, 'left']]);
+    // Of the first version clients take an empty page for the last.
+    const page = await client.send(new ListObjectsCommand({ Bucket: 'emptied', MaxKeys: 1 }));
+    expect([page.Contents?.map(({ Key }) => Key), page.IsTruncated]).toEqual([['left'], false]);
+    await put('emptied', 'a');
     const first = await client.send(new ListObjectsCommand({ Bucket: 'emptied' }));
-    expect(first).toMatchObject({ IsTruncated: true, NextMarker: `a&b/${String(rows_per_page_max - 1).padStart(6, '0')}` });
-    const second = await client.send(new ListObjectsCommand({ Bucket: 'emptied', Marker: first.NextMarker }));
-    expect([first.Contents, second.Contents?.map(({ Key }) => Key), second.IsTruncated]).toEqual([undefined, ['left'], false]);
+    expect(first.Contents?.map(({ Key }) => Key)).toEqual(['a']);
+    expect(first).toMatchObject({ IsTruncated: true, NextMarker: `a&b/${String(rows_per_page_max - 2).padStart(6, '0')}` });
+    const second = await client.send(new ListObjectsCommand({ Bucket: 'emptied', Marker: first.NextMarker! }));
+    expect([second.Contents?.map(({ Key }) => Key), second.IsTruncated]).toEqual([['left'], false]);
   });
 
   test('is refused for a token that nobody gave', async () => {
