@@ -16,10 +16,11 @@ import { parseXml } from './xml_tree.js';
 
 export const postObject: Operation = {
   name: 'PostObject',
+  callerInBody: true,
   async run(exchange) {
-    const { request, body, services } = exchange;
+    const { request, body, services, identify } = exchange;
     const bucket = await requestedBucket(exchange);
-    const upload = await readPostUpload(services.authenticator, request, bucket.name, body.raw());
+    const upload = await readPostUpload(services.authenticator, request, bucket.name, body.raw(), identify);
     const put = asPut(exchange, upload);
     await requirePut(put, bucket);
     const version = await store(put, bucket, { content: bounded(upload.file), bytes: null, kind: 'form' });
