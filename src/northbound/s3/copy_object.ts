@@ -37,7 +37,6 @@ export const copyObject: Operation = {
     const sources: Version[] = [];
     const attributes = async (source: Version): Promise<GivenAttributes> => {
       await requireSource(exchange, sourceBucket, source, from);
-      refuseTooLarge(source);
       sources.push(source);
       const tagging = headers.get('x-amz-tagging');
       return {
@@ -69,6 +68,7 @@ export const copyObject: Operation = {
         attributes,
         keys,
         conditions: writeConditions(headers),
+        readBytesMax: put_bytes_max,
         ...(checksum === undefined ? {} : { checksum }),
       })
       .catch(async (error: unknown) => {
@@ -109,14 +109,6 @@ function refuseNothing(exchange: Exchange, { bucket, key, versionId }: VersionNa
     'InvalidRequest',
     "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
   );
-}
-
-function refuseTooLarge({ bytes }: Version): void {
-  if (bytes > put_bytes_max)
-    throw new S3Failure(
-      'InvalidRequest',
-      `The specified copy source is larger than the maximum allowable size for a copy source: ${put_bytes_max}`,
-    );
 }
 
 function wantedChecksum({ request }: Exchange): ChecksumAlgorithm | undefined {
