@@ -30,13 +30,13 @@ export class EngineBodies implements Bodies {
     this.#options = options;
   }
 
-  async write({ pool, account, bytes, content }: BodyOrder): Promise<StoredBody> {
+  async write({ pool, account, bytes, content, requestId }: BodyOrder): Promise<StoredBody> {
     const place = { pool, domain: this.#options.blockDomain?.(account) ?? null };
     const writing = new BodyWriting({ ...this.#options, place, bytes });
     try {
       await writing.take(content);
     } catch (error) {
-      await this.#trim(writing.allocations);
+      await this.#trim(writing.allocations, requestId);
       throw error;
     }
     const { segments, allocations } = writing;
@@ -48,7 +48,7 @@ export class EngineBodies implements Bodies {
         value: encodeExtent({ bytes: length, owners: 1 }),
       })),
       kept: () => settle(allocations, true),
-      abandon: () => this.#trim(allocations),
+      abandon: () => this.#trim(allocations, requestId),
       leave: () => settle(allocations, false),
     };
   }
@@ -82,7 +82,7 @@ export class EngineBodies implements Bodies {
     }
   }
 
-  async #trim(allocations: readonly Allocation[]): Promise<void> {
+  async #trim(allocations: readonly Allocation[], requestId: string | undefined): Promise<void> {
     for (const allocation of allocations) {
       const { shelf, offset, bytes } = allocation;
       try {
@@ -93,6 +93,7 @@ export class EngineBodies implements Bodies {
         this.#options.log('warn', 'what was left of a body is taken back at the next start', {
           shelf,
           offset,
+          ...(requestId === undefined ? {} : { requestId }),
           error: String(error),
         });
       }
