@@ -57,30 +57,6 @@ async function failure(work: Promise<unknown>): Promise<string> {
 }
 
 describe('objects that are put', () => {
-  test.each([
-    ['an append', { WriteOffsetBytes: 5 }],
-    ['one that an event holds', { ObjectLockEventHold: 'ON' as const }],
-  ])('are left as they are by %s, which there is not', async (_what, more) => {
-    await alice.send(new PutObjectCommand({ Bucket, Key: 'whole', Body: 'hello' }));
-    const put = new PutObjectCommand({ Bucket, Key: 'whole', Body: ' world', ...(more as object) });
-    expect(await failure(alice.send(put))).toBe('501 NotImplemented');
-    expect((await read('whole')).toString()).toBe('hello');
-  });
-
-  test.each([
-    ['a piece of it', { 'content-range': 'bytes 5-9/10' }, {}, '501 NotImplemented'],
-    ['an annotation of it', {}, { annotation: '', annotationName: 'colour' }, '501 NotImplemented'],
-    ['an append of other servers', {}, { append: '', position: '5' }, '501 NotImplemented'],
-    ['another operation', {}, { 'x-id': 'AppendObject' }, '501 NotImplemented'],
-    ['a part of an upload without its id', {}, { partNumber: '1' }, '400 InvalidArgument'],
-    ['a version of it', {}, { versionId: 'null' }, '400 InvalidArgument'],
-  ])('are left as they are by %s', async (_what, headers, query, answer) => {
-    await alice.send(new PutObjectCommand({ Bucket, Key: 'whole', Body: 'hello' }));
-    const { status, body } = await requests.send({ method: 'PUT', path: `/${Bucket}/whole`, headers, query, body: 'other' });
-    expect(`${status} ${/<Code>(\w+)/.exec(body)?.[1]}`).toBe(answer);
-    expect((await read('whole')).toString()).toBe('hello');
-  });
-
   test('come back byte by byte, with what was said of them', async () => {
     const body = pattern(300_000, 1);
     const put = await alice.send(
