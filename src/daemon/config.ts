@@ -134,6 +134,8 @@ const settings = z.strictObject({
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'write a name of small letters, digits and hyphens, as in us-east-1')
     .default('us-east-1'),
+  /** Requests that are signed by the older scheme, of HMAC-SHA1, which leaves more of them unsigned. */
+  s3SignatureVersion2: z.enum(['accepted', 'refused']).default('accepted'),
   /** Files in PEM: with them S3 is served over TLS, and over nothing else. */
   s3TlsCertificate: file.optional(),
   s3TlsKey: file.optional(),

@@ -198,7 +198,8 @@ export class ObjectService {
     const { layer } = this;
     const { s3Region: region, s3Pool: pool, s3Domains: domains } = config;
     const { accounts, keys, usage } = identity;
-    const authenticator = new Authenticator({ region, version2: true, credentials: (accessKey) => keys.byAccessKey(accessKey) });
+    const version2 = config.s3SignatureVersion2 === 'accepted';
+    const authenticator = new Authenticator({ region, version2, credentials: (accessKey) => keys.byAccessKey(accessKey) });
     const access = new Access({ buckets: layer.buckets });
     const webhooks = Object.entries(config.s3Webhooks).map(([name, { accounts = null }]) => ({ name, accounts }));
     return new S3Server({

@@ -12,6 +12,8 @@ export interface BodyOrder {
   readonly pool: string;
   /** Who brings it; null: nobody knows. */
   readonly account: number | null;
+  /** In whose course it comes, for logs; absent: of none. */
+  readonly requestId?: string;
   /** Where it is known. Content of another length is refused. */
   readonly bytes: number | null;
   /** Taken as fast as it can be stored, and no faster; a chunk of pieceBuffers is held as long as it is needed; SmallContent is asked for once. What it throws ends the writing, and nothing of it stays. */

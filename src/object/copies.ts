@@ -2,6 +2,7 @@
 import type { Catalog } from '../catalog/catalog.js';
 import type { Attributes, BodyPart, BucketRecord, Checksum, ChecksumAlgorithm, ObjectRecord } from '../catalog/object_records.js';
 import { partsFrom, segmentCount } from './body_parts.js';
+import { SkerryError } from '../core/errors.js';
 import type { Bodies } from './bodies.js';
 import type { BodyHolds } from './body_holds.js';
 import { readBody } from './body_reading.js';
@@ -30,6 +31,8 @@ export interface CopyOrder extends ObjectName {
   readonly attributes?: GivenAttributes | ((source: Version) => Promise<GivenAttributes>);
   /** The copy is to have this sum: where its source has another the bytes are read. Absent: that of the source. */
   readonly checksum?: ChecksumAlgorithm;
+  /** A source of more is copied only where its bytes are shared, and need not be read. */
+  readonly readBytesMax?: number;
   readonly owner: number;
   /** Who asks for it, as in PutOrder: where bytes have to be stored again they are his. */
   readonly account?: number;
@@ -64,7 +67,7 @@ export class Copies {
     this.#options = options;
   }
 
-  /** @throws SkerryError not-found, conflict (precondition-failed), no-space */
+  /** @throws SkerryError not-found, conflict (precondition-failed), no-space, too-large (copy-source-too-large) */
   async copy(order: CopyOrder): Promise<Version> {
     const { buckets, objects } = this.#options;
     checkKey(order.key);
@@ -84,6 +87,8 @@ export class Copies {
       checkKeyGiven(attributes.seal, keys.copy);
       const sealed = keys.source !== undefined || keys.copy !== undefined;
       const shares = !sealed && segmentCount(source.body) <= shared_segments_max && pool === bucket.pool;
+      const reads = !shares || !hasSum(source, order.checksum);
+      if (reads && source.bytes > (order.readBytesMax ?? Number.POSITIVE_INFINITY)) throw tooLarge(order, shares);
       return await (shares ? this.#share(order, bucket, attributes, source) : this.#copyBytes(order, attributes, source, keys));
     } finally {
       hold.end();
@@ -115,7 +120,7 @@ export class Copies {
 
   async #checksum({ checksum: algorithm }: CopyOrder, source: ObjectRecord): Promise<Checksum | null> {
     const { bytes, checksum } = source;
-    if (algorithm === undefined || (checksum?.algorithm === algorithm && checksum.type === 'full-object')) return checksum;
+    if (algorithm === undefined || hasSum(source, algorithm)) return checksum;
     const sum = newSum(algorithm);
     for await (const piece of readBody(this.#options, source, { offset: 0, bytes })) sum.update(piece);
     return { algorithm, type: 'full-object', value: sum.digest().toString('base64') };
@@ -134,6 +139,20 @@ export class Copies {
     const told = { kind: 'copy', cause, ...by } as const;
     return objects.put({ bucket, key, conditions, bytes, attributes, expected, content, ...sealing, ...told });
   }
+}
+
+/** Of all of its bytes; who asks for none is content with any. */
+function hasSum({ checksum }: ObjectRecord, algorithm: ChecksumAlgorithm | undefined): boolean {
+  return algorithm === undefined || (checksum?.algorithm === algorithm && checksum.type === 'full-object');
+}
+
+function tooLarge({ readBytesMax, checksum }: CopyOrder, shares: boolean): SkerryError {
+  const why = shares
+    ? `its bytes would have to be read for the ${checksum} of the copy: ask for none`
+    : 'its bytes would have to be stored anew: copy it in parts';
+  return new SkerryError('too-large', `the source has more than ${readBytesMax} bytes, and ${why}`, {
+    reason: 'copy-source-too-large',
+  });
 }
 
 async function attributesOf({ attributes, owner, from: { key } }: CopyOrder, source: ObjectRecord): Promise<GivenAttributes> {

@@ -48,7 +48,7 @@ export class EngineBodies implements Bodies {
     try {
       await writing.take(content);
     } catch (error) {
-      await this.#trim(writing.allocations);
+      await this.#trim(writing.allocations, order.requestId);
       throw error;
     }
     const { bytes, segments, allocations } = writing;
@@ -66,13 +66,13 @@ export class EngineBodies implements Bodies {
       onWritten?.(shelf, bytes);
       await writer.flush(shelf);
     } catch (error) {
-      await this.#trim([allocation]);
+      await this.#trim([allocation], order.requestId);
       throw error;
     }
     return this.#stored(order, bytes, [{ shelf, extent: offset, start: 0, bytes }], [allocation]);
   }
 
-  #stored({ sum }: BodyOrder, bytes: number, segments: readonly Segment[], allocations: readonly Allocation[]): StoredBody {
+  #stored({ sum, requestId }: BodyOrder, bytes: number, segments: readonly Segment[], allocations: readonly Allocation[]): StoredBody {
     const known = sum === undefined || segments.length !== 1 ? {} : { sum };
     return {
       bytes,
@@ -82,7 +82,7 @@ export class EngineBodies implements Bodies {
         value: encodeExtent({ bytes: length, owners: 1, ...known }),
       })),
       kept: () => settle(allocations, true),
-      abandon: () => this.#trim(allocations),
+      abandon: () => this.#trim(allocations, requestId),
       leave: () => settle(allocations, false),
     };
   }
@@ -116,7 +116,7 @@ export class EngineBodies implements Bodies {
     }
   }
 
-  async #trim(allocations: readonly Allocation[]): Promise<void> {
+  async #trim(allocations: readonly Allocation[], requestId: string | undefined): Promise<void> {
     for (const allocation of allocations) {
       const { shelf, offset, bytes } = allocation;
       try {
@@ -127,6 +127,7 @@ export class EngineBodies implements Bodies {
         this.#options.log('warn', 'what was left of a body is taken back at the next start', {
           shelf,
           offset,
+          ...(requestId === undefined ? {} : { requestId }),
           error: String(error),
         });
       }

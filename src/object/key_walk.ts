@@ -3,12 +3,16 @@
  * to a delimiter into that. What is folded is stepped over by a search, not by reading it: so a page costs what is on it,
  * however large the bucket. Keys here are byte strings (src/catalog/object_keys.ts).
  */
+import { setImmediate } from 'node:timers/promises';
+
 import type { Catalog } from '../catalog/catalog.js';
 import { afterKey, afterPrefix, beforeKey, splitKey } from '../catalog/object_keys.js';
 
 /** Read at once: few after a jump, for the next jump may come soon; more as long as there is none. */
 const rows_per_read_min = 8;
 const rows_per_read_max = 512;
+/** A catalog on a disk reads without a pause: after so many rows all else that waits has its turn. */
+const rows_per_turn_max = 512;
 
 export interface WalkOrder {
   readonly catalog: Catalog;
@@ -43,8 +47,14 @@ export async function walkKeys(order: WalkOrder, visit: (row: Row) => Jump | nul
   let after = order.after > first ? order.after : first;
   let skippedGroup = order.toldGroup;
   let skippedKey: string | null = null;
+  let rowsOfTurn = 0;
   for (let count = rows_per_read_min; ; count = Math.min(count * 2, rows_per_read_max)) {
     const rows = await catalog.range(under, { after, entriesMax: count });
+    rowsOfTurn += rows.length;
+    if (rowsOfTurn >= rows_per_turn_max) {
+      rowsOfTurn = 0;
+      await setImmediate();
+    }
     let jumped = false;
     for (const { key: at, value, revision } of rows) {
       const { key, rest } = splitKey(under, at);

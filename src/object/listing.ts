@@ -23,8 +23,8 @@ import { idOfTold, toldId } from './told_ids.js';
 import type { Versions } from './versions.js';
 
 export const list_entries_max = 1000;
-/** Looked at for one page: one that found something ends there, and its next page goes on. */
-const rows_per_page_max = 50_000;
+/** Looked at for one page, which ends there whatever it has found: its next page goes on. A bucket that was emptied may have delete markers by the million. */
+export const rows_per_page_max = 10_000;
 
 export interface ListOrder {
   readonly bucket: string;
@@ -35,6 +35,8 @@ export interface ListOrder {
   /** Where the page before ended; goes before `after`. */
   readonly token?: string;
   readonly entriesMax?: number;
+  /** A page is not ended before something is on it, unless nothing is left: there are clients who take an empty one for the last. */
+  readonly untilFound?: true;
 }
 
 export interface VersionListOrder extends ListOrder {
@@ -60,6 +62,8 @@ export interface Listed<T> {
   readonly entries: readonly ListEntry<T>[];
   /** For the next page; null where this was the last. */
   readonly token: string | null;
+  /** The last key that was looked at, where it stands behind all entries and shows nothing: the next page may begin `after` it as well. */
+  readonly passed?: string;
 }
 
 /** A version, and whether it is what a reader finds. */
@@ -74,7 +78,9 @@ type Taken<T> = { readonly item: T | null; readonly jump: Jump };
 export interface ListingOptions {
   readonly catalog: Catalog;
   readonly buckets: Buckets;
-  readonly versions: Versions;
+  readonly versions: Pick<Versions, 'get'>;
+  /** Default: rows_per_page_max. */
+  readonly rowsPerPageMax?: number;
 }
 
 export class Listing {
@@ -131,6 +137,7 @@ export class Listing {
     const prefix = byteString(order.prefix ?? '');
     const delimiter = byteString(order.delimiter ?? '');
     const entriesMax = Math.min(order.entriesMax ?? list_entries_max, list_entries_max);
+    const { rowsPerPageMax = rows_per_page_max } = this.#options;
     const entries: ListEntry<T>[] = [];
     if (entriesMax <= 0) return { entries, token: null };
     const key = byteString(order.after ?? '');
@@ -138,14 +145,21 @@ export class Listing {
     const toldGroup = order.token === undefined && key.startsWith(prefix) && groupOf(key, prefix, delimiter) === key ? key : null;
     const begin = place ?? (key === '' ? beforeKey(under, key) : afterKey(under, key));
     let after = order.token === undefined ? begin : decodeToken(under, order.token);
+    let passed: string | null = null;
     let more = false;
     let rows = 0;
     await walkKeys({ catalog: this.#options.catalog, under, prefix, delimiter, after, toldGroup }, (row) => {
       rows += 1;
       const { item, jump } = take(row);
-      more = item === null ? rows > rows_per_page_max && entries.length > 0 : entries.length >= entriesMax;
-      if (more) return null;
       const { key, rest, group } = row;
+      // A key that is the end of a group would stand for the whole of it, of which this row is the next.
+      const goesOn = order.untilFound === true && entries.length === 0;
+      more = item === null ? rows > rowsPerPageMax && !goesOn && group !== passed : entries.length >= entriesMax;
+      if (more) {
+        if (group === passed) passed = null;
+        return null;
+      }
+      passed = item === null ? key : null;
       if (item === null) {
         after = jump === 'next-key' ? afterKey(under, key) : placeOf(under, key, rest);
         return jump;
@@ -159,7 +173,9 @@ export class Listing {
       after = jump === 'next-key' ? afterKey(under, key) : placeOf(under, key, rest);
       return jump;
     });
-    return { entries, token: more ? encodeToken(under, after) : null };
+    return more
+      ? { entries, token: encodeToken(under, after), ...(passed === null ? {} : { passed: textOfBytes(passed) }) }
+      : { entries, token: null };
   }
 }
 

@@ -122,7 +122,8 @@ export class Objects {
     const digests = new Digests(order.expected ?? {}, sums);
     const salt = objectKey === undefined ? undefined : newSalt();
     const account = order.account ?? null;
-    const body = { pool: bucket.pool, account, bytes, content: sealedWith(objectKey, salt, digests.through(content)) };
+    const by = { account, ...(cause.requestId === '' ? {} : { requestId: cause.requestId }) };
+    const body = { pool: bucket.pool, ...by, bytes, content: sealedWith(objectKey, salt, digests.through(content)) };
     const store = async (stored: StoredBody): Promise<Version> => {
       if (bytes === null) await extended(reservation, stored);
       const record = await named(catalog, stored, async (transact) => {

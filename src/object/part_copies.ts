@@ -92,7 +92,7 @@ export class PartCopies {
     const whole = bytes === source.bytes && !source.multipart;
     const etag = whole ? source.etag : sharedEtag(source.id, offset, bytes);
     return ending(meter.reserve(upload.bucket, { bytes, objects: 0 }), async (reservation) => {
-      const part = { bytes, checksum: await this.#checksum(upload, segments), segments };
+      const part = { bytes, checksum: await this.#checksum(upload, source, segments, bytes), segments };
       const record = { id: await ids.next(), etag, modifiedAt: now(), part };
       return uploads.commitPart(upload, number, record, reservation, (compares, writes) =>
         extents.share(segments, (others, counts) => catalog.transact([...compares, ...others], [...writes, ...counts])),
@@ -100,9 +100,12 @@ export class PartCopies {
     });
   }
 
-  /** An upload with checksums wants one of every part, for which it has to be read. */
-  async #checksum({ record }: OpenUpload, segments: readonly Segment[]): Promise<string> {
+  /** An upload with checksums wants one of every part, for which it has to be read, but for a whole source that has its own. */
+  async #checksum({ record }: OpenUpload, source: ObjectRecord, segments: readonly Segment[], bytes: number): Promise<string> {
     if (record.checksum === null) return '';
+    const { checksum: known } = source;
+    const isOfAll = known?.type === 'full-object' && bytes === source.bytes;
+    if (isOfAll && known.algorithm === record.checksum.algorithm) return known.value;
     const sum = newSum(record.checksum.algorithm);
     for await (const piece of this.#options.bodies.read(segments)) sum.update(piece);
     return sum.digest().toString('base64');

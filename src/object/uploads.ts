@@ -61,6 +61,8 @@ export interface PartOrder extends UploadName {
   readonly objectKey?: Uint8Array;
   /** Who brings it, as in PutOrder. */
   readonly account?: number;
+  /** For logs. */
+  readonly requestId?: string;
 }
 
 export interface PartView {
@@ -165,7 +167,8 @@ export class Uploads {
         return this.commitPart(upload, number, record, reservation, storing);
       });
     };
-    const body = { pool: upload.bucket.pool, account: order.account ?? null, bytes, content: passing };
+    const by = { account: order.account ?? null, ...(order.requestId === undefined ? {} : { requestId: order.requestId }) };
+    const body = { pool: upload.bucket.pool, ...by, bytes, content: passing };
     return ending(reservation, () => known.storing(body, domainOf(order, upload.bucket), store));
   }
 

@@ -398,7 +398,7 @@ function releases(gone: readonly VersionEntry[]): readonly Write[] {
   return gone.flatMap(({ record }) => releaseOf(record.id, record.body) ?? []);
 }
 
-function deleteMarker(id: number, owner: number, now: number): ObjectRecord {
+export function deleteMarker(id: number, owner: number, now: number): ObjectRecord {
   const attributes = {
     owner,
     headers: {},

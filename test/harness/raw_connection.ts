@@ -69,7 +69,7 @@ export class RawConnection {
 }
 
 /** The target of a request that anybody may send for an hour. Of version 2, which is short. */
-export function presignedTarget(key: NewAccessKey, method: string, path: string): string {
+export function presignedTarget(key: Pick<NewAccessKey, 'accessKey' | 'secretKey'>, method: string, path: string): string {
   const expires = Math.floor(Date.now() / 1000) + 3600;
   const signature = createHmac('sha1', key.secretKey).update(`${method}\n\n\n${expires}\n${path}`).digest('base64');
   return `${path}?AWSAccessKeyId=${key.accessKey}&Expires=${expires}&Signature=${encodeURIComponent(signature)}`;

@@ -12,6 +12,7 @@ import { awsProgram } from '../harness/aws_command.ts';
 import { Authority } from '../harness/certificates.ts';
 import { must, run, type Outcome } from '../harness/command.ts';
 import { DaemonProcess } from '../harness/daemon_process.ts';
+import { presignedTarget } from '../harness/raw_connection.ts';
 import { sdkClient, serving, type Serving } from '../harness/s3_serving.ts';
 
 let scratch: string;
@@ -209,6 +210,19 @@ describe('what was asked for', () => {
     const [used] = await daemon.json<{ lastUsedAt: string | null }[]>('key', 'list', 'alice');
     expect(used?.lastUsedAt).not.toBeNull();
     await daemon.destroy();
+  });
+
+  test('is refused by a signature of version 2 where the operator refuses those', async () => {
+    for (const [setting, status] of [
+      ['accepted', 200],
+      ['refused', 400],
+    ] as const) {
+      const { daemon, endpoint, key } = await serving({ s3SignatureVersion2: setting });
+      const answer = await fetch(`${endpoint}${presignedTarget(key, 'GET', '/')}`);
+      expect([setting, answer.status]).toEqual([setting, status]);
+      if (status === 400) expect(await answer.text()).toContain('Please use AWS4-HMAC-SHA256');
+      await daemon.destroy();
+    }
   });
 
   test('is not answered where no S3 is served, and a port that is taken is told of with the way out', async () => {

@@ -145,6 +145,16 @@ it('an imported image and the snapshots of a volume are objects, and stay so aft
   expect(sum(await got('gallery', 'debian.raw'))).toBe(sum(data));
 });
 
+it('a snapshot that is larger than any put is copied as a whole', async () => {
+  await daemon.json('volume', 'create', 'large', '--size', '20G');
+  await daemon.json('publication', 'create', '--account', 'acme', '--volume', 'large');
+  await daemon.json('snapshot', 'create', 'large@monday');
+  expect(await shown('volume-large', 'monday')).toBe(20 * 1024 * MiB);
+  await client.send(new CopyObjectCommand({ Bucket, Key: 'large.raw', CopySource: 'volume-large/monday' }));
+  expect(await shown(Bucket, 'large.raw')).toBe(20 * 1024 * MiB);
+  expect((await got(Bucket, 'large.raw', `bytes=${20 * 1024 * MiB - 10}-`)).length).toBe(10);
+});
+
 it('an imported image is an object of the account and bucket that are named, beside what is there', async () => {
   const data = pattern(3 * MiB, 3);
   const path = join(daemon.directory, 'source.raw');

@@ -20,7 +20,11 @@ export const createBucket: Operation = {
     const { account, canonicalId } = signedCaller(exchange);
     const { pool, accounts, region } = exchange.services;
     const name = bucketName(exchange);
-    const location = locationConstraint(await exchange.body.optionalXml('CreateBucketConfiguration'), region);
+    const configuration = await exchange.body.optionalXml('CreateBucketConfiguration');
+    // A directory bucket, or tags that come with it.
+    if (configuration?.children.some((child) => child.name !== 'LocationConstraint') === true)
+      throw new S3Failure('NotImplemented');
+    const location = locationConstraint(configuration, region);
     const acl = await aclOfHeaders(exchange, { canonicalId }, { canonicalId });
     const ownership = givenOwnership(exchange);
     if (ownership === 'BucketOwnerEnforced' && acl !== '') throw new S3Failure('InvalidBucketAclWithObjectOwnership');

@@ -16,6 +16,7 @@ import { requestedBucket, versionHeader } from './object_access.js';
 import { tagsOfHeader } from './object_tags.js';
 import { broughtBy, requirePut } from './put_object.js';
 import { documentTime } from './timestamp.js';
+import { refusePartOfObject } from './unheeded.js';
 import { element } from './xml_document.js';
 
 export const copyObject: Operation = {
@@ -23,6 +24,7 @@ export const copyObject: Operation = {
   async run(exchange) {
     const { request, services } = exchange;
     const { headers } = request;
+    refusePartOfObject(request);
     const from = copySource(headers);
     const bucket = await requestedBucket(exchange);
     const replaces = { metadata: directive(exchange, 'metadata'), tagging: directive(exchange, 'tagging') };
@@ -35,7 +37,6 @@ export const copyObject: Operation = {
     const sources: Version[] = [];
     const attributes = async (source: Version): Promise<GivenAttributes> => {
       await requireSource(exchange, sourceBucket, source, from);
-      refuseTooLarge(source);
       sources.push(source);
       const tagging = headers.get('x-amz-tagging');
       return {
@@ -67,6 +68,7 @@ export const copyObject: Operation = {
         attributes,
         keys,
         conditions: writeConditions(headers),
+        readBytesMax: put_bytes_max,
         ...(checksum === undefined ? {} : { checksum }),
       })
       .catch(async (error: unknown) => {
@@ -107,14 +109,6 @@ function refuseNothing(exchange: Exchange, { bucket, key, versionId }: VersionNa
     'InvalidRequest',
     "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
   );
-}
-
-function refuseTooLarge({ bytes }: Version): void {
-  if (bytes > put_bytes_max)
-    throw new S3Failure(
-      'InvalidRequest',
-      `The specified copy source is larger than the maximum allowable size for a copy source: ${put_bytes_max}`,
-    );
 }
 
 function wantedChecksum({ request }: Exchange): ChecksumAlgorithm | undefined {

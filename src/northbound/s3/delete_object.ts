@@ -16,8 +16,6 @@ import { malformedXml, type XmlElement } from './xml_tree.js';
 const deleted_objects_max = 1000;
 /** Of one request: each is a transaction, and many share a sync. */
 const removals_at_once_max = 16;
-/** Conditions that S3 knows for its directory buckets only. */
-const otherConditions = ['x-amz-if-match-last-modified-time', 'x-amz-if-match-size'];
 
 interface Target {
   readonly key: string;
@@ -28,10 +26,8 @@ interface Target {
 export const deleteObject: Operation = {
   name: 'DeleteObject',
   async run(exchange) {
-    const { headers } = exchange.request;
-    if (otherConditions.some((name) => headers.has(name))) throw new S3Failure('NotImplemented');
     const bucket = await requestedBucket(exchange);
-    const { ifMatch } = writeConditions(headers);
+    const { ifMatch } = writeConditions(exchange.request.headers);
     const removed = await remove(exchange, bucket, {
       ...requestedVersion(exchange),
       conditions: ifMatch === undefined ? {} : { ifMatch },

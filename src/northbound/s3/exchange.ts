@@ -48,6 +48,8 @@ export interface Exchange {
   readonly address: Address;
   /** null: nobody signed. */
   readonly caller: Caller<Principal> | null;
+  /** Told of who asks by an operation that finds it in the body. @throws S3Failure SlowDown where he has asked too much */
+  readonly identify: (caller: Caller<Principal> | null) => void;
   readonly body: RequestBody;
   /** An IPv4 or IPv6 address; null where it came through none. */
   readonly clientAddress: string | null;
@@ -58,6 +60,8 @@ export interface Exchange {
 export interface Operation {
   /** As AWS calls it: `GetObject`. It is in the log, and in what is counted. */
   readonly name: string;
+  /** Who asks is said in the body: it is known once the operation has told exchange.identify. */
+  readonly callerInBody?: true;
   /** The body is read only after access was judged. @throws S3Failure, SkerryError */
   run(exchange: Exchange): Promise<Answer>;
 }

@@ -21,6 +21,7 @@ const codes: Readonly<Record<string, S3ErrorCode>> = {
   'bad-digest': 'BadDigest',
   'incomplete-body': 'IncompleteBody',
   'wrong-size': 'InvalidRequest',
+  'copy-source-too-large': 'InvalidRequest',
   'invalid-part': 'InvalidPart',
   'invalid-part-order': 'InvalidPartOrder',
   'entity-too-small': 'EntityTooSmall',

@@ -17,10 +17,12 @@ export const listObjects: Operation = {
     const parameters = listParameters(query, 'max-keys');
     const { prefix, delimiter, entriesMax } = parameters;
     const marker = query.get('marker') ?? '';
-    const page = await exchange.services.store.listing.objects({ bucket, prefix, delimiter, entriesMax, after: marker });
-    const form = nameForm(parameters, [prefix, delimiter, marker, ...namesOf(page)]);
-    // Without a delimiter a client goes on after the last key, which it has.
-    const next = page.token === null || delimiter === '' ? undefined : namesOf(page).at(-1);
+    // An empty page is the last one to s3cmd, whatever else is said on it.
+    const order = { bucket, prefix, delimiter, entriesMax, after: marker, untilFound: true } as const;
+    const page = await exchange.services.store.listing.objects(order);
+    const form = nameForm(parameters, [prefix, delimiter, marker, page.passed ?? '', ...namesOf(page)]);
+    // Without a delimiter a client goes on after the last key, which it has; where more was passed over it is told where that ends.
+    const next = page.token === null ? undefined : (page.passed ?? (delimiter === '' ? undefined : namesOf(page).at(-1)));
     return xmlAnswer('ListBucketResult', [
       element('Name', bucket),
       // Of this version clients decode all names but this one.

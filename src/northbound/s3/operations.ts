@@ -7,6 +7,7 @@ import type { Operation } from './exchange.js';
 import { listOperations } from './list_operations.js';
 import { objectOperations } from './object_operations.js';
 import type { S3Request } from './request.js';
+import { refuseUnheeded } from './unheeded.js';
 import { uploadOperations } from './upload_operations.js';
 
 /** A row of the table. The first that fits is meant. */
@@ -41,9 +42,10 @@ const plainRoutesOf = Map.groupBy(
  */
 const subresources = new Set(
   (
-    'accelerate acl analytics attributes cors delete encryption intelligent-tiering inventory legal-hold lifecycle location logging ' +
-    'metrics notification object-lock ownershipControls policy policyStatus publicAccessBlock renameObject replication requestPayment ' +
-    'restore retention select session tagging torrent uploads uploadId versioning versions website metadataTable metadataConfiguration abac'
+    'abac accelerate acl analytics annotation append attributes cors delete encryption intelligent-tiering inventory legal-hold lifecycle ' +
+    'location logging metadataAnnotationTable metadataConfiguration metadataInventoryTable metadataJournalTable metadataTable metrics ' +
+    'notification object-lock ownershipControls policy policyStatus publicAccessBlock renameObject replication requestPayment restore ' +
+    'retention select session tagging torrent uploads uploadId versioning versions website'
   ).split(' '),
 );
 
@@ -53,7 +55,10 @@ export function operationOf(request: S3Request, address: Address): Operation {
   const candidates = request.query.parameters.length === 0 ? plainRoutesOf : routesOf;
   const found = candidates.get(`${request.method} ${target}`)?.find((route) => fits(route, request));
   const wanted = request.query.parameters.filter(({ name }) => subresources.has(name)).map(({ name }) => name);
-  if (found !== undefined && wanted.every((name) => found.query?.includes(name) === true)) return found.operation;
+  if (found !== undefined && wanted.every((name) => found.query?.includes(name) === true)) {
+    refuseUnheeded(request, found.operation.name);
+    return found.operation;
+  }
   if (wanted.length > 0 && !routes.some((route) => route.target === target && isOf(route, wanted)))
     throw new S3Failure('NotImplemented');
   throw new S3Failure('MethodNotAllowed', undefined, { details: { Method: request.method, ResourceType: target.toUpperCase() } });

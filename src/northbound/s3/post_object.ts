@@ -10,15 +10,17 @@ import { checkedTags } from './object_tags.js';
 import { bytesOfText, percentEncoded } from './percent.js';
 import { readPostUpload, type PostUpload } from './post_upload.js';
 import { bounded, requirePut, store, storedHeaders } from './put_object.js';
+import { refuseUnheededHeaders } from './unheeded.js';
 import { plainXmlDocument, element } from './xml_document.js';
 import { parseXml } from './xml_tree.js';
 
 export const postObject: Operation = {
   name: 'PostObject',
+  callerInBody: true,
   async run(exchange) {
-    const { request, body, services } = exchange;
+    const { request, body, services, identify } = exchange;
     const bucket = await requestedBucket(exchange);
-    const upload = await readPostUpload(services.authenticator, request, bucket.name, body.raw());
+    const upload = await readPostUpload(services.authenticator, request, bucket.name, body.raw(), identify);
     const put = asPut(exchange, upload);
     await requirePut(put, bucket);
     const version = await store(put, bucket, { content: bounded(upload.file), bytes: null, kind: 'form' });
@@ -33,12 +35,9 @@ function asPut(exchange: Exchange, { caller, key, fields, part }: PostUpload<Pri
     return header === null ? [] : [[header, bytesOfText(name === 'tagging' ? taggingHeader(value) : value)]];
   });
   if (!fields.has('content-type') && part.contentType !== null) lines.push(['content-type', bytesOfText(part.contentType)]);
-  return {
-    ...exchange,
-    caller,
-    address: { ...exchange.address, key },
-    request: { ...exchange.request, headers: new Headers(lines) },
-  };
+  const headers = new Headers(lines);
+  refuseUnheededHeaders(headers);
+  return { ...exchange, caller, address: { ...exchange.address, key }, request: { ...exchange.request, headers } };
 }
 
 const headerFields = new Set([

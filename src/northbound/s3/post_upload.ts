@@ -25,7 +25,7 @@ export interface PostUpload<Principal> {
 }
 
 /**
- * Reads `source`, the body, up to the file; what follows is read with the file.
+ * Reads `source`, the body, up to the file; what follows is read with the file. `identify` is told who signed as soon as that is known.
  * @throws S3Failure with the code that S3 has for what is wrong
  */
 export async function readPostUpload<Principal>(
@@ -33,6 +33,7 @@ export async function readPostUpload<Principal>(
   request: S3Request,
   bucket: string,
   source: AsyncIterable<Buffer>,
+  identify: (caller: Caller<Principal> | null) => void = () => undefined,
 ): Promise<PostUpload<Principal>> {
   const parser = new FormParser(request.headers.get('content-type'));
   const pieces = source[Symbol.asyncIterator]();
@@ -48,7 +49,7 @@ export async function readPostUpload<Principal>(
   const part = parser.file;
   if (part === null) throw new S3Failure('IncorrectNumberOfFilesInPostRequest');
   const fields = withFilename(parser.fields, part.filename);
-  const { caller, size } = await admit(authenticator, fields, bucket);
+  const { caller, size } = await admit(authenticator, fields, bucket, identify);
   const key = fields.get('key');
   if (key === undefined) throw missingField('key');
   checkObjectKey(key);
@@ -64,14 +65,19 @@ async function admit<Principal>(
   authenticator: Authenticator<Principal>,
   fields: ReadonlyMap<string, string>,
   bucket: string,
+  identify: (caller: Caller<Principal> | null) => void,
 ): Promise<Admission<Principal>> {
-  if (!signingFields.some((name) => fields.has(name))) return { caller: null, size: null };
+  if (!signingFields.some((name) => fields.has(name))) {
+    identify(null);
+    return { caller: null, size: null };
+  }
   if (fields.has('x-amz-security-token')) throw new S3Failure('InvalidToken');
   const policy = fields.get('policy');
   if (policy === undefined) throw missingField('policy');
   const caller = fields.has('awsaccesskeyid')
     ? await callerV2(authenticator, fields, policy)
     : await callerV4(authenticator, fields, policy);
+  identify(caller);
   const parsed = parsePolicy(policy);
   checkPolicy(parsed, new Map(fields).set('bucket', bucket), authenticator.now());
   return { caller, size: parsed.size };

@@ -13,10 +13,12 @@ import { S3Failure } from './errors.js';
 import { bucketName, causeOf, objectKey, type Exchange, type Operation } from './exchange.js';
 import { expirationHeaders } from './lifecycle_document.js';
 import { requestedBucket, versionHeader } from './object_access.js';
+import { refusePartOfObject } from './unheeded.js';
 
 export const putObject: Operation = {
   name: 'PutObject',
   async run(exchange) {
+    refusePartOfObject(exchange.request);
     const bucket = await requestedBucket(exchange);
     await requirePut(exchange, bucket);
     const bytes = announcedBytes(exchange);

@@ -16,7 +16,7 @@ import { isClientGone } from './client_gone.js';
 import { corsHeaders, preflight } from './cors.js';
 import { errorAnswer } from './error_document.js';
 import { S3Failure, toS3Failure } from './errors.js';
-import type { Exchange, S3Services } from './exchange.js';
+import type { Exchange, Operation, S3Services } from './exchange.js';
 import { withWireWords } from './failures.js';
 import type { HeaderLine } from './headers.js';
 import { withHoistedHeaders } from './hoisted_headers.js';
@@ -204,16 +204,23 @@ export class S3Server {
     }
     request.corsHeaders = await corsHeaders(asked, address, services);
     const { caller, body: plan } = await services.authenticator.authenticate(asked, address);
-    request.authenticated = true;
-    request.caller = caller;
-    this.#rates.admit(caller?.principal.account ?? 0);
+    const identify: Exchange['identify'] = (who) => {
+      request.authenticated = true;
+      request.caller = who;
+      this.#rates.admit(who?.principal.account ?? 0);
+    };
     const meant = caller?.scheme === 'v4-presigned' ? withHoistedHeaders(asked) : asked;
-    const operation = operationOf(meant, address);
+    let operation: Operation | null = null;
+    try {
+      operation = operationOf(meant, address);
+    } finally {
+      if (operation?.callerInBody !== true) identify(caller);
+    }
     request.operation = operation.name;
     const body = new RequestBody(asked, incoming, plan, request.hooks);
     if ((body.bytes ?? upload_bytes_held) > small_body_bytes)
       await request.takeMemory(Math.min(body.bytes ?? upload_bytes_held, upload_bytes_held));
-    const exchange: Exchange = { requestId, request: meant, address, caller, body, clientAddress, services };
+    const exchange: Exchange = { requestId, request: meant, address, caller, identify, body, clientAddress, services };
     return operation.run(exchange);
   }
 

@@ -51,6 +51,11 @@ export class UnderWay {
     return bucket === null ? '/' : key === null ? `/${bucket}` : `/${bucket}/${key}`;
   }
 
+  /** Whose shares it takes of; 0: of all who sign nothing, or of whom it is not known yet. */
+  get account(): number {
+    return this.caller?.principal.account ?? 0;
+  }
+
   /** The client waits for leave to send its body, and got none. */
   get awaitsLeave(): boolean {
     return this.#expectsContinue && !this.#continued;
@@ -67,14 +72,14 @@ export class UnderWay {
     },
     onSignedChunk: (bytes) => {
       if (bytes <= this.#chunkBytes) return;
-      this.#givesBack.push(this.#memory.takeNow(bytes - this.#chunkBytes));
+      this.#givesBack.push(this.#memory.takeNow(this.account, bytes - this.#chunkBytes));
       this.#chunkBytes = bytes;
     },
   };
 
   /** Until the end of the request. @throws S3Failure SlowDown */
   async takeMemory(bytes: number): Promise<void> {
-    this.#givesBack.push(await this.#memory.take(bytes));
+    this.#givesBack.push(await this.#memory.take(this.account, bytes));
   }
 
   end(): void {

@@ -51,7 +51,8 @@ const uploadPart: Operation = {
     const expected = expectedSums(exchange);
     const upload = await openUpload(exchange);
     const sealing = await uploadKey(exchange, bucket, upload);
-    const body = { content: bounded(exchange.body.passing()), bytes, ...broughtBy(exchange) };
+    const { requestId } = exchange;
+    const body = { content: bounded(exchange.body.passing()), bytes, requestId, ...broughtBy(exchange) };
     const order = { ...uploadName(exchange), number, ...body, expected, ...sealing };
     const part = await exchange.services.store.uploads.putPart(order);
     const algorithm = part.checksum === '' ? undefined : (expected.checksum ?? upload?.checksum)?.algorithm;

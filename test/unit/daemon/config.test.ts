@@ -155,6 +155,7 @@ test.each([
   [{ s3Domains: 's3.example.org:9000' }, 's3Domains'],
   [{ s3Domains: '' }, 's3Domains'],
   [{ s3Region: 'US East' }, 's3Region: write a name'],
+  [{ s3SignatureVersion2: 'maybe' }, 's3SignatureVersion2'],
   [{ s3TlsCertificate: 'server.pem' }, 'set s3TlsKey too'],
   [{ s3TlsKey: 'server.key' }, 'set s3TlsCertificate too'],
   [{ s3BytesPerSecond: '1K' }, 's3BytesPerSecond'],

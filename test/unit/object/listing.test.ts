@@ -1,8 +1,13 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 
-import type { ListOrder, Listing } from '../../../src/object/listing.js';
+import { openLmdbCatalog } from '../../../src/catalog/lmdb.js';
+import { last_order, versionKey } from '../../../src/catalog/object_keys.js';
+import { encodeObject } from '../../../src/catalog/object_records.js';
+import { Listing, rows_per_page_max, type ListOrder } from '../../../src/object/listing.js';
+import { deleteMarker } from '../../../src/object/versions.js';
 import { ObjectWorld, once } from '../../harness/object_world.ts';
+import { temporaryDirectory } from '../temporary_directory.ts';
 
 const attributes = { owner: 1 };
 const piece = fc.constantFrom('a', 'b', '/', '//', 'ä', '\uffff', '\u{10000}', ' ', '~', '\u0001', 'zz');
@@ -133,6 +138,82 @@ test('a page of keys that have many versions reads few of them', async () => {
   world.catalog.entriesRead = 0;
   expect((await listing.objects({ bucket: 'bucket' })).entries.length).toBe(3);
   expect(world.catalog.entriesRead).toBeLessThan(3 * 40);
+});
+
+/** By the token of each page, or by what is to be told of it as where the next one begins. */
+async function paged(listing: Listing, order: ListOrder, by: 'token' | 'marker'): Promise<string[]> {
+  const found: string[] = [];
+  for (let next: Partial<ListOrder> | null = {}; next !== null; ) {
+    const page: Awaited<ReturnType<Listing['objects']>> = await listing.objects({ ...order, ...next });
+    const names = page.entries.map((entry) => (entry.entry === 'item' ? entry.item.key : entry.prefix));
+    found.push(...page.entries.map((entry, at) => (entry.entry === 'item' ? names[at]! : `${names[at]}*`)));
+    const { token, passed = names.at(-1) } = page;
+    expect(token === null || passed !== undefined).toBe(true);
+    if (order.untilFound === true && token !== null) expect(names).not.toEqual([]);
+    next = token === null ? null : by === 'token' ? { token } : { after: passed! };
+  }
+  return found;
+}
+
+test('what nobody sees is passed over page by page, and what is seen is on one of them', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(key, { maxLength: 15 }),
+      fc.array(key, { maxLength: 30 }),
+      fc.constantFrom('', '/', '//', 'a'),
+      fc.constantFrom(1, 2, 1000),
+      fc.constantFrom(1, 2, 5),
+      fc.constantFrom('token' as const, 'marker' as const),
+      fc.constantFrom(true as const, null),
+      async (keys, removed, delimiter, entriesMax, rowsPerPageMax, by, untilFound) => {
+        const world = await ObjectWorld.open();
+        const { buckets, objects } = world.layer;
+        await buckets.create({ name: 'bucket', account: 1, pool: 'default' });
+        await buckets.set('bucket', { versioning: 'enabled' });
+        for (const one of keys) await objects.put({ bucket: 'bucket', key: one, content: once('x'), bytes: 1, attributes });
+        for (const one of removed) await objects.remove({ bucket: 'bucket', key: one, owner: 1 });
+        const there = keys.filter((one) => !removed.includes(one));
+        const listing = new Listing({ catalog: world.catalog, buckets, versions: { get: async () => null }, rowsPerPageMax });
+        const order = { bucket: 'bucket', delimiter, entriesMax, ...(untilFound === true ? { untilFound } : {}) };
+        expect(await paged(listing, order, by)).toEqual(expected(there, { delimiter }));
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test('of a bucket that was emptied no page reads more than its share, and others have their turn within one', async () => {
+  const catalog = await openLmdbCatalog({ directory: temporaryDirectory() });
+  onTestFinished(() => catalog.close());
+  const { buckets } = (await ObjectWorld.open()).layer;
+  const { id } = await buckets.create({ name: 'bucket', account: 1, pool: 'default' });
+  const marks = rows_per_page_max * 2.5;
+  const value = encodeObject(deleteMarker(1, 1, 1));
+  const write = (at: number) => ({ key: versionKey(id, `gone-${String(at).padStart(8, '0')}`, last_order), value });
+  await catalog.transact(
+    [],
+    Array.from({ length: marks }, (_, at) => write(at)),
+  );
+  const listing = new Listing({ catalog, buckets, versions: { get: async () => null } });
+  let turns = 0;
+  const turn = (): void => {
+    turns += 1;
+    next = setImmediate(turn);
+  };
+  let next = setImmediate(turn);
+  const pages: (string | undefined)[] = [];
+  for (let token: string | undefined; pages.length === 0 || token !== undefined; ) {
+    const page: Awaited<ReturnType<Listing['objects']>> = await listing.objects({
+      bucket: 'bucket',
+      ...(token === undefined ? {} : { token }),
+    });
+    expect(page.entries).toEqual([]);
+    pages.push(page.passed);
+    token = page.token ?? undefined;
+  }
+  clearImmediate(next);
+  expect(pages).toEqual(['gone-00009999', 'gone-00019999', undefined]);
+  expect(turns).toBeGreaterThan(marks / 1000);
 });
 
 test('a token that nobody gave is refused, or shows nothing of another bucket', async () => {

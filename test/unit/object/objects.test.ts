@@ -303,3 +303,39 @@ test('a deletion of a bucket that a crash interrupted is finished, or taken back
   expect((await made.layer.buckets.get('other')).record.deleting).toBe(false);
   expect((await made.layer.objects.head({ bucket: 'other', key: 'a' })).bytes).toBe(1);
 });
+
+test('what is left of a body that could not be stored is told of with the request that brought it', async () => {
+  const told: unknown[] = [];
+  const made = await ObjectWorld.open({ log: (_level, _message, fields) => void told.push(fields?.['requestId']) });
+  const { buckets, objects, uploads } = made.layer;
+  await buckets.create({ name: 'bucket', account: 1, pool: 'default' });
+  const uploadId = await uploads.create({ ...name, attributes });
+  const fails = (): void => {
+    const lost = (): SkerryError => new SkerryError('io', 'the disk is gone');
+    made.shelves.faults.push(lost(), lost());
+  };
+  fails();
+  const cause = { requester: '', address: '', requestId: '1A' };
+  const body = { content: once(pattern(9000, 1)), bytes: 9000 };
+  await expect(objects.put({ ...name, ...body, attributes, cause })).rejects.toMatchObject({ code: 'io' });
+  fails();
+  const part = { ...name, ...body, content: once(pattern(9000, 1)), uploadId, number: 1, requestId: '2B' };
+  await expect(uploads.putPart(part)).rejects.toMatchObject({ code: 'io' });
+  expect(told).toEqual(['1A', '2B']);
+});
+
+test('a part that is a whole source is not read for a sum that the source has', async () => {
+  const made = await world();
+  const { objects, uploads, partCopies } = made.layer;
+  const expected = { checksum: { algorithm: 'CRC32' } } as const;
+  const { checksum } = await objects.put({ ...name, content: once(pattern(9000, 1)), bytes: 9000, attributes, expected });
+  const target = { bucket: 'bucket', key: 'b' };
+  const uploadId = await uploads.create({ ...target, attributes, checksum: { algorithm: 'CRC32', type: 'composite' } });
+  const { reads } = made.shelves;
+  const whole = await partCopies.copyPart({ ...target, uploadId, number: 1, from: name });
+  expect([whole.checksum, made.shelves.reads]).toEqual([checksum?.value, reads]);
+  const range = { offset: 0, bytes: 8999 };
+  const piece = await partCopies.copyPart({ ...target, uploadId, number: 2, from: name, range });
+  expect(piece.checksum).not.toBe(whole.checksum);
+  expect(made.shelves.reads).toBeGreaterThan(reads);
+});

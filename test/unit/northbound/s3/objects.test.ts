@@ -366,6 +366,26 @@ describe('copying', () => {
   });
   const CopySource = `${Bucket}/${encodeURIComponent('sou rce+ü')}`;
 
+  test('shares a disk of 20 GiB, and reads and stores nothing of it', async () => {
+    const { buckets, published } = endpoint.world.layer;
+    const { id: account } = await endpoint.identity.accounts.get('alice');
+    await buckets.create({ name: 'disks', account, pool: 'default', readOnly: true });
+    const bytes = 20 * 2 ** 30;
+    const attributes = { owner: account };
+    await published.put({ bucket: 'disks', key: 'monday', shelf: 77, bytes, etag: 'none-1', modifiedAt: 1, attributes });
+    const { reads, writes } = endpoint.world.shelves;
+    const disk = { Bucket, Key: 'disk', CopySource: 'disks/monday' };
+    await alice.send(new CopyObjectCommand(disk));
+    expect((await alice.send(new HeadObjectCommand(disk))).ContentLength).toBe(bytes);
+    const again = { ...disk, Key: 'again' };
+    expect(await failure(alice.send(new CopyObjectCommand({ ...again, ServerSideEncryption: 'AES256' })))).toBe(
+      '400 InvalidRequest',
+    );
+    expect(await failure(alice.send(new CopyObjectCommand({ ...again, ChecksumAlgorithm: 'CRC32' })))).toBe('400 InvalidRequest');
+    expect(await failure(alice.send(new HeadObjectCommand(again)))).toMatch(/^404/);
+    expect([endpoint.world.shelves.reads, endpoint.world.shelves.writes]).toEqual([reads, writes]);
+  });
+
   test('takes over what is said of the source, or replaces it', async () => {
     const copied = await alice.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource }));
     expect(copied.CopyObjectResult?.ETag).toBe(`"${createHash('md5').update('copied').digest('hex')}"`);

@@ -1,5 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 import { request } from 'node:http';
+import { setImmediate } from 'node:timers/promises';
 
 import {
   CreateBucketCommand,
@@ -8,18 +9,20 @@ import {
   PutBucketNotificationConfigurationCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 
 import type { NewAccessKey } from '../../../../src/identity/access_keys.ts';
+import type { RequestRecord } from '../../../../src/northbound/s3/request_record.ts';
 import { S3Endpoint } from '../../../harness/s3_endpoint.ts';
 
 let endpoint: S3Endpoint;
 let key: NewAccessKey;
+const records: RequestRecord[] = [];
 let alice: S3Client;
 const Bucket = 'forms';
 
 beforeAll(async () => {
-  endpoint = await S3Endpoint.start({ webhooks: ['indexer'] });
+  endpoint = await S3Endpoint.start({ webhooks: ['indexer'], onRequest: (record) => void records.push(record) });
   key = await endpoint.account('alice');
   alice = endpoint.client(key);
   await alice.send(new CreateBucketCommand({ Bucket }));
@@ -30,18 +33,35 @@ afterAll(async () => {
 });
 
 /** A form as a browser posts it, signed, with a policy that allows its fields. */
-async function post(fields: Readonly<Record<string, string>>, file: string, sizeMax = 1000): Promise<Response> {
+function post(fields: Readonly<Record<string, string>>, file: string, sizeMax = 1000): Promise<Response> {
+  return postBy(endpoint.address, key, fields, file, sizeMax);
+}
+
+async function postBy(
+  address: string,
+  { accessKey, secretKey }: Pick<NewAccessKey, 'accessKey' | 'secretKey'>,
+  fields: Readonly<Record<string, string>>,
+  file: string,
+  sizeMax = 1000,
+): Promise<Response> {
   const conditions: unknown[] = [{ bucket: Bucket }, ['content-length-range', 0, sizeMax]];
   for (const name of Object.keys(fields)) conditions.push(['starts-with', `$${name}`, '']);
   const expiration = new Date(Date.now() + 60_000).toISOString();
   const policy = Buffer.from(JSON.stringify({ expiration, conditions })).toString('base64');
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.set(name, value);
-  form.set('AWSAccessKeyId', key.accessKey);
+  form.set('AWSAccessKeyId', accessKey);
   form.set('policy', policy);
-  form.set('signature', createHmac('sha1', key.secretKey).update(policy).digest('base64'));
+  form.set('signature', createHmac('sha1', secretKey).update(policy).digest('base64'));
   form.set('file', new Blob([file], { type: 'text/plain' }), 'name.txt');
-  return fetch(`http://${endpoint.address}/${Bucket}`, { method: 'POST', body: form, redirect: 'manual' });
+  return fetch(`http://${address}/${Bucket}`, { method: 'POST', body: form, redirect: 'manual' });
+}
+
+function postUnsigned(address: string): Promise<Response> {
+  const form = new FormData();
+  form.set('key', 'anonymous');
+  form.set('file', new Blob(['x']), 'x');
+  return fetch(`http://${address}/${Bucket}`, { method: 'POST', body: form });
 }
 
 describe('a form', () => {
@@ -107,12 +127,42 @@ describe('a form', () => {
     });
   });
 
+  test('that wants to append is refused', async () => {
+    const answer = await post({ key: 'appended', 'x-amz-write-offset-bytes': '0' }, 'x');
+    expect([answer.status, await answer.text()]).toEqual([
+      501,
+      expect.stringContaining('<Header>x-amz-write-offset-bytes</Header>'),
+    ]);
+  });
+
   test('that nobody signed is refused', async () => {
-    const form = new FormData();
-    form.set('key', 'anonymous');
-    form.set('file', new Blob(['x']), 'x');
-    const answer = await fetch(`http://${endpoint.address}/${Bucket}`, { method: 'POST', body: form });
-    expect(answer.status).toBe(403);
+    expect((await postUnsigned(endpoint.address)).status).toBe(403);
+  });
+
+  test('is told of as by who signed it, and by nobody where the signature is bad', async () => {
+    records.length = 0;
+    await post({ key: 'told' }, 'the file');
+    await postBy(endpoint.address, { ...key, secretKey: 'another' }, { key: 'told' }, 'the file');
+    await postUnsigned(endpoint.address);
+    // Each is told of when its answer was taken.
+    while (records.length < 3) await setImmediate();
+    expect(
+      records.map(({ principal, scheme, authenticated, status }) => [principal?.accessKey, scheme, authenticated, status]),
+    ).toEqual([
+      [key.accessKey, 'v2-post', true, 204],
+      [undefined, null, false, 403],
+      [undefined, null, true, 403],
+    ]);
+  });
+
+  test('counts for the rate of who signed it, and of nobody else', async () => {
+    const limited = await S3Endpoint.start({ limits: { requestsPerSecond: 2 } });
+    onTestFinished(() => limited.stop());
+    const alices = await limited.account('alice');
+    await limited.client(alices).send(new CreateBucketCommand({ Bucket }));
+    const answers = await Promise.all(Array.from({ length: 12 }, () => postBy(limited.address, alices, { key: 'a' }, 'x')));
+    expect(answers.map(({ status }) => status)).toContain(503);
+    expect((await postUnsigned(limited.address)).status).toBe(403);
   });
 });
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 
-import { CreateBucketCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, GetObjectCommand, PutBucketPolicyCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { SkerryError } from '../../../../src/core/errors.ts';
@@ -344,4 +344,24 @@ test('over TLS, and with another certificate from the next connection on', async
   const plain = await RawConnection.open(endpoint.address);
   plain.send(...list);
   expect(await plain.ended()).not.toContain('<Code>');
+});
+
+test('readers who sign nothing and take nothing keep nobody else from reading', async () => {
+  const { connect, endpoint, key } = await start({ bufferBytesMax: 16 << 20, bufferWaitMilliseconds: 100 });
+  const alice = endpoint.client(key);
+  const Body = Buffer.alloc(32 << 20, 'x');
+  await alice.send(new PutObjectCommand({ Bucket: 'photos', Key: 'public', Body }));
+  const Statement = [{ Effect: 'Allow', Principal: '*', Action: 's3:GetObject', Resource: 'arn:aws:s3:::photos/*' }];
+  await alice.send(
+    new PutBucketPolicyCommand({ Bucket: 'photos', Policy: JSON.stringify({ Version: '2012-10-17', Statement }) }),
+  );
+  const slow = await Promise.all(Array.from({ length: 8 }, () => connect()));
+  for (const each of slow) {
+    each.send('GET /photos/public HTTP/1.1', 'Host: localhost', '', '');
+    await each.until(/HTTP\/1\.1 (?:200|503)/);
+    each.socket.pause();
+  }
+  const { Body: got } = await alice.send(new GetObjectCommand({ Bucket: 'photos', Key: 'public' }));
+  expect((await got!.transformToByteArray()).length).toBe(Body.length);
+  for (const each of slow) each.vanish();
 });
