@@ -72,7 +72,12 @@ export class EngineBodies implements Bodies {
     return this.#stored(order, bytes, [{ shelf, extent: offset, start: 0, bytes }], [allocation]);
   }
 
-  #stored({ sum, requestId }: BodyOrder, bytes: number, segments: readonly Segment[], allocations: readonly Allocation[]): StoredBody {
+  #stored(
+    { sum, requestId }: BodyOrder,
+    bytes: number,
+    segments: readonly Segment[],
+    allocations: readonly Allocation[],
+  ): StoredBody {
     const known = sum === undefined || segments.length !== 1 ? {} : { sum };
     return {
       bytes,
