@@ -12,6 +12,7 @@ import {
   goneFailpoint,
   logFailpoints,
   movedLogFailpoint,
+  replicaFailpoint,
   moveFailpoints,
 } from '../harness/failpoints.ts';
 import { FsxWorld } from '../harness/fsx_world.ts';
@@ -78,8 +79,16 @@ describe('killed at a named place under random requests, the daemon comes back w
   it('these are all there are', () => {
     const table = readFileSync(join(packageRoot, 'native', 'env', 'failpoints.h'), 'utf8');
     const names = [...table.matchAll(/FailpointName\{Failpoint::\w+, "([a-z-]+)"\}/g)].map(([, name]) => name);
-    // lost_collector.test.ts comes to that of a list of what is gone, lost_host.test.ts to those of a log, moves_under_fio.test.ts to those of a move.
-    const passed = [...Object.keys(failpoints), goneFailpoint, ...logFailpoints, ...moveFailpoints, movedLogFailpoint];
+    // lost_collector.test.ts comes to that of a list of what is gone, lost_host.test.ts to those of a log, moves_under_fio.test.ts to those of a move,
+    // replications.test.ts to that of a replica.
+    const passed = [
+      ...Object.keys(failpoints),
+      goneFailpoint,
+      ...logFailpoints,
+      ...moveFailpoints,
+      movedLogFailpoint,
+      replicaFailpoint,
+    ];
     expect(new Set(names)).toEqual(new Set(passed));
     expect(names).toHaveLength(passed.length);
   });
