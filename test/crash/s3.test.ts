@@ -43,6 +43,30 @@ async function beginAgain({ daemon, key }: Serving): Promise<Serving> {
   return { daemon, key, endpoint: `http://${daemon.ready?.listeners['s3']}` };
 }
 
+interface Lives {
+  readonly torture: ObjectTorture;
+  readonly random: () => number;
+  /** Each kill takes the ring, too. */
+  readonly power: boolean;
+}
+
+/** So many lives of the daemon, each ended in the midst of work and checked by the next. */
+async function live(lives: number, begun: Serving, { torture, random, power }: Lives): Promise<Serving> {
+  let world = begun;
+  for (let life = 0; life < lives; life += 1) {
+    const before = torture.acknowledged;
+    const working = torture.work(sdkClient(world));
+    while (torture.acknowledged === before) await sleep(20);
+    await sleep(200 + random() * 1500);
+    await world.daemon.kill();
+    await working;
+    if (power) world.daemon.wipeRing();
+    world = await beginAgain(world);
+    expect(await torture.check(sdkClient(world))).toEqual([]);
+  }
+  return world;
+}
+
 async function poolSpace(daemon: DaemonProcess): Promise<PoolSpaceView> {
   const { pools } = await daemon.json<SpaceView>('space');
   const [pool] = pools;
@@ -76,17 +100,7 @@ describe.each([
     await sdkClient(world).send(new CreateBucketCommand({ Bucket: bucket }));
     const random = dice(power ? 20261123 : 20261124);
     const torture = new ObjectTorture({ bucket, clients: 6, random });
-    for (let life = 0; life < 8; life += 1) {
-      const before = torture.acknowledged;
-      const working = torture.work(sdkClient(world));
-      while (torture.acknowledged === before) await sleep(20);
-      await sleep(200 + random() * 1500);
-      await daemon.kill();
-      await working;
-      if (power) daemon.wipeRing();
-      world = await beginAgain(world);
-      expect(await torture.check(sdkClient(world))).toEqual([]);
-    }
+    world = await live(8, world, { torture, random, power });
     const s3 = sdkClient(world);
     await torture.abortUploads(s3);
 
@@ -111,17 +125,7 @@ describe.each([
     await sdkClient(world).send(new PutBucketVersioningCommand(versioned));
     const random = dice(power ? 20261125 : 20261126);
     const torture = new ObjectTorture({ bucket, clients: 6, random });
-    for (let life = 0; life < 4; life += 1) {
-      const before = torture.acknowledged;
-      const working = torture.work(sdkClient(world));
-      while (torture.acknowledged === before) await sleep(20);
-      await sleep(200 + random() * 1500);
-      await daemon.kill();
-      await working;
-      if (power) daemon.wipeRing();
-      world = await beginAgain(world);
-      expect(await torture.check(sdkClient(world))).toEqual([]);
-    }
+    world = await live(4, world, { torture, random, power });
     const s3 = sdkClient(world);
     await torture.abortUploads(s3);
     await torture.removeObjects(s3);
